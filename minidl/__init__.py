@@ -1,0 +1,17 @@
+"""minidl: a deep-learning framework small enough to read in a weekend, with PyTorch's names."""
+
+from . import autograd
+from .dtypes import *  # noqa: F403
+from .functions import *  # noqa: F403
+from .methods import *  # noqa: F403
+from .random import (
+    Generator,
+    default_generator,
+    fork_rng,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
+from .tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled

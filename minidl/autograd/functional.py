@@ -1,0 +1,35 @@
+"""Gradients as return values, leaving every `.grad` alone."""
+
+from ..graph import walk
+from ..tensor import Tensor, seed, wrap
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=False, create_graph=False, allow_unused=False):
+    """∂outputs/∂inputs as a tuple of tensors, one for each input. Inputs may be leaves or results.
+
+    grad_outputs: the cotangents of the outputs; 1 by default, for scalars only.
+    An input that the outputs do not depend on raises, or gives None with allow_unused.
+
+    >>> import minidl
+    >>> x = minidl.tensor(3.0, requires_grad=True)
+    >>> minidl.autograd.grad(x * x, x)
+    (tensor(6.),)
+    """
+    outputs, inputs = _tuple(outputs), _tuple(inputs)
+    for i, x in enumerate(inputs):
+        if x.node is None:
+            raise RuntimeError(f"grad: input {i} does not require grad")
+    seeds = seed(
+        "grad", outputs, _tuple(grad_outputs) if grad_outputs is not None else [None] * len(outputs), create_graph
+    )
+    found = walk(seeds, retain_graph, {x.node for x in inputs})
+    for i, x in enumerate(inputs):
+        if x.node not in found and not allow_unused:
+            raise RuntimeError(
+                f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it"
+            )
+    return tuple(wrap(found[x.node]) if x.node in found else None for x in inputs)
+
+
+def _tuple(x):
+    return (x,) if isinstance(x, Tensor) else tuple(x)

@@ -1,0 +1,89 @@
+"""The types of numbers, and which one comes out when two meet: PyTorch's rules, not NumPy's.
+
+A dtype here is NumPy's own `np.dtype`, so whatever takes the one takes the other.
+"""
+
+import builtins
+
+import numpy as np
+
+float32, float64 = np.dtype("float32"), np.dtype("float64")
+float, double = float32, float64
+int64, int32, int16, int8, uint8 = (np.dtype(name) for name in ("int64", "int32", "int16", "int8", "uint8"))
+long, int = int64, int32
+bool = np.dtype("bool")
+
+SUPPORTED = (float32, float64, int64, int32, int16, int8, uint8, bool)
+_CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
+
+
+class device:
+    """Where a tensor lives. Only "cpu" exists; anything else raises.
+
+    >>> device("cpu")
+    device(type='cpu')
+    """
+
+    type, index = "cpu", None
+
+    def __init__(self, type="cpu"):
+        if str(type) != "cpu":
+            raise RuntimeError(f"device: only 'cpu' exists in minidl, got {type!r}")
+
+    def __repr__(self):
+        return "device(type='cpu')"
+
+    def __str__(self):
+        return "cpu"
+
+    def __eq__(self, other):
+        return isinstance(other, device)
+
+    def __hash__(self):
+        return hash("cpu")
+
+
+def as_dtype(dtype):
+    """What the user means by `dtype`, as one of the supported dtypes; TypeError otherwise."""
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        result = None
+    if dtype is None or result not in SUPPORTED:
+        raise TypeError(f"minidl has the dtypes {', '.join(d.name for d in SUPPORTED)}; got {dtype!r}")
+    if dtype is builtins.float or dtype is builtins.int:  # Python's own types mean PyTorch's defaults
+        return float32 if result.kind == "f" else int64
+    return result
+
+
+def is_float(dtype):
+    return dtype.kind == "f"
+
+
+def join(a, b):
+    """The dtype of an operation on two tensors of one rank: the higher category wins (bool < integer < float)."""
+    if _CATEGORY[a.kind] == _CATEGORY[b.kind]:
+        return np.promote_types(a, b)
+    return a if _CATEGORY[a.kind] > _CATEGORY[b.kind] else b
+
+
+def result_type(a, b):
+    """The dtype of an operation on arrays or Python numbers a and b.
+
+    A 0-d array, and still more a Python number, counts only if its category is higher than that of an array with axes.
+
+    >>> result_type(np.zeros(3, "int64"), np.zeros(3, "float32")), result_type(np.zeros(3, "float32"), 2.0)
+    (dtype('float32'), dtype('float32'))
+    """
+    (a_rank, a), (b_rank, b) = _rank_and_dtype(a), _rank_and_dtype(b)
+    if a_rank == b_rank:
+        return join(a, b)
+    if a_rank < b_rank:
+        a, b = b, a
+    return a if _CATEGORY[a.kind] >= _CATEGORY[b.kind] else b
+
+
+def _rank_and_dtype(x):
+    if isinstance(x, np.ndarray):
+        return (2 if x.ndim else 1), x.dtype
+    return 0, bool if x is True or x is False else int64 if isinstance(x, builtins.int) else float32

@@ -1,0 +1,322 @@
+"""Functions of the top level, with PyTorch's names: those that make tensors, and those of several tensors."""
+
+import numpy as np
+
+from . import dtypes, random
+from . import ops as _ops
+from .tensor import Tensor, apply, cat, matmul, stack, where, wrap
+
+
+# --- making tensors -----------------------------------------------------------------------------------------------------------
+
+
+def tensor(data, dtype=None, device=None, requires_grad=False):
+    """A tensor with a copy of the data: a number, nested lists, an ndarray or a Tensor.
+
+    Floating-point numbers become float32, integers int64, as in PyTorch; an ndarray keeps its dtype.
+
+    >>> tensor([1.0, 2.0])
+    tensor([1., 2.])
+    >>> tensor([[1, 2], [3, 4]]).dtype
+    dtype('int64')
+    """
+    _on_cpu(device)
+    if isinstance(data, Tensor):
+        array = data.array
+    elif isinstance(data, (np.ndarray, np.generic)):
+        array = data
+    else:
+        try:
+            array = np.asarray(_plain(data))
+        except ValueError as error:
+            raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
+        if dtype is None and array.dtype.kind == "f":
+            dtype = dtypes.float32
+    dtype = dtypes.as_dtype(array.dtype if dtype is None else dtype)
+    return wrap(np.array(array, dtype, order="C")).requires_grad_(requires_grad)
+
+
+def as_tensor(data, dtype=None, device=None):
+    """The data as a tensor, sharing its memory where it is a Tensor or an ndarray of that dtype."""
+    _on_cpu(device)
+    result = data if isinstance(data, Tensor) else from_numpy(data) if isinstance(data, np.ndarray) else tensor(data)
+    return result if dtype is None else result.to(dtype)
+
+
+def from_numpy(array):
+    """A tensor that shares the memory of an ndarray: writing to one writes to the other.
+
+    >>> a = np.zeros(2)
+    >>> t = from_numpy(a)
+    >>> t[0] = 1.0
+    >>> a
+    array([1., 0.])
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: expected an ndarray, got {type(array).__name__}")
+    dtypes.as_dtype(array.dtype)
+    return wrap(array)
+
+
+def zeros(*size, dtype=None, device=None, requires_grad=False):
+    """All 0: zeros(2, 3) or zeros((2, 3))."""
+    return _made(np.zeros(_size("zeros", size), _dtype(dtype)), device, requires_grad)
+
+
+def ones(*size, dtype=None, device=None, requires_grad=False):
+    """All 1: ones(2, 3) or ones((2, 3))."""
+    return _made(np.ones(_size("ones", size), _dtype(dtype)), device, requires_grad)
+
+
+def empty(*size, dtype=None, device=None, requires_grad=False):
+    """Whatever the memory holds."""
+    return _made(np.empty(_size("empty", size), _dtype(dtype)), device, requires_grad)
+
+
+def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
+    """All one number, whose type decides the dtype."""
+    fill_value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    dtype = tensor(fill_value).dtype if dtype is None else dtypes.as_dtype(dtype)
+    return _made(np.full(_size("full", (size,)), fill_value, dtype), device, requires_grad)
+
+
+def zeros_like(input, *, dtype=None, requires_grad=False):
+    return _made(np.zeros(input.shape, input.dtype if dtype is None else dtypes.as_dtype(dtype)), None, requires_grad)
+
+
+def ones_like(input, *, dtype=None, requires_grad=False):
+    return _made(np.ones(input.shape, input.dtype if dtype is None else dtypes.as_dtype(dtype)), None, requires_grad)
+
+
+def empty_like(input, *, dtype=None, requires_grad=False):
+    return _made(np.empty(input.shape, input.dtype if dtype is None else dtypes.as_dtype(dtype)), None, requires_grad)
+
+
+def full_like(input, fill_value, *, dtype=None, requires_grad=False):
+    return full(input.shape, fill_value, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
+
+
+def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
+    """The identity matrix."""
+    return _made(np.eye(n, m, dtype=_dtype(dtype)), device, requires_grad)
+
+
+def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
+    """start, start + step, … below end; arange(end) starts at 0. Integers give int64."""
+    start, end = (0, start) if end is None else (start, end)
+    start, end, step = (x.item() if isinstance(x, (Tensor, np.generic)) else x for x in (start, end, step))
+    if step == 0 or (end - start) * step < 0:
+        raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
+    whole = all(isinstance(x, int) for x in (start, end, step))
+    dtype = (dtypes.int64 if whole else dtypes.float32) if dtype is None else dtypes.as_dtype(dtype)
+    count = int(np.ceil((end - start) / step))
+    if whole:
+        array = np.arange(start, end, step)
+    else:
+        array = start + np.arange(count) * step  # in float64, so that the steps do not add up their errors
+    return _made(array.astype(dtype), device, requires_grad)
+
+
+def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
+    """`steps` numbers from start to end, both included."""
+    start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
+    return _made(np.linspace(start, end, steps).astype(_dtype(dtype)), device, requires_grad)
+
+
+def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
+    """base to the powers linspace(start, end, steps)."""
+    return _made((base ** np.linspace(start, end, steps)).astype(_dtype(dtype)), device, requires_grad)
+
+
+# --- random tensors: the same numbers as PyTorch's for the same seed ------------------------------------------------------------
+
+
+def rand(*size, generator=None, dtype=None, device=None, requires_grad=False):
+    """Uniform on [0, 1)."""
+    return _made(
+        (generator or random.default_generator).rand(_size("rand", size), _dtype(dtype)), device, requires_grad
+    )
+
+
+def randn(*size, generator=None, dtype=None, device=None, requires_grad=False):
+    """From the normal distribution with mean 0 and standard deviation 1."""
+    return _made(
+        (generator or random.default_generator).normal(_size("randn", size), _dtype(dtype)), device, requires_grad
+    )
+
+
+def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False):
+    """From the normal distribution: normal(mean, std, size), or elementwise where mean or std is a tensor."""
+    source = generator or random.default_generator
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        if size is not None:
+            raise TypeError("normal: size goes with numbers; tensors say their own")
+        mean, std = (x.array if isinstance(x, Tensor) else np.float32(x) for x in (mean, std))
+        if np.any(np.less(std, 0)):
+            raise ValueError(f"normal: std must be at least 0, got {np.min(std)}")
+        shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
+        kind = np.result_type(mean, std)
+        return wrap(np.asarray(source.normal(shape, kind) * std + mean, kind))
+    if size is None:
+        raise TypeError("normal: expected size=(...)")
+    return _made(source.normal(_size("normal", (size,)), _dtype(dtype), mean, std), device, requires_grad)
+
+
+def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None):
+    """Integers in [low, high): randint(low, high, size) or randint(high, size)."""
+    if size is None:
+        low, high, size = 0, low, high
+    dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
+    return _made(
+        (generator or random.default_generator).randint(low, high, _size("randint", (size,)), dtype), device, False
+    )
+
+
+def randperm(n, *, generator=None, dtype=None, device=None):
+    """The integers 0 to n − 1 in random order."""
+    order = (generator or random.default_generator).randperm(n)
+    return _made(order if dtype is None else order.astype(dtypes.as_dtype(dtype)), device, False)
+
+
+def bernoulli(input, p=None, *, generator=None):
+    """1 with the probability that the input gives for each element (or p for all), else 0."""
+    chance = input.array if p is None else p
+    return wrap((generator or random.default_generator).bernoulli(input.shape, chance, input.dtype))
+
+
+def multinomial(input, num_samples, replacement=False, *, generator=None):
+    """Indices drawn with the weights in each row."""
+    return wrap((generator or random.default_generator).multinomial(input.array, num_samples, replacement))
+
+
+def rand_like(input, *, generator=None, dtype=None, requires_grad=False):
+    return rand(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+def randn_like(input, *, generator=None, dtype=None, requires_grad=False):
+    return randn(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+# --- several tensors ------------------------------------------------------------------------------------------------------------
+
+
+def vstack(tensors):
+    """One above the other; vectors count as rows."""
+    return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in tensors], 0)
+
+
+def hstack(tensors):
+    """One beside the other: along axis 1, or 0 for vectors."""
+    tensors = [x.reshape(1) if not x.ndim else x for x in tensors]
+    return cat(tensors, 0 if tensors[0].ndim == 1 else 1)
+
+
+def meshgrid(*tensors, indexing="ij"):
+    """The coordinates of a grid: one tensor for each axis, all of the grid's shape."""
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tensors[0]
+    order = list(range(len(tensors)))
+    if indexing == "xy" and len(tensors) > 1:
+        order[:2] = 1, 0
+    shape = [len(tensors[i]) for i in order]
+    return tuple(
+        x.reshape([-1 if order[k] == i else 1 for k in range(len(order))]).expand(shape) for i, x in enumerate(tensors)
+    )
+
+
+def einsum(equation, *operands):
+    """Einstein's summation: "ij,jk->ik" multiplies matrices. Each letter names an axis; what is not on the right is summed.
+
+    >>> einsum("ij,j->i", ones(2, 3), ones(3))
+    tensor([3., 3.])
+    """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = operands[0]
+    equation = equation.replace(" ", "")
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    if "." in equation:
+        raise NotImplementedError("einsum: '...' is not supported; name every axis")
+    if len(terms) != len(operands) or any(len(t) != x.ndim for t, x in zip(terms, operands, strict=False)):
+        raise ValueError(f"einsum: {equation!r} does not fit shapes {[x.shape for x in operands]}")
+    if any(len(set(t)) < len(t) for t in terms):
+        raise NotImplementedError(
+            f"einsum: an axis named twice in one term is not supported ({equation!r}); use diagonal()"
+        )
+    if not arrow:
+        right = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+    sizes = {}
+    for term, x in zip(terms, operands, strict=True):
+        for letter, n in zip(term, x.shape, strict=True):
+            if sizes.setdefault(letter, n) != n:
+                raise ValueError(f"einsum: axis {letter!r} has size {sizes[letter]} and {n} in {equation!r}")
+    if not set(right) <= set(sizes) or len(set(right)) < len(right):
+        raise ValueError(f"einsum: the right side of {equation!r} must name axes of the left, once each")
+    return apply(_ops.Einsum(tuple(terms), right), *operands)
+
+
+def isin(elements, test_elements):
+    """Whether each element is among the test elements."""
+    return wrap(np.isin(elements.array, test_elements.array if isinstance(test_elements, Tensor) else test_elements))
+
+
+def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """The distinct elements, in order; with the indices that rebuild the input, or with their counts."""
+    result = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
+    return tuple(wrap(x) for x in result) if isinstance(result, tuple) else wrap(result)
+
+
+def bincount(input, weights=None, minlength=0):
+    """How often each of 0, 1, 2, … occurs in a vector of integers (or the sum of its weights)."""
+    counts = np.bincount(input.array, None if weights is None else weights.array, minlength)
+    return wrap(counts if weights is None else counts.astype(weights.dtype))
+
+
+def is_tensor(obj):
+    return isinstance(obj, Tensor)
+
+
+def numel(input):
+    return input.numel()
+
+
+concat = concatenate = cat
+pi, e, inf, nan = np.pi, np.e, np.inf, np.nan
+
+
+# --- helpers --------------------------------------------------------------------------------------------------------------------
+
+
+def _on_cpu(device):
+    if device is not None:
+        dtypes.device(device)
+
+
+def _dtype(dtype):
+    return dtypes.float32 if dtype is None else dtypes.as_dtype(dtype)
+
+
+def _made(array, device, requires_grad):
+    _on_cpu(device)
+    result = wrap(array)
+    return result.requires_grad_() if requires_grad else result
+
+
+def _size(name, size):
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
+        size = size[0]
+    result = tuple(n.item() if isinstance(n, (np.integer, Tensor)) else n for n in size)
+    if not all(isinstance(n, int) and n >= 0 for n in result):
+        raise ValueError(f"{name}: sizes must be integers of 0 or more, got {result}")
+    return result
+
+
+def _plain(data):
+    """Nested lists with the tensors in them replaced by numbers and lists."""
+    if isinstance(data, Tensor):
+        return data.tolist()
+    if isinstance(data, (list, tuple)) and any(isinstance(x, (list, tuple, Tensor)) for x in data):
+        return [_plain(x) for x in data]
+    return data

@@ -1,0 +1,211 @@
+"""The graph and the walk back through it. Knows nodes and arrays; knows no formula and no Tensor.
+
+A node is a recorded operation (`ops.base.Op`) or a `Leaf`, the end of the graph at a tensor the user made. An operation points
+to the nodes of its inputs (`needs`), so the graph is held by its results and dies with them; nothing points forward.
+
+Why the walk goes from the newest node to the oldest: take
+
+    b = a + a
+    c = b + b
+
+Every input exists before the output made from it, so the order of creation is already a topological order. Walked newest first,
+a node is reached only after everything that used it has sent its share, and `b` hands on 2 once rather than 1 twice.
+"""
+
+import itertools
+import linecache
+import operator
+import sys
+import threading
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+next_serial = itertools.count(1).__next__
+
+
+class _Mode(threading.local):
+    """What a thread does with operations: `recording` them, and looking for the first that is not finite."""
+
+    recording = True
+    anomaly = False
+
+
+mode = _Mode()
+
+
+class Leaf:
+    """Where the gradient of a tensor that the user made arrives and is kept."""
+
+    needs = ()
+    serial = 0  # older than any operation, so leaves come last in the walk
+    hooks = None
+    retains = True
+    name = "leaf"
+
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype, self.grad = shape, dtype, None
+
+
+class Part:
+    """Output number `index` of an operation with several: a node of its own, so that each collects its own gradient."""
+
+    hooks, retains, grad, name = None, False, None, "Part"
+
+    def __init__(self, op, index, shape):
+        self.needs, self.index, self.shape, self.serial = (op,), index, shape, next_serial()
+
+    def __repr__(self):
+        return repr(self.needs[0])
+
+
+def walk(seeds, retain_graph=False, wanted=()):
+    """Sends the cotangents `seeds` ({node: dy}) back to the leaves.
+
+    Returns {node: gradient} for the leaves, for the nodes that retain theirs and for the `wanted` ones; these arrays belong to
+    the caller alone. Operations are released as they are passed, unless `retain_graph`.
+    """
+    pending = dict(seeds)  # node -> the gradient that has arrived so far
+    ours = set()  # the nodes whose pending array was made here or is new: it may be added to in place, or given away
+    found = {}
+    watch = mode.anomaly
+    for node in _newest_first(seeds):
+        dy = pending.pop(node, None)
+        if dy is None:
+            continue
+        if node.hooks:
+            dy = _run_hooks(node, dy)
+            ours.discard(node)
+        if node.retains or node in wanted:
+            found[node] = dy if node in ours else dy.copy()
+            ours.discard(node)
+        if type(node) is Leaf:
+            continue
+        if type(node) is Part:
+            op = node.needs[0]
+            pending.setdefault(op, [None] * op.outputs)[node.index] = dy
+            continue
+        if node.serial < _writes.newest:
+            _check_unchanged(node)
+        gradients = node.backward(dy)
+        if type(gradients) is not tuple:
+            gradients = (gradients,)
+        for parent, dx in zip(node.needs, gradients, strict=True):
+            if parent is None or dx is None:
+                continue
+            if type(dx) is not np.ndarray:
+                dx = np.asarray(dx)  # arithmetic on 0-d arrays makes NumPy scalars
+            if dx.shape != parent.shape:
+                raise RuntimeError(
+                    f"{node.name}.backward gave a gradient of shape {dx.shape} for an input of shape {parent.shape}"
+                )
+            if watch:
+                check_finite(node, dx, "the gradient that it passes back")
+            arrived = pending.get(parent)
+            if arrived is None:
+                pending[parent] = dx
+                if dx is not dy and dx.base is None:
+                    ours.add(parent)
+            elif parent in ours:
+                arrived += dx
+            else:
+                pending[parent] = arrived + dx
+                ours.add(parent)
+        if not retain_graph:
+            release(node)
+    return found
+
+
+def _newest_first(seeds):
+    nodes, stack = set(seeds), list(seeds)
+    while stack:
+        node = stack.pop()
+        if node.needs is None:
+            raise RuntimeError(
+                f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
+                "Pass retain_graph=True to the first backward, or compute the loss again."
+            )
+        for parent in node.needs:
+            if parent is not None and parent not in nodes:
+                nodes.add(parent)
+                stack.append(parent)
+    return sorted(nodes, key=operator.attrgetter("serial"), reverse=True)
+
+
+def release(op):
+    """Drops all that an operation saved, and its way to older nodes."""
+    kept = {key: value for key, value in vars(op).items() if key in ("serial", "shape", "grad", "retains", "hooks")}
+    vars(op).clear()
+    vars(op).update(kept, needs=None)
+
+
+def _run_hooks(node, dy):
+    for hook in list(node.hooks.values()):
+        result = hook(dy)
+        if result is not None:
+            if result.shape != dy.shape:
+                raise RuntimeError(f"hook on {node.name}: expected a gradient of shape {dy.shape}, got {result.shape}")
+            dy = result
+    return dy
+
+
+# --- what was written in place, and when -----------------------------------------------------------------------------------
+# An operation may have saved an array that is overwritten before backward reads it. Rather than give each tensor a version and
+# each operation a list of them, a write notes the time (a serial number) under the array that owns the memory. Recording an
+# operation then costs nothing, and the walk compares one number as long as nothing newer than the node was written.
+
+
+class _Writes:
+    newest = 0
+    times = {}  # id of the array that owns the memory -> (weak reference to it, serial of the last write)
+
+
+_writes = _Writes()
+
+
+def _owner(array):
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def note_write(array):
+    """Remembers that this array's memory has been changed in place, now."""
+    owner = _owner(array)
+    key = id(owner)
+    if key in _writes.times:
+        reference = _writes.times[key][0]
+    else:  # the entry goes when the array does, before its id can be used again
+        reference = weakref.ref(owner, lambda _, forget=_writes.times.pop: forget(key, None))
+    _writes.newest = serial = next_serial()
+    _writes.times[key] = (reference, serial)
+
+
+def _check_unchanged(op):
+    for name, value in vars(op).items():
+        for array in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(array, np.ndarray) and _writes.times.get(id(_owner(array)), (None, 0))[1] > op.serial:
+                raise RuntimeError(
+                    f"{op.name}: an array that backward needs (saved as '{name}', shape {array.shape}) was changed in place after "
+                    "the operation, by an in-place operation or an optimizer step. Call backward before it, or change a clone()."
+                )
+
+
+# --- detect_anomaly ---------------------------------------------------------------------------------------------------------
+
+_package = str(Path(__file__).parent)
+
+
+def user_line():
+    """The innermost line of code that is not minidl's own, as 'file:line: text'."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_package):
+        frame = frame.f_back
+    path, line = frame.f_code.co_filename, frame.f_lineno
+    return f"{path}:{line}: {linecache.getline(path, line).strip()}"
+
+
+def check_finite(op, array, what):
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise RuntimeError(f"detect_anomaly: {op.name}: {what} is not finite. The operation was called at {op.origin}")

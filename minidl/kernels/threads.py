@@ -1,0 +1,50 @@
+"""When a kernel uses more than one thread: only where it pays, and only where it is safe.
+
+A kernel that can be shared out is written as a pair: `body(*arrays, part, parts)` does one share of the work, and a
+`parallel=True` twin runs all shares in a `prange`. A share owns its part of the output and the arithmetic of an output
+element does not depend on `parts`, so one thread and two give the same bits.
+"""
+
+import os
+import threading
+
+import numba
+
+_one_at_a_time = threading.Lock()  # Numba's workqueue layer aborts the process when two threads launch at once
+_number = max(
+    1, min(int(os.environ.get("MINIDL_NUM_THREADS", numba.config.NUMBA_NUM_THREADS)), numba.config.NUMBA_NUM_THREADS)
+)
+_forked = False  # OpenMP kills a forked child that launches, so a child stays serial
+
+
+def _after_fork():
+    global _forked, _one_at_a_time
+    _forked, _one_at_a_time = True, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def get_num_threads():
+    """How many threads a kernel may use at most."""
+    return 1 if _forked else _number
+
+
+def set_num_threads(number):
+    """Lets kernels use at most `number` threads, 1 <= number <= the machine's cores (as Numba counts them)."""
+    global _number
+    if not 1 <= number <= numba.config.NUMBA_NUM_THREADS:
+        raise ValueError(f"set_num_threads: expected 1 to {numba.config.NUMBA_NUM_THREADS}, got {number}")
+    _number = int(number)
+
+
+def share(pays, body, twin, *args):
+    """Runs `twin(*args, parts)` on all threads if that `pays` and nobody else is doing so; else `body(*args, 0, 1)`."""
+    if pays and _number > 1 and not _forked and _one_at_a_time.acquire(blocking=False):
+        try:
+            twin(*args, _number)
+        finally:
+            _one_at_a_time.release()
+    else:
+        body(*args, 0, 1)

@@ -1,0 +1,148 @@
+"""The functions that bend a network's straight lines. Each backward is one pass over the array."""
+
+from .. import kernels
+from .base import Op
+
+
+class ReLU(Op):
+    """y = max(x, 0)
+    dx = dy where x > 0, and 0 where x ≤ 0 (the left derivative at 0)
+    """
+
+    def forward(self, x):
+        self.y = kernels.relu(x)  # y > 0 exactly where x > 0, so x itself can go
+        return self.y
+
+    def backward(self, dy):
+        return kernels.relu_backward(dy, self.y)
+
+
+class LeakyReLU(Op):
+    """y = x where x > 0, else slope·x
+    dx = dy where x > 0, else slope·dy
+    """
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def forward(self, x):
+        self.x = x
+        return kernels.leaky_relu(x, self.slope)
+
+    def backward(self, dy):
+        return kernels.leaky_relu_backward(dy, self.x, self.slope)
+
+
+class ELU(Op):
+    """y = x where x > 0, else α(eˣ − 1)
+    dx = dy where x > 0, else dy·α·eˣ
+    """
+
+    def __init__(self, alpha):
+        self.alpha = alpha
+
+    def forward(self, x):
+        self.x = x
+        return kernels.elu(x, self.alpha)
+
+    def backward(self, dy):
+        return kernels.elu_backward(dy, self.x, self.alpha)
+
+
+class GELU(Op):
+    """y = x·Φ(x), Φ the normal distribution function: ½(1 + erf(x/√2)), or its approximation by tanh
+    x moves both factors:  dx = dy·(Φ(x) + x·φ(x)), φ the normal density
+    """
+
+    def __init__(self, approximate):
+        self.approximate = approximate == "tanh"
+
+    def forward(self, x):
+        self.x = x
+        return kernels.gelu(x, self.approximate)
+
+    def backward(self, dy):
+        return kernels.gelu_backward(dy, self.x, self.approximate)
+
+
+class SiLU(Op):
+    """y = x·σ(x)
+    x moves both factors:  dx = dy·σ(x)·(1 + x·(1 − σ(x)))
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.silu(x)
+
+    def backward(self, dy):
+        return kernels.silu_backward(dy, self.x)
+
+
+class Softplus(Op):
+    """y = ln(1 + e^{βx})/β, and x itself where βx > threshold
+    dx = dy·σ(βx), and dy beyond the threshold
+    """
+
+    def __init__(self, beta, threshold):
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, x):
+        self.x = x
+        return kernels.softplus(x, self.beta, self.threshold)
+
+    def backward(self, dy):
+        return kernels.softplus_backward(dy, self.x, self.beta, self.threshold)
+
+
+class Sigmoid(Op):
+    """y = 1/(1 + e⁻ˣ)
+    dx = dy·y(1 − y), at most ¼ of dy
+    """
+
+    def forward(self, x):
+        self.y = kernels.sigmoid(x)
+        return self.y
+
+    def backward(self, dy):
+        return kernels.sigmoid_backward(dy, self.y)
+
+
+class LogSigmoid(Op):
+    """y = ln σ(x) = −ln(1 + e⁻ˣ)
+    dx = dy·(1 − σ(x)) = dy·σ(−x)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.logsigmoid(x)
+
+    def backward(self, dy):
+        return kernels.logsigmoid_backward(dy, self.x)
+
+
+class Tanh(Op):
+    """y = (1 − e⁻²ˣ)/(1 + e⁻²ˣ)
+    dx = dy·(1 − y²)
+    """
+
+    def forward(self, x):
+        self.y = kernels.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return kernels.tanh_backward(dy, self.y)
+
+
+class Dropout(Op):
+    """y = x·mask, where mask holds 0 for what is dropped and 1/(1 − p) for what stays, so that E[y] = x
+    dx = dy·mask
+    """
+
+    def __init__(self, mask):
+        self.mask = mask
+
+    def forward(self, x):
+        return x * self.mask
+
+    def backward(self, dy):
+        return dy * self.mask

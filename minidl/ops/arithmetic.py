@@ -1,0 +1,239 @@
+"""Arithmetic between two operands that broadcast, as NumPy's does.
+
+An operand may be a Python number instead of an array; it then needs no gradient. The adjoint of broadcasting is summing: each
+gradient is summed back to its operand's shape by `unbroadcast`.
+"""
+
+import numpy as np
+
+from .base import Op, unbroadcast
+
+
+class Add(Op):
+    """y = a + b
+    each operand moves y by as much as it moves itself:  da = dy,  db = dy
+    """
+
+    def forward(self, a, b):
+        return a + b
+
+    def backward(self, dy):
+        a, b = self.needs
+        da = unbroadcast(dy, a.shape) if a else None
+        db = unbroadcast(dy, b.shape) if b else None
+        return da, db
+
+
+class Sub(Op):
+    """y = a − b
+    da = dy,  db = −dy
+    """
+
+    def forward(self, a, b):
+        return a - b
+
+    def backward(self, dy):
+        a, b = self.needs
+        da = unbroadcast(dy, a.shape) if a else None
+        db = unbroadcast(-dy, b.shape) if b else None
+        return da, db
+
+
+class Mul(Op):
+    """y = a·b
+    each operand is the other's slope:  da = dy·b,  db = dy·a
+    """
+
+    def forward(self, a, b):
+        self.a = a if self.needs[1] else None
+        self.b = b if self.needs[0] else None
+        return a * b
+
+    def backward(self, dy):
+        a, b = self.needs
+        da = unbroadcast(dy * self.b, a.shape) if a else None
+        db = unbroadcast(dy * self.a, b.shape) if b else None
+        return da, db
+
+
+class Div(Op):
+    """y = a/b
+    a is scaled by 1/b:                  da = dy/b
+    y falls as b grows, by y/b:          db = −dy·y/b
+    """
+
+    def forward(self, a, b):
+        self.a, self.b = a if self.needs[1] else None, b
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return a / b
+
+    def backward(self, dy):
+        a, b = self.needs
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            da = unbroadcast(dy / self.b, a.shape) if a else None
+            db = unbroadcast(-dy * (self.a / self.b) / self.b, b.shape) if b else None
+        return da, db
+
+
+class Neg(Op):
+    """y = −x
+    dx = −dy
+    """
+
+    def forward(self, x):
+        return -x
+
+    def backward(self, dy):
+        return -dy
+
+
+class Pow(Op):
+    """y = aᵇ
+    the power rule:                          da = dy·b·aᵇ⁻¹   (0 where b = 0, also at a = 0)
+    aᵇ = exp(b ln a) grows at the rate ln a:  db = dy·y·ln a    (0 where a = 0 and b ≥ 0)
+    """
+
+    def forward(self, a, b):
+        self.a, self.b = a, b
+        with np.errstate(all="ignore"):
+            y = np.power(a, b)
+        self.y = y if self.needs[1] else None
+        return y
+
+    def backward(self, dy):
+        a, b = self.needs
+        with np.errstate(all="ignore"):
+            if a:
+                slope = self.b * np.power(self.a, self.b - 1)
+                da = unbroadcast(dy * np.where(self.b == 0, dy.dtype.type(0), slope), a.shape)
+            else:
+                da = None
+            if b:
+                flat = (self.a == 0) & (self.b >= 0)
+                db = unbroadcast(dy * np.where(flat, dy.dtype.type(0), self.y * np.log(self.a)), b.shape)
+            else:
+                db = None
+        return da, db
+
+
+class Remainder(Op):
+    """y = a − b·⌊a/b⌋, with the sign of b, as Python's % has it
+    between the jumps ⌊a/b⌋ is constant:  da = dy,  db = −dy·⌊a/b⌋
+    """
+
+    def forward(self, a, b):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.floor = np.floor_divide(a, b) if self.needs[1] else None
+            return np.remainder(a, b)
+
+    def backward(self, dy):
+        a, b = self.needs
+        da = unbroadcast(dy, a.shape) if a else None
+        db = unbroadcast(-dy * self.floor, b.shape) if b else None
+        return da, db
+
+
+class Maximum(Op):
+    """y = max(a, b)
+    the larger operand is y and takes dy; a tie is shared half and half, as in PyTorch. NaN wins and takes dy.
+    """
+
+    def forward(self, a, b):
+        y = np.maximum(a, b)
+        self.share = _share(a, b, y)
+        return y
+
+    def backward(self, dy):
+        a, b = self.needs
+        da = unbroadcast(dy * self.share, a.shape) if a else None
+        db = unbroadcast(dy * (1 - self.share), b.shape) if b else None
+        return da, db
+
+
+class Minimum(Maximum):
+    """y = min(a, b)
+    the smaller operand is y and takes dy; ties and NaN as for Maximum.
+    """
+
+    def forward(self, a, b):
+        y = np.minimum(a, b)
+        self.share = _share(a, b, y)
+        return y
+
+
+def _share(a, b, y):
+    """a's share of dy: 1 where y is a, 0 where y is b, ½ where it is both."""
+    from_a, from_b = (a == y) | np.not_equal(a, a), (b == y) | np.not_equal(b, b)
+    return np.where(from_a == from_b, 0.5, from_a).astype(y.dtype)
+
+
+class Where(Op):
+    """y = a where the condition holds, else b
+    the side that was not chosen gets exactly 0, whatever it holds.
+    """
+
+    def __init__(self, condition):
+        self.condition = condition
+
+    def forward(self, a, b):
+        return np.where(self.condition, a, b)
+
+    def backward(self, dy):
+        a, b = self.needs
+        zero = dy.dtype.type(0)
+        da = unbroadcast(np.where(self.condition, dy, zero), a.shape) if a else None
+        db = unbroadcast(np.where(self.condition, zero, dy), b.shape) if b else None
+        return da, db
+
+
+class XLogY(Op):
+    """y = a·ln b, and 0 where a = 0, whatever b is (0 log 0 = 0)
+    da = dy·ln b   (0 where a = b = 0: the term 0 log 0 asks for no change)
+    db = dy·a/b    (0 where a = 0)
+    """
+
+    def forward(self, a, b):
+        self.a, self.b = a, b
+        with np.errstate(divide="ignore", invalid="ignore"):
+            y = a * np.log(b)
+        return np.where((np.equal(a, 0)) & ~np.isnan(b), y.dtype.type(0), y)
+
+    def backward(self, dy):
+        a, b = self.needs
+        zero = dy.dtype.type(0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            da = (
+                unbroadcast(dy * np.where((np.equal(self.a, 0)) & (np.equal(self.b, 0)), zero, np.log(self.b)), a.shape)
+                if a
+                else None
+            )
+            db = unbroadcast(dy * np.where(np.equal(self.a, 0), zero, self.a / self.b), b.shape) if b else None
+        return da, db
+
+
+class Cast(Op):
+    """y = x in another floating type
+    dx = dy, in x's type
+    """
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+
+    def forward(self, x):
+        self.source = x.dtype
+        return x.astype(self.dtype)
+
+    def backward(self, dy):
+        return dy.astype(self.source)
+
+
+class Clone(Op):
+    """y = a copy of x
+    dx = dy
+    """
+
+    def forward(self, x):
+        return x.copy()
+
+    def backward(self, dy):
+        return dy

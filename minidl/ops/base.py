@@ -1,0 +1,82 @@
+"""What an operation is, and the one rule that every backward follows.
+
+For any array v that an operation reads or makes, `dv` is ∂L/∂v and has v's shape, whatever the scalar L at the end of the
+graph may be. `backward` is given `dy` for its output and returns one such array for each input, or None.
+"""
+
+import numpy as np
+
+
+class Op:
+    """One operation on arrays, and, once recorded, one node of the graph.
+
+    Options go to the constructor, arrays to `forward`; what `backward` needs is kept in named attributes. `needs[i]` is the
+    node that waits for the gradient of input i (its `.shape` is that input's shape), or None where nobody asked.
+
+    `backward` never changes an array that it is given. It returns new arrays, `dy` itself or views of it: never an array that
+    was saved, and never the same new array twice, because what is new may be added to in place.
+    """
+
+    needs = ()
+    serial = 0  # place in the order of creation
+    shape = ()  # of the output
+    hooks = None  # {key: function of dy}
+    retains = False  # keep the gradient of the output in `grad`
+    grad = None
+    origin = None  # the user's line, under detect_anomaly
+
+    def forward(self, *arrays):
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, dy):
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    @property
+    def name(self):
+        return type(self).__name__
+
+    def __repr__(self):
+        return f"<{self.name}Backward0>"
+
+
+def unbroadcast(dx, shape):
+    """Sums dx over the axes along which an operand of this shape was repeated: the adjoint of broadcasting is summing.
+
+    >>> unbroadcast(np.ones((2, 3)), (3,))
+    array([2., 2., 2.])
+    """
+    if dx.shape == shape:
+        return dx
+    lead = dx.ndim - len(shape)
+    stretched = [lead + i for i, size in enumerate(shape) if size == 1]
+    return dx.sum(axis=(*range(lead), *stretched), keepdims=True).reshape(shape)
+
+
+def normalize_axes(name, dim, ndim):
+    """dim as a tuple of distinct axes in [0, ndim): None means all of them, negative ones count from the end.
+
+    >>> normalize_axes("sum", -1, 3)
+    (2,)
+    """
+    if dim is None:
+        return tuple(range(ndim))
+    axes = []
+    for d in dim if isinstance(dim, (tuple, list)) else (dim,):
+        axes.append(normalize_axis(name, d, ndim))
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name}: an axis appears twice in dim={dim}")
+    return tuple(axes)
+
+
+def normalize_axis(name, dim, ndim):
+    """dim as an axis in [0, ndim).
+
+    >>> normalize_axis("softmax", -1, 3)
+    2
+    """
+    if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
+        raise TypeError(f"{name}: dim must be an integer, got {dim!r}")
+    bound = max(ndim, 1)  # PyTorch lets a 0-d tensor be reduced over dim 0 or -1
+    if not -bound <= dim < bound:
+        raise IndexError(f"{name}: dim {dim} is out of range for {ndim} axes (expected {-bound} to {bound - 1})")
+    return int(dim) % bound

@@ -1,0 +1,328 @@
+"""Functions of one number, applied to every element: y = f(x), and so dx = dy · f′(x).
+
+Where f′ is cheaper to say in terms of y, y is saved; no operation here saves both.
+"""
+
+import numpy as np
+
+from .. import kernels
+from .base import Op
+
+
+class Exp(Op):
+    """y = eˣ
+    its own slope:  dx = dy·y
+    """
+
+    def forward(self, x):
+        self.y = kernels.exp(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y
+
+
+class Expm1(Op):
+    """y = eˣ − 1
+    dx = dy·(y + 1)
+    """
+
+    def forward(self, x):
+        self.y = kernels.expm1(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (self.y + 1)
+
+
+class Log(Op):
+    """y = ln x
+    dx = dy/x
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.log(x)
+
+    def backward(self, dy):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return dy / self.x
+
+
+class Log2(Op):
+    """y = log₂ x = ln x / ln 2
+    dx = dy/(x ln 2)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.log2(x)
+
+    def backward(self, dy):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return dy / (self.x * np.log(2.0).item())
+
+
+class Log10(Op):
+    """y = log₁₀ x = ln x / ln 10
+    dx = dy/(x ln 10)
+    """
+
+    def forward(self, x):
+        self.x = x
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log10(x)
+
+    def backward(self, dy):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return dy / (self.x * np.log(10.0).item())
+
+
+class Log1p(Op):
+    """y = ln(1 + x)
+    dx = dy/(1 + x)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.log1p(x)
+
+    def backward(self, dy):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return dy / (1 + self.x)
+
+
+class Sqrt(Op):
+    """y = √x
+    dx = dy/2y   (infinite at 0, as in PyTorch)
+    """
+
+    def forward(self, x):
+        with np.errstate(invalid="ignore"):
+            self.y = np.sqrt(x)
+        return self.y
+
+    def backward(self, dy):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return dy / (2 * self.y)
+
+
+class Rsqrt(Op):
+    """y = 1/√x
+    dx = −dy·y³/2
+    """
+
+    def forward(self, x):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.y = np.reciprocal(np.sqrt(x))
+        return self.y
+
+    def backward(self, dy):
+        with np.errstate(invalid="ignore", over="ignore"):
+            return dy * (self.y**3 * -0.5)
+
+
+class Square(Op):
+    """y = x²
+    dx = 2x·dy
+    """
+
+    def forward(self, x):
+        self.x = x
+        return x * x
+
+    def backward(self, dy):
+        return dy * (2 * self.x)
+
+
+class Reciprocal(Op):
+    """y = 1/x
+    dx = −dy·y²
+    """
+
+    def forward(self, x):
+        with np.errstate(divide="ignore"):
+            self.y = np.reciprocal(x)
+        return self.y
+
+    def backward(self, dy):
+        with np.errstate(invalid="ignore", over="ignore"):
+            return -dy * self.y * self.y
+
+
+class Abs(Op):
+    """y = |x|
+    dx = dy·sign x, and 0 at 0
+    """
+
+    def forward(self, x):
+        self.x = x
+        return np.abs(x)
+
+    def backward(self, dy):
+        return dy * np.sign(self.x)
+
+
+class Clamp(Op):
+    """y = x, held between low and high (either may be None)
+    dx = dy where x was not held back (the bounds included), 0 elsewhere
+    """
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def forward(self, x):
+        self.x = x
+        return np.clip(x, self.low, self.high)
+
+    def backward(self, dy):
+        inside = np.ones(self.x.shape, bool)
+        if self.low is not None:
+            inside &= self.x >= self.low
+        if self.high is not None:
+            inside &= self.x <= self.high
+        return np.where(inside, dy, dy.dtype.type(0))
+
+
+class Step(Op):
+    """y = a function that is flat between its jumps (sign, floor, ceil, round, trunc)
+    dx = 0
+    """
+
+    def __init__(self, function):
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+    def backward(self, dy):
+        return np.zeros_like(dy)
+
+
+class Sin(Op):
+    """y = sin x
+    dx = dy·cos x
+    """
+
+    def forward(self, x):
+        self.x = x
+        with np.errstate(invalid="ignore"):
+            return np.sin(x)
+
+    def backward(self, dy):
+        return dy * np.cos(self.x)
+
+
+class Cos(Op):
+    """y = cos x
+    dx = −dy·sin x
+    """
+
+    def forward(self, x):
+        self.x = x
+        with np.errstate(invalid="ignore"):
+            return np.cos(x)
+
+    def backward(self, dy):
+        return -dy * np.sin(self.x)
+
+
+class Tan(Op):
+    """y = tan x
+    dx = dy·(1 + y²)
+    """
+
+    def forward(self, x):
+        with np.errstate(invalid="ignore"):
+            self.y = np.tan(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 + self.y * self.y)
+
+
+class Asin(Op):
+    """y = arcsin x
+    dx = dy/√(1 − x²)
+    """
+
+    def forward(self, x):
+        self.x = x
+        with np.errstate(invalid="ignore"):
+            return np.arcsin(x)
+
+    def backward(self, dy):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return dy / np.sqrt(1 - self.x * self.x)
+
+
+class Acos(Op):
+    """y = arccos x
+    dx = −dy/√(1 − x²)
+    """
+
+    def forward(self, x):
+        self.x = x
+        with np.errstate(invalid="ignore"):
+            return np.arccos(x)
+
+    def backward(self, dy):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return -dy / np.sqrt(1 - self.x * self.x)
+
+
+class Atan(Op):
+    """y = arctan x
+    dx = dy/(1 + x²)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return np.arctan(x)
+
+    def backward(self, dy):
+        with np.errstate(over="ignore"):
+            return dy / (1 + self.x * self.x)
+
+
+class Sinh(Op):
+    """y = sinh x
+    dx = dy·cosh x
+    """
+
+    def forward(self, x):
+        self.x = x
+        with np.errstate(over="ignore"):
+            return np.sinh(x)
+
+    def backward(self, dy):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return dy * np.cosh(self.x)
+
+
+class Cosh(Op):
+    """y = cosh x
+    dx = dy·sinh x
+    """
+
+    def forward(self, x):
+        self.x = x
+        with np.errstate(over="ignore"):
+            return np.cosh(x)
+
+    def backward(self, dy):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return dy * np.sinh(self.x)
+
+
+class Erf(Op):
+    """y = erf x = 2/√π ∫₀ˣ exp(−t²) dt
+    the integrand at its end:  dx = dy·2/√π·exp(−x²)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.erf(x)
+
+    def backward(self, dy):
+        return dy * (2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))

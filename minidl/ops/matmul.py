@@ -1,0 +1,92 @@
+"""Products of matrices. Transposing is free: the kernel reads either operand along whichever axis is contiguous."""
+
+import numpy as np
+
+from .. import kernels
+from .base import Op, unbroadcast
+
+
+def transpose(x):
+    return np.swapaxes(x, -1, -2)
+
+
+class MatMul(Op):
+    """y[i,j] = Σ_k a[i,k] b[k,j]
+    a[i,k] reaches row i of y through row k of b:        da = dy bᵀ
+    b[k,j] reaches column j of y through column k of a:  db = aᵀ dy
+    Leading axes are batches and broadcast; a vector is a matrix with one row (a) or one column (b).
+    """
+
+    def forward(self, a, b):
+        self.a = a if self.needs[1] else None
+        self.b = b if self.needs[0] else None
+        self.vectors = a.ndim == 1, b.ndim == 1
+        return kernels.matmul(a, b)
+
+    def backward(self, dy):
+        a, b = self.needs
+        row, column = self.vectors
+        if column:
+            dy = dy[..., None]
+        if row:
+            dy = dy[..., None, :]
+        da = db = None
+        if a:
+            b_matrix = self.b[:, None] if column else self.b
+            da = kernels.matmul(dy, transpose(b_matrix))
+            da = unbroadcast(da[..., 0, :] if row else da, a.shape)
+        if b:
+            a_matrix = self.a[None, :] if row else self.a
+            db = kernels.matmul(transpose(a_matrix), dy)
+            db = unbroadcast(db[..., 0] if column else db, b.shape)
+        return da, db
+
+
+class Linear(Op):
+    """y[n,o] = Σ_i x[n,i] w[o,i] + b[o]
+    x[n,i] reaches y[n,:] through column i of w:   dx = dy w
+    w[o,i] reaches y[:,o] through column i of x:   dw = dyᵀ x
+    b[o] reaches every row of y:                   db = Σ_n dy[n,:]
+    """
+
+    def forward(self, x, w, b=None):
+        self.x = x if self.needs[1] else None
+        self.w = w if self.needs[0] else None
+        return kernels.linear(x, w, b)
+
+    def backward(self, dy):
+        rows = dy.reshape(-1, dy.shape[-1])
+        x, w, *b = self.needs
+        dx = kernels.matmul(rows, self.w).reshape(x.shape) if x else None
+        dw = kernels.matmul(rows.T, self.x.reshape(-1, self.x.shape[-1])) if w else None
+        db = [kernels.column_sums(rows) if n else None for n in b]
+        return dx, dw, *db
+
+
+class Einsum(Op):
+    """y[right] = Σ x₁[term₁]·x₂[term₂]·…, summed over every axis that is not on the right
+    each factor's slope is the product of the others:  dx_i[term_i] = Σ dy[right]·Π_{j≠i} x_j[term_j]
+    """
+
+    def __init__(self, terms, right):
+        self.terms, self.right = terms, right
+
+    def forward(self, *xs):
+        self.xs = xs
+        return np.einsum(",".join(self.terms) + "->" + self.right, *xs, optimize=True)
+
+    def backward(self, dy):
+        return tuple(self._gradient(i, dy) if need else None for i, need in enumerate(self.needs))
+
+    def _gradient(self, i, dy):
+        terms, arrays = [self.right], [dy]
+        for j, (term, x) in enumerate(zip(self.terms, self.xs, strict=True)):
+            if j != i:
+                terms.append(term)
+                arrays.append(x)
+        # An axis that only x_i has was summed away: dx_i is the same all along it.
+        x, term = self.xs[i], self.terms[i]
+        alone = "".join(axis for axis in term if not any(axis in other for other in terms))
+        terms.append(alone)
+        arrays.append(np.ones([x.shape[term.index(axis)] for axis in alone], x.dtype))
+        return np.einsum(",".join(terms) + "->" + term, *arrays, optimize=True)

@@ -1,0 +1,199 @@
+"""Many numbers into fewer. Axes are a sorted tuple of distinct non-negative integers; backward puts them back (`restore`)."""
+
+import numpy as np
+
+from .. import kernels
+from .base import Op
+
+
+class Reduction(Op):
+    """y = something of x over the given axes, which are dropped, or kept with size 1."""
+
+    def __init__(self, axes, keepdim=False):
+        self.axes, self.keepdim = axes, keepdim
+
+    def restore(self, y):
+        """y (or dy) with the reduced axes back as size 1, so that it broadcasts against x."""
+        return y if self.keepdim else np.expand_dims(y, self.axes)
+
+
+class Sum(Reduction):
+    """y = Σ x
+    every x moves y by as much as itself:  dx = dy, repeated over the axes
+    """
+
+    def forward(self, x):
+        return np.add.reduce(x, axis=self.axes, keepdims=self.keepdim)
+
+    def backward(self, dy):
+        return np.broadcast_to(self.restore(dy), self.needs[0].shape)
+
+
+class Mean(Reduction):
+    """y = 1/n Σ x
+    dx = dy/n, repeated over the axes
+    """
+
+    def forward(self, x):
+        n = _count(x.shape, self.axes)
+        total = np.add.reduce(x, axis=self.axes, keepdims=self.keepdim)
+        return total * (1 / n) if n else np.full_like(total, np.nan)
+
+    def backward(self, dy):
+        shape = self.needs[0].shape
+        return np.broadcast_to(self.restore(dy * (1 / _count(shape, self.axes) if dy.size else 0.0)), shape)
+
+
+class Var(Reduction):
+    """y = 1/(n − c) Σ (x − μ)²,  c = 1 for the unbiased estimate
+    μ moves too, but Σ(x − μ) = 0 cancels its part:  dx = dy·2(x − μ)/(n − c)
+    """
+
+    def __init__(self, axes, keepdim, correction):
+        super().__init__(axes, keepdim)
+        self.correction = correction
+
+    def forward(self, x):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            centred = x - x.mean(axis=self.axes, keepdims=True)
+            self.scaled = centred / x.dtype.type(max(_count(x.shape, self.axes) - self.correction, 0))
+            return (self.scaled * centred).sum(axis=self.axes, keepdims=self.keepdim)
+
+    def backward(self, dy):
+        return 2 * self.restore(dy) * self.scaled
+
+
+class Prod(Reduction):
+    """y = Π x
+    each x is scaled by the product of the others:  dx_i = dy·Π_{j≠i} x_j
+    The products before and after i are used, not y/x_i, so zeros are no exception.
+    """
+
+    def forward(self, x):
+        self.x = x
+        return x.prod(axis=self.axes, keepdims=self.keepdim)
+
+    def backward(self, dy):
+        x, axes = self.x, self.axes
+        kept = [axis for axis in range(x.ndim) if axis not in axes]
+        rows = np.transpose(x, kept + list(axes)).reshape([x.shape[axis] for axis in kept] + [-1])
+        ones = np.ones_like(rows[..., :1])
+        before = np.cumprod(np.concatenate([ones, rows[..., :-1]], -1), -1) if rows.size else rows
+        after = np.cumprod(np.concatenate([ones, rows[..., :0:-1]], -1), -1)[..., ::-1] if rows.size else rows
+        others = (before * after).reshape([x.shape[axis] for axis in kept + list(axes)])
+        return self.restore(dy) * np.transpose(others, np.argsort(kept + list(axes)))
+
+
+class Amax(Reduction):
+    """y = max x
+    the largest x takes dy; where several are largest, they share it equally, as in PyTorch's amax. NaN is largest of all.
+    """
+
+    pick = staticmethod(np.max)
+
+    def forward(self, x):
+        y = self.pick(x, axis=self.axes, keepdims=True)
+        chosen = (x == y) | (x != x)
+        self.share = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
+        return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+
+    def backward(self, dy):
+        return self.restore(dy) * self.share
+
+
+class Amin(Amax):
+    """y = min x
+    the smallest x takes dy; ties and NaN as for Amax.
+    """
+
+    pick = staticmethod(np.min)
+
+
+class Pick(Op):
+    """y = x at one index per row along an axis, which is dropped or kept with size 1 (max, min, median with dim)
+    the element that was picked takes dy
+    """
+
+    def __init__(self, index, axis, keepdim):
+        self.index, self.axis, self.keepdim = index, axis, keepdim  # index has size 1 along the axis
+
+    def forward(self, x):
+        y = np.take_along_axis(x, self.index, self.axis)
+        return y if self.keepdim else y.squeeze(self.axis)
+
+    def backward(self, dy):
+        dx = np.zeros(self.needs[0].shape, dy.dtype)
+        np.put_along_axis(dx, self.index, dy if self.keepdim else np.expand_dims(dy, self.axis), self.axis)
+        return dx
+
+
+class CumSum(Op):
+    """y_i = Σ_{j≤i} x_j
+    x_j is in every y_i from i = j on:  dx_j = Σ_{i≥j} dy_i
+    """
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, x):
+        return np.cumsum(x, self.axis)
+
+    def backward(self, dy):
+        return np.flip(np.cumsum(np.flip(dy, self.axis), self.axis), self.axis)
+
+
+class LogSumExp(Reduction):
+    """y = ln Σ eˣ, computed as max + ln Σ e^(x − max)
+    its slope is softmax:  dx = dy·e^(x − y)
+    """
+
+    def forward(self, x):
+        top = x.max(axis=self.axes, keepdims=True)
+        top = np.where(np.isfinite(top), top, x.dtype.type(0))  # −inf − −inf is NaN: an all −inf row gives −inf
+        with np.errstate(divide="ignore"):
+            y = top + np.log(kernels.exp(x - top).sum(axis=self.axes, keepdims=True))
+        self.x, self.y = x, y
+        return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+
+    def backward(self, dy):
+        finite = np.where(np.isneginf(self.y), self.y.dtype.type(0), self.y)
+        return self.restore(dy) * kernels.exp(self.x - finite)
+
+
+class Norm(Reduction):
+    """y = (Σ |x|ᵖ)^(1/p)
+    dx = dy·sign(x)·(|x|/y)^(p−1), and 0 where y = 0;  p = ∞: the largest |x| share dy equally
+    """
+
+    def __init__(self, axes, keepdim, p):
+        super().__init__(axes, keepdim)
+        self.p = p
+
+    def forward(self, x):
+        p, size = self.p, np.abs(x)
+        # Scaled by the largest, so that a large x does not overflow and a small one does not vanish when raised to p.
+        top = size.max(axis=self.axes, keepdims=True, initial=0)
+        if p != np.inf:
+            scale = np.where((top > 0) & np.isfinite(top), top, x.dtype.type(1))
+            top = scale * ((size / scale) ** p).sum(axis=self.axes, keepdims=True) ** (1 / p)
+        self.x, self.y = x, top
+        return top if self.keepdim else top.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+
+    def backward(self, dy):
+        x, y, p = self.x, self.y, self.p
+        size = np.abs(x)
+        if p == np.inf:
+            chosen = size == y
+            slope = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
+        else:
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                slope = (size / y) ** (p - 1)
+            slope = np.where((x == 0) | (y == 0), x.dtype.type(0), slope)
+        return self.restore(dy) * np.sign(x) * slope
+
+
+def _count(shape, axes):
+    n = 1
+    for axis in axes:
+        n *= shape[axis]
+    return n

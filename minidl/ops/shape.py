@@ -1,0 +1,309 @@
+"""The same numbers in another arrangement. What forward moves somewhere, backward moves back."""
+
+import numpy as np
+
+from .base import Op, unbroadcast
+
+
+class Reshape(Op):
+    """y = x in another shape, the elements in the same order
+    dx = dy in x's shape
+    """
+
+    def __init__(self, shape):
+        self.new_shape = shape
+
+    def forward(self, x):
+        return x.reshape(self.new_shape)
+
+    def backward(self, dy):
+        return dy.reshape(self.needs[0].shape)
+
+
+class Permute(Op):
+    """y = x with its axes in another order
+    dx = dy with its axes in the first order
+    """
+
+    def __init__(self, axes):
+        self.axes = axes
+
+    def forward(self, x):
+        return x.transpose(self.axes)
+
+    def backward(self, dy):
+        return dy.transpose(np.argsort(self.axes))
+
+
+class Expand(Op):
+    """y = x repeated along its axes of size 1, and along new axes in front, without copying
+    dx = dy summed over the repeats
+    """
+
+    def __init__(self, shape):
+        self.new_shape = shape
+
+    def forward(self, x):
+        return np.broadcast_to(x, self.new_shape)
+
+    def backward(self, dy):
+        return unbroadcast(dy, self.needs[0].shape)
+
+
+class Repeat(Op):
+    """y = x tiled, `repeats[i]` times along axis i (as many counts as y has axes)
+    dx = dy summed over the tiles
+    """
+
+    def __init__(self, repeats):
+        self.repeats = repeats
+
+    def forward(self, x):
+        return np.tile(x, self.repeats)
+
+    def backward(self, dy):
+        shape = self.needs[0].shape
+        shape = (1,) * (len(self.repeats) - len(shape)) + shape
+        tiles = dy.reshape([size for pair in zip(self.repeats, shape, strict=True) for size in pair])
+        return tiles.sum(axis=tuple(range(0, tiles.ndim, 2))).reshape(self.needs[0].shape)
+
+
+class RepeatInterleave(Op):
+    """y = every slice of x along an axis, `repeats` times in a row (a number, or one for each slice)
+    dx = dy summed over each run
+    """
+
+    def __init__(self, repeats, axis):
+        self.repeats, self.axis = repeats, axis
+
+    def forward(self, x):
+        self.source = np.repeat(np.arange(x.shape[self.axis]), self.repeats)
+        return np.take(x, self.source, self.axis)
+
+    def backward(self, dy):
+        dx = np.zeros(self.needs[0].shape, dy.dtype)
+        np.add.at(np.moveaxis(dx, self.axis, 0), self.source, np.moveaxis(dy, self.axis, 0))
+        return dx
+
+
+class Flip(Op):
+    """y = x in reverse order along some axes
+    dx = dy, reversed again
+    """
+
+    def __init__(self, axes):
+        self.axes = axes
+
+    def forward(self, x):
+        return np.flip(x, self.axes).copy()
+
+    def backward(self, dy):
+        return np.flip(dy, self.axes)
+
+
+class Roll(Op):
+    """y = x shifted along some axes, what falls off one end entering at the other
+    dx = dy shifted back
+    """
+
+    def __init__(self, shifts, axes):
+        self.shifts, self.axes = shifts, axes
+
+    def forward(self, x):
+        return np.roll(x, self.shifts, self.axes)
+
+    def backward(self, dy):
+        return np.roll(dy, [-s for s in self.shifts], self.axes)
+
+
+class Index(Op):
+    """y = x[index], in any of NumPy's forms
+    dx = 0 with dy put where it was taken from; an element taken twice gets both
+    """
+
+    def __init__(self, index):
+        self.index = index
+
+    def forward(self, x):
+        return x[self.index]
+
+    def backward(self, dy):
+        dx = np.zeros(self.needs[0].shape, dy.dtype)
+        if is_basic(self.index):
+            dx[self.index] = dy
+        else:
+            np.add.at(dx, self.index, dy)
+        return dx
+
+
+class SetItem(Op):
+    """y = x with y[index] = v
+    what was overwritten no longer depends on x:  dx = dy, but 0 at the index;  dv = dy[index]
+    Where an index repeats, NumPy keeps the last value written, and only that one gets a gradient.
+    """
+
+    def __init__(self, index):
+        self.index = index
+
+    def forward(self, x, v):
+        y = x.copy()
+        y[self.index] = v
+        return y
+
+    def backward(self, dy):
+        x, v = self.needs
+        dx = dv = None
+        if x:
+            dx = dy.copy()
+            dx[self.index] = 0
+        if v:
+            taken = dy[self.index]
+            if not is_basic(self.index):
+                number = np.arange(taken.size).reshape(taken.shape)
+                last = np.full(dy.shape, -1)
+                last[self.index] = number
+                taken = np.where(last[self.index] == number, taken, dy.dtype.type(0))
+            dv = _fit(taken, v.shape)
+        return dx, dv
+
+
+def _fit(dx, shape):
+    # v may have leading axes of size 1 that x[index] has not: NumPy's assignment allows it
+    extra = max(len(shape) - dx.ndim, 0)
+    return unbroadcast(dx, shape[extra:]).reshape(shape)
+
+
+class Patch(Op):
+    """y = x with the part that a view shows replaced by v
+    dx = dy, but 0 in the part;  dv = the part of dy
+    """
+
+    def __init__(self, view):
+        self.view = view  # a fresh operation that makes the view
+
+    def forward(self, x, v):
+        y = x.copy("C")
+        self.view.forward(y)[...] = v
+        return y
+
+    def backward(self, dy):
+        dx = dy.copy("C")
+        part = self.view.forward(dx)
+        dv = part.copy()
+        part[...] = 0
+        return dx, dv
+
+
+class Gather(Op):
+    """y[i][j] = x[index[i][j]][j], along the given axis
+    dx = 0 with dy added where it was taken from
+    """
+
+    def __init__(self, axis, index):
+        self.axis, self.index = axis, index
+
+    def forward(self, x):
+        # PyTorch allows the index to be shorter than x along the other axes
+        self.where = [
+            np.arange(n).reshape([-1 if i == k else 1 for k in range(x.ndim)]) for i, n in enumerate(self.index.shape)
+        ]
+        self.where[self.axis] = self.index
+        self.where = tuple(self.where)
+        return x[self.where]
+
+    def backward(self, dy):
+        dx = np.zeros(self.needs[0].shape, dy.dtype)
+        np.add.at(dx, self.where, dy)
+        return dx
+
+
+class Cat(Op):
+    """y = the inputs one after the other along an axis
+    each input gets its own stretch of dy
+    """
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, *xs):
+        self.sizes = [x.shape[self.axis] for x in xs]
+        return np.concatenate(xs, self.axis)
+
+    def backward(self, dy):
+        ends = np.cumsum(self.sizes)[:-1]
+        return tuple(np.split(dy, ends, self.axis))
+
+
+class Stack(Op):
+    """y = the inputs side by side along a new axis
+    each input gets its own slice of dy
+    """
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, *xs):
+        return np.stack(xs, self.axis)
+
+    def backward(self, dy):
+        return tuple(np.moveaxis(dy, self.axis, 0))
+
+
+class Diagonal(Op):
+    """y = the elements of x with equal indices on two axes, offset apart; the diagonal is y's last axis
+    dx = 0 with dy on the diagonal
+    """
+
+    def __init__(self, offset, axis1, axis2):
+        self.where = offset, axis1, axis2
+
+    def forward(self, x):
+        return np.diagonal(x, *self.where)
+
+    def backward(self, dy):
+        dx = np.zeros(self.needs[0].shape, dy.dtype)
+        part = np.diagonal(dx, *self.where)
+        part.flags.writeable = True
+        part[...] = dy
+        return dx
+
+
+class Triangle(Op):
+    """y = x, but 0 above (lower) or below (upper) the k-th diagonal of the last two axes
+    dx = dy, but 0 in the same places
+    """
+
+    def __init__(self, lower, k):
+        self.cut, self.k = np.tril if lower else np.triu, k
+
+    def forward(self, x):
+        return self.cut(x, self.k)
+
+    def backward(self, dy):
+        return self.cut(dy, self.k)
+
+
+class Sort(Op):
+    """y = x in another order along an axis: y = x taken at `index`
+    dx = dy put back in x's order
+    """
+
+    def __init__(self, index, axis):
+        self.index, self.axis = index, axis
+
+    def forward(self, x):
+        return np.take_along_axis(x, self.index, self.axis)
+
+    def backward(self, dy):
+        dx = np.zeros(self.needs[0].shape, dy.dtype)
+        np.put_along_axis(dx, self.index, dy, self.axis)
+        return dx
+
+
+def is_basic(index):
+    """Whether NumPy answers x[index] with a view: slices, integers, None and ... only."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer)) and not isinstance(part, bool)
+        for part in parts
+    )

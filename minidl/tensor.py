@@ -1,0 +1,1702 @@
+"""Tensor: an array, and the node of the graph that made it. Knows no formula: those are in `ops/`.
+
+Recording is one function, `apply`. It runs an operation forward and, if any input wants a gradient, keeps the operation as the
+node of its result. Everything else here gives PyTorch's names to operations. Start reading at `apply`, then `Tensor.backward`.
+"""
+
+import copy
+import functools
+import math
+import numbers
+import weakref
+from collections import namedtuple
+
+import numpy as np
+
+from . import dtypes, ops, random
+from .graph import Leaf, Part, check_finite, mode, next_serial, note_write, user_line, walk
+from .ops.base import normalize_axes, normalize_axis
+from .printing import format_tensor
+
+_CPU = dtypes.device("cpu")
+_NUMBERS = (int, float, np.number, np.bool_)
+MaxResult = namedtuple("max", "values indices")
+MinResult = namedtuple("min", "values indices")
+SortResult = namedtuple("sort", "values indices")
+TopkResult = namedtuple("topk", "values indices")
+
+
+# --- recording an operation -------------------------------------------------------------------------------------------------
+
+
+def apply(op, *inputs):
+    """Runs a fresh operation on tensors (binary ones also take a Python number) and records it if a gradient is wanted."""
+    needs, arrays = [], []
+    for x in inputs:
+        if isinstance(x, Tensor):
+            needs.append(x.node)
+            arrays.append(x.array)
+        else:
+            needs.append(None)
+            arrays.append(x)
+    recording = mode.recording
+    op.needs = needs if recording else [None] * len(needs)
+    y = op.forward(*arrays)
+    if type(y) is tuple:
+        return _record_parts(op, y)
+    if type(y) is not np.ndarray:
+        y = np.asarray(y)  # arithmetic on 0-d arrays makes NumPy scalars
+    result = wrap(y)
+    if recording and needs.count(None) < len(needs):
+        op.serial = next_serial()
+        op.shape = y.shape
+        result.node = op
+        if mode.anomaly:
+            op.origin = user_line()
+            check_finite(op, y, "its output")
+    return result
+
+
+def wrap(array, node=None):
+    """A Tensor around this very array, without a copy or a check."""
+    result = _new(Tensor)
+    result.array = array
+    if node is not None:
+        result.node = node
+    return result
+
+
+_new = object.__new__
+
+
+def _record_parts(op, arrays):
+    results = [wrap(np.asarray(y)) for y in arrays]
+    if mode.recording and any(op.needs):
+        op.serial, op.outputs = next_serial(), len(arrays)
+        for i, result in enumerate(results):
+            if dtypes.is_float(result.array.dtype):
+                result.node = Part(op, i, result.array.shape)
+        if mode.anomaly:
+            op.origin = user_line()
+            for y in arrays:
+                check_finite(op, y, "its output")
+    return tuple(results)
+
+
+def binary(op, a, b):
+    """`apply` for two operands that broadcast, after bringing them to PyTorch's common dtype."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        alike = a.array.dtype is b.array.dtype
+    else:  # a Python number next to floats needs no care, and never widens them
+        alike = _float_and_number(a, b) or _float_and_number(b, a)
+    if not alike:
+        a, b = promote(op.name, a, b)
+    try:
+        return apply(op, a, b)
+    except ValueError:
+        _check_broadcast(op.name.lower(), a, b)
+        raise
+
+
+def _float_and_number(a, b):
+    return type(b) in (float, int) and isinstance(a, Tensor) and a.array.dtype.kind == "f"
+
+
+def promote(name, a, b):
+    """Two operands in their common dtype; a Python number stays a number, and never widens a tensor."""
+    a, b = operand(name, a), operand(name, b)
+    a_tensor, b_tensor = isinstance(a, Tensor), isinstance(b, Tensor)
+    if not a_tensor and not b_tensor:
+        raise TypeError(
+            f"{name.lower()}: expected a Tensor among the operands, got {type(a).__name__} and {type(b).__name__}"
+        )
+    dtype = dtypes.result_type(a.array if a_tensor else a, b.array if b_tensor else b)
+    return (a.to(dtype) if a_tensor else a), (b.to(dtype) if b_tensor else b)
+
+
+def operand(name, x):
+    """x as a Tensor or a Python number (NumPy's arrays share their memory, NumPy's scalars count as numbers)."""
+    if isinstance(x, Tensor) or type(x) in (int, float, bool):
+        return x
+    if isinstance(x, _NUMBERS):
+        return x.item() if isinstance(x, np.generic) else x
+    if isinstance(x, np.ndarray):
+        return wrap(_checked(name, x))
+    raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}")
+
+
+def _checked(name, array):
+    if array.dtype not in dtypes.SUPPORTED:
+        raise TypeError(f"{name.lower()}: dtype {array.dtype} is not supported")
+    return array
+
+
+def _check_broadcast(name, a, b):
+    a, b = np.shape(getattr(a, "array", a)), np.shape(getattr(b, "array", b))
+    for axis, (m, n) in enumerate(zip(reversed(a), reversed(b), strict=False), 1):
+        if m != n and m != 1 and n != 1:
+            raise ValueError(f"{name}: shapes {a} and {b} do not broadcast: axis -{axis} has {m} and {n}")
+
+
+def floating(x):
+    """x, or x as float32 where it holds integers: what functions such as exp compute with."""
+    return x if x.array.dtype.kind == "f" else x.to(dtypes.float32)
+
+
+# --- switching recording off, and watching it ---------------------------------------------------------------------------------
+
+
+class _Switch:
+    """Sets one field of the thread's mode, as a context (any number of times, nested) or as a decorator of a function."""
+
+    field, value = "recording", False
+
+    def __enter__(self):
+        self.__dict__.setdefault("before", []).append(getattr(mode, self.field))
+        setattr(mode, self.field, self.value)
+
+    def __exit__(self, *error):
+        setattr(mode, self.field, self.before.pop())
+
+    def __call__(self, function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            with type(self).like(self):
+                return function(*args, **kwargs)
+
+        return wrapper
+
+    @classmethod
+    def like(cls, other):
+        new = _new(cls)
+        new.value = other.value
+        return new
+
+
+class no_grad(_Switch):
+    """Operations inside are not recorded, in this thread: `with no_grad():` or `@no_grad()`.
+
+    >>> import minidl
+    >>> w = minidl.ones(2, requires_grad=True)
+    >>> with minidl.no_grad():
+    ...     print((w * 2).requires_grad)
+    False
+    """
+
+    def __new__(cls, function=None):  # also as @no_grad, without parentheses
+        self = super().__new__(cls)
+        return self if function is None else self(function)
+
+    def __init__(self, function=None):
+        pass
+
+
+class enable_grad(no_grad):
+    """Operations inside are recorded again, within `no_grad`."""
+
+    value = True
+
+
+class set_grad_enabled(_Switch):
+    """Recording on or off, at once; as a context also back again at its end."""
+
+    def __init__(self, enabled):
+        self.value = bool(enabled)
+        self.before = [mode.recording]
+        mode.recording = self.value
+
+    def __enter__(self):
+        mode.recording = self.value
+
+
+class detect_anomaly(_Switch):
+    """Raises at the first operation whose output or gradient is not finite, and names it and the line that called it.
+
+    >>> import minidl
+    >>> x = minidl.zeros(1, requires_grad=True)
+    >>> with minidl.autograd.detect_anomaly():
+    ...     y = x.log()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    RuntimeError: detect_anomaly: Log: its output is not finite. The operation was called at ...
+    """
+
+    field, value = "anomaly", True
+
+
+def is_grad_enabled():
+    """Whether this thread records operations."""
+    return mode.recording
+
+
+# --- the tensor -----------------------------------------------------------------------------------------------------------------
+
+
+class Tensor:
+    """An n-dimensional array of numbers that remembers how it was made.
+
+    `array` is its ndarray. `node` is None for a constant, a `Leaf` for a tensor whose gradient is wanted, and for a result the
+    operation that made it. Make one with `minidl.tensor`.
+    """
+
+    node = None
+    base = None  # of a view: (the tensor it shows a part of, the class of the operation that shows it, its options)
+    views = None  # of a tensor with views: weak references to them
+    __array_ufunc__ = None  # NumPy on the left lets our reflected operator answer
+    __hash__ = object.__hash__
+
+    def __init__(self, data=()):
+        self.array = np.array(data.array if isinstance(data, Tensor) else data, dtypes.float32)
+
+    # --- what it is
+
+    @property
+    def shape(self):
+        """The size of each axis, as a tuple."""
+        return self.array.shape
+
+    @property
+    def ndim(self):
+        return self.array.ndim
+
+    @property
+    def dtype(self):
+        return self.array.dtype
+
+    @property
+    def device(self):
+        return _CPU
+
+    @property
+    def itemsize(self):
+        return self.array.itemsize
+
+    @property
+    def nbytes(self):
+        return self.array.nbytes
+
+    def size(self, dim=None):
+        """The shape, or the size of one axis."""
+        return self.array.shape if dim is None else self.array.shape[normalize_axis("size", dim, self.ndim)]
+
+    def dim(self):
+        return self.array.ndim
+
+    def numel(self):
+        """How many elements."""
+        return self.array.size
+
+    nelement = numel
+
+    def element_size(self):
+        return self.array.itemsize
+
+    def stride(self):
+        """Steps between neighbours along each axis, in elements."""
+        return tuple(s // self.array.itemsize for s in self.array.strides)
+
+    def is_contiguous(self):
+        return self.array.flags.c_contiguous
+
+    def is_floating_point(self):
+        return self.array.dtype.kind == "f"
+
+    def data_ptr(self):
+        return self.array.ctypes.data
+
+    def __len__(self):
+        if not self.array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    def __iter__(self):
+        if not self.array.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind())
+
+    def __contains__(self, element):
+        return bool((self == element).any())
+
+    def __repr__(self):
+        node = self.node
+        if node is None:
+            suffix = ()
+        else:
+            suffix = ("requires_grad=True",) if self.is_leaf else (f"grad_fn={node!r}",)
+        return format_tensor(self.array, suffix_parts=suffix)
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if not self.array.ndim else object.__format__(self, spec)
+
+    # --- out of the graph: to Python, to NumPy
+
+    def item(self):
+        """The one element, as a Python number."""
+        if self.array.size != 1:
+            raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
+        return self.array.item()
+
+    def tolist(self):
+        return self.array.tolist()
+
+    def numpy(self, *, force=False):
+        """The array, sharing memory. A tensor that requires grad must be detached first (`force=True` does it)."""
+        if self.node is not None and not force:
+            raise RuntimeError("numpy: this tensor requires grad; use .detach().numpy()")
+        return self.array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __bool__(self):
+        if self.array.size != 1:
+            raise RuntimeError(f"the truth of a tensor with shape {self.shape} is ambiguous: use .any() or .all()")
+        return bool(self.array.item())
+
+    def __index__(self):
+        if self.array.dtype.kind not in "iub" or self.array.size != 1:
+            raise TypeError("only an integer tensor with one element can be an index")
+        return int(self.array.item())
+
+    # --- the graph
+
+    @property
+    def requires_grad(self):
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted):
+        self.requires_grad_(wanted)
+
+    def requires_grad_(self, requires_grad=True):
+        """Makes this tensor a leaf that collects its gradient in `.grad`, or a constant again."""
+        if requires_grad and self.node is None:
+            if self.array.dtype.kind != "f":
+                raise TypeError(
+                    f"requires_grad: only floating-point tensors can require gradients, got {self.dtype} "
+                    "(write [1., 2.] or dtype=minidl.float32)"
+                )
+            self.node = Leaf(self.array.shape, self.array.dtype)
+        elif not requires_grad and self.node is not None:
+            if not self.is_leaf:
+                raise RuntimeError("requires_grad: only a leaf can stop requiring grad; use .detach() on a result")
+            self.node = None
+        return self
+
+    @property
+    def is_leaf(self):
+        """Whether the user made it (True), or an operation on something that requires grad (False)."""
+        return self.node is None or type(self.node) is Leaf
+
+    @property
+    def grad_fn(self):
+        """The operation that made it, or None."""
+        return None if self.is_leaf else self.node
+
+    @property
+    def grad(self):
+        """The gradient of the last backward(s), a Tensor, or None. Only leaves keep theirs, and results after retain_grad()."""
+        if self.node is None:
+            return None
+        if not self.node.retains:
+            raise RuntimeError(
+                ".grad of a tensor that is the result of an operation is not kept: call retain_grad() on it before backward()"
+            )
+        return self.node.grad
+
+    @grad.setter
+    def grad(self, grad):
+        if grad is not None and (not isinstance(grad, Tensor) or grad.shape != self.shape or grad.dtype != self.dtype):
+            raise TypeError(f"grad: expected None or a {self.dtype} Tensor of shape {self.shape}, got {grad!r}")
+        if self.node is None:
+            if grad is not None:
+                raise RuntimeError("grad: this tensor does not require grad")
+        else:
+            self.node.grad = grad
+
+    @grad.deleter
+    def grad(self):
+        self.grad = None
+
+    def retain_grad(self):
+        """Asks that backward() also keep the gradient of this result in `.grad`."""
+        if self.node is None:
+            raise RuntimeError("retain_grad: this tensor does not require grad")
+        self.node.retains = True
+
+    @property
+    def retains_grad(self):
+        return self.node is not None and self.node.retains and not self.is_leaf
+
+    def register_hook(self, hook):
+        """Calls hook(grad) when the gradient of this tensor has arrived; a Tensor that it returns takes the gradient's place.
+
+        Returns a handle whose `remove()` takes the hook off.
+        """
+        if self.node is None:
+            raise RuntimeError("register_hook: this tensor does not require grad")
+        node, key = self.node, next_serial()
+
+        def on_array(dy):
+            result = hook(wrap(dy))
+            return None if result is None else result.array
+
+        node.hooks = {**(node.hooks or {}), key: on_array}
+        return HookHandle(node, key)
+
+    def backward(self, gradient=None, retain_graph=False, create_graph=False, inputs=None):
+        """Adds ∂self/∂leaf to the `.grad` of every leaf this tensor was made from (or of `inputs` only).
+
+        gradient: the cotangent ∂L/∂self, of this tensor's shape; 1 by default, for a scalar only.
+
+        >>> import minidl
+        >>> x = minidl.tensor([1., 2.], requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        tensor([2., 4.])
+        """
+        seeds = seed("backward", [self], [gradient], create_graph)
+        wanted = None if inputs is None else {x.node for x in ([inputs] if isinstance(inputs, Tensor) else inputs)}
+        for node, dx in walk(seeds, retain_graph, wanted or ()).items():
+            if wanted is not None and node not in wanted:
+                continue
+            if type(node) is Leaf and dx.dtype != node.dtype:
+                raise RuntimeError(f"backward: a gradient of dtype {dx.dtype} arrived at a leaf of dtype {node.dtype}")
+            if node.grad is None:
+                node.grad = wrap(dx)
+            else:
+                node.grad.array += dx
+                note_write(node.grad.array)
+
+    def detach(self):
+        """The same memory, outside the graph."""
+        return wrap(self.array)
+
+    def detach_(self):
+        self.node = None
+        return self
+
+    @property
+    def data(self):
+        """The same memory, outside the graph: writing to it writes to this tensor."""
+        return wrap(self.array)
+
+    @data.setter
+    def data(self, value):
+        self.array = value.array
+        if type(self.node) is Leaf:
+            self.node.shape, self.node.dtype = value.shape, value.dtype
+
+    def clone(self):
+        """A copy with memory of its own, in the graph."""
+        return apply(ops.Clone(), self)
+
+    def __getstate__(self):
+        if not self.is_leaf:
+            raise RuntimeError("only a leaf tensor can be copied or pickled: use .detach() or .clone() on a result")
+        return {key: value for key, value in vars(self).items() if key not in ("base", "views")}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+
+    def __deepcopy__(self, memo):
+        state = self.__getstate__()
+        result = memo[id(self)] = _new(type(self))
+        vars(result).update({key: copy.deepcopy(value, memo) for key, value in state.items()})
+        return result
+
+    # --- arithmetic, elementwise with broadcasting
+
+    def __add__(self, other):
+        return binary(ops.Add(), self, other)
+
+    def __radd__(self, other):
+        return binary(ops.Add(), other, self)
+
+    def add(self, other, *, alpha=1):
+        """self + alpha·other"""
+        return self + other if alpha == 1 else self + other * alpha
+
+    def __sub__(self, other):
+        return binary(ops.Sub(), self, other)
+
+    def __rsub__(self, other):
+        return binary(ops.Sub(), other, self)
+
+    def sub(self, other, *, alpha=1):
+        """self − alpha·other"""
+        return self - other if alpha == 1 else self - other * alpha
+
+    subtract = sub
+
+    def __mul__(self, other):
+        return binary(ops.Mul(), self, other)
+
+    def __rmul__(self, other):
+        return binary(ops.Mul(), other, self)
+
+    mul = multiply = __mul__
+
+    def __truediv__(self, other):
+        return _divide(self, other)
+
+    def __rtruediv__(self, other):
+        return _divide(other, self)
+
+    def div(self, other, *, rounding_mode=None):
+        """self / other; rounding_mode "floor" or "trunc" rounds the quotient."""
+        if rounding_mode is None:
+            return self / other
+        if rounding_mode == "floor":
+            return self // other
+        if rounding_mode == "trunc":
+            return (
+                (self / other)
+                .trunc()
+                .to(dtypes.result_type(*(getattr(x, "array", x) for x in promote("div", self, other))))
+            )
+        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
+
+    divide = div
+
+    def __floordiv__(self, other):
+        return _floor_divide(self, other)
+
+    def __rfloordiv__(self, other):
+        return _floor_divide(other, self)
+
+    floor_divide = __floordiv__
+
+    def __mod__(self, other):
+        return binary(ops.Remainder(), self, other)
+
+    def __rmod__(self, other):
+        return binary(ops.Remainder(), other, self)
+
+    remainder = __mod__
+
+    def __pow__(self, exponent):
+        if type(exponent) in (int, float) and exponent == 2 and self.array.dtype.kind == "f":
+            return self.square()
+        return _power(self, exponent)
+
+    def __rpow__(self, base):
+        return _power(base, self)
+
+    pow = __pow__
+
+    def __neg__(self):
+        return apply(ops.Neg(), self)
+
+    neg = negative = __neg__
+
+    def __pos__(self):
+        return self
+
+    def maximum(self, other):
+        """The larger of each pair; a tie shares the gradient half and half."""
+        return binary(ops.Maximum(), self, other)
+
+    def minimum(self, other):
+        """The smaller of each pair; a tie shares the gradient half and half."""
+        return binary(ops.Minimum(), self, other)
+
+    def xlogy(self, other):
+        """self·ln(other), and 0 where self is 0."""
+        return binary(ops.XLogY(), floating(self), other)
+
+    def lerp(self, end, weight):
+        """self + weight·(end − self)"""
+        return self + weight * (end - self)
+
+    def where(self, condition, other):
+        """self where the condition holds, else other."""
+        return where(condition, self, other)
+
+    def masked_fill(self, mask, value):
+        """self, with `value` where the mask is True."""
+        return where(mask, value, self)
+
+    # --- comparisons: boolean, outside the graph
+
+    def __eq__(self, other):
+        return False if other is None else _compare(np.equal, self, other)
+
+    def __ne__(self, other):
+        return True if other is None else _compare(np.not_equal, self, other)
+
+    def __lt__(self, other):
+        return _compare(np.less, self, other)
+
+    def __le__(self, other):
+        return _compare(np.less_equal, self, other)
+
+    def __gt__(self, other):
+        return _compare(np.greater, self, other)
+
+    def __ge__(self, other):
+        return _compare(np.greater_equal, self, other)
+
+    eq, ne, lt, le, gt, ge = __eq__, __ne__, __lt__, __le__, __gt__, __ge__
+
+    def __invert__(self):
+        if self.array.dtype.kind == "f":
+            raise TypeError(f"~: expected a boolean or integer tensor, got {self.dtype}")
+        return wrap(~self.array)
+
+    def __and__(self, other):
+        return _compare(np.bitwise_and, self, other)
+
+    def __or__(self, other):
+        return _compare(np.bitwise_or, self, other)
+
+    def __xor__(self, other):
+        return _compare(np.bitwise_xor, self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def logical_not(self):
+        return wrap(np.logical_not(self.array))
+
+    def logical_and(self, other):
+        return _compare(np.logical_and, self, other)
+
+    def logical_or(self, other):
+        return _compare(np.logical_or, self, other)
+
+    def isnan(self):
+        return wrap(np.asarray(np.isnan(self.array)))
+
+    def isinf(self):
+        return wrap(np.asarray(np.isinf(self.array)))
+
+    def isfinite(self):
+        return wrap(np.asarray(np.isfinite(self.array)))
+
+    def isclose(self, other, rtol=1e-5, atol=1e-8, equal_nan=False):
+        return _compare(functools.partial(np.isclose, rtol=rtol, atol=atol, equal_nan=equal_nan), self, other)
+
+    def allclose(self, other, rtol=1e-5, atol=1e-8, equal_nan=False):
+        return bool(self.isclose(other, rtol, atol, equal_nan).array.all())
+
+    def equal(self, other):
+        """Whether shape and every element are the same."""
+        return self.shape == other.shape and bool(np.array_equal(self.array, other.array))
+
+    # --- functions of each element
+
+    def abs(self):
+        return apply(ops.Abs(), self)
+
+    __abs__ = absolute = abs
+
+    def exp(self):
+        return apply(ops.Exp(), floating(self))
+
+    def expm1(self):
+        """eˣ − 1, exact for small x."""
+        return apply(ops.Expm1(), floating(self))
+
+    def log(self):
+        """The natural logarithm."""
+        return apply(ops.Log(), floating(self))
+
+    def log2(self):
+        return apply(ops.Log2(), floating(self))
+
+    def log10(self):
+        return apply(ops.Log10(), floating(self))
+
+    def log1p(self):
+        """ln(1 + x), exact for small x."""
+        return apply(ops.Log1p(), floating(self))
+
+    def sqrt(self):
+        return apply(ops.Sqrt(), floating(self))
+
+    def rsqrt(self):
+        return apply(ops.Rsqrt(), floating(self))
+
+    def square(self):
+        return apply(ops.Square(), self)
+
+    def reciprocal(self):
+        return apply(ops.Reciprocal(), floating(self))
+
+    def sin(self):
+        return apply(ops.Sin(), floating(self))
+
+    def cos(self):
+        return apply(ops.Cos(), floating(self))
+
+    def tan(self):
+        return apply(ops.Tan(), floating(self))
+
+    def asin(self):
+        return apply(ops.Asin(), floating(self))
+
+    def acos(self):
+        return apply(ops.Acos(), floating(self))
+
+    def atan(self):
+        return apply(ops.Atan(), floating(self))
+
+    arcsin, arccos, arctan = asin, acos, atan
+
+    def sinh(self):
+        return apply(ops.Sinh(), floating(self))
+
+    def cosh(self):
+        return apply(ops.Cosh(), floating(self))
+
+    def tanh(self):
+        return apply(ops.Tanh(), floating(self))
+
+    def sigmoid(self):
+        return apply(ops.Sigmoid(), floating(self))
+
+    def erf(self):
+        return apply(ops.Erf(), floating(self))
+
+    def relu(self):
+        """max(x, 0), with slope 0 at 0."""
+        return apply(ops.ReLU(), self) if self.array.dtype.kind == "f" else wrap(np.maximum(self.array, 0))
+
+    def sign(self):
+        return apply(ops.Step(np.sign), self)
+
+    def floor(self):
+        return apply(ops.Step(np.floor), self)
+
+    def ceil(self):
+        return apply(ops.Step(np.ceil), self)
+
+    def trunc(self):
+        return apply(ops.Step(np.trunc), self)
+
+    def round(self, *, decimals=0):
+        """To the nearest number with so many decimals; half goes to even."""
+        return apply(ops.Step(functools.partial(np.round, decimals=decimals)), self)
+
+    def clamp(self, min=None, max=None):
+        """Held between min and max, numbers or tensors."""
+        if min is None and max is None:
+            raise ValueError("clamp: expected min, max or both")
+        if isinstance(min, Tensor) or isinstance(max, Tensor):
+            result = self if min is None else self.maximum(min)
+            return result if max is None else result.minimum(max)
+        dtype = functools.reduce(dtypes.join, [dtypes.result_type(self.array, x) for x in (min, max) if x is not None])
+        return apply(ops.Clamp(min, max), self.to(dtype))
+
+    clip = clamp
+
+    # --- softmax
+
+    def softmax(self, dim, dtype=None):
+        """e^x/Σe^x along an axis; a row that is −inf throughout gives zeros."""
+        x = floating(self if dtype is None else self.to(dtype))
+        return apply(ops.Softmax(normalize_axis("softmax", dim, self.ndim)), x)
+
+    def log_softmax(self, dim, dtype=None):
+        """The logarithm of softmax, computed without it."""
+        x = floating(self if dtype is None else self.to(dtype))
+        return apply(ops.LogSoftmax(normalize_axis("log_softmax", dim, self.ndim)), x)
+
+    def logsumexp(self, dim, keepdim=False):
+        """ln Σ eˣ along one or several axes."""
+        return apply(ops.LogSumExp(normalize_axes("logsumexp", dim, self.ndim), keepdim), floating(self))
+
+    # --- reductions: dim (or axis) is None for all axes, a number, or a tuple; keepdim (or keepdims) keeps them with size 1
+
+    def sum(self, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=False):
+        """The sum; of integers and booleans an int64."""
+        dim, keepdim = _one_name("sum", dim, axis), keepdim or keepdims
+        x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
+        return apply(ops.Sum(_reduced(self, "sum", dim), keepdim), x)
+
+    def nansum(self, dim=None, keepdim=False):
+        """The sum of what is not NaN."""
+        return where(self.isnan(), 0, self).sum(dim, keepdim)
+
+    def mean(self, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=False):
+        """The arithmetic mean, of floating-point tensors."""
+        dim, keepdim = _one_name("mean", dim, axis), keepdim or keepdims
+        x = self if dtype is None else self.to(dtype)
+        if x.array.dtype.kind != "f":
+            raise RuntimeError(f"mean: expected a floating-point tensor, got {x.dtype}; use .float() or dtype=")
+        return apply(ops.Mean(_reduced(self, "mean", dim), keepdim), x)
+
+    def var(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
+        """The variance: Σ(x − μ)²/(n − correction). The correction is 1 (unbiased) unless it is said to be 0."""
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim  # PyTorch's var(unbiased)
+        if unbiased is not None and correction is not None:
+            raise TypeError("var: give unbiased or correction, not both")
+        correction = correction if correction is not None else 1 if unbiased is None else int(unbiased)
+        if self.array.dtype.kind != "f":
+            raise RuntimeError(f"var: expected a floating-point tensor, got {self.dtype}; use .float()")
+        axes = _reduced(self, "var", _one_name("var", dim, axis))
+        return apply(ops.Var(axes, keepdim or keepdims, correction), self)
+
+    def std(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
+        """The square root of the variance."""
+        return self.var(dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims).sqrt()
+
+    def prod(self, dim=None, keepdim=False, *, dtype=None):
+        x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
+        return apply(ops.Prod(_reduced(self, "prod", dim), keepdim), x)
+
+    def amax(self, dim=None, keepdim=False):
+        """The largest; equal ones share the gradient equally."""
+        return apply(ops.Amax(_nonempty(self, "amax", dim), keepdim), self)
+
+    def amin(self, dim=None, keepdim=False):
+        """The smallest; equal ones share the gradient equally."""
+        return apply(ops.Amin(_nonempty(self, "amin", dim), keepdim), self)
+
+    def max(self, dim=None, keepdim=False, *, axis=None):
+        """max(): the largest of all. max(dim): (values, indices), the first of equal ones. max(other): elementwise."""
+        if isinstance(dim, Tensor):
+            return self.maximum(dim)
+        return _extreme(self, MaxResult, np.argmax, self.amax, _one_name("max", dim, axis), keepdim)
+
+    def min(self, dim=None, keepdim=False, *, axis=None):
+        """min(): the smallest of all. min(dim): (values, indices), the first of equal ones. min(other): elementwise."""
+        if isinstance(dim, Tensor):
+            return self.minimum(dim)
+        return _extreme(self, MinResult, np.argmin, self.amin, _one_name("min", dim, axis), keepdim)
+
+    def argmax(self, dim=None, keepdim=False, *, axis=None):
+        """The index of the largest (the first of equal ones), in the flattened tensor or along dim."""
+        return _arg_extreme(self, "argmax", np.argmax, _one_name("argmax", dim, axis), keepdim)
+
+    def argmin(self, dim=None, keepdim=False, *, axis=None):
+        """The index of the smallest (the first of equal ones), in the flattened tensor or along dim."""
+        return _arg_extreme(self, "argmin", np.argmin, _one_name("argmin", dim, axis), keepdim)
+
+    def all(self, dim=None, keepdim=False):
+        return wrap(np.asarray(self.array.all(axis=_reduced(self, "all", dim), keepdims=keepdim)))
+
+    def any(self, dim=None, keepdim=False):
+        return wrap(np.asarray(self.array.any(axis=_reduced(self, "any", dim), keepdims=keepdim)))
+
+    def count_nonzero(self, dim=None):
+        return wrap(np.asarray(np.count_nonzero(self.array, axis=_reduced(self, "count_nonzero", dim))))
+
+    def nonzero(self):
+        """The indices of what is not zero, one row each."""
+        return wrap(np.argwhere(self.array))
+
+    def cumsum(self, dim=None, *, axis=None):
+        dim = _one_name("cumsum", dim, axis)
+        if dim is None:
+            raise TypeError("cumsum: expected dim")
+        x = self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
+        return apply(ops.CumSum(normalize_axis("cumsum", dim, self.ndim)), x)
+
+    def norm(self, p="fro", dim=None, keepdim=False):
+        """(Σ|x|ᵖ)^(1/p), p = 2 by default; math.inf gives the largest |x|. The gradient at 0 is 0."""
+        p = 2 if p in ("fro", None) else p
+        if not isinstance(p, numbers.Real) or not p > 0:
+            raise ValueError(f"norm: p must be a number above 0, or math.inf, got {p!r}")
+        return apply(ops.Norm(_reduced(self, "norm", dim), keepdim, p), floating(self))
+
+    def sort(self, dim=-1, descending=False, stable=True):
+        """(values, indices) in order along an axis. NaN counts as the largest; equal elements keep their order."""
+        axis = normalize_axis("sort", dim, self.ndim)
+        index = _order(self.array, axis, descending)
+        return SortResult(apply(ops.Sort(index, axis), self) if self.ndim else self.clone(), wrap(index))
+
+    def argsort(self, dim=-1, descending=False, stable=True):
+        return wrap(_order(self.array, normalize_axis("argsort", dim, self.ndim), descending))
+
+    def topk(self, k, dim=-1, largest=True, sorted=True):
+        """(values, indices) of the k largest (or smallest) along an axis, in order."""
+        axis = normalize_axis("topk", dim, self.ndim)
+        if not 0 <= k <= self.shape[axis]:
+            raise ValueError(f"topk: k must be between 0 and {self.shape[axis]}, got {k}")
+        index = np.take(_order(self.array, axis, largest), np.arange(k), axis)
+        return TopkResult(apply(ops.Sort(index, axis), self), wrap(index))
+
+    # --- products
+
+    def __matmul__(self, other):
+        return matmul(self, other)
+
+    def __rmatmul__(self, other):
+        return matmul(other, self)
+
+    def matmul(self, other):
+        """The matrix product; leading axes are batches and broadcast."""
+        return matmul(self, other)
+
+    def mm(self, other):
+        """The product of two matrices."""
+        return _product("mm", self, other, 2, 2)
+
+    def mv(self, other):
+        """The product of a matrix and a vector."""
+        return _product("mv", self, other, 2, 1)
+
+    def dot(self, other):
+        """The product of two vectors: Σ x y."""
+        return _product("dot", self, other, 1, 1)
+
+    def bmm(self, other):
+        """The products of two batches of matrices, (B, n, k) and (B, k, m)."""
+        if self.ndim == other.ndim == 3 and len(self) != len(other):
+            raise ValueError(f"bmm: the batches differ: {self.shape} and {other.shape}")
+        return _product("bmm", self, other, 3, 3)
+
+    def outer(self, other):
+        """The products of every pair of two vectors' elements."""
+        if self.ndim != 1 or other.ndim != 1:
+            raise ValueError(f"outer: expected two vectors, got shapes {self.shape} and {other.shape}")
+        return self[:, None] * other[None, :]
+
+    # --- shape
+
+    def reshape(self, *shape):
+        """The same elements in another shape; one size may be −1. Shares memory where it can."""
+        return self._view(ops.Reshape, _new_shape("reshape", self, _sizes(shape)))
+
+    def view(self, *shape):
+        """As reshape, but raises where memory cannot be shared. view(dtype) is not supported."""
+        if len(shape) == 1 and isinstance(shape[0], np.dtype):
+            raise TypeError("view: reinterpreting the memory as another dtype is not supported; use .to(dtype)")
+        result = self.reshape(*shape)
+        if result.array.size and not np.may_share_memory(result.array, self.array):
+            raise RuntimeError(
+                f"view: shape {result.shape} needs a copy of this non-contiguous tensor; use .reshape(...)"
+            )
+        return result
+
+    def reshape_as(self, other):
+        return self.reshape(other.shape)
+
+    def view_as(self, other):
+        return self.view(other.shape)
+
+    def flatten(self, start_dim=0, end_dim=-1):
+        """One axis in place of those from start_dim to end_dim."""
+        first, last = (normalize_axis("flatten", d, self.ndim) for d in (start_dim, end_dim))
+        if first > last:
+            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+        shape = self.shape[:first] + (math.prod(self.shape[first : last + 1]),) + self.shape[last + 1 :]
+        return self.reshape(shape)
+
+    def ravel(self):
+        return self.reshape(-1)
+
+    def unflatten(self, dim, sizes):
+        """Several axes in place of one."""
+        axis = normalize_axis("unflatten", dim, self.ndim)
+        sizes = _new_shape("unflatten", self.shape[axis], sizes)
+        return self.reshape(self.shape[:axis] + sizes + self.shape[axis + 1 :])
+
+    @property
+    def T(self):
+        """The axes in reverse order."""
+        return self._view(ops.Permute, tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self):
+        """The last two axes exchanged."""
+        return self.transpose(-1, -2)
+
+    def t(self):
+        """The transpose of a matrix."""
+        if self.ndim > 2:
+            raise ValueError(f"t: expected at most 2 axes, got shape {self.shape}")
+        return self.T
+
+    def transpose(self, dim0, dim1):
+        """Two axes exchanged."""
+        axes = list(range(self.ndim))
+        i, j = normalize_axis("transpose", dim0, self.ndim), normalize_axis("transpose", dim1, self.ndim)
+        if axes:
+            axes[i], axes[j] = axes[j], axes[i]
+        return self._view(ops.Permute, tuple(axes))
+
+    swapaxes = swapdims = transpose
+
+    def permute(self, *dims):
+        """The axes in the given order."""
+        axes = normalize_axes("permute", _sizes(dims), self.ndim)
+        if len(axes) != self.ndim:
+            raise ValueError(f"permute: expected {self.ndim} axes, got {dims}")
+        return self._view(ops.Permute, axes)
+
+    def movedim(self, source, destination):
+        """Axes moved to other positions, the rest in order."""
+        order = np.moveaxis(np.empty((0,) * self.ndim), source, destination)  # validates
+        del order
+        source = normalize_axes("movedim", source, self.ndim)
+        destination = normalize_axes("movedim", destination, self.ndim)
+        axes = [axis for axis in range(self.ndim) if axis not in source]
+        for place, axis in sorted(zip(destination, source, strict=True)):
+            axes.insert(place, axis)
+        return self._view(ops.Permute, tuple(axes))
+
+    def unsqueeze(self, dim):
+        """A new axis of size 1."""
+        axis = normalize_axis("unsqueeze", dim, self.ndim + 1)
+        return self._view(ops.Reshape, self.shape[:axis] + (1,) + self.shape[axis:])
+
+    def squeeze(self, dim=None):
+        """Without its axes of size 1, or without those of `dim` that have size 1."""
+        axes = normalize_axes("squeeze", dim, self.ndim)
+        return self._view(ops.Reshape, tuple(n for i, n in enumerate(self.shape) if n != 1 or i not in axes))
+
+    def expand(self, *sizes):
+        """Repeated along axes of size 1 without copying; −1 leaves an axis as it is."""
+        sizes = _sizes(sizes)
+        lead = len(sizes) - self.ndim
+        shape = tuple(self.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(sizes))
+        fits = lead >= 0 and all(old in (1, new) for old, new in zip(self.shape, shape[lead:], strict=True))
+        if not fits or -1 in shape:
+            raise ValueError(f"expand: shape {self.shape} cannot be expanded to {sizes}: only axes of size 1 can grow")
+        return self._view(ops.Expand, shape)
+
+    def expand_as(self, other):
+        return self.expand(other.shape)
+
+    broadcast_to = expand
+
+    def repeat(self, *repeats):
+        """Tiled: `repeats[i]` copies along axis i; more counts than axes put new axes in front."""
+        repeats = _sizes(repeats)
+        if len(repeats) < self.ndim or any(n < 0 for n in repeats):
+            raise ValueError(f"repeat: expected a count of 0 or more for each of the {self.ndim} axes, got {repeats}")
+        return apply(ops.Repeat(repeats), self)
+
+    def tile(self, *dims):
+        dims = _sizes(dims)
+        return self.repeat((1,) * (self.ndim - len(dims)) + dims)
+
+    def repeat_interleave(self, repeats, dim=None):
+        """Every element (or slice along dim) `repeats` times in a row; a tensor gives a count for each."""
+        x, axis = (self.flatten(), 0) if dim is None else (self, normalize_axis("repeat_interleave", dim, self.ndim))
+        repeats = repeats.array if isinstance(repeats, Tensor) else repeats
+        if np.any(np.less(repeats, 0)) or np.size(repeats) not in (1, x.shape[axis]):
+            raise ValueError(
+                f"repeat_interleave: expected one count, or {x.shape[axis]} counts, of 0 or more, got {repeats}"
+            )
+        return apply(ops.RepeatInterleave(repeats, axis), x)
+
+    def flip(self, *dims):
+        """In reverse order along the given axes (a copy)."""
+        return apply(ops.Flip(normalize_axes("flip", _sizes(dims), self.ndim)), self)
+
+    def roll(self, shifts, dims=None):
+        """Shifted along the given axes (all of the flattened tensor by default), around the ends."""
+        if dims is None:
+            return self.flatten().roll(shifts, 0).reshape(self.shape)
+        axes = normalize_axes("roll", dims, self.ndim)
+        shifts = _sizes((shifts,))
+        if len(shifts) != len(axes):
+            raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
+        return apply(ops.Roll(shifts, axes), self)
+
+    def contiguous(self):
+        """Itself if its elements lie in order, else a copy."""
+        if self.array.flags.c_contiguous:
+            return self
+        return apply(ops.Clone(), self)
+
+    def unbind(self, dim=0):
+        """The slices along an axis, which is dropped."""
+        axis = normalize_axis("unbind", dim, self.ndim)
+        return tuple(self[(slice(None),) * axis + (i,)] for i in range(self.shape[axis]))
+
+    def split(self, split_size_or_sections, dim=0):
+        """Pieces along an axis: of one size (the last may be smaller), or of the sizes listed."""
+        axis = normalize_axis("split", dim, self.ndim)
+        total, sizes = self.shape[axis], split_size_or_sections
+        if isinstance(sizes, int):
+            if sizes < 1:
+                raise ValueError(f"split: the size of a piece must be 1 or more, got {sizes}")
+            sizes = [min(sizes, total - start) for start in range(0, total, sizes)] or [0]
+        if sum(sizes) != total or any(n < 0 for n in sizes):
+            raise ValueError(f"split: sizes {list(sizes)} do not add up to {total}, the size of axis {dim}")
+        ends = np.cumsum([0, *sizes]).tolist()
+        return tuple(self.narrow(axis, start, n) for start, n in zip(ends, sizes, strict=False))
+
+    def chunk(self, chunks, dim=0):
+        """At most so many pieces along an axis, as equal as can be."""
+        if chunks < 1:
+            raise ValueError(f"chunk: expected 1 chunk or more, got {chunks}")
+        return self.split(max(-(-self.size(dim) // chunks), 1), dim)
+
+    def narrow(self, dim, start, length):
+        """The stretch [start, start + length) of an axis."""
+        axis = normalize_axis("narrow", dim, self.ndim)
+        if not 0 <= start <= start + length <= self.shape[axis]:
+            raise IndexError(f"narrow: [{start}, {start + length}) is not within axis {dim} of size {self.shape[axis]}")
+        return self[(slice(None),) * axis + (slice(start, start + length),)]
+
+    def select(self, dim, index):
+        """One slice of an axis, which is dropped."""
+        return self[(slice(None),) * normalize_axis("select", dim, self.ndim) + (int(index),)]
+
+    def diagonal(self, offset=0, dim1=0, dim2=1):
+        """The elements with equal indices (offset apart) on two axes, as the last axis."""
+        axes = normalize_axis("diagonal", dim1, self.ndim), normalize_axis("diagonal", dim2, self.ndim)
+        if self.ndim < 2 or axes[0] == axes[1]:
+            raise ValueError(
+                f"diagonal: expected two different axes of a tensor with 2 or more, got shape {self.shape}"
+            )
+        return apply(ops.Diagonal(offset, *axes), self)
+
+    def diag(self, diagonal=0):
+        """Of a matrix its diagonal; of a vector the matrix that has it as its diagonal."""
+        if self.ndim == 2:
+            return self.diagonal(diagonal)
+        if self.ndim != 1:
+            raise ValueError(f"diag: expected a vector or a matrix, got shape {self.shape}")
+        n = len(self) + abs(diagonal)
+        row = np.arange(len(self)) + max(-diagonal, 0)
+        zeros = wrap(np.zeros((n, n), self.dtype))
+        return apply(ops.SetItem((row, row + diagonal)), zeros, self)
+
+    def tril(self, diagonal=0):
+        """0 above the diagonal."""
+        return apply(ops.Triangle(True, diagonal), self)
+
+    def triu(self, diagonal=0):
+        """0 below the diagonal."""
+        return apply(ops.Triangle(False, diagonal), self)
+
+    def trace(self):
+        return self.diagonal().sum()
+
+    # --- indexing
+
+    def __getitem__(self, index):
+        index = _index(self, index)
+        if ops.is_basic(index):
+            full = any(part is Ellipsis for part in index)
+            return self._view(ops.Index, index if full else (*index, Ellipsis))  # "..." makes a view of 0-d results too
+        return apply(ops.Index(index), self)
+
+    def __setitem__(self, index, value):
+        index = _index(self, index)
+        value = operand("setitem", value)
+        value = value.to(self.dtype) if isinstance(value, Tensor) else wrap(np.asarray(value, self.dtype))
+        try:
+            if (self.node is None and value.node is None) or not mode.recording:
+                self._check_writable()
+                self.array[index] = value.array
+                note_write(self.array)
+            else:
+                self._become(apply(ops.SetItem(index), self, value))
+        except ValueError as error:
+            raise ValueError(
+                f"setitem: a value of shape {value.shape} does not fit in {self.shape}[index]: {error}"
+            ) from None
+
+    def gather(self, dim, index):
+        """The elements of an axis at an index of the result's shape: y[i][j] = x[index[i][j]][j] for dim 0."""
+        axis = normalize_axis("gather", dim, self.ndim)
+        rows = _checked_index("gather", index, self.shape[axis])
+        others = [i for i in range(self.ndim) if i != axis]
+        if rows.ndim != self.ndim or any(rows.shape[i] > self.shape[i] for i in others):
+            raise ValueError(f"gather: an index of shape {rows.shape} does not fit input {self.shape} along axis {dim}")
+        return apply(ops.Gather(axis, rows), self)
+
+    def take_along_dim(self, indices, dim):
+        return self.gather(dim, indices)
+
+    def index_select(self, dim, index):
+        """The slices of an axis at the indices in a vector."""
+        axis = normalize_axis("index_select", dim, self.ndim)
+        rows = _checked_index("index_select", index, self.shape[axis])
+        return apply(ops.Index((slice(None),) * axis + (rows,)), self)
+
+    def masked_select(self, mask):
+        """The elements where the mask is True, as a vector."""
+        return self.expand(np.broadcast_shapes(self.shape, mask.shape))[
+            mask.expand(np.broadcast_shapes(self.shape, mask.shape))
+        ]
+
+    # --- other types
+
+    def to(self, *args, dtype=None, device=None, copy=False):
+        """In another dtype, or another tensor's; the device can only be "cpu". Itself where nothing changes."""
+        for arg in args:
+            if isinstance(arg, Tensor):
+                dtype = arg.dtype
+            elif (
+                isinstance(arg, dtypes.device)
+                or isinstance(arg, str)
+                and arg.split(":")[0] in ("cpu", "cuda", "mps", "meta")
+            ):
+                device = arg
+            elif arg is not None:
+                dtype = arg
+        if device is not None:
+            dtypes.device(device)
+        dtype = self.array.dtype if dtype is None else dtypes.as_dtype(dtype)
+        if dtype is self.array.dtype or dtype == self.array.dtype:
+            return self.clone() if copy else self
+        if dtype.kind == "f" and self.array.dtype.kind == "f":
+            return apply(ops.Cast(dtype), self)
+        with np.errstate(invalid="ignore"):
+            return wrap(self.array.astype(dtype))
+
+    def type(self, dtype):
+        return self.to(dtype)
+
+    def type_as(self, other):
+        return self.to(other.dtype)
+
+    def float(self):
+        return self.to(dtypes.float32)
+
+    def double(self):
+        return self.to(dtypes.float64)
+
+    def long(self):
+        return self.to(dtypes.int64)
+
+    def int(self):
+        return self.to(dtypes.int32)
+
+    def bool(self):
+        return self.to(dtypes.bool)
+
+    def cpu(self):
+        return self
+
+    def cuda(self, *args, **kwargs):
+        raise RuntimeError("cuda: minidl runs on the CPU only")
+
+    # --- new tensors like this one
+
+    def new_zeros(self, *size):
+        return wrap(np.zeros(_sizes(size), self.dtype))
+
+    def new_ones(self, *size):
+        return wrap(np.ones(_sizes(size), self.dtype))
+
+    def new_full(self, size, fill_value):
+        return wrap(np.full(size, fill_value, self.dtype))
+
+    def new_tensor(self, data):
+        return wrap(np.array(data, self.dtype))
+
+    # --- in place. Each computes as its namesake does and then takes the result's place in the graph.
+
+    def __iadd__(self, other):
+        return self._become(self + other)
+
+    def __isub__(self, other):
+        return self._become(self - other)
+
+    def __imul__(self, other):
+        return self._become(self * other)
+
+    def __itruediv__(self, other):
+        return self._become(self / other)
+
+    def __ifloordiv__(self, other):
+        return self._become(self // other)
+
+    def __ipow__(self, other):
+        return self._become(self**other)
+
+    def add_(self, other, *, alpha=1):
+        return self._become(self.add(other, alpha=alpha))
+
+    def sub_(self, other, *, alpha=1):
+        return self._become(self.sub(other, alpha=alpha))
+
+    mul_, div_, pow_ = __imul__, __itruediv__, __ipow__
+
+    def neg_(self):
+        return self._become(-self)
+
+    def exp_(self):
+        return self._become(self.exp())
+
+    def sqrt_(self):
+        return self._become(self.sqrt())
+
+    def relu_(self):
+        return self._become(self.relu())
+
+    def sigmoid_(self):
+        return self._become(self.sigmoid())
+
+    def tanh_(self):
+        return self._become(self.tanh())
+
+    def clamp_(self, min=None, max=None):
+        return self._become(self.clamp(min, max))
+
+    def masked_fill_(self, mask, value):
+        return self._become(self.masked_fill(mask, value))
+
+    def copy_(self, source):
+        """Takes the source's values, broadcast to this shape and cast to this dtype."""
+        source = operand("copy_", source)
+        source = source if isinstance(source, Tensor) else wrap(np.asarray(source))
+        return self._become(source.to(self.dtype).expand(self.shape))
+
+    def fill_(self, value):
+        """Sets every element to a number."""
+        return self._become(wrap(np.full(self.shape, operand("fill_", value), self.dtype)))
+
+    def zero_(self):
+        """Sets every element to 0."""
+        return self.fill_(0)
+
+    def normal_(self, mean=0.0, std=1.0, *, generator=None):
+        """Draws every element from the normal distribution."""
+        return self._become(wrap((generator or random.default_generator).normal(self.shape, self.dtype, mean, std)))
+
+    def uniform_(self, low=0.0, high=1.0, *, generator=None):
+        """Draws every element from the uniform distribution on [low, high)."""
+        return self._become(wrap((generator or random.default_generator).uniform(self.shape, self.dtype, low, high)))
+
+    def bernoulli_(self, p=0.5, *, generator=None):
+        """Sets every element to 1 with probability p, else to 0."""
+        return self._become(wrap((generator or random.default_generator).bernoulli(self.shape, p, self.dtype)))
+
+    def _become(self, result):
+        """self ← result, in self's memory; in the graph self is from now on what the result is."""
+        if result.shape != self.shape:
+            raise ValueError(f"in place: the result has shape {result.shape} and does not fit into shape {self.shape}")
+        if dtypes.join(result.dtype, self.dtype).kind != self.dtype.kind:
+            raise RuntimeError(f"in place: a result of {result.dtype} cannot be kept in a tensor of {self.dtype}")
+        self._check_writable()
+        result = result.to(self.dtype)
+        np.copyto(self.array, result.array)
+        note_write(self.array)
+        if mode.recording:
+            changed = self.node is not result.node
+            self.node = result.node
+            if changed:
+                self._update_views()
+                self._update_base()
+        return self
+
+    def _check_writable(self):
+        root = self
+        while root.base is not None:
+            root = root.base[0]
+        if mode.recording and type(root.node) is Leaf:
+            part = "" if root is self else "a view of "
+            raise RuntimeError(
+                f"in place: {part}a leaf that requires grad cannot be changed while recording; use no_grad()"
+            )
+        if not self.array.flags.writeable:
+            raise RuntimeError(
+                "in place: this tensor's memory is read-only, or shared by several of its elements; use .clone()"
+            )
+
+    # Views. A write to a view is a write to its base and to the base's other views, in the graph as it is in memory.
+
+    def _view(self, op_class, options):
+        view = apply(op_class(options), self)
+        if mode.recording:
+            owner = self.array if self.array.base is None else self.array.base
+            if view.array.base is owner:  # else it had to be copied
+                view.base = (self, op_class, options)
+                views = self.views
+                if views is None:
+                    self.views = views = []
+                elif not len(views) & (
+                    len(views) - 1
+                ):  # at 1, 2, 4, 8, … references: those to views that are gone can go
+                    views[:] = [reference for reference in views if reference() is not None]
+                views.append(weakref.ref(view))
+        return view
+
+    def _update_base(self):
+        if self.base is not None:
+            base, op_class, options = self.base
+            base.node = apply(ops.Patch(op_class(options)), base, self).node
+            base._update_views(self)
+            base._update_base()
+
+    def _update_views(self, source=None):
+        for reference in self.views or ():
+            view = reference()
+            if view is not None and view is not source:
+                _, op_class, options = view.base
+                view.node = apply(op_class(options), self).node
+                view._update_views()
+
+
+class HookHandle:
+    """What register_hook returns: `remove()` takes the hook off."""
+
+    def __init__(self, node, key):
+        self.node, self.key = node, key
+
+    def remove(self):
+        self.node.hooks = {key: hook for key, hook in (self.node.hooks or {}).items() if key != self.key}
+
+
+# --- functions of several tensors ---------------------------------------------------------------------------------------------
+
+
+def matmul(input, other):
+    """The matrix product of two tensors of one dtype; leading axes are batches and broadcast.
+
+    (n, k) @ (k, m) → (n, m);  (k) @ (k) → ();  (n, k) @ (k) → (n);  (k) @ (k, m) → (m)
+    """
+    a, b = operand("matmul", input), operand("matmul", other)
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor) or not a.ndim or not b.ndim:
+        raise ValueError("matmul: both operands need at least one axis; use * to scale by a number")
+    if a.dtype != b.dtype:
+        raise TypeError(f"matmul: expected one dtype, got {a.dtype} and {b.dtype}")
+    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise ValueError(
+            f"matmul: shapes {a.shape} and {b.shape} disagree: the last axis of the first has {a.shape[-1]}, "
+            f"{'the second-to-last' if b.ndim > 1 else 'the'} axis of the second {b.shape[-2 if b.ndim > 1 else 0]}"
+        )
+    if a.array.dtype.kind != "f":
+        return wrap(np.asarray(np.matmul(a.array, b.array)))
+    return apply(ops.MatMul(), a, b)
+
+
+def where(condition, input=None, other=None):
+    """input where the condition holds, else other; the side that is not chosen gets a gradient of exactly 0.
+
+    where(condition) alone gives the indices of what is true, one tensor for each axis.
+    """
+    condition = condition.array if isinstance(condition, Tensor) else np.asarray(condition)
+    if input is None and other is None:
+        return tuple(wrap(index) for index in np.nonzero(condition))
+    if condition.dtype.kind != "b":
+        raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
+    a, b = operand("where", input), operand("where", other)
+    dtype = dtypes.result_type(*(x.array if isinstance(x, Tensor) else x for x in (a, b)))
+    a, b = (x.to(dtype) if isinstance(x, Tensor) else wrap(np.asarray(x, dtype)) for x in (a, b))
+    try:
+        return apply(ops.Where(condition), a, b)
+    except ValueError:
+        raise ValueError(f"where: shapes {condition.shape}, {a.shape} and {b.shape} do not broadcast") from None
+
+
+def cat(tensors, dim=0, *, axis=None):
+    """The tensors one after the other along an axis, the other axes equal."""
+    tensors = _common("cat", tensors)
+    dim = dim if axis is None else axis
+    axis = normalize_axis("cat", dim, tensors[0].ndim)
+    for x in tensors:
+        if (
+            x.ndim != tensors[0].ndim
+            or not x.ndim
+            or np.delete(x.shape, axis).tolist() != np.delete(tensors[0].shape, axis).tolist()
+        ):
+            raise ValueError(
+                f"cat: shapes {[x.shape for x in tensors]} must have axes, and be equal but for axis {dim}"
+            )
+    return apply(ops.Cat(axis), *tensors)
+
+
+def stack(tensors, dim=0, *, axis=None):
+    """The tensors, all of one shape, side by side along a new axis."""
+    tensors = _common("stack", tensors)
+    if len({x.shape for x in tensors}) > 1:
+        raise ValueError(f"stack: expected equal shapes, got {[x.shape for x in tensors]}")
+    return apply(ops.Stack(normalize_axis("stack", dim if axis is None else axis, tensors[0].ndim + 1)), *tensors)
+
+
+def _common(name, tensors):
+    tensors = list(tensors)
+    if not tensors or not all(isinstance(x, Tensor) for x in tensors):
+        raise TypeError(f"{name}: expected one or more Tensors in a list or tuple")
+    dtype = functools.reduce(dtypes.join, [x.dtype for x in tensors])
+    return [x.to(dtype) for x in tensors]
+
+
+def seed(name, outputs, cotangents, create_graph=False):
+    """{node: cotangent} to start a walk from the outputs; None stands for 1, at a scalar."""
+    if create_graph:
+        raise NotImplementedError(f"{name}: create_graph=True (gradients of gradients) is not supported")
+    seeds = {}
+    for output, dy in zip(outputs, cotangents, strict=True):
+        if output.node is None:
+            raise RuntimeError(
+                f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk"
+            )
+        if dy is None:
+            if output.array.size != 1:
+                raise RuntimeError(
+                    f"{name}: a gradient can be left out only for a scalar; this tensor has shape {output.shape}"
+                )
+            dy = np.ones(output.shape, output.dtype)
+        else:
+            dy = operand(name, dy)
+            dy = dy.array if isinstance(dy, Tensor) else np.asarray(dy)
+            if dy.shape != output.shape:
+                raise RuntimeError(f"{name}: the gradient has shape {dy.shape}, the tensor {output.shape}")
+            dy = dy.astype(output.dtype, copy=False)
+        seeds[output.node] = seeds[output.node] + dy if output.node in seeds else dy
+    return seeds
+
+
+# --- small helpers --------------------------------------------------------------------------------------------------------------
+
+
+def _divide(a, b):
+    op = ops.Div()
+    a, b = promote(op.name, a, b)
+    a, b = (floating(x) if isinstance(x, Tensor) else x for x in (a, b))
+    return binary(op, a, b)
+
+
+def _floor_divide(a, b):
+    a, b = promote("floor_divide", a, b)
+    arrays = [x.array if isinstance(x, Tensor) else x for x in (a, b)]
+    if arrays[1].dtype.kind in "iu" if isinstance(b, Tensor) else isinstance(b, int):
+        integer = all(np.asarray(x).dtype.kind in "iub" for x in arrays)
+        if integer and np.any(np.equal(arrays[1], 0)):
+            raise ZeroDivisionError("floor_divide: an integer tensor is divided by 0")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = np.asarray(np.floor_divide(*arrays))
+    # Constant between its jumps: in the graph it passes back zeros.
+    return apply(ops.Step(lambda x: result), a) if isinstance(a, Tensor) and result.shape == a.shape else wrap(result)
+
+
+def _power(a, b):
+    a, b = promote("pow", a, b)
+    arrays = [x.array if isinstance(x, Tensor) else x for x in (a, b)]
+    if all(np.asarray(x).dtype.kind in "iub" for x in arrays) and np.any(np.less(arrays[1], 0)):
+        raise ValueError("pow: integers to a negative power are not integers; use .float() first")
+    return binary(ops.Pow(), a, b)
+
+
+def _compare(function, a, b):
+    a, b = promote(function.__name__ if hasattr(function, "__name__") else "isclose", a, b)
+    try:
+        return wrap(np.asarray(function(*(x.array if isinstance(x, Tensor) else x for x in (a, b)))))
+    except ValueError:
+        _check_broadcast(getattr(function, "__name__", "isclose"), a, b)
+        raise
+
+
+def _one_name(name, dim, axis):
+    if axis is None:
+        return dim
+    if dim is not None:
+        raise TypeError(f"{name}: give dim or axis, not both")
+    return axis
+
+
+def _reduced(x, name, dim):
+    """The axes to reduce; all of them for None and for an empty tuple; none of a 0-d tensor's."""
+    if dim is None or dim == () or dim == []:
+        return tuple(range(x.array.ndim))
+    axes = normalize_axes(name, dim, x.array.ndim)
+    return axes if x.array.ndim else ()
+
+
+def _nonempty(x, name, dim):
+    axes = _reduced(x, name, dim)
+    if any(x.shape[axis] == 0 for axis in axes):
+        raise ValueError(f"{name}: cannot be taken over an axis of size 0, shape {x.shape}")
+    return axes
+
+
+def _extreme(x, result, arg, whole, dim, keepdim):
+    if dim is None:
+        return whole()
+    index = _arg_extreme(x, result.__name__, arg, dim, True).array
+    axis = normalize_axis(result.__name__, dim, x.ndim)
+    if not x.ndim:
+        return result(x.clone(), wrap(index))
+    values = apply(ops.Pick(index, axis, keepdim), x)
+    return result(values, wrap(index if keepdim else index.squeeze(axis)))
+
+
+def _arg_extreme(x, name, arg, dim, keepdim):
+    _nonempty(x, name, dim)
+    axis = None if dim is None or not x.ndim else normalize_axis(name, dim, x.ndim)
+    return wrap(np.asarray(arg(x.array, axis=axis, keepdims=keepdim)))
+
+
+def _order(array, axis, descending):
+    if not array.ndim:
+        return np.zeros((), np.int64)
+    if not descending:
+        return np.argsort(array, axis, kind="stable")
+    # Sorted backwards and then read backwards, so that equal elements keep their order.
+    index = np.argsort(np.flip(array, axis), axis, kind="stable")
+    return array.shape[axis] - 1 - np.flip(index, axis)
+
+
+def _product(name, a, b, a_rank, b_rank):
+    if not isinstance(b, Tensor) or a.ndim != a_rank or b.ndim != b_rank:
+        raise ValueError(
+            f"{name}: expected tensors with {a_rank} and {b_rank} axes, got shapes {a.shape} and {np.shape(b)}"
+        )
+    return matmul(a, b)
+
+
+def _sizes(sizes):
+    """(2, 3), ((2, 3),) and ([2, 3],) alike, as a tuple of integers."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = sizes[0]
+    return tuple(int(n) if isinstance(n, (np.integer, Tensor)) else n for n in sizes)
+
+
+def _new_shape(name, x, shape):
+    old = x if isinstance(x, int) else x.shape
+    size = x if isinstance(x, int) else x.array.size
+    shape = tuple(shape)
+    known = math.prod(n for n in shape if n != -1)
+    if shape.count(-1) == 1 and known and size % known == 0:
+        return tuple(size // known if n == -1 else n for n in shape)
+    if -1 in shape or known != size or any(n < 0 for n in shape):
+        raise ValueError(f"{name}: {size} elements of shape {old} do not fit into shape {shape}")
+    return shape
+
+
+def _index(x, index):
+    """The index as a tuple in NumPy's terms, of what PyTorch allows."""
+    if type(index) is slice or type(index) is int:
+        parts = (index,)
+    else:
+        parts = tuple([_index_part(part) for part in (index if isinstance(index, tuple) else (index,))])
+    used = 0
+    for p in parts:
+        used += p.ndim if isinstance(p, np.ndarray) and p.dtype.kind == "b" else p is not None and p is not Ellipsis
+    if used > x.array.ndim:
+        raise IndexError(f"index: {used} indices for a tensor with {x.ndim} axes, shape {x.shape}")
+    return parts
+
+
+def _index_part(part):
+    if part is None or part is Ellipsis or isinstance(part, (slice, int)) and not isinstance(part, bool):
+        return part
+    if isinstance(part, (Tensor, np.ndarray)):
+        array = part.array if isinstance(part, Tensor) else part
+        if array.dtype.kind not in "iub" or array.dtype == np.uint8:
+            raise TypeError(f"index: tensors used as indices must be integers or booleans, got {array.dtype}")
+        return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
+    if isinstance(part, (list, range)):
+        part = [p.item() if isinstance(p, Tensor) else p for p in part]
+        return np.asarray(part) if len(part) else np.zeros(0, np.int64)
+    if isinstance(part, (bool, np.bool_, np.integer)):
+        return np.asarray(part) if isinstance(part, (bool, np.bool_)) else int(part)
+    raise TypeError(f"index: expected integers, slices, None, ..., lists or tensors, got {type(part).__name__}")
+
+
+def _checked_index(name, index, bound):
+    array = index.array if isinstance(index, Tensor) else np.asarray(index)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: the index must hold integers, got {array.dtype}")
+    bad = (array < 0) | (array >= bound)
+    if bad.any():
+        raise IndexError(f"{name}: index {array[bad][0]} is out of range for size {bound}")
+    return array
