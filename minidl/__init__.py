@@ -3,7 +3,7 @@
 from . import autograd
 from .dtypes import *  # noqa: F403
 from .functions import *  # noqa: F403
-from .methods import *  # noqa: F403
+from .namespace import *  # noqa: F403
 from .random import (
     Generator,
     default_generator,

@@ -4,10 +4,9 @@ import numpy as np
 
 from . import dtypes, random
 from . import ops as _ops
-from .tensor import Tensor, apply, cat, matmul, stack, where, wrap
+from .tensor import Tensor, apply, cat, wrap
 
-
-# --- making tensors -----------------------------------------------------------------------------------------------------------
+# --- making tensors
 
 
 def tensor(data, dtype=None, device=None, requires_grad=False):
@@ -128,7 +127,7 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_
     return _made((base ** np.linspace(start, end, steps)).astype(_dtype(dtype)), device, requires_grad)
 
 
-# --- random tensors: the same numbers as PyTorch's for the same seed ------------------------------------------------------------
+# --- random tensors: the same numbers as PyTorch's for the same seed
 
 
 def rand(*size, generator=None, dtype=None, device=None, requires_grad=False):
@@ -197,7 +196,7 @@ def randn_like(input, *, generator=None, dtype=None, requires_grad=False):
     return randn(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
-# --- several tensors ------------------------------------------------------------------------------------------------------------
+# --- several tensors
 
 
 def vstack(tensors):
@@ -286,7 +285,7 @@ concat = concatenate = cat
 pi, e, inf, nan = np.pi, np.e, np.inf, np.nan
 
 
-# --- helpers --------------------------------------------------------------------------------------------------------------------
+# --- helpers
 
 
 def _on_cpu(device):

@@ -150,7 +150,7 @@ def _run_hooks(node, dy):
     return dy
 
 
-# --- what was written in place, and when -----------------------------------------------------------------------------------
+# --- what was written in place, and when
 # An operation may have saved an array that is overwritten before backward reads it. Rather than give each tensor a version and
 # each operation a list of them, a write notes the time (a serial number) under the array that owns the memory. Recording an
 # operation then costs nothing, and the walk compares one number as long as nothing newer than the node was written.
@@ -192,7 +192,7 @@ def _check_unchanged(op):
                 )
 
 
-# --- detect_anomaly ---------------------------------------------------------------------------------------------------------
+# --- detect_anomaly
 
 _package = str(Path(__file__).parent)
 

@@ -3,6 +3,18 @@
 Read `base` first (the rule for gradients), then `arithmetic`, `matmul`, `softmax`. Nothing here knows of tensors or graphs.
 """
 
+from .activation import (
+    ELU,
+    GELU,
+    Dropout,
+    LeakyReLU,
+    LogSigmoid,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from .arithmetic import (
     Add,
     Cast,
@@ -18,6 +30,7 @@ from .arithmetic import (
     Where,
     XLogY,
 )
+from .base import Op, unbroadcast
 from .elementwise import (
     Abs,
     Acos,
@@ -30,9 +43,9 @@ from .elementwise import (
     Exp,
     Expm1,
     Log,
-    Log10,
     Log1p,
     Log2,
+    Log10,
     Reciprocal,
     Rsqrt,
     Sin,
@@ -42,17 +55,10 @@ from .elementwise import (
     Step,
     Tan,
 )
-from .activation import (
-    Dropout,
-    ELU,
-    GELU,
-    LeakyReLU,
-    LogSigmoid,
-    ReLU,
-    SiLU,
-    Sigmoid,
-    Softplus,
-    Tanh,
+from .matmul import (
+    Einsum,
+    Linear,
+    MatMul,
 )
 from .reduce import (
     Amax,
@@ -85,20 +91,16 @@ from .shape import (
     Triangle,
     is_basic,
 )
-from .matmul import (
-    Einsum,
-    Linear,
-    MatMul,
-)
 from .softmax import (
     CrossEntropy,
     CrossEntropySoft,
     LogSoftmax,
     Softmax,
 )
-from .base import Op, unbroadcast
 
 __all__ = [
+    "ELU",
+    "GELU",
     "Abs",
     "Acos",
     "Add",
@@ -118,22 +120,20 @@ __all__ = [
     "Diagonal",
     "Div",
     "Dropout",
-    "ELU",
     "Einsum",
     "Erf",
     "Exp",
     "Expand",
     "Expm1",
     "Flip",
-    "GELU",
     "Gather",
     "Index",
     "LeakyReLU",
     "Linear",
     "Log",
-    "Log10",
     "Log1p",
     "Log2",
+    "Log10",
     "LogSigmoid",
     "LogSoftmax",
     "LogSumExp",
