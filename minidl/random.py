@@ -110,7 +110,13 @@ class Generator:
         return np.array([fields], _STATE).view(np.uint8)
 
     def set_state(self, state):
-        """Go back to where `get_state` was called, on this or another generator."""
+        """Go on from where `get_state` was called, on this or another generator.
+
+        >>> one, other = Generator().manual_seed(1), Generator()
+        >>> other.set_state(one.get_state())
+        >>> other.initial_seed()
+        1
+        """
         if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
             raise TypeError(f"set_state: expected the uint8 array of get_state, got {type(state).__name__}")
         if state.shape != (_STATE.itemsize,):
@@ -148,7 +154,7 @@ class Generator:
         """
         shape, dtype = _checked_shape("uniform", shape), _checked_dtype("uniform", dtype, _FLOATS)
         low, high = float(low), float(high)
-        if not low <= high or high - low > np.finfo(dtype).max:
+        if not low <= high or high - low > float(np.finfo(dtype).max):
             raise ValueError(f"uniform: expected low <= high and a finite range, got low={low}, high={high}")
         low, high = dtype.type(low), dtype.type(high)
 
@@ -233,9 +239,8 @@ class Generator:
         if n >= (2**32 - 1) // 20:  # PyTorch shuffles in another way from here on
             raise ValueError(f"randperm: n must be below {(2**32 - 1) // 20}, got {n}")
         with self._lock:
-            words = self._words32(n - 1) if n > 1 else np.empty(0, np.uint64)
-        places = np.arange(n - 1) if n else np.empty(0, np.int64)
-        partners = places + (words % np.arange(n, 1, -1, np.uint64)).view(np.int64)
+            words = self._words32(max(n - 1, 0))
+        partners = np.arange(n - 1) + (words % np.arange(n, 1, -1, np.uint64)).view(np.int64)
         order = list(range(n))  # swapping list items is several times faster than swapping array items
         for i, j in enumerate(partners.tolist()):
             order[i], order[j] = order[j], order[i]
@@ -255,7 +260,10 @@ class Generator:
             _checked_dtype("bernoulli", p.dtype, _FLOATS)
             if not ((p >= 0) & (p <= 1)).all():
                 raise ValueError(f"bernoulli: every p must lie in [0, 1], got p from {p.min()} to {p.max()}")
-            p = np.broadcast_to(p, shape)
+            try:
+                p = np.broadcast_to(p, shape)
+            except ValueError:
+                raise ValueError(f"bernoulli: p of shape {p.shape} does not broadcast to {shape}") from None
             return (self.rand(shape, p.dtype) < p).astype(dtype)
         p = float(p)
         if not 0 <= p <= 1:
@@ -288,6 +296,7 @@ class Generator:
         [2, 1, 1, 2]
         """
         weights = np.asarray(weights)
+        (num_samples,) = _checked_shape("multinomial", (num_samples,))
         _checked_dtype("multinomial", weights.dtype, _FLOATS)
         if weights.ndim not in (1, 2):
             raise ValueError(f"multinomial: weights must have shape (C,) or (N, C), got {weights.shape}")
@@ -434,13 +443,11 @@ def _checked_shape(name, shape):
 
 
 def _checked_dtype(name, dtype, allowed):
-    try:
-        checked = np.dtype(dtype)
-    except TypeError:
-        checked = None
-    if dtype is None or checked not in allowed:  # np.dtype(None) is float64
-        raise TypeError(f"{name}: dtype must be one of {', '.join(map(str, allowed))}, got {dtype!r}")
-    return checked
+    if dtype is not None:  # for NumPy, None means float64
+        with contextlib.suppress(TypeError):
+            if (checked := np.dtype(dtype)) in allowed:
+                return checked
+    raise TypeError(f"{name}: dtype must be one of {', '.join(map(str, allowed))}, got {dtype!r}")
 
 
 def _integer_range(dtype):
@@ -478,7 +485,11 @@ def manual_seed(seed):
 
 
 def seed():
-    """Seed the default generator unpredictably and return the seed."""
+    """Seed the default generator unpredictably and return the seed.
+
+    >>> seed() == initial_seed()
+    True
+    """
     return default_generator.seed()
 
 
@@ -493,17 +504,27 @@ def initial_seed():
 
 
 def get_rng_state():
-    """Where the default generator stands, for `set_rng_state`."""
+    """Where the default generator stands, for `set_rng_state`.
+
+    >>> get_rng_state().dtype
+    dtype('uint8')
+    """
     return default_generator.get_state()
 
 
 def set_rng_state(state):
-    """Take the default generator back to where `get_rng_state` was called."""
+    """Take the default generator back to where `get_rng_state` was called.
+
+    >>> state, first = get_rng_state(), default_generator.rand(3)
+    >>> set_rng_state(state)
+    >>> bool((default_generator.rand(3) == first).all())
+    True
+    """
     default_generator.set_state(state)
 
 
 @contextlib.contextmanager
-def fork_rng(enabled=True):
+def fork_rng(devices=None, enabled=True):
     """Inside the block the default generator may do anything; afterwards it stands where it stood before.
 
     >>> _ = manual_seed(0)
@@ -512,6 +533,10 @@ def fork_rng(enabled=True):
     >>> bool((default_generator.rand(3) == inside).all())
     True
     """
+    if devices:
+        raise ValueError(
+            f"fork_rng: minidl computes on the CPU, so there are no other devices, got devices={devices!r}"
+        )
     if not enabled:
         yield
         return
