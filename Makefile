@@ -1,0 +1,50 @@
+# Every target works in a fresh clone: it makes the environment it needs first.
+#   PYTHON=python3.12   the interpreter for a new environment
+#   VENV=.venv-3.12     another environment beside the first
+#   ARGS="-k sgd"       passed on to the command
+.POSIX:
+.SUFFIXES:
+
+PYTHON = python3
+VENV = .venv
+ARGS =
+
+help:
+	@echo "make demo    train a network on handwritten digits and draw what it learned"
+	@echo "make test    run all tests"
+	@echo "make bench   measure minidl's speed"
+	@echo "make lint    check style"
+	@echo "make clean   remove $(VENV) and everything that was generated"
+	@echo "Options: PYTHON=$(PYTHON) (for a new environment), VENV=$(VENV), ARGS=\"...\" (for the command)"
+
+demo: $(VENV)/examples
+	$(VENV)/bin/python examples/digits_mlp.py $(ARGS)
+
+test: $(VENV)/tests
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+bench: $(VENV)/benchmarks
+	$(VENV)/bin/python benchmarks/run.py $(ARGS)
+
+lint: $(VENV)/dev
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
+
+clean:
+	rm -rf $(VENV) $(VENV)-unfinished build dist out .pytest_cache .ruff_cache .hypothesis
+	find minidl tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One file for each extra of pyproject.toml says that it is installed. An installation that was interrupted leaves
+# `-unfinished` behind, and the next one starts from an empty environment, because pip takes half a package for a whole one.
+$(VENV)/examples $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev: pyproject.toml
+	@if test -e $(VENV)-unfinished || ! $(VENV)/bin/python -c "" 2>/dev/null; then \
+		touch $(VENV)-unfinished; \
+		echo "$(PYTHON) -m venv --clear $(VENV)"; \
+		$(PYTHON) -m venv --clear $(VENV); \
+	fi
+	@touch $(VENV)-unfinished
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
+	@rm $(VENV)-unfinished
+	@touch $@
+
+.PHONY: help demo test bench lint clean

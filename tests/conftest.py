@@ -1,0 +1,15 @@
+"""What all tests share: the same random numbers whichever test runs first, and time for kernels to compile."""
+
+import hypothesis
+import pytest
+
+import minidl
+
+# A first call may compile for seconds; and a run that fails must fail again.
+hypothesis.settings.register_profile("minidl", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("minidl")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    minidl.manual_seed(0)
