@@ -3,6 +3,7 @@
 from . import autograd
 from .dtypes import *  # noqa: F403
 from .functions import *  # noqa: F403
+from .io import load, save
 from .namespace import *  # noqa: F403
 from .random import (
     Generator,

@@ -25,23 +25,28 @@ _NUMBERS = (int, float, np.number, np.bool_)
 
 def apply(op, *inputs):
     """Runs a fresh operation on tensors (binary ones also take a Python number) and records it if a gradient is wanted."""
-    needs, arrays = [], []
+    needs, arrays, wanted = [], [], False
     for x in inputs:
         if isinstance(x, Tensor):
-            needs.append(x.node)
+            node = x.node
+            if node is not None:
+                wanted = True
+            needs.append(node)
             arrays.append(x.array)
         else:
             needs.append(None)
             arrays.append(x)
-    recording = mode.recording
-    op.needs = needs if recording else [None] * len(needs)
+    if wanted and not mode.recording:
+        needs, wanted = [None] * len(needs), False
+    op.needs = needs
     y = op.forward(*arrays)
-    if type(y) is tuple:
-        return _record_parts(op, y)
-    if type(y) is not np.ndarray:
+    if type(y) is not _ndarray:
+        if type(y) is tuple:
+            return _record_parts(op, y, wanted)
         y = np.asarray(y)  # arithmetic on 0-d arrays makes NumPy scalars
-    result = wrap(y)
-    if recording and needs.count(None) < len(needs):
+    result = _new(Tensor)
+    result.array = y
+    if wanted:
         op.serial = next_serial()
         op.shape = y.shape
         result.node = op
@@ -60,12 +65,12 @@ def wrap(array, node=None):
     return result
 
 
-_new = object.__new__
+_new, _ndarray = object.__new__, np.ndarray
 
 
-def _record_parts(op, arrays):
+def _record_parts(op, arrays, wanted):
     results = [wrap(np.asarray(y)) for y in arrays]
-    if mode.recording and any(op.needs):
+    if wanted:
         op.serial, op.outputs = next_serial(), len(arrays)
         for i, result in enumerate(results):
             if dtypes.is_float(result.array.dtype):

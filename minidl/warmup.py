@@ -1,0 +1,36 @@
+"""Compiling ahead of time, so that the first training step is as fast as the second."""
+
+import copy
+
+from . import nn, optim
+from .functions import rand, zeros
+from .random import fork_rng
+from .tensor import enable_grad
+
+__all__ = ["warmup"]
+
+
+def warmup(model=None, *inputs, loss=None):
+    """Compiles the kernels that a training step of this model needs: forward, loss, backward and SGD, on a copy of the model.
+
+    inputs: a batch of the size to come, as the model takes it; large ones have kernels of their own, for two threads or more.
+    loss: function of the model's output; cross-entropy where the output is (N, C), else the sum.
+    Without a model, what a small multilayer perceptron needs. The model, its gradients and the random state stay as they are.
+
+    >>> import minidl
+    >>> minidl.warmup(minidl.nn.Linear(3, 2), minidl.zeros(4, 3))
+    """
+    with fork_rng(), enable_grad():
+        if model is None:
+            model, inputs = nn.MLP(8, [8], 4), (rand(2, 8),)
+        model = copy.deepcopy(model)
+        y = model(*inputs)
+        if loss is not None:
+            y = loss(y)
+        elif y.ndim == 2:
+            y = nn.functional.cross_entropy(y, zeros(len(y)).long())
+        else:
+            y = y.sum()
+        y.backward()
+        for options in ({}, {"momentum": 0.9, "weight_decay": 1e-4}):
+            optim.SGD(model.parameters(), lr=0.0, **options).step()
