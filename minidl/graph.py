@@ -21,6 +21,7 @@ import weakref
 from pathlib import Path
 
 import numpy as np
+from numpy import ndarray
 
 next_serial = itertools.count(1).__next__
 
@@ -67,7 +68,7 @@ def walk(seeds, retain_graph=False, wanted=()):
     the caller alone. Operations are released as they are passed, unless `retain_graph`.
     """
     pending = dict(seeds)  # node -> the gradient that has arrived so far
-    ours = set()  # the nodes whose pending array was made here or is new: it may be added to in place, or given away
+    ours = set()  # nodes whose pending array is new, held by nobody else: it may be added to in place, and given away
     found = {}
     watch = mode.anomaly
     for node in _newest_first(seeds):
@@ -79,8 +80,7 @@ def walk(seeds, retain_graph=False, wanted=()):
             ours.discard(node)
         if node.retains or node in wanted:
             found[node] = dy if node in ours else dy.copy()
-            ours.discard(node)
-        if type(node) is Leaf:
+        if not node.needs:  # a leaf
             continue
         if type(node) is Part:
             op = node.needs[0]
@@ -91,26 +91,23 @@ def walk(seeds, retain_graph=False, wanted=()):
         gradients = node.backward(dy)
         if type(gradients) is not tuple:
             gradients = (gradients,)
-        for parent, dx in zip(node.needs, gradients, strict=True):
+        for parent, dx in zip(node.needs, gradients):  # noqa: B905 (strict=True would cost as much as the loop)
             if parent is None or dx is None:
                 continue
-            if type(dx) is not np.ndarray:
+            if type(dx) is not ndarray:
                 dx = np.asarray(dx)  # arithmetic on 0-d arrays makes NumPy scalars
             if dx.shape != parent.shape:
-                raise RuntimeError(
-                    f"{node.name}.backward gave a gradient of shape {dx.shape} for an input of shape {parent.shape}"
-                )
+                raise RuntimeError(f"{node.name}.backward: a gradient of shape {dx.shape} for an input of {parent.shape}")
             if watch:
                 check_finite(node, dx, "the gradient that it passes back")
-            arrived = pending.get(parent)
-            if arrived is None:
+            if parent not in pending:
                 pending[parent] = dx
                 if dx is not dy and dx.base is None:
                     ours.add(parent)
             elif parent in ours:
-                arrived += dx
+                pending[parent] += dx
             else:
-                pending[parent] = arrived + dx
+                pending[parent] = np.asarray(pending[parent] + dx)
                 ours.add(parent)
         if not retain_graph:
             release(node)
@@ -134,10 +131,8 @@ def _newest_first(seeds):
 
 
 def release(op):
-    """Drops all that an operation saved, and its way to older nodes."""
-    kept = {key: value for key, value in vars(op).items() if key in ("serial", "shape", "grad", "retains", "hooks")}
-    vars(op).clear()
-    vars(op).update(kept, needs=None)
+    """Drops all that an operation saved, and its way to older nodes; a gradient that was asked for stays."""
+    op.__dict__ = {"needs": None, "retains": True, "grad": op.grad} if op.retains else {"needs": None}
 
 
 def _run_hooks(node, dy):
