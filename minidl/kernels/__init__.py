@@ -1,12 +1,6 @@
 import numpy as np
 
-
-def matmul(a, b):
-    return np.matmul(a, b)
-
-
-def linear(x, w, b=None):
-    return x @ w.T if b is None else x @ w.T + b
+from .gemm import linear, matmul
 
 
 def column_sums(x):
@@ -54,3 +48,13 @@ def log_softmax(x, axis=-1):
 
 def log_softmax_backward(dy, y, axis=-1):
     return dy - np.exp(y) * dy.sum(axis, keepdims=True)
+
+
+def sgd(p, g, buffer, lr, momentum, dampening, decay, nesterov, maximize, first):
+    f = p.dtype.type
+    g = -g if maximize else g
+    g = g + f(decay) * p if decay else g
+    if buffer is not None:
+        buffer[...] = g if first else f(momentum) * buffer + f(1 - dampening) * g
+        g = g + f(momentum) * buffer if nesterov else buffer
+    p -= f(lr) * g

@@ -1,0 +1,237 @@
+"""The matrix products against NumPy's in float64: every layout, every awkward size, every processor width."""
+
+import os
+import subprocess
+import sys
+from itertools import product
+
+import numba
+import numpy as np
+import pytest
+
+from minidl.kernels import gemm, threads
+
+SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
+SIZES = (0, 1, 5, 17) if SMALL else (0, 1, 2, 3, 5, 6, 7, 8, 9, 13, 16, 17, 31, 33, 40)
+LAYOUTS = ("plain", "transposed", "sliced", "negative", "spread", "readonly")
+
+
+def numbers(rng, shape, dtype, layout="plain"):
+    """A random array whose last two axes lie in memory as `layout` says."""
+    *batch, m, n = shape
+    if layout == "transposed":
+        return rng.standard_normal((*batch, n, m)).astype(dtype).swapaxes(-1, -2)
+    if layout == "sliced":
+        return rng.standard_normal((*batch, m + 2, n + 3)).astype(dtype)[..., 1 : m + 1, 2 : n + 2]
+    if layout == "negative":
+        return rng.standard_normal(shape).astype(dtype)[..., ::-1, ::-1]
+    if layout == "spread":
+        return rng.standard_normal((*batch, 2 * m, 3 * n)).astype(dtype)[..., ::2, ::3]
+    x = rng.standard_normal(shape).astype(dtype)
+    x.flags.writeable = layout != "readonly"
+    return x
+
+
+def check(result, a, b, bias=0):
+    a64, b64 = a.astype(np.float64), b.astype(np.float64)
+    expected = a64 @ b64 + bias
+    scale = np.abs(a64) @ np.abs(b64) + np.abs(bias)
+    assert result.dtype == a.dtype and result.shape == expected.shape and result.flags.c_contiguous
+    assert np.all(np.abs(result - expected) <= 0.5 * max(a.shape[-1] + 1, 8) * np.finfo(a.dtype).eps * scale)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_awkward_sizes(rng, dtype):
+    for m, k, n in product(SIZES, repeat=3):
+        for left, right in (("plain", "plain"), ("transposed", "plain"), ("plain", "transposed")):
+            a, b = numbers(rng, (m, k), dtype, left), numbers(rng, (k, n), dtype, right)
+            check(gemm.matmul(a, b), a, b)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("shape", ((7, 5, 9), (1, 9, 20), (20, 9, 1), (19, 40, 37), (101, 300, 129), (35, 600, 3)))
+def test_layouts(rng, shape, dtype):
+    m, k, n = (min(size, 20) for size in shape) if SMALL else shape
+    for left, right in product(LAYOUTS, repeat=2):
+        a, b = numbers(rng, (m, k), dtype, left), numbers(rng, (k, n), dtype, right)
+        before = a.copy(), b.copy()
+        check(gemm.matmul(a, b), a, b)
+        assert np.array_equal(a, before[0]) and np.array_equal(b, before[1])
+
+
+def test_broadcast_and_unaligned_matrices(rng):
+    row = np.broadcast_to(rng.standard_normal(30).astype(np.float32), (20, 30))
+    column = np.broadcast_to(rng.standard_normal((30, 1)).astype(np.float32), (30, 25))
+    check(gemm.matmul(row, column), row, column)
+    records = np.zeros((20, 30), np.dtype([("tag", "i1"), ("x", "f4")]))
+    records["x"] = row
+    check(gemm.matmul(records["x"], column), row, column)
+    check(gemm.matmul(column.T, records["x"].T), column.T, row.T)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    (
+        ((8, 4, 5, 6), (8, 4, 6, 7)),
+        ((3, 5, 6), (6, 7)),
+        ((5, 6), (3, 6, 7)),
+        ((2, 1, 5, 6), (3, 6, 7)),
+        ((1, 5, 6), (4, 6, 7)),
+        ((3, 1, 6), (3, 6, 1)),
+        ((0, 5, 6), (0, 6, 7)),
+        ((3, 5, 0), (3, 0, 7)),
+        ((3, 5, 0), (0, 7)),
+        ((3, 0, 6), (6, 7)),
+        ((3, 5, 6), (6, 0)),
+        ((6,), (6,)),
+        ((6,), (6, 7)),
+        ((5, 6), (6,)),
+        ((6,), (3, 6, 7)),
+        ((3, 5, 6), (6,)),
+        ((0,), (0,)),
+        ((0,), (0, 3)),
+    ),
+)
+def test_batches_and_vectors(rng, left, right):
+    a, b = rng.standard_normal(left).astype(np.float32), rng.standard_normal(right).astype(np.float32)
+    check(np.asarray(gemm.matmul(a, b)), a, b)
+
+
+def test_batches_in_any_layout(rng):
+    for left, right in product(LAYOUTS, repeat=2):
+        a, b = numbers(rng, (3, 2, 9, 10), np.float32, left), numbers(rng, (3, 2, 10, 18), np.float32, right)
+        check(gemm.matmul(a, b), a, b)
+    heads = rng.standard_normal((3, 9, 2, 10)).astype(np.float32).transpose(0, 2, 1, 3)
+    check(gemm.matmul(heads, heads.swapaxes(-1, -2)), heads, heads.swapaxes(-1, -2))
+    backwards = heads[::-1, ::-1]
+    check(gemm.matmul(backwards, heads.swapaxes(-1, -2)), backwards, heads.swapaxes(-1, -2))
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_linear(rng, dtype):
+    for *batch, k, n in ((4, 3, 5), (1, 9, 20), (7, 9, 1), (2, 3, 16, 32), (9, 4), (5, 0, 3), (2, 5, 0, 3), (0, 4, 3)):
+        for layout in LAYOUTS:
+            x = numbers(rng, (1, *batch, k), dtype, layout)[0]
+            w, b = numbers(rng, (n, k), dtype, layout), numbers(rng, (2, n), dtype, layout)[0]
+            check(gemm.linear(x, w), x, w.T)
+            check(gemm.linear(x, w, b), x, w.T, b)
+    if not SMALL:
+        x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in ((300, 600), (70, 600), 70))
+        check(gemm.linear(x, w, b), x, w.T, b)
+
+
+def test_nan_and_inf_reach_exactly_their_row_and_column(rng):
+    for m, k, n in ((13, 9, 21), (1, 9, 21), (13, 9, 1)):
+        a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+        a[m // 2, 3] = np.nan
+        b[4, n // 2] = np.inf
+        with np.errstate(invalid="ignore"):
+            assert np.array_equal(np.isfinite(gemm.matmul(a, b)), np.isfinite(a @ b))
+            assert np.array_equal(np.isnan(gemm.matmul(a, b)), np.isnan(a @ b))
+
+
+@pytest.mark.skipif(SMALL or numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_bits_do_not_depend_on_the_number_of_threads(rng, dtype):
+    for m, k, n in ((150, 300, 130), (100, 100, 100), (2000, 40, 10), (11, 700, 400), (700, 900, 1), (1, 900, 700)):
+        for left, right in product(("plain", "transposed"), repeat=2):
+            a, b = numbers(rng, (m, k), dtype, left), numbers(rng, (k, n), dtype, right)
+            batch = numbers(rng, (1, 3, m // 2, k), dtype, left)[0]
+            results = []
+            number = threads.get_num_threads()
+            try:
+                for parts in (1, 2):
+                    threads.set_num_threads(parts)
+                    results.append((gemm.matmul(a, b), gemm.matmul(batch, b)))
+            finally:
+                threads.set_num_threads(number)
+            assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
+    for parts in range(1, 8):  # shares beyond what this machine would use: each element is written once, alike
+        c = np.full((m, n), np.nan, dtype)
+        a, b = numbers(rng, (m := 101, 300), dtype), numbers(rng, (300, n := 75), dtype)
+        c = np.full((m, n), np.nan, dtype)
+        for part in range(parts):
+            gemm.product(a, b, np.empty(0, dtype), c, np.zeros((1, 2), np.int64), part, parts)
+        assert np.array_equal(c, gemm.matmul(a, b))
+
+
+def test_tables_give_the_product_of_windows(rng):
+    """A 1-D convolution through offset tables: c[o, t] = Σ_{ch, q} w[o, ch, q] · x[ch, t + q]."""
+    channels, taps, length, out = 3, 5, 60, 7
+    w = rng.standard_normal((out, channels, taps)).astype(np.float32)
+    x = rng.standard_normal((channels, length)).astype(np.float32)
+    n = length - taps + 1
+    steps = (np.arange(channels)[:, None] * length + np.arange(taps)).ravel()
+    c = np.zeros((out, n), np.float32)
+    padded = np.concatenate((x.ravel(), np.zeros(64, np.float32)))
+    rows, along = np.arange(out) * channels * taps, np.arange(channels * taps)
+    for adds in (0, 1):
+        tiles_from_tables(w.ravel(), rows, along, padded, steps, c.ravel(), n, adds)
+        windows = np.lib.stride_tricks.sliding_window_view(x, n, 1)
+        assert np.allclose(c, (1 + adds) * np.einsum("ocq,cqn->on", w, windows), atol=1e-4)
+
+
+@gemm.jit
+def tiles_from_tables(a, rows, along, b, steps, c, n, adds):
+    width = gemm.VECTORS * gemm.VECTOR_BYTES // a.itemsize
+    for j in range(0, n, width):
+        for i in range(0, rows.size, gemm.ROWS):
+            gemm.table_tile(a, rows, i, along, b, j, steps, along.size, c, i * n + j, n, adds, rows.size - i, n - j)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), (((2, 3), (2, 3)), ((3,), (4,)), ((2, 5, 3), (4, 3, 2)), ((), (3,)), ((3,), ()), ((2, 3), (2,)))
+)
+def test_wrong_shapes(left, right):
+    with pytest.raises(ValueError, match="matmul") as error:
+        gemm.matmul(np.ones(left, np.float32), np.ones(right, np.float32))
+    assert str(left) in str(error.value) and str(right) in str(error.value)
+
+
+def test_wrong_arguments_of_linear():
+    x, w, b = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32), np.ones(4, np.float32)
+    for arguments in ((x, w.T), (x, w, b[:3]), (x, w, b[None]), (x, w[0]), (x[0, 0], w)):
+        with pytest.raises(ValueError, match="linear: expected"):
+            gemm.linear(*map(np.asarray, arguments))
+    with pytest.raises(TypeError, match="float64"):
+        gemm.linear(x, w, b.astype(np.float64))
+
+
+@pytest.mark.parametrize(("left", "right"), (("f4", "f8"), ("i4", "i4"), ("f2", "f2"), (">f4", ">f4"), ("c8", "c8")))
+def test_wrong_dtypes(left, right):
+    with pytest.raises(TypeError, match="float32 or all of float64"):
+        gemm.matmul(np.ones((2, 2), left), np.ones((2, 2), right))
+
+
+@pytest.mark.skipif(SMALL, reason="this is the test being run")
+@pytest.mark.parametrize(
+    "setting", ("NUMBA_CPU_NAME=haswell", "NUMBA_CPU_NAME=generic", "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1")
+)
+def test_other_processors_and_modes(setting, tmp_path):
+    name, value = setting.split("=")
+    environment = {**os.environ, name: value, "MINIDL_CACHE": str(tmp_path), "MINIDL_TEST_SMALL": "1"}
+    chosen = "awkward_sizes and float32 or test_layouts and float32 or tables or batches or test_linear and float32"
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=os.getcwd())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(SMALL, reason="needs the compiler")
+def test_a_second_process_compiles_nothing(tmp_path):
+    code = """
+import numpy as np
+from minidl.kernels import gemm
+gemm.matmul(np.ones((40, 40), np.float32), np.ones((40, 40), np.float32).T)
+print(sum(gemm.product.stats.cache_hits.values()), sum(gemm.product.stats.cache_misses.values()))
+"""
+    environment = {**os.environ, "MINIDL_CACHE": str(tmp_path), "MINIDL_QUIET": "1"}
+    runs = [
+        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert [run.split() for run in runs] == [["0", "1"], ["1", "0"]]
