@@ -1,0 +1,136 @@
+"""Learning rates that change with time: one step() of a schedule after each epoch's optimizer steps."""
+
+import math
+from collections import Counter
+
+from .optimizer import Optimizer
+
+
+class LRScheduler:
+    """Base of the schedules. A schedule writes `get_lr()`: the rate of each group at `last_epoch`.
+
+    last_epoch: −1 at the start of a training; a resumed one gives the last epoch that was finished.
+    """
+
+    def __init__(self, optimizer, last_epoch=-1):
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__}: expected an Optimizer, got {type(optimizer).__name__}")
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", group["lr"])
+            elif "initial_lr" not in group:
+                raise KeyError(
+                    f"{type(self).__name__}: to resume at epoch {last_epoch}, group {i} of the optimizer needs 'initial_lr'"
+                )
+        self.optimizer = optimizer
+        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self._is_initial = True
+        self.step()
+        self._is_initial = False
+
+    def get_lr(self):
+        raise NotImplementedError(f"{type(self).__name__} has no get_lr")
+
+    def step(self):
+        """Goes on by one epoch and sets the rates of the optimizer's groups."""
+        self.last_epoch += 1
+        for group, lr in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = lr
+        self._last_lr = self._rates()
+
+    def get_last_lr(self):
+        """The rates that are set now, one for each group."""
+        return self._last_lr
+
+    def state_dict(self):
+        return {key: value for key, value in vars(self).items() if key != "optimizer"}
+
+    def load_state_dict(self, state_dict):
+        vars(self).update(state_dict)
+
+    def _rates(self):
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
+class LambdaLR(LRScheduler):
+    """The initial rate times lr_lambda(epoch); a list gives each group its own function.
+
+    >>> import minidl
+    >>> optimizer = minidl.optim.SGD([minidl.zeros(1, requires_grad=True)], lr=1.0)
+    >>> schedule = LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(self, optimizer, lr_lambda, last_epoch=-1):
+        groups = len(optimizer.param_groups)
+        self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * groups
+        if len(self.lr_lambdas) != groups:
+            raise ValueError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} parameter groups")
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        return [lr * f(self.last_epoch) for lr, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+    # Functions cannot be saved: the one who loads has given the same ones.
+
+    def state_dict(self):
+        return {key: value for key, value in super().state_dict().items() if key != "lr_lambdas"}
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict({key: value for key, value in state_dict.items() if key != "lr_lambdas"})
+
+
+class StepLR(LRScheduler):
+    """Times gamma after every step_size epochs."""
+
+    def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
+        if step_size < 1:
+            raise ValueError(f"StepLR: step_size must be 1 or more, got {step_size}")
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        due = self.last_epoch > 0 and self.last_epoch % self.step_size == 0
+        return [lr * self.gamma if due else lr for lr in self._rates()]
+
+
+class MultiStepLR(LRScheduler):
+    """Times gamma at each of the epochs in `milestones`."""
+
+    def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
+        self.milestones, self.gamma = Counter(milestones), gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        times = self.milestones[self.last_epoch]
+        return [lr * self.gamma**times if times else lr for lr in self._rates()]
+
+
+class ExponentialLR(LRScheduler):
+    """Times gamma after every epoch."""
+
+    def __init__(self, optimizer, gamma, last_epoch=-1):
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        return [lr if self._is_initial else lr * self.gamma for lr in self._rates()]
+
+
+class CosineAnnealingLR(LRScheduler):
+    """Half a cosine from the initial rate down to eta_min at epoch T_max: eta_min + (lr₀ − eta_min)·(1 + cos(π·t/T_max))/2."""
+
+    def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
+        if T_max < 1:
+            raise ValueError(f"CosineAnnealingLR: T_max must be 1 or more, got {T_max}")
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        if self._is_initial:
+            return self._rates()
+        share = (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
+        return [self.eta_min + (lr - self.eta_min) * share for lr in self.base_lrs]

@@ -1,0 +1,152 @@
+"""What every optimizer shares: groups of parameters with their options, and the state that a rule keeps for each of them."""
+
+from collections import defaultdict
+
+from ..graph import note_write
+from ..tensor import Tensor, enable_grad, wrap
+
+_UNSUPPORTED = ("foreach", "differentiable", "fused", "capturable")  # how PyTorch may compute a step; here there is one way
+
+
+class Optimizer:
+    """Base of the update rules. A rule passes its options as `defaults` and writes `update(group)`.
+
+    params: tensors, (name, tensor) pairs, or dicts {"params": tensors, option: value, ...}, one for each group of parameters
+    whose options differ from the defaults. Only leaves can be optimized, and each only once.
+
+    `param_groups` is a list of dicts with "params" and a value for every option, read at each step: to change the learning
+    rate, write `group["lr"] = ...`. `state[p]` holds what the rule remembers about p, as tensors.
+    """
+
+    def __init__(self, params, defaults):
+        if isinstance(params, (Tensor, dict, set, str)):
+            raise TypeError(
+                f"{self._name}: params must be an ordered iterable of tensors or dicts, got {type(params).__name__}"
+            )
+        self.defaults = defaults
+        self.state = defaultdict(dict)
+        self.param_groups = []
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{self._name}: got an empty list of parameters (a generator can be used only once)")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    @property
+    def _name(self):
+        return type(self).__name__
+
+    def check_options(self, group):
+        """Raises for an option of this group that makes no sense. A rule extends it."""
+        for option in _UNSUPPORTED:
+            if group.get(option):
+                raise NotImplementedError(f"{self._name}: {option}={group[option]!r} is not supported")
+
+    def update(self, group):
+        """Moves the parameters of a group that have a gradient, in place."""
+        raise NotImplementedError(f"{self._name} has no update rule")
+
+    def add_param_group(self, param_group):
+        """Adds {"params": tensors, option: value, ...}; options that are left out get their defaults."""
+        if not isinstance(param_group, dict):
+            raise TypeError(f"{self._name}: a parameter group must be a dict, got {type(param_group).__name__}")
+        group = dict(param_group)
+        params = group["params"]
+        if isinstance(params, (set, dict)):
+            raise TypeError(f"{self._name}: params must have an order, got a {type(params).__name__}")
+        params = [params] if isinstance(params, Tensor) else list(params)
+        if not params:
+            raise ValueError(f"{self._name}: got an empty list of parameters (a generator can be used only once)")
+        if all(isinstance(p, tuple) and len(p) == 2 for p in params):
+            group["param_names"], params = [name for name, _ in params], [p for _, p in params]
+        group["params"] = params
+        known = {id(p) for other in self.param_groups for p in other["params"]}
+        for i, p in enumerate(params):
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{self._name}: parameter {i} must be a Tensor, got {type(p).__name__}")
+            if not p.is_leaf:
+                raise ValueError(
+                    f"{self._name}: parameter {i} is the result of an operation ({p.grad_fn!r}); only leaves can be optimized"
+                )
+            if id(p) in known:
+                raise ValueError(f"{self._name}: parameter {i} appears more than once")
+            known.add(id(p))
+        for option, value in self.defaults.items():
+            group.setdefault(option, value)
+        self.check_options(group)
+        self.param_groups.append(group)
+
+    def zero_grad(self, set_to_none=True):
+        """Forgets the gradients of all parameters, or sets them to 0."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad.array.fill(0)
+                    note_write(p.grad.array)
+
+    def step(self, closure=None):
+        """One update of every parameter that has a gradient; the others are left alone, weight decay included.
+
+        closure, if given, computes the loss and its gradients first; its result is returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self.update(group)
+        return loss
+
+    def state_dict(self):
+        """Options and state in PyTorch's layout: parameters are numbered through all groups. Tensors are not copied."""
+        number, groups = {}, []
+        for group in self.param_groups:
+            for p in group["params"]:
+                number[id(p)] = len(number)
+            groups.append({**group, "params": [number[id(p)] for p in group["params"]]})
+        state = {number[id(p)]: dict(values) for p, values in self.state.items()}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict):
+        """Takes over the options and a copy of the state of an optimizer with groups of the same sizes.
+
+        Raises, and changes nothing, where they do not fit.
+        """
+        ours, theirs = self.param_groups, state_dict["param_groups"]
+        sizes, wanted = [len(group["params"]) for group in theirs], [len(group["params"]) for group in ours]
+        if sizes != wanted:
+            raise ValueError(f"load_state_dict: expected parameter groups of sizes {wanted}, got {sizes}")
+        groups = [{**other, "params": group["params"]} for group, other in zip(ours, theirs, strict=True)]
+        for group in groups:
+            self.check_options(group)
+        parameters = [p for group in ours for p in group["params"]]
+        numbers = [number for group in theirs for number in group["params"]]
+        state = defaultdict(dict)
+        for number, p in zip(numbers, parameters, strict=True):
+            if number in state_dict["state"]:
+                state[p] = {key: _own(number, key, x, p) for key, x in state_dict["state"][number].items()}
+        unknown = set(state_dict["state"]) - set(numbers)
+        if unknown:
+            raise ValueError(f"load_state_dict: state for parameters {sorted(unknown)}, which are in no group")
+        self.state, self.param_groups = state, groups
+
+    def __repr__(self):
+        lines = [f"{self._name} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in ("params", "param_names")]
+        return "\n".join([*lines, ")"])
+
+
+def _own(number, key, x, p):
+    if not isinstance(x, Tensor):
+        return x
+    if key == "step":  # a count, of its own dtype
+        return x.clone()
+    if x.shape != p.array.shape:
+        raise ValueError(f"load_state_dict: {key} of parameter {number} has shape {x.shape}, the parameter {p.array.shape}")
+    return wrap(x.array.astype(p.dtype))
