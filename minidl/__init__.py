@@ -1,6 +1,6 @@
 """minidl: a deep-learning framework small enough to read in a weekend, with PyTorch's names."""
 
-from . import autograd
+from . import autograd, nn
 from .dtypes import *  # noqa: F403
 from .functions import *  # noqa: F403
 from .io import load, save

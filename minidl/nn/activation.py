@@ -1,0 +1,189 @@
+"""Activation functions as layers. All of them keep the shape of their input."""
+
+from . import functional as F
+from .module import Module
+
+
+class _InPlace(Module):
+    """An activation with PyTorch's `inplace` argument, which must be False: nothing would be saved by it."""
+
+    def __init__(self, inplace=False):
+        super().__init__()
+        if inplace:
+            raise NotImplementedError(
+                f"{type(self).__name__}: inplace=True is not supported; use inplace=False (the values are the same)"
+            )
+
+
+class ReLU(Module):
+    """max(x, 0), with slope 0 at 0. With inplace=True the input itself takes these values.
+
+    >>> import minidl
+    >>> minidl.nn.ReLU()(minidl.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+
+    def __init__(self, inplace=False):
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, input):
+        return F.relu(input, self.inplace)
+
+    def extra_repr(self):
+        return "inplace=True" if self.inplace else ""
+
+
+class LeakyReLU(_InPlace):
+    """x where x > 0, else negative_slope·x.
+
+    >>> import minidl
+    >>> minidl.nn.LeakyReLU(0.1)(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.1000,  2.0000])
+    """
+
+    def __init__(self, negative_slope=0.01, inplace=False):
+        super().__init__(inplace)
+        self.negative_slope = negative_slope
+
+    def forward(self, input):
+        return F.leaky_relu(input, self.negative_slope)
+
+    def extra_repr(self):
+        return f"negative_slope={self.negative_slope}"
+
+
+class ELU(_InPlace):
+    """x where x > 0, else alpha·(eˣ − 1).
+
+    >>> import minidl
+    >>> minidl.nn.ELU()(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
+
+    def __init__(self, alpha=1.0, inplace=False):
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def forward(self, input):
+        return F.elu(input, self.alpha)
+
+    def extra_repr(self):
+        return f"alpha={self.alpha}"
+
+
+class GELU(Module):
+    """x·Φ(x), with Φ the normal distribution function; approximate="tanh" for the approximation by tanh.
+
+    >>> import minidl
+    >>> minidl.nn.GELU()(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.1587,  1.9545])
+    """
+
+    def __init__(self, approximate="none"):
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input):
+        return F.gelu(input, approximate=self.approximate)
+
+    def extra_repr(self):
+        return f"approximate={self.approximate!r}"
+
+
+class SiLU(_InPlace):
+    """x·σ(x), also called swish.
+
+    >>> import minidl
+    >>> minidl.nn.SiLU()(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.2689,  1.7616])
+    """
+
+    def forward(self, input):
+        return F.silu(input)
+
+
+class Softplus(Module):
+    """ln(1 + e^{beta·x})/beta, and x itself where beta·x > threshold.
+
+    >>> import minidl
+    >>> minidl.nn.Softplus()(minidl.tensor([-1.0, 2.0]))
+    tensor([0.3133, 2.1269])
+    """
+
+    def __init__(self, beta=1.0, threshold=20.0):
+        super().__init__()
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, input):
+        return F.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self):
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Sigmoid(Module):
+    """1/(1 + e⁻ˣ)
+
+    >>> import minidl
+    >>> minidl.nn.Sigmoid()(minidl.tensor([0.0, 2.0]))
+    tensor([0.5000, 0.8808])
+    """
+
+    def forward(self, input):
+        return F.sigmoid(input)
+
+
+class LogSigmoid(Module):
+    """ln(1/(1 + e⁻ˣ))
+
+    >>> import minidl
+    >>> minidl.nn.LogSigmoid()(minidl.tensor([0.0, 2.0]))
+    tensor([-0.6931, -0.1269])
+    """
+
+    def forward(self, input):
+        return F.logsigmoid(input)
+
+
+class Tanh(Module):
+    """(1 − e⁻²ˣ)/(1 + e⁻²ˣ)
+
+    >>> import minidl
+    >>> minidl.nn.Tanh()(minidl.tensor([0.0, 2.0]))
+    tensor([0.0000, 0.9640])
+    """
+
+    def forward(self, input):
+        return F.tanh(input)
+
+
+class Softmax(Module):
+    """eˣ/Σeˣ along dim, which must be given.
+
+    >>> import minidl
+    >>> minidl.nn.Softmax(dim=-1)(minidl.tensor([1.0, 2.0, 3.0]))
+    tensor([0.0900, 0.2447, 0.6652])
+    """
+
+    def __init__(self, dim):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input):
+        return F.softmax(input, self.dim)
+
+    def extra_repr(self):
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Softmax):
+    """The logarithm of softmax along dim, computed without it.
+
+    >>> import minidl
+    >>> minidl.nn.LogSoftmax(dim=-1)(minidl.tensor([1.0, 2.0, 3.0]))
+    tensor([-2.4076, -1.4076, -0.4076])
+    """
+
+    def forward(self, input):
+        return F.log_softmax(input, self.dim)

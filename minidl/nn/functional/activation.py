@@ -1,0 +1,122 @@
+"""Activation functions."""
+
+from ... import ops
+from ...tensor import apply
+
+
+def relu(input, inplace=False):
+    """max(x, 0), with slope 0 at 0.
+
+    >>> import minidl
+    >>> relu(minidl.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return input.relu_() if inplace else input.relu()
+
+
+def leaky_relu(input, negative_slope=0.01):
+    """x where x > 0, else negative_slope·x.
+
+    >>> import minidl
+    >>> leaky_relu(minidl.tensor([-1.0, 2.0]), 0.1)
+    tensor([-0.1000,  2.0000])
+    """
+    return apply(ops.LeakyReLU(float(negative_slope)), _floating("leaky_relu", input))
+
+
+def elu(input, alpha=1.0):
+    """x where x > 0, else alpha·(eˣ − 1).
+
+    >>> import minidl
+    >>> elu(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
+    return apply(ops.ELU(float(alpha)), _floating("elu", input))
+
+
+def gelu(input, *, approximate="none"):
+    """x·Φ(x), with Φ the normal distribution function; approximate="tanh" for the approximation by tanh.
+
+    >>> import minidl
+    >>> gelu(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.1587,  1.9545])
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return apply(ops.GELU(approximate), _floating("gelu", input))
+
+
+def silu(input):
+    """x·σ(x), also called swish.
+
+    >>> import minidl
+    >>> silu(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.2689,  1.7616])
+    """
+    return apply(ops.SiLU(), _floating("silu", input))
+
+
+def softplus(input, beta=1.0, threshold=20.0):
+    """ln(1 + e^{beta·x})/beta, and x itself where beta·x > threshold.
+
+    >>> import minidl
+    >>> softplus(minidl.tensor([-1.0, 2.0]))
+    tensor([0.3133, 2.1269])
+    """
+    return apply(ops.Softplus(float(beta), float(threshold)), _floating("softplus", input))
+
+
+def sigmoid(input):
+    """1/(1 + e⁻ˣ)
+
+    >>> import minidl
+    >>> sigmoid(minidl.tensor([0.0, 2.0]))
+    tensor([0.5000, 0.8808])
+    """
+    return input.sigmoid()
+
+
+def logsigmoid(input):
+    """ln(1/(1 + e⁻ˣ))
+
+    >>> import minidl
+    >>> logsigmoid(minidl.tensor([0.0, 2.0]))
+    tensor([-0.6931, -0.1269])
+    """
+    return apply(ops.LogSigmoid(), _floating("logsigmoid", input))
+
+
+def tanh(input):
+    """(1 − e⁻²ˣ)/(1 + e⁻²ˣ)
+
+    >>> import minidl
+    >>> tanh(minidl.tensor([0.0, 2.0]))
+    tensor([0.0000, 0.9640])
+    """
+    return input.tanh()
+
+
+def softmax(input, dim, dtype=None):
+    """eˣ/Σeˣ along dim; a row that is −inf throughout gives zeros.
+
+    >>> import minidl
+    >>> softmax(minidl.tensor([1.0, 2.0, 3.0]), dim=-1)
+    tensor([0.0900, 0.2447, 0.6652])
+    """
+    return input.softmax(dim, dtype)
+
+
+def log_softmax(input, dim, dtype=None):
+    """The logarithm of softmax along dim, computed without it.
+
+    >>> import minidl
+    >>> log_softmax(minidl.tensor([1.0, 2.0, 3.0]), dim=-1)
+    tensor([-2.4076, -1.4076, -0.4076])
+    """
+    return input.log_softmax(dim, dtype)
+
+
+def _floating(name, input):
+    if input.array.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating-point tensor, got {input.dtype}; use .float()")
+    return input

@@ -1,0 +1,166 @@
+"""Affine maps, dropout, look-ups and distances."""
+
+import numpy as np
+
+from ... import ops, random
+from ...ops.base import normalize_axis
+from ...tensor import Tensor, apply, wrap
+
+
+def linear(input, weight, bias=None):
+    """y = x Wᵀ + b:  (..., in), weight (out, in), bias (out) → (..., out)
+
+    >>> import minidl
+    >>> linear(minidl.ones(2, 3), minidl.ones(4, 3), minidl.ones(4)).shape
+    (2, 4)
+    """
+    try:
+        x, w = input.array, weight.array
+        if w.ndim != 2 or x.shape[-1] != w.shape[1] or x.dtype is not w.dtype:
+            _check_linear(x, w)
+    except (AttributeError, IndexError):
+        _check_linear(getattr(input, "array", input), getattr(weight, "array", weight))
+        raise
+    if bias is None:
+        return apply(ops.Linear(), input, weight)
+    if bias.array.shape != w.shape[:1] or bias.array.dtype is not w.dtype:
+        _check_bias("linear", bias, w.shape[0], w.dtype)
+    return apply(ops.Linear(), input, weight, bias)
+
+
+def bilinear(input1, input2, weight, bias=None):
+    """y_o = x₁ᵀ W_o x₂ + b_o:  (..., in1), (..., in2), weight (out, in1, in2), bias (out) → (..., out)
+
+    >>> import minidl
+    >>> bilinear(minidl.ones(5, 2), minidl.ones(5, 3), minidl.ones(4, 2, 3)).shape
+    (5, 4)
+    """
+    lead = input1.shape[:-1]
+    if weight.ndim != 3 or input1.shape != lead + weight.shape[1:2] or input2.shape != lead + weight.shape[2:]:
+        raise ValueError(
+            f"bilinear: inputs {input1.shape} and {input2.shape} and weight {weight.shape} disagree: expected "
+            "(..., in1), (..., in2) and (out, in1, in2)"
+        )
+    out, in1, in2 = weight.shape
+    rows = input1.reshape(-1, in1), input2.reshape(-1, in2)
+    y = apply(ops.Einsum(("na", "oab", "nb"), "no"), rows[0], weight, rows[1]).reshape(*lead, out)
+    if bias is None:
+        return y
+    _check_bias("bilinear", bias, out, weight.dtype)
+    return y + bias
+
+
+def dropout(input, p=0.5, training=True):
+    """Sets elements to 0 with probability p and divides the others by 1 − p; the input itself unless training.
+
+    >>> import minidl
+    >>> dropout(minidl.ones(2), p=1.0)
+    tensor([0., 0.])
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p must lie in [0, 1], got {p}")
+    if not training or p == 0:
+        return input
+    shape, dtype = input.array.shape, input.array.dtype
+    if p == 1:
+        return apply(ops.Dropout(np.zeros(shape, dtype)), input)
+    mask = random.default_generator.bernoulli(shape, 1 - p, dtype)
+    mask *= dtype.type(1 / (1 - p))
+    return apply(ops.Dropout(mask), input)
+
+
+def one_hot(tensor, num_classes=-1):
+    """Integers (...) → (..., num_classes) int64, 1 at each integer's place; num_classes is the largest + 1 by default.
+
+    >>> import minidl
+    >>> one_hot(minidl.tensor([0, 2]))
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
+    """
+    index = _indices("one_hot", tensor, None if num_classes == -1 else num_classes)
+    if num_classes == -1:
+        if not index.size:
+            raise ValueError("one_hot: give num_classes for an empty tensor")
+        num_classes = int(index.max()) + 1
+    return wrap((index[..., None] == np.arange(num_classes)).astype(np.int64))
+
+
+def embedding(input, weight, padding_idx=None):
+    """Rows of a table: integers (...), weight (V, E) → (..., E). The row padding_idx gets no gradient.
+
+    >>> import minidl
+    >>> embedding(minidl.tensor([1, 0]), minidl.eye(2))
+    tensor([[0., 1.],
+            [1., 0.]])
+    """
+    if weight.ndim != 2:
+        raise ValueError(f"embedding: expected a weight (rows, features), got shape {weight.shape}")
+    index = _indices("embedding", input, weight.shape[0])
+    y = apply(ops.Index((index,)), weight)
+    if padding_idx is None:
+        return y
+    padding = index == normalize_axis("embedding", padding_idx, weight.shape[0])
+    return apply(ops.Where(padding[..., None]), y.detach(), y)
+
+
+def normalize(input, p=2.0, dim=1, eps=1e-12):
+    """x/max(‖x‖ₚ, eps), the norm taken along dim.
+
+    >>> import minidl
+    >>> normalize(minidl.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
+    return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
+
+
+def cosine_similarity(x1, x2, dim=1, eps=1e-8):
+    """x₁·x₂/(max(‖x₁‖, eps)·max(‖x₂‖, eps)) along dim.
+
+    >>> import minidl
+    >>> cosine_similarity(minidl.tensor([[1.0, 0.0]]), minidl.tensor([[1.0, 1.0]]))
+    tensor([0.7071])
+    """
+    norms = x1.norm(2, dim).clamp(min=eps) * x2.norm(2, dim).clamp(min=eps)
+    return (x1 * x2).sum(dim) / norms
+
+
+def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
+    """‖x₁ − x₂ + eps‖ₚ along the last axis.
+
+    >>> import minidl
+    >>> pairwise_distance(minidl.tensor([[3.0, 4.0]]), minidl.zeros(1, 2))
+    tensor([5.0000])
+    """
+    return (x1 - x2 + eps).norm(p, -1, keepdim)
+
+
+def _check_linear(x, w):
+    if not isinstance(x, np.ndarray) or not isinstance(w, np.ndarray):
+        raise TypeError(f"linear: expected Tensors, got {type(x).__name__} and {type(w).__name__}")
+    if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[1]:
+        wanted = w.shape[1] if w.ndim == 2 else "a weight (out, in), input[..., in]"
+        raise ValueError(f"linear: input {x.shape} and weight {w.shape} disagree: expected input[..., {wanted}]")
+    if x.dtype != w.dtype:
+        raise TypeError(
+            f"linear: the input is {x.dtype} and the weight {w.dtype}; bring them to one dtype, as by input.to(weight.dtype)"
+        )
+
+
+def _check_bias(name, bias, out, dtype):
+    if bias.shape != (out,):
+        raise ValueError(f"{name}: expected a bias of shape ({out},), got {bias.shape}")
+    if bias.dtype != dtype:
+        raise TypeError(f"{name}: the weight is {dtype} and the bias {bias.dtype}")
+
+
+def _indices(name, input, bound):
+    """The integers of a tensor, as int64; they lie in [0, bound)."""
+    if not isinstance(input, Tensor) or input.dtype.kind not in "iu":
+        got = input.dtype if isinstance(input, Tensor) else type(input).__name__
+        raise TypeError(f"{name}: expected a tensor of integers, got {got}")
+    index = input.array.astype(np.int64, copy=False)
+    bad = index < 0 if bound is None else (index < 0) | (index >= bound)
+    if bad.any():
+        limit = "expected 0 or more" if bound is None else f"expected 0 to {bound - 1}"
+        raise IndexError(f"{name}: index {index[bad][0]} is out of range: {limit}")
+    return index

@@ -1,0 +1,342 @@
+"""Losses. All are in nats; none broadcasts its arguments.
+
+reduction says what becomes of the losses of the elements (or rows): "mean", "sum", or "none" for all of them. It is given by
+name: where it stands, PyTorch's old signatures have size_average.
+"""
+
+import math
+
+import numpy as np
+
+from ... import ops
+from ...ops.base import normalize_axis
+from ...tensor import Tensor, apply, wrap
+
+# --- numbers
+
+
+def mse_loss(input, target, *, reduction="mean"):
+    """(x − t)²
+
+    >>> import minidl
+    >>> mse_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+    _check_reduction("mse_loss", reduction)
+    return apply(ops.SquaredError(reduction), input, _matched("mse_loss", input, target))
+
+
+def l1_loss(input, target, *, reduction="mean"):
+    """|x − t|
+
+    >>> import minidl
+    >>> l1_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+    _check_reduction("l1_loss", reduction)
+    return apply(ops.AbsoluteError(reduction), input, _matched("l1_loss", input, target))
+
+
+def smooth_l1_loss(input, target, *, reduction="mean", beta=1.0):
+    """½(x − t)²/beta where |x − t| < beta, else |x − t| − ½beta
+
+    >>> import minidl
+    >>> smooth_l1_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.5, 4.0]), reduction="none")
+    tensor([0.1250, 1.5000])
+    """
+    _check_reduction("smooth_l1_loss", reduction)
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must be 0 or more, got {beta}")
+    target = _matched("smooth_l1_loss", input, target)
+    return apply(ops.Huber(reduction, beta, 1 / beta) if beta else ops.AbsoluteError(reduction), input, target)
+
+
+def huber_loss(input, target, reduction="mean", delta=1.0):
+    """½(x − t)² where |x − t| ≤ delta, else delta·(|x − t| − ½delta)
+
+    >>> import minidl
+    >>> huber_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.5, 4.0]), reduction="none")
+    tensor([0.1250, 1.5000])
+    """
+    _check_reduction("huber_loss", reduction)
+    if delta <= 0:
+        raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
+    return apply(ops.Huber(reduction, delta, 1), input, _matched("huber_loss", input, target))
+
+
+def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
+    """½(ln v + (x − t)²/v), v the variance, at least eps; with full also the constant ½ln 2π.
+
+    var: a number, or a tensor of the input's shape, or of that shape with a last axis of 1 or none (one variance for each row).
+
+    >>> import minidl
+    >>> gaussian_nll_loss(minidl.tensor([1.0]), minidl.tensor([2.0]), minidl.tensor([1.0]))
+    tensor(0.5000)
+    """
+    _check_reduction("gaussian_nll_loss", reduction)
+    target = _matched("gaussian_nll_loss", input, target)
+    if not isinstance(var, Tensor):
+        var = wrap(np.full(input.shape, var, input.dtype))
+    if (var.array < 0).any():
+        raise ValueError(f"gaussian_nll_loss: a variance cannot be negative, got {var.array.min()}")
+    if var.shape != input.shape and var.shape == input.shape[:-1]:
+        var = var.unsqueeze(-1)
+    single = [m for m, n in zip(var.shape, input.shape, strict=False) if m != n]
+    if var.ndim != input.ndim or single not in ([], [1]):
+        raise ValueError(
+            f"gaussian_nll_loss: a variance of shape {var.shape} does not fit an input of shape {input.shape}: expected the "
+            "same, or 1 instead of one size"
+        )
+    with np.errstate(invalid="ignore"):
+        var = var + (var.detach().clamp(min=eps) - var.detach())  # held, but in the graph the variance itself, as in PyTorch
+    losses = (var.log() + (input - target).square() / var) * 0.5
+    return _reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+
+
+# --- classes
+
+
+def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """−ln softmax(input)[label]: logits against class indices or class probabilities.
+
+    input: logits (N, C), (N, C, d₁, …) or (C). target: integers (N), (N, d₁, …) or (), or probabilities of the input's shape.
+    weight: (C), the weight of each class. ignore_index: a label whose row counts for nothing.
+    label_smoothing: ε mixes the target with the uniform distribution, (1 − ε)·target + ε/C.
+    The mean over indices is weighted: it divides by the sum of the labels' weights, and is NaN if every label is ignored. The
+    mean over probabilities divides by the number of rows.
+
+    >>> import minidl
+    >>> cross_entropy(minidl.tensor([[0.3, 0.6, 0.1], [0.2, 0.3, 0.5]]).log(), minidl.tensor([0, 2]))
+    tensor(0.9486)
+    """
+    name = "cross_entropy"
+    _check_reduction(name, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}")
+    if target.array.dtype.kind == "f" and target.shape == input.shape:
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    rows, labels, some_ignored = _rows(name, input, target, ignore_index)
+    weights = None if weight is None else _class_weights(name, weight, rows)
+    losses = apply(ops.CrossEntropy(labels, weights, ignore_index, float(label_smoothing)), rows)
+    if reduction != "mean":
+        return losses.sum() if reduction == "sum" else losses.reshape(target.shape)
+    if weights is None and not some_ignored:
+        return apply(ops.Mean((0,), False), losses)
+    return _weighted_mean(losses, _row_weights(labels, weights, ignore_index, rows.dtype))
+
+
+def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean"):
+    """−input[label]: log-probabilities against class indices. Shapes, weight, ignore_index and mean as in cross_entropy.
+
+    >>> import minidl
+    >>> nll_loss(minidl.tensor([[0.3, 0.6, 0.1], [0.2, 0.3, 0.5]]).log(), minidl.tensor([0, 2]))
+    tensor(0.9486)
+    """
+    _check_reduction("nll_loss", reduction)
+    rows, labels, _ = _rows("nll_loss", input, target, ignore_index)
+    weights = None if weight is None else _class_weights("nll_loss", weight, rows)
+    weights = _row_weights(labels, weights, ignore_index, rows.dtype)
+    losses = apply(ops.NegativeLogLikelihood(labels, weights), rows)
+    if reduction != "mean":
+        return losses.sum() if reduction == "sum" else losses.reshape(target.shape)
+    return _weighted_mean(losses, weights)
+
+
+def binary_cross_entropy(input, target, weight=None, *, reduction="mean"):
+    """−t·ln x − (1 − t)·ln(1 − x), for probabilities x; logarithms below −100 count as −100, as in PyTorch.
+
+    weight: broadcasts to the input. From logits, binary_cross_entropy_with_logits is exact.
+
+    >>> import minidl
+    >>> binary_cross_entropy(minidl.tensor([0.5, 0.9]), minidl.tensor([0.0, 1.0]), reduction="none")
+    tensor([0.6931, 0.1054])
+    """
+    name = "binary_cross_entropy"
+    _check_reduction(name, reduction)
+    target = _matched(name, input, target)
+    outside = ~((input.array >= 0) & (input.array <= 1) | np.isnan(input.array))
+    if outside.any():
+        raise ValueError(
+            f"{name}: expected probabilities in [0, 1], got {input.array[outside][0]}; "
+            "for logits use binary_cross_entropy_with_logits"
+        )
+    losses = apply(ops.BinaryCrossEntropy(), input, target)
+    return _reduced(losses if weight is None else losses * _broadcast(name, "weight", weight, input), reduction)
+
+
+def binary_cross_entropy_with_logits(input, target, weight=None, *, reduction="mean", pos_weight=None):
+    """−p·t·ln σ(x) − (1 − t)·ln σ(−x), for logits x; p is pos_weight, 1 by default.
+
+    weight, pos_weight: broadcast to the input.
+
+    >>> import minidl
+    >>> binary_cross_entropy_with_logits(minidl.tensor([0.0, 1000.0]), minidl.tensor([0.0, 1.0]), reduction="none")
+    tensor([0.6931, 0.0000])
+    """
+    name = "binary_cross_entropy_with_logits"
+    _check_reduction(name, reduction)
+    target = _matched(name, input, target)
+    if pos_weight is None:
+        losses = apply(ops.BinaryCrossEntropyWithLogits(), input, target)
+    else:
+        p = _broadcast(name, "pos_weight", pos_weight, input)
+        losses = (1 - target) * input - (1 + (p - 1) * target) * apply(ops.LogSigmoid(), input)
+    return _reduced(losses if weight is None else losses * _broadcast(name, "weight", weight, input), reduction)
+
+
+# --- distributions
+
+
+def kl_div(input, target, *, reduction="mean", log_target=False):
+    """t·(ln t − x), for log-probabilities x and probabilities t (or their logarithms); 0 where t is 0.
+
+    reduction: "batchmean", the sum divided by the size of the first axis, is the divergence of distributions in rows; "mean"
+    divides by the number of elements, as in PyTorch.
+
+    >>> import minidl
+    >>> q, p = minidl.tensor([[0.5, 0.5]]), minidl.tensor([[0.0, 1.0]])
+    >>> kl_div(q.log(), p, reduction="batchmean")
+    tensor(0.6931)
+    """
+    if reduction != "batchmean":
+        _check_reduction("kl_div", reduction, "'batchmean', ")
+    losses = apply(ops.KLDivergence(bool(log_target)), input, _matched("kl_div", input, target))
+    if reduction != "batchmean":
+        return _reduced(losses, reduction)
+    return losses.sum() / (input.shape[0] if input.ndim else 1)
+
+
+def entropy_from_logits(logits, dim=-1):
+    """−Σ p ln p in nats, for p = softmax(logits) along dim, which is dropped. Finite gradients also at p = 0. (minidl's own)
+
+    >>> import minidl
+    >>> entropy_from_logits(minidl.zeros(4))
+    tensor(1.3863)
+    """
+    if logits.dtype.kind != "f":
+        raise TypeError(f"entropy_from_logits: expected floating-point logits, got {logits.dtype}")
+    return apply(ops.EntropyFromLogits(normalize_axis("entropy_from_logits", dim, logits.ndim)), logits)
+
+
+# --- helpers
+
+
+def _check_reduction(name, reduction, others=""):
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{name}: reduction must be {others}'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def _reduced(losses, reduction):
+    return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
+
+
+def _matched(name, input, target):
+    """The target, in the input's dtype if it holds integers; raises unless both have one shape and dtype."""
+    try:
+        x, t = input.array, target.array
+    except AttributeError:
+        raise TypeError(f"{name}: expected two Tensors, got {type(input).__name__} and {type(target).__name__}") from None
+    if x.shape != t.shape:
+        advice = "give both the same shape"
+        if x.size == t.size:
+            advice = f"if its elements correspond, use target.reshape{x.shape} (or the input in the target's shape)"
+        raise ValueError(f"{name}: input {x.shape} and target {t.shape} differ, and losses do not broadcast: {advice}")
+    if x.dtype is not t.dtype or x.dtype.kind != "f":
+        if x.dtype.kind == "f" and t.dtype.kind in "iub":
+            return target.to(x.dtype)
+        if x.dtype != t.dtype or x.dtype.kind != "f":
+            raise TypeError(
+                f"{name}: the input is {x.dtype} and the target {t.dtype}; expected one floating-point dtype, as by "
+                "target.to(input.dtype)"
+            )
+    return target
+
+
+def _broadcast(name, what, weight, input):
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"{name}: {what} must be a Tensor, got {type(weight).__name__}")
+    try:
+        return weight.to(input.dtype).expand(input.shape)
+    except ValueError:
+        raise ValueError(f"{name}: {what} of shape {weight.shape} does not broadcast to the input {input.shape}") from None
+
+
+def _rows(name, input, target, ignore_index):
+    """The input as rows (n, C), the labels as int64 (n), and whether some of them are to be ignored."""
+    try:
+        x, labels = input.array, target.array
+    except AttributeError:
+        raise TypeError(f"{name}: expected two Tensors, got {type(input).__name__} and {type(target).__name__}") from None
+    if x.ndim != 2 and x.ndim and labels.shape == x.shape[:1] * (x.ndim > 1) + x.shape[2:]:
+        input = (input.movedim(1, -1) if x.ndim > 2 else input).reshape(-1, x.shape[min(1, x.ndim - 1)])
+        x, labels = input.array, labels.reshape(-1)
+    if x.ndim != 2 or labels.shape != x.shape[:1] or labels.dtype.kind not in "iu" or x.dtype.kind != "f":
+        _refuse_rows(name, input, target)
+    if labels.dtype is not _int64:
+        labels = labels.astype(np.int64)
+    classes = x.shape[1]
+    # As unsigned numbers negative labels are huge, so that one maximum finds all that is out of range.
+    if not labels.size or np.maximum.reduce(labels.view(np.uint64)) < classes:
+        return input, labels, 0 <= ignore_index < classes
+    bad = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
+    if bad.any():
+        raise IndexError(
+            f"{name}: label {labels[bad][0]} is out of range for {classes} classes: expected 0 to {classes - 1}, "
+            f"or ignore_index {ignore_index}"
+        )
+    return input, labels, True
+
+
+_int64 = np.dtype(np.int64)
+
+
+def _refuse_rows(name, input, target):
+    x, t = input.array, target.array
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}")
+    wanted = x.shape[:1] * (x.ndim > 1) + x.shape[2:]
+    if t.dtype.kind not in "iu" and t.shape == wanted:
+        raise TypeError(f"{name}: labels must be integers, got {t.dtype}; use target.long()")
+    hint = ""
+    if name == "cross_entropy" and t.shape == x.shape:
+        hint = "; probabilities must be floating-point: target.float()"
+    elif t.size == math.prod(wanted):
+        hint = f"; use target.reshape{wanted}"
+    raise ValueError(f"{name}: an input of shape {x.shape} needs labels of shape {wanted}, got {t.shape}{hint}")
+
+
+def _class_weights(name, weight, rows):
+    """The weight of each class, as an array."""
+    classes = rows.shape[1]
+    if not isinstance(weight, Tensor) or weight.shape != (classes,) or weight.dtype != rows.dtype:
+        raise ValueError(f"{name}: weight must be a {rows.dtype} tensor with one weight for each of {classes} classes")
+    if weight.requires_grad:
+        raise NotImplementedError(f"{name}: there is no gradient with respect to weight; use weight.detach()")
+    return weight.array
+
+
+def _row_weights(labels, weights, ignore_index, dtype):
+    """The weight of each row: that of its class, or 1; 0 if it is to be ignored."""
+    kept = labels != ignore_index
+    if weights is None:
+        return kept.astype(dtype)
+    return np.where(kept, weights[np.where(kept, labels, 0)], dtype.type(0))
+
+
+def _weighted_mean(losses, weights):
+    total = float(weights.sum(dtype=np.float64))
+    return losses.sum() / total if total else losses.sum() * math.nan
+
+
+def _soft_cross_entropy(input, target, weight, reduction, label_smoothing):
+    name, shape = "cross_entropy", input.shape
+    target = _matched(name, input, target)
+    if not shape:
+        raise ValueError("cross_entropy: expected an input with an axis of classes, got a number")
+    axis = min(1, len(shape) - 1)
+    rows, targets = (x.movedim(axis, -1).reshape(-1, shape[axis]) for x in (input, target))
+    weights = None if weight is None else _class_weights(name, weight, rows)
+    losses = apply(ops.CrossEntropySoft(weights, float(label_smoothing)), rows, targets)
+    if reduction == "none":
+        return losses.reshape(shape[:axis] + shape[axis + 1 :])
+    return _reduced(losses, reduction)

@@ -1,0 +1,217 @@
+"""First values for parameters. Each fills a tensor in place, outside the graph, and returns it.
+
+For the same seed they are PyTorch's: the same distributions, drawn from the same stream in the same order.
+"""
+
+import math
+import warnings
+
+import numpy as np
+
+from .. import random
+from ..tensor import no_grad, wrap
+
+
+def calculate_gain(nonlinearity, param=None):
+    """The factor on the standard deviation that keeps the variance through a nonlinearity (for SELU: PyTorch's ¾).
+
+    param: the negative slope of "leaky_relu".
+
+    >>> calculate_gain("relu")
+    1.4142135623730951
+    """
+    if nonlinearity in ("linear", "sigmoid") or nonlinearity in [f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)]:
+        return 1
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        if isinstance(slope, bool) or not isinstance(slope, (int, float)):
+            raise ValueError(f"calculate_gain: the negative slope must be a number, got {slope!r}")
+        return math.sqrt(2 / (1 + slope**2))
+    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+    if nonlinearity not in gains:
+        raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}")
+    return gains[nonlinearity]
+
+
+@no_grad()
+def uniform_(tensor, a=0.0, b=1.0, generator=None):
+    """Uniform on [a, b).
+
+    >>> import minidl
+    >>> bool((uniform_(minidl.empty(3), 1, 2) >= 1).all())
+    True
+    """
+    return tensor.uniform_(a, b, generator=generator)
+
+
+@no_grad()
+def normal_(tensor, mean=0.0, std=1.0, generator=None):
+    """Normal.
+
+    >>> import minidl
+    >>> normal_(minidl.empty(3), mean=5.0, std=0.0)
+    tensor([5., 5., 5.])
+    """
+    return tensor.normal_(mean, std, generator=generator)
+
+
+@no_grad()
+def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
+    """Normal, with what falls outside [a, b] drawn again.
+
+    >>> import minidl
+    >>> bool((trunc_normal_(minidl.empty(100)).abs() <= 2).all())
+    True
+    """
+    if mean < a - 2 * std or mean > b + 2 * std:
+        warnings.warn("trunc_normal_: the mean is more than 2 std outside [a, b]", stacklevel=2)
+    source, shape, dtype = generator or random.default_generator, tensor.shape, tensor.dtype
+    inside = math.erf((b - mean) / (std * math.sqrt(2))) - math.erf((a - mean) / (std * math.sqrt(2)))
+    if inside > 0.6:
+        low, high = dtype.type(a), dtype.type(b)
+        values = source.normal(shape, dtype, mean, std)
+        while (outside := (values < low) | (values > high)).any():
+            values = np.where(outside, source.normal(shape, dtype, mean, std), values)
+    else:  # few normals would fall inside: draw uniformly instead, and accept with the density's probability
+        peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+        values, pending = np.zeros(shape, dtype), np.ones(shape, bool)
+        while pending.any():
+            candidates = source.uniform(shape, dtype, a, b)
+            values = np.where(pending, candidates, values)
+            with np.errstate(divide="ignore"):
+                chance = np.log(source.uniform(shape, dtype))
+            pending &= chance > -0.5 * ((candidates - dtype.type(mean)) / dtype.type(std)) ** 2 - dtype.type(peak)
+    return tensor.copy_(wrap(values))
+
+
+@no_grad()
+def constant_(tensor, val):
+    """One number throughout.
+
+    >>> import minidl
+    >>> constant_(minidl.empty(2), 0.3)
+    tensor([0.3000, 0.3000])
+    """
+    return tensor.fill_(val)
+
+
+def zeros_(tensor):
+    """0 throughout.
+
+    >>> import minidl
+    >>> zeros_(minidl.empty(2))
+    tensor([0., 0.])
+    """
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor):
+    """1 throughout.
+
+    >>> import minidl
+    >>> ones_(minidl.empty(2))
+    tensor([1., 1.])
+    """
+    return constant_(tensor, 1.0)
+
+
+@no_grad()
+def eye_(tensor):
+    """The identity: 1 on the diagonal of a matrix, 0 elsewhere.
+
+    >>> import minidl
+    >>> eye_(minidl.empty(2, 2))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: expected a matrix, got shape {tensor.shape}")
+    return tensor.copy_(wrap(np.eye(*tensor.shape, dtype=tensor.dtype)))
+
+
+def xavier_uniform_(tensor, gain=1.0, generator=None):
+    """Uniform on ±gain·√(6/(fan_in + fan_out)) (Glorot and Bengio, 2010): variance gain²·2/(fan_in + fan_out).
+
+    >>> import minidl
+    >>> bool((xavier_uniform_(minidl.empty(2, 4)).abs() <= 1).all())
+    True
+    """
+    bound = gain * math.sqrt(6 / _positive("xavier_uniform_", sum(_fans("xavier_uniform_", tensor))))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor, gain=1.0, generator=None):
+    """Normal with standard deviation gain·√(2/(fan_in + fan_out)) (Glorot and Bengio, 2010).
+
+    >>> import minidl
+    >>> xavier_normal_(minidl.empty(2, 4)).shape
+    (2, 4)
+    """
+    std = gain * math.sqrt(2 / _positive("xavier_normal_", sum(_fans("xavier_normal_", tensor))))
+    return normal_(tensor, 0.0, std, generator)
+
+
+def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+    """Uniform on ±gain·√(3/fan), gain for the nonlinearity with slope a (He et al., 2015).
+
+    >>> import minidl
+    >>> bool((kaiming_uniform_(minidl.empty(2, 6)).abs() <= 1).all())
+    True
+    """
+    if 0 in tensor.shape:
+        return tensor
+    bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+    """Normal with standard deviation gain/√fan, gain for the nonlinearity with slope a (He et al., 2015).
+
+    >>> import minidl
+    >>> kaiming_normal_(minidl.empty(2, 6), nonlinearity="relu").shape
+    (2, 6)
+    """
+    if 0 in tensor.shape:
+        return tensor
+    return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
+
+
+@no_grad()
+def orthogonal_(tensor, gain=1, generator=None):
+    """gain times a matrix with orthonormal rows or columns, whichever are fewer; axes after the first count as one.
+
+    >>> import minidl
+    >>> q = orthogonal_(minidl.empty(3, 5))
+    >>> (q @ q.T).allclose(minidl.eye(3), atol=1e-6)
+    True
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: expected 2 axes or more, got shape {tensor.shape}")
+    if not tensor.numel():
+        return tensor
+    rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
+    values = (generator or random.default_generator).normal((rows, columns), tensor.dtype)
+    q, r = np.linalg.qr(values.T if rows < columns else values)
+    q = q * np.sign(np.diag(r))  # without this Q would not be uniform over the orthogonal matrices (Mezzadri, 2007)
+    return tensor.copy_(wrap(gain * (q.T if rows < columns else q).reshape(tensor.shape)))
+
+
+def _fans(name, tensor):
+    """(fan_in, fan_out): how many inputs meet in an output, and outputs in an input, of a weight (out, in, *kernel)."""
+    if tensor.ndim < 2:
+        raise ValueError(f"{name}: expected a weight with 2 axes or more, (out, in, ...), got shape {tensor.shape}")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def _kaiming_std(name, tensor, a, mode, nonlinearity):
+    fan_in, fan_out = _fans(name, tensor)
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+def _positive(name, fans):
+    if not fans:
+        raise ValueError(f"{name}: fan_in + fan_out is 0")
+    return fans

@@ -1,0 +1,184 @@
+"""Losses as modules: their options at construction, `loss(input, target)` in the loop. The functions say what they compute."""
+
+from . import functional as F
+from .module import Module
+
+
+class _Loss(Module):
+    def __init__(self, reduction):
+        super().__init__()
+        allowed = ("mean", "sum", "none", "batchmean") if isinstance(self, KLDivLoss) else ("mean", "sum", "none")
+        if reduction not in allowed:
+            raise ValueError(f"{type(self).__name__}: reduction must be one of {', '.join(allowed)}, got {reduction!r}")
+        self.reduction = reduction
+
+
+class MSELoss(_Loss):
+    """(x − t)²: `functional.mse_loss`.
+
+    >>> import minidl
+    >>> minidl.nn.MSELoss()(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+
+    def __init__(self, *, reduction="mean"):
+        super().__init__(reduction)
+
+    def forward(self, input, target):
+        return F.mse_loss(input, target, reduction=self.reduction)
+
+
+class L1Loss(_Loss):
+    """|x − t|: `functional.l1_loss`.
+
+    >>> import minidl
+    >>> minidl.nn.L1Loss()(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+
+    def __init__(self, *, reduction="mean"):
+        super().__init__(reduction)
+
+    def forward(self, input, target):
+        return F.l1_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """A parabola below beta, |x − t| above: `functional.smooth_l1_loss`.
+
+    >>> import minidl
+    >>> minidl.nn.SmoothL1Loss()(minidl.tensor([1.0, 2.0]), minidl.tensor([1.5, 4.0]))
+    tensor(0.8125)
+    """
+
+    def __init__(self, *, reduction="mean", beta=1.0):
+        super().__init__(reduction)
+        self.beta = beta
+
+    def forward(self, input, target):
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """A parabola up to delta, its tangent beyond: `functional.huber_loss`.
+
+    >>> import minidl
+    >>> minidl.nn.HuberLoss()(minidl.tensor([1.0, 2.0]), minidl.tensor([1.5, 4.0]))
+    tensor(0.8125)
+    """
+
+    def __init__(self, reduction="mean", delta=1.0):
+        super().__init__(reduction)
+        self.delta = delta
+
+    def forward(self, input, target):
+        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class GaussianNLLLoss(_Loss):
+    """½(ln v + (x − t)²/v), called as loss(input, target, var): `functional.gaussian_nll_loss`.
+
+    >>> import minidl
+    >>> minidl.nn.GaussianNLLLoss()(minidl.tensor([1.0]), minidl.tensor([2.0]), minidl.tensor([1.0]))
+    tensor(0.5000)
+    """
+
+    def __init__(self, *, full=False, eps=1e-6, reduction="mean"):
+        super().__init__(reduction)
+        self.full, self.eps = full, eps
+
+    def forward(self, input, target, var):
+        return F.gaussian_nll_loss(input, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
+
+
+class CrossEntropyLoss(_Loss):
+    """−ln softmax(input)[label], from logits: `functional.cross_entropy`.
+
+    >>> import minidl
+    >>> minidl.nn.CrossEntropyLoss()(minidl.zeros(2, 4), minidl.tensor([0, 3]))
+    tensor(1.3863)
+    """
+
+    def __init__(self, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+
+    def forward(self, input, target):
+        return F.cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class NLLLoss(_Loss):
+    """−input[label], from log-probabilities: `functional.nll_loss`.
+
+    >>> import minidl
+    >>> minidl.nn.NLLLoss()(minidl.tensor([[0.25, 0.75]]).log(), minidl.tensor([0]))
+    tensor(1.3863)
+    """
+
+    def __init__(self, weight=None, *, ignore_index=-100, reduction="mean"):
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input, target):
+        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+
+
+class BCELoss(_Loss):
+    """−t·ln x − (1 − t)·ln(1 − x), from probabilities: `functional.binary_cross_entropy`.
+
+    >>> import minidl
+    >>> minidl.nn.BCELoss()(minidl.tensor([0.5]), minidl.tensor([1.0]))
+    tensor(0.6931)
+    """
+
+    def __init__(self, weight=None, *, reduction="mean"):
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+
+    def forward(self, input, target):
+        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """−p·t·ln σ(x) − (1 − t)·ln σ(−x), from logits: `functional.binary_cross_entropy_with_logits`.
+
+    >>> import minidl
+    >>> minidl.nn.BCEWithLogitsLoss()(minidl.tensor([0.0]), minidl.tensor([1.0]))
+    tensor(0.6931)
+    """
+
+    def __init__(self, weight=None, *, reduction="mean", pos_weight=None):
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input, target):
+        return F.binary_cross_entropy_with_logits(
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )
+
+
+class KLDivLoss(_Loss):
+    """t·(ln t − x), from log-probabilities: `functional.kl_div`.
+
+    >>> import minidl
+    >>> q, p = minidl.tensor([[0.5, 0.5]]), minidl.tensor([[0.0, 1.0]])
+    >>> minidl.nn.KLDivLoss(reduction="batchmean")(q.log(), p)
+    tensor(0.6931)
+    """
+
+    def __init__(self, *, reduction="mean", log_target=False):
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    def forward(self, input, target):
+        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)

@@ -1,0 +1,439 @@
+"""Module: a tree of parameters, buffers and smaller modules, with a forward.
+
+An attribute is a parameter because it is a `Parameter`, a submodule because it is a `Module`: the object's own `__dict__` is
+the registry, and reading `self.weight` costs no more than reading any attribute. Only buffers, which are ordinary tensors,
+have their names written down.
+"""
+
+from collections import OrderedDict, namedtuple
+from collections.abc import Mapping, MutableMapping
+
+import numpy as np
+
+from .. import dtypes
+from ..graph import next_serial, note_write
+from ..tensor import Tensor, wrap
+from .parameter import Parameter, UninitializedParameter
+
+
+class Module:
+    """Base of layers and models. A subclass calls `super().__init__()`, assigns its parts and writes `forward`.
+
+    >>> import minidl
+    >>> from minidl import nn
+    >>> class Double(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = nn.Parameter(minidl.tensor(2.0))
+    ...     def forward(self, x):
+    ...         return self.factor * x
+    >>> net = Double()
+    >>> net(minidl.tensor(3.0)).item(), [name for name, _ in net.named_parameters()]
+    (6.0, ['factor'])
+    """
+
+    _hooks = None  # ({key: before forward}, {key: after forward}) once there are any
+
+    def __init__(self):
+        vars(self).update(training=True, _persistent={})  # name of a buffer -> whether state_dict has it
+
+    def forward(self, *inputs):
+        """What the module computes; called by `module(*inputs)`."""
+        raise NotImplementedError(f"{type(self).__name__}: write a forward(self, ...) method")
+
+    def __call__(self, *inputs, **options):
+        if self._hooks is None:
+            return self.forward(*inputs, **options)
+        before, after = self._hooks
+        for hook in list(before.values()):
+            result = hook(self, inputs)
+            if result is not None:
+                inputs = result if isinstance(result, tuple) else (result,)
+        output = self.forward(*inputs, **options)
+        for hook in list(after.values()):
+            result = hook(self, inputs, output)
+            output = output if result is None else result
+        return output
+
+    # --- what is assigned
+
+    def __setattr__(self, name, value):
+        own = vars(self)
+        old = own.get(name)
+        if isinstance(value, (Parameter, Module)):
+            if "_persistent" not in own:
+                raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name!r}")
+            own["_persistent"].pop(name, None)
+        elif value is not None and isinstance(old, (Parameter, Module)):
+            kind = "Module" if isinstance(old, Module) else "Parameter"
+            raise TypeError(
+                f"{type(self).__name__}: {name!r} is a {kind}; expected another {kind} or None, got {type(value).__name__}"
+            )
+        elif value is not None and name in own.get("_persistent", ()) and not isinstance(value, Tensor):
+            raise TypeError(
+                f"{type(self).__name__}: {name!r} is a buffer; expected a Tensor or None, got {type(value).__name__}"
+            )
+        elif isinstance(value, (list, tuple, dict, set)):
+            hidden = _hidden(value)
+            if hidden is not None:
+                home = "ModuleList or ModuleDict" if isinstance(hidden, Module) else "ParameterList"
+                raise TypeError(
+                    f"{type(self).__name__}: {name!r} is a {type(value).__name__} that holds a {type(hidden).__name__}, which "
+                    f"would be found neither by parameters() nor by state_dict(); use nn.{home}"
+                )
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name):
+        object.__delattr__(self, name)
+        self._persistent.pop(name, None)
+
+    def register_parameter(self, name, param):
+        """Sets a Parameter (or None) under a name that is not taken."""
+        self._register(name, param, Parameter)
+
+    def add_module(self, name, module):
+        """Sets a Module (or None) under a name that is not taken."""
+        self._register(name, module, Module)
+
+    register_module = add_module
+
+    def register_buffer(self, name, tensor, persistent=True):
+        """Sets a tensor (or None) that belongs to the state but is not learned; state_dict has it if it is persistent."""
+        self._persistent_or_raise()
+        if isinstance(tensor, Parameter):
+            raise TypeError(f"{type(self).__name__}: {name!r} is a Parameter; as a buffer register its .detach()")
+        self._register(name, tensor, Tensor)
+        self._persistent[name] = persistent
+
+    def _register(self, name, value, kind):
+        self._persistent_or_raise()
+        if not isinstance(name, str) or not name or "." in name:
+            raise KeyError(f"{type(self).__name__}: a name must be a string without dots, not empty; got {name!r}")
+        if hasattr(self, name) and not isinstance(vars(self).get(name), (kind, type(None))):
+            raise KeyError(f"{type(self).__name__}: it already has an attribute {name!r}")
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {type(value).__name__}")
+        setattr(self, name, value)
+
+    def _persistent_or_raise(self):
+        if "_persistent" not in vars(self):
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() first")
+
+    # --- what is there
+
+    @property
+    def _parameters(self):
+        return _Registry(self, lambda name, value: isinstance(value, Parameter))
+
+    @property
+    def _modules(self):
+        return _Registry(self, lambda name, value: isinstance(value, Module))
+
+    @property
+    def _buffers(self):
+        names = self._persistent
+        return _Registry(self, lambda name, value: name in names and isinstance(value, Tensor))
+
+    def named_modules(self, memo=None, prefix="", remove_duplicate=True):
+        """(dotted name, module) of this module, named as the prefix, and of all in it, parents first."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self):
+        """This module and all in it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self):
+        """(name, module) of the modules directly in this one, each once."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def children(self):
+        """The modules directly in this one, each once."""
+        return (module for _, module in self.named_children())
+
+    def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
+        """(dotted name, parameter) of this module and, with recurse, of all in it; a shared one once, under its first name."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse=True):
+        """The parameters of this module and, with recurse, of all in it, each once."""
+        return (param for _, param in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
+        """(dotted name, buffer) of this module and, with recurse, of all in it."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse=True):
+        """The buffers of this module and, with recurse, of all in it, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _named(self, registry, prefix, recurse, remove_duplicate):
+        seen = set()
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, x in getattr(module, registry).items():
+                if id(x) not in seen:
+                    if remove_duplicate:
+                        seen.add(id(x))
+                    yield f"{path}.{name}" if path else name, x
+
+    def get_submodule(self, target):
+        """The module at a dotted path: net.get_submodule("encoder.0"). "" is this module."""
+        return self._get(target, Module)
+
+    def get_parameter(self, target):
+        """The parameter at a dotted path: net.get_parameter("encoder.0.weight")."""
+        return self._get(target, Parameter)
+
+    def get_buffer(self, target):
+        """The buffer at a dotted path."""
+        return self._get(target, Tensor)
+
+    def _get(self, target, kind):
+        found = self
+        for name in target.split(".") if target else ():
+            inside, found = found, vars(found).get(name) if isinstance(found, Module) else None
+            if found is None:
+                raise AttributeError(f"{type(inside).__name__} has no {name!r} (looking for {target!r})")
+        if not isinstance(found, kind):
+            raise AttributeError(f"{target!r} is not a {kind.__name__} but a {type(found).__name__}")
+        return found
+
+    # --- what is done to all of it
+
+    def apply(self, fn):
+        """Calls fn on every module in this one, children first, then on this one; returns it."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def train(self, mode=True):
+        """Sets `training` here and below: dropout drops, batch norm uses its batch. Returns self."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"train: expected True or False, got {mode!r}")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self):
+        """train(False)"""
+        return self.train(False)
+
+    def zero_grad(self, set_to_none=True):
+        """Drops the gradients of all parameters, or sets them to 0."""
+        for param in self.parameters():
+            if set_to_none:
+                param.grad = None
+            elif param.grad is not None:
+                param.grad.zero_()
+
+    def requires_grad_(self, requires_grad=True):
+        """Asks for the gradients of all parameters, or (False) freezes them. Returns self."""
+        for param in self.parameters():
+            param.requires_grad_(requires_grad)
+        return self
+
+    def to(self, *args, dtype=None, device=None):
+        """Converts floating-point parameters and buffers to a dtype, or another tensor's, in place; the device is "cpu"."""
+        probe = wrap(np.empty(0, bool)).to(*args, dtype=dtype, device=device)
+        if probe.dtype != bool:
+            if not dtypes.is_float(probe.dtype):
+                raise TypeError(f"to: parameters are floating-point numbers; cannot convert them to {probe.dtype}")
+            for _, param in self.named_parameters():
+                grad = param.grad
+                param.data = param.data.to(probe.dtype)
+                param.grad = None if grad is None else grad.to(probe.dtype)
+            for buffer in self.buffers():
+                if buffer.is_floating_point():
+                    buffer.data = buffer.data.to(probe.dtype)
+        return self
+
+    def float(self):
+        """Everything in float32."""
+        return self.to(dtypes.float32)
+
+    def double(self):
+        """Everything in float64."""
+        return self.to(dtypes.float64)
+
+    def cpu(self):
+        """Itself."""
+        return self
+
+    def cuda(self, device=None):
+        """Raises: there is no GPU."""
+        raise RuntimeError("cuda: minidl runs on the CPU only")
+
+    # --- state
+
+    def _state(self):
+        for path, module in self.named_modules(remove_duplicate=False):
+            dot = f"{path}." if path else ""
+            for name, param in module._parameters.items():
+                yield dot + name, param
+            for name, buffer in module._buffers.items():
+                if module._persistent[name]:
+                    yield dot + name, buffer
+
+    def state_dict(self, *, prefix="", keep_vars=False):
+        """{dotted name: tensor} of all parameters and persistent buffers, sharing their memory, outside the graph.
+
+        keep_vars: the parameters themselves. A parameter shared by two modules is there under both names.
+        """
+        state = OrderedDict()
+        for key, x in self._state():
+            state[prefix + key] = x if keep_vars or type(x) is UninitializedParameter else x.detach()
+        return state
+
+    def load_state_dict(self, state_dict, strict=True):
+        """Copies values (tensors, ndarrays, or what becomes one) into the parameters and buffers of the same names.
+
+        Names all missing and unexpected keys (if strict) and mis-shaped ones in one RuntimeError, and then changes nothing.
+        Returns (missing_keys, unexpected_keys).
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict: expected a dict, got {type(state_dict).__name__}")
+        own = dict(self._state())
+        missing = [key for key in own if key not in state_dict]
+        unexpected = [key for key in state_dict if key not in own]
+        problems = []
+        if strict and missing:
+            problems.append("Missing key(s): " + ", ".join(map(repr, missing)))
+        if strict and unexpected:
+            problems.append("Unexpected key(s): " + ", ".join(map(repr, unexpected)))
+        values = {}
+        for key, x in own.items():
+            if key in state_dict:
+                value = values[key] = _array(state_dict[key])
+                if value.dtype.kind not in "fiub":
+                    problems.append(f"{key}: expected numbers, got {type(state_dict[key]).__name__}")
+                elif type(x) is not UninitializedParameter and value.shape != x.shape:
+                    problems.append(f"size mismatch for {key}: the state has shape {value.shape}, the module {x.shape}")
+        if problems:
+            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
+        for key, value in values.items():
+            x = own[key]
+            if type(x) is UninitializedParameter:
+                x.materialize(value.shape)
+            np.copyto(x.array, value, casting="unsafe")
+            note_write(x.array)
+        return LoadResult(missing, unexpected)
+
+    # --- hooks
+
+    def register_forward_pre_hook(self, hook):
+        """Calls hook(module, inputs) before forward; what it returns, unless None, takes the inputs' place."""
+        return self._add_hook(0, hook)
+
+    def register_forward_hook(self, hook):
+        """Calls hook(module, inputs, output) after forward; what it returns, unless None, takes the output's place."""
+        return self._add_hook(1, hook)
+
+    def _add_hook(self, place, hook):
+        if self._hooks is None:
+            self._hooks = (OrderedDict(), OrderedDict())
+        return HookHandle(self._hooks[place], hook)
+
+    # --- text
+
+    def extra_repr(self):
+        """What stands between the parentheses of repr; a subclass overrides it."""
+        return ""
+
+    def __repr__(self):
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        children = self._child_lines()
+        if len(lines) == 1 and not children:
+            return f"{type(self).__name__}({extra})"
+        lines += children
+        body = "\n  ".join(line.replace("\n", "\n  ") for line in lines)
+        return f"{type(self).__name__}(\n  {body}\n)" if lines else f"{type(self).__name__}()"
+
+    def _child_lines(self):
+        return [f"({name}): {module!r}" for name, module in self._modules.items()]
+
+
+class LoadResult(namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")):
+    """What load_state_dict found no value for, and no place for."""
+
+    def __repr__(self):
+        return super().__repr__() if any(self) else "<All keys matched successfully>"
+
+
+class HookHandle:
+    """What registering a hook returns: `remove()` takes the hook off, and so does the end of a `with` block."""
+
+    def __init__(self, hooks, hook):
+        self.hooks, self.key = hooks, next_serial()
+        hooks[self.key] = hook
+
+    def remove(self):
+        self.hooks.pop(self.key, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.remove()
+
+
+class _Registry(MutableMapping):
+    """The attributes of a module that are of one kind, by name. Writing to it writes to the module."""
+
+    def __init__(self, module, belongs):
+        self.module, self.belongs = module, belongs
+
+    def __iter__(self):
+        return iter([name for name, value in vars(self.module).items() if self.belongs(name, value)])
+
+    def __len__(self):
+        return len(list(iter(self)))
+
+    def __getitem__(self, name):
+        if name not in vars(self.module) or not self.belongs(name, vars(self.module)[name]):
+            raise KeyError(name)
+        return vars(self.module)[name]
+
+    def __setitem__(self, name, value):
+        setattr(self.module, name, value)
+
+    def __delitem__(self, name):
+        if name not in self:
+            raise KeyError(name)
+        delattr(self.module, name)
+
+    def __repr__(self):
+        return repr(dict(self))
+
+
+def _hidden(value):
+    """The first Parameter or Module somewhere in nested lists, tuples, sets and dicts, or None."""
+    if isinstance(value, (Parameter, Module)):
+        return value
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, (list, tuple, set)):
+        return None
+    for part in value:
+        hidden = _hidden(part)
+        if hidden is not None:
+            return hidden
+    return None
+
+
+def _array(value):
+    if isinstance(value, Tensor):
+        return value.array
+    return np.asarray(value.detach() if hasattr(value, "detach") else value)  # PyTorch's tensors want to be detached first

@@ -1,0 +1,109 @@
+"""Gradient clipping, and parameters as one vector."""
+
+import math
+
+import numpy as np
+
+from ..graph import note_write
+from ..tensor import Tensor, cat, wrap
+
+
+def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):
+    """Scales all gradients by one factor so that their common norm is at most max_norm; returns the norm before.
+
+    The norm is summed in float64. Below max_norm no bit is changed; parameters without a gradient are passed over. A norm that
+    is not finite raises with error_if_nonfinite, naming the first parameter to blame; without it the gradients are scaled all
+    the same, which leaves NaN in them.
+
+    >>> import minidl
+    >>> w = minidl.tensor([3.0, 4.0], requires_grad=True)
+    >>> (w * w / 2).sum().backward()
+    >>> clip_grad_norm_([w], 1.0), w.grad
+    (tensor(5.), tensor([0.6000, 0.8000]))
+    """
+    parameters = _list(parameters)
+    grads = [p.grad.array for p in parameters if p.grad is not None]
+    max_norm, norm_type = float(max_norm), float(norm_type)
+    if not norm_type > 0:
+        raise ValueError(f"clip_grad_norm_: norm_type must be above 0, got {norm_type}")
+    norms = [_norm(g, norm_type) for g in grads]
+    total = _norm(np.array(norms), norm_type)
+    if error_if_nonfinite and not math.isfinite(total):
+        for i, p in enumerate(parameters):
+            if p.grad is not None and not math.isfinite(_norm(p.grad.array, norm_type)):
+                raise RuntimeError(
+                    f"clip_grad_norm_: the norm of the gradients is {total}; parameter {i}, shape {p.shape}, is the first "
+                    "whose gradient is not finite"
+                )
+        raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {total}")
+    if not total <= max_norm:
+        with np.errstate(invalid="ignore"):
+            for g in grads:
+                g *= max_norm / (total + 1e-6)
+                note_write(g)
+    with np.errstate(over="ignore"):
+        return wrap(np.array(total).astype(np.result_type(*grads) if grads else np.float32))
+
+
+def clip_grad_value_(parameters, clip_value):
+    """Holds every element of the gradients within ±clip_value.
+
+    >>> import minidl
+    >>> w = minidl.tensor([3.0, 4.0], requires_grad=True)
+    >>> (w * w / 2).sum().backward()
+    >>> clip_grad_value_([w], 3.5)
+    >>> w.grad
+    tensor([3.0000, 3.5000])
+    """
+    for p in _list(parameters):
+        if p.grad is not None:
+            np.clip(p.grad.array, -float(clip_value), float(clip_value), out=p.grad.array)
+            note_write(p.grad.array)
+
+
+def parameters_to_vector(parameters):
+    """All parameters, flattened, one after the other.
+
+    >>> import minidl
+    >>> parameters_to_vector([minidl.ones(2, 1), minidl.zeros(1)])
+    tensor([1., 1., 0.])
+    """
+    return cat([p.reshape(-1) for p in parameters])
+
+
+def vector_to_parameters(vec, parameters):
+    """Copies consecutive stretches of a vector into the parameters.
+
+    >>> import minidl
+    >>> w = minidl.zeros(2, 1)
+    >>> vector_to_parameters(minidl.tensor([1.0, 2.0]), [w])
+    >>> w
+    tensor([[1.],
+            [2.]])
+    """
+    parameters = list(parameters)
+    sizes = [p.numel() for p in parameters]
+    if not isinstance(vec, Tensor) or vec.shape != (sum(sizes),):
+        raise ValueError(f"vector_to_parameters: expected a vector of {sum(sizes)} elements, got shape {np.shape(vec)}")
+    start = 0
+    for p, size in zip(parameters, sizes, strict=True):
+        p.data.copy_(vec.detach()[start : start + size].reshape(p.shape))
+        start += size
+
+
+def _list(parameters):
+    return [parameters] if isinstance(parameters, Tensor) else list(parameters)
+
+
+def _norm(g, p):
+    """The p-norm of an array, in float64, as a float."""
+    if not g.size:
+        return 0.0
+    top = float(np.abs(g).max())
+    if p == math.inf or top == 0 or not math.isfinite(top):
+        return top
+    with np.errstate(over="ignore", under="ignore"):
+        total = float((np.square(g, dtype=np.float64) if p == 2 else np.abs(g, dtype=np.float64) ** p).sum())
+        if not 1e-280 < total < math.inf:  # float64's own range was left: only float64 gradients get here
+            return top * float(np.sum((np.abs(g, dtype=np.float64) / top) ** p)) ** (1 / p)
+    return total ** (1 / p)

@@ -1,0 +1,178 @@
+"""What a network is told it did wrong, beyond the cross entropy in `softmax`. Logarithms are natural: losses are in nats."""
+
+import numpy as np
+
+from .. import kernels
+from .base import Op
+
+
+class _Distance(Op):
+    """y = ℓ(x − t), of each element, or their sum or mean over all n
+    dx = dy·ℓ'(x − t), over n for the mean;  dt = −dx
+    """
+
+    def __init__(self, reduction):
+        self.reduction = reduction
+
+    def forward(self, x, t):
+        self.d = x - t
+        y = self.loss(self.d)
+        if self.reduction == "none":
+            return y
+        total = np.add.reduce(y, axis=None)
+        return total if self.reduction == "sum" else total / y.dtype.type(y.size) if y.size else y.dtype.type(np.nan)
+
+    def backward(self, dy):
+        x, t = self.needs
+        if self.reduction == "mean":
+            dy = dy / dy.dtype.type(max(self.d.size, 1))
+        dx = dy * self.slope(self.d)
+        return dx if x else None, -dx if t else None
+
+
+class SquaredError(_Distance):
+    """y = (x − t)²
+    dx = dy·2(x − t);  dt = −dx
+    """
+
+    def loss(self, d):
+        return d * d
+
+    def slope(self, d):
+        return d + d
+
+
+class AbsoluteError(_Distance):
+    """y = |x − t|
+    dx = dy·sign(x − t), 0 where they are equal;  dt = −dx
+    """
+
+    def loss(self, d):
+        return np.abs(d)
+
+    def slope(self, d):
+        return np.sign(d)
+
+
+class Huber(_Distance):
+    """y = s·½d² where |d| ≤ δ, else s·δ(|d| − ½δ), for d = x − t: a parabola that goes on as its tangents (Huber, 1964)
+    dx = dy·s·d, d held within ±δ;  dt = −dx
+    """
+
+    def __init__(self, reduction, delta, scale):
+        super().__init__(reduction)
+        self.delta, self.scale = delta, scale
+
+    def loss(self, d):
+        size = np.abs(d)
+        near = np.minimum(size, self.delta)
+        return self.scale * near * (size - near / 2)
+
+    def slope(self, d):
+        return self.scale * np.clip(d, -self.delta, self.delta)
+
+
+class NegativeLogLikelihood(Op):
+    """y_n = −w_n x[n, label_n], for log-probabilities x
+    only the label's element is seen:  dx[n, label_n] = −w_n dy_n
+    A row of weight 0 (an ignored label) gives exactly 0, whatever is in it.
+    """
+
+    def __init__(self, labels, weights):
+        self.labels, self.weights = labels, weights
+
+    def forward(self, x):
+        picked = x[np.arange(len(x)), np.where(self.weights == 0, 0, self.labels)] if len(x) else x.sum(1)
+        return np.where(self.weights == 0, x.dtype.type(0), -self.weights * np.where(self.weights == 0, 0, picked))
+
+    def backward(self, dy):
+        dx = np.zeros(self.needs[0].shape, dy.dtype)
+        (rows,) = np.nonzero(self.weights)
+        dx[rows, self.labels[rows]] = -self.weights[rows] * dy[rows]
+        return dx
+
+
+class BinaryCrossEntropy(Op):
+    """y = −t·ln x − (1 − t)·ln(1 − x), for probabilities x; a logarithm below −100 counts as −100, as in PyTorch
+    dx = dy·(x − t)/(x(1 − x)), the denominator at least 1e−12;  dt = dy·(ln(1 − x) − ln x)
+    """
+
+    def forward(self, x, t):
+        self.x, self.t = x, t
+        log, log_other = self._logarithms()
+        return -(t * log + (1 - t) * log_other)
+
+    def backward(self, dy):
+        needs_x, needs_t = self.needs
+        x, t = self.x, self.t
+        dx = dy * (x - t) / np.maximum(x * (1 - x), 1e-12) if needs_x else None
+        dt = None
+        if needs_t:
+            log, log_other = self._logarithms()
+            dt = dy * (log_other - log)
+        return dx, dt
+
+    def _logarithms(self):
+        with np.errstate(divide="ignore"):
+            return np.maximum(np.log(self.x), -100), np.maximum(np.log1p(-self.x), -100)
+
+
+class BinaryCrossEntropyWithLogits(Op):
+    """y = −t·ln σ(x) − (1 − t)·ln σ(−x) = max(x, 0) − x·t + ln(1 + e^−|x|), which never overflows
+    dx = dy·(σ(x) − t);  dt = −dy·x
+    """
+
+    def forward(self, x, t):
+        self.x, self.t = x, t
+        return kernels.binary_cross_entropy_with_logits(x, t)
+
+    def backward(self, dy):
+        needs_x, needs_t = self.needs
+        dx = kernels.binary_cross_entropy_with_logits_backward(dy, self.x, self.t) if needs_x else None
+        return dx, -dy * self.x if needs_t else None
+
+
+class KLDivergence(Op):
+    """y = t·(ln t − x) for log-probabilities x, and 0 where t = 0;  with log_target, t stands for ln t
+    dx = −dy·t;  dt = dy·(ln t − x + 1);  d(ln t) = dy·t·(ln t − x + 1)
+    Where t = 0 the slope −∞ of t·ln t is given as 0: through a softmax it is multiplied by 0, and −∞·0 would be NaN.
+    """
+
+    def __init__(self, log_target):
+        self.log_target = log_target
+
+    def forward(self, x, t):
+        with np.errstate(divide="ignore"):
+            self.t, log_t = (np.exp(t), t) if self.log_target else (t, np.log(np.where(t == 0, t.dtype.type(1), t)))
+        with np.errstate(invalid="ignore"):
+            self.gap = np.where(self.t == 0, t.dtype.type(0), log_t - x)
+        return np.where(self.t == 0, t.dtype.type(0), self.t * self.gap)
+
+    def backward(self, dy):
+        x, t = self.needs
+        dt = None
+        if t:
+            dt = dy * np.where(self.t == 0, 0, self.gap + 1)
+            if self.log_target:
+                dt *= self.t
+        return -dy * self.t if x else None, dt
+
+
+class EntropyFromLogits(Op):
+    """y = −Σ_k p_k·ln p_k for p = softmax(x) along an axis, which is dropped
+    dx_k = −dy·p_k·(ln p_k + y): raising the logit of what is likelier than e^−y lowers the entropy
+    Where p = 0 both are 0.
+    """
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, x):
+        logp = kernels.log_softmax(x, self.axis)
+        self.p = np.exp(logp)
+        self.logp = np.where(self.p == 0, x.dtype.type(0), logp)
+        self.y = -(self.p * self.logp).sum(self.axis, keepdims=True)
+        return self.y.squeeze(self.axis)
+
+    def backward(self, dy):
+        return -np.expand_dims(dy, self.axis) * self.p * (self.logp + self.y)
