@@ -1,0 +1,124 @@
+"""Data sets: `dataset[i]` is one sample, `len(dataset)` says how many there are."""
+
+import bisect
+import itertools
+import math
+import warnings
+
+from ... import random
+from ...tensor import Tensor
+
+
+class Dataset:
+    """Base of data sets. Write `__getitem__(i)`, and `__len__()` where the length is known."""
+
+    def __getitem__(self, index):
+        raise NotImplementedError(f"{type(self).__name__} has no __getitem__")
+
+    def __add__(self, other):
+        return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset):
+    """Base of data sets that can only be read in order, from a stream. Write `__iter__()`."""
+
+    def __iter__(self):
+        raise NotImplementedError(f"{type(self).__name__} has no __iter__")
+
+    def __add__(self, other):
+        raise NotImplementedError(
+            "IterableDataset: + (PyTorch's ChainDataset) is not supported; use itertools.chain in __iter__"
+        )
+
+
+class TensorDataset(Dataset):
+    """Tensors side by side: sample i is the tuple of their rows i.
+
+    >>> import minidl
+    >>> data = TensorDataset(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), minidl.tensor([0, 1]))
+    >>> data[1]
+    (tensor([3., 4.]), tensor(1))
+    """
+
+    def __init__(self, *tensors):
+        for i, x in enumerate(tensors):
+            if not isinstance(x, Tensor) or not x.ndim:
+                got = f"shape {x.shape}" if isinstance(x, Tensor) else type(x).__name__
+                raise TypeError(f"TensorDataset: expected tensors with at least one axis, argument {i} has {got}")
+        if not tensors or len({len(x) for x in tensors}) > 1:
+            raise ValueError(f"TensorDataset: expected tensors of one length, got shapes {[x.shape for x in tensors]}")
+        self.tensors = tensors
+
+    def __getitem__(self, index):
+        return tuple(x[index] for x in self.tensors)
+
+    def __len__(self):
+        return len(self.tensors[0])
+
+
+class Subset(Dataset):
+    """The samples of a data set at the given indices."""
+
+    def __init__(self, dataset, indices):
+        self.dataset, self.indices = dataset, indices
+
+    def __getitem__(self, index):
+        if isinstance(index, list):
+            return self.dataset[[self.indices[i] for i in index]]
+        return self.dataset[self.indices[index]]
+
+    def __len__(self):
+        return len(self.indices)
+
+
+class ConcatDataset(Dataset):
+    """One data set after the other.
+
+    >>> data = ConcatDataset([["a", "b"], ["c"]])
+    >>> len(data), data[2], data[-3]
+    (3, 'c', 'a')
+    """
+
+    def __init__(self, datasets):
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset: expected at least one data set")
+        if any(isinstance(d, IterableDataset) for d in self.datasets):
+            raise TypeError("ConcatDataset: an IterableDataset has no order of indices; use itertools.chain")
+        self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))
+
+    def __getitem__(self, index):
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"ConcatDataset: index {index} is out of range for {len(self)} samples")
+        index %= len(self)
+        which = bisect.bisect_right(self.cumulative_sizes, index)
+        return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
+
+    def __len__(self):
+        return self.cumulative_sizes[-1]
+
+
+def random_split(dataset, lengths, generator=None):
+    """Subsets of the given lengths, at random and without overlap.
+
+    Fractions that add up to 1 are rounded down, and what is left goes to the first subsets, one sample each.
+
+    >>> import minidl
+    >>> train, test = random_split(range(10), [0.75, 0.25], minidl.Generator().manual_seed(0))
+    >>> len(train), sorted([*train, *test]) == list(range(10))
+    (8, True)
+    """
+    total, lengths = len(dataset), list(lengths)
+    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
+        if min(lengths) < 0:
+            raise ValueError(f"random_split: fractions must not be negative, got {lengths}")
+        lengths = [math.floor(total * fraction) for fraction in lengths]
+        for i in range(total - sum(lengths)):
+            lengths[i % len(lengths)] += 1
+        if 0 in lengths:
+            warnings.warn(f"random_split: of {total} samples, subset {lengths.index(0)} gets none", stacklevel=2)
+    if sum(lengths) != total or min(lengths, default=0) < 0:
+        raise ValueError(f"random_split: lengths {lengths} must add up to {total}, or fractions to 1")
+    order = (generator or random.default_generator).randperm(total).tolist()
+    ends = itertools.accumulate(lengths)
+    return [Subset(dataset, order[end - n : end]) for end, n in zip(ends, lengths, strict=True)]

@@ -1,0 +1,172 @@
+"""DataLoader: a data set, an order and a way to make batches, put together."""
+
+import collections
+import itertools
+import multiprocessing
+import warnings
+
+from ... import random
+from .collate import default_collate, default_convert
+from .dataset import IterableDataset
+from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
+from .worker import WorkerInfo, fetch, work
+
+
+class DataLoader:
+    """Iterates over batches of a data set.
+
+    batch_size: samples in a batch; None gives single samples, as they are. drop_last leaves out a last, shorter batch.
+    shuffle: a new random order in each epoch. The same seed gives PyTorch's order.
+    sampler, batch_sampler: an order of one's own, of indices or of lists of indices.
+    collate_fn: makes a batch from a list of samples; by default it stacks tensors and gives lists of them.
+    num_workers: processes that load batches while the main one computes; 0 loads them in the main process. Which worker
+    makes which batch does not depend on time, so random augmentations are the same in every run.
+
+    >>> import minidl
+    >>> data = minidl.utils.data.TensorDataset(minidl.arange(10.0).reshape(5, 2), minidl.arange(5))
+    >>> for x, y in DataLoader(data, batch_size=2):
+    ...     print(tuple(x.shape), y)
+    (2, 2) tensor([0, 1])
+    (2, 2) tensor([2, 3])
+    (1, 2) tensor([4])
+    """
+
+    def __init__(
+        self,
+        dataset,
+        batch_size=1,
+        shuffle=None,
+        sampler=None,
+        batch_sampler=None,
+        num_workers=0,
+        collate_fn=None,
+        pin_memory=False,
+        drop_last=False,
+        timeout=0,
+        worker_init_fn=None,
+        multiprocessing_context=None,
+        generator=None,
+        *,
+        prefetch_factor=None,
+        persistent_workers=False,
+        pin_memory_device="",
+        in_order=True,
+    ):
+        if pin_memory:
+            warnings.warn("DataLoader: pin_memory=True has no effect, minidl runs on the CPU only", stacklevel=2)
+        for name, value in {
+            "prefetch_factor": prefetch_factor,
+            "persistent_workers": persistent_workers,
+            "pin_memory_device": pin_memory_device,
+            "in_order=False": not in_order,
+        }.items():
+            if value:
+                raise NotImplementedError(f"DataLoader: {name} is not supported")
+        if num_workers < 0 or timeout < 0:
+            raise ValueError(f"DataLoader: num_workers and timeout must be 0 or more, got {num_workers} and {timeout}")
+        if not num_workers and (timeout or worker_init_fn or multiprocessing_context):
+            raise ValueError("DataLoader: timeout, worker_init_fn and multiprocessing_context need num_workers > 0")
+        self.dataset, self.generator = dataset, generator
+        self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
+        self._streams = isinstance(dataset, IterableDataset)
+        if self._streams:
+            if shuffle or sampler is not None or batch_sampler is not None:
+                raise ValueError("DataLoader: an IterableDataset has its own order; leave out shuffle and samplers")
+            if num_workers:
+                raise NotImplementedError("DataLoader: an IterableDataset is read in the main process; use num_workers=0")
+        if sampler is not None and shuffle:
+            raise ValueError("DataLoader: give shuffle=True or a sampler, not both")
+        if batch_sampler is not None:
+            if batch_size != 1 or shuffle or sampler is not None or drop_last:
+                raise ValueError("DataLoader: a batch_sampler takes the place of batch_size, shuffle, sampler and drop_last")
+            batch_size, drop_last = None, False
+        elif batch_size is None and drop_last:
+            raise ValueError("DataLoader: drop_last needs a batch_size")
+        if sampler is None and not self._streams:
+            sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+        if batch_size is not None and batch_sampler is None:
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)  # checks batch_size, also for streams
+        self.batch_size, self.drop_last = batch_size, drop_last
+        self.sampler, self.batch_sampler = sampler, batch_sampler
+        self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
+
+    def __len__(self):
+        """How many batches an epoch has."""
+        if self._streams:
+            return (
+                len(self.dataset)
+                if self.batch_size is None
+                else len(BatchSampler(self.dataset, self.batch_size, self.drop_last))
+            )
+        return len(self.sampler if self.batch_sampler is None else self.batch_sampler)
+
+    def __iter__(self):
+        # Drawn at the start of each epoch even without workers, as PyTorch does: else the order would depend on num_workers.
+        seed = draw_seed(self.generator or random.default_generator)
+        if self._streams:
+            return self._stream()
+        order = iter(self.sampler if self.batch_sampler is None else self.batch_sampler)
+        if self.num_workers:
+            return self._from_workers(order, seed)
+        batched = self.batch_sampler is not None
+        return (fetch(self.dataset, indices, self.collate_fn, batched) for indices in order)
+
+    def _stream(self):
+        if self.batch_size is None:
+            yield from map(self.collate_fn, self.dataset)
+            return
+        samples = iter(self.dataset)
+        while batch := list(itertools.islice(samples, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield self.collate_fn(batch)
+
+    def _from_workers(self, order, seed):
+        """Batch i comes from worker i mod num_workers, each of which is one batch ahead."""
+        context = self.multiprocessing_context
+        if context is None or isinstance(context, str):
+            context = multiprocessing.get_context(context)
+        workers, busy = [], collections.deque()
+        try:
+            for i in range(self.num_workers):
+                ours, theirs = context.Pipe()
+                info = WorkerInfo(i, self.num_workers, seed + i, self.dataset)
+                forked = [*(connection for _, _, connection in workers), ours] if context.get_start_method() == "fork" else []
+                job = (self.collate_fn, self.batch_sampler is not None)
+                args = (theirs, forked, info, job, self.worker_init_fn)
+                process = context.Process(target=work, args=args, daemon=True)
+                process.start()
+                theirs.close()
+                workers.append((i, process, ours))
+            for worker, indices in zip(workers, order, strict=False):
+                worker[2].send(indices)
+                busy.append(worker)
+            while busy:
+                worker = busy.popleft()
+                batch = self._receive(*worker)
+                indices = next(order, None)
+                if indices is not None:
+                    worker[2].send(indices)
+                    busy.append(worker)
+                yield batch
+        finally:
+            for _, _, connection in workers:
+                connection.close()
+            for _, process, _ in workers:
+                process.join(5)
+                if process.is_alive():
+                    process.terminate()
+                    process.join()
+
+    def _receive(self, number, process, connection):
+        if self.timeout and not connection.poll(self.timeout):
+            raise RuntimeError(f"DataLoader: no batch from worker {number} within {self.timeout} s")
+        try:
+            failure, batch = connection.recv()
+        except (EOFError, ConnectionResetError):
+            process.join()
+            raise RuntimeError(f"DataLoader: worker {number} died, exit code {process.exitcode}") from None
+        if failure:
+            error, text = failure
+            raise error from RuntimeError(f"in DataLoader worker {number}:\n{text}")
+        return batch
