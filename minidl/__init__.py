@@ -1,9 +1,10 @@
 """minidl: a deep-learning framework small enough to read in a weekend, with PyTorch's names."""
 
-from . import autograd, nn
+from . import autograd, nn, optim, utils
 from .dtypes import *  # noqa: F403
 from .functions import *  # noqa: F403
 from .io import load, save
+from .kernels import get_num_threads, set_num_threads
 from .namespace import *  # noqa: F403
 from .random import (
     Generator,
@@ -16,3 +17,4 @@ from .random import (
     set_rng_state,
 )
 from .tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .warmup import warmup

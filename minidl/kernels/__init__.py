@@ -1,60 +1,98 @@
-import numpy as np
+"""Loops over arrays, compiled by Numba: arrays in, arrays out. No Tensor, no graph, no derivative lore.
 
+`jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread. `gemm` multiplies matrices, `vmath`
+holds functions of one number as vector code, `elementwise` maps them over arrays, `rows` works along rows (softmax and what is
+made of it), `update` is the optimizer's step.
+"""
+
+from .elementwise import (
+    binary_cross_entropy_with_logits,
+    binary_cross_entropy_with_logits_backward,
+    column_sums,
+    elu,
+    elu_backward,
+    erf,
+    exp,
+    expm1,
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    log,
+    log1p,
+    log2,
+    logsigmoid,
+    logsigmoid_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    silu,
+    silu_backward,
+    softplus,
+    softplus_backward,
+    sum_of_squares,
+    tanh,
+    tanh_backward,
+)
 from .gemm import linear, matmul
+from .rows import (
+    cross_entropy,
+    cross_entropy_backward,
+    cross_entropy_soft,
+    cross_entropy_soft_backward,
+    cross_entropy_soft_backward_targets,
+    log_softmax,
+    log_softmax_backward,
+    logsumexp,
+    softmax,
+    softmax_backward,
+)
+from .threads import get_num_threads, set_num_threads
+from .update import sgd
 
-
-def column_sums(x):
-    return x.sum(0)
-
-
-exp, log, log2, log1p, expm1, tanh = [
-    (lambda f: lambda x: np.asarray(np.errstate(all="ignore")(f)(x)))(f)
-    for f in (np.exp, np.log, np.log2, np.log1p, np.expm1, np.tanh)
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_backward",
+    "column_sums",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "cross_entropy_soft",
+    "cross_entropy_soft_backward",
+    "cross_entropy_soft_backward_targets",
+    "elu",
+    "elu_backward",
+    "erf",
+    "exp",
+    "expm1",
+    "gelu",
+    "gelu_backward",
+    "get_num_threads",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "linear",
+    "log",
+    "log1p",
+    "log2",
+    "log_softmax",
+    "log_softmax_backward",
+    "logsigmoid",
+    "logsigmoid_backward",
+    "logsumexp",
+    "matmul",
+    "relu",
+    "relu_backward",
+    "set_num_threads",
+    "sgd",
+    "sigmoid",
+    "sigmoid_backward",
+    "silu",
+    "silu_backward",
+    "softmax",
+    "softmax_backward",
+    "softplus",
+    "softplus_backward",
+    "sum_of_squares",
+    "tanh",
+    "tanh_backward",
 ]
-
-
-def sigmoid(x):
-    return exp(x) / (1 + exp(x))
-
-
-def relu(x):
-    return np.maximum(x, 0)
-
-
-def relu_backward(dy, y):
-    return dy * (y > 0)
-
-
-def tanh_backward(dy, y):
-    return dy * (1 - y * y)
-
-
-def sigmoid_backward(dy, y):
-    return dy * y * (1 - y)
-
-
-def softmax(x, axis=-1):
-    e = np.exp(x - x.max(axis, keepdims=True))
-    return e / e.sum(axis, keepdims=True)
-
-
-def softmax_backward(dy, y, axis=-1):
-    return y * (dy - (dy * y).sum(axis, keepdims=True))
-
-
-def log_softmax(x, axis=-1):
-    return np.log(softmax(x, axis))
-
-
-def log_softmax_backward(dy, y, axis=-1):
-    return dy - np.exp(y) * dy.sum(axis, keepdims=True)
-
-
-def sgd(p, g, buffer, lr, momentum, dampening, decay, nesterov, maximize, first):
-    f = p.dtype.type
-    g = -g if maximize else g
-    g = g + f(decay) * p if decay else g
-    if buffer is not None:
-        buffer[...] = g if first else f(momentum) * buffer + f(1 - dampening) * g
-        g = g + f(momentum) * buffer if nesterov else buffer
-    p -= f(lr) * g

@@ -1,8 +1,8 @@
 """Scalar exp, log, tanh, sigmoid, erf … without branches, so that LLVM turns a loop over them into vector code.
 
-`math.exp` inside a kernel is a library call, one element at a time. Here each function is a range reduction, a polynomial,
-and powers of two made by writing the exponent's bits; special values are picked by selection, not by jumps. Results are
-within 2 ulp over the whole range, subnormals, ±inf and NaN included, and keep the type of the argument.
+`math.exp` inside a kernel is a library call, one element at a time. Here each function is a range reduction, a
+polynomial, and powers of two made by writing the exponent's bits; special values are picked by selection, not by jumps.
+Results are within 2 ulp over the whole range, subnormals, ±inf and NaN included, and keep the type of the argument.
 
 The functions are for kernels: they take a float32 or float64 scalar. Multiplications and additions may be contracted to
 FMA, but never reordered, so an element's bits do not depend on its place in the array.
@@ -11,6 +11,7 @@ FMA, but never reordered, so an element's bits do not depend on its place in the
 from math import factorial
 
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 from numba.np.numpy_support import as_dtype
@@ -50,6 +51,26 @@ def select(condition, a, b):
 @overload(select, jit_options=COMPILE)
 def _(condition, a, b):
     return lambda condition, a, b: _select(condition, a, b)
+
+
+@intrinsic
+def _maximum(typingctx, a, b):
+    def codegen(context, builder, signature, arguments):
+        number = arguments[0].type
+        kind = ir.FunctionType(number, [number, number])
+        return builder.call(builder.module.declare_intrinsic("llvm.maximum", [number], kind), arguments)
+
+    return a(a, a), codegen
+
+
+def maximum(a, b):
+    """The greater of two floats, NaN if either is: unlike `max` an operation that LLVM may reorder into vector code."""
+    return a if a > b or a != a else b
+
+
+@overload(maximum, jit_options=COMPILE)
+def _(a, b):
+    return lambda a, b: _maximum(a, b)
 
 
 def constants(T, *values):
@@ -155,7 +176,7 @@ def expm1(T):
 
 @by_dtype
 def log_parts(T):
-    """(f, t, e) with log(x) = f - t + e·ln 2 and f exact, for x > 0 and finite: t = f - 2·artanh(f/(2+f)) by its series"""
+    """(f, t, e) with log(x) = f - t + e·ln 2, f exact and t = f - 2·artanh(f/(2+f)) by its series, for 0 < x < inf"""
     _, bits, _ = FORMAT[T]
     zero, half, one, two, scale, shift = constants(T, 0, 0.5, 1, 2, 2.0**bits, bits)
     tiny = np.finfo(T).tiny
@@ -255,30 +276,40 @@ def sigmoid(T):
     return formula
 
 
-# erf on [0, split] is x + x·p(x²) and beyond it 1 - exp(q(x)), q = log erfc: polynomials of least maximal relative error.
+# erf is x + x·p(x²) up to the border and 1 - exp(q(x)), q = log erfc, from there to where it rounds to 1: border, end,
+# p and q, fitted for the least maximal relative error of erf (reweighted least squares in 50 digits).
+# fmt: off
 ERF = {
     np.float32: (
-        0.92,
-        3.95,
-        (8.4094162646e-5, -8.15250010679e-4, 5.20194808087e-3, -2.68597932798e-2, 0.112837032097, -0.37612634288, 0.128379166702),
-        (-2.10971697091e-5, 4.3448578207e-4, -4.17116905046e-3, 2.51196909587e-2, -0.108280474128, -0.633346576351)
-        + (-1.12951508462, 1.74714726166e-4),
+        0.92, 3.95,
+        (
+            8.4094162646e-5, -8.15250010679e-4, 5.20194808087e-3, -2.68597932798e-2, 0.112837032097, -0.37612634288,
+            0.128379166702,
+        ),
+        (
+            -2.10971697091e-5, 4.3448578207e-4, -4.17116905046e-3, 2.51196909587e-2, -0.108280474128, -0.633346576351,
+            -1.12951508462, 1.74714726166e-4,
+        ),
     ),
     np.float64: (
-        1.0,
-        5.95,
-        (5.9606467581346218053e-11, -1.1374931875741774976e-9, 1.4660322254414288812e-8, -1.635039521343067912e-7)
-        + (1.6461008377670960187e-6, -1.4925595765603386218e-5, 1.2055331132666754686e-4, -8.5483269814171521006e-4)
-        + (5.2239776248282757192e-3, -2.686617064507785819e-2, 0.11283791670954884376, -0.37612638903183748176)
-        + (0.12837916709551257377,),
-        (2.2529162097015930272e-14, -1.2472569142553971374e-12, 3.2692534122165041424e-11, -5.3969744697559005491e-10)
-        + (6.2941021473165531481e-9, -5.5096103395011417352e-8, 3.7499777344299541521e-7, -2.0242119421343265841e-6)
-        + (8.7266268273894509364e-6, -2.9787583213243376381e-5, 7.7468173669808341624e-5, -1.3468671473102983846e-4)
-        + (5.860445220576997724e-5, 5.0700056533032468821e-4, -1.6298885205677153673e-3, 1.6693807584888765081e-4)
-        + (1.9149442037206168214e-2, -0.10278043817152535815, -0.6366177077909254061, -1.1283795093967130168)
-        + (2.6837738752265781374e-8,),
+        1.0, 5.95,
+        (
+            5.9606467581346218053e-11, -1.1374931875741774976e-9, 1.4660322254414288812e-8, -1.635039521343067912e-7,
+            1.6461008377670960187e-6, -1.4925595765603386218e-5, 1.2055331132666754686e-4, -8.5483269814171521006e-4,
+            5.2239776248282757192e-3, -2.686617064507785819e-2, 0.11283791670954884376, -0.37612638903183748176,
+            0.12837916709551257377,
+        ),
+        (
+            2.2529162097015930272e-14, -1.2472569142553971374e-12, 3.2692534122165041424e-11,
+            -5.3969744697559005491e-10, 6.2941021473165531481e-9, -5.5096103395011417352e-8, 3.7499777344299541521e-7,
+            -2.0242119421343265841e-6, 8.7266268273894509364e-6, -2.9787583213243376381e-5, 7.7468173669808341624e-5,
+            -1.3468671473102983846e-4, 5.860445220576997724e-5, 5.0700056533032468821e-4, -1.6298885205677153673e-3,
+            1.6693807584888765081e-4, 1.9149442037206168214e-2, -0.10278043817152535815, -0.6366177077909254061,
+            -1.1283795093967130168, 2.6837738752265781374e-8,
+        ),
     ),
 }
+# fmt: on
 
 
 @by_dtype

@@ -1,0 +1,335 @@
+"""Activations and other maps over the elements of arrays, and their backward maps; sums over columns and of squares.
+
+A map is a formula for one element; `unary` and `binary` make the loop around it. Reading the memory once and writing it
+once is most of the cost, so each backward is a single map of `dy` and the cheapest thing saved, not a chain of NumPy
+calls.
+"""
+
+import functools
+
+import numpy as np
+from numba import prange
+
+from . import vmath
+from .jit import jit
+from .threads import share
+from .vmath import scalar, select
+
+SHARED_SIZE = 65536  # elements from which a second thread pays for its launch
+
+
+def plain(x):
+    """x in the form that kernels are compiled for, contiguous, aligned and writeable; a copy unless it is so."""
+    return x if x.flags.carray else np.array(x, order="C", subok=False)
+
+
+def _loops(formula, loop, shared_loop):
+    # The name keeps apart the cache files of kernels that come from the same lines.
+    loop.__qualname__ = formula.__qualname__
+    shared_loop.__qualname__ = formula.__qualname__ + "_shared"
+    return jit(loop), jit(parallel=True)(shared_loop)
+
+
+def unary(formula):
+    """The map y[i] = formula(x[i], *params): a function of an array and numbers that returns a new array."""
+
+    def loop(x, y, params, part, parts):
+        for i in range(x.size * part // parts, x.size * (part + 1) // parts):
+            y[i] = formula(x[i], *params)
+
+    def shared_loop(x, y, params, parts):
+        for part in prange(parts):
+            for i in range(x.size * part // parts, x.size * (part + 1) // parts):
+                y[i] = formula(x[i], *params)
+
+    body, twin = _loops(formula, loop, shared_loop)
+
+    @functools.wraps(formula)
+    def apply(x, *params):
+        x = plain(x)
+        y = np.empty_like(x)
+        if x.size < SHARED_SIZE:
+            body(x.ravel(), y.ravel(), params, 0, 1)
+        else:
+            share(True, body, twin, x.ravel(), y.ravel(), params)
+        return y
+
+    return apply
+
+
+def binary(formula):
+    """The map z[i] = formula(x[i], y[i], *params) of two arrays of one shape and dtype."""
+
+    def loop(x, y, z, params, part, parts):
+        for i in range(x.size * part // parts, x.size * (part + 1) // parts):
+            z[i] = formula(x[i], y[i], *params)
+
+    def shared_loop(x, y, z, params, parts):
+        for part in prange(parts):
+            for i in range(x.size * part // parts, x.size * (part + 1) // parts):
+                z[i] = formula(x[i], y[i], *params)
+
+    body, twin = _loops(formula, loop, shared_loop)
+
+    @functools.wraps(formula)
+    def apply(x, y, *params):
+        x, y = plain(x), plain(y)
+        z = np.empty_like(x)
+        if x.size < SHARED_SIZE:
+            body(x.ravel(), y.ravel(), z.ravel(), params, 0, 1)
+        else:
+            share(True, body, twin, x.ravel(), y.ravel(), z.ravel(), params)
+        return z
+
+    return apply
+
+
+# Formulas. Numbers are converted to the element's type, or they would promote float32 to float64.
+
+
+@scalar
+def _relu(x):
+    """max(x, 0); NaN stays"""
+    zero = type(x)(0)
+    return select(x < zero, zero, x) + zero  # + 0 makes -0 into 0
+
+
+@scalar
+def _relu_backward(dy, y):
+    """0 where y = max(x, 0) is 0, else dy"""
+    zero = type(dy)(0)
+    return select(y <= zero, zero, dy)
+
+
+@scalar
+def _leaky_relu(x, slope):
+    """x where x > 0, else slope·x"""
+    T = type(x)
+    return select(x > T(0), x, x * T(slope))
+
+
+@scalar
+def _leaky_relu_backward(dy, x, slope):
+    """dy where x > 0, else slope·dy"""
+    T = type(x)
+    return select(x > T(0), dy, dy * T(slope))
+
+
+@scalar
+def _elu(x, alpha):
+    """x where x > 0, else α·(eˣ - 1)"""
+    T = type(x)
+    return select(x > T(0), x, T(alpha) * vmath.expm1(x))
+
+
+@scalar
+def _elu_backward(dy, x, alpha):
+    """dy where x > 0, else dy·α·eˣ"""
+    T = type(x)
+    return select(x > T(0), dy, dy * (T(alpha) * vmath.exp(x)))
+
+
+@scalar
+def _gelu(x):
+    """x·Φ(x), with Φ(x) = (1 + erf(x/√2))/2 the chance that a standard normal is below x"""
+    T = type(x)
+    half = T(0.5) * x
+    return half + half * vmath.erf(x * T(0.7071067811865476))
+
+
+@scalar
+def _gelu_backward(dy, x):
+    """dy·(Φ(x) + x·φ(x)), φ(x) = e^(-x²/2)/√2π"""
+    T = type(x)
+    half = T(0.5)
+    chance = half + half * vmath.erf(x * T(0.7071067811865476))
+    return dy * (chance + x * (T(0.3989422804014327) * vmath.exp(-half * x * x)))
+
+
+@scalar
+def _gelu_tanh(x):
+    """x/2·(1 + tanh u), u = √(2/π)·(x + 0.044715 x³)"""
+    T = type(x)
+    u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x)
+    half = T(0.5) * x
+    return half + half * vmath.tanh(u)
+
+
+@scalar
+def _gelu_tanh_backward(dy, x):
+    """dy·((1 + t)/2 + x/2·(1 - t²)·u′), t = tanh u"""
+    T = type(x)
+    half, one = T(0.5), T(1)
+    u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x)
+    t = vmath.tanh(u)
+    slope = T(0.7978845608028654) * (one + T(0.134145) * x * x)
+    return dy * (half * (one + t) + half * x * ((one - t) * (one + t)) * slope)
+
+
+@scalar
+def _silu(x):
+    """x·σ(x)"""
+    return x * vmath.sigmoid(x)
+
+
+@scalar
+def _silu_backward(dy, x):
+    """dy·σ·(1 + x·(1 - σ)), σ = σ(x)"""
+    one = type(x)(1)
+    s = vmath.sigmoid(x)
+    return dy * (s * (one + x * (one - s)))
+
+
+@scalar
+def _softplus(x, beta, threshold):
+    """ln(1 + e^(βx))/β; x itself where βx > threshold"""
+    T = type(x)
+    z = x * T(beta)
+    zero = T(0)
+    stable = select(z > zero, z, zero) + vmath.log1p(vmath.exp(-abs(z)))
+    return select(z > T(threshold), x, stable / T(beta))
+
+
+@scalar
+def _softplus_backward(dy, x, beta, threshold):
+    """dy·σ(βx); dy itself where βx > threshold"""
+    T = type(x)
+    z = x * T(beta)
+    return select(z > T(threshold), dy, dy * vmath.sigmoid(z))
+
+
+@scalar
+def _tanh_backward(dy, y):
+    """dy·(1 - y²), y = tanh x"""
+    one = type(y)(1)
+    return dy * ((one - y) * (one + y))
+
+
+@scalar
+def _sigmoid_backward(dy, y):
+    """dy·y·(1 - y), y = σ(x)"""
+    return dy * (y * (type(y)(1) - y))
+
+
+@scalar
+def _logsigmoid(x):
+    """ln σ(x) = min(x, 0) - ln(1 + e⁻|x|)"""
+    zero = type(x)(0)
+    return select(x > zero, zero, x) - vmath.log1p(vmath.exp(-abs(x)))
+
+
+@scalar
+def _logsigmoid_backward(dy, x):
+    """dy·σ(-x)"""
+    return dy * vmath.sigmoid(-x)
+
+
+@scalar
+def _binary_cross_entropy_with_logits(x, t):
+    """-t·ln σ(x) - (1 - t)·ln σ(-x) = max(x, 0) - x·t + ln(1 + e⁻|x|), in nats"""
+    zero = type(x)(0)
+    return select(x < zero, zero, x) - x * t + vmath.log1p(vmath.exp(-abs(x)))
+
+
+@scalar
+def _binary_cross_entropy_with_logits_backward(x, t):
+    """σ(x) - t, the derivative by x"""
+    return vmath.sigmoid(x) - t
+
+
+exp = unary(vmath.exp)
+expm1 = unary(vmath.expm1)
+log = unary(vmath.log)
+log2 = unary(vmath.log2)
+log1p = unary(vmath.log1p)
+erf = unary(vmath.erf)
+tanh = unary(vmath.tanh)
+tanh_backward = binary(_tanh_backward)
+sigmoid = unary(vmath.sigmoid)
+sigmoid_backward = binary(_sigmoid_backward)
+logsigmoid = unary(_logsigmoid)
+logsigmoid_backward = binary(_logsigmoid_backward)
+relu = unary(_relu)
+relu_backward = binary(_relu_backward)
+silu = unary(_silu)
+silu_backward = binary(_silu_backward)
+binary_cross_entropy_with_logits = binary(_binary_cross_entropy_with_logits)
+binary_cross_entropy_with_logits_backward = binary(_binary_cross_entropy_with_logits_backward)
+
+_leaky_relu_map, _leaky_relu_backward_map = unary(_leaky_relu), binary(_leaky_relu_backward)
+_elu_map, _elu_backward_map = unary(_elu), binary(_elu_backward)
+_gelu_map, _gelu_backward_map = unary(_gelu), binary(_gelu_backward)
+_gelu_tanh_map, _gelu_tanh_backward_map = unary(_gelu_tanh), binary(_gelu_tanh_backward)
+_softplus_map, _softplus_backward_map = unary(_softplus), binary(_softplus_backward)
+
+
+def leaky_relu(x, slope=0.01):
+    """x where x > 0, else slope·x."""
+    return _leaky_relu_map(x, float(slope))
+
+
+def leaky_relu_backward(dy, x, slope=0.01):
+    return _leaky_relu_backward_map(dy, x, float(slope))
+
+
+def elu(x, alpha=1.0):
+    """x where x > 0, else alpha·(eˣ - 1)."""
+    return _elu_map(x, float(alpha))
+
+
+def elu_backward(dy, x, alpha=1.0):
+    return _elu_backward_map(dy, x, float(alpha))
+
+
+def gelu(x, tanh=False):
+    """x·Φ(x), with the exact normal distribution Φ or its approximation by tanh (Hendrycks & Gimpel 2016)."""
+    return _gelu_tanh_map(x) if tanh else _gelu_map(x)
+
+
+def gelu_backward(dy, x, tanh=False):
+    return _gelu_tanh_backward_map(dy, x) if tanh else _gelu_backward_map(dy, x)
+
+
+def softplus(x, beta=1.0, threshold=20.0):
+    """ln(1 + e^(beta·x))/beta, and x itself where beta·x > threshold."""
+    return _softplus_map(x, float(beta), float(threshold))
+
+
+def softplus_backward(dy, x, beta=1.0, threshold=20.0):
+    return _softplus_backward_map(dy, x, float(beta), float(threshold))
+
+
+def column_sums(dy):
+    """Σₙ dy[n, :] of an (N, C) array: the gradient of a bias. Blocks of rows are summed apart, for accuracy."""
+    dy = plain(dy)
+    total = np.zeros(dy.shape[1], dy.dtype)
+    _column_sums(dy, total)
+    return total
+
+
+@jit
+def _column_sums(dy, total):
+    N, C = dy.shape
+    block = np.empty_like(total)
+    for start in range(0, N, 64):
+        block[:] = dy[start]
+        for n in range(start + 1, min(start + 64, N)):
+            for c in range(C):  # innermost: neighbours in memory, and vector additions
+                block[c] += dy[n, c]
+        for c in range(C):
+            total[c] += block[c]
+
+
+def sum_of_squares(x):
+    """Σ x² as a Python float, accumulated in float64: the squared norm of a float32 gradient of 1e19 is finite."""
+    return _sum_of_squares(plain(x).ravel())
+
+
+# Reordering the sum is what lets it use vectors. NaN and inf still come through.
+@jit(fastmath={"reassoc", "contract"})
+def _sum_of_squares(x):
+    total = 0.0
+    for i in range(x.size):
+        v = np.float64(x[i])
+        total += v * v
+    return total

@@ -1,0 +1,497 @@
+"""The element-wise, row and update kernels against plain NumPy, over every layout, dtype and special value.
+
+With NUMBA_DISABLE_JIT=1 the same tests run the kernels as plain Python, on fewer points.
+"""
+
+import itertools
+import math
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import config
+
+from minidl.kernels import elementwise as ew
+from minidl.kernels import rows, threads, update
+
+PLAIN = bool(config.DISABLE_JIT)
+POINTS = 300 if PLAIN else 60_000
+DTYPES = [np.float32, np.float64]
+
+# In plain Python the kernels' scalars are NumPy's, which warn; compiled code cannot.
+pytestmark = [pytest.mark.filterwarnings("ignore::RuntimeWarning")] if PLAIN else []
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def close(T, single, double):
+    """Tolerances for float32 or float64."""
+    tolerance = {np.float32: single, np.float64: double}[T]
+    return {"rtol": tolerance, "atol": tolerance / 10}
+
+
+def quiet(f):
+    def g(*args):
+        with np.errstate(all="ignore"):
+            return f(*args)
+
+    return g
+
+
+def reference_sigmoid(x):
+    e = np.exp(-abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
+def reference_erf(x):
+    return np.vectorize(math.erf, otypes=[np.float64])(x)
+
+
+def reference_softplus(x):
+    return np.where(x > 20, x, np.log1p(np.exp(np.minimum(x, 20))))
+
+
+def reference_gelu_tanh(x):
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+EXACT = {  # name: truth; these promise 2 ulp
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log2": np.log2,
+    "log1p": np.log1p,
+    "tanh": np.tanh,
+    "sigmoid": reference_sigmoid,
+    "erf": reference_erf,
+}
+FORWARD = {
+    **EXACT,
+    "logsigmoid": lambda x: np.minimum(x, 0) - np.log1p(np.exp(-abs(x))),
+    "relu": lambda x: np.where(np.isnan(x), x, np.maximum(x, 0)),
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "gelu": lambda x: x * 0.5 * (1 + reference_erf(x / math.sqrt(2))),
+    "silu": lambda x: x * reference_sigmoid(x),
+    "softplus": reference_softplus,
+}
+BACKWARD = {  # name: (forward, does backward take y?)
+    "tanh_backward": (ew.tanh, True),
+    "sigmoid_backward": (ew.sigmoid, True),
+    "relu_backward": (ew.relu, True),
+    "logsigmoid_backward": (ew.logsigmoid, False),
+    "leaky_relu_backward": (ew.leaky_relu, False),
+    "elu_backward": (ew.elu, False),
+    "gelu_backward": (ew.gelu, False),
+    "silu_backward": (ew.silu, False),
+    "softplus_backward": (ew.softplus, False),
+}
+
+
+def ulps(y, truth):
+    """Distance in units of the last place of y's type; 0 for the same special value."""
+    with np.errstate(all="ignore"):
+        rounded = truth.astype(y.dtype)
+        distance = abs(y.astype(truth.dtype) - truth) / np.spacing(abs(rounded))
+    distance[(y == rounded) | (np.isnan(y) & np.isnan(rounded))] = 0
+    return distance
+
+
+def whole_range(T):
+    info = np.finfo(T)
+    powers = np.linspace(np.log2(float(info.smallest_subnormal)), float(info.maxexp) - 1e-6, POINTS)
+    with np.errstate(under="ignore"):
+        sizes = np.exp2(powers).astype(T)
+    edge = {np.float32: 110, np.float64: 760}[T]  # past the overflow and underflow of exp
+    parts = [np.linspace(-e, e, POINTS).astype(T) for e in (edge, 20, 2)]
+    special = [0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan, info.max, -info.max, info.tiny, -info.tiny]
+    return np.concatenate([sizes, -sizes, *parts, np.array(special, T)])
+
+
+@pytest.mark.parametrize("T", DTYPES)
+@pytest.mark.parametrize("name", EXACT)
+def test_within_two_ulp_of_the_truth_over_the_whole_range(name, T):
+    """Promise 15 in its sharpest form: also subnormal results, overflow, NaN and ±inf."""
+    x = whole_range(T)
+    if name == "erf":
+        truth = reference_erf(x)  # a double itself, so half an ulp of its own for float64
+    else:
+        truth = quiet(EXACT[name])(x.astype(np.longdouble))
+    y = getattr(ew, name)(x)
+    assert y.dtype == T
+    distance = ulps(y, truth)
+    worst = np.argmax(distance)
+    assert distance[worst] <= 2, (x[worst], y[worst], truth[worst])
+
+
+@pytest.mark.parametrize("T", DTYPES)
+@pytest.mark.parametrize("name", ["expm1", "log1p", "tanh", "erf"])
+def test_zero_keeps_its_sign(name, T):
+    y = getattr(ew, name)(np.array([0.0, -0.0], T))
+    assert list(np.signbit(y)) == [False, True]
+
+
+def layouts(rng, T):
+    """Promise 41: the ways an array can lie in memory."""
+    a = (rng.standard_normal((6, 10)) * 3).astype(T)
+    frozen = a.copy()
+    frozen.flags.writeable = False
+    odd = np.frombuffer(b"\0" + a.tobytes(), T, offset=1, count=60)  # unaligned
+    yield from (a, a.T, a[::2, 1::3], a[::-1, ::-1], frozen, odd, a[0], a[:, 0], np.asfortranarray(a), a[2:2], a[:, :0])
+    yield np.array(0.7, T)
+    yield np.broadcast_to(a[:, None], (6, 2, 10))
+    yield np.array([np.nan, np.inf, -np.inf, 0, -0.0, 1000, -1000], T)
+
+
+@pytest.mark.parametrize("T", DTYPES)
+@pytest.mark.parametrize("name", FORWARD)
+def test_forward_against_numpy_in_every_layout(name, T, rng):
+    """Promises 6, 12, 41: values, dtype, shape, a fresh array, and an input that stays as it was."""
+    for x in layouts(rng, T):
+        before = x.copy()
+        y = getattr(ew, name)(x)
+        truth = quiet(FORWARD[name])(x.astype(np.float64))
+        assert y.dtype == T and y.shape == x.shape and not np.shares_memory(x, y)
+        np.testing.assert_allclose(y, truth, **close(T, 4e-6, 1e-14))
+        np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("T", DTYPES)
+@pytest.mark.parametrize("name", BACKWARD)
+def test_backward_in_every_layout(name, T, rng):
+    """Promises 6, 12, 41: like the same numbers in a plain array."""
+    backward = getattr(ew, name)
+    for x in layouts(rng, T):
+        if not np.isfinite(x).all():
+            continue
+        dy = rng.standard_normal(x.shape).astype(T)
+        dx = backward(dy, x)
+        assert dx.dtype == T and dx.shape == x.shape
+        np.testing.assert_array_equal(dx, backward(dy.copy(), np.array(x)))
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+def test_backward_is_the_derivative(name, rng):
+    """Promise 3: central differences in float64 with a random cotangent, away from the kinks at 0 and 20."""
+    forward, takes_y = BACKWARD[name]
+    x = np.concatenate([np.linspace(-6, -0.1, 40), np.linspace(0.1, 6, 40)])
+    dy, h = rng.standard_normal(x.size), 1e-5
+    numeric = dy * (forward(x + h) - forward(x - h)) / (2 * h)
+    dx = getattr(ew, name)(dy, forward(x) if takes_y else x)
+    np.testing.assert_allclose(dx, numeric, rtol=1e-7, atol=1e-9)
+
+
+def test_options_reach_forward_and_backward(rng):
+    x, dy, h = rng.standard_normal(50), rng.standard_normal(50), 1e-5
+    for f, b, options in [
+        (ew.leaky_relu, ew.leaky_relu_backward, (0.3,)),
+        (ew.elu, ew.elu_backward, (2,)),
+        (ew.gelu, ew.gelu_backward, (True,)),
+        (ew.softplus, ew.softplus_backward, (np.float64(2.5), 3)),
+    ]:
+        numeric = dy * (f(x + h, *options) - f(x - h, *options)) / (2 * h)
+        np.testing.assert_allclose(b(dy, x, *options), numeric, rtol=1e-7, atol=1e-9)
+        assert f(x.astype(np.float32), *options).dtype == np.float32
+    np.testing.assert_allclose(ew.gelu(x, tanh=True), reference_gelu_tanh(x), rtol=1e-13, atol=1e-15)
+    np.testing.assert_array_equal(ew.softplus(np.array([4.0, 5.0]), 1.0, 3.0), [4, 5])
+
+
+def test_relu_at_zero_and_nan():
+    """Promise 21: ReLU'(0) = 0."""
+    x = np.array([-1, -0.0, 0, 2, np.nan], np.float32)
+    y = ew.relu(x)
+    np.testing.assert_array_equal(y, [0, 0, 0, 2, np.nan])
+    np.testing.assert_array_equal(ew.relu_backward(np.ones_like(x), y)[:4], [0, 0, 0, 1])
+
+
+def test_sigmoid_and_binary_cross_entropy_at_the_extremes():
+    """Promise 15: no overflow, no warning, finite gradients."""
+    x, t = np.array([1000, -1000, 1000, -1000, 0], np.float32), np.array([1, 0, 0, 1, 0.5], np.float32)
+    with warnings.catch_warnings():
+        if not PLAIN:
+            warnings.simplefilter("error")
+        np.testing.assert_array_equal(ew.sigmoid(x), [1, 0, 1, 0, 0.5])
+        losses = ew.binary_cross_entropy_with_logits(x, t)
+        np.testing.assert_allclose(losses, [0, 0, 1000, 1000, math.log(2)], rtol=1e-6)
+        np.testing.assert_array_equal(ew.binary_cross_entropy_with_logits_backward(x, t), [0, 0, 1, -1, 0])
+
+
+@pytest.mark.parametrize("T", DTYPES)
+@pytest.mark.parametrize("name", [*EXACT, "gelu", "softplus", "silu"])
+def test_bits_do_not_depend_on_the_place_in_the_array(name, T, rng):
+    f = getattr(ew, name)
+    x = abs(rng.standard_normal(37)).astype(T)
+    y = f(x)
+    for i in range(x.size):
+        assert f(x[i : i + 1])[0] == y[i]
+
+
+@pytest.fixture
+def two_threads():
+    if config.NUMBA_NUM_THREADS < 2 or PLAIN:
+        pytest.skip("needs two threads")
+    before = threads.get_num_threads()
+    yield
+    threads.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_thread_and_two_give_the_same_bits(rng):
+    """Promise 25."""
+    x = rng.standard_normal((1003, 201)).astype(np.float32)
+    labels = rng.integers(0, 201, 1003)
+    dy = rng.standard_normal(x.shape).astype(np.float32)
+
+    def everything():
+        yield ew.gelu(x)
+        yield ew.tanh_backward(dy, x)
+        y = rows.softmax(x)
+        yield y
+        yield rows.softmax_backward(dy, y)
+        z = rows.log_softmax(x)
+        yield z
+        yield rows.log_softmax_backward(dy, z)
+        losses, lse = rows.cross_entropy(x, labels)
+        yield losses
+        yield rows.cross_entropy_backward(dy[:, 0], x, lse, labels)
+        yield rows.cross_entropy_soft_backward(dy[:, 0], x, lse, y)
+
+    threads.set_num_threads(1)
+    one = list(everything())
+    threads.set_num_threads(2)
+    for a, b in zip(one, everything(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("T", DTYPES)
+def test_sums(T, rng):
+    for shape in [(0, 3), (3, 0), (1, 1), (200, 10), (65, 33)]:
+        x = rng.standard_normal(shape).astype(T)
+        for a in (x, x[::-1], np.asfortranarray(x)):
+            total = ew.column_sums(a)
+            assert total.dtype == T
+            np.testing.assert_allclose(total, x.sum(0, dtype=np.float64), **close(T, 1e-5, 1e-13))
+            assert ew.sum_of_squares(a) == pytest.approx((x.astype(np.float64) ** 2).sum(), rel=1e-12)
+
+
+def test_sum_of_squares_is_accumulated_in_float64():
+    """Promise 24: the squared norm of float32 gradients of 1e19 is finite."""
+    assert ew.sum_of_squares(np.full(4, 1e19, np.float32)) == pytest.approx(4e38)
+    assert math.isnan(ew.sum_of_squares(np.array([1, np.nan, np.inf])))
+
+
+def reference_softmax(x, axis=-1):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+ROW_SHAPES = [(64, 10), (3, 1), (5, 2, 7), (4,), (1, 3000), (0, 4), (2, 0, 3)]
+
+
+@pytest.mark.parametrize("T", DTYPES)
+def test_softmax_family_over_shapes_and_axes(T, rng):
+    tolerance = close(T, 2e-6, 1e-13)
+    for shape in ROW_SHAPES:
+        for axis in range(-1, len(shape)):
+            if shape[axis] == 0:
+                continue
+            x = (rng.standard_normal(shape) * 3).astype(T)
+            dy = rng.standard_normal(shape).astype(T)
+            exact, exact_dy = x.astype(np.float64), dy.astype(np.float64)
+            p = reference_softmax(exact, axis) if x.size else exact
+            y, logy = rows.softmax(x, axis), rows.log_softmax(x, axis)
+            results = [
+                (y, p),
+                (logy, np.log(p)),
+                (rows.softmax_backward(dy, y, axis), p * (exact_dy - (exact_dy * p).sum(axis, keepdims=True))),
+                (rows.log_softmax_backward(dy, logy, axis), exact_dy - p * exact_dy.sum(axis, keepdims=True)),
+                (rows.logsumexp(x, axis), np.log(np.exp(exact).sum(axis))),
+            ]
+            for result, truth in results:
+                assert result.dtype == T and result.shape == truth.shape and result.flags.c_contiguous
+                np.testing.assert_allclose(result, truth, **tolerance)
+
+
+@pytest.mark.parametrize("T", DTYPES)
+def test_softmax_family_in_every_layout(T, rng):
+    """Promise 41."""
+    for x in layouts(rng, T):
+        if x.size == 0 or not np.isfinite(x).all():
+            continue
+        before, dense = x.copy(), np.array(x, order="C")
+        for f in (rows.softmax, rows.log_softmax, rows.logsumexp):
+            np.testing.assert_array_equal(f(x), f(dense))
+        np.testing.assert_array_equal(rows.softmax_backward(x, x), rows.softmax_backward(dense, dense))
+        np.testing.assert_array_equal(x, before)
+    assert rows.softmax(np.zeros((), T)) == 1
+    assert rows.softmax(np.zeros((3, 0), T)).shape == (3, 0)
+    np.testing.assert_array_equal(rows.logsumexp(np.zeros((3, 0), T)), [-np.inf] * 3)
+
+
+@pytest.mark.parametrize("T", DTYPES)
+def test_softmax_at_the_extremes(T):
+    """Promise 15, exactly and without a warning."""
+    x = np.array([[1000, 0, 0, 0]], T)
+    np.testing.assert_array_equal(rows.softmax(x), [[1, 0, 0, 0]])
+    np.testing.assert_array_equal(rows.log_softmax(x), [[0, -1000, -1000, -1000]])
+    np.testing.assert_array_equal(rows.logsumexp(x), [1000])
+    losses, lse = rows.cross_entropy(x, np.array([1]))
+    np.testing.assert_array_equal(losses, [1000])
+    np.testing.assert_array_equal(rows.cross_entropy_backward(np.ones(1, T), x, lse, np.array([1])), [[1, -1, 0, 0]])
+
+
+def test_fully_masked_rows_have_no_weight_and_spoil_nothing():
+    """Promise 16."""
+    x = np.array([[-np.inf] * 3, [0, -np.inf, 0], [np.nan, 0, 0], [np.inf, 0, 0]])
+    y = rows.softmax(x)
+    np.testing.assert_array_equal(y[:2], [[0, 0, 0], [0.5, 0, 0.5]])
+    assert np.isnan(y[2]).all() and np.isnan(y[3]).any()
+    np.testing.assert_array_equal(rows.softmax_backward(np.ones((2, 3)), y[:2]), np.zeros((2, 3)))
+    np.testing.assert_array_equal(rows.log_softmax(x)[0], [-np.inf] * 3)
+    assert rows.logsumexp(x)[0] == -np.inf
+
+
+def losses_by_hand(logits, q, weight):
+    """-Σ_c w_c q_c ln p_c with 0·ln 0 = 0."""
+    logits = logits.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = -np.log(reference_softmax(logits)) * q * weight
+    return np.where(q == 0, 0, terms).sum(1)
+
+
+def one_hot(labels, C):
+    return (labels[:, None] == np.arange(C)).astype(np.float64)
+
+
+@pytest.mark.parametrize("T", DTYPES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_against_numpy(weighted, smoothing, T, rng):
+    N, C = 23, 10
+    tolerance = close(T, 1e-5, 1e-12)
+    logits = (rng.standard_normal((N, C)) * 3).astype(T)
+    labels, dloss = rng.integers(0, C, N), rng.standard_normal(N).astype(T)
+    labels[[3, 7]] = -100
+    weight = rng.uniform(0.5, 2, C).astype(T) if weighted else None
+    w = np.ones(C) if weight is None else weight.astype(np.float64)
+    q = (1 - smoothing) * one_hot(labels, C) + smoothing / C
+    q[[3, 7]] = 0
+    p = reference_softmax(logits.astype(np.float64))
+
+    losses, lse = rows.cross_entropy(logits, labels, weight, -100, smoothing)
+    assert losses.dtype == T and losses[3] == 0
+    np.testing.assert_allclose(losses, losses_by_hand(logits, q, w), **tolerance)
+    gradient = dloss[:, None] * ((q * w).sum(1, keepdims=True) * p - q * w)
+    result = rows.cross_entropy_backward(dloss, logits, lse, labels, weight, -100, smoothing)
+    assert result.dtype == T
+    np.testing.assert_allclose(result, gradient, **tolerance)
+
+    targets = rng.dirichlet(np.ones(C), N).astype(T)
+    q = (1 - smoothing) * targets + smoothing / C
+    losses, lse = rows.cross_entropy_soft(logits, targets, weight, smoothing)
+    np.testing.assert_allclose(losses, losses_by_hand(logits, q, w), **tolerance)
+    gradient = dloss[:, None] * ((q * w).sum(1, keepdims=True) * p - q * w)
+    result = rows.cross_entropy_soft_backward(dloss, logits, lse, targets, weight, smoothing)
+    np.testing.assert_allclose(result, gradient, **tolerance)
+    result = rows.cross_entropy_soft_backward_targets(dloss, logits, lse, weight, smoothing)
+    assert result.dtype == T
+    np.testing.assert_allclose(result, dloss[:, None] * (1 - smoothing) * w * -np.log(p), **tolerance)
+
+
+def test_cross_entropy_against_torch(rng):
+    torch = pytest.importorskip("torch")
+    logits, dloss = rng.standard_normal((9, 5)), rng.standard_normal(9)
+    labels, targets, weight = rng.integers(0, 5, 9), rng.dirichlet(np.ones(5), 9), rng.uniform(0.5, 2, 5)
+    labels[2] = 4
+    for w, smoothing in itertools.product([None, weight], [0.0, 0.2]):
+        options = {"weight": None if w is None else torch.tensor(w), "label_smoothing": smoothing, "reduction": "none"}
+        x, t = torch.tensor(logits, requires_grad=True), torch.tensor(targets, requires_grad=True)
+        expected = torch.nn.functional.cross_entropy(x, torch.tensor(labels), ignore_index=4, **options)
+        expected.backward(torch.tensor(dloss))
+        losses, lse = rows.cross_entropy(logits, labels, w, 4, smoothing)
+        np.testing.assert_allclose(losses, expected.detach(), atol=1e-13)
+        np.testing.assert_allclose(
+            rows.cross_entropy_backward(dloss, logits, lse, labels, w, 4, smoothing), x.grad, atol=1e-13
+        )
+        x.grad = None
+        expected = torch.nn.functional.cross_entropy(x, t, **options)
+        expected.backward(torch.tensor(dloss))
+        losses, lse = rows.cross_entropy_soft(logits, targets, w, smoothing)
+        np.testing.assert_allclose(losses, expected.detach(), atol=1e-13)
+        np.testing.assert_allclose(
+            rows.cross_entropy_soft_backward(dloss, logits, lse, targets, w, smoothing), x.grad, atol=1e-13
+        )
+        np.testing.assert_allclose(
+            rows.cross_entropy_soft_backward_targets(dloss, logits, lse, w, smoothing), t.grad, atol=1e-13
+        )
+
+
+def test_cross_entropy_of_ruled_out_classes_is_finite():
+    """Promises 16, 17: a logit of -inf for a wrong class costs nothing and gets no gradient."""
+    x, labels = np.array([[-np.inf, 1.0, 1.0]]), np.array([1])
+    losses, lse = rows.cross_entropy(x, labels)
+    np.testing.assert_allclose(losses, [math.log(2)])
+    np.testing.assert_allclose(rows.cross_entropy_backward(np.ones(1), x, lse, labels), [[0, -0.5, 0.5]], atol=1e-15)
+    losses, lse = rows.cross_entropy_soft(x, np.array([[0, 0.5, 0.5]]))
+    np.testing.assert_allclose(losses, [math.log(2)])
+    assert rows.cross_entropy_soft(x, np.array([[0.5, 0.5, 0]]))[0] == np.inf
+
+
+def test_bad_labels_are_named():
+    """Promise 27: before any kernel runs, with the value and the bound."""
+    x = np.zeros((5, 10), np.float32)
+    with pytest.raises(ValueError, match="label 10 at index 3 is out of range for 10 classes"):
+        rows.cross_entropy(x, np.array([0, 9, -100, 10, 11]))
+    with pytest.raises(ValueError, match="label -1 at index 0"):
+        rows.cross_entropy(x, np.array([-1, 0, 0, 0, 0]))
+
+
+@pytest.mark.parametrize("T", DTYPES)
+def test_sgd_three_steps_against_numpy(T, rng):
+    """Promises 12, 41: in the parameter's dtype also for np.float64 options, in place, in any layout."""
+    start, gradients = rng.standard_normal((4, 6)).astype(T), rng.standard_normal((3, 4, 6)).astype(T)
+    flags = (False, True)
+    for momentum, dampening, decay, nesterov, maximize in itertools.product((0, 0.9), (0, 0.3), (0, 0.1), flags, flags):
+        if nesterov and (momentum == 0 or dampening):
+            continue
+        for layout in (np.ascontiguousarray, np.asfortranarray, lambda a: np.repeat(a, 2, 1)[:, ::2]):
+            p, exact = layout(start.copy()), start.astype(np.float64)
+            buffer = layout(np.full_like(start, np.nan)) if momentum else None  # as np.empty may be
+            exact_buffer = None
+            for step, g in enumerate(gradients):
+                update.sgd(
+                    p, layout(g), buffer, np.float64(0.1), momentum, dampening, decay, nesterov, maximize, step == 0
+                )
+                d = (-g if maximize else g) + decay * exact
+                if momentum:
+                    exact_buffer = d if step == 0 else momentum * exact_buffer + (1 - dampening) * d
+                    d = d + momentum * exact_buffer if nesterov else exact_buffer
+                exact = exact - 0.1 * d
+            assert p.dtype == T
+            np.testing.assert_allclose(p, exact, **close(T, 1e-5, 1e-13))
+
+
+@pytest.mark.skipif(bool(os.environ.get("MINIDL_KERNEL_TEST_CHILD")), reason="is the child")
+@pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
+def test_plain_python_and_bounds_checks(switch, tmp_path):
+    """Promise 44: a fresh cache folder and one thread, because exceptions in parallel loops are lost."""
+    chosen = "" if switch == "NUMBA_DISABLE_JIT" else "softmax_at or cross_entropy_of or relu_at or sums"
+    root = Path(__file__).parents[1]
+    environment = {
+        **os.environ,
+        switch: "1",
+        "MINIDL_CACHE": str(tmp_path),
+        "MINIDL_NUM_THREADS": "1",
+        "MINIDL_KERNEL_TEST_CHILD": "1",
+        "MINIDL_QUIET": "1",
+    }
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(Path(__file__)), "-k", chosen]
+    result = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-3000:]
