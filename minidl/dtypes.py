@@ -13,6 +13,8 @@ int64, int32, int16, int8, uint8 = (np.dtype(name) for name in ("int64", "int32"
 long, int = int64, int32
 bool = np.dtype("bool")
 
+__all__ = ["bool", "device", "double", "float", "float32", "float64", "int", "int8", "int16", "int32", "int64", "long", "uint8"]
+
 SUPPORTED = (float32, float64, int64, int32, int16, int8, uint8, bool)
 _CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
 
@@ -65,6 +67,11 @@ def join(a, b):
     if _CATEGORY[a.kind] == _CATEGORY[b.kind]:
         return np.promote_types(a, b)
     return a if _CATEGORY[a.kind] > _CATEGORY[b.kind] else b
+
+
+def fits(dtype, into):
+    """Whether numbers of a dtype may be kept, in place, in a tensor of another: its category must not be higher."""
+    return _CATEGORY[dtype.kind] <= _CATEGORY[into.kind]
 
 
 def result_type(a, b):

@@ -4,12 +4,58 @@ import numpy as np
 
 from . import dtypes, random
 from . import ops as _ops
-from .tensor import Tensor, apply, cat, wrap
+from .tensor import Tensor, apply, cat, matmul, stack, where, wrap
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "bernoulli",
+    "bincount",
+    "cat",
+    "concat",
+    "concatenate",
+    "e",
+    "einsum",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "hstack",
+    "inf",
+    "is_tensor",
+    "isin",
+    "linspace",
+    "logspace",
+    "matmul",
+    "meshgrid",
+    "multinomial",
+    "nan",
+    "normal",
+    "numel",
+    "ones",
+    "ones_like",
+    "pi",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "stack",
+    "tensor",
+    "unique",
+    "vstack",
+    "where",
+    "zeros",
+    "zeros_like",
+]
 
 # --- making tensors
 
 
-def tensor(data, dtype=None, device=None, requires_grad=False):
+def tensor(data, *, dtype=None, device=None, requires_grad=False):
     """A tensor with a copy of the data: a number, nested lists, an ndarray or a Tensor.
 
     Floating-point numbers become float32, integers int64, as in PyTorch; an ndarray keeps its dtype.
@@ -29,20 +75,26 @@ def tensor(data, dtype=None, device=None, requires_grad=False):
             array = np.asarray(_plain(data))
         except ValueError as error:
             raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
-        if dtype is None and array.dtype.kind == "f":
+        if dtype is None and array.dtype.kind == "f" and not _holds_doubles(data):
             dtype = dtypes.float32
     dtype = dtypes.as_dtype(array.dtype if dtype is None else dtype)
     return wrap(np.array(array, dtype, order="C")).requires_grad_(requires_grad)
 
 
 def as_tensor(data, dtype=None, device=None):
-    """The data as a tensor, sharing its memory where it is a Tensor or an ndarray of that dtype."""
+    """The data as a tensor, sharing its memory where it is a Tensor or an ndarray of that dtype.
+
+    >>> a = np.zeros(2)
+    >>> as_tensor(a)[0] = 1.0
+    >>> a
+    array([1., 0.])
+    """
     _on_cpu(device)
     result = data if isinstance(data, Tensor) else from_numpy(data) if isinstance(data, np.ndarray) else tensor(data)
     return result if dtype is None else result.to(dtype)
 
 
-def from_numpy(array):
+def from_numpy(ndarray):
     """A tensor that shares the memory of an ndarray: writing to one writes to the other.
 
     >>> a = np.zeros(2)
@@ -51,57 +103,76 @@ def from_numpy(array):
     >>> a
     array([1., 0.])
     """
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: expected an ndarray, got {type(array).__name__}")
-    dtypes.as_dtype(array.dtype)
-    return wrap(array)
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"from_numpy: expected an ndarray, got {type(ndarray).__name__}")
+    dtypes.as_dtype(ndarray.dtype)
+    return wrap(ndarray)
 
 
-def zeros(*size, dtype=None, device=None, requires_grad=False):
-    """All 0: zeros(2, 3) or zeros((2, 3))."""
-    return _made(np.zeros(_size("zeros", size), _dtype(dtype)), device, requires_grad)
+def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
+    """All 0: zeros(2, 3), zeros((2, 3)) or zeros(size=(2, 3)).
+
+    >>> zeros(2, dtype=dtypes.int64)
+    tensor([0, 0])
+    """
+    return _made(np.zeros(_size("zeros", sizes, size), _dtype(dtype)), device, requires_grad)
 
 
-def ones(*size, dtype=None, device=None, requires_grad=False):
-    """All 1: ones(2, 3) or ones((2, 3))."""
-    return _made(np.ones(_size("ones", size), _dtype(dtype)), device, requires_grad)
+def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
+    """All 1: ones(2, 3), ones((2, 3)) or ones(size=(2, 3))."""
+    return _made(np.ones(_size("ones", sizes, size), _dtype(dtype)), device, requires_grad)
 
 
-def empty(*size, dtype=None, device=None, requires_grad=False):
+def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """Whatever the memory holds."""
-    return _made(np.empty(_size("empty", size), _dtype(dtype)), device, requires_grad)
+    return _made(np.empty(_size("empty", sizes, size), _dtype(dtype)), device, requires_grad)
 
 
 def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
-    """All one number, whose type decides the dtype."""
+    """All one number, whose type decides the dtype.
+
+    >>> full((2, 2), 7)
+    tensor([[7, 7],
+            [7, 7]])
+    """
     fill_value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     dtype = tensor(fill_value).dtype if dtype is None else dtypes.as_dtype(dtype)
-    return _made(np.full(_size("full", (size,)), fill_value, dtype), device, requires_grad)
+    return _made(
+        np.full(_size("full", (), (size,) if isinstance(size, int) else size), fill_value, dtype), device, requires_grad
+    )
 
 
-def zeros_like(input, *, dtype=None, requires_grad=False):
-    return _made(np.zeros(input.shape, input.dtype if dtype is None else dtypes.as_dtype(dtype)), None, requires_grad)
+def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
+    """As zeros, with the shape and dtype of a tensor."""
+    return zeros(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def ones_like(input, *, dtype=None, requires_grad=False):
-    return _made(np.ones(input.shape, input.dtype if dtype is None else dtypes.as_dtype(dtype)), None, requires_grad)
+def ones_like(input, *, dtype=None, device=None, requires_grad=False):
+    """As ones, with the shape and dtype of a tensor."""
+    return ones(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def empty_like(input, *, dtype=None, requires_grad=False):
-    return _made(np.empty(input.shape, input.dtype if dtype is None else dtypes.as_dtype(dtype)), None, requires_grad)
+def empty_like(input, *, dtype=None, device=None, requires_grad=False):
+    """As empty, with the shape and dtype of a tensor."""
+    return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def full_like(input, fill_value, *, dtype=None, requires_grad=False):
-    return full(input.shape, fill_value, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
+def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
+    """As full, with the shape and dtype of a tensor."""
+    return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
-    """The identity matrix."""
+    """The identity matrix; with m, the first m of its columns (n by m)."""
     return _made(np.eye(n, m, dtype=_dtype(dtype)), device, requires_grad)
 
 
 def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
-    """start, start + step, … below end; arange(end) starts at 0. Integers give int64."""
+    """start, start + step, … below end; arange(end) starts at 0. Integers give int64, other numbers float32.
+
+    >>> arange(0, 1, 0.25)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500])
+    """
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (x.item() if isinstance(x, (Tensor, np.generic)) else x for x in (start, end, step))
     if step == 0 or (end - start) * step < 0:
@@ -117,7 +188,11 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
 
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
-    """`steps` numbers from start to end, both included."""
+    """`steps` numbers from start to end, both included.
+
+    >>> linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
     start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
     return _made(np.linspace(start, end, steps).astype(_dtype(dtype)), device, requires_grad)
 
@@ -130,17 +205,15 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_
 # --- random tensors: the same numbers as PyTorch's for the same seed
 
 
-def rand(*size, generator=None, dtype=None, device=None, requires_grad=False):
+def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
     """Uniform on [0, 1)."""
-    return _made(
-        (generator or random.default_generator).rand(_size("rand", size), _dtype(dtype)), device, requires_grad
-    )
+    return _made((generator or random.default_generator).rand(_size("rand", sizes, size), _dtype(dtype)), device, requires_grad)
 
 
-def randn(*size, generator=None, dtype=None, device=None, requires_grad=False):
+def randn(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
     """From the normal distribution with mean 0 and standard deviation 1."""
     return _made(
-        (generator or random.default_generator).normal(_size("randn", size), _dtype(dtype)), device, requires_grad
+        (generator or random.default_generator).normal(_size("randn", sizes, size), _dtype(dtype)), device, requires_grad
     )
 
 
@@ -161,14 +234,14 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
     return _made(source.normal(_size("normal", (size,)), _dtype(dtype), mean, std), device, requires_grad)
 
 
-def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None):
+def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=None):
     """Integers in [low, high): randint(low, high, size) or randint(high, size)."""
     if size is None:
-        low, high, size = 0, low, high
+        high, size = None, high
+    if high is None:
+        low, high = 0, low
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
-    return _made(
-        (generator or random.default_generator).randint(low, high, _size("randint", (size,)), dtype), device, False
-    )
+    return _made((generator or random.default_generator).randint(low, high, _size("randint", (size,)), dtype), device, False)
 
 
 def randperm(n, *, generator=None, dtype=None, device=None):
@@ -184,16 +257,20 @@ def bernoulli(input, p=None, *, generator=None):
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None):
-    """Indices drawn with the weights in each row."""
+    """num_samples indices drawn with the weights in each row: (k) → (num_samples), (n, k) → (n, num_samples)."""
     return wrap((generator or random.default_generator).multinomial(input.array, num_samples, replacement))
 
 
-def rand_like(input, *, generator=None, dtype=None, requires_grad=False):
-    return rand(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+def rand_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
+    """As rand, with the shape and dtype of a tensor."""
+    options = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
+    return rand(input.shape, generator=generator, **options)
 
 
-def randn_like(input, *, generator=None, dtype=None, requires_grad=False):
-    return randn(input.shape, generator=generator, dtype=dtype or input.dtype, requires_grad=requires_grad)
+def randn_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
+    """As randn, with the shape and dtype of a tensor."""
+    options = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
+    return randn(input.shape, generator=generator, **options)
 
 
 # --- several tensors
@@ -211,7 +288,13 @@ def hstack(tensors):
 
 
 def meshgrid(*tensors, indexing="ij"):
-    """The coordinates of a grid: one tensor for each axis, all of the grid's shape."""
+    """The coordinates of a grid: one tensor for each axis, all of the grid's shape.
+
+    >>> rows, columns = meshgrid(arange(2), arange(3))
+    >>> rows
+    tensor([[0, 0, 0],
+            [1, 1, 1]])
+    """
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
@@ -241,9 +324,7 @@ def einsum(equation, *operands):
     if len(terms) != len(operands) or any(len(t) != x.ndim for t, x in zip(terms, operands, strict=False)):
         raise ValueError(f"einsum: {equation!r} does not fit shapes {[x.shape for x in operands]}")
     if any(len(set(t)) < len(t) for t in terms):
-        raise NotImplementedError(
-            f"einsum: an axis named twice in one term is not supported ({equation!r}); use diagonal()"
-        )
+        raise NotImplementedError(f"einsum: an axis named twice in one term is not supported ({equation!r}); use diagonal()")
     if not arrow:
         right = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
     sizes = {}
@@ -257,7 +338,7 @@ def einsum(equation, *operands):
 
 
 def isin(elements, test_elements):
-    """Whether each element is among the test elements."""
+    """Whether each element is among the test elements: a boolean tensor of the elements' shape."""
     return wrap(np.isin(elements.array, test_elements.array if isinstance(test_elements, Tensor) else test_elements))
 
 
@@ -274,10 +355,12 @@ def bincount(input, weights=None, minlength=0):
 
 
 def is_tensor(obj):
+    """Whether it is a Tensor."""
     return isinstance(obj, Tensor)
 
 
 def numel(input):
+    """How many elements."""
     return input.numel()
 
 
@@ -303,13 +386,20 @@ def _made(array, device, requires_grad):
     return result.requires_grad_() if requires_grad else result
 
 
-def _size(name, size):
-    if len(size) == 1 and isinstance(size[0], (tuple, list)):
-        size = size[0]
+def _size(name, sizes, size=None):
+    if size is None:
+        size = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    elif sizes:
+        raise TypeError(f"{name}: give the sizes once, got {sizes} and size={size}")
     result = tuple(n.item() if isinstance(n, (np.integer, Tensor)) else n for n in size)
     if not all(isinstance(n, int) and n >= 0 for n in result):
         raise ValueError(f"{name}: sizes must be integers of 0 or more, got {result}")
     return result
+
+
+def _holds_doubles(data):
+    """Whether nested lists hold a NumPy float64: unlike Python's numbers, it says which precision it wants."""
+    return any(_holds_doubles(x) for x in data) if isinstance(data, (list, tuple)) else type(data) is np.float64
 
 
 def _plain(data):

@@ -57,7 +57,7 @@ class Methods:
         return self._apply(ops.Rsqrt(), floating(self))
 
     def square(self):
-        return self._apply(ops.Square(), self)
+        return self._apply(ops.Square(), self.to(dtypes.int64) if self.array.dtype.kind == "b" else self)
 
     def reciprocal(self):
         return self._apply(ops.Reciprocal(), floating(self))
@@ -102,7 +102,7 @@ class Methods:
         return self._apply(ops.ReLU(), self) if self.array.dtype.kind == "f" else self._wrap(np.maximum(self.array, 0))
 
     def sign(self):
-        return self._apply(ops.Step(np.sign), self)
+        return self.clone() if self.array.dtype.kind == "b" else self._apply(ops.Step(np.sign), self)
 
     def floor(self):
         return self._apply(ops.Step(np.floor), self)
@@ -143,7 +143,7 @@ class Methods:
 
     def logsumexp(self, dim, keepdim=False):
         """ln Σ eˣ along one or several axes."""
-        return self._apply(ops.LogSumExp(normalize_axes("logsumexp", dim, self.ndim), keepdim), floating(self))
+        return self._apply(ops.LogSumExp(_reduced(self, "logsumexp", dim), keepdim), floating(self))
 
     # --- reductions: dim (or axis) is None for all axes, a number, or a tuple; keepdim (or keepdims) keeps them with size 1
 
@@ -230,8 +230,9 @@ class Methods:
         dim = _one_name("cumsum", dim, axis)
         if dim is None:
             raise TypeError("cumsum: expected dim")
+        axis = normalize_axis("cumsum", dim, self.ndim)
         x = self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
-        return self._apply(ops.CumSum(normalize_axis("cumsum", dim, self.ndim)), x)
+        return self._apply(ops.CumSum(axis), x) if self.ndim else x.clone()
 
     def norm(self, p="fro", dim=None, keepdim=False):
         """(Σ|x|ᵖ)^(1/p), p = 2 by default; math.inf gives the largest |x|. The gradient at 0 is 0."""
@@ -269,9 +270,7 @@ class Methods:
             raise TypeError("view: reinterpreting the memory as another dtype is not supported; use .to(dtype)")
         result = self.reshape(*shape)
         if result.array.size and not np.may_share_memory(result.array, self.array):
-            raise RuntimeError(
-                f"view: shape {result.shape} needs a copy of this non-contiguous tensor; use .reshape(...)"
-            )
+            raise RuntimeError(f"view: shape {result.shape} needs a copy of this non-contiguous tensor; use .reshape(...)")
         return result
 
     def reshape_as(self, other):
@@ -382,9 +381,7 @@ class Methods:
         x, axis = (self.flatten(), 0) if dim is None else (self, normalize_axis("repeat_interleave", dim, self.ndim))
         repeats = repeats.array if isinstance(repeats, Methods) else repeats
         if np.any(np.less(repeats, 0)) or np.size(repeats) not in (1, x.shape[axis]):
-            raise ValueError(
-                f"repeat_interleave: expected one count, or {x.shape[axis]} counts, of 0 or more, got {repeats}"
-            )
+            raise ValueError(f"repeat_interleave: expected one count, or {x.shape[axis]} counts, of 0 or more, got {repeats}")
         return self._apply(ops.RepeatInterleave(repeats, axis), x)
 
     def flip(self, *dims):
@@ -446,10 +443,8 @@ class Methods:
         """The elements with equal indices (offset apart) on two axes, as the last axis."""
         axes = normalize_axis("diagonal", dim1, self.ndim), normalize_axis("diagonal", dim2, self.ndim)
         if self.ndim < 2 or axes[0] == axes[1]:
-            raise ValueError(
-                f"diagonal: expected two different axes of a tensor with 2 or more, got shape {self.shape}"
-            )
-        return self._apply(ops.Diagonal(offset, *axes), self)
+            raise ValueError(f"diagonal: expected two different axes of a tensor with 2 or more, got shape {self.shape}")
+        return self._view(ops.Diagonal, (offset, *axes))
 
     def diag(self, diagonal=0):
         """Of a matrix its diagonal; of a vector the matrix that has it as its diagonal."""

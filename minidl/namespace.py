@@ -1,132 +1,181 @@
 """The methods of Tensor as functions: `minidl.exp(x)` is `x.exp()`, and documented there."""
 
+from functools import wraps as _wraps
+
 from .tensor import Tensor
 
-abs = Tensor.abs
-absolute = Tensor.absolute
-add = Tensor.add
-sub = Tensor.sub
-subtract = Tensor.subtract
-mul = Tensor.mul
-multiply = Tensor.multiply
-div = Tensor.div
-divide = Tensor.divide
-floor_divide = Tensor.floor_divide
-remainder = Tensor.remainder
-pow = Tensor.pow
-neg = Tensor.neg
-negative = Tensor.negative
-maximum = Tensor.maximum
-minimum = Tensor.minimum
-xlogy = Tensor.xlogy
-lerp = Tensor.lerp
-masked_fill = Tensor.masked_fill
-masked_select = Tensor.masked_select
-eq = Tensor.eq
-ne = Tensor.ne
-lt = Tensor.lt
-le = Tensor.le
-gt = Tensor.gt
-ge = Tensor.ge
-logical_not = Tensor.logical_not
-logical_and = Tensor.logical_and
-logical_or = Tensor.logical_or
-isnan = Tensor.isnan
-isinf = Tensor.isinf
-isfinite = Tensor.isfinite
-isclose = Tensor.isclose
-allclose = Tensor.allclose
-equal = Tensor.equal
-exp = Tensor.exp
-expm1 = Tensor.expm1
-log = Tensor.log
-log2 = Tensor.log2
-log10 = Tensor.log10
-log1p = Tensor.log1p
-sqrt = Tensor.sqrt
-rsqrt = Tensor.rsqrt
-square = Tensor.square
-reciprocal = Tensor.reciprocal
-sin = Tensor.sin
-cos = Tensor.cos
-tan = Tensor.tan
-asin = Tensor.asin
-acos = Tensor.acos
-atan = Tensor.atan
-arcsin = Tensor.arcsin
-arccos = Tensor.arccos
-arctan = Tensor.arctan
-sinh = Tensor.sinh
-cosh = Tensor.cosh
-tanh = Tensor.tanh
-sigmoid = Tensor.sigmoid
-erf = Tensor.erf
-relu = Tensor.relu
-sign = Tensor.sign
-floor = Tensor.floor
-ceil = Tensor.ceil
-trunc = Tensor.trunc
-round = Tensor.round
-clamp = Tensor.clamp
-clip = Tensor.clip
-softmax = Tensor.softmax
-log_softmax = Tensor.log_softmax
-logsumexp = Tensor.logsumexp
-sum = Tensor.sum
-nansum = Tensor.nansum
-mean = Tensor.mean
-var = Tensor.var
-std = Tensor.std
-prod = Tensor.prod
-amax = Tensor.amax
-amin = Tensor.amin
-max = Tensor.max
-min = Tensor.min
-argmax = Tensor.argmax
-argmin = Tensor.argmin
-all = Tensor.all
-any = Tensor.any
-count_nonzero = Tensor.count_nonzero
-nonzero = Tensor.nonzero
-cumsum = Tensor.cumsum
-norm = Tensor.norm
-sort = Tensor.sort
-argsort = Tensor.argsort
-topk = Tensor.topk
-mm = Tensor.mm
-mv = Tensor.mv
-dot = Tensor.dot
-bmm = Tensor.bmm
-outer = Tensor.outer
-reshape = Tensor.reshape
-flatten = Tensor.flatten
-ravel = Tensor.ravel
-unflatten = Tensor.unflatten
-t = Tensor.t
-transpose = Tensor.transpose
-swapaxes = Tensor.swapaxes
-swapdims = Tensor.swapdims
-permute = Tensor.permute
-movedim = Tensor.movedim
-unsqueeze = Tensor.unsqueeze
-squeeze = Tensor.squeeze
-broadcast_to = Tensor.broadcast_to
-tile = Tensor.tile
-repeat_interleave = Tensor.repeat_interleave
-flip = Tensor.flip
-roll = Tensor.roll
-unbind = Tensor.unbind
-split = Tensor.split
-chunk = Tensor.chunk
-narrow = Tensor.narrow
-select = Tensor.select
-diagonal = Tensor.diagonal
-diag = Tensor.diag
-tril = Tensor.tril
-triu = Tensor.triu
-trace = Tensor.trace
-gather = Tensor.gather
-take_along_dim = Tensor.take_along_dim
-index_select = Tensor.index_select
-clone = Tensor.clone
-detach = Tensor.detach
+
+def _function(method):
+    """The method as a function, whose first argument is called input, as in PyTorch."""
+
+    @_wraps(method)
+    def function(input, *args, **kwargs):
+        if isinstance(input, Tensor):
+            return method(input, *args, **kwargs)
+        raise TypeError(f"{method.__name__.strip('_')}: expected a Tensor, got {type(input).__name__}")
+
+    return function
+
+
+def pow(input, exponent):
+    """input to the power of exponent: numbers or tensors, one of them a tensor."""
+    return input**exponent
+
+
+def remainder(input, other):
+    """input % other, numbers or tensors, one of them a tensor."""
+    return input % other
+
+
+@_function
+def reshape(input, shape):
+    """The same elements in another shape, a tuple; one size may be −1. Shares memory where it can."""
+    return input.reshape(shape)
+
+
+@_function
+def permute(input, dims):
+    """The axes in the given order, a tuple."""
+    return input.permute(dims)
+
+
+@_function
+def flip(input, dims):
+    """In reverse order along the given axes, a tuple or one (a copy)."""
+    return input.flip(dims)
+
+
+@_function
+def tile(input, dims):
+    """Tiled, dims[i] copies along axis i."""
+    return input.tile(dims)
+
+
+@_function
+def broadcast_to(input, size):
+    """Repeated to the given shape without copying."""
+    return input.broadcast_to(size)
+
+
+abs = _function(Tensor.abs)
+absolute = _function(Tensor.absolute)
+add = _function(Tensor.add)
+sub = _function(Tensor.sub)
+subtract = _function(Tensor.subtract)
+mul = _function(Tensor.mul)
+multiply = _function(Tensor.multiply)
+div = _function(Tensor.div)
+divide = _function(Tensor.divide)
+floor_divide = _function(Tensor.floor_divide)
+neg = _function(Tensor.neg)
+negative = _function(Tensor.negative)
+maximum = _function(Tensor.maximum)
+minimum = _function(Tensor.minimum)
+xlogy = _function(Tensor.xlogy)
+lerp = _function(Tensor.lerp)
+masked_fill = _function(Tensor.masked_fill)
+masked_select = _function(Tensor.masked_select)
+eq = _function(Tensor.eq)
+ne = _function(Tensor.ne)
+lt = _function(Tensor.lt)
+le = _function(Tensor.le)
+gt = _function(Tensor.gt)
+ge = _function(Tensor.ge)
+logical_not = _function(Tensor.logical_not)
+logical_and = _function(Tensor.logical_and)
+logical_or = _function(Tensor.logical_or)
+is_floating_point = _function(Tensor.is_floating_point)
+isnan = _function(Tensor.isnan)
+isinf = _function(Tensor.isinf)
+isfinite = _function(Tensor.isfinite)
+isclose = _function(Tensor.isclose)
+allclose = _function(Tensor.allclose)
+equal = _function(Tensor.equal)
+exp = _function(Tensor.exp)
+expm1 = _function(Tensor.expm1)
+log = _function(Tensor.log)
+log2 = _function(Tensor.log2)
+log10 = _function(Tensor.log10)
+log1p = _function(Tensor.log1p)
+sqrt = _function(Tensor.sqrt)
+rsqrt = _function(Tensor.rsqrt)
+square = _function(Tensor.square)
+reciprocal = _function(Tensor.reciprocal)
+sin = _function(Tensor.sin)
+cos = _function(Tensor.cos)
+tan = _function(Tensor.tan)
+asin = _function(Tensor.asin)
+acos = _function(Tensor.acos)
+atan = _function(Tensor.atan)
+arcsin = _function(Tensor.arcsin)
+arccos = _function(Tensor.arccos)
+arctan = _function(Tensor.arctan)
+sinh = _function(Tensor.sinh)
+cosh = _function(Tensor.cosh)
+tanh = _function(Tensor.tanh)
+sigmoid = _function(Tensor.sigmoid)
+erf = _function(Tensor.erf)
+relu = _function(Tensor.relu)
+sign = _function(Tensor.sign)
+floor = _function(Tensor.floor)
+ceil = _function(Tensor.ceil)
+trunc = _function(Tensor.trunc)
+round = _function(Tensor.round)
+clamp = _function(Tensor.clamp)
+clip = _function(Tensor.clip)
+softmax = _function(Tensor.softmax)
+log_softmax = _function(Tensor.log_softmax)
+logsumexp = _function(Tensor.logsumexp)
+sum = _function(Tensor.sum)
+nansum = _function(Tensor.nansum)
+mean = _function(Tensor.mean)
+var = _function(Tensor.var)
+std = _function(Tensor.std)
+prod = _function(Tensor.prod)
+amax = _function(Tensor.amax)
+amin = _function(Tensor.amin)
+max = _function(Tensor.max)
+min = _function(Tensor.min)
+argmax = _function(Tensor.argmax)
+argmin = _function(Tensor.argmin)
+all = _function(Tensor.all)
+any = _function(Tensor.any)
+count_nonzero = _function(Tensor.count_nonzero)
+nonzero = _function(Tensor.nonzero)
+cumsum = _function(Tensor.cumsum)
+norm = _function(Tensor.norm)
+sort = _function(Tensor.sort)
+argsort = _function(Tensor.argsort)
+topk = _function(Tensor.topk)
+mm = _function(Tensor.mm)
+mv = _function(Tensor.mv)
+dot = _function(Tensor.dot)
+bmm = _function(Tensor.bmm)
+outer = _function(Tensor.outer)
+flatten = _function(Tensor.flatten)
+ravel = _function(Tensor.ravel)
+unflatten = _function(Tensor.unflatten)
+t = _function(Tensor.t)
+transpose = _function(Tensor.transpose)
+swapaxes = _function(Tensor.swapaxes)
+swapdims = _function(Tensor.swapdims)
+movedim = _function(Tensor.movedim)
+unsqueeze = _function(Tensor.unsqueeze)
+squeeze = _function(Tensor.squeeze)
+repeat_interleave = _function(Tensor.repeat_interleave)
+roll = _function(Tensor.roll)
+unbind = _function(Tensor.unbind)
+split = _function(Tensor.split)
+chunk = _function(Tensor.chunk)
+narrow = _function(Tensor.narrow)
+select = _function(Tensor.select)
+diagonal = _function(Tensor.diagonal)
+diag = _function(Tensor.diag)
+tril = _function(Tensor.tril)
+triu = _function(Tensor.triu)
+trace = _function(Tensor.trace)
+gather = _function(Tensor.gather)
+take_along_dim = _function(Tensor.take_along_dim)
+index_select = _function(Tensor.index_select)
+clone = _function(Tensor.clone)
+detach = _function(Tensor.detach)

@@ -6,6 +6,7 @@ node of its result. Everything else here gives PyTorch's names to operations. St
 
 import copy
 import functools
+import warnings
 import weakref
 
 import numpy as np
@@ -17,7 +18,7 @@ from .ops.base import normalize_axis
 from .printing import format_tensor
 
 _CPU = dtypes.device("cpu")
-_NUMBERS = (int, float, np.number, np.bool_)
+_NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 
 
 # --- recording an operation
@@ -106,9 +107,7 @@ def promote(name, a, b):
     a, b = operand(name, a), operand(name, b)
     a_tensor, b_tensor = isinstance(a, Tensor), isinstance(b, Tensor)
     if not a_tensor and not b_tensor:
-        raise TypeError(
-            f"{name.lower()}: expected a Tensor among the operands, got {type(a).__name__} and {type(b).__name__}"
-        )
+        raise TypeError(f"{name.lower()}: expected a Tensor among the operands, got {type(a).__name__} and {type(b).__name__}")
     dtype = dtypes.result_type(a.array if a_tensor else a, b.array if b_tensor else b)
     return (a.to(dtype) if a_tensor else a), (b.to(dtype) if b_tensor else b)
 
@@ -399,8 +398,9 @@ class Tensor(Methods):
         if self.node is None:
             return None
         if not self.node.retains:
-            raise RuntimeError(
-                ".grad of a tensor that is the result of an operation is not kept: call retain_grad() on it before backward()"
+            warnings.warn(
+                ".grad of the result of an operation is not kept, and None: call retain_grad() on it before backward()",
+                stacklevel=2,
             )
         return self.node.grad
 
@@ -456,7 +456,11 @@ class Tensor(Methods):
         tensor([2., 4.])
         """
         seeds = seed("backward", [self], [gradient], create_graph)
-        wanted = None if inputs is None else {x.node for x in ([inputs] if isinstance(inputs, Tensor) else inputs)}
+        wanted = None
+        if inputs is not None:
+            wanted = {x.node for x in ([inputs] if isinstance(inputs, Tensor) else inputs)}
+            if not wanted or None in wanted:
+                raise RuntimeError("backward: inputs must be one or more tensors that require grad")
         for node, dx in walk(seeds, retain_graph, wanted or ()).items():
             if wanted is not None and node not in wanted:
                 continue
@@ -550,11 +554,7 @@ class Tensor(Methods):
         if rounding_mode == "floor":
             return self // other
         if rounding_mode == "trunc":
-            return (
-                (self / other)
-                .trunc()
-                .to(dtypes.result_type(*(getattr(x, "array", x) for x in promote("div", self, other))))
-            )
+            return (self / other).trunc().to(dtypes.result_type(*(getattr(x, "array", x) for x in promote("div", self, other))))
         raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
 
     divide = div
@@ -568,10 +568,10 @@ class Tensor(Methods):
     floor_divide = __floordiv__
 
     def __mod__(self, other):
-        return binary(ops.Remainder(), self, other)
+        return _remainder(self, other)
 
     def __rmod__(self, other):
-        return binary(ops.Remainder(), other, self)
+        return _remainder(other, self)
 
     remainder = __mod__
 
@@ -614,16 +614,23 @@ class Tensor(Methods):
         return where(condition, self, other)
 
     def masked_fill(self, mask, value):
-        """self, with `value` where the mask is True."""
+        """self, with `value` (a number or a 0-d tensor) where the mask is True; the dtype stays."""
+        value = operand("masked_fill", value)
+        if isinstance(value, Tensor):
+            if value.ndim:
+                raise ValueError(f"masked_fill: expected a number or a 0-d tensor, got shape {value.shape}")
+            value = value.to(self.dtype)
+        elif dtypes.result_type(self.array, value) != self.dtype:
+            raise TypeError(f"masked_fill: {value!r} cannot be kept in a tensor of {self.dtype}")
         return where(mask, value, self)
 
     # --- comparisons: boolean, outside the graph
 
     def __eq__(self, other):
-        return False if other is None else _compare(np.equal, self, other)
+        return False if other is None or isinstance(other, str) else _compare(np.equal, self, other)
 
     def __ne__(self, other):
-        return True if other is None else _compare(np.not_equal, self, other)
+        return True if other is None or isinstance(other, str) else _compare(np.not_equal, self, other)
 
     def __lt__(self, other):
         return _compare(np.less, self, other)
@@ -695,29 +702,29 @@ class Tensor(Methods):
         """The matrix product; leading axes are batches and broadcast."""
         return matmul(self, other)
 
-    def mm(self, other):
-        """The product of two matrices."""
-        return _product("mm", self, other, 2, 2)
+    def mm(self, mat2):
+        """The product of two matrices: (n, k), (k, m) → (n, m)."""
+        return _product("mm", self, mat2, 2, 2)
 
-    def mv(self, other):
-        """The product of a matrix and a vector."""
-        return _product("mv", self, other, 2, 1)
+    def mv(self, vec):
+        """The product of a matrix and a vector: (n, k), (k) → (n)."""
+        return _product("mv", self, vec, 2, 1)
 
-    def dot(self, other):
-        """The product of two vectors: Σ x y."""
-        return _product("dot", self, other, 1, 1)
+    def dot(self, tensor):
+        """The product of two vectors, Σ x y: (n), (n) → ()."""
+        return _product("dot", self, tensor, 1, 1)
 
-    def bmm(self, other):
-        """The products of two batches of matrices, (B, n, k) and (B, k, m)."""
-        if self.ndim == other.ndim == 3 and len(self) != len(other):
-            raise ValueError(f"bmm: the batches differ: {self.shape} and {other.shape}")
-        return _product("bmm", self, other, 3, 3)
+    def bmm(self, mat2):
+        """The products of two batches of matrices: (B, n, k), (B, k, m) → (B, n, m)."""
+        if self.ndim == np.ndim(mat2) == 3 and len(self) != len(mat2):
+            raise ValueError(f"bmm: the batches differ: {self.shape} and {mat2.shape}")
+        return _product("bmm", self, mat2, 3, 3)
 
-    def outer(self, other):
-        """The products of every pair of two vectors' elements."""
-        if self.ndim != 1 or other.ndim != 1:
-            raise ValueError(f"outer: expected two vectors, got shapes {self.shape} and {other.shape}")
-        return self[:, None] * other[None, :]
+    def outer(self, vec2):
+        """The products of every pair of two vectors' elements: (n), (m) → (n, m)."""
+        if self.ndim != 1 or np.ndim(vec2) != 1:
+            raise ValueError(f"outer: expected two vectors, got shapes {self.shape} and {np.shape(vec2)}")
+        return self[:, None] * vec2[None, :]
 
     # --- indexing
 
@@ -726,10 +733,17 @@ class Tensor(Methods):
         if ops.is_basic(index):
             full = any(part is Ellipsis for part in index)
             return self._view(ops.Index, index if full else (*index, Ellipsis))  # "..." makes a view of 0-d results too
+        if int in map(type, index):
+            integers, rest = _integers_first(index)
+            return self[integers][rest]
         return apply(ops.Index(index), self)
 
     def __setitem__(self, index, value):
         index = _index(self, index)
+        if int in map(type, index) and not ops.is_basic(index):
+            integers, index = _integers_first(index)
+            self[integers][index] = value
+            return
         value = operand("setitem", value)
         value = value.to(self.dtype) if isinstance(value, Tensor) else wrap(np.asarray(value, self.dtype))
         try:
@@ -740,9 +754,7 @@ class Tensor(Methods):
             else:
                 self._become(apply(ops.SetItem(index), self, value))
         except ValueError as error:
-            raise ValueError(
-                f"setitem: a value of shape {value.shape} does not fit in {self.shape}[index]: {error}"
-            ) from None
+            raise ValueError(f"setitem: a value of shape {value.shape} does not fit in {self.shape}[index]: {error}") from None
 
     def gather(self, dim, index):
         """The elements of an axis at an index of the result's shape: y[i][j] = x[index[i][j]][j] for dim 0."""
@@ -852,6 +864,18 @@ class Tensor(Methods):
     def __ipow__(self, other):
         return self._become(self**other)
 
+    def __imod__(self, other):
+        return self._become(self % other)
+
+    def __iand__(self, other):
+        return self._become(self & other)
+
+    def __ior__(self, other):
+        return self._become(self | other)
+
+    def __ixor__(self, other):
+        return self._become(self ^ other)
+
     def add_(self, other, *, alpha=1):
         return self._become(self.add(other, alpha=alpha))
 
@@ -884,15 +908,17 @@ class Tensor(Methods):
     def masked_fill_(self, mask, value):
         return self._become(self.masked_fill(mask, value))
 
-    def copy_(self, source):
+    def copy_(self, src):
         """Takes the source's values, broadcast to this shape and cast to this dtype."""
-        source = operand("copy_", source)
-        source = source if isinstance(source, Tensor) else wrap(np.asarray(source))
-        return self._become(source.to(self.dtype).expand(self.shape))
+        source = operand("copy_", src)
+        source = source.to(self.dtype) if isinstance(source, Tensor) else wrap(np.asarray(source, self.dtype))
+        return self._become(source.expand(self.shape))
 
     def fill_(self, value):
-        """Sets every element to a number."""
-        return self._become(wrap(np.full(self.shape, operand("fill_", value), self.dtype)))
+        """Sets every element to a number, or to a 0-d tensor."""
+        if isinstance(value, Tensor) and value.ndim:
+            raise ValueError(f"fill_: expected a number or a 0-d tensor, got shape {value.shape}; use copy_")
+        return self.copy_(value)
 
     def zero_(self):
         """Sets every element to 0."""
@@ -914,18 +940,22 @@ class Tensor(Methods):
         """self ← result, in self's memory; in the graph self is from now on what the result is."""
         if result.shape != self.shape:
             raise ValueError(f"in place: the result has shape {result.shape} and does not fit into shape {self.shape}")
-        if dtypes.join(result.dtype, self.dtype).kind != self.dtype.kind:
+        if not dtypes.fits(result.dtype, self.dtype):
             raise RuntimeError(f"in place: a result of {result.dtype} cannot be kept in a tensor of {self.dtype}")
         self._check_writable()
-        result = result.to(self.dtype)
+        result, old, new = result.to(self.dtype), self.node, result.node
+        if new is not None:  # what its backward reads of the old values would be lost with them
+            for name, value in vars(new).items():
+                if value is self.array:
+                    setattr(new, name, value.copy())
         np.copyto(self.array, result.array)
         note_write(self.array)
-        if mode.recording:
-            changed = self.node is not result.node
-            self.node = result.node
-            if changed:
-                self._update_views()
-                self._update_base()
+        if mode.recording and old is not new:
+            if self.retains_grad and new is not None:  # follows the tensor
+                old.retains, new.retains = False, True
+            self.node = new
+            self._update_views()
+            self._update_base()
         return self
 
     def _check_writable(self):
@@ -934,9 +964,7 @@ class Tensor(Methods):
             root = root.base[0]
         if mode.recording and type(root.node) is Leaf:
             part = "" if root is self else "a view of "
-            raise RuntimeError(
-                f"in place: {part}a leaf that requires grad cannot be changed while recording; use no_grad()"
-            )
+            raise RuntimeError(f"in place: {part}a leaf that requires grad cannot be changed while recording; use no_grad()")
         if not self.array.flags.writeable:
             raise RuntimeError(
                 "in place: this tensor's memory is read-only, or shared by several of its elements; use .clone()"
@@ -948,14 +976,13 @@ class Tensor(Methods):
         view = apply(op_class(options), self)
         if mode.recording:
             owner = self.array if self.array.base is None else self.array.base
-            if view.array.base is owner:  # else it had to be copied
+            shown = view.array.base
+            if shown is owner or shown is self.array or op_class is not ops.Reshape:  # else it had to be copied
                 view.base = (self, op_class, options)
                 views = self.views
                 if views is None:
                     self.views = views = []
-                elif not len(views) & (
-                    len(views) - 1
-                ):  # at 1, 2, 4, 8, … references: those to views that are gone can go
+                elif not len(views) & (len(views) - 1):  # at 1, 2, 4, 8, … references: those to views that are gone can go
                     views[:] = [reference for reference in views if reference() is not None]
                 views.append(weakref.ref(view))
         return view
@@ -1039,9 +1066,7 @@ def cat(tensors, dim=0, *, axis=None):
             or not x.ndim
             or np.delete(x.shape, axis).tolist() != np.delete(tensors[0].shape, axis).tolist()
         ):
-            raise ValueError(
-                f"cat: shapes {[x.shape for x in tensors]} must have axes, and be equal but for axis {dim}"
-            )
+            raise ValueError(f"cat: shapes {[x.shape for x in tensors]} must have axes, and be equal but for axis {dim}")
     return apply(ops.Cat(axis), *tensors)
 
 
@@ -1099,23 +1124,40 @@ def _divide(a, b):
 
 def _floor_divide(a, b):
     a, b = promote("floor_divide", a, b)
-    arrays = [x.array if isinstance(x, Tensor) else x for x in (a, b)]
-    if arrays[1].dtype.kind in "iu" if isinstance(b, Tensor) else isinstance(b, int):
-        integer = all(np.asarray(x).dtype.kind in "iub" for x in arrays)
-        if integer and np.any(np.equal(arrays[1], 0)):
-            raise ZeroDivisionError("floor_divide: an integer tensor is divided by 0")
+    _check_broadcast("floor_divide", a, b)
+    _check_divisor("floor_divide", a, b)
     with np.errstate(divide="ignore", invalid="ignore"):
-        result = np.asarray(np.floor_divide(*arrays))
+        result = np.asarray(np.floor_divide(*_whole(a, b)[1]))
     # Constant between its jumps: in the graph it passes back zeros.
     return apply(ops.Step(lambda x: result), a) if isinstance(a, Tensor) and result.shape == a.shape else wrap(result)
 
 
+def _remainder(a, b):
+    a, b = promote("remainder", a, b)
+    _check_divisor("remainder", a, b)
+    return binary(ops.Remainder(), a, b)
+
+
 def _power(a, b):
     a, b = promote("pow", a, b)
-    arrays = [x.array if isinstance(x, Tensor) else x for x in (a, b)]
-    if all(np.asarray(x).dtype.kind in "iub" for x in arrays) and np.any(np.less(arrays[1], 0)):
+    whole, arrays = _whole(a, b)
+    if whole and np.any(np.less(arrays[1], 0)):
         raise ValueError("pow: integers to a negative power are not integers; use .float() first")
+    if whole and all(np.asarray(x).dtype.kind == "b" for x in arrays):
+        raise TypeError("pow: booleans have no powers; use .long() first")
     return binary(ops.Pow(), a, b)
+
+
+def _whole(a, b):
+    """Whether both operands are whole numbers, and the operands as arrays."""
+    arrays = [x.array if isinstance(x, Tensor) else x for x in (a, b)]
+    return all(np.asarray(x).dtype.kind in "iub" for x in arrays), arrays
+
+
+def _check_divisor(name, a, b):
+    whole, arrays = _whole(a, b)
+    if whole and not np.all(arrays[1]):  # there is no integer to stand for infinity
+        raise ZeroDivisionError(f"{name}: an integer tensor is divided by 0")
 
 
 def _compare(function, a, b):
@@ -1129,9 +1171,7 @@ def _compare(function, a, b):
 
 def _product(name, a, b, a_rank, b_rank):
     if not isinstance(b, Tensor) or a.ndim != a_rank or b.ndim != b_rank:
-        raise ValueError(
-            f"{name}: expected tensors with {a_rank} and {b_rank} axes, got shapes {a.shape} and {np.shape(b)}"
-        )
+        raise ValueError(f"{name}: expected tensors with {a_rank} and {b_rank} axes, got shapes {a.shape} and {np.shape(b)}")
     return matmul(a, b)
 
 
@@ -1147,6 +1187,17 @@ def _index(x, index):
     if used > x.array.ndim:
         raise IndexError(f"index: {used} indices for a tensor with {x.ndim} axes, shape {x.shape}")
     return parts
+
+
+def _integers_first(index):
+    """Two indices for one of arrays and integers: PyTorch takes integers first, NumPy would count them among the arrays."""
+    whole = []
+    for part in index:
+        if type(part) is int or part is Ellipsis:
+            whole.append(part)
+        elif part is not None:
+            whole += [slice(None)] * (part.ndim if isinstance(part, np.ndarray) and part.dtype.kind == "b" else 1)
+    return tuple(whole), tuple(part for part in index if type(part) is not int)
 
 
 def _index_part(part):

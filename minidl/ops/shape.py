@@ -254,11 +254,13 @@ class Diagonal(Op):
     dx = 0 with dy on the diagonal
     """
 
-    def __init__(self, offset, axis1, axis2):
-        self.where = offset, axis1, axis2
+    def __init__(self, where):
+        self.where = where  # offset, axis1, axis2
 
     def forward(self, x):
-        return np.diagonal(x, *self.where)
+        y = np.diagonal(x, *self.where)
+        y.flags.writeable = x.flags.writeable  # NumPy means to do this itself one day
+        return y
 
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
