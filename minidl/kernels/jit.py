@@ -59,8 +59,37 @@ def _cache_folder():
 CACHE_FOLDER = _cache_folder()
 
 
+class _Place:
+    """Where Numba keeps a kernel: in our folder, whose name already says which source the code is of."""
+
+    def __init__(self, line):
+        self.line = line
+
+    @classmethod
+    def from_function(cls, function, path):
+        return cls(function.__code__.co_firstlineno)
+
+    def get_cache_path(self):
+        return CACHE_FOLDER
+
+    def get_source_stamp(self):
+        return None
+
+    def get_disambiguator(self):
+        return str(self.line)
+
+    def ensure_cache_path(self):
+        os.makedirs(CACHE_FOLDER, exist_ok=True)
+
+
+class _Compiled(caching.CompileResultCacheImpl):
+    _locator_classes = [_Place]
+
+
 class _Cache(caching.FunctionCache):
     """Numba's disk cache, for which a damaged file is a miss and not a crash."""
+
+    _impl_class = _Compiled
 
     def load_overload(self, sig, target_context):
         try:
@@ -82,11 +111,7 @@ def jit(function=None, **options):
         return lambda f: jit(f, **options)
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
     if CACHE_FOLDER is not None:
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, CACHE_FOLDER
-        try:
-            dispatcher._cache = _Cache(function)
-        finally:
-            numba.config.CACHE_DIR = before
+        dispatcher._cache = _Cache(function)
     return dispatcher
 
 
@@ -100,9 +125,7 @@ class _Notice(event.Listener):
         if not _Notice.told and dispatcher.py_func.__module__.startswith(__package__):
             _Notice.told = True
             kept = f"kept in {CACHE_FOLDER}" if CACHE_FOLDER else "not kept: no cache folder"
-            print(
-                f"minidl: compiling kernels for this processor, some seconds the first time ({kept})", file=sys.stderr
-            )
+            print(f"minidl: compiling kernels for this processor, some seconds the first time ({kept})", file=sys.stderr)
 
     def on_end(self, event):
         pass
