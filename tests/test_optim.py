@@ -71,11 +71,11 @@ def test_sgd_against_pytorch():
             ours.grad, theirs.grad = minidl.tensor(g), torch.tensor(g)
             optimizer.step()
             other.step()
-        np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=3e-6, atol=1e-7)
+        np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=3e-6, atol=1e-6)
         assert repr(optimizer) == repr(other)
         mine, yours = optimizer.state_dict(), other.state_dict()
         assert mine["param_groups"] == yours["param_groups"]
-        assert mine["state"].keys() == yours["state"].keys() or not rule[0]
+        assert mine["state"].keys() == yours["state"].keys()
         if rule[0]:
             buffer = mine["state"][0]["momentum_buffer"].numpy()
             np.testing.assert_allclose(buffer, yours["state"][0]["momentum_buffer"].numpy(), rtol=1e-5, atol=1e-6)
