@@ -1,0 +1,140 @@
+"""What an import and a first call do to a machine: to its folders, its stderr, its global state."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# A step with kernels of every kind: the micro-kernel of products, an elementwise one and its backward, an update.
+STEP = """
+import minidl
+w = minidl.ones(2, 3, requires_grad=True)
+(w @ w.T).relu().sum().backward()
+minidl.optim.SGD([w], lr=0.1).step()
+print(w.tolist())
+"""
+SMALL = "import minidl; print(minidl.ones(3).relu().tolist())"  # compiles one kernel
+NOTICE = "minidl: compiling kernels"
+
+
+def run(code, folder, *options, path=ROOT, **environment):
+    """(stdout, stderr) of a fresh Python in this folder, which is also its home, with nothing of ours in its environment."""
+    keep = {key: value for key, value in os.environ.items() if not key.startswith(("MINIDL_", "XDG_", "NUMBA_"))}
+    environment = {**keep, "HOME": str(folder), "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory):
+    """A folder, and what STEP printed when it compiled its kernels into the folder's `cache`."""
+    folder = tmp_path_factory.mktemp("cold")
+    return folder, *run(STEP, folder, MINIDL_CACHE=str(folder / "cache"))
+
+
+def test_the_first_compilation_is_announced_once(cold):
+    folder, _, stderr = cold
+    assert stderr.count(NOTICE) == stderr.count("\n") == 1
+    assert f"kept in {folder / 'cache'}" in stderr
+    assert [path.name for path in folder.iterdir()] == ["cache"]
+
+
+def test_promise_40_a_damaged_cache_is_compiled_again(cold, tmp_path):
+    folder, stdout, _ = cold
+    cache = shutil.copytree(folder / "cache", tmp_path / "cache")
+    warm = run(STEP, tmp_path, MINIDL_CACHE=str(cache))
+    kernels = sorted(cache.rglob("*.nbi"))
+    assert len(kernels) >= 4
+    for number, index in enumerate(kernels):  # both files of a kernel in turn: cut in half, emptied, filled with something else
+        code = index.with_name(f"{index.stem}.1.nbc")
+        path = (index, code)[number % 2]
+        data = path.read_bytes()
+        path.write_bytes((data[: len(data) // 2], b"", b"something else")[number % 3])
+    damaged = run(STEP, tmp_path, MINIDL_CACHE=str(cache))
+    repaired = run(STEP, tmp_path, MINIDL_CACHE=str(cache))
+    assert warm == repaired == (stdout, "")
+    assert damaged[0] == stdout and damaged[1].count(NOTICE) == 1
+
+
+def test_promise_40_a_read_only_package_and_no_home(tmp_path):
+    package = shutil.copytree(ROOT / "minidl", tmp_path / "site" / "minidl", ignore=shutil.ignore_patterns("__pycache__"))
+    before = sorted(package.rglob("*"))
+    for path in [*before, package]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    try:
+        # A file in the place of the home folder: nobody can write there, not even root.
+        stdout, stderr = run(SMALL, elsewhere, path=package.parent, HOME=os.devnull, LOCALAPPDATA=os.devnull)
+        assert sorted(package.rglob("*")) == before
+    finally:
+        package.chmod(0o755)
+        for path in before:
+            path.chmod(0o755)
+    assert stdout == "[1.0, 1.0, 1.0]\n"
+    assert stderr.count("RuntimeWarning: minidl: compiled kernels cannot be kept") == 1
+    assert "not kept: no cache folder" in stderr
+    assert not list(elsewhere.iterdir())
+
+
+def test_promise_40_no_cache_and_no_notice_where_none_is_wanted(tmp_path):
+    assert run(SMALL, tmp_path, MINIDL_CACHE="0", MINIDL_QUIET="1") == ("[1.0, 1.0, 1.0]\n", "")
+    assert not list(tmp_path.iterdir())
+
+
+STATE = """
+import gc, locale, logging, multiprocessing, os, random, signal, sys, threading, warnings
+import numba, numpy
+def state():
+    return {
+        "errors": numpy.geterr(),
+        "printing": numpy.get_printoptions(),
+        "random": str(numpy.random.get_state(legacy=False)),
+        "python's random": random.getstate(),
+        "warnings": list(warnings.filters),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "threads": threading.active_count(),
+        "numba's threads": numba.get_num_threads(),
+        "numba's cache": numba.config.CACHE_DIR,
+        "environment": dict(os.environ),
+        "path": list(sys.path),
+        "recursion": sys.getrecursionlimit(),
+        "signals": [signal.getsignal(s) for s in signal.valid_signals()],
+        "hooks": [sys.excepthook, sys.displayhook, threading.excepthook],
+        "collector": (gc.isenabled(), gc.get_threshold()),
+        "logging": (logging.root.level, list(logging.root.handlers)),
+        "start method": multiprocessing.get_start_method(allow_none=True),
+    }
+before, modules = state(), set(sys.modules)
+import minidl
+from minidl.utils.data import DataLoader, TensorDataset
+"""
+USE = """
+model = minidl.nn.Sequential(minidl.nn.Linear(3, 2), minidl.nn.ReLU())
+optimizer = minidl.optim.SGD(model.parameters(), lr=0.1)
+loader = DataLoader(TensorDataset(minidl.randn(4, 3)), batch_size=2, shuffle=True)
+minidl.manual_seed(1)
+after = state()
+for key in before:
+    assert before[key] == after[key], (key, before[key], after[key])
+heavy = {"sklearn", "scipy", "matplotlib", "pandas", "torch", "pytest"} & (set(sys.modules) - modules)
+assert not heavy, heavy
+"""
+
+
+def test_promise_42_import_and_construction_change_no_global_state(tmp_path):
+    assert run(STATE + USE, tmp_path, "-W", "error", MINIDL_CACHE=str(tmp_path / "cache")) == ("", "")
+
+
+def test_promise_25_the_same_bits_in_every_process(cold):
+    folder, stdout, _ = cold
+    for seed in "01":
+        assert run(STEP, folder, MINIDL_CACHE=str(folder / "cache"), PYTHONHASHSEED=seed, MINIDL_NUM_THREADS="1")[0] == stdout
