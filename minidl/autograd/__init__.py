@@ -3,5 +3,16 @@
 from ..tensor import detect_anomaly, enable_grad, no_grad, set_grad_enabled
 from .function import Function
 from .functional import grad
+from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 
-__all__ = ["Function", "detect_anomaly", "enable_grad", "grad", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "GradcheckError",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "no_grad",
+    "set_grad_enabled",
+]

@@ -110,7 +110,7 @@ class Pow(Op):
                 da = None
             if b:
                 flat = (self.a == 0) & (self.b >= 0)
-                db = unbroadcast(dy * np.where(flat, dy.dtype.type(0), self.y * np.log(self.a)), b.shape)
+                db = unbroadcast(dy * np.where(flat, dy.dtype.type(0), self.y * np.log(self.a, dtype=dy.dtype)), b.shape)
             else:
                 db = None
         return da, db
@@ -188,26 +188,26 @@ class Where(Op):
 
 class XLogY(Op):
     """y = a·ln b, and 0 where a = 0, whatever b is (0 log 0 = 0)
-    da = dy·ln b   (0 where a = b = 0: the term 0 log 0 asks for no change)
+    da = dy·ln b   (0 where a = 0 and b ≤ 0: the term 0 log 0 asks for no change)
     db = dy·a/b    (0 where a = 0)
     """
 
     def forward(self, a, b):
         self.a, self.b = a, b
         with np.errstate(divide="ignore", invalid="ignore"):
-            y = a * np.log(b)
-        return np.where((np.equal(a, 0)) & ~np.isnan(b), y.dtype.type(0), y)
+            y = a * np.log(b, dtype=np.result_type(a, b))
+        return np.where(np.equal(a, 0) & ~np.isnan(b), y.dtype.type(0), y)
 
     def backward(self, dy):
         a, b = self.needs
-        zero = dy.dtype.type(0)
+        da = db = None
+        zero, nothing = dy.dtype.type(0), np.equal(self.a, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            da = (
-                unbroadcast(dy * np.where((np.equal(self.a, 0)) & (np.equal(self.b, 0)), zero, np.log(self.b)), a.shape)
-                if a
-                else None
-            )
-            db = unbroadcast(dy * np.where(np.equal(self.a, 0), zero, self.a / self.b), b.shape) if b else None
+            if a:
+                slope = np.log(self.b, dtype=dy.dtype)
+                da = unbroadcast(dy * np.where(nothing & np.less_equal(self.b, 0), zero, slope), a.shape)
+            if b:
+                db = unbroadcast(dy * np.where(nothing, zero, self.a / self.b), b.shape)
         return da, db
 
 

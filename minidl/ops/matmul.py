@@ -1,5 +1,7 @@
 """Products of matrices. Transposing is free: the kernel reads either operand along whichever axis is contiguous."""
 
+import math
+
 import numpy as np
 
 from .. import kernels
@@ -8,6 +10,10 @@ from .base import Op, unbroadcast
 
 def transpose(x):
     return np.swapaxes(x, -1, -2)
+
+
+def _rows(x):
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # −1 would not do for a size of 0
 
 
 class MatMul(Op):
@@ -55,10 +61,10 @@ class Linear(Op):
         return kernels.linear(x, w, b)
 
     def backward(self, dy):
-        rows = dy.reshape(-1, dy.shape[-1])
+        rows = _rows(dy)
         x, w, *b = self.needs
         dx = kernels.matmul(rows, self.w).reshape(x.shape) if x else None
-        dw = kernels.matmul(rows.T, self.x.reshape(-1, self.x.shape[-1])) if w else None
+        dw = kernels.matmul(rows.T, _rows(self.x)) if w else None
         db = [kernels.column_sums(rows) if n else None for n in b]
         return dx, dw, *db
 
@@ -73,7 +79,8 @@ class Einsum(Op):
 
     def forward(self, *xs):
         self.xs = xs
-        return np.einsum(",".join(self.terms) + "->" + self.right, *xs, optimize=True)
+        y = np.einsum(",".join(self.terms) + "->" + self.right, *xs, optimize=True)
+        return y.copy() if len(xs) == 1 else y  # of a single factor NumPy may give a view
 
     def backward(self, dy):
         return tuple(self._gradient(i, dy) if need else None for i, need in enumerate(self.needs))

@@ -14,7 +14,15 @@ class Reduction(Op):
 
     def restore(self, y):
         """y (or dy) with the reduced axes back as size 1, so that it broadcasts against x."""
-        return y if self.keepdim else np.expand_dims(y, self.axes)
+        if self.keepdim or not y.ndim:
+            return y
+        return y.reshape([1 if axis in self.axes else size for axis, size in enumerate(self.needs[0].shape)])
+
+    def spread(self, dy):
+        """dy repeated over the reduced axes: an array of x's shape."""
+        dx = np.empty(self.needs[0].shape, dy.dtype)
+        dx[...] = self.restore(dy)
+        return dx
 
 
 class Sum(Reduction):
@@ -26,7 +34,7 @@ class Sum(Reduction):
         return np.add.reduce(x, axis=self.axes, keepdims=self.keepdim)
 
     def backward(self, dy):
-        return np.broadcast_to(self.restore(dy), self.needs[0].shape)
+        return self.spread(dy)
 
 
 class Mean(Reduction):
@@ -40,8 +48,7 @@ class Mean(Reduction):
         return total * (1 / n) if n else np.full_like(total, np.nan)
 
     def backward(self, dy):
-        shape = self.needs[0].shape
-        return np.broadcast_to(self.restore(dy * (1 / _count(shape, self.axes) if dy.size else 0.0)), shape)
+        return self.spread(dy * (1 / max(_count(self.needs[0].shape, self.axes), 1)))
 
 
 class Var(Reduction):
@@ -76,7 +83,7 @@ class Prod(Reduction):
     def backward(self, dy):
         x, axes = self.x, self.axes
         kept = [axis for axis in range(x.ndim) if axis not in axes]
-        rows = np.transpose(x, kept + list(axes)).reshape([x.shape[axis] for axis in kept] + [-1])
+        rows = np.transpose(x, kept + list(axes)).reshape([x.shape[axis] for axis in kept] + [_count(x.shape, axes)])
         ones = np.ones_like(rows[..., :1])
         before = np.cumprod(np.concatenate([ones, rows[..., :-1]], -1), -1) if rows.size else rows
         after = np.cumprod(np.concatenate([ones, rows[..., :0:-1]], -1), -1)[..., ::-1] if rows.size else rows
@@ -136,10 +143,10 @@ class CumSum(Op):
         self.axis = axis
 
     def forward(self, x):
-        return np.cumsum(x, self.axis)
+        return np.cumsum(x, self.axis).reshape(x.shape)  # of a number NumPy makes a vector
 
     def backward(self, dy):
-        return np.flip(np.cumsum(np.flip(dy, self.axis), self.axis), self.axis)
+        return dy if not dy.ndim else np.flip(np.cumsum(np.flip(dy, self.axis), self.axis), self.axis)
 
 
 class LogSumExp(Reduction):

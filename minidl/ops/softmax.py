@@ -54,9 +54,7 @@ class CrossEntropy(Op):
         return y
 
     def backward(self, dy):
-        return kernels.cross_entropy_backward(
-            dy, self.x, self.lse, self.labels, self.weight, self.ignore_index, self.smoothing
-        )
+        return kernels.cross_entropy_backward(dy, self.x, self.lse, self.labels, self.weight, self.ignore_index, self.smoothing)
 
 
 class CrossEntropySoft(Op):

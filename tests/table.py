@@ -1,0 +1,778 @@
+"""The table of all operations: how to build each, what to feed it, and what it should answer, by plain Python.
+
+A row has the class, a reference (arrays, then the options of the constructor) and cases. A case is the options and the shapes
+of the inputs; where a number stands in place of a shape, the input is that Python number. The domain keeps the inputs away from
+kinks, ties and borders. Every check in `checks.py` runs on every case of every row, so a new operation needs a row and no more.
+"""
+
+import itertools
+import math
+import zlib
+
+import numpy as np
+
+from minidl import ops
+from minidl.ops.base import Op
+from minidl.ops.loss import Distance
+from minidl.ops.reduce import Reduction
+
+ABSTRACT = {Reduction, Distance}  # what operations inherit from, but is none itself
+
+
+class Row:
+    def __init__(self, op, reference, cases, domain=None, view=False, float32=True):
+        self.op, self.reference, self.domain = op, reference, domain or normal
+        self.view = view  # forward may answer with a view of its input
+        self.float32 = float32  # float32 in, float32 out
+        self.cases = [Case(self, options, shapes) for options, *shapes in cases]
+
+
+class Case:
+    def __init__(self, row, options, shapes):
+        self.row, self.options = row, options
+        self.name = f"{row.op.__name__}-{'-'.join(_brief(x) for x in (*options, *shapes))}"
+        rng = np.random.default_rng(zlib.crc32(self.name.encode()))
+        domains = row.domain if isinstance(row.domain, tuple) else itertools.repeat(row.domain)
+        self.inputs = tuple(
+            np.asarray(domain(rng, shape)) if isinstance(shape, tuple) else shape
+            for shape, domain in zip(shapes, domains, strict=False)
+        )
+
+    def __repr__(self):
+        return self.name
+
+
+def _brief(x):
+    if isinstance(x, np.ndarray):
+        return f"{x.dtype.kind}{'x'.join(map(str, x.shape))}"
+    return str(getattr(x, "__name__", x)).replace(" ", "").replace("None", "_")
+
+
+def all_operations(base=Op):
+    """Every subclass of Op that minidl defines among its operations."""
+    for op in base.__subclasses__():
+        if op.__module__.startswith("minidl.ops"):
+            yield op
+        yield from all_operations(op)
+
+
+# --- domains: (rng, shape) -> array
+
+
+def normal(rng, shape):
+    return rng.normal(size=shape)
+
+
+def off_zero(rng, shape):
+    return rng.uniform(0.3, 2.2, shape) * rng.choice([-1.0, 1.0], shape)
+
+
+def positive(rng, shape):
+    return rng.uniform(0.3, 2.5, shape)
+
+
+def inside_one(rng, shape):
+    return rng.uniform(-0.9, 0.9, shape)
+
+
+def distinct(rng, shape):
+    n = math.prod(shape)
+    return (rng.permutation(n).reshape(shape) - n / 2 + 0.3) * 0.17
+
+
+def off_half(rng, shape):
+    """Away from integers and from halves: where floor and round jump."""
+    return rng.integers(-3, 3, shape) + rng.choice([0.3, 0.7], shape)
+
+
+def probabilities(rng, shape):
+    t = rng.uniform(0.1, 1.0, shape)
+    return t / t.sum(-1, keepdims=True)
+
+
+# --- references
+
+
+def each(function):
+    """A function of numbers, for every element, with broadcasting."""
+    return np.vectorize(function, otypes=[float])
+
+
+def each_of_one(function):
+    """A function of a number and of the options, for every element."""
+    return lambda x, *options: np.vectorize(lambda v: function(v, *options), otypes=[float])(x)
+
+
+def over_axes(function):
+    """A function of a list of numbers (and of options), for what lies along the axes."""
+
+    def reference(x, axes, keepdim, *options):
+        kept = [axis for axis in range(x.ndim) if axis not in axes]
+        y = np.empty([x.shape[axis] for axis in kept])
+        for place in np.ndindex(y.shape):
+            where = [slice(None)] * x.ndim
+            for axis, i in zip(kept, place, strict=True):
+                where[axis] = i
+            y[place] = function(x[tuple(where)].ravel().tolist(), *options)
+        return y.reshape([1 if axis in axes else n for axis, n in enumerate(x.shape)]) if keepdim else y
+
+    return reference
+
+
+def along(function):
+    """A function of a list of numbers that gives as many, for every line along an axis."""
+
+    def reference(x, axis):
+        y = np.empty(np.atleast_1d(x).shape)
+        lines, answers = np.moveaxis(np.atleast_1d(x), axis, -1), np.moveaxis(y, axis, -1)
+        for place in np.ndindex(lines.shape[:-1]):
+            answers[place] = function(lines[place].tolist())
+        return y.reshape(x.shape)
+
+    return reference
+
+
+def moved(shape, source):
+    """y[i] = x[source(i)], for functions shape(x, *options) and source(i, x, *options)."""
+
+    def reference(x, *options):
+        y = np.empty(shape(x, *options))
+        for i in np.ndindex(y.shape):
+            j = source(i, x, *options)
+            y[i] = 0.0 if j is None else x[j]
+        return y
+
+    return reference
+
+
+def at(place, axis, i):
+    return (*place[:axis], int(i), *place[axis + 1 :])
+
+
+def same_shape(x, *options):
+    return x.shape
+
+
+def gelu(v, approximate):
+    if approximate == "tanh":
+        return 0.5 * v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
+    return 0.5 * v * (1 + math.erf(v / math.sqrt(2)))
+
+
+def softplus(v, beta, threshold):
+    return v if beta * v > threshold else math.log(1 + math.exp(beta * v)) / beta
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def variance(values, correction):
+    mu = mean(values)
+    return sum((v - mu) ** 2 for v in values) / (len(values) - correction)
+
+
+def norm(values, p):
+    if p == math.inf:
+        return max(abs(v) for v in values)
+    return sum(abs(v) ** p for v in values) ** (1 / p)
+
+
+def logsumexp(values):
+    return math.log(sum(math.exp(v) for v in values))
+
+
+def softmax(values):
+    return [math.exp(v) / sum(math.exp(u) for u in values) for v in values]
+
+
+def log_softmax(values):
+    return [v - logsumexp(values) for v in values]
+
+
+def matmul(a, b):
+    matrix_a, matrix_b = a[None] if a.ndim == 1 else a, b[:, None] if b.ndim == 1 else b
+    batch = np.broadcast_shapes(matrix_a.shape[:-2], matrix_b.shape[:-2])
+    matrix_a = np.broadcast_to(matrix_a, batch + matrix_a.shape[-2:])
+    matrix_b = np.broadcast_to(matrix_b, batch + matrix_b.shape[-2:])
+    y = np.zeros((*batch, matrix_a.shape[-2], matrix_b.shape[-1]))
+    for *n, i, j in np.ndindex(y.shape):
+        for k in range(matrix_a.shape[-1]):
+            y[(*n, i, j)] += matrix_a[(*n, i, k)] * matrix_b[(*n, k, j)]
+    y = y[..., 0] if b.ndim == 1 else y
+    return (y[..., 0] if b.ndim == 1 else y[..., 0, :]) if a.ndim == 1 else y
+
+
+def linear(x, w, b=None):
+    y = np.zeros((*x.shape[:-1], len(w)))
+    for *n, o in np.ndindex(y.shape):
+        y[(*n, o)] = sum(x[(*n, i)] * w[o, i] for i in range(w.shape[1])) + (0.0 if b is None else b[o])
+    return y
+
+
+def einsum(*args):
+    *xs, terms, right = args
+    sizes = {letter: n for term, x in zip(terms, xs, strict=True) for letter, n in zip(term, x.shape, strict=True)}
+    y = np.zeros([sizes[letter] for letter in right])
+    for place in itertools.product(*(range(n) for n in sizes.values())):
+        at = dict(zip(sizes, place, strict=True))
+        product = math.prod(x[tuple(at[letter] for letter in term)] for term, x in zip(terms, xs, strict=True))
+        y[tuple(at[letter] for letter in right)] += product
+    return y
+
+
+def cross_entropy(x, labels, weight, ignore_index, smoothing):
+    y = np.zeros(len(x))
+    for n, row in enumerate(x.tolist()):
+        if labels[n] != ignore_index:
+            logp, w = log_softmax(row), np.ones(len(row)) if weight is None else weight
+            spread = sum(w[k] * logp[k] for k in range(len(row))) / len(row)
+            y[n] = -(1 - smoothing) * w[labels[n]] * logp[labels[n]] - smoothing * spread
+    return y
+
+
+def cross_entropy_soft(x, t, weight, smoothing):
+    y, classes = np.zeros(len(x)), x.shape[1]
+    for n, row in enumerate(x.tolist()):
+        logp = log_softmax(row)
+        for k in range(classes):
+            w = 1.0 if weight is None else weight[k]
+            y[n] -= w * ((1 - smoothing) * t[n, k] + smoothing / classes) * logp[k]
+    return y
+
+
+def reduced(loss):
+    """The loss of each pair of numbers, summed or averaged as asked."""
+
+    def reference(x, t, reduction, *options):
+        y = [loss(a - b, *options) for a, b in zip(x.ravel().tolist(), t.ravel().tolist(), strict=True)]
+        return np.array(y).reshape(x.shape) if reduction == "none" else sum(y) / (len(y) if reduction == "mean" else 1)
+
+    return reference
+
+
+def huber(d, delta, scale):
+    return scale * (0.5 * d * d if abs(d) <= delta else delta * (abs(d) - 0.5 * delta))
+
+
+def nll(x, labels, weights):
+    return np.array([-weights[n] * x[n, k] if weights[n] else 0.0 for n, k in enumerate(labels)])
+
+
+def kl_divergence(x, t, log_target):
+    if log_target:
+        return each(lambda x, t: math.exp(t) * (t - x))(x, t)
+    return each(lambda x, t: t * (math.log(t) - x) if t else 0.0)(x, t)
+
+
+def entropy(x, axis):
+    return over_axes(lambda values: -sum(p * math.log(p) for p in softmax(values)))(x, (axis,), False)
+
+
+def set_item(x, v, index):
+    y = x.copy()
+    y[index] = v
+    return y
+
+
+def patched(x, v, view):
+    y = x.copy()
+    if isinstance(view, ops.Index):
+        y[view.index] = v
+    elif isinstance(view, ops.Permute):
+        for i in np.ndindex(v.shape):
+            y[tuple(i[view.axes.index(k)] for k in range(x.ndim))] = v[i]
+    else:
+        y = np.array(v.ravel().tolist()).reshape(x.shape)
+    return y
+
+
+def repeat_interleave(x, repeats, axis):
+    lines = np.moveaxis(x, axis, 0)
+    counts = [int(np.ravel(repeats)[0])] * len(lines) if np.size(repeats) == 1 else repeats
+    kept = [line for line, n in zip(lines, counts, strict=True) for _ in range(n)]
+    return np.moveaxis(np.array(kept).reshape(len(kept), *lines.shape[1:]), 0, axis)
+
+
+def cat(*args):
+    *xs, axis = args
+    return np.moveaxis(np.array([line.tolist() for x in xs for line in np.moveaxis(x, axis, 0)]), 0, axis)
+
+
+def stack(*args):
+    *xs, axis = args
+    return np.moveaxis(np.array([x.tolist() for x in xs]).reshape(len(xs), *xs[0].shape), 0, axis)
+
+
+def diagonal(x, where):
+    offset, axis1, axis2 = where
+    lines = np.moveaxis(x, (axis1, axis2), (-2, -1))
+    places = [(i, i + offset) for i in range(lines.shape[-2]) if 0 <= i + offset < lines.shape[-1]]
+    y = np.empty((*lines.shape[:-2], len(places)))
+    for k, (i, j) in enumerate(places):
+        y[..., k] = lines[..., i, j]
+    return y
+
+
+def pick(x, index, axis, keepdim):
+    y = moved(lambda x: index.shape, lambda i, x: at(i, axis, index[i]))(x)
+    return y if keepdim else y.reshape([n for k, n in enumerate(index.shape) if k != axis])
+
+
+# --- the shapes that many rows share
+
+SHAPES = [(), (5,), (3, 4), (2, 1, 3), (0,), (2, 0, 3)]
+ELEMENTWISE = [((), shape) for shape in SHAPES]
+PAIRS = [
+    ((), (), ()),
+    ((), (3, 4), (3, 4)),
+    ((), (3, 4), (4,)),
+    ((), (), (2, 3)),
+    ((), (3, 1), (1, 4)),
+    ((), (2, 1, 4), (3, 4)),
+    ((), (0, 4), (1, 4)),
+    ((), (2, 3), 2.5),
+    ((), 1.5, (2, 3)),
+]
+REDUCED = [
+    (((), False), ()),
+    (((0,), False), (5,)),
+    (((0, 1), False), (3, 4)),
+    (((1,), False), (3, 4)),
+    (((1,), True), (2, 3, 4)),
+    (((0, 2), False), (2, 3, 4)),
+    (((0, 2), True), (2, 3, 4)),
+    (((1,), False), (0, 3)),
+]
+OVER_NOTHING = [(((0,), False), (0, 3)), (((0, 1), True), (2, 0))]  # sums that have no terms
+AXES = [((0,), ()), ((0,), (5,)), ((1,), (3, 4)), ((0,), (3, 4)), ((1,), (2, 3, 4)), ((1,), (0, 3))]
+MASK = np.array([[True, False, True, True], [False, True, False, True], [True, True, False, False]])
+
+
+def with_options(cases, *options):
+    return [((*first, *options), *shapes) for first, *shapes in cases]
+
+
+def elementwise(*options):
+    return with_options(ELEMENTWISE, *options)
+
+
+def labels(*values):
+    return np.array(values, np.int64)
+
+
+# --- the table
+
+ARITHMETIC = [
+    Row(ops.Add, each(lambda a, b: a + b), PAIRS),
+    Row(ops.Sub, each(lambda a, b: a - b), PAIRS),
+    Row(ops.Mul, each(lambda a, b: a * b), PAIRS),
+    Row(ops.Div, each(lambda a, b: a / b), PAIRS, domain=off_zero),
+    Row(ops.Pow, each(lambda a, b: a**b), PAIRS, domain=positive),
+    Row(ops.Remainder, each(lambda a, b: a - b * math.floor(a / b)), PAIRS, domain=off_zero),
+    Row(ops.Maximum, each(max), PAIRS, domain=normal),
+    Row(ops.Minimum, each(min), PAIRS, domain=normal),
+    Row(ops.XLogY, each(lambda a, b: a * math.log(b)), PAIRS, domain=positive),
+    Row(
+        ops.Where,
+        lambda a, b, condition: each(lambda c, x, y: x if c else y)(condition, a, b),
+        [
+            ((MASK,), (3, 4), (3, 4)),
+            ((MASK,), (4,), (3, 1)),
+            ((MASK,), (), ()),
+            ((MASK[0],), (3, 4), (1, 4)),
+            ((np.array(True),), (), ()),
+            ((np.zeros((0, 4), bool),), (0, 4), (4,)),
+        ],
+    ),
+    Row(ops.Neg, each(lambda x: -x), ELEMENTWISE),
+    Row(ops.Clone, each(lambda x: x), ELEMENTWISE),
+    Row(ops.Cast, each_of_one(lambda x, dtype: x), elementwise(np.float64), float32=False),
+]
+
+OF_EACH_ELEMENT = [
+    Row(ops.Exp, each(math.exp), ELEMENTWISE),
+    Row(ops.Expm1, each(math.expm1), ELEMENTWISE),
+    Row(ops.Log, each(math.log), ELEMENTWISE, domain=positive),
+    Row(ops.Log2, each(math.log2), ELEMENTWISE, domain=positive),
+    Row(ops.Log10, each(math.log10), ELEMENTWISE, domain=positive),
+    Row(ops.Log1p, each(math.log1p), ELEMENTWISE, domain=inside_one),
+    Row(ops.Sqrt, each(math.sqrt), ELEMENTWISE, domain=positive),
+    Row(ops.Rsqrt, each(lambda x: 1 / math.sqrt(x)), ELEMENTWISE, domain=positive),
+    Row(ops.Square, each(lambda x: x**2), ELEMENTWISE),
+    Row(ops.Reciprocal, each(lambda x: 1 / x), ELEMENTWISE, domain=off_zero),
+    Row(ops.Abs, each(abs), ELEMENTWISE, domain=off_zero),
+    Row(
+        ops.Clamp,
+        each_of_one(lambda x, low, high: min(max(x, -9 if low is None else low), 9 if high is None else high)),
+        elementwise(-0.5, 0.7) + elementwise(None, 0.4)[:3] + elementwise(-0.1, None)[:3],
+    ),
+    Row(
+        ops.Step,
+        each_of_one(lambda x, f: {np.sign: lambda x: math.copysign(1, x), np.floor: math.floor, np.round: round}[f](x)),
+        elementwise(np.sign) + elementwise(np.floor) + elementwise(np.round),
+        domain=off_half,
+    ),
+    Row(ops.Sin, each(math.sin), ELEMENTWISE),
+    Row(ops.Cos, each(math.cos), ELEMENTWISE),
+    Row(ops.Tan, each(math.tan), ELEMENTWISE, domain=inside_one),
+    Row(ops.Asin, each(math.asin), ELEMENTWISE, domain=inside_one),
+    Row(ops.Acos, each(math.acos), ELEMENTWISE, domain=inside_one),
+    Row(ops.Atan, each(math.atan), ELEMENTWISE),
+    Row(ops.Sinh, each(math.sinh), ELEMENTWISE),
+    Row(ops.Cosh, each(math.cosh), ELEMENTWISE),
+    Row(ops.Tanh, each(math.tanh), ELEMENTWISE),
+    Row(ops.Erf, each(math.erf), ELEMENTWISE),
+    Row(ops.Sigmoid, each(lambda x: 1 / (1 + math.exp(-x))), ELEMENTWISE),
+    Row(ops.LogSigmoid, each(lambda x: -math.log(1 + math.exp(-x))), ELEMENTWISE),
+    Row(ops.ReLU, each(lambda x: max(x, 0.0)), ELEMENTWISE, domain=off_zero),
+    Row(
+        ops.LeakyReLU,
+        each_of_one(lambda x, slope: x if x > 0 else slope * x),
+        elementwise(0.01) + elementwise(0.3)[:3],
+        domain=off_zero,
+    ),
+    Row(
+        ops.ELU,
+        each_of_one(lambda x, alpha: x if x > 0 else alpha * (math.exp(x) - 1)),
+        elementwise(1.0) + elementwise(0.4)[:3],
+        domain=off_zero,
+    ),
+    Row(ops.GELU, each_of_one(gelu), elementwise("none") + elementwise("tanh")),
+    Row(ops.SiLU, each(lambda x: x / (1 + math.exp(-x))), ELEMENTWISE),
+    Row(ops.Softplus, each_of_one(softplus), elementwise(1.0, 20.0) + elementwise(2.0, 1.0)),
+    Row(
+        ops.Dropout,
+        lambda x, mask: np.array([v * m for v, m in zip(x.ravel(), mask.ravel(), strict=True)]).reshape(x.shape),
+        [
+            ((np.array([0.0, 1.25, 1.25, 0.0]),), (4,)),
+            ((MASK * 2.0,), (3, 4)),
+            ((np.array(2.0),), ()),
+            ((np.zeros((0, 2)),), (0, 2)),
+        ],
+    ),
+]
+
+REDUCTIONS = [
+    Row(ops.Sum, over_axes(sum), REDUCED + OVER_NOTHING),
+    Row(ops.Mean, over_axes(mean), REDUCED),
+    Row(ops.Prod, over_axes(math.prod), REDUCED + OVER_NOTHING, domain=off_zero),
+    Row(ops.Var, over_axes(variance), with_options(REDUCED, 0) + with_options(REDUCED[1:], 1)),
+    Row(ops.Amax, over_axes(max), REDUCED, domain=distinct),
+    Row(ops.Amin, over_axes(min), REDUCED, domain=distinct),
+    Row(ops.LogSumExp, over_axes(logsumexp), REDUCED),
+    Row(
+        ops.Norm,
+        over_axes(norm),
+        [case for p in (2, 1, 3, 1.5, math.inf) for case in with_options(REDUCED, p)],
+        domain=lambda rng, shape: distinct(rng, shape) + 0.05,
+    ),
+    Row(
+        ops.Pick,
+        pick,
+        [
+            ((labels([1], [3], [0]), 1, False), (3, 4)),
+            ((labels([1], [3], [0]), 1, True), (3, 4)),
+            ((labels([2, 0, 1, 1]), 0, False), (3, 4)),
+            ((labels(4), 0, False), (5,)),
+            ((np.zeros((0, 1), np.int64), 1, False), (0, 4)),
+        ],
+    ),
+    Row(ops.CumSum, along(lambda values: list(itertools.accumulate(values))), AXES),
+    Row(ops.Softmax, along(softmax), AXES),
+    Row(ops.LogSoftmax, along(log_softmax), AXES),
+]
+
+PRODUCTS = [
+    Row(
+        ops.MatMul,
+        matmul,
+        [
+            ((), (3, 4), (4, 2)),
+            ((), (4,), (4,)),
+            ((), (3, 4), (4,)),
+            ((), (4,), (4, 2)),
+            ((), (2, 3, 4), (4, 2)),
+            ((), (3, 4), (2, 4, 1)),
+            ((), (2, 1, 3, 4), (5, 4, 2)),
+            ((), (4,), (2, 4, 3)),
+            ((), (2, 3, 4), (4,)),
+            ((), (1, 1), (1, 1)),
+            ((), (0, 4), (4, 2)),
+            ((), (3, 0), (0, 2)),
+            ((), (0, 3, 4), (4, 2)),
+        ],
+    ),
+    Row(
+        ops.Linear,
+        linear,
+        [
+            ((), (3, 4), (2, 4)),
+            ((), (3, 4), (2, 4), (2,)),
+            ((), (4,), (2, 4), (2,)),
+            ((), (2, 3, 4), (5, 4), (5,)),
+            ((), (1, 1), (1, 1), (1,)),
+            ((), (0, 4), (2, 4), (2,)),
+            ((), (3, 0), (2, 0), (2,)),
+        ],
+    ),
+    Row(
+        ops.Einsum,
+        einsum,
+        [
+            ((("ij", "jk"), "ik"), (3, 4), (4, 2)),
+            ((("ij",), "ji"), (3, 4)),
+            ((("ij",), "i"), (3, 4)),
+            ((("i", "j"), "ij"), (3,), (4,)),
+            ((("bij", "bjk"), "bik"), (2, 3, 4), (2, 4, 2)),
+            ((("ij", "jk", "kl"), "il"), (2, 3), (3, 4), (4, 2)),
+            ((("ij", "ij"), ""), (3, 4), (3, 4)),
+            ((("ij", "k"), "j"), (3, 4), (2,)),
+            ((("", "i"), "i"), (), (3,)),
+            ((("ij", "jk"), "ik"), (0, 4), (4, 2)),
+        ],
+    ),
+]
+
+X34, LABELS = (3, 4), labels(1, 3, 0)
+WEIGHT = np.array([0.5, 2.0, 1.0, 0.25])
+LOSSES = [
+    Row(
+        ops.CrossEntropy,
+        cross_entropy,
+        [
+            ((LABELS, None, -100, 0.0), X34),
+            ((LABELS, WEIGHT, -100, 0.0), X34),
+            ((LABELS, None, 3, 0.0), X34),
+            ((LABELS, None, -100, 0.1), X34),
+            ((LABELS, WEIGHT, 1, 0.2), X34),
+            ((labels(0), None, -100, 0.0), (1, 1)),
+            ((labels(), None, -100, 0.0), (0, 4)),
+        ],
+    ),
+    Row(
+        ops.CrossEntropySoft,
+        cross_entropy_soft,
+        [
+            ((None, 0.0), X34, X34),
+            ((None, 0.1), X34, X34),
+            ((WEIGHT, 0.0), X34, X34),
+            ((WEIGHT, 0.3), X34, X34),
+            ((None, 0.0), (0, 4), (0, 4)),
+        ],
+        domain=(normal, probabilities),
+    ),
+]
+
+DISTANCES = [((reduction,), shape, shape) for reduction in ("none", "sum", "mean") for shape in ((3, 4), (5,), ())]
+DISTANCES += [(("none",), (0, 3), (0, 3)), (("sum",), (0,), (0,))]
+ELEMENT_PAIRS = [((), shape, shape) for shape in SHAPES]
+LOSSES += [
+    Row(ops.SquaredError, reduced(lambda d: d * d), DISTANCES),
+    Row(ops.AbsoluteError, reduced(abs), DISTANCES),
+    Row(ops.Huber, reduced(huber), with_options(DISTANCES, 0.8, 1.0) + with_options(DISTANCES[:3], 1.5, 0.5)),
+    Row(
+        ops.NegativeLogLikelihood,
+        nll,
+        [
+            ((LABELS, np.array([1.0, 2.0, 0.5])), X34),
+            ((labels(1, -100, 0), np.array([1.0, 0.0, 0.5])), X34),
+            ((labels(), np.zeros(0)), (0, 4)),
+        ],
+    ),
+    Row(
+        ops.BinaryCrossEntropy,
+        each(lambda x, t: -t * math.log(x) - (1 - t) * math.log(1 - x)),
+        ELEMENT_PAIRS,
+        domain=lambda rng, shape: rng.uniform(0.1, 0.9, shape),
+    ),
+    Row(
+        ops.BinaryCrossEntropyWithLogits,
+        each(lambda x, t: -t * math.log(1 / (1 + math.exp(-x))) - (1 - t) * math.log(1 / (1 + math.exp(x)))),
+        ELEMENT_PAIRS,
+        domain=(normal, inside_one),
+    ),
+    Row(ops.KLDivergence, kl_divergence, with_options(ELEMENT_PAIRS, False), domain=(normal, positive)),
+    Row(ops.EntropyFromLogits, entropy, AXES[1:]),
+]
+LOSSES[-2].cases += Row(ops.KLDivergence, kl_divergence, with_options(ELEMENT_PAIRS, True)).cases
+
+ARRANGEMENTS = [
+    Row(
+        ops.Reshape,
+        lambda x, shape: np.array(x.ravel().tolist()).reshape(shape),
+        [(((4, 3),), (3, 4)), (((1,),), ()), (((),), (1, 1)), (((2, 3, 2),), (12,)), (((3, 0),), (0, 2))],
+        view=True,
+    ),
+    Row(
+        ops.Permute,
+        moved(
+            lambda x, axes: [x.shape[a] for a in axes],
+            lambda i, x, axes: tuple(i[axes.index(k)] for k in range(x.ndim)),
+        ),
+        [(((1, 0),), (3, 4)), (((2, 0, 1),), (2, 3, 4)), (((0,),), (3,)), (((),), ()), (((1, 0),), (0, 3))],
+        view=True,
+    ),
+    Row(
+        ops.Expand,
+        moved(
+            lambda x, shape: shape,
+            lambda i, x, shape: tuple(0 if n == 1 else k for n, k in zip(x.shape, i[len(i) - x.ndim :], strict=True)),
+        ),
+        [(((3, 4),), (3, 1)), (((2, 3, 4),), (4,)), (((2, 3),), ()), (((0, 4),), (1, 4)), (((3, 4),), (3, 4))],
+        view=True,
+    ),
+    Row(
+        ops.Repeat,
+        moved(
+            lambda x, repeats: [n * r for n, r in zip((1,) * (len(repeats) - x.ndim) + x.shape, repeats, strict=True)],
+            lambda i, x, repeats: tuple(k % n for k, n in zip(i[len(i) - x.ndim :], x.shape, strict=True)),
+        ),
+        [
+            (((2, 3),), (3, 4)),
+            (((2, 1, 3),), (2, 2)),
+            (((3,),), ()),
+            (((1,),), (4,)),
+            (((2, 2),), (0, 3)),
+            (((0, 2),), (2, 3)),
+        ],
+    ),
+    Row(
+        ops.RepeatInterleave,
+        repeat_interleave,
+        [
+            ((2, 0), (3,)),
+            ((3, 1), (2, 3, 2)),
+            ((labels(2, 0, 1), 1), (2, 3)),
+            ((labels(2), 0), (2, 3)),
+            ((2, 0), (0, 3)),
+        ],
+    ),
+    Row(
+        ops.Flip,
+        moved(same_shape, lambda i, x, axes: tuple(x.shape[k] - 1 - n if k in axes else n for k, n in enumerate(i))),
+        [(((0,),), (5,)), (((1,),), (3, 4)), (((0, 2),), (2, 3, 4)), (((),), ()), (((0,),), (0, 3))],
+    ),
+    Row(
+        ops.Roll,
+        moved(
+            same_shape,
+            lambda i, x, shifts, axes: tuple(
+                (n - shifts[axes.index(k)]) % x.shape[k] if k in axes else n for k, n in enumerate(i)
+            ),
+        ),
+        [(((2,), (0,)), (5,)), (((1, -1), (0, 1)), (3, 4)), (((7,), (1,)), (2, 3)), (((1,), (0,)), (0, 3))],
+    ),
+    Row(
+        ops.Index,
+        lambda x, index: np.array(x[index].tolist()).reshape(x[index].shape),
+        [
+            (((slice(1, 3), Ellipsis),), (4, 3)),
+            (((slice(None, None, -2), None, 1, Ellipsis),), (5, 3)),
+            (((1, 2, Ellipsis),), (2, 3)),
+            (((labels(2, 0, 2, 2),),), (3, 2)),
+            (((labels(0, 1, 0), labels(1, 1, 1)),), (2, 3)),
+            (((slice(None), labels(-1, 0)),), (3, 4)),
+            (((MASK,),), (3, 4)),
+            (((MASK[0] & False,),), (4, 2)),
+            (((slice(0, 0), Ellipsis),), (3, 2)),
+            (((None, Ellipsis),), ()),
+            (((labels(),),), (0, 2)),
+        ],
+        view=True,
+    ),
+    Row(
+        ops.SetItem,
+        set_item,
+        [
+            (((slice(1, 3),),), (4, 3), (2, 3)),
+            (((slice(1, 3),),), (4, 3), (3,)),
+            (((0,),), (4, 3), ()),
+            (((labels(2, 0),),), (3, 2), (2, 2)),
+            (((labels(1, 1, 0),),), (2, 3), (3, 3)),  # the last of equal indices wins
+            (((labels(1, 1, 1),),), (2, 3), (1, 3)),
+            (((MASK,),), (3, 4), (7,)),
+            (((MASK,),), (3, 4), ()),
+            (((slice(1, 3),),), (4, 3), (1, 2, 3)),
+            (((slice(0, 0),),), (4, 3), (0, 3)),
+            (((Ellipsis,),), (), ()),
+        ],
+    ),
+    Row(
+        ops.Patch,
+        patched,
+        [
+            ((ops.Index((slice(1, 3), Ellipsis)),), (4, 3), (2, 3)),
+            ((ops.Index((0, slice(None, None, -1), Ellipsis)),), (2, 3), (3,)),
+            ((ops.Permute((1, 0)),), (2, 3), (3, 2)),
+            ((ops.Reshape((6,)),), (2, 3), (6,)),
+            ((ops.Index((slice(0, 0), Ellipsis)),), (4, 3), (0, 3)),
+        ],
+    ),
+    Row(
+        ops.Gather,
+        moved(lambda x, axis, index: index.shape, lambda i, x, axis, index: at(i, axis, index[i])),
+        [
+            ((0, labels([2, 0, 1, 1], [2, 2, 0, 0])), (3, 4)),
+            ((1, labels([0, 0, 3], [1, 2, 1])), (3, 4)),
+            ((0, labels(1, 1, 1, 0)), (2,)),
+            ((1, np.zeros((0, 2), np.int64)), (0, 3)),
+            ((2, labels([[1, 0]], [[1, 1]])), (2, 3, 2)),
+        ],
+    ),
+    Row(
+        ops.Cat,
+        cat,
+        [
+            ((0,), (2, 3), (1, 3), (3, 3)),
+            ((1,), (2, 3), (2, 1)),
+            ((0,), (3,), (0,), (2,)),
+            ((0,), (4,)),
+            ((2,), (2, 2, 1), (2, 2, 3)),
+        ],
+    ),
+    Row(
+        ops.Stack,
+        stack,
+        [((0,), (3,), (3,)), ((1,), (2, 3), (2, 3), (2, 3)), ((2,), (2, 3), (2, 3)), ((0,), (), ()), ((1,), (0, 2), (0, 2))],
+    ),
+    Row(
+        ops.Diagonal,
+        diagonal,
+        [
+            (((0, 0, 1),), (3, 4)),
+            (((1, 0, 1),), (3, 4)),
+            (((-2, 0, 1),), (3, 4)),
+            (((0, 2, 0),), (2, 3, 4)),
+            (((9, 0, 1),), (3, 4)),
+            (((0, 0, 1),), (0, 3)),
+        ],
+        view=True,
+    ),
+    Row(
+        ops.Triangle,
+        moved(same_shape, lambda i, x, lower, k: i if (i[-1] - i[-2] <= k if lower else i[-1] - i[-2] >= k) else None),
+        [
+            ((True, 0), (3, 4)),
+            ((False, 0), (3, 4)),
+            ((True, 1), (4, 3)),
+            ((False, -1), (2, 3, 3)),
+            ((True, 0), (0, 3)),
+        ],
+    ),
+    Row(
+        ops.Sort,
+        moved(lambda x, index, axis: index.shape, lambda i, x, index, axis: at(i, axis, index[i])),
+        [
+            ((labels(2, 0, 1), 0), (3,)),
+            ((labels([3, 1, 0, 2], [0, 1, 2, 3]), 1), (2, 4)),
+            ((labels([3, 1], [0, 2]), 1), (2, 4)),
+            ((labels([1, 0, 1], [0, 1, 0]), 0), (2, 3)),
+            ((np.zeros((0, 3), np.int64), 1), (0, 3)),
+        ],
+    ),
+]
+
+TABLE = [*ARITHMETIC, *OF_EACH_ELEMENT, *REDUCTIONS, *PRODUCTS, *LOSSES, *ARRANGEMENTS]
+CASES = [case for row in TABLE for case in row.cases]
+ROW_OF = {row.op: row for row in TABLE}
