@@ -109,7 +109,7 @@ class Module:
         self._persistent_or_raise()
         if not isinstance(name, str) or not name or "." in name:
             raise KeyError(f"{type(self).__name__}: a name must be a string without dots, not empty; got {name!r}")
-        if hasattr(self, name) and not isinstance(vars(self).get(name), (kind, type(None))):
+        if hasattr(self, name) and not isinstance(vars(self).get(name, ...), (kind, type(None))):
             raise KeyError(f"{type(self).__name__}: it already has an attribute {name!r}")
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {type(value).__name__}")

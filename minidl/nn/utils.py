@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .. import kernels
 from ..graph import note_write
 from ..tensor import Tensor, cat, wrap
 
@@ -103,7 +104,7 @@ def _norm(g, p):
     if p == math.inf or top == 0 or not math.isfinite(top):
         return top
     with np.errstate(over="ignore", under="ignore"):
-        total = float((np.square(g, dtype=np.float64) if p == 2 else np.abs(g, dtype=np.float64) ** p).sum())
+        total = kernels.sum_of_squares(g) if p == 2 else float((np.abs(g, dtype=np.float64) ** p).sum())
         if not 1e-280 < total < math.inf:  # float64's own range was left: only float64 gradients get here
             return top * float(np.sum((np.abs(g, dtype=np.float64) / top) ** p)) ** (1 / p)
     return total ** (1 / p)

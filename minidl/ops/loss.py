@@ -6,7 +6,7 @@ from .. import kernels
 from .base import Op
 
 
-class _Distance(Op):
+class Distance(Op):
     """y = ℓ(x − t), of each element, or their sum or mean over all n
     dx = dy·ℓ'(x − t), over n for the mean;  dt = −dx
     """
@@ -30,7 +30,7 @@ class _Distance(Op):
         return dx if x else None, -dx if t else None
 
 
-class SquaredError(_Distance):
+class SquaredError(Distance):
     """y = (x − t)²
     dx = dy·2(x − t);  dt = −dx
     """
@@ -42,7 +42,7 @@ class SquaredError(_Distance):
         return d + d
 
 
-class AbsoluteError(_Distance):
+class AbsoluteError(Distance):
     """y = |x − t|
     dx = dy·sign(x − t), 0 where they are equal;  dt = −dx
     """
@@ -54,7 +54,7 @@ class AbsoluteError(_Distance):
         return np.sign(d)
 
 
-class Huber(_Distance):
+class Huber(Distance):
     """y = s·½d² where |d| ≤ δ, else s·δ(|d| − ½δ), for d = x − t: a parabola that goes on as its tangents (Huber, 1964)
     dx = dy·s·d, d held within ±δ;  dt = −dx
     """
@@ -128,7 +128,7 @@ class BinaryCrossEntropyWithLogits(Op):
 
     def backward(self, dy):
         needs_x, needs_t = self.needs
-        dx = kernels.binary_cross_entropy_with_logits_backward(dy, self.x, self.t) if needs_x else None
+        dx = dy * kernels.binary_cross_entropy_with_logits_backward(self.x, self.t) if needs_x else None
         return dx, -dy * self.x if needs_t else None
 
 

@@ -113,7 +113,11 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     _check_reduction(name, reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}")
-    if target.array.dtype.kind == "f" and target.shape == input.shape:
+    try:
+        soft = target.array.dtype.kind == "f" and target.array.shape == input.array.shape
+    except AttributeError:
+        raise _not_tensors(name, input, target) from None
+    if soft:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows, labels, some_ignored = _rows(name, input, target, ignore_index)
     weights = None if weight is None else _class_weights(name, weight, rows)
@@ -226,6 +230,10 @@ def _check_reduction(name, reduction, others=""):
         raise ValueError(f"{name}: reduction must be {others}'mean', 'sum' or 'none', got {reduction!r}")
 
 
+def _not_tensors(name, input, target):
+    return TypeError(f"{name}: expected two Tensors, got {type(input).__name__} and {type(target).__name__}")
+
+
 def _reduced(losses, reduction):
     return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
 
@@ -235,7 +243,7 @@ def _matched(name, input, target):
     try:
         x, t = input.array, target.array
     except AttributeError:
-        raise TypeError(f"{name}: expected two Tensors, got {type(input).__name__} and {type(target).__name__}") from None
+        raise _not_tensors(name, input, target) from None
     if x.shape != t.shape:
         advice = "give both the same shape"
         if x.size == t.size:
@@ -266,7 +274,7 @@ def _rows(name, input, target, ignore_index):
     try:
         x, labels = input.array, target.array
     except AttributeError:
-        raise TypeError(f"{name}: expected two Tensors, got {type(input).__name__} and {type(target).__name__}") from None
+        raise _not_tensors(name, input, target) from None
     if x.ndim != 2 and x.ndim and labels.shape == x.shape[:1] * (x.ndim > 1) + x.shape[2:]:
         input = (input.movedim(1, -1) if x.ndim > 2 else input).reshape(-1, x.shape[min(1, x.ndim - 1)])
         x, labels = input.array, labels.reshape(-1)

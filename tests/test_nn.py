@@ -1,0 +1,908 @@
+"""Modules, parameters, containers and layers."""
+
+import copy
+import gc
+import math
+import pickle
+import weakref
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+import minidl
+import minidl.nn.functional as F
+from minidl import nn
+from minidl.autograd import gradcheck
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.second = nn.Sequential(nn.ReLU(), nn.Linear(4, 2, bias=False))
+        self.scale = nn.Parameter(minidl.ones(1))
+        self.register_buffer("count", minidl.tensor(0))
+        self.register_buffer("scratch", minidl.zeros(2), persistent=False)
+
+    def forward(self, x):
+        return self.second(self.first(x)) * self.scale
+
+
+def values(module):
+    return {name: x.numpy(force=True).copy() for name, x in module.state_dict().items()}
+
+
+def descend(params, rate=0.1):
+    with minidl.no_grad():
+        for param in params:
+            param -= rate * param.grad
+            param.grad = None
+
+
+# --- parameters
+
+
+def test_a_parameter_shares_memory_and_requires_grad():
+    x = minidl.zeros(2)
+    p = nn.Parameter(x)
+    x[0] = 1
+    assert p.tolist() == [1, 0]
+    assert p.requires_grad
+    assert p.is_leaf
+    assert isinstance(p, minidl.Tensor)
+    assert not nn.Parameter(x, requires_grad=False).requires_grad
+    assert type(p * 2) is minidl.Tensor
+    assert repr(p) == "Parameter containing:\ntensor([1., 0.], requires_grad=True)"
+    assert nn.Parameter().shape == (0,)
+    with pytest.raises(TypeError, match="list"):
+        nn.Parameter([1.0])
+    with pytest.raises(TypeError, match="floating-point"):
+        nn.Parameter(minidl.tensor([1, 2]))
+
+
+# --- what is registered
+
+
+def test_registration_and_names():
+    net = Net()
+    assert [name for name, _ in net.named_parameters()] == ["scale", "first.weight", "first.bias", "second.1.weight"]
+    assert [name for name, _ in net.named_buffers()] == ["count", "scratch"]
+    assert [name for name, _ in net.named_children()] == ["first", "second"]
+    assert [name for name, _ in net.named_modules()] == ["", "first", "second", "second.0", "second.1"]
+    assert [name for name, _ in net.named_parameters("net", recurse=False)] == ["net.scale"]
+    assert list(net.state_dict()) == ["scale", "count", "first.weight", "first.bias", "second.1.weight"]
+    assert next(iter(net.state_dict(prefix="net."))) == "net.scale"
+    assert net.get_submodule("second.1") is net.second[1]
+    assert net.get_submodule("") is net
+    assert net.get_parameter("second.1.weight") is net.second[1].weight
+    assert net.get_buffer("count") is net.count
+    for path in ("third", "second.7.weight", "first.weight.x"):
+        with pytest.raises(AttributeError, match=path):
+            net.get_parameter(path)
+    with pytest.raises(AttributeError, match="Linear"):
+        net.get_parameter("first")
+
+
+def test_the_registries_read_and_write():
+    net = Net()
+    assert dict(net._parameters) == {"scale": net.scale}
+    assert list(net._modules) == ["first", "second"]
+    assert list(net._buffers) == ["count", "scratch"]
+    net._modules["third"] = nn.ReLU()
+    assert isinstance(net.third, nn.ReLU)
+    del net._modules["third"]
+    assert not hasattr(net, "third")
+    with pytest.raises(KeyError):
+        net._parameters["first"]
+
+
+def test_names_match_pytorchs():
+    torch = pytest.importorskip("torch")
+
+    class Theirs(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Linear(3, 4)
+            self.second = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(4, 2, bias=False))
+            self.scale = torch.nn.Parameter(torch.ones(1))
+            self.register_buffer("count", torch.tensor(0))
+            self.register_buffer("scratch", torch.zeros(2), persistent=False)
+
+    ours, theirs = Net(), Theirs()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for method in ("named_parameters", "named_buffers", "named_modules", "named_children"):
+        assert [n for n, _ in getattr(ours, method)()] == [n for n, _ in getattr(theirs, method)()]
+    ours.load_state_dict(theirs.state_dict())
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    expected = theirs.second(theirs.first(torch.tensor(x))).detach().numpy()
+    np.testing.assert_allclose(ours(minidl.tensor(x)).numpy(force=True), expected, atol=1e-6)
+
+
+def test_assignment_replaces_and_deletes():
+    net = Net()
+    old = net.first
+    net.first = nn.Linear(3, 4)
+    assert net.first is not old
+    net.second = None
+    assert [name for name, _ in net.named_children()] == ["first"]
+    del net.scale, net.count
+    assert list(net.state_dict()) == ["first.weight", "first.bias"]
+    net.add_module("extra", nn.Tanh())
+    net.register_parameter("gain", nn.Parameter(minidl.ones(1)))
+    net.register_parameter("nothing", None)
+    assert net.nothing is None
+    assert [name for name, _ in net.named_parameters()] == ["gain", "first.weight", "first.bias"]
+    for name in ("a.b", "", 3):
+        with pytest.raises(KeyError, match="name"):
+            net.register_parameter(name, None)
+    with pytest.raises(KeyError, match="already has an attribute 'forward'"):
+        net.add_module("forward", nn.Tanh())
+    with pytest.raises(TypeError, match="'x' must be a Module or None, got function"):
+        net.add_module("x", lambda x: x)
+    with pytest.raises(TypeError, match="'gain' is a Parameter; expected another Parameter or None, got Tensor"):
+        net.gain = minidl.ones(1)
+    with pytest.raises(TypeError, match="'extra' is a Module"):
+        net.extra = 3
+    with pytest.raises(TypeError, match="'scratch' is a buffer"):
+        net.scratch = 3
+    with pytest.raises(TypeError, match="detach"):
+        net.register_buffer("p", nn.Parameter(minidl.ones(1)))
+    net.scratch = minidl.ones(3)
+    assert [name for name, _ in net.named_buffers()] == ["scratch"]
+
+
+@pytest.mark.parametrize(
+    "holder, home",
+    [
+        (lambda: [nn.Linear(2, 2)], "ModuleList"),
+        (lambda: {"a": nn.Linear(2, 2)}, "ModuleDict"),
+        (lambda: (1, [nn.Linear(2, 2)]), "ModuleList"),
+        (lambda: [nn.Parameter(minidl.ones(2))], "ParameterList"),
+    ],
+)
+def test_promise_33_modules_in_plain_lists_are_refused(holder, home):
+    net = nn.Module()
+    with pytest.raises(TypeError, match=rf"'layers' is a .*{home}"):
+        net.layers = holder()
+    net.sizes = [1, 2, [3]]
+    net.table = {"a": minidl.ones(2)}
+
+
+def test_promise_33_an_unknown_attribute_is_named():
+    with pytest.raises(AttributeError, match=r"'Linear' object has no attribute 'wieght'"):
+        nn.Linear(2, 2).wieght  # noqa: B018
+
+
+def test_promise_33_super_init_must_come_first():
+    class Hasty(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(2, 2)
+
+    with pytest.raises(AttributeError, match=r"Hasty: call super\(\).__init__\(\) before assigning 'layer'"):
+        Hasty()
+    with pytest.raises(NotImplementedError, match="Module: write a forward"):
+        nn.Module()(1)
+
+
+def test_shared_parts_count_once():
+    shared = nn.Linear(3, 3)
+    net = nn.Sequential(shared, nn.ReLU(), shared)
+    assert len(list(net.parameters())) == 2
+    assert len(list(net.modules())) == 3
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert len(list(net.named_parameters(remove_duplicate=False))) == 4
+    net(minidl.ones(1, 3)).sum().backward()
+    once = nn.Sequential(copy.deepcopy(shared), nn.ReLU(), copy.deepcopy(shared))
+    once.zero_grad()
+    once(minidl.ones(1, 3)).sum().backward()
+    np.testing.assert_allclose(shared.weight.grad.numpy(), (once[0].weight.grad + once[2].weight.grad).numpy(), rtol=1e-6)
+    twin = copy.deepcopy(net)
+    assert twin[0] is twin[2]
+    assert twin[0] is not shared
+
+
+def test_tied_weights():
+    embedding, output = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+    output.weight = embedding.weight
+    net = nn.Sequential(embedding, output)
+    assert len(list(net.parameters())) == 1
+    net(minidl.tensor([1, 2])).sum().backward()
+    assert (embedding.weight.grad.numpy() != 0).all()
+
+
+# --- what is done to all of it
+
+
+def test_apply_train_eval_and_zero_grad():
+    net, seen = Net(), []
+    assert net.apply(lambda m: seen.append(type(m).__name__)) is net
+    assert seen == ["Linear", "ReLU", "Linear", "Sequential", "Net"]
+    assert net.eval() is net
+    assert not any(m.training for m in net.modules())
+    assert all(m.training for m in net.train().modules())
+    with pytest.raises(ValueError, match="True or False"):
+        net.train("yes")
+    net(minidl.ones(2, 3)).sum().backward()
+    net.zero_grad(set_to_none=False)
+    assert all((p.grad == 0).all() for p in net.parameters())
+    net.zero_grad()
+    assert all(p.grad is None for p in net.parameters())
+    net.requires_grad_(False)
+    assert not net(minidl.ones(2, 3)).requires_grad
+    assert net.requires_grad_()(minidl.ones(2, 3)).requires_grad
+
+
+def test_conversion_keeps_the_parameters_themselves():
+    net = Net()
+    before = list(net.parameters())
+    net(minidl.ones(2, 3)).sum().backward()
+    assert net.double() is net
+    assert all(a is b for a, b in zip(before, net.parameters(), strict=True))
+    assert all(p.dtype == p.grad.dtype == minidl.float64 for p in before)
+    assert net.scratch.dtype == minidl.float64
+    assert net.count.dtype == minidl.int64
+    net.zero_grad()
+    net(minidl.ones(2, 3, dtype=minidl.float64)).sum().backward()
+    assert net.scale.grad.dtype == minidl.float64
+    net.to(minidl.float32).to("cpu").to(minidl.zeros(1)).cpu()
+    assert net.scale.dtype == minidl.float32
+    assert net.to(dtype=minidl.float64).float().scale.dtype == minidl.float32
+    with pytest.raises(RuntimeError, match="cpu"):
+        net.to("cuda")
+    with pytest.raises(RuntimeError, match="CPU"):
+        net.cuda()
+    with pytest.raises(TypeError, match="int64"):
+        net.to(minidl.int64)
+
+
+# --- state
+
+
+def test_state_dict_shares_memory_outside_the_graph_and_round_trips():
+    net, other = Net(), Net()
+    state = net.state_dict()
+    assert type(state) is OrderedDict
+    assert not any(x.requires_grad for x in state.values())
+    assert np.shares_memory(state["scale"].numpy(), net.scale.numpy(force=True))
+    assert net.state_dict(keep_vars=True)["scale"] is net.scale
+    before = list(other.parameters())
+    result = other.load_state_dict(state)
+    assert repr(result) == "<All keys matched successfully>"
+    assert all(a is b for a, b in zip(before, other.parameters(), strict=True))
+    assert all(p.requires_grad for p in before)
+    x = minidl.randn(5, 3)
+    assert np.array_equal(net(x).numpy(force=True), other(x).numpy(force=True))
+    assert not np.shares_memory(other.scale.numpy(force=True), net.scale.numpy(force=True))
+
+
+def test_state_dict_takes_arrays_and_casts():
+    net = Net()
+    state = {key: value.astype(np.float64) for key, value in values(net).items()}
+    state["scale"] = [7.0]
+    net.load_state_dict(state)
+    assert net.scale.tolist() == [7]
+    assert net.scale.dtype == minidl.float32
+    assert net.count.dtype == minidl.int64
+
+
+def test_promise_34_loading_names_all_that_is_wrong_and_changes_nothing():
+    net = Net()
+    before = values(net)
+    state = {key: value + 1 for key, value in before.items()}
+    del state["scale"], state["first.bias"]
+    state["first.weight"] = np.zeros((4, 7))
+    state["second.1.weight"] = "text"
+    state["extra"] = state["more"] = np.zeros(1)
+    with pytest.raises(RuntimeError, match="loading state_dict for Net") as error:
+        net.load_state_dict(state)
+    for part in ("'scale', 'first.bias'", "'extra', 'more'", "size mismatch for first.weight", "(4, 7)", "(4, 3)", "got str"):
+        assert part in str(error.value)
+    after = values(net)
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        net.load_state_dict(state, strict=False)
+    del state["first.weight"], state["second.1.weight"]
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    assert missing == ["scale", "first.weight", "first.bias", "second.1.weight"]
+    assert unexpected == ["extra", "more"]
+    assert net.count.item() == 1
+    with pytest.raises(TypeError, match="expected a dict, got list"):
+        net.load_state_dict([])
+
+
+def test_loading_after_forward_is_noticed_by_backward():
+    net = nn.Linear(2, 2)
+    y = net(minidl.ones(1, 2, requires_grad=True)).sum()
+    net.load_state_dict(values(net))
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+def test_promise_43_copies_and_pickles_after_a_forward():
+    net = Net()
+    net.register_forward_hook(print_nothing)
+    x = minidl.randn(5, 3)
+    y = net(x)
+    y.sum().backward()
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert np.array_equal(twin(x).numpy(force=True), y.numpy(force=True))
+        assert list(twin.state_dict()) == list(net.state_dict())
+        assert all(type(p) is nn.Parameter and p.requires_grad for p in twin.parameters())
+        assert not any(a is b for a, b in zip(twin.parameters(), net.parameters(), strict=True))
+        descend(p for p in twin.parameters() if p.grad is not None)
+        assert not np.array_equal(twin(x).numpy(force=True), y.numpy(force=True))
+        assert np.array_equal(net(x).numpy(force=True), y.numpy(force=True))
+        assert [name for name, _ in twin.named_buffers()] == ["count", "scratch"]
+
+
+def print_nothing(module, inputs, output):
+    return None
+
+
+def test_promise_37_layers_keep_no_results():
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2), nn.Softmax(dim=-1))
+    gc.collect()
+    gc.disable()
+    try:
+        y = net(minidl.ones(2, 3))
+        node, array = weakref.ref(y.node), weakref.ref(y.array)
+        del y
+        assert node() is None
+        assert array() is None
+    finally:
+        gc.enable()
+
+
+# --- hooks
+
+
+def test_hooks_see_and_change_inputs_and_outputs():
+    layer, seen = nn.Identity(), []
+    handles = [
+        layer.register_forward_pre_hook(lambda m, inputs: seen.append(("before", inputs[0].item()))),
+        layer.register_forward_pre_hook(lambda m, inputs: inputs[0] + 1),
+        layer.register_forward_hook(lambda m, inputs, y: seen.append(("after", inputs[0].item(), y.item()))),
+        layer.register_forward_hook(lambda m, inputs, y: y * 10),
+    ]
+    assert layer(minidl.tensor(1.0)).item() == 20
+    assert seen == [("before", 1), ("after", 2, 2)]
+    for handle in handles[1::2]:
+        handle.remove()
+        handle.remove()
+    assert layer(minidl.tensor(1.0)).item() == 1
+    with layer.register_forward_hook(lambda m, inputs, y: y * 3):
+        assert layer(minidl.tensor(1.0)).item() == 3
+    assert layer(minidl.tensor(1.0)).item() == 1
+
+
+def test_forward_takes_keyword_arguments():
+    class Scaled(nn.Module):
+        def forward(self, x, *, factor=1):
+            return x * factor
+
+    module = Scaled()
+    assert module(minidl.tensor(2.0), factor=3).item() == 6
+    module.register_forward_hook(print_nothing)
+    assert module(minidl.tensor(2.0), factor=3).item() == 6
+
+
+# --- repr
+
+
+def build_all(nn):
+    yield nn.Linear(3, 4)
+    yield nn.Linear(3, 4, bias=False)
+    yield nn.LazyLinear(4)
+    yield nn.Bilinear(2, 3, 4)
+    yield nn.Identity()
+    yield nn.Flatten()
+    yield nn.Unflatten(1, (2, 3))
+    yield nn.Embedding(5, 3)
+    yield nn.Embedding(5, 3, padding_idx=-1)
+    yield nn.Dropout(0.2)
+    yield from (nn.ReLU(), nn.ReLU(inplace=True), nn.LeakyReLU(0.2), nn.ELU(), nn.GELU(), nn.GELU("tanh"), nn.SiLU())
+    yield from (nn.Softplus(), nn.Sigmoid(), nn.LogSigmoid(), nn.Tanh(), nn.Softmax(dim=1), nn.LogSoftmax(dim=-1))
+    yield from (nn.MSELoss(), nn.CrossEntropyLoss(), nn.KLDivLoss(reduction="batchmean"))
+    yield nn.Sequential()
+    yield nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 1)))
+    yield nn.Sequential(OrderedDict(hidden=nn.Linear(2, 3), out=nn.ReLU()))
+    yield nn.ModuleList([nn.ReLU(), nn.ReLU(), nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2), nn.Tanh()])
+    yield nn.ModuleList([nn.Sequential(nn.ReLU(), nn.Linear(2, 2)) for _ in range(3)])
+    yield nn.ModuleDict({"a": nn.ReLU(), "b": nn.Sequential(nn.Tanh())})
+
+
+def test_repr():
+    assert repr(nn.Linear(3, 4)) == "Linear(in_features=3, out_features=4, bias=True)"
+    assert repr(nn.Sequential(nn.Linear(1, 2), nn.Sequential(nn.ReLU()))) == (
+        "Sequential(\n  (0): Linear(in_features=1, out_features=2, bias=True)\n  (1): Sequential(\n    (0): ReLU()\n  )\n)"
+    )
+    assert repr(nn.ModuleList([nn.ReLU(), nn.ReLU()])) == "ModuleList(\n  (0-1): 2 x ReLU()\n)"
+    assert "(0): Parameter containing: [float32 of size 2x3]" in repr(nn.ParameterList([minidl.ones(2, 3)]))
+
+
+def test_repr_is_pytorchs():
+    torch = pytest.importorskip("torch")
+    for ours, theirs in zip(build_all(nn), build_all(torch.nn), strict=True):
+        assert repr(ours) == repr(theirs)
+
+
+# --- containers
+
+
+def test_sequential_indexes_and_grows():
+    a, b, c = nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)
+    net = nn.Sequential(a, b)
+    assert net.append(c) is net
+    assert list(net) == [a, b, c]
+    assert (net[0], net[-1], len(net)) == (a, c, 3)
+    assert list(net[1:]) == [b, c]
+    assert list(net[1:].state_dict()) == ["2.weight", "2.bias"]  # PyTorch keeps the names too
+    x = minidl.randn(4, 2)
+    assert np.array_equal(net(x).numpy(force=True), c(b(a(x))).numpy(force=True))
+    d = nn.Tanh()
+    net.insert(1, d)
+    assert [name for name, _ in net.named_children()] == ["0", "1", "2", "3"]
+    assert list(net) == [a, d, b, c]
+    del net[1]
+    assert list(net) == [a, b, c]
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    net[1] = d
+    assert net.pop(-1) is c
+    assert list(net.extend([c, b])) == [a, d, c, b]
+    assert list(nn.Sequential(a) + nn.Sequential(b)) == [a, b]
+    named = nn.Sequential(OrderedDict(hidden=a, out=c))
+    assert named.hidden is a
+    assert list(named.state_dict()) == ["hidden.weight", "hidden.bias", "out.weight", "out.bias"]
+    with pytest.raises(IndexError, match="index 5 is out of range for 4 items"):
+        net[5]
+    with pytest.raises(TypeError, match="expected a Module, got function"):
+        nn.Sequential(a, F.relu)
+
+
+def test_module_list():
+    layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+    assert [name for name, _ in layers.named_parameters()][::2] == ["0.weight", "1.weight", "2.weight"]
+    first, extra = layers[0], nn.ReLU()
+    layers += [extra]
+    layers.insert(0, nn.Tanh())
+    assert (layers[1], layers[-1], len(layers)) == (first, extra, 5)
+    assert first in layers
+    assert type(layers[1:3]) is nn.ModuleList
+    assert len(layers + [nn.ReLU()]) == 6
+    assert layers.pop(0).__class__ is nn.Tanh
+    del layers[1:3]
+    assert [name for name, _ in layers.named_children()] == ["0", "1"]
+    with pytest.raises(NotImplementedError, match="ModuleList: write a forward"):
+        layers(minidl.ones(1))
+    with pytest.raises(TypeError, match="int"):
+        layers.append(3)
+
+
+def test_module_dict():
+    modules = nn.ModuleDict({"a": nn.Linear(2, 2)})
+    modules["b"] = nn.ReLU()
+    modules.update({"a": nn.Tanh()})
+    assert list(modules) == list(modules.keys()) == ["a", "b"]
+    assert [type(m) for m in modules.values()] == [nn.Tanh, nn.ReLU]
+    assert ("a" in modules, "c" in modules, len(modules)) == (True, False, 2)
+    assert type(modules.pop("a")) is nn.Tanh
+    assert dict(modules.items()) == {"b": modules["b"]}
+    modules.clear()
+    assert len(modules) == 0
+    with pytest.raises(KeyError, match="already has an attribute 'keys'"):
+        modules["keys"] = nn.ReLU()
+    with pytest.raises(KeyError):
+        modules["b"]
+
+
+def test_parameter_list_and_dict():
+    weights = nn.ParameterList([minidl.ones(2), nn.Parameter(minidl.zeros(3))])
+    weights.append(minidl.ones(1))
+    assert [name for name, _ in weights.named_parameters()] == ["0", "1", "2"]
+    assert all(type(w) is nn.Parameter for w in weights)
+    assert weights[-1].shape == (1,)
+    table = nn.ParameterDict({"a": minidl.ones(2)})
+    table["b"] = minidl.zeros(1)
+    assert [name for name, _ in table.named_parameters()] == ["a", "b"]
+    with pytest.raises(TypeError, match="Parameter"):
+        weights.append(3)
+
+
+# --- layers
+
+
+def test_linear_by_formula():
+    layer = nn.Linear(3, 4).double()
+    w, b = layer.weight.numpy(force=True), layer.bias.numpy(force=True)
+    for shape in ((3,), (2, 3), (2, 5, 3), (0, 3)):
+        x = np.random.default_rng(0).normal(size=shape)
+        np.testing.assert_allclose(layer(minidl.tensor(x)).numpy(force=True), x @ w.T + b, rtol=1e-12)
+    x = minidl.randn(2, 5, 3, dtype=minidl.float64, requires_grad=True)
+    gradcheck(F.linear, [x, layer.weight, layer.bias])
+    gradcheck(F.linear, [x, layer.weight])
+
+
+def test_promise_06_linear_and_its_twin_agree():
+    x = minidl.randn(7, 3, dtype=minidl.float64, requires_grad=True)
+    layer, dy = nn.Linear(3, 4, dtype=minidl.float64), minidl.randn(7, 4, dtype=minidl.float64)
+    results = []
+    for y in (layer(x), x @ layer.weight.T + layer.bias):
+        x.grad = None
+        layer.zero_grad()
+        y.backward(dy)
+        results.append([y.numpy(force=True), x.grad.numpy(), layer.weight.grad.numpy(), layer.bias.grad.numpy()])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_promise_26_linear_checks_shapes_and_dtypes():
+    layer = nn.Linear(512, 128)
+    with pytest.raises(
+        ValueError, match=r"linear: input \(64, 784\) and weight \(128, 512\) disagree: expected input\[..., 512\]"
+    ):
+        layer(minidl.zeros(64, 784))
+    with pytest.raises(ValueError, match=r"input \(\)"):
+        layer(minidl.tensor(1.0))
+    with pytest.raises(TypeError, match="input is float64 and the weight float32"):
+        layer(minidl.zeros(2, 512, dtype=minidl.float64))
+    with pytest.raises(TypeError, match="got ndarray and Parameter"):
+        layer(np.zeros((2, 512), np.float32))
+    with pytest.raises(ValueError, match=r"bias of shape \(128,\), got \(3,\)"):
+        F.linear(minidl.zeros(2, 512), layer.weight, minidl.zeros(3))
+    with pytest.raises(ValueError, match="in_features must be an integer of 0 or more, got -1"):
+        nn.Linear(-1, 2)
+    with pytest.raises(ValueError, match=r"bilinear: inputs \(5, 2\) and \(4, 3\)"):
+        nn.Bilinear(2, 3, 4)(minidl.ones(5, 2), minidl.ones(4, 3))
+
+
+def test_bilinear_by_formula():
+    layer = nn.Bilinear(2, 3, 4, dtype=minidl.float64)
+    a, b = minidl.randn(5, 6, 2, dtype=minidl.float64), minidl.randn(5, 6, 3, dtype=minidl.float64)
+    expected = np.einsum("abi,oij,abj->abo", a.numpy(), layer.weight.numpy(force=True), b.numpy())
+    np.testing.assert_allclose(layer(a, b).numpy(force=True), expected + layer.bias.numpy(force=True), rtol=1e-12)
+
+
+def test_flatten_and_unflatten():
+    x = minidl.arange(24).reshape(2, 3, 4)
+    assert nn.Flatten()(x).shape == (2, 12)
+    assert nn.Flatten(0, 1)(x).shape == (6, 4)
+    assert nn.Unflatten(1, (3, 4))(nn.Flatten()(x)).equal(x)
+    with pytest.raises(TypeError, match="tuple of sizes"):
+        nn.Unflatten(1, 3)
+
+
+def test_embedding():
+    layer = nn.Embedding(5, 3, padding_idx=1)
+    assert layer.weight[1].tolist() == [0, 0, 0]
+    index = minidl.tensor([[0, 1], [4, 0]])
+    y = layer(index)
+    np.testing.assert_array_equal(y.numpy(force=True), layer.weight.numpy(force=True)[index.numpy()])
+    y.sum().backward()
+    assert layer.weight.grad[:, 0].tolist() == [2, 0, 0, 0, 1]
+    table = minidl.eye(3)
+    assert nn.Embedding.from_pretrained(table)(minidl.tensor(1)).tolist() == [0, 1, 0]
+    assert not nn.Embedding.from_pretrained(table).weight.requires_grad
+    for bad in (5, -1):
+        with pytest.raises(IndexError, match=rf"embedding: index {bad} is out of range: expected 0 to 4"):
+            layer(minidl.tensor([0, bad]))
+    with pytest.raises(TypeError, match="integers, got float32"):
+        layer(minidl.tensor([0.0]))
+    with pytest.raises(NotImplementedError, match="max_norm"):
+        nn.Embedding(5, 3, max_norm=1.0)
+    with pytest.raises(ValueError, match="padding_idx 5"):
+        nn.Embedding(5, 3, padding_idx=5)
+
+
+def test_one_hot():
+    assert F.one_hot(minidl.tensor([[0], [2]]), 3).tolist() == [[[1, 0, 0]], [[0, 0, 1]]]
+    assert F.one_hot(minidl.tensor([1])).tolist() == [[0, 1]]
+    with pytest.raises(IndexError, match="index 3 is out of range: expected 0 to 2"):
+        F.one_hot(minidl.tensor([3]), 3)
+    with pytest.raises(IndexError, match="index -1 is out of range: expected 0 or more"):
+        F.one_hot(minidl.tensor([-1]))
+
+
+def test_dropout():
+    minidl.manual_seed(0)
+    x = minidl.ones(100, 100, requires_grad=True)
+    layer = nn.Dropout(0.3)
+    y = layer(x)
+    assert set(np.unique(y.numpy(force=True))) == {np.float32(0), np.float32(1 / 0.7)}
+    assert y.mean().item() == pytest.approx(1, abs=0.02)
+    assert (y == 0).float().mean().item() == pytest.approx(0.3, abs=0.02)
+    y.sum().backward()
+    assert np.array_equal(x.grad.numpy(), y.numpy(force=True))
+    assert layer.eval()(x) is x
+    assert nn.Dropout(0)(x) is x
+    assert (nn.Dropout(1)(x) == 0).all()
+    for p in (-0.1, 1.1):
+        with pytest.raises(ValueError, match=r"\[0, 1\]"):
+            nn.Dropout(p)
+    with pytest.raises(NotImplementedError, match="inplace"):
+        nn.Dropout(inplace=True)
+
+
+ACTIVATIONS = {
+    "relu": (F.relu, lambda x: np.maximum(x, 0)),
+    "leaky_relu": (lambda x: F.leaky_relu(x, 0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
+    "elu": (lambda x: F.elu(x, 0.7), lambda x: np.where(x > 0, x, 0.7 * (np.exp(x) - 1))),
+    "gelu": (F.gelu, lambda x: x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2),
+    "gelu-tanh": (
+        lambda x: F.gelu(x, approximate="tanh"),
+        lambda x: x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    ),
+    "silu": (F.silu, lambda x: x / (1 + np.exp(-x))),
+    "softplus": (lambda x: F.softplus(x, 2), lambda x: np.log(1 + np.exp(2 * x)) / 2),
+    "sigmoid": (F.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+    "logsigmoid": (F.logsigmoid, lambda x: -np.log(1 + np.exp(-x))),
+    "tanh": (F.tanh, np.tanh),
+    "softmax": (lambda x: F.softmax(x, 0), lambda x: np.exp(x) / np.exp(x).sum(0)),
+    "log_softmax": (lambda x: F.log_softmax(x, -1), lambda x: x - np.log(np.exp(x).sum(-1, keepdims=True))),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_by_formula(name):
+    function, formula = ACTIVATIONS[name]
+    x = np.random.default_rng(0).normal(size=(5, 7)) * 2
+    np.testing.assert_allclose(function(minidl.tensor(x)).numpy(), formula(x), rtol=1e-9, atol=1e-12)
+    gradcheck(function, [minidl.tensor(x, requires_grad=True)])
+    y = function(minidl.tensor(x.astype(np.float32), requires_grad=True))
+    y.sum().backward()
+    assert y.dtype == minidl.float32
+
+
+def test_activation_modules_are_the_functions():
+    x = minidl.randn(3, 4)
+    pairs = [
+        (nn.ReLU(), F.relu(x)),
+        (nn.LeakyReLU(0.2), F.leaky_relu(x, 0.2)),
+        (nn.ELU(0.5), F.elu(x, 0.5)),
+        (nn.GELU("tanh"), F.gelu(x, approximate="tanh")),
+        (nn.SiLU(), F.silu(x)),
+        (nn.Softplus(2, 1), F.softplus(x, 2, 1)),
+        (nn.Sigmoid(), F.sigmoid(x)),
+        (nn.LogSigmoid(), F.logsigmoid(x)),
+        (nn.Tanh(), F.tanh(x)),
+        (nn.Softmax(dim=0), F.softmax(x, 0)),
+        (nn.LogSoftmax(dim=0), F.log_softmax(x, 0)),
+    ]
+    for module, expected in pairs:
+        assert module(x).equal(expected)
+
+
+def test_slopes_at_the_kinks():
+    x = minidl.zeros(1, requires_grad=True)
+    F.relu(x).backward()
+    assert x.grad.item() == 0
+    x.grad = None
+    F.sigmoid(x).backward()
+    assert x.grad.item() == 0.25
+    x.grad = None
+    F.tanh(x).backward()
+    assert x.grad.item() == 1
+    assert F.sigmoid(minidl.tensor([800.0, -800.0])).tolist() == [1, 0]
+    x = minidl.randn(20, dtype=minidl.float64)
+    assert (F.tanh(x) + 1).allclose(2 * F.sigmoid(2 * x), rtol=1e-12)
+
+
+def test_inplace_is_honoured_or_refused():
+    x = minidl.tensor([-1.0, 2.0])
+    y = nn.ReLU(inplace=True)(x)
+    assert y is x
+    assert x.tolist() == [0, 2]
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(inplace=True), nn.Linear(2, 1))
+    net(minidl.randn(3, 2)).sum().backward()
+    assert net[0].weight.grad is not None
+    for kind in (nn.LeakyReLU, nn.ELU, nn.SiLU):
+        with pytest.raises(NotImplementedError, match="inplace=True is not supported"):
+            kind(inplace=True)
+    with pytest.raises(ValueError, match="'none' or 'tanh'"):
+        F.gelu(x, approximate="fast")
+    with pytest.raises(TypeError, match="floating-point tensor, got int64"):
+        F.silu(minidl.tensor([1]))
+
+
+# --- lazy layers
+
+
+def test_a_lazy_linear_becomes_a_linear():
+    layer = nn.LazyLinear(3)
+    assert repr(layer.weight) == "<UninitializedParameter>"
+    with pytest.raises(RuntimeError, match="first input"):
+        layer.weight.shape  # noqa: B018
+    with pytest.raises(RuntimeError, match="first input"):
+        layer.weight.numel()
+    layer.weight.data.normal_(0, 0.01)  # nothing to fill yet: no error, as in PyTorch
+    weight = layer.weight
+    assert layer(minidl.ones(2, 5)).shape == (2, 3)
+    assert type(layer) is nn.Linear
+    assert layer.weight is weight
+    assert type(weight) is nn.Parameter
+    assert weight.shape == (3, 5)
+    assert repr(layer) == "Linear(in_features=5, out_features=3, bias=True)"
+    with pytest.raises(ValueError, match=r"expected input\[..., 5\]"):
+        layer(minidl.ones(2, 6))
+    assert nn.LazyLinear(3, bias=False).bias is None
+
+
+def test_an_optimizer_may_hold_lazy_parameters():
+    minidl.manual_seed(0)
+    net = nn.Sequential(nn.LazyLinear(8), nn.Tanh(), nn.LazyLinear(1))
+    params = list(net.parameters())
+    optimizer = minidl.optim.SGD(params, lr=0.1, momentum=0.5)
+    x = minidl.randn(16, 3)
+    y = x.sum(1, keepdim=True)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = F.mse_loss(net(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+    assert all(a is b for a, b in zip(params, net.parameters(), strict=True))
+
+
+def test_lazy_layers_load_before_their_first_forward():
+    trained = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))
+    lazy = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(2))
+    lazy.load_state_dict(trained.state_dict())
+    x = minidl.randn(3, 5)
+    assert np.array_equal(lazy(x).numpy(force=True), trained(x).numpy(force=True))
+    assert lazy[0].in_features == 5
+    assert type(lazy[0]) is nn.Linear
+    copied = copy.deepcopy(nn.LazyLinear(4))
+    assert copied(x).shape == (3, 4)
+
+
+# --- models
+
+
+def test_mlp():
+    net = nn.MLP(4, [8, 6], 3, activation=nn.Tanh, dropout=0.2)
+    assert [type(m).__name__ for m in net] == ["Linear", "Tanh", "Dropout"] * 2 + ["Linear"]
+    assert net(minidl.ones(5, 4)).shape == (5, 3)
+    assert [type(m).__name__ for m in nn.MLP(4, [], 3)] == ["Linear"]
+    widths = []
+    nn.MLP(4, [8, 6], 3, norm=lambda width: widths.append(width) or nn.Identity())
+    assert widths == [8, 6]
+    with pytest.raises(TypeError, match=r"sequence of widths such as \[64\], got 64"):
+        nn.MLP(4, 64, 3)
+
+
+def test_stacked_affine_maps_are_one():
+    minidl.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 8), nn.Linear(8, 5), nn.Linear(5, 2)).double()
+    weight, bias = minidl.eye(3, dtype=minidl.float64), minidl.zeros(3, dtype=minidl.float64)
+    for layer in net:
+        weight, bias = layer.weight @ weight, layer.weight @ bias + layer.bias
+    x = minidl.randn(10, 3, dtype=minidl.float64)
+    assert net(x).allclose(F.linear(x, weight, bias), rtol=1e-10)
+
+
+def test_xor_needs_a_hidden_layer():
+    x = minidl.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    y = minidl.tensor([[0.0], [1.0], [1.0], [0.0]])
+    losses = {}
+    for hidden in ([], [8]):
+        minidl.manual_seed(1)
+        net = nn.MLP(2, hidden, 1, activation=nn.Tanh)
+        for _ in range(400):
+            loss = F.binary_cross_entropy_with_logits(net(x), y)
+            loss.backward()
+            descend(net.parameters(), rate=1.0)
+        losses[len(hidden)] = loss.item()
+        wrong = ((net(x) > 0).float() != y).sum().item()
+        assert (wrong == 0) == bool(hidden)
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-3)  # no line does better than a coin
+    assert losses[1] < 0.05
+
+
+def test_gradients_of_backpropagation_by_hand():
+    minidl.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Tanh(), nn.Linear(4, 2, bias=False)).double()
+    x, y = minidl.randn(1, 3, dtype=minidl.float64), minidl.randn(1, 2, dtype=minidl.float64)
+    decay = 0.1
+    loss = F.mse_loss(net(x), y, reduction="sum") / 2
+    penalty = decay / 2 * sum((w**2).sum() for w in net.parameters())
+    (loss + penalty).backward()
+    w1, w2 = (w.numpy(force=True) for w in net.parameters())
+    h = np.tanh(x.numpy() @ w1.T)
+    do = h @ w2.T - y.numpy()
+    dz = (do @ w2) * (1 - h**2)
+    np.testing.assert_allclose(net[2].weight.grad.numpy(), do.T @ h + decay * w2, rtol=1e-10)
+    np.testing.assert_allclose(net[0].weight.grad.numpy(), dz.T @ x.numpy() + decay * w1, rtol=1e-10)
+
+
+def test_promise_12_a_network_stays_in_float32():
+    net = nn.MLP(3, [4], 2, activation=nn.GELU, dropout=0.5)
+    y = net(minidl.randn(5, 3))
+    F.cross_entropy(y, minidl.tensor([0, 1, 1, 0, 1])).backward()
+    assert y.dtype == minidl.float32
+    assert all(p.dtype == p.grad.dtype == minidl.float32 for p in net.parameters())
+
+
+# --- gradient clipping and vectors
+
+
+def with_grads(*grads, dtype=np.float32):
+    params = []
+    for grad in grads:
+        grad = np.asarray(grad if grad is not None else [0.0], dtype)
+        params.append(nn.Parameter(minidl.zeros(*grad.shape, dtype=dtype)))
+        params[-1].grad = minidl.tensor(grad)
+    for param, grad in zip(params, grads, strict=True):
+        if grad is None:
+            param.grad = None
+    return params
+
+
+def test_promise_24_clip_grad_norm():
+    params = with_grads([3.0], None, [0.0, 4.0])
+    assert nn.utils.clip_grad_norm_(params, 10).item() == 5
+    assert params[0].grad.tolist() == [3]
+    assert nn.utils.clip_grad_norm_(params, 5).item() == 5
+    assert params[2].grad.tolist() == [0, 4]
+    assert nn.utils.clip_grad_norm_(iter(params), 1).item() == 5
+    assert params[0].grad.tolist() + params[2].grad.tolist() == pytest.approx([0.6, 0, 0.8], rel=1e-6)
+    assert params[1].grad is None
+    assert nn.utils.clip_grad_norm_(with_grads([0.0]), 1).item() == 0
+    assert nn.utils.clip_grad_norm_([], 1).item() == 0
+    (single,) = with_grads([3.0, 4.0])
+    assert nn.utils.clip_grad_norm_(single, 1.0).item() == 5
+
+
+@pytest.mark.parametrize("dtype, large", [(np.float32, 1e19), (np.float64, 1e200)])
+def test_promise_24_large_and_small_gradients_clip_correctly(dtype, large):
+    params = with_grads([3 * large], [4 * large], dtype=dtype)
+    assert nn.utils.clip_grad_norm_(params, 1.0).item() == pytest.approx(5 * large, rel=1e-6)
+    assert [p.grad.item() for p in params] == pytest.approx([0.6, 0.8], rel=1e-6)
+    assert params[0].grad.dtype == dtype
+    params = with_grads([3 / large], [4 / large], dtype=dtype)
+    assert nn.utils.clip_grad_norm_(params, 1.0).item() == pytest.approx(5 / large, rel=1e-6)
+
+
+def test_promise_24_norms_that_are_not_finite():
+    for bad in (math.nan, math.inf):
+        params = with_grads([1.0], [bad, 2.0])
+        with pytest.raises(RuntimeError, match=r"parameter 1, shape \(2,\)"):
+            nn.utils.clip_grad_norm_(params, 1.0, error_if_nonfinite=True)
+        assert params[0].grad.tolist() == [1]
+        nn.utils.clip_grad_norm_(params, 1.0)
+        assert math.isnan(params[1].grad[0].item())
+
+
+def test_clip_grad_agrees_with_torch():
+    torch = pytest.importorskip("torch")
+    grads = [np.random.default_rng(i).normal(size=(3, 4)) for i in range(3)]
+    for norm_type in (1.0, 2.0, 3.0, math.inf):
+        ours = with_grads(*grads, dtype=np.float64)
+        theirs = [torch.nn.Parameter(torch.zeros(3, 4, dtype=torch.float64)) for _ in grads]
+        for p, g in zip(theirs, grads, strict=True):
+            p.grad = torch.tensor(g)
+        a = nn.utils.clip_grad_norm_(ours, 0.7, norm_type)
+        b = torch.nn.utils.clip_grad_norm_(theirs, 0.7, norm_type)
+        assert a.item() == pytest.approx(b.item(), rel=1e-12)
+        for p, q in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-12)
+    with pytest.raises(ValueError, match="norm_type"):
+        nn.utils.clip_grad_norm_(ours, 1.0, 0)
+
+
+def test_clip_grad_value():
+    params = with_grads([-3.0, 0.5, 2.0], None)
+    nn.utils.clip_grad_value_(params, 1.0)
+    assert params[0].grad.tolist() == [-1, 0.5, 1]
+
+
+def test_vectors_of_parameters_round_trip():
+    net, other = Net(), Net()
+    vector = nn.utils.parameters_to_vector(net.parameters())
+    assert vector.shape == (sum(p.numel() for p in net.parameters()),)
+    nn.utils.vector_to_parameters(vector, other.parameters())
+    assert all(a.equal(b) for a, b in zip(net.parameters(), other.parameters(), strict=True))
+    assert all(p.is_leaf for p in other.parameters())
+    with pytest.raises(ValueError, match="expected a vector of"):
+        nn.utils.vector_to_parameters(vector[1:], other.parameters())
