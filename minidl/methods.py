@@ -262,7 +262,13 @@ class Methods:
 
     def reshape(self, *shape):
         """The same elements in another shape; one size may be −1. Shares memory where it can."""
-        return self._view(ops.Reshape, _new_shape("reshape", self, sizes_of(shape)))
+        shape = sizes_of(shape)
+        try:
+            if min(shape, default=0) >= -1:
+                return self._view(ops.Reshape, shape)
+        except ValueError:
+            pass
+        raise ValueError(f"reshape: {self.numel()} elements of shape {self.shape} do not fit into shape {shape}")
 
     def view(self, *shape):
         """As reshape, but raises where memory cannot be shared. view(dtype) is not supported."""
@@ -293,7 +299,11 @@ class Methods:
     def unflatten(self, dim, sizes):
         """Several axes in place of one."""
         axis = normalize_axis("unflatten", dim, self.ndim)
-        sizes = _new_shape("unflatten", self.shape[axis], sizes)
+        sizes, size = sizes_of((sizes,)), self.shape[axis]
+        if sizes.count(-1) == 1 and (known := -math.prod(sizes)):
+            sizes = tuple(size // known if n == -1 else n for n in sizes)
+        if math.prod(sizes) != size or min(sizes) < 0:
+            raise ValueError(f"unflatten: axis {dim} of size {size} does not split into {sizes}")
         return self.reshape(self.shape[:axis] + sizes + self.shape[axis + 1 :])
 
     @property
@@ -481,7 +491,10 @@ def sizes_of(sizes):
     """(2, 3), ((2, 3),) and ([2, 3],) alike, as a tuple of integers."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = sizes[0]
-    return tuple(int(n) if isinstance(n, (np.integer, Methods)) else n for n in sizes)
+    for n in sizes:
+        if type(n) is not int:
+            return tuple(int(n) if isinstance(n, (np.integer, Methods)) else n for n in sizes)
+    return tuple(sizes)
 
 
 def _one_name(name, dim, axis):
@@ -532,15 +545,3 @@ def _order(array, axis, descending):
     # Sorted backwards and then read backwards, so that equal elements keep their order.
     index = np.argsort(np.flip(array, axis), axis, kind="stable")
     return array.shape[axis] - 1 - np.flip(index, axis)
-
-
-def _new_shape(name, x, shape):
-    old = x if isinstance(x, int) else x.shape
-    size = x if isinstance(x, int) else x.array.size
-    shape = tuple(shape)
-    known = math.prod(n for n in shape if n != -1)
-    if shape.count(-1) == 1 and known and size % known == 0:
-        return tuple(size // known if n == -1 else n for n in shape)
-    if -1 in shape or known != size or any(n < 0 for n in shape):
-        raise ValueError(f"{name}: {size} elements of shape {old} do not fit into shape {shape}")
-    return shape

@@ -6,6 +6,7 @@ node of its result. Everything else here gives PyTorch's names to operations. St
 
 import copy
 import functools
+import inspect
 import warnings
 import weakref
 
@@ -154,15 +155,34 @@ class _Switch:
     def __call__(self, function):
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
-            with type(self).like(self):
+            with self._fresh():
                 return function(*args, **kwargs)
 
-        return wrapper
+        @functools.wraps(function)
+        def generator_wrapper(*args, **kwargs):  # the mode is set only while the generator runs, not while it waits
+            generator, switch = function(*args, **kwargs), self._fresh()
+            resume, argument = generator.send, None
+            try:
+                while True:
+                    with switch:
+                        value = resume(argument)
+                    try:
+                        resume, argument = generator.send, (yield value)
+                    except GeneratorExit:
+                        with switch:
+                            generator.close()
+                        raise
+                    except BaseException as error:
+                        resume, argument = generator.throw, error
+            except StopIteration as stop:
+                return stop.value
 
-    @classmethod
-    def like(cls, other):
-        new = _new(cls)
-        new.value = other.value
+        return generator_wrapper if inspect.isgeneratorfunction(function) else wrapper
+
+    def _fresh(self):
+        """The same switch, for one call."""
+        new = _Switch()
+        new.field, new.value = self.field, self.value
         return new
 
 
@@ -194,12 +214,16 @@ class set_grad_enabled(_Switch):
     """Recording on or off, at once; as a context also back again at its end."""
 
     def __init__(self, enabled):
-        self.value = bool(enabled)
-        self.before = [mode.recording]
+        self.value, self.before, self.found = bool(enabled), [], [mode.recording]
         mode.recording = self.value
 
     def __enter__(self):
+        self.before.append(self.found.pop() if self.found else mode.recording)
         mode.recording = self.value
+
+    def __call__(self, function):
+        mode.recording = self.found.pop()  # a decorator changes nothing until the function is called
+        return super().__call__(function)
 
 
 class detect_anomaly(_Switch):
@@ -729,6 +753,8 @@ class Tensor(Methods):
     # --- indexing
 
     def __getitem__(self, index):
+        if (type(index) is int or type(index) is slice) and self.array.ndim:
+            return self._view(ops.Index, (index, Ellipsis))
         index = _index(self, index)
         if ops.is_basic(index):
             full = any(part is Ellipsis for part in index)
