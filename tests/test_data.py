@@ -340,11 +340,16 @@ METHODS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_me
 may_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
 
+def gradient(i):
+    """8 i, by way of a kernel and a graph."""
+    w = minidl.full((4, 4), 1.0, requires_grad=True)
+    ((w @ w).sum() * i).backward()
+    return w.grad[0, 0].item()
+
+
 class Noisy(Dataset):
     def __getitem__(self, i):
-        w = minidl.full((4, 4), 1.0, requires_grad=True)
-        ((w @ w).sum() * i).backward()  # a kernel and a graph in the worker
-        return w.grad[0, 0].item(), minidl.rand(1), os.getpid(), get_worker_info().id
+        return gradient(i), minidl.rand(1), os.getpid(), get_worker_info().id
 
     def __len__(self):
         return 11
@@ -367,7 +372,8 @@ class Dying(Squares):
 @may_fork
 @pytest.mark.parametrize("method", METHODS)
 def test_promise_39_workers_keep_the_order_and_are_seeded(method):
-    minidl.ones(64, 64) @ minidl.ones(64, 64)  # the parent has used its threads before it forks
+    gradient(1)  # compiles for the workers, too
+    minidl.ones(300, 300) @ minidl.ones(300, 300)  # the parent has used its threads before it forks
     epochs = []
     for _ in range(2):
         minidl.manual_seed(0)
