@@ -21,6 +21,10 @@ def converted(values, dtype):
     return tuple(x.astype(dtype) if is_array(x) and x.dtype.kind == "f" else x for x in values)
 
 
+def copied(values):
+    return tuple(x.copy() if is_array(x) else x for x in values)
+
+
 def cotangent(y, seed=1):
     rng = np.random.default_rng(seed)
     return np.asarray(rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape), y.dtype)
@@ -58,7 +62,7 @@ def check_row(check, row, make=None):
 
 def check_value(case, make=None):
     """The forward value is the reference's; the result holds an ndarray of its own, also for 0-d."""
-    y = apply((make or case.row.op)(*case.options), *(wrap(x.copy()) if is_array(x) else x for x in case.inputs)).array
+    y = apply((make or case.row.op)(*case.options), *(wrap(x) if is_array(x) else x for x in copied(case.inputs))).array
     assert type(y) is np.ndarray
     assert y.dtype == np.float64
     assert_close(y, np.asarray(case.row.reference(*case.inputs, *case.options), np.float64))
@@ -67,7 +71,7 @@ def check_value(case, make=None):
 def check_gradient(case, make=None):
     """The gradient of every input agrees with central differences."""
     make = make or case.row.op
-    inputs = [wrap(x.copy()).requires_grad_() if is_array(x) else x for x in case.inputs]
+    inputs = [wrap(x).requires_grad_() if is_array(x) else x for x in copied(case.inputs)]
     assert gradcheck(lambda *xs: apply(make(*case.options), *xs), inputs)
 
 
@@ -114,7 +118,7 @@ def check_layouts(case, make=None):
         _compare(run(case, make, dy=dy)[3], run(case, make, dy=dy.copy())[3])
     repeated = [np.broadcast_to(x[-1:], x.shape) if is_array(x) and x.ndim else x for x in case.inputs]
     _, y, dy, gradients = run(case, make, inputs=repeated)
-    _, other_y, _, others = run(case, make, inputs=[x.copy() if is_array(x) else x for x in repeated], dy=dy)
+    _, other_y, _, others = run(case, make, inputs=copied(repeated), dy=dy)
     _compare([y, *gradients], [other_y, *others])
 
 
@@ -126,9 +130,10 @@ def _compare(results, others):
 
 def check_purity(case, make=None):
     """Neither forward nor backward changes an input, an option or the cotangent; read-only ones do as well."""
-    values = [*case.inputs, *case.options]
+    inputs, options = copied(case.inputs), copied(case.options)
+    values = [*inputs, *options]
     before = [x.tobytes() if is_array(x) else None for x in values]
-    op, y, dy, gradients = run(case, make)
+    op, y, dy, gradients = run(case, make, inputs=inputs, options=options)
     kept = dy.tobytes(), y.tobytes()
     again = op.backward(dy)
     assert (dy.tobytes(), y.tobytes()) == kept
@@ -143,18 +148,18 @@ def check_purity(case, make=None):
 
 def check_memory(case, make=None):
     """A gradient is new, or dy or a view of it: never a saved array, an input, or the other gradient's memory."""
-    op = (make or case.row.op)(*case.options)
-    op.needs = [Leaf(x.shape, x.dtype) if is_array(x) else None for x in case.inputs]
-    y = op.forward(*case.inputs)
+    op, inputs = (make or case.row.op)(*copied(case.options)), copied(case.inputs)
+    op.needs = [Leaf(x.shape, x.dtype) if is_array(x) else None for x in inputs]
+    y = op.forward(*inputs)
     saved = [x for value in vars(op).values() for x in (value if isinstance(value, (tuple, list)) else [value])]
     dy = cotangent(np.asarray(y))
     if not case.row.view:
-        assert not any(np.shares_memory(y, x) for x in case.inputs if is_array(x)), "the output is a view of an input"
+        assert not any(np.shares_memory(y, x) for x in inputs if is_array(x)), "the output is a view of an input"
     gradients = op.backward(dy)
     gradients = gradients if type(gradients) is tuple else (gradients,)
     new = [dx for dx in gradients if is_array(dx) and not np.shares_memory(dx, dy)]
     for dx in new:
-        others = [x for x in (*saved, *case.inputs) if is_array(x)] + [other for other in new if other is not dx]
+        others = [x for x in (*saved, *inputs) if is_array(x)] + [other for other in new if other is not dx]
         assert not any(np.shares_memory(dx, x) for x in others), "a gradient shares memory"
     assert len({id(dx) for dx in new}) == len(new), "one array for two gradients"
 

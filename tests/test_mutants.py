@@ -1,0 +1,329 @@
+"""176 wrong operations, and each must be caught by the check that every right one passes.
+
+A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
+factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
+same checks pass on unchanged copies of the same classes, so it is the mistake that fails and not the harness.
+"""
+
+import numpy as np
+import pytest
+
+from minidl import kernels, ops
+from minidl.autograd import GradcheckError
+from minidl.ops.base import unbroadcast
+
+from .checks import (
+    CHECKS,
+    check_float32,
+    check_gradient,
+    check_layouts,
+    check_memory,
+    check_needs,
+    check_purity,
+    check_row,
+    check_value,
+)
+from .table import ROW_OF, TABLE
+
+
+def right(s, dy):
+    """The gradients of the real operation."""
+    return type(s).__base__.backward(s, dy)
+
+
+def both(f, g):
+    """The backward of a binary operation, from the slope rule for each operand."""
+
+    def backward(s, dy):
+        a, b = s.needs
+        return unbroadcast(f(s, dy), a.shape) if a else None, unbroadcast(g(s, dy), b.shape) if b else None
+
+    return backward
+
+
+def cross_entropy_without(**changed):
+    def backward(s, dy):
+        kept = {"labels": s.labels, "weight": s.weight, "ignore_index": s.ignore_index, "smoothing": s.smoothing}
+        return kernels.cross_entropy_backward(dy, s.x, s.lse, *{**kept, **changed}.values())
+
+    return backward
+
+
+def scattered(shape, where, dy):
+    """0 with dy at the places, where a later one overwrites an earlier one."""
+    dx = np.zeros(shape, dy.dtype)
+    dx[where] = dy
+    return dx
+
+
+def half_angle(x):
+    return 0.5 * (1 + np.tanh(x / 2))
+
+
+# (operation, what is wrong with it, its backward), to be caught by the gradient check
+BACKWARDS = [
+    (ops.Add, "broadcast not summed", lambda s, dy: (dy, dy)),
+    (ops.Add, "second operand's sign", both(lambda s, dy: dy, lambda s, dy: -dy)),
+    (ops.Add, "second operand forgotten", lambda s, dy: (right(s, dy)[0], None)),
+    (ops.Sub, "minus forgotten", both(lambda s, dy: dy, lambda s, dy: dy)),
+    (ops.Sub, "minus on the wrong operand", both(lambda s, dy: -dy, lambda s, dy: dy)),
+    (ops.Mul, "operands not exchanged", both(lambda s, dy: dy * s.a, lambda s, dy: dy * s.b)),
+    (ops.Mul, "broadcast not summed", lambda s, dy: (dy * s.b, dy * s.a)),
+    (ops.Mul, "factor 1.001", both(lambda s, dy: dy * s.b * 1.001, lambda s, dy: dy * s.a)),
+    (ops.Div, "b not squared", both(lambda s, dy: dy / s.b, lambda s, dy: -dy * s.a / s.b)),
+    (ops.Div, "minus forgotten", both(lambda s, dy: dy / s.b, lambda s, dy: dy * s.a / s.b**2)),
+    (ops.Neg, "minus forgotten", lambda s, dy: dy),
+    (ops.Pow, "exponent not lowered", both(lambda s, dy: dy * s.b * s.a**s.b, lambda s, dy: dy * s.y * np.log(s.a))),
+    (ops.Pow, "exponent not in front", both(lambda s, dy: dy * s.a ** (s.b - 1), lambda s, dy: dy * s.y * np.log(s.a))),
+    (ops.Pow, "logarithm forgotten", both(lambda s, dy: dy * s.b * s.a ** (s.b - 1), lambda s, dy: dy * s.y)),
+    (ops.Remainder, "b's part forgotten", both(lambda s, dy: dy, lambda s, dy: 0 * dy)),
+    (ops.Remainder, "b's sign", both(lambda s, dy: dy, lambda s, dy: dy * s.floor)),
+    (ops.Maximum, "shares exchanged", both(lambda s, dy: dy * (1 - s.share), lambda s, dy: dy * s.share)),
+    (ops.Maximum, "always half and half", both(lambda s, dy: dy / 2, lambda s, dy: dy / 2)),
+    (ops.Minimum, "the larger takes it", both(lambda s, dy: dy * (1 - s.share), lambda s, dy: dy * s.share)),
+    (ops.Where, "mask forgotten", both(lambda s, dy: dy, lambda s, dy: dy)),
+    (ops.Where, "mask inverted", both(lambda s, dy: dy * ~s.condition, lambda s, dy: dy * s.condition)),
+    (ops.XLogY, "x for ln y", both(lambda s, dy: dy * s.b, lambda s, dy: dy * s.a / s.b)),
+    (ops.XLogY, "a forgotten in db", both(lambda s, dy: dy * np.log(s.b), lambda s, dy: dy / s.b)),
+    (ops.Cast, "halved", lambda s, dy: dy / 2),
+    (ops.Clone, "detached", lambda s, dy: None),
+    # of each element
+    (ops.Exp, "x for y", lambda s, dy: dy * np.log(s.y)),
+    (ops.Expm1, "y for y + 1", lambda s, dy: dy * s.y),
+    (ops.Log, "x for 1/x", lambda s, dy: dy * s.x),
+    (ops.Log2, "base forgotten", lambda s, dy: dy / s.x),
+    (ops.Log2, "divided by the base", lambda s, dy: dy / (s.x * 2)),
+    (ops.Log10, "multiplied by ln 10", lambda s, dy: dy / s.x * np.log(10)),
+    (ops.Log1p, "1 forgotten", lambda s, dy: dy / s.x),
+    (ops.Sqrt, "half forgotten", lambda s, dy: dy / s.y),
+    (ops.Sqrt, "square for root", lambda s, dy: dy / (2 * s.y**2)),
+    (ops.Rsqrt, "y for y³", lambda s, dy: -dy * s.y / 2),
+    (ops.Rsqrt, "sign", lambda s, dy: dy * s.y**3 / 2),
+    (ops.Square, "2 forgotten", lambda s, dy: dy * s.x),
+    (ops.Reciprocal, "sign", lambda s, dy: dy * s.y**2),
+    (ops.Reciprocal, "y for y²", lambda s, dy: -dy * s.y),
+    (ops.Abs, "sign forgotten", lambda s, dy: dy),
+    (ops.Abs, "x for its sign", lambda s, dy: dy * s.x),
+    (ops.Clamp, "mask forgotten", lambda s, dy: dy),
+    (ops.Clamp, "upper bound forgotten", lambda s, dy: dy * (s.x >= (-np.inf if s.low is None else s.low))),
+    (ops.Step, "straight through", lambda s, dy: dy),
+    (ops.Sin, "sin for cos", lambda s, dy: dy * np.sin(s.x)),
+    (ops.Cos, "sign", lambda s, dy: dy * np.sin(s.x)),
+    (ops.Tan, "1 forgotten", lambda s, dy: dy * s.y**2),
+    (ops.Tan, "minus for plus, as for tanh", lambda s, dy: dy * (1 - s.y**2)),
+    (ops.Asin, "root forgotten", lambda s, dy: dy / (1 - s.x**2)),
+    (ops.Acos, "sign", lambda s, dy: dy / np.sqrt(1 - s.x**2)),
+    (ops.Atan, "minus for plus", lambda s, dy: dy / (1 - s.x**2)),
+    (ops.Sinh, "sinh for cosh", lambda s, dy: dy * np.sinh(s.x)),
+    (ops.Cosh, "sign, as for cos", lambda s, dy: -dy * np.sinh(s.x)),
+    (ops.Tanh, "y for y²", lambda s, dy: dy * (1 - s.y)),
+    (ops.Tanh, "tanh taken again", lambda s, dy: dy * (1 - np.tanh(s.y) ** 2)),
+    (ops.Erf, "1/√π for 2/√π", lambda s, dy: dy / np.sqrt(np.pi) * np.exp(-(s.x**2))),
+    (ops.Erf, "the normal density's exponent", lambda s, dy: dy * 2 / np.sqrt(np.pi) * np.exp(-(s.x**2) / 2)),
+    (ops.Sigmoid, "y for y(1 − y)", lambda s, dy: dy * s.y),
+    (ops.Sigmoid, "as if y were x", lambda s, dy: dy * half_angle(s.y) * (1 - half_angle(s.y))),
+    (ops.LogSigmoid, "σ(x) for σ(−x)", lambda s, dy: dy * half_angle(s.x)),
+    (ops.ReLU, "mask forgotten", lambda s, dy: dy),
+    (ops.ReLU, "dy's sign for x's", lambda s, dy: dy * (dy > 0)),
+    (ops.ReLU, "values for mask", lambda s, dy: dy * s.y),
+    (ops.LeakyReLU, "slope ignored", lambda s, dy: dy * (s.x > 0)),
+    (ops.LeakyReLU, "default slope", lambda s, dy: np.where(s.x > 0, dy, 0.01 * dy)),
+    (ops.ELU, "alpha ignored", lambda s, dy: np.where(s.x > 0, dy, dy * np.exp(s.x))),
+    (ops.ELU, "y for y + alpha", lambda s, dy: np.where(s.x > 0, dy, dy * s.alpha * np.expm1(s.x))),
+    (ops.GELU, "second term forgotten", lambda s, dy: dy * 0.5 * (1 + kernels.erf(s.x / np.sqrt(2)))),
+    (ops.GELU, "approximate ignored", lambda s, dy: kernels.gelu_backward(dy, s.x, False)),
+    (ops.SiLU, "second term forgotten", lambda s, dy: dy * half_angle(s.x)),
+    (ops.Softplus, "beta ignored", lambda s, dy: kernels.softplus_backward(dy, s.x, 1.0, s.threshold)),
+    (ops.Softplus, "threshold ignored", lambda s, dy: kernels.softplus_backward(dy, s.x, s.beta, 1e9)),
+    (ops.Dropout, "mask forgotten", lambda s, dy: dy),
+    (ops.Dropout, "scale forgotten", lambda s, dy: dy * (s.mask != 0)),
+    # reductions
+    (ops.Sum, "averaged", lambda s, dy: right(s, dy) / max(np.prod(s.needs[0].shape), 1)),
+    (ops.Mean, "not divided", lambda s, dy: ops.Sum.backward(s, dy)),
+    (ops.Mean, "divided by all elements", lambda s, dy: ops.Sum.backward(s, dy) / max(np.prod(s.needs[0].shape), 1)),
+    (ops.Var, "2 forgotten", lambda s, dy: s.restore(dy) * s.scaled),
+    (ops.Var, "correction ignored", lambda s, dy: right(s, dy) * (1 - s.correction / max(np.prod(s.needs[0].shape), 1))),
+    (ops.Var, "not centred", lambda s, dy: 2 * s.restore(dy) * (s.scaled + 0.1)),
+    (ops.Prod, "own factor kept", lambda s, dy: right(s, dy) * s.x),
+    (ops.Prod, "as a sum", lambda s, dy: np.broadcast_to(s.restore(dy), s.x.shape)),
+    (ops.Amax, "every element", lambda s, dy: np.broadcast_to(s.restore(dy), s.share.shape)),
+    (ops.Amax, "all but the largest", lambda s, dy: s.restore(dy) * (1 - s.share)),
+    (ops.Amin, "in reverse", lambda s, dy: np.flip(right(s, dy))),
+    (ops.LogSumExp, "not normalised", lambda s, dy: s.restore(dy) * np.exp(s.x)),
+    (ops.LogSumExp, "every element", lambda s, dy: np.broadcast_to(s.restore(dy), s.x.shape)),
+    (ops.Norm, "sign forgotten", lambda s, dy: np.abs(right(s, dy))),
+    (ops.Norm, "p ignored", lambda s, dy: s.restore(dy) * s.x / np.where(s.y == 0, 1, s.y)),
+    (ops.Norm, "root forgotten", lambda s, dy: right(s, dy) * s.y),
+    (ops.Pick, "off by one", lambda s, dy: np.roll(right(s, dy), 1)),
+    (ops.Pick, "every element", lambda s, dy: right(s, dy) + dy.sum() / 9),
+    (ops.CumSum, "not in reverse", lambda s, dy: np.cumsum(dy, s.axis).reshape(dy.shape)),
+    (ops.CumSum, "itself left out", lambda s, dy: right(s, dy) - dy),
+    (ops.Softmax, "diagonal only", lambda s, dy: dy * s.y),
+    (ops.Softmax, "as if a sigmoid", lambda s, dy: dy * s.y * (1 - s.y)),
+    (ops.Softmax, "summed over everything", lambda s, dy: s.y * (dy - (dy * s.y).sum())),
+    (ops.LogSoftmax, "sum forgotten", lambda s, dy: dy),
+    (ops.LogSoftmax, "y for e^y", lambda s, dy: dy - s.y * dy.sum(s.axis if dy.ndim else None, keepdims=True)),
+    # products
+    (ops.MatMul, "b not transposed", lambda s, dy: (dy @ s.b, right(s, dy)[1]) if s.b.shape == (3, 3) else right(s, dy)),
+    (ops.MatMul, "a not transposed", lambda s, dy: (right(s, dy)[0], s.a @ dy) if s.b.shape == (3, 3) else right(s, dy)),
+    (ops.MatMul, "operands exchanged", lambda s, dy: right(s, dy)[::-1]),
+    (
+        ops.MatMul,
+        "batch not summed",
+        lambda s, dy: (right(s, dy)[0], np.swapaxes(s.a, -1, -2) @ dy) if s.a.ndim > 2 else right(s, dy),
+    ),
+    (ops.Linear, "weight transposed", lambda s, dy: (dy @ s.w.T, *right(s, dy)[1:]) if s.w.shape == (3, 3) else right(s, dy)),
+    (
+        ops.Linear,
+        "weight's gradient transposed",
+        lambda s, dy: (right(s, dy)[0], s.x.T @ dy, *right(s, dy)[2:]) if s.w.shape == (3, 3) else right(s, dy),
+    ),
+    (ops.Linear, "bias averaged", lambda s, dy: (*right(s, dy)[:2], *(g / 3 for g in right(s, dy)[2:]))),
+    (ops.Einsum, "first factor's twice", lambda s, dy: (2 * right(s, dy)[0], *right(s, dy)[1:])),
+    (
+        ops.Einsum,
+        "summed axis read as 1",
+        lambda s, dy: tuple(g / max(g.shape[-1:], default=1) if g.size else g for g in right(s, dy)),
+    ),
+    # losses
+    (ops.CrossEntropy, "weight ignored", cross_entropy_without(weight=None)),
+    (ops.CrossEntropy, "smoothing ignored", cross_entropy_without(smoothing=0.0)),
+    (ops.CrossEntropy, "ignore_index ignored", cross_entropy_without(ignore_index=-100)),
+    (ops.CrossEntropy, "cotangent ignored", lambda s, dy: right(s, np.ones_like(dy))),
+    (ops.CrossEntropy, "softmax only", lambda s, dy: dy[:, None] * kernels.softmax(s.x, 1)),
+    (ops.CrossEntropyTotal, "total ignored", lambda s, dy: right(s, dy) * s.total),
+    (ops.CrossEntropySoft, "targets' sign", lambda s, dy: (right(s, dy)[0], -right(s, dy)[1])),
+    (ops.CrossEntropySoft, "smoothing ignored", lambda s, dy: (right(s, dy)[0], right(s, dy)[1] / (1 - s.smoothing))),
+    (
+        ops.CrossEntropySoft,
+        "weight ignored",
+        lambda s, dy: (right(s, dy)[0], right(s, dy)[1] / (1 if s.weight is None else s.weight)),
+    ),
+    (ops.SquaredError, "mean not divided", lambda s, dy: (dy * s.slope(s.d), -dy * s.slope(s.d))),
+    (ops.SquaredError, "target's sign", lambda s, dy: (right(s, dy)[0], right(s, dy)[0])),
+    (ops.AbsoluteError, "target exchanged", lambda s, dy: right(s, dy)[::-1]),
+    (ops.Huber, "scale ignored", lambda s, dy: tuple(g / s.scale for g in right(s, dy))),
+    (ops.NegativeLogLikelihood, "sign", lambda s, dy: -right(s, dy)),
+    (ops.NegativeLogLikelihood, "weights ignored", lambda s, dy: np.where(right(s, dy) == 0, 0, -dy[:, None])),
+    (ops.NegativeLogLikelihood, "off by one", lambda s, dy: np.roll(right(s, dy), 1, 1)),
+    (ops.BinaryCrossEntropy, "denominator forgotten", lambda s, dy: (dy * (s.x - s.t), right(s, dy)[1])),
+    (ops.BinaryCrossEntropy, "logarithms exchanged", lambda s, dy: (right(s, dy)[0], -right(s, dy)[1])),
+    (ops.BinaryCrossEntropyWithLogits, "target ignored", lambda s, dy: (dy * half_angle(s.x), right(s, dy)[1])),
+    (ops.BinaryCrossEntropyWithLogits, "no gradient for targets", lambda s, dy: (right(s, dy)[0], None)),
+    (ops.KLDivergence, "sign", lambda s, dy: (dy * s.t, right(s, dy)[1])),
+    (ops.KLDivergence, "log_target ignored", lambda s, dy: (right(s, dy)[0], dy * (s.gap + 1))),
+    (ops.EntropyFromLogits, "entropy itself forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * s.p * s.logp),
+    (ops.EntropyFromLogits, "probability forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * (s.logp + s.y)),
+    # arrangements
+    (ops.Reshape, "column by column", lambda s, dy: dy.reshape(s.needs[0].shape, order="F")),
+    (ops.Permute, "the same axes again", lambda s, dy: dy.transpose(s.axes)),
+    (ops.Expand, "averaged", lambda s, dy: right(s, dy) * (right(s, dy).size / dy.size if dy.size else 1)),
+    (ops.Expand, "not summed", lambda s, dy: dy),
+    (ops.Repeat, "runs for tiles", lambda s, dy: ops.Repeat.backward(s, np.sort(dy, -1) if dy.ndim else dy)),
+    (ops.Repeat, "averaged", lambda s, dy: right(s, dy) / max(np.prod(s.repeats), 1)),
+    (
+        ops.RepeatInterleave,
+        "last of each run",
+        lambda s, dy: scattered(s.needs[0].shape, (slice(None),) * s.axis + (s.source,), dy),
+    ),
+    (ops.Flip, "not flipped back", lambda s, dy: dy),
+    (ops.Flip, "every axis", lambda s, dy: np.flip(dy)),
+    (ops.Roll, "rolled on", lambda s, dy: np.roll(dy, s.shifts, s.axes)),
+    (ops.Index, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, s.index, dy)),
+    (ops.SetItem, "what was overwritten kept", lambda s, dy: (dy, right(s, dy)[1])),
+    (
+        ops.SetItem,
+        "every repeat counts",
+        lambda s, dy: (
+            right(s, dy)[0],
+            dy[s.index].reshape(right(s, dy)[1].shape) if dy[s.index].size == right(s, dy)[1].size else right(s, dy)[1],
+        ),
+    ),
+    (ops.Patch, "what was overwritten kept", lambda s, dy: (dy, right(s, dy)[1])),
+    (ops.Patch, "nothing for the part", lambda s, dy: (right(s, dy)[0], None)),
+    (ops.Gather, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, s.where, dy)),
+    (ops.Cat, "in reverse", lambda s, dy: tuple(np.split(np.flip(dy, s.axis), np.cumsum(s.sizes)[:-1], s.axis))),
+    (ops.Stack, "in reverse", lambda s, dy: right(s, dy)[::-1]),
+    (ops.Diagonal, "in reverse", lambda s, dy: right(s, np.flip(dy, -1))),
+    (ops.Triangle, "mask forgotten", lambda s, dy: dy),
+    (ops.Triangle, "k ignored", lambda s, dy: s.cut(dy, 0)),
+    (ops.Triangle, "the other triangle", lambda s, dy: dy - right(s, dy)),
+    (ops.Sort, "taken instead of put", lambda s, dy: np.take_along_axis(dy, s.index, s.axis)),
+]
+
+# (operation, what is wrong with it, the methods replaced, the check that must notice)
+OTHERS = [
+    (ops.Sum, "axes put back at the end", {"restore": lambda s, y: y.reshape(y.shape + (1,) * (2 - y.ndim))}, check_gradient),
+    (ops.SquaredError, "2 forgotten", {"slope": lambda s, d: d}, check_gradient),
+    (ops.AbsoluteError, "as if squared", {"slope": lambda s, d: d}, check_gradient),
+    (ops.Huber, "delta ignored", {"slope": lambda s, d: s.scale * d}, check_gradient),
+    (ops.Mean, "forward sums", {"forward": ops.Sum.forward}, check_value),
+    (ops.ReLU, "forward takes |x|", {"forward": lambda s, x: np.abs(x)}, check_value),
+    (ops.ELU, "forward ignores alpha", {"forward": lambda s, x: kernels.elu(x, 1.0)}, check_value),
+    (ops.Var, "forward ignores correction", {"forward": lambda s, x: x.var(s.axes, keepdims=s.keepdim)}, check_value),
+    (ops.Softmax, "forward ignores axis", {"forward": lambda s, x: kernels.softmax(x, -1)}, check_value),
+    (ops.Amax, "forward ignores keepdim", {"forward": lambda s, x: x.max(s.axes)}, check_value),
+    (
+        ops.Mul,
+        "float64 gradients",
+        {"backward": lambda s, dy: tuple(g if g is None else g.astype(float) for g in right(s, dy))},
+        check_float32,
+    ),
+    (ops.Exp, "float64 values", {"forward": lambda s, x: ops.Exp.forward(s, x).astype(float)}, check_float32),
+    (
+        ops.Mul,
+        "gradients only for both at once",
+        {"backward": lambda s, dy: right(s, dy) if all(s.needs) else (None, None)},
+        check_needs,
+    ),
+    (
+        ops.Linear,
+        "memory order for element order",
+        {"backward": lambda s, dy: right(s, dy.ravel("K").reshape(dy.shape))},
+        check_layouts,
+    ),
+    (ops.Neg, "forward in memory order", {"forward": lambda s, x: -x.ravel("K").reshape(x.shape)}, check_layouts),
+    (ops.Neg, "cotangent overwritten", {"backward": lambda s, dy: np.negative(dy, out=dy)}, check_purity),
+    (ops.Abs, "input overwritten", {"forward": lambda s, x: np.abs(ops.Abs.forward(s, x), out=x)}, check_purity),
+    (
+        ops.Tanh,
+        "saved array used up",
+        {"backward": lambda s, dy: np.multiply(s.y, s.y, out=s.y) * 0 + right(s, dy)},
+        check_purity,
+    ),
+    (ops.Clone, "no copy", {"forward": lambda s, x: x}, check_memory),
+    (ops.Add, "one array twice", {"backward": lambda s, dy: (dy.copy(),) * 2}, check_memory),
+    (ops.Dropout, "a saved array", {"backward": lambda s, dy: np.multiply(dy, s.mask, out=s.mask)}, check_memory),
+]
+MUTANTS = [(op, what, {"backward": backward}, check_gradient) for op, what, backward in BACKWARDS] + OTHERS
+
+
+def caught(check, row, mutant):
+    """Whether the check fails on some case. An operation that breaks down in another way is no catch, and raises."""
+    for case in row.cases:
+        try:
+            with np.errstate(all="ignore"):
+                check(case, mutant)
+        except (AssertionError, GradcheckError):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("op", "what", "methods", "check"), MUTANTS, ids=[f"{m[0].__name__}: {m[1]}" for m in MUTANTS])
+def test_promise_04_mutant_is_caught(op, what, methods, check):
+    mutant = type(f"{op.__name__}Mutant", (op,), methods)
+    assert caught(check, ROW_OF[op], mutant), f"{op.__name__}, {what}: {check.__name__} lets it pass"
+
+
+@pytest.mark.parametrize("check", dict.fromkeys(m[3] for m in MUTANTS), ids=lambda check: check.__name__)
+def test_an_unchanged_copy_passes_the_same_check(check):
+    for op in dict.fromkeys(m[0] for m in MUTANTS if m[3] is check):
+        check_row(check, ROW_OF[op], type(f"{op.__name__}Copy", (op,), {}))
+
+
+def test_mutants_are_many_and_everywhere():
+    assert len(MUTANTS) == int(__doc__.split()[0]) >= 60, f"say {len(MUTANTS)} in the first line of tests/test_mutants.py"
+    assert {m[3] for m in MUTANTS} == set(CHECKS)
+    mutated = {m[0] for m in MUTANTS if m[3] is check_gradient}
+    unmutated = [row.op.__name__ for row in TABLE if row.op not in mutated]
+    assert not unmutated, f"give each a wrong backward in tests/test_mutants.py: {unmutated}"
