@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import kernels
 from .base import Op
+from .softmax import CrossEntropy
 
 
 class Distance(Op):
@@ -70,6 +71,23 @@ class Huber(Distance):
 
     def slope(self, d):
         return self.scale * np.clip(d, -self.delta, self.delta)
+
+
+class CrossEntropyTotal(CrossEntropy):
+    """y = 1/total Σ_n of the rows' cross entropies, NaN for a total of 0: their sum or (weighted) mean, as one operation
+    each row has the same dy_n = dy/total
+    """
+
+    def __init__(self, labels, weight, ignore_index, smoothing, total):
+        super().__init__(labels, weight, ignore_index, smoothing)
+        self.total = total
+
+    def forward(self, x):
+        self.scale = x.dtype.type(1 / self.total if self.total else np.nan)
+        return np.add.reduce(super().forward(x)) * self.scale
+
+    def backward(self, dy):
+        return super().backward(np.full(len(self.labels), dy * self.scale))
 
 
 class NegativeLogLikelihood(Op):

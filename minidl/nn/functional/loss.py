@@ -121,12 +121,16 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows, labels, some_ignored = _rows(name, input, target, ignore_index)
     weights = None if weight is None else _class_weights(name, weight, rows)
-    losses = apply(ops.CrossEntropy(labels, weights, ignore_index, float(label_smoothing)), rows)
-    if reduction != "mean":
-        return losses.sum() if reduction == "sum" else losses.reshape(target.shape)
-    if weights is None and not some_ignored:
-        return apply(ops.Mean((0,), False), losses)
-    return _weighted_mean(losses, _row_weights(labels, weights, ignore_index, rows.dtype))
+    if reduction == "none":
+        losses = apply(ops.CrossEntropy(labels, weights, ignore_index, float(label_smoothing)), rows)
+        return losses.reshape(target.shape)
+    if reduction == "sum":
+        total = 1
+    elif weights is None and not some_ignored:
+        total = len(labels)
+    else:
+        total = float(_row_weights(labels, weights, ignore_index, rows.dtype).sum(dtype=np.float64))
+    return apply(ops.CrossEntropyTotal(labels, weights, ignore_index, float(label_smoothing), total), rows)
 
 
 def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean"):
@@ -143,7 +147,8 @@ def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean")
     losses = apply(ops.NegativeLogLikelihood(labels, weights), rows)
     if reduction != "mean":
         return losses.sum() if reduction == "sum" else losses.reshape(target.shape)
-    return _weighted_mean(losses, weights)
+    total = float(weights.sum(dtype=np.float64))
+    return losses.sum() / total if total else losses.sum() * math.nan
 
 
 def binary_cross_entropy(input, target, weight=None, *, reduction="mean"):
@@ -329,11 +334,6 @@ def _row_weights(labels, weights, ignore_index, dtype):
     if weights is None:
         return kept.astype(dtype)
     return np.where(kept, weights[np.where(kept, labels, 0)], dtype.type(0))
-
-
-def _weighted_mean(losses, weights):
-    total = float(weights.sum(dtype=np.float64))
-    return losses.sum() / total if total else losses.sum() * math.nan
 
 
 def _soft_cross_entropy(input, target, weight, reduction, label_smoothing):
