@@ -48,6 +48,9 @@ class Leaf:
     def __init__(self, shape, dtype):
         self.shape, self.dtype, self.grad = shape, dtype, None
 
+    def __getstate__(self):
+        return {**vars(self), "hooks": None}  # a hook belongs to one tensor, not to its copies
+
 
 class Part:
     """Output number `index` of an operation with several: a node of its own, so that each collects its own gradient."""
@@ -182,8 +185,8 @@ def _check_unchanged(op):
         for array in value if isinstance(value, (tuple, list)) else (value,):
             if isinstance(array, np.ndarray) and _writes.times.get(id(_owner(array)), (None, 0))[1] > op.serial:
                 raise RuntimeError(
-                    f"{op.name}: an array that backward needs (saved as '{name}', shape {array.shape}) was changed in place after "
-                    "the operation, by an in-place operation or an optimizer step. Call backward before it, or change a clone()."
+                    f"{op.name}: an array that backward needs (saved as '{name}', shape {array.shape}) was changed in place "
+                    "after the operation, or by an optimizer step. Call backward before that, or change a clone()."
                 )
 
 
@@ -203,4 +206,5 @@ def user_line():
 
 def check_finite(op, array, what):
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise RuntimeError(f"detect_anomaly: {op.name}: {what} is not finite. The operation was called at {op.origin}")
+        line = op.origin or "a line before detect_anomaly"
+        raise RuntimeError(f"detect_anomaly: {op.name}: {what} is not finite. The operation was called at {line}")

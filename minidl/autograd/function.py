@@ -1,5 +1,7 @@
 """Operations of one's own, written as PyTorch's are: static forward and backward on tensors, and a ctx between them."""
 
+import numpy as np
+
 from ..ops import Op
 from ..tensor import Tensor, apply, no_grad, wrap
 
@@ -33,9 +35,17 @@ class Function:
     def backward(ctx, *gradients):
         raise NotImplementedError("Function: write a static backward(ctx, *gradients)")
 
+    def __init_subclass__(cls):
+        if hasattr(cls, "setup_context"):
+            raise TypeError(f"{cls.__name__}: setup_context is not supported; write forward(ctx, *args)")
+
     @classmethod
     def apply(cls, *args):
-        return apply(_Call(cls, args), *(x for x in args if isinstance(x, Tensor)))
+        """Runs forward on the arguments and records the call; gives what forward gives."""
+        result = apply(_Call(cls, args), *(x for x in args if isinstance(x, Tensor)))
+        if type(result) is Tensor and not result.is_floating_point():
+            result.node = None
+        return result
 
 
 class Context:
@@ -45,11 +55,17 @@ class Context:
     needs_input_grad = ()
 
     def save_for_backward(self, *tensors):
+        """Keeps tensors (or None); backward finds them in `saved_tensors`, and raises if one was changed in place."""
+        for x in tensors:
+            if x is not None and not isinstance(x, Tensor):
+                raise TypeError(f"save_for_backward: expected Tensors, got {type(x).__name__}; set an attribute of ctx instead")
         self.saved_tensors = tensors
 
 
 class _Call(Op):
     """One call of a Function, as a node of the graph."""
+
+    function = Function
 
     def __init__(self, function, args):
         self.function, self.args = function, args
@@ -69,27 +85,39 @@ class _Call(Op):
         with no_grad():
             result = self.function.forward(ctx, *args)
         self.saved = [x.array for x in ctx.saved_tensors if x is not None]  # for the check of changes in place
-        if isinstance(result, tuple):
-            return tuple(self._own(y, arrays) for y in result)
-        return self._own(result, arrays)
+        if not isinstance(result, tuple):
+            return self._own(result, arrays)
+        results = tuple(self._own(y, arrays) for y in result)
+        self.like = [(y.shape, y.dtype) for y in results]
+        return results
 
     def _own(self, y, arrays):
         if not isinstance(y, Tensor):
             raise TypeError(f"{self.name}.forward: expected a Tensor or a tuple of Tensors, got {type(y).__name__}")
-        return y.array.copy() if any(y.array is x for x in arrays) else y.array
+        return y.array.copy() if any(np.may_share_memory(y.array, x) for x in arrays) else y.array
 
     def backward(self, dy):
-        dys = [None if d is None else wrap(d) for d in dy] if isinstance(dy, list) else [wrap(dy)]
+        if isinstance(dy, list):  # of several outputs; one that nobody used sends zeros
+            dys = [wrap(np.zeros(*like) if d is None else d) for d, like in zip(dy, self.like, strict=True)]
+        else:
+            dys = [wrap(dy)]
         with no_grad():
             gradients = self.function.backward(self.context, *dys)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-        if len(gradients) != len(self.is_tensor):
+        expected = len(self.is_tensor)
+        if len(gradients) < expected or any(g is not None for g in gradients[expected:]):
             raise RuntimeError(
-                f"{self.name}.backward: expected {len(self.is_tensor)} gradients, one for each argument of forward, got {len(gradients)}"
+                f"{self.name}.backward: expected {expected} gradients, one for each argument of forward, got {len(gradients)}"
             )
+        return tuple(self._gradient(i, g) for i, g in enumerate(gradients[:expected]) if self._has_gradient(i, g))
+
+    def _has_gradient(self, i, gradient):
+        if gradient is not None and not self.is_tensor[i]:
+            raise RuntimeError(f"{self.name}.backward: gradient {i} must be None, because argument {i} is no tensor")
+        return self.is_tensor[i]
+
+    def _gradient(self, i, gradient):
+        if gradient is not None and not isinstance(gradient, Tensor):
+            raise TypeError(f"{self.name}.backward: gradient {i} must be a Tensor or None, got {type(gradient).__name__}")
         # Copied, because a user's backward may well return one tensor twice, or one that it saved.
-        return tuple(
-            None if g is None else g.array.copy()
-            for g, is_tensor in zip(gradients, self.is_tensor, strict=True)
-            if is_tensor
-        )
+        return None if gradient is None else gradient.array.copy()
