@@ -30,17 +30,25 @@ def _loops(formula, loop, shared_loop):
     return jit(loop), jit(parallel=True)(shared_loop)
 
 
+@jit(forceinline=True)
+def part_of(x, part, parts):
+    """Slice number `part` of x in `parts`. A loop over it starts at 0: no index can count from the end."""
+    return x[x.size * part // parts : x.size * (part + 1) // parts]
+
+
 def unary(formula):
     """The map y[i] = formula(x[i], *params): a function of an array and numbers that returns a new array."""
 
     def loop(x, y, params, part, parts):
-        for i in range(x.size * part // parts, x.size * (part + 1) // parts):
+        x, y = part_of(x, part, parts), part_of(y, part, parts)
+        for i in range(x.size):
             y[i] = formula(x[i], *params)
 
     def shared_loop(x, y, params, parts):
         for part in prange(parts):
-            for i in range(x.size * part // parts, x.size * (part + 1) // parts):
-                y[i] = formula(x[i], *params)
+            x_part, y_part = part_of(x, part, parts), part_of(y, part, parts)
+            for i in range(x_part.size):
+                y_part[i] = formula(x_part[i], *params)
 
     body, twin = _loops(formula, loop, shared_loop)
 
@@ -61,13 +69,15 @@ def binary(formula):
     """The map z[i] = formula(x[i], y[i], *params) of two arrays of one shape and dtype."""
 
     def loop(x, y, z, params, part, parts):
-        for i in range(x.size * part // parts, x.size * (part + 1) // parts):
+        x, y, z = part_of(x, part, parts), part_of(y, part, parts), part_of(z, part, parts)
+        for i in range(x.size):
             z[i] = formula(x[i], y[i], *params)
 
     def shared_loop(x, y, z, params, parts):
         for part in prange(parts):
-            for i in range(x.size * part // parts, x.size * (part + 1) // parts):
-                z[i] = formula(x[i], y[i], *params)
+            x_part, y_part, z_part = part_of(x, part, parts), part_of(y, part, parts), part_of(z, part, parts)
+            for i in range(x_part.size):
+                z_part[i] = formula(x_part[i], y_part[i], *params)
 
     body, twin = _loops(formula, loop, shared_loop)
 
@@ -312,7 +322,8 @@ def _column_sums(dy, total):
     N, C = dy.shape
     block = np.empty_like(total)
     for start in range(0, N, 64):
-        block[:] = dy[start]
+        for c in range(C):
+            block[c] = dy[start, c]
         for n in range(start + 1, min(start + 64, N)):
             for c in range(C):  # innermost: neighbours in memory, and vector additions
                 block[c] += dy[n, c]

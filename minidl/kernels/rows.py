@@ -5,6 +5,8 @@ short as 10 classes, too short for vector code, so a block of rows is treated at
 exponentials of the whole block in one long loop, then the sums row by row. A block stays in the first-level cache.
 """
 
+import math
+
 import numpy as np
 from numba import prange
 
@@ -14,7 +16,7 @@ from .jit import jit
 from .threads import share
 
 BLOCK = 2048  # elements treated at once
-SHARED_SIZE = 16384  # elements from which a second thread pays for its launch
+SHARED_SIZE = 32768  # elements from which a second thread pays for its launch
 
 NO_WEIGHT = {np.dtype(T): np.ones(0, T) for T in (np.float32, np.float64)}
 
@@ -99,7 +101,9 @@ def _logsumexp(x, shift_and_log, part, parts):
         _exponentials(x, first, last, m, e)
         for n in range(first, last):
             shift_and_log[n, 0] = m[n - first]
-            shift_and_log[n, 1] = vmath.log(_sum(e[(n - first) * C : (n - first + 1) * C]))
+            m[n - first] = _sum(e[(n - first) * C : (n - first + 1) * C])
+        for n in range(first, last):
+            shift_and_log[n, 1] = vmath.log(m[n - first])
 
 
 @jit(parallel=True)
@@ -113,15 +117,17 @@ def _log_softmax(x, y, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
-    m = np.empty(step, x.dtype)
+    m, log_total = np.empty(step, x.dtype), np.empty(step, x.dtype)
     for first in range(N * part // parts, end, step):
         last = min(first + step, end)
         _exponentials(x, first, last, m, y[first:last].reshape(-1))
         for n in range(first, last):
-            total = _sum(y[n])
-            log_total = vmath.log(vmath.select(total == 0, x.dtype.type(1), total))  # a row of -inf stays -inf
+            log_total[n - first] = _sum(y[n])
+        for n in range(last - first):
+            log_total[n] = vmath.log(vmath.select(log_total[n] == 0, x.dtype.type(1), log_total[n]))  # -inf stays -inf
+        for n in range(first, last):
             for c in range(C):
-                y[n, c] = (x[n, c] - m[n - first]) - log_total
+                y[n, c] = (x[n, c] - m[n - first]) - log_total[n - first]
 
 
 @jit(parallel=True)
@@ -148,14 +154,17 @@ def _softmax_backward_shared(dy, y, dx, parts):
 @jit
 def _log_softmax_backward(dy, y, dx, part, parts):
     N, C = y.shape
-    first, end = N * part // parts, N * (part + 1) // parts
-    flat_y, flat_dx = y.reshape(-1), dx.reshape(-1)
-    for i in range(first * C, end * C):
-        flat_dx[i] = vmath.exp(flat_y[i])
-    for n in range(first, end):
-        total = _sum(dy[n])
-        for c in range(C):
-            dx[n, c] = dy[n, c] - dx[n, c] * total
+    step = _block_rows(y)
+    end = N * (part + 1) // parts
+    for first in range(N * part // parts, end, step):
+        last = min(first + step, end)
+        flat_y, flat_dx = y[first:last].reshape(-1), dx[first:last].reshape(-1)
+        for i in range(flat_y.size):
+            flat_dx[i] = vmath.exp(flat_y[i])
+        for n in range(first, last):
+            total = _sum(dy[n])
+            for c in range(C):
+                dx[n, c] = dy[n, c] - dx[n, c] * total
 
 
 @jit(parallel=True)
@@ -165,58 +174,60 @@ def _log_softmax_backward_shared(dy, y, dx, parts):
 
 
 def _matrix(x, axis):
-    """x with `axis` moved last, as a plain matrix of rows; and the shape to give its like back to."""
-    moved = x if axis in (-1, x.ndim - 1) or x.ndim == 0 else np.moveaxis(x, axis, -1)
-    moved = plain(moved)
-    return moved.reshape(-1, moved.shape[-1]) if moved.size and moved.ndim else moved.reshape(
-        moved.size, 1
-    ), moved.shape
+    """x with `axis` moved last, as a matrix of rows in the form for kernels."""
+    if x.ndim == 2 and axis in (-1, 1):
+        return plain(x)
+    x = plain(np.moveaxis(x, axis, -1) if x.ndim else x.reshape(1))
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-def _restored(y, shape, axis):
-    y = y.reshape(shape)
-    return y if axis in (-1, len(shape) - 1) or not shape else np.ascontiguousarray(np.moveaxis(y, -1, axis))
+def _unmatrix(y, x, axis):
+    """The matrix y in the shape of x."""
+    if y.shape == x.shape and axis in (-1, 1):
+        return y
+    if x.ndim == 0:
+        return y.reshape(())
+    shape = np.moveaxis(x, axis, -1).shape
+    return np.ascontiguousarray(np.moveaxis(y.reshape(shape), -1, axis))
 
 
 def softmax(x, axis=-1):
     """exp(xᵢ) / Σⱼ exp(xⱼ) along `axis`; 0 where all are -inf, so that a fully masked row has no weight."""
-    rows, shape = _matrix(x, axis)
+    rows = _matrix(x, axis)
     y = np.empty_like(rows)
     share(rows.size >= SHARED_SIZE, _softmax, _softmax_shared, rows, y)
-    return _restored(y, shape, axis)
+    return _unmatrix(y, x, axis)
 
 
 def softmax_backward(dy, y, axis=-1):
     """dxᵢ = yᵢ·(dyᵢ - Σⱼ dyⱼ·yⱼ), y = softmax(x)"""
-    rows, shape = _matrix(y, axis)
+    rows = _matrix(y, axis)
     dx = np.empty_like(rows)
-    share(rows.size >= SHARED_SIZE, _softmax_backward, _softmax_backward_shared, _matrix(dy, axis)[0], rows, dx)
-    return _restored(dx, shape, axis)
+    share(rows.size >= SHARED_SIZE, _softmax_backward, _softmax_backward_shared, _matrix(dy, axis), rows, dx)
+    return _unmatrix(dx, y, axis)
 
 
 def log_softmax(x, axis=-1):
     """xᵢ - ln Σⱼ exp(xⱼ) along `axis`; -inf where all are -inf."""
-    rows, shape = _matrix(x, axis)
+    rows = _matrix(x, axis)
     y = np.empty_like(rows)
     share(rows.size >= SHARED_SIZE, _log_softmax, _log_softmax_shared, rows, y)
-    return _restored(y, shape, axis)
+    return _unmatrix(y, x, axis)
 
 
 def log_softmax_backward(dy, y, axis=-1):
     """dxᵢ = dyᵢ - exp(yᵢ)·Σⱼ dyⱼ, y = log_softmax(x)"""
-    rows, shape = _matrix(y, axis)
+    rows = _matrix(y, axis)
     dx = np.empty_like(rows)
     pays = rows.size >= SHARED_SIZE
-    share(pays, _log_softmax_backward, _log_softmax_backward_shared, _matrix(dy, axis)[0], rows, dx)
-    return _restored(dx, shape, axis)
+    share(pays, _log_softmax_backward, _log_softmax_backward_shared, _matrix(dy, axis), rows, dx)
+    return _unmatrix(dx, y, axis)
 
 
 def logsumexp(x, axis=-1):
     """ln Σⱼ exp(xⱼ) along `axis`, which is removed; -inf where all are -inf, or there are none."""
-    if x.ndim and x.shape[axis] == 0:
-        return np.full(np.delete(x.shape, axis), -np.inf, x.dtype)
-    rows, shape = _matrix(x, axis)
-    return _shift_and_log(rows).sum(1).reshape(shape[:-1])
+    rows = _matrix(x, axis)
+    return _shift_and_log(rows).sum(1).reshape(np.delete(x.shape, axis) if x.ndim else ())
 
 
 def _shift_and_log(logits):
@@ -260,14 +271,15 @@ def _label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log
 
 
 @jit(forceinline=True)
-def _probabilities(logits, first, end, shift_and_log, p):
+def _probabilities(logits, first, last, shift_and_log, p):
+    """p[first:last] = softmax(logits[first:last])"""
     C = logits.shape[1]
-    for n in range(first, end):
+    for n in range(first, last):
         m, log_total = shift_and_log[n]
         for c in range(C):
             p[n, c] = (logits[n, c] - m) - log_total
-    flat = p.reshape(-1)
-    for i in range(first * C, end * C):
+    flat = p[first:last].reshape(-1)
+    for i in range(flat.size):
         flat[i] = vmath.exp(flat[i])
 
 
@@ -287,7 +299,8 @@ def _label_gradient(dloss, logits, shift_and_log, labels, weight, ignore_index, 
         for n in range(first, last):
             label = labels[n]
             if label == ignore_index:
-                dlogits[n] = 0
+                for c in range(C):
+                    dlogits[n, c] = 0
                 continue
             w = weight[label] if weight.size else T(1)
             scale = dloss[n] * (keep * w + spread * total)
