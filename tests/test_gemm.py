@@ -12,7 +12,7 @@ import pytest
 from minidl.kernels import gemm, threads
 
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
-SIZES = (0, 1, 5, 17) if SMALL else (0, 1, 2, 3, 5, 6, 7, 8, 9, 13, 16, 17, 31, 33, 40)
+SIZES = (0, 1, 5, 17) if SMALL else (0, 1, 2, 5, 6, 7, 9, 16, 17, 31, 40)
 LAYOUTS = ("plain", "transposed", "sliced", "negative", "spread", "readonly")
 
 

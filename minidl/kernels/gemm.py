@@ -14,14 +14,16 @@ along k. Each step loads one short row of B and one number of A per row of the t
            └───┘       └─────────────────┘
 
 - A is read where it lies, whatever its strides: one number at a time costs the same along a row or down a column.
-- B must have whole vectors along its rows. If it has, and is small, it too is read in place; else DEPTH rows of it at
-  a time are packed into panels of WIDTH columns, which lie in the cache in the order in which they are used.
+- B must have contiguous rows. If it has, and is small, it too is read in place; else up to DEPTH rows of it at a time
+  are packed into panels of WIDTH columns, whose numbers lie in the order in which they are used.
+- The loops keep one panel of B in the L1 cache while BLOCK_ROWS rows of A, which stay in the L2 cache, pass by.
 - The sum over k runs in the same blocks and order for every element, in whichever tile and thread it falls, so the
   bits of a result do not depend on the number of threads.
 
 Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), explains the blocking.
 """
 
+import threading
 from functools import lru_cache
 from types import SimpleNamespace
 
@@ -56,14 +58,17 @@ VECTOR_BYTES = _vector_bytes()
 MASKS = VECTOR_BYTES > 16  # SSE2 and NEON have no masked load: there a ragged B is packed, padded with zeros
 # ROWS·VECTORS accumulators, a row of B and a broadcast number of A share 16 registers (AVX-512: 32).
 ROWS, VECTORS = (8, 3) if VECTOR_BYTES == 64 else (6, 2)
-DEPTH = 256  # k is cut in blocks of at most this: a panel of B (16 KiB with AVX2) stays in the L1 cache
-BLOCK_ROWS = 192  # rows of A that stay in the L2 cache (192 KiB of float32) while the panels of B pass by
+# k is cut in blocks of at most this many: a panel of B (20 KiB; AVX-512: 36 KiB) stays in the L1 cache.
+DEPTH = 192 if VECTOR_BYTES == 64 else 320
+BLOCK_ROWS = 96  # rows of A that stay in the L2 cache (120 KiB of float32) while the panels of B pass by
 BLOCK_COLUMNS = 1536  # columns of B packed at once
 IN_PLACE_BYTES = 40 * 1024  # a B no larger than this is read in place
-IN_PLACE_ROWS = 2 * ROWS  # as is one that so few rows of A make use of
+IN_PLACE_ROWS = 2 * ROWS  # as is one that no more than these rows of A make use of
+COPY_COLUMNS = 128  # columns of C from which a copy of such a block of A pays
 STRIP = 2048  # elements of a matrix-vector product that stay in the L1 cache while columns are added to them
+UNIT = 64  # shares of it begin at multiples of this, so that every row meets the same vector or scalar code
 PARALLEL_BYTES = 512 * 1024  # size of a matrix from which a second thread pays in a product with a vector
-PARALLEL_WORK = 200_000  # multiply-adds from which a second thread pays
+PARALLEL_WORK = 400_000  # multiply-adds from which a second thread pays
 
 
 def _lanes(itemsize):
@@ -110,26 +115,21 @@ class _Vectors:
         pointer = self.builder.bitcast(pointer, self.type.as_pointer())
         if mask is None:
             return self.builder.load(pointer, align=self.align)
-        load = self.intrinsic(
-            f"llvm.masked.load.{self.name}.p0", self.type, self.type.as_pointer(), self.i32, self.mask, self.type
-        )
+        kinds = self.type.as_pointer(), self.i32, self.mask, self.type
+        load = self.intrinsic(f"llvm.masked.load.{self.name}.p0", self.type, *kinds)
         return self.builder.call(load, [pointer, self.i32(self.align), mask, self.zero])
 
     def store(self, value, pointer, mask=None):
         pointer = self.builder.bitcast(pointer, self.type.as_pointer())
         if mask is None:
-            self.builder.store(value, pointer, align=self.align)
-            return
-        store = self.intrinsic(
-            f"llvm.masked.store.{self.name}.p0", ir.VoidType(), self.type, self.type.as_pointer(), self.i32, self.mask
-        )
-        self.builder.call(store, [value, pointer, self.i32(self.align), mask])
+            return self.builder.store(value, pointer, align=self.align)
+        kinds = self.type, self.type.as_pointer(), self.i32, self.mask
+        store = self.intrinsic(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), *kinds)
+        return self.builder.call(store, [value, pointer, self.i32(self.align), mask])
 
     def muladd(self, x, y, z):
         # fmuladd and not fma: without the instruction, fma would be a call of a library function.
-        return self.builder.call(
-            self.intrinsic(f"llvm.fmuladd.{self.name}", self.type, self.type, self.type, self.type), [x, y, z]
-        )
+        return self.builder.call(self.intrinsic(f"llvm.fmuladd.{self.name}", *[self.type] * 4), [x, y, z])
 
 
 def _self_referring(module, hint):
@@ -160,6 +160,14 @@ def _emit_tile(function, itemsize, tables):
         row = builder.select(builder.icmp_signed("<", vec.int(i), m), vec.int(i), builder.sub(m, vec.int(1)))
         rows.append(vec.move(a, nbytes=entry(a_rows, row) if tables else builder.mul(a_rows, row)))
 
+    # The tile of C is wanted at the very end: send for it now.
+    byte = ir.IntType(8).as_pointer()
+    prefetch = vec.intrinsic("llvm.prefetch.p0", ir.VoidType(), byte, vec.i32, vec.i32, vec.i32)
+    for i in range(ROWS):
+        for last in (0, width - 1):
+            line = builder.bitcast(vec.move(vec.move(c, last), nbytes=builder.mul(c_step, vec.int(i))), byte)
+            builder.call(prefetch, [line, vec.i32(1), vec.i32(3), vec.i32(1)])
+
     def emit(vectors, masks):
         start, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
         builder.branch(loop)
@@ -178,16 +186,11 @@ def _emit_tile(function, itemsize, tables):
             for v in range(vectors):
                 sums[i][v].add_incoming(vec.zero, start)
                 sums[i][v].add_incoming(totals[i][v], loop)
-        next_k = builder.add(k, vec.int(1))
-        walks = (
-            [(k, next_k)]
-            if tables
-            else [(k, next_k), (a_at, builder.add(a_at, a_steps)), (b_at, builder.add(b_at, b_steps))]
-        )
-        for counter, following in walks:
-            counter.add_incoming(vec.int(0), start)
-            counter.add_incoming(following, loop)
-        again = builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, done)
+        walks = [(k, vec.int(1))] if tables else [(k, vec.int(1)), (a_at, a_steps), (b_at, b_steps)]
+        for walk, step in walks:
+            walk.add_incoming(vec.int(0), start)
+            walk.add_incoming(builder.add(walk, step), loop)
+        again = builder.cbranch(builder.icmp_signed("<", k.incomings[1][0], depth), loop, done)
         # Unrolled, the loop would need twice the row pointers, more than there are registers.
         hint = builder.module.add_metadata(["llvm.loop.unroll.disable"])
         again.set_metadata("llvm.loop", _self_referring(builder.module, hint))
@@ -220,17 +223,11 @@ def _emit_tile(function, itemsize, tables):
     emit(VECTORS, [None] * VECTORS)
     builder.position_at_end(ragged)
     columns = ir.VectorType(vec.i64, vec.lanes)
-    masks = [
-        builder.icmp_signed(
-            "<",
-            ir.Constant(columns, list(range(v * vec.lanes, (v + 1) * vec.lanes))),
-            vec.splat(n, columns),
-        )
-        for v in range(VECTORS)
-    ]
+    numbered = [ir.Constant(columns, [v * vec.lanes + lane for lane in range(vec.lanes)]) for v in range(VECTORS)]
+    masks = [builder.icmp_signed("<", column, vec.splat(n, columns)) for column in numbered]
     builder.cbranch(builder.icmp_signed(">", n, vec.int(vec.lanes)), wide, narrow)
     builder.position_at_end(wide)
-    emit(VECTORS, masks)
+    emit(VECTORS, [None, *masks[1:]])
     builder.position_at_end(narrow)
     emit(1, masks)
 
@@ -357,11 +354,14 @@ def contiguous(typing, array, i, j, n):
 
 @intrinsic
 def moved(typing, array, nbytes):
-    """The same array, its first element `nbytes` further on."""
-    sig = array(array, types.intp)
+    """The same array, its first element `nbytes` further on; strided and read-only to Numba, whatever it was.
+
+    With one type for all sources, the loops below are compiled once.
+    """
+    sig = types.Array(array.dtype, array.ndim, "A", readonly=True)(array, types.intp)
 
     def codegen(context, builder, sig, args):
-        view = context.make_array(sig.args[0])(context, builder, args[0])
+        view = context.make_array(sig.return_type)(context, builder, args[0])
         raw = builder.gep(builder.bitcast(view.data, ir.IntType(8).as_pointer()), [args[1]])
         view.data = builder.bitcast(raw, view.data.type)
         return impl_ret_borrowed(context, builder, sig.return_type, view._getvalue())
@@ -408,7 +408,7 @@ def pack(b, k0, depth, j0, columns, width, lanes, panels):
     for p in range((columns + width - 1) // width):
         row, j, n = p * depth, j0 + p * width, min(width, columns - p * width)
         if n < width:
-            panels[row : row + depth] = 0
+            panels[row : row + depth, n:] = 0
         if b.strides[1] == itemsize:
             for k in range(depth):
                 source, target = contiguous(b, k0 + k, j, n), contiguous(panels, row + k, 0, n)
@@ -427,16 +427,15 @@ def pack(b, k0, depth, j0, columns, width, lanes, panels):
 
 
 @jit
-def tiles(a, k, depth, b, kb, jb, panel_rows, panel_columns, bias, adds, c, ic, i0, i1, j0, j1):
-    """All tiles of one block of k; b's panels lie panel_rows rows and panel_columns columns apart, from [kb, jb] on."""
-    width = VECTORS * (VECTOR_BYTES // a.itemsize)
-    for first in range(i0, i1, BLOCK_ROWS):
-        last = min(first + BLOCK_ROWS, i1)
-        row, column = kb, jb
-        for j in range(j0, j1, width):
-            for i in range(first, last, ROWS):
-                tile(a, i, k, depth, b, row, column, c, ic + i, j, bias, adds, last - i, j1 - j)
-            row, column = row + panel_rows, column + panel_columns
+def tiles(a, i0, k, depth, b, kb, jb, panel_rows, panel_columns, bias, adds, c, ic, rows, j0, j1):
+    """c[ic : ic + rows, j0:j1] for one block of k, of a from [i0, k] on and of b from [kb, jb] on.
+
+    The panels of b lie panel_rows rows and panel_columns columns apart.
+    """
+    for j in range(j0, j1, VECTORS * (VECTOR_BYTES // a.itemsize)):
+        for i in range(0, rows, ROWS):
+            tile(a, i0 + i, k, depth, b, kb, jb, c, ic + i, j, bias, adds, rows - i, j1 - j)
+        kb, jb = kb + panel_rows, jb + panel_columns
 
 
 @jit
@@ -481,10 +480,19 @@ def product(a, b, bias, c, offsets, part, parts):
             a_s, b_s = moved(a, offsets[s, 0]), moved(b, offsets[s, 1])
             for k in range(0, k_all, depth):
                 kn, adds = min(depth, k_all - k), 1 if k else bias_mode
-                tiles(a_s, k, kn, b_s, k, j0, 0, width, bias, adds, c, s * m, i0, i1, j0, j1)
+                for i in range(i0, i1, BLOCK_ROWS):
+                    rows = min(BLOCK_ROWS, i1 - i)
+                    tiles(a_s, i, k, kn, b_s, k, j0, 0, width, bias, adds, c, s * m + i, rows, j0, j1)
         return
     columns = min(BLOCK_COLUMNS // width, (j1 - j0 + width - 1) // width) * width
     panels = np.empty((columns // width * depth, width), c.dtype)
+    b_from = moved(panels, 0)
+    # A is copied block by block, its layout kept, where enough columns make use of it: rows far apart in memory evict
+    # each other from the caches.
+    copies = j1 - j0 >= COPY_COLUMNS
+    along = a.strides[1] <= a.strides[0]
+    shape = (BLOCK_ROWS, depth) if along else (depth, BLOCK_ROWS)
+    block = np.empty(shape if copies else (0, 0), c.dtype)
     for s in range(first, last):
         a_s, b_s = moved(a, offsets[s, 0]), moved(b, offsets[s, 1])
         for j in range(j0, j1, columns):
@@ -492,7 +500,16 @@ def product(a, b, bias, c, offsets, part, parts):
             for k in range(0, k_all, depth):
                 kn, adds = min(depth, k_all - k), 1 if k else bias_mode
                 pack(b_s, k, kn, j, jn, width, lanes, panels)
-                tiles(a_s, k, kn, panels, 0, 0, kn, 0, bias, adds, c, s * m, i0, i1, j, j + jn)
+                for i in range(i0, i1, BLOCK_ROWS):
+                    rows, ic = min(BLOCK_ROWS, i1 - i), s * m + i
+                    a_from, a_i, a_k = a_s, i, k
+                    if copies and along:
+                        pack(a_s, i, rows, k, kn, depth, lanes, block)
+                        a_from, a_i, a_k = moved(block, 0), 0, 0
+                    elif copies:
+                        pack(moved(a_s.T, 0), k, kn, i, rows, BLOCK_ROWS, lanes, block)
+                        a_from, a_i, a_k = moved(block.T, 0), 0, 0
+                    tiles(a_from, a_i, a_k, kn, b_from, 0, 0, kn, 0, bias, adds, c, ic, rows, j, j + jn)
 
 
 @jit(parallel=True)
@@ -505,7 +522,8 @@ def product_shared(a, b, bias, c, offsets, parts):
 def vector(a, x, bias, y, part, parts):
     """One share of y = a @ x + bias for a matrix with contiguous rows or contiguous columns."""
     rows, depth = a.shape
-    first, last = rows * part // parts, rows * (part + 1) // parts
+    units = (rows + UNIT - 1) // UNIT
+    first, last = units * part // parts * UNIT, min(rows, units * (part + 1) // parts * UNIT)
     if a.strides[1] == a.itemsize:
         for i in range(first, last):
             row, total = contiguous(a, i, 0, depth), x.dtype.type(0)
@@ -540,20 +558,20 @@ def vector_shared(a, x, bias, y, parts):
 # --------------------------------------------------------------------------------------------- what callers see
 
 _ONE_ITEM = np.zeros((1, 2), np.int64)
-_NO_BIAS = {char: np.empty(0, char) for char in "fd"}
-_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-_compiled = {"f": set(), "d": set()}
+_NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
+_compiling = threading.Lock()
+_compiled = {dtype: set() for dtype in _NO_BIAS}
 
 
 def _run(pays, body, twin, *arrays):
     """Does the work, alone or shared; the kernels are compiled at their first use with a dtype."""
-    char = arrays[0].dtype.char
+    compiled = _compiled[arrays[0].dtype]
     if not pays or get_num_threads() == 1:
-        if body not in _compiled[char]:
+        if body not in compiled:
             _compile(body, arrays, 2)
         body(*arrays, 0, 1)
         return
-    if twin not in _compiled[char]:
+    if twin not in compiled:
         _compile(body, arrays, 2)
         _compile(twin, arrays, 1)
     share(True, body, twin, *arrays)
@@ -561,18 +579,18 @@ def _run(pays, body, twin, *arrays):
 
 def _compile(dispatcher, arrays, numbers):
     """Compiles for strided read-only inputs only: Numba takes any other layout for one, so once per dtype is enough."""
-    _compiled[arrays[0].dtype.char].add(dispatcher)
-    if numba.config.DISABLE_JIT:
-        return
     dtype = numba.from_dtype(arrays[0].dtype)
     kinds = [
         types.Array(dtype if x.dtype != np.int64 else types.int64, x.ndim, "A" if x.ndim == 2 else "C", readonly=True)
         for x in arrays
     ]
     kinds[3] = types.Array(dtype, arrays[3].ndim, "C")
-    dispatcher.disable_compile(False)
-    dispatcher.compile((*kinds, *[types.intp] * numbers))
-    dispatcher.disable_compile()
+    if not numba.config.DISABLE_JIT:
+        with _compiling:
+            dispatcher.disable_compile(False)
+            dispatcher.compile((*kinds, *[types.intp] * numbers))
+            dispatcher.disable_compile()
+    _compiled[arrays[0].dtype].add(dispatcher)
 
 
 def _times_vector(a, x, bias, y):
@@ -589,7 +607,7 @@ def _fill(c, a, b, bias, m, n, k):
     elif m == 1:
         _times_vector(b.T, a[0], bias, c[0])
     elif n == 1:
-        _times_vector(a, b[:, 0], _NO_BIAS[a.dtype.char], c.reshape(-1))
+        _times_vector(a, b[:, 0], _NO_BIAS[a.dtype], c.reshape(-1))
         if bias.size:
             c += bias
     else:
@@ -598,7 +616,7 @@ def _fill(c, a, b, bias, m, n, k):
 
 def _check(name, *arrays):
     dtype = arrays[0].dtype
-    if dtype not in _DTYPES or any(x.dtype != dtype for x in arrays[1:]):
+    if dtype not in _NO_BIAS or any(x.dtype != dtype for x in arrays[1:]):
         got = ", ".join(str(x.dtype) for x in arrays)
         raise TypeError(f"{name}: expected arrays all of float32 or all of float64, got {got}")
 
@@ -622,16 +640,23 @@ def matmul(a, b):
     the shapes do not fit.
     """
     dtype = a.dtype
-    if b.dtype is not dtype or dtype not in _DTYPES:  # "is" decides nearly always, and quickly
+    if b.dtype is not dtype or dtype not in _NO_BIAS:  # "is" decides nearly always, and quickly
         _check("matmul", a, b)
     if a.ndim == 2 and b.ndim == 2:
         (m, k), (rows, n) = a.shape, b.shape
         if k == rows:
             c = np.empty((m, n), dtype)
-            _fill(c, a, b, _NO_BIAS[dtype.char], m, n, k)
+            if m > 1 and n > 1 and 0 < m * n * k < PARALLEL_WORK and product in _compiled[dtype]:
+                product(a, b, _NO_BIAS[dtype], c, _ONE_ITEM, 0, 1)  # as _fill would, half a microsecond sooner
+            else:
+                _fill(c, a, b, _NO_BIAS[dtype], m, n, k)
             return c
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ValueError(f"matmul: expected (..., m, k) and (..., k, n), got {a.shape} and {b.shape}")
+    if a.ndim == 1 and b.ndim == 1 and a.size:
+        c = np.empty(1, dtype)
+        _times_vector(a[None], b, _NO_BIAS[dtype], c)
+        return c.reshape(())
     if a.ndim == 1:
         c = matmul(a[None], b if b.ndim > 1 else b[:, None])
         return c.reshape(c.shape[:-2] + b.shape[1:][-1:])
@@ -650,7 +675,7 @@ def matmul(a, b):
         return c
     a, b = a[(0,) * (a.ndim - 2)], b[(0,) * (b.ndim - 2)]
     work = c.size * a.shape[1]
-    _run(work >= PARALLEL_WORK, product, product_shared, a, b, _NO_BIAS[dtype.char], c.reshape(-1, n), offsets)
+    _run(work >= PARALLEL_WORK, product, product_shared, a, b, _NO_BIAS[dtype], c.reshape(-1, n), offsets)
     return c
 
 
@@ -660,13 +685,13 @@ def linear(x, w, b=None):
     All float32 or all float64 (TypeError otherwise); ValueError if the shapes do not fit.
     """
     dtype, ndim = x.dtype, x.ndim
-    if w.dtype is not dtype or dtype not in _DTYPES or (b is not None and b.dtype is not dtype):
+    if w.dtype is not dtype or dtype not in _NO_BIAS or (b is not None and b.dtype is not dtype):
         _check("linear", *((x, w) if b is None else (x, w, b)))
     if ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
         got = f"{x.shape} and {w.shape}" + (f" and {b.shape}" if b is not None else "")
         raise ValueError(f"linear: expected x (..., in), w (out, in) and b (out,), got {got}")
     n, k = w.shape
-    bias = _NO_BIAS[dtype.char] if b is None else np.ascontiguousarray(b)
+    bias = _NO_BIAS[dtype] if b is None else np.ascontiguousarray(b)
     y = np.empty((*x.shape[:-1], n), dtype)
     if ndim == 2:
         _fill(y, x, w.T, bias, x.shape[0], n, k)
