@@ -73,6 +73,7 @@ def test_gaussian_nll_takes_one_variance_for_each_row_and_holds_it():
         close(F.gaussian_nll_loss(x, t, form), full.item())
     close(F.gaussian_nll_loss(x, t, 2.0), F.gaussian_nll_loss(x, t, minidl.full((3, 4), 2.0, dtype=minidl.float64)).item())
     assert math.isfinite(F.gaussian_nll_loss(x, t, minidl.zeros(3, 4, dtype=minidl.float64)).item())
+    assert F.gaussian_nll_loss(x, t, math.inf).item() == math.inf
     with pytest.raises(ValueError, match="negative"):
         F.gaussian_nll_loss(x, t, -v)
     with pytest.raises(ValueError, match=r"\(2,\).*\(3, 4\)"):
@@ -233,6 +234,9 @@ def test_ignored_labels_count_for_nothing():
     assert F.cross_entropy(x, ignored, reduction="sum").item() == 0
     for loss in (F.cross_entropy, F.nll_loss):
         assert math.isnan(loss(x, ignored).item())  # 0/0, as in PyTorch
+        x.grad = None
+        loss(x, ignored).backward()
+        assert x.grad.tolist() == [[0] * 3] * 4
     broken = minidl.tensor([[math.inf, math.nan], [0.0, 1.0]])
     assert F.nll_loss(broken, minidl.tensor([-100, 0])).item() == 0
 

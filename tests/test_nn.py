@@ -546,10 +546,14 @@ def test_promise_26_linear_checks_shapes_and_dtypes():
         layer(minidl.tensor(1.0))
     with pytest.raises(TypeError, match="input is float64 and the weight float32"):
         layer(minidl.zeros(2, 512, dtype=minidl.float64))
-    with pytest.raises(TypeError, match="got ndarray and Parameter"):
+    with pytest.raises(TypeError, match="expected a Tensor, got ndarray"):
         layer(np.zeros((2, 512), np.float32))
     with pytest.raises(ValueError, match=r"bias of shape \(128,\), got \(3,\)"):
         F.linear(minidl.zeros(2, 512), layer.weight, minidl.zeros(3))
+    with pytest.raises(ValueError, match=r"expected input\[..., in\] and weight \(out, in\)"):
+        F.linear(minidl.zeros(2, 512), minidl.zeros(512))
+    with pytest.raises(TypeError, match="int64"):
+        layer(minidl.zeros(2, 512, dtype=minidl.int64))
     with pytest.raises(ValueError, match="in_features must be an integer of 0 or more, got -1"):
         nn.Linear(-1, 2)
     with pytest.raises(ValueError, match=r"bilinear: inputs \(5, 2\) and \(4, 3\)"):
@@ -765,6 +769,7 @@ def test_mlp():
     assert [type(m).__name__ for m in net] == ["Linear", "Tanh", "Dropout"] * 2 + ["Linear"]
     assert net(minidl.ones(5, 4)).shape == (5, 3)
     assert [type(m).__name__ for m in nn.MLP(4, [], 3)] == ["Linear"]
+    assert net[:-1](minidl.ones(5, 4)).shape == (5, 6)
     widths = []
     nn.MLP(4, [8, 6], 3, norm=lambda width: widths.append(width) or nn.Identity())
     assert widths == [8, 6]

@@ -116,7 +116,7 @@ class Sequential(_Indexed):
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return type(self)(dict(list(self._modules.items())[index]))
+            return Sequential(dict(list(self._modules.items())[index]))
         return super().__getitem__(index)
 
     def __delitem__(self, index):

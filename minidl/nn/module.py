@@ -6,14 +6,15 @@ have their names written down.
 """
 
 from collections import OrderedDict, namedtuple
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from .. import dtypes
-from ..graph import next_serial, note_write
+from ..graph import note_write
 from ..tensor import Tensor, wrap
 from .parameter import Parameter, UninitializedParameter
+from .registry import HookHandle, Registry
 
 
 class Module:
@@ -61,8 +62,7 @@ class Module:
         own = vars(self)
         old = own.get(name)
         if isinstance(value, (Parameter, Module)):
-            if "_persistent" not in own:
-                raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name!r}")
+            self._check_begun(name)
             own["_persistent"].pop(name, None)
         elif value is not None and isinstance(old, (Parameter, Module)):
             kind = "Module" if isinstance(old, Module) else "Parameter"
@@ -99,14 +99,13 @@ class Module:
 
     def register_buffer(self, name, tensor, persistent=True):
         """Sets a tensor (or None) that belongs to the state but is not learned; state_dict has it if it is persistent."""
-        self._persistent_or_raise()
         if isinstance(tensor, Parameter):
             raise TypeError(f"{type(self).__name__}: {name!r} is a Parameter; as a buffer register its .detach()")
         self._register(name, tensor, Tensor)
         self._persistent[name] = persistent
 
     def _register(self, name, value, kind):
-        self._persistent_or_raise()
+        self._check_begun(name)
         if not isinstance(name, str) or not name or "." in name:
             raise KeyError(f"{type(self).__name__}: a name must be a string without dots, not empty; got {name!r}")
         if hasattr(self, name) and not isinstance(vars(self).get(name, ...), (kind, type(None))):
@@ -115,24 +114,24 @@ class Module:
             raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {type(value).__name__}")
         setattr(self, name, value)
 
-    def _persistent_or_raise(self):
+    def _check_begun(self, name):
         if "_persistent" not in vars(self):
-            raise AttributeError(f"{type(self).__name__}: call super().__init__() first")
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning {name!r}")
 
     # --- what is there
 
     @property
     def _parameters(self):
-        return _Registry(self, lambda name, value: isinstance(value, Parameter))
+        return Registry(self, lambda name, value: isinstance(value, Parameter))
 
     @property
     def _modules(self):
-        return _Registry(self, lambda name, value: isinstance(value, Module))
+        return Registry(self, lambda name, value: isinstance(value, Module))
 
     @property
     def _buffers(self):
         names = self._persistent
-        return _Registry(self, lambda name, value: name in names and isinstance(value, Tensor))
+        return Registry(self, lambda name, value: name in names and isinstance(value, Tensor))
 
     def named_modules(self, memo=None, prefix="", remove_duplicate=True):
         """(dotted name, module) of this module, named as the prefix, and of all in it, parents first."""
@@ -370,52 +369,6 @@ class LoadResult(namedtuple("IncompatibleKeys", "missing_keys unexpected_keys"))
 
     def __repr__(self):
         return super().__repr__() if any(self) else "<All keys matched successfully>"
-
-
-class HookHandle:
-    """What registering a hook returns: `remove()` takes the hook off, and so does the end of a `with` block."""
-
-    def __init__(self, hooks, hook):
-        self.hooks, self.key = hooks, next_serial()
-        hooks[self.key] = hook
-
-    def remove(self):
-        self.hooks.pop(self.key, None)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.remove()
-
-
-class _Registry(MutableMapping):
-    """The attributes of a module that are of one kind, by name. Writing to it writes to the module."""
-
-    def __init__(self, module, belongs):
-        self.module, self.belongs = module, belongs
-
-    def __iter__(self):
-        return iter([name for name, value in vars(self.module).items() if self.belongs(name, value)])
-
-    def __len__(self):
-        return len(list(iter(self)))
-
-    def __getitem__(self, name):
-        if name not in vars(self.module) or not self.belongs(name, vars(self.module)[name]):
-            raise KeyError(name)
-        return vars(self.module)[name]
-
-    def __setitem__(self, name, value):
-        setattr(self.module, name, value)
-
-    def __delitem__(self, name):
-        if name not in self:
-            raise KeyError(name)
-        delattr(self.module, name)
-
-    def __repr__(self):
-        return repr(dict(self))
 
 
 def _hidden(value):

@@ -14,17 +14,13 @@ def linear(input, weight, bias=None):
     >>> linear(minidl.ones(2, 3), minidl.ones(4, 3), minidl.ones(4)).shape
     (2, 4)
     """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"linear: expected a Tensor, got {type(input).__name__}")
     try:
-        x, w = input.array, weight.array
-        if w.ndim != 2 or x.shape[-1:] != w.shape[1:] or x.dtype is not w.dtype:
-            _check_linear(x, w)
-    except AttributeError:
-        raise TypeError(f"linear: expected Tensors, got {type(input).__name__} and {type(weight).__name__}") from None
-    if bias is None:
-        return apply(ops.Linear(), input, weight)
-    if bias.array.shape != w.shape[:1] or bias.array.dtype is not w.dtype:
-        _check_bias("linear", bias, w.shape[0], w.dtype)
-    return apply(ops.Linear(), input, weight, bias)
+        return apply(ops.Linear(), input, weight) if bias is None else apply(ops.Linear(), input, weight, bias)
+    except (ValueError, TypeError):  # from the kernel, which checks in any case
+        _check_linear(input, weight, bias)
+        raise
 
 
 def bilinear(input1, input2, weight, bias=None):
@@ -133,14 +129,16 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
-def _check_linear(x, w):
+def _check_linear(x, w, b):
     if w.ndim != 2 or x.shape[-1:] != w.shape[1:]:
-        wanted = w.shape[1] if w.ndim == 2 else "a weight (out, in), input[..., in]"
-        raise ValueError(f"linear: input {x.shape} and weight {w.shape} disagree: expected input[..., {wanted}]")
+        wanted = f"input[..., {w.shape[1]}]" if w.ndim == 2 else "input[..., in] and weight (out, in)"
+        raise ValueError(f"linear: input {x.shape} and weight {w.shape} disagree: expected {wanted}")
     if x.dtype != w.dtype:
         raise TypeError(
             f"linear: the input is {x.dtype} and the weight {w.dtype}; bring them to one dtype, as by input.to(weight.dtype)"
         )
+    if b is not None:
+        _check_bias("linear", b, w.shape[0], w.dtype)
 
 
 def _check_bias(name, bias, out, dtype):

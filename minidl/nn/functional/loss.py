@@ -87,8 +87,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
             f"gaussian_nll_loss: a variance of shape {var.shape} does not fit an input of shape {input.shape}: expected the "
             "same, or 1 instead of one size"
         )
-    with np.errstate(invalid="ignore"):
-        var = var + (var.detach().clamp(min=eps) - var.detach())  # held, but in the graph the variance itself, as in PyTorch
+    var = var + (eps - var.detach()).clamp(min=0)  # held at eps, but with the slope of the variance itself, as in PyTorch
     losses = (var.log() + (input - target).square() / var) * 0.5
     return _reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 
