@@ -638,7 +638,7 @@ ARRANGEMENTS = [
             lambda x, shape: shape,
             lambda i, x, shape: tuple(0 if n == 1 else k for n, k in zip(x.shape, i[len(i) - x.ndim :], strict=True)),
         ),
-        [(((3, 4),), (3, 1)), (((2, 3, 4),), (4,)), (((2, 3),), ()), (((0, 4),), (1, 4)), (((3, 4),), (3, 4))],
+        [(((3, 4),), (3, 1)), (((2, 3, 4),), (4,)), (((2, 3),), ()), (((0, 4),), (0, 1)), (((3, 4),), (3, 4))],
         view=True,
     ),
     Row(

@@ -141,7 +141,7 @@ class Reciprocal(Op):
     """
 
     def forward(self, x):
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             self.y = np.reciprocal(x)
         return self.y
 
@@ -210,7 +210,8 @@ class Sin(Op):
             return np.sin(x)
 
     def backward(self, dy):
-        return dy * np.cos(self.x)
+        with np.errstate(invalid="ignore"):
+            return dy * np.cos(self.x)
 
 
 class Cos(Op):
@@ -224,7 +225,8 @@ class Cos(Op):
             return np.cos(x)
 
     def backward(self, dy):
-        return -dy * np.sin(self.x)
+        with np.errstate(invalid="ignore"):
+            return -dy * np.sin(self.x)
 
 
 class Tan(Op):
@@ -252,7 +254,7 @@ class Asin(Op):
             return np.arcsin(x)
 
     def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return dy / np.sqrt(1 - self.x * self.x)
 
 
@@ -267,7 +269,7 @@ class Acos(Op):
             return np.arccos(x)
 
     def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return -dy / np.sqrt(1 - self.x * self.x)
 
 
@@ -325,4 +327,5 @@ class Erf(Op):
         return kernels.erf(x)
 
     def backward(self, dy):
-        return dy * (2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))
+        with np.errstate(over="ignore"):
+            return dy * (2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))

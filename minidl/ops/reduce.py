@@ -62,9 +62,11 @@ class Var(Reduction):
 
     def forward(self, x):
         with np.errstate(invalid="ignore", divide="ignore"):
-            centred = x - x.mean(axis=self.axes, keepdims=True)
-            self.scaled = centred / x.dtype.type(max(_count(x.shape, self.axes) - self.correction, 0))
-            return (self.scaled * centred).sum(axis=self.axes, keepdims=self.keepdim)
+            n = _count(x.shape, self.axes)
+            centred = x - np.add.reduce(x, axis=self.axes, keepdims=True) / x.dtype.type(n)
+            free = x.dtype.type(max(n - self.correction, 0))
+            self.scaled = centred / free
+            return (centred * centred).sum(axis=self.axes, keepdims=self.keepdim) / free
 
     def backward(self, dy):
         return 2 * self.restore(dy) * self.scaled
@@ -155,7 +157,7 @@ class LogSumExp(Reduction):
     """
 
     def forward(self, x):
-        top = x.max(axis=self.axes, keepdims=True)
+        top = x.max(axis=self.axes, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, x.dtype.type(0))  # −inf − −inf is NaN: an all −inf row gives −inf
         with np.errstate(divide="ignore"):
             y = top + np.log(kernels.exp(x - top).sum(axis=self.axes, keepdims=True))
@@ -164,7 +166,8 @@ class LogSumExp(Reduction):
 
     def backward(self, dy):
         finite = np.where(np.isneginf(self.y), self.y.dtype.type(0), self.y)
-        return self.restore(dy) * kernels.exp(self.x - finite)
+        with np.errstate(invalid="ignore"):
+            return self.restore(dy) * kernels.exp(self.x - finite)
 
 
 class Norm(Reduction):
@@ -182,21 +185,21 @@ class Norm(Reduction):
         top = size.max(axis=self.axes, keepdims=True, initial=0)
         if p != np.inf:
             scale = np.where((top > 0) & np.isfinite(top), top, x.dtype.type(1))
-            top = scale * ((size / scale) ** p).sum(axis=self.axes, keepdims=True) ** (1 / p)
+            with np.errstate(over="ignore"):
+                top = scale * ((size / scale) ** p).sum(axis=self.axes, keepdims=True) ** (1 / p)
         self.x, self.y = x, top
         return top if self.keepdim else top.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
 
     def backward(self, dy):
         x, y, p = self.x, self.y, self.p
         size = np.abs(x)
-        if p == np.inf:
-            chosen = size == y
-            slope = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
-        else:
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                slope = (size / y) ** (p - 1)
-            slope = np.where((x == 0) | (y == 0), x.dtype.type(0), slope)
-        return self.restore(dy) * np.sign(x) * slope
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            if p == np.inf:
+                chosen = size == y
+                slope = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
+            else:
+                slope = np.where((x == 0) | (y == 0), x.dtype.type(0), (size / y) ** (p - 1))
+            return self.restore(dy) * np.sign(x) * slope
 
 
 def _count(shape, axes):
