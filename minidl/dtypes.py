@@ -51,7 +51,7 @@ def as_dtype(dtype):
         result = np.dtype(dtype)
     except TypeError:
         result = None
-    if dtype is None or result not in SUPPORTED:
+    if dtype is None or result is None or result not in SUPPORTED:  # NumPy takes None for float64
         raise TypeError(f"minidl has the dtypes {', '.join(d.name for d in SUPPORTED)}; got {dtype!r}")
     if dtype is builtins.float or dtype is builtins.int:  # Python's own types mean PyTorch's defaults
         return float32 if result.kind == "f" else int64

@@ -459,7 +459,7 @@ class Methods:
     def diag(self, diagonal=0):
         """Of a matrix its diagonal; of a vector the matrix that has it as its diagonal."""
         if self.ndim == 2:
-            return self.diagonal(diagonal)
+            return self.diagonal(diagonal).clone()
         if self.ndim != 1:
             raise ValueError(f"diag: expected a vector or a matrix, got shape {self.shape}")
         n = len(self) + abs(diagonal)
