@@ -110,6 +110,36 @@ def test_promise_12_a_number_does_not_widen_float32(name, shape):
     assert (y.dtype, x.grad.dtype) == (minidl.float32, minidl.float32)
 
 
+WITH_NUMPY_NUMBERS = {
+    "clamp": lambda x: x.clamp(np.float64(0.5), np.float64(2.0)),
+    "power": lambda x: x ** np.float64(3.0),
+    "exponential": lambda x: np.float64(2.0) ** x,
+    "norm": lambda x: x.norm(np.float64(3.0)),
+    "largest": lambda x: x.norm(np.float64(np.inf)),
+    "var": lambda x: x.var(correction=np.float64(1.0)),
+    "xlogy": lambda x: x.xlogy(np.float64(2.0)),
+    "maximum": lambda x: x.maximum(np.float64(0.2)),
+    "remainder": lambda x: x % np.float64(0.7),
+    "masked_fill": lambda x: x.masked_fill(x > 0.5, np.float64(2.0)),
+    "leaky_relu": lambda x: functional.leaky_relu(x, np.float64(0.1)),
+    "elu": lambda x: functional.elu(x, np.float64(0.5)),
+    "softplus": lambda x: functional.softplus(x, np.float64(2.0), np.float64(20.0)),
+    "dropout": lambda x: functional.dropout(x, np.float64(0.5)),
+    "huber_loss": lambda x: functional.huber_loss(x, x.detach() * 2, delta=np.float64(0.5)),
+    "smooth_l1_loss": lambda x: functional.smooth_l1_loss(x, x.detach() * 2, beta=np.float64(0.5)),
+    "normalize": lambda x: functional.normalize(x, np.float64(2.0), 0, np.float64(1e-9)),
+    "cross_entropy": lambda x: functional.cross_entropy(x[None], minidl.tensor([1]), label_smoothing=np.float64(0.1)),
+}
+
+
+@pytest.mark.parametrize("name", WITH_NUMPY_NUMBERS)
+def test_promise_12_an_option_that_is_a_numpy_number_does_not_widen_float32(name):
+    x = minidl.tensor([0.3, 1.0, 2.5], requires_grad=True)
+    y = WITH_NUMPY_NUMBERS[name](x)
+    y.sum().backward()
+    assert (y.dtype, x.grad.dtype) == (minidl.float32, minidl.float32)
+
+
 # --- single points
 
 
@@ -373,6 +403,9 @@ def test_promise_23_transposes_with_negative_axes():
     ]:
         np.testing.assert_allclose(f(x).detach().numpy(), expected, 1e-12)
         assert gradcheck(f, x)
+    for f in (minidl.tril, minidl.triu):
+        with pytest.raises(ValueError, match=r"tri[lu]: expected a tensor with 2 axes or more, got shape \(3,\)"):
+            f(minidl.ones(3))
     with pytest.raises(ValueError, match="permute: an axis appears twice"):
         x.permute(0, -3, 1)
     with pytest.raises(ValueError, match="permute: expected 3 axes"):

@@ -173,7 +173,7 @@ class Clamp(Op):
 
     def forward(self, x):
         self.x = x
-        return np.clip(x, self.low, self.high)
+        return np.clip(x, self.low, self.high, dtype=x.dtype)  # a bound that is a float64 does not widen x
 
     def backward(self, dy):
         inside = np.ones(self.x.shape, bool)

@@ -62,7 +62,7 @@ class Huber(Distance):
 
     def __init__(self, reduction, delta, scale):
         super().__init__(reduction)
-        self.delta, self.scale = delta, scale
+        self.delta, self.scale = float(delta), float(scale)  # NumPy numbers would widen float32
 
     def loss(self, d):
         size = np.abs(d)

@@ -177,7 +177,7 @@ class Norm(Reduction):
 
     def __init__(self, axes, keepdim, p):
         super().__init__(axes, keepdim)
-        self.p = p
+        self.p = float(p)  # a NumPy number would widen float32
 
     def forward(self, x):
         p, size = self.p, np.abs(x)

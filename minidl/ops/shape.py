@@ -279,6 +279,8 @@ class Triangle(Op):
         self.cut, self.k = np.tril if lower else np.triu, k
 
     def forward(self, x):
+        if x.ndim < 2:
+            raise ValueError(f"{self.cut.__name__}: expected a tensor with 2 axes or more, got shape {x.shape}")
         return self.cut(x, self.k)
 
     def backward(self, dy):
