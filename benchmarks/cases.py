@@ -1,28 +1,22 @@
-"""What is timed: for each case the same work, written for minidl and for whichever of NumPy, PyTorch and JAX is installed.
+"""What is timed: the same work for each library, by name. A group yields (case, function of no arguments, or None).
 
-Each function yields (case, {library: function of no arguments}). Only libraries that do the same work are compared.
+`lib` is the library's module: minidl, numpy, torch, or jax.
 """
 
 import functools
+import importlib
 import itertools
+import os
 
 import numpy as np
-from harness import installed
 
-import minidl
-import minidl.nn as nn
-import minidl.nn.functional as F
-from minidl import kernels
 
-if installed("torch"):
-    import torch
-else:
-    torch = None
-if installed("jax"):
-    import jax
-    import jax.numpy as jnp
-else:
-    jax = None
+def load(library):
+    """The library's module, with the number of threads that the environment asks for."""
+    module = importlib.import_module(library)
+    if library == "torch":
+        module.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    return module
 
 
 def _arrays(*shapes, dtype=np.float32):
@@ -30,9 +24,8 @@ def _arrays(*shapes, dtype=np.float32):
     return [source.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
-def overhead():
+def overhead(library, lib):
     """What recording an operation costs. NumPy's own time for the same arithmetic, unrecorded, is the control."""
-    a, b = _arrays((8, 8), (8, 8))
     operations = {
         "a + b": lambda a, b: a + b,
         "a * b": lambda a, b: a * b,
@@ -42,11 +35,11 @@ def overhead():
         "a.reshape(64)": lambda a, b: a.reshape(64),
         "a[0]": lambda a, b: a[0],
     }
-    libraries = {"minidl": [minidl.tensor(x, requires_grad=True) for x in (a, b)], "numpy": [a, b]}
-    if torch:
-        libraries["torch"] = [torch.tensor(x, requires_grad=True) for x in (a, b)]
+    a, b = _arrays((8, 8), (8, 8))
+    if library in ("minidl", "torch"):
+        a, b = lib.tensor(a, requires_grad=True), lib.tensor(b, requires_grad=True)
     for name, operation in operations.items():
-        yield f"{name}, 8x8", {lib: functools.partial(operation, *operands) for lib, operands in libraries.items()}
+        yield f"{name}, 8x8", None if library == "jax" else functools.partial(operation, a, b)
 
     def chain(x):
         y = x
@@ -55,10 +48,7 @@ def overhead():
         y.sum().backward()
         x.grad = None
 
-    yield (
-        "50 additions and backward, 8x8",
-        {lib: functools.partial(chain, libraries[lib][0]) for lib in libraries if lib != "numpy"},
-    )
+    yield "50 additions and backward, 8x8", functools.partial(chain, a) if library in ("minidl", "torch") else None
 
 
 SQUARES = (16, 32, 64, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048)
@@ -80,47 +70,50 @@ SHAPES = (
 )
 
 
-def matmul(dtype=np.float32):
-    """The product alone, on arrays: kernels.matmul against NumPy's and the other libraries'."""
+def matmul(library, lib, dtype=np.float32):
+    """The product alone, of arrays, unrecorded."""
     for m, k, n, layout in [(n, n, n, "NN") for n in SQUARES] + list(SHAPES):
         a, b = _arrays((m, k) if layout[0] == "N" else (k, m), (k, n) if layout[1] == "N" else (n, k), dtype=dtype)
         a, b = a if layout[0] == "N" else a.T, b if layout[1] == "N" else b.T
-        candidates = {"minidl": functools.partial(kernels.matmul, a, b), "numpy": functools.partial(np.matmul, a, b)}
-        if torch:
-            candidates["torch"] = functools.partial(torch.matmul, torch.from_numpy(a), torch.from_numpy(b))
-        yield f"{m}x{k}x{n} {layout}" + ("" if dtype == np.float32 else " f64"), candidates
-    if dtype == np.float32:
-        yield from matmul(np.float64)
+        if library == "torch":
+            a, b = lib.from_numpy(a), lib.from_numpy(b)
+        product = lib.kernels.matmul if library == "minidl" else None if library == "jax" else lib.matmul
+        yield f"{m}x{k}x{n} {layout}", product and functools.partial(product, a, b)
 
 
-def rows():
-    """Softmax and cross-entropy, forward and backward, recorded."""
+matmul_float64 = functools.partial(matmul, dtype=np.float64)
+
+
+def rows(library, lib):
+    """Softmax and cross-entropy, forward and backward, recorded. JAX compiles the two as one function."""
     for shape in ((64, 10), (256, 10), (4096, 1000)):
         x, dy = _arrays(shape, shape)
         labels = np.arange(shape[0]) % shape[1]
-
-        def softmax(lib, x, dy):
-            lib.softmax(x, 1).backward(dy)
-            x.grad = None
-
-        def loss(functional, x, labels):
-            functional.cross_entropy(x, labels).backward()
-            x.grad = None
-
-        ours = minidl.tensor(x, requires_grad=True)
-        softmaxes = {"minidl": functools.partial(softmax, minidl, ours, minidl.tensor(dy))}
-        losses = {"minidl": functools.partial(loss, F, ours, minidl.tensor(labels))}
-        if torch:
-            theirs = torch.tensor(x, requires_grad=True)
-            softmaxes["torch"] = functools.partial(softmax, torch, theirs, torch.tensor(dy))
-            losses["torch"] = functools.partial(loss, torch.nn.functional, theirs, torch.tensor(labels))
-        if jax:
-            softmaxes["jax"], losses["jax"] = _jax_rows(x, dy, labels)
-        yield f"softmax {shape[0]}x{shape[1]}, forward and backward", softmaxes
-        yield f"cross-entropy {shape[0]}x{shape[1]}, forward and backward", losses
+        softmax = loss = None
+        if library in ("minidl", "torch"):
+            softmax, loss = _recorded_rows(lib, x, dy, labels)
+        elif library == "jax":
+            softmax, loss = _jax_rows(lib, x, dy, labels)
+        yield f"softmax {shape[0]}x{shape[1]}, forward and backward", softmax
+        yield f"cross-entropy {shape[0]}x{shape[1]}, forward and backward", loss
 
 
-def _jax_rows(x, dy, labels):
+def _recorded_rows(lib, x, dy, labels):
+    x, dy, labels = lib.tensor(x, requires_grad=True), lib.tensor(dy), lib.tensor(labels)
+
+    def softmax():
+        lib.softmax(x, 1).backward(dy)
+        x.grad = None
+
+    def loss():
+        lib.nn.functional.cross_entropy(x, labels).backward()
+        x.grad = None
+
+    return softmax, loss
+
+
+def _jax_rows(jax, x, dy, labels):
+    jnp = jax.numpy
     x, dy, labels = jnp.asarray(x), jnp.asarray(dy), jnp.asarray(labels)
 
     @jax.jit
@@ -135,53 +128,50 @@ def _jax_rows(x, dy, labels):
     return lambda: jax.block_until_ready(softmax(x, dy)), lambda: jax.block_until_ready(loss(x, labels))
 
 
-def elementwise():
-    """Functions of each element, on arrays of a million, unrecorded."""
+def elementwise(library, lib):
+    """Functions of each element, of arrays with a million, unrecorded."""
     (x,) = _arrays((1000, 1000))
     for name in ("exp", "log", "tanh", "sigmoid", "erf", "relu"):
+        functions = lib.kernels if library == "minidl" else lib
+        function = getattr(functions, name, None)
         argument = np.abs(x) if name == "log" else x
-        candidates = {"minidl": functools.partial(getattr(kernels, name), argument)}
-        if name in ("exp", "log", "tanh"):
-            candidates["numpy"] = functools.partial(getattr(np, name), argument)
-        if torch:
-            candidates["torch"] = functools.partial(getattr(torch, name), torch.from_numpy(argument))
-        yield f"{name}, a million", candidates
+        argument = lib.from_numpy(argument) if library == "torch" else argument
+        yield f"{name}, a million elements", function and library != "jax" and functools.partial(function, argument)
 
 
-def step():
+def step(library, lib):
     """A whole training step: forward, cross-entropy, backward, SGD with weight decay. JAX compiles it as one function."""
     for widths, batch in (((64, 128, 10), 64), ((784, 256, 10), 256), ((64, 64, 64, 64, 10), 32)):
-        x = _arrays((batch, widths[0]))[0]
+        (x,) = _arrays((batch, widths[0]))
         labels = np.arange(batch) % widths[-1]
-
-        def train(model, optimizer, functional, x, labels):
-            optimizer.zero_grad()
-            functional.cross_entropy(model(x), labels).backward()
-            optimizer.step()
-
-        def build(library, widths=widths):
-            layers = []
-            for fan_in, fan_out in itertools.pairwise(widths):
-                layers += [library.Linear(fan_in, fan_out), library.ReLU()]
-            return library.Sequential(*layers[:-1])
-
-        model = build(nn)
-        optimizer = minidl.optim.SGD(model.parameters(), lr=1e-3, weight_decay=1e-2)
-        candidates = {"minidl": functools.partial(train, model, optimizer, F, minidl.tensor(x), minidl.tensor(labels))}
-        if torch:
-            model = build(torch.nn)
-            optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, weight_decay=1e-2)
-            data = torch.tensor(x), torch.tensor(labels)
-            candidates["torch"] = functools.partial(train, model, optimizer, torch.nn.functional, *data)
-        if jax:
-            candidates["jax"] = _jax_step(widths, x, labels)
-        yield f"step {'-'.join(map(str, widths))}, batch {batch}", candidates
+        function = None
+        if library in ("minidl", "torch"):
+            function = _recorded_step(lib, widths, lib.tensor(x), lib.tensor(labels))
+        elif library == "jax":
+            function = _jax_step(lib, widths, x, labels)
+        yield f"step {'-'.join(map(str, widths))}, batch {batch}", function
 
 
-def _jax_step(widths, x, labels):
+def _recorded_step(lib, widths, x, labels):
+    layers = []
+    for fan_in, fan_out in itertools.pairwise(widths):
+        layers += [lib.nn.Linear(fan_in, fan_out), lib.nn.ReLU()]
+    model = lib.nn.Sequential(*layers[:-1])
+    optimizer = lib.optim.SGD(model.parameters(), lr=1e-3, weight_decay=1e-2)
+
+    def run():
+        optimizer.zero_grad()
+        lib.nn.functional.cross_entropy(model(x), labels).backward()
+        optimizer.step()
+
+    return run
+
+
+def _jax_step(jax, widths, x, labels):
+    jnp = jax.numpy
     source = np.random.default_rng(0)
-    pairs = list(itertools.pairwise(widths))
-    parameters = [(jnp.asarray(source.standard_normal((i, o)) / i, jnp.float32), jnp.zeros(o)) for i, o in pairs]
+    shapes = itertools.pairwise(widths)
+    state = [[(jnp.asarray(source.standard_normal((i, o)) / i, jnp.float32), jnp.zeros(o)) for i, o in shapes]]
     x, labels = jnp.asarray(x), jnp.asarray(labels)
 
     def loss(parameters):
@@ -195,8 +185,6 @@ def _jax_step(widths, x, labels):
     def update(parameters):
         value, gradients = jax.value_and_grad(loss)(parameters)
         return value, jax.tree.map(lambda p, g: p - 1e-3 * (g + 1e-2 * p), parameters, gradients)
-
-    state = [parameters]
 
     def run():
         value, state[0] = update(state[0])

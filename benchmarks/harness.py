@@ -1,82 +1,86 @@
-"""Timing by interleaving: every competitor runs in every round, so what slows the machine slows them all.
+"""Timing in turns: each library works in a process of its own, and in every round each of them gets its turn.
 
-A result is a median over rounds, and is reported as a ratio to minidl's median in the same run. The times themselves belong
-to the machine that is named with them.
+What slows the machine slows them all, and the idle threads of one library do not spin where another is measured. A result is a
+median over rounds, reported as a ratio to the median of minidl in the same run.
 """
 
-import argparse
-import gc
+import contextlib
+import importlib.metadata
 import importlib.util
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-
-def arguments(description):
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
-    parser.add_argument("--seconds", type=float, default=0.5, help="time for each case and competitor")
-    parser.add_argument("--only", nargs="*", help="groups to run: " + ", ".join(GROUPS))
-    parser.add_argument("--out", type=Path, help="folder for the table as Markdown and PNG")
-    return parser.parse_args()
-
-
-GROUPS = ("overhead", "matmul", "rows", "elementwise", "step", "start")
-
-
-def limit_threads(threads):
-    """Sets the number of threads for every library. To be called before NumPy is imported: OpenBLAS reads it once."""
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "MINIDL_NUM_THREADS"):
-        os.environ[variable] = str(threads)
-    if threads == 1:
-        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+LIBRARIES = ("minidl", "numpy", "torch", "jax")
 
 
 def installed(name):
     return importlib.util.find_spec(name) is not None
 
 
-def compare(candidates, seconds):
-    """The median seconds of one call of each candidate, {name: function}, the calls of all in turn."""
-    loops = {}
-    for name, function in candidates.items():
-        function()
-        start = time.perf_counter()
-        function()
-        once = max(time.perf_counter() - start, 1e-7)
-        loops[name] = max(1, int(2e-3 / once))  # about 2 ms at a time, so that the clock's own cost does not show
-    times = {name: [] for name in candidates}
-    end = time.perf_counter() + seconds * len(candidates)
-    gc.collect()
-    gc.disable()
-    try:
-        while time.perf_counter() < end or len(next(iter(times.values()))) < 7:
-            for name, function in candidates.items():
-                n = loops[name]
-                start = time.perf_counter()
-                for _ in range(n):
-                    function()
-                times[name].append((time.perf_counter() - start) / n)
-    finally:
-        gc.enable()
-    return {name: statistics.median(values) for name, values in times.items()}
+def environment(threads):
+    """The environment of a process whose library is to use so many threads."""
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "MINIDL_NUM_THREADS")
+    limits = dict.fromkeys(names, str(threads))
+    if threads == 1:
+        limits["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    return {**os.environ, "JAX_PLATFORMS": "cpu", "MINIDL_QUIET": "1", **limits}
+
+
+class Worker:
+    """A process that times one library's side of every case of a group, when it is told to."""
+
+    def __init__(self, library, group, threads):
+        program = [sys.executable, str(Path(__file__).with_name("worker.py")), library, group]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(program, env=environment(threads), text=True, **pipes)
+
+    def ask(self, line):
+        print(line, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline().rstrip("\n")
+        if self.process.poll():
+            raise RuntimeError(f"a worker failed with exit code {self.process.returncode}")
+        return answer
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(group, threads, seconds):
+    """Yields (case, {library: median seconds of one call}) for every case of a group."""
+    with contextlib.ExitStack() as stack:
+        workers = {library: Worker(library, group, threads) for library in LIBRARIES if installed(library)}
+        for worker in workers.values():
+            stack.callback(worker.close)
+        while True:
+            names = {library: worker.ask("next") for library, worker in workers.items()}
+            case = names["minidl"]
+            if case == "end":
+                return
+            times = {library: [] for library, name in names.items() if name == case}  # "-" where a library has no part in it
+            end = time.perf_counter() + seconds * len(times)
+            while time.perf_counter() < end or len(times["minidl"]) < 7:
+                for library, values in times.items():
+                    values.append(float(workers[library].ask("time")))
+            yield case, {library: statistics.median(values) for library, values in times.items()}
 
 
 def machine(threads):
     """One line that says what the figures were measured on."""
-    model = platform.processor() or platform.machine()
+    model, cores, width = platform.processor() or platform.machine(), os.cpu_count(), ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        flags = next((line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), "")
-        width = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
-        model = f"{names[0] if names else model} ({width}), {len(names)} cores"
-    versions = [f"Python {platform.python_version()}"]
-    for name in ("numpy", "numba", "torch", "jax"):
-        if name in sys.modules:
-            versions.append(f"{name} {sys.modules[name].__version__}")
-    return f"{model}, {threads} thread{'s' if threads > 1 else ''}; " + ", ".join(versions)
+        lines = cpuinfo.read_text().splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+        flags = next((line for line in lines if line.startswith("flags")), "")
+        width = " (AVX-512)" if "avx512f" in flags else " (AVX2)" if "avx2" in flags else ""
+    libraries = ["numpy", "numba", *(library for library in ("torch", "jax") if installed(library))]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in libraries)
+    return (
+        f"{model}{width}, {cores} cores, {threads} thread{'s' * (threads > 1)}; Python {platform.python_version()}, {versions}"
+    )

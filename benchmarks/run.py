@@ -1,10 +1,9 @@
-"""Times minidl against NumPy, and against PyTorch and JAX where they are installed. Prints one table; `--out` keeps it.
+"""Times minidl against NumPy, and against PyTorch and JAX where they are installed; prints one table.
 
-    python benchmarks/run.py --threads 2 --out out
-
-A ratio is the other library's time divided by minidl's, in one interleaved run: above 1, minidl is faster.
+A ratio is the other library's time divided by minidl's, measured in turns: above 1, minidl is faster.
 """
 
+import argparse
 import math
 import os
 import subprocess
@@ -13,71 +12,64 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import GROUPS, arguments, compare, limit_threads, machine
+from harness import LIBRARIES, compare, environment, machine
 
-OTHERS = ("numpy", "torch", "jax")
+GROUPS = ("overhead", "matmul", "matmul_float64", "rows", "elementwise", "step", "start")
 
 
 def main():
-    options = arguments(__doc__.splitlines()[0])
-    limit_threads(options.threads)
-    import cases  # noqa: PLC0415  (NumPy reads the number of threads when it is imported)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="for every library (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="for each case and library (default: %(default)s)")
+    parser.add_argument("--only", nargs="*", choices=GROUPS, default=GROUPS, metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--out", type=Path, help="folder for the table as benchmarks.md and benchmarks.png")
+    options = parser.parse_args()
 
-    if cases.torch:
-        cases.torch.set_num_threads(options.threads)
-    lines = []
-    for group in options.only or GROUPS:
-        rows = []
-        if group == "start":
-            rows = list(start())
-        else:
-            for case, candidates in getattr(cases, group)():
-                times = compare(candidates, options.seconds)
-                rows.append((case, times["minidl"], {lib: times[lib] / times["minidl"] for lib in times if lib != "minidl"}))
-                print(_line(rows[-1]), flush=True)
-        lines.append((group, rows))
-    text = _markdown(lines, machine(options.threads), " ".join(["python", *map(str, sys.argv)]))
-    print("\n" + text)
+    groups = {}
+    for group in options.only:
+        results = start(options.threads) if group == "start" else compare(group, options.threads, options.seconds)
+        groups[group] = []
+        for case, times in results:
+            ours = times.pop("minidl")
+            groups[group].append((case, ours, {library: other / ours for library, other in times.items()}))
+            print(f"{case:45s} {_time(ours):>9s}  ", *(f"{lib} {t / ours:.2f} " for lib, t in times.items()), flush=True)
+    command = " ".join(["python", *sys.argv])
+    text = f"Measured by `{command}` on {machine(options.threads)}.\n\n{table(groups)}"
+    print(f"\n{text}")
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "benchmarks.md").write_text(text)
-        _picture(lines, options.out / "benchmarks.png")
+        picture(groups, options.out / "benchmarks.png")
+        print(f"written: {options.out / 'benchmarks.md'}, {options.out / 'benchmarks.png'}")
 
 
-def start():
-    """From the start of a process: the import, and the first training step with an empty and with a filled cache."""
-    numpy_and_numba = min(_inside("import numpy, numba") for _ in range(5))
-    ours = min(_inside("import minidl") for _ in range(5))
-    yield "import minidl (against import numpy, numba)", ours, {"numpy": numpy_and_numba / ours}
-    first = (
-        "import minidl, minidl.nn as nn, minidl.nn.functional as F;"
-        "m = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10));"
-        "o = minidl.optim.SGD(m.parameters(), lr=.1, weight_decay=1e-4);"
-        "F.cross_entropy(m(minidl.rand(64, 64)), minidl.randint(0, 10, (64,))).backward(); o.step()"
-    )
+FIRST_STEP = """
+import minidl, minidl.nn as nn
+model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+optimizer = minidl.optim.SGD(model.parameters(), lr=0.1, weight_decay=1e-4)
+nn.functional.cross_entropy(model(minidl.rand(64, 64)), minidl.randint(0, 10, (64,))).backward()
+optimizer.step()
+"""
+
+
+def start(threads):
+    """From the start: the import, and a process up to its first training step, with an empty and with a filled cache."""
+
+    def seconds(program, **more):
+        begin = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, env={**environment(threads), **more}
+        )
+        return float(done.stdout or time.perf_counter() - begin)
+
+    timed = "import time; begin = time.perf_counter(); import {}; print(time.perf_counter() - begin)"
+    pairs = [(seconds(timed.format("minidl")), seconds(timed.format("numpy, numba"))) for _ in range(7)]
+    ours, others = (sorted(times)[len(times) // 2] for times in zip(*pairs, strict=True))
+    yield "import minidl (against NumPy and Numba)", {"minidl": ours, "numpy": others}
     with tempfile.TemporaryDirectory() as folder:
-        cold = _process(first, MINIDL_CACHE=folder)
-        warm = min(_process(first, MINIDL_CACHE=folder) for _ in range(3))
-    yield "first training step, empty cache (with the import)", cold, {}
-    yield "first training step, filled cache (with the import)", warm, {}
-
-
-def _inside(code):
-    """Seconds that the code takes, by the clock of a process of its own."""
-    timed = f"import time; start = time.perf_counter(); {code}; print(time.perf_counter() - start)"
-    return float(subprocess.run([sys.executable, "-c", timed], check=True, capture_output=True, text=True).stdout)
-
-
-def _process(code, **environment):
-    """Seconds from the start of a process to its end."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env={**os.environ, **environment})
-    return time.perf_counter() - start
-
-
-def _line(row):
-    case, seconds, ratios = row
-    return f"{case:45s} {_time(seconds):>10s}  " + "  ".join(f"{lib} {ratio:5.2f}" for lib, ratio in ratios.items())
+        yield "process with a first step, empty cache", {"minidl": seconds(FIRST_STEP, MINIDL_CACHE=folder)}
+        warm = sorted(seconds(FIRST_STEP, MINIDL_CACHE=folder) for _ in range(5))[2]
+        yield "process with a first step, filled cache", {"minidl": warm}
 
 
 def _time(seconds):
@@ -87,44 +79,45 @@ def _time(seconds):
     return f"{seconds * 1e9:.3g} ns"
 
 
-def _markdown(lines, machine_line, command):
-    out = [
-        f"Measured by `{command}` on {machine_line}.",
-        "",
-        "A ratio is the other library's time divided by minidl's: above 1, minidl is faster.",
-    ]
-    for group, rows in lines:
-        libraries = [lib for lib in OTHERS if any(lib in ratios for _, _, ratios in rows)]
-        out += ["", f"| {group} | minidl | " + " | ".join(libraries) + " |", "|---|---" + "|---" * len(libraries) + "|"]
-        for case, seconds, ratios in rows:
-            cells = [f"{ratios[lib]:.2f}" if lib in ratios else "" for lib in libraries]
-            out.append(f"| {case} | {_time(seconds)} | " + " | ".join(cells) + " |")
-        means = {lib: [ratios[lib] for _, _, ratios in rows if lib in ratios] for lib in libraries}
-        if len(rows) > 2:
-            cells = [f"**{math.exp(sum(map(math.log, values)) / len(values)):.2f}**" for values in means.values()]
-            out.append("| **geometric mean** | | " + " | ".join(cells) + " |")
-    return "\n".join(out) + "\n"
+def table(groups):
+    """The results as Markdown, with the geometric mean of each group's ratios."""
+    lines = ["A ratio is the other library's time divided by minidl's: above 1, minidl is faster."]
+    for group, rows in groups.items():
+        libraries = [library for library in LIBRARIES if any(library in ratios for _, _, ratios in rows)]
+        lines += ["", f"| {' | '.join([group, 'minidl', *libraries])} |", "|---" * (2 + len(libraries)) + "|"]
+        for case, ours, ratios in rows:
+            cells = [f"{ratios[library]:.2f}" if library in ratios else "" for library in libraries]
+            lines.append(f"| {' | '.join([case, _time(ours), *cells])} |")
+        if len(rows) > 3:
+            means = [_geometric_mean([ratios[lib] for _, _, ratios in rows if lib in ratios]) for lib in libraries]
+            lines.append(f"| {' | '.join(['**geometric mean**', '', *(f'**{mean:.2f}**' for mean in means)])} |")
+    return "\n".join(lines) + "\n"
 
 
-def _picture(lines, path: Path):
+def _geometric_mean(values):
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def picture(groups, path):
     import matplotlib  # noqa: PLC0415  (only where a picture is wanted)
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    rows = [(case, ratios) for _, group in lines for case, _, ratios in group if ratios]
-    figure, axes = plt.subplots(figsize=(9, 0.22 * len(rows) + 1.5), layout="constrained")
-    for lib, marker in zip(OTHERS, "o^s", strict=True):
-        points = [(ratios[lib], -i) for i, (_, ratios) in enumerate(rows) if lib in ratios]
+    rows = [(case, ratios) for rows in groups.values() for case, _, ratios in rows if ratios]
+    figure, axes = plt.subplots(figsize=(9, 0.2 * len(rows) + 1.5), layout="constrained")
+    for library, marker in zip(LIBRARIES[1:], "o^s", strict=True):
+        points = [(ratios[library], -i) for i, (_, ratios) in enumerate(rows) if library in ratios]
         if points:
-            axes.plot(*zip(*points, strict=True), marker, label=lib, markersize=5)
+            axes.plot(*zip(*points, strict=True), marker, label=library, markersize=5)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set(xscale="log", yticks=[-i for i in range(len(rows))], yticklabels=[case for case, _ in rows])
+    axes.set(xlabel="time of the other library / time of minidl (right of 1: minidl is faster)", ylim=(-len(rows), 1))
     axes.tick_params(axis="y", labelsize=7)
-    axes.set_xlabel("time of the other library / time of minidl (right of 1: minidl is faster)")
     axes.legend()
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+"""`worker.py LIBRARY GROUP`: builds one library's side of the cases, and times it when a line on stdin says so.
+
+"next" builds the next case and answers its name ("-" if this library has no part in it, "end" after the last); "time" answers
+the seconds that one call takes, the mean of as many calls as fill some milliseconds.
+"""
+
+import gc
+import sys
+import time
+
+import cases
+
+
+def main():
+    library, group = sys.argv[1:]
+    answers, sys.stdout = sys.stdout, sys.stderr
+    remaining = iter(getattr(cases, group)(library, cases.load(library)))
+    for line in sys.stdin:
+        if line == "next\n":
+            function = None
+            case, function = next(remaining, ("end", None))
+            answer = case if function or case == "end" else "-"
+            if function:
+                loops = calibrate(function)
+        else:
+            answer = repr(mean_time(function, loops))
+        print(answer, file=answers, flush=True)
+
+
+def calibrate(function):
+    """How many calls take about 5 ms; the first call, which may compile, does not count."""
+    function()
+    return max(1, int(5e-3 / max(mean_time(function, 1), 1e-7)))
+
+
+def mean_time(function, loops):
+    gc.disable()
+    start = time.perf_counter()
+    for _ in range(loops):
+        function()
+    end = time.perf_counter()
+    gc.enable()
+    return (end - start) / loops
+
+
+if __name__ == "__main__":
+    main()
