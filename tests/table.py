@@ -2,7 +2,8 @@
 
 A row has the class, a reference (arrays, then the options of the constructor) and cases. A case is the options and the shapes
 of the inputs; where a number stands in place of a shape, the input is that Python number. The domain keeps the inputs away from
-kinks, ties and borders. Every check in `checks.py` runs on every case of every row, so a new operation needs a row and no more.
+kinks, ties and borders. Every check in `checks.py` runs on every case of every row, so a new operation needs a row here, and a
+wrong backward in `test_mutants.py`.
 """
 
 import itertools

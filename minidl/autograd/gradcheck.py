@@ -46,7 +46,7 @@ def gradcheck(
 
     func takes the inputs and returns a tensor or several. The inputs are float64 leaves, of which at least one requires grad;
     every element of those is moved by eps, and put back bit for bit. Keep away from kinks and ties.
-    check_undefined_grad: with several outputs, also walk back from each alone.
+    check_undefined_grad: with several outputs, also walk back from each alone. The gradients' dtypes are checked in any case.
 
     A wrong gradient raises GradcheckError with a report, as do values that are not finite, and a func that gives two answers
     to one question or ignores an input; or it returns False without raise_exception. Inputs that cannot be checked (float32,
