@@ -537,3 +537,60 @@ def test_parameters_have_torchs_names(space):
         if names:
             wrong[name] = names
     assert not wrong, str(wrong)
+
+
+# --- random programs of views and writes
+
+
+def random_program(seed):
+    """Some twenty lines that make views of views, write to them and compute with them; r is everything that was made."""
+    rng = np.random.default_rng(seed)
+    lines, names = ["a0 = x * 1", "a1 = t.zeros(2, 3)"], ["a0", "a1"]
+    shapes = {"a0": (2, 3), "a1": (2, 3)}
+    results = []
+    for i in range(rng.integers(4, 14)):
+        name = names[rng.integers(len(names))]
+        shape = shapes[name]
+        new = f"a{i + 2}"
+        kind = rng.integers(10)
+        if kind < 4:  # a view
+            views = {f"{name}.reshape(-1)": (int(np.prod(shape)),), f"{name}[None]": (1, *shape)}
+            if shape:
+                views |= {
+                    f"{name}[0]": shape[1:],
+                    f"{name}[-1:]": (1, *shape[1:]),
+                    f"{name}[..., ::2]": (*shape[:-1], -(-shape[-1] // 2)),
+                }
+            if len(shape) > 1:
+                swapped = (shape[1], shape[0], *shape[2:])
+                views |= {f"{name}.transpose(0, 1)": swapped, f"{name}.flatten(0, 1)": (shape[0] * shape[1], *shape[2:])}
+            if len(shape) > 3:
+                continue
+            view = list(views)[rng.integers(len(views))]
+            lines.append(f"{new} = {view}")
+            names.append(new)
+            shapes[new] = views[view]
+        elif kind < 8:  # a write
+            writes = [
+                f"{name} *= {rng.integers(2, 4)}",
+                f"{name} += s",
+                f"{name}.sub_(0.5)",
+                f"{name}.mul_(s)",
+                f"{name} += {name}.detach()",
+            ]
+            if shape:
+                writes += [f"{name}[0] = s", f"{name}[..., -1] *= 2.0", f"{name}[{name} > 0] = 0.25", f"{name}[[0, -1]] = 1.5"]
+                writes += [f"{name}[{name} < s] *= 2.0", f"{name}[0] += {name}[-1].detach()"]
+            lines.append(writes[rng.integers(len(writes))])
+        else:  # a result of its own
+            lines.append(f"{new} = {name} * 2 + {name}")
+            results.append(new)
+    return "; ".join([*lines, f"r = [{', '.join(names + results)}]"])
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_random_program_is_torchs(seed):
+    try:
+        compare(random_program(seed))
+    except RuntimeError as error:  # PyTorch takes an older view of what has become a result for a leaf
+        assert "leaf Variable that requires grad" in str(error)
