@@ -512,3 +512,68 @@ def test_mission_examples():
     d = f(a)
     d.backward()
     assert a.grad == d / a
+
+
+# --- memory in any order
+
+
+LAYOUTS = {
+    "transposed": lambda a: np.asfortranarray(a),
+    "strided": lambda a: np.repeat(np.repeat(a, 2, 0), 3, 1)[::2, ::3],
+    "backwards": lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
+    "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
+    "empty": lambda a: a[:0],
+    "one column": lambda a: a[:, :1],
+}
+
+OPERATIONS = {
+    name: getattr(minidl.Tensor, name)
+    for name in "abs exp expm1 log log2 log1p sqrt square reciprocal sin tanh sigmoid erf relu sign floor neg sort".split()  # noqa: SIM905
+} | {
+    "softmax": lambda x: x.softmax(1),
+    "softmax of columns": lambda x: x.softmax(0) if len(x) else x,
+    "log_softmax": lambda x: x.log_softmax(-1),
+    "logsumexp": lambda x: x.logsumexp(1),
+    "sum": lambda x: x.sum(0),
+    "mean": lambda x: x.mean(1),
+    "var": lambda x: x.var(1, unbiased=False),
+    "cumsum": lambda x: x.cumsum(1),
+    "norm": lambda x: x.norm(),
+    "max": lambda x: x.max(1),
+    "matmul": lambda x: x @ x.T,
+    "matmul, transposed": lambda x: x.T @ x,
+    "mv": lambda x: x @ x[0] if len(x) else x,
+    "add": lambda x: x + x.flip(0),
+    "where": lambda x: minidl.where(x > 0.5, x, 0),
+    "cat": lambda x: minidl.cat([x, x], 1),
+    "einsum": lambda x: minidl.einsum("ij,kj->ik", x, x),
+    "repr": repr,
+}
+
+
+def values(result):
+    return [r if isinstance(r, str) else r.tolist() for r in (result if isinstance(result, tuple) else (result,))]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_promise_41_memory_in_any_order_is_read_and_never_written(name, layout, dtype):
+    a = LAYOUTS[layout](np.random.default_rng(0).uniform(0.1, 0.9, (6, 5)).astype(dtype))
+    before = a.copy()
+    x = minidl.from_numpy(a)
+    ours, plain = values(OPERATIONS[name](x)), values(OPERATIONS[name](minidl.tensor(before)))
+    assert np.array_equal(a, before)
+    for one, other in zip(ours, plain, strict=True):
+        assert one == other if isinstance(one, str) else np.allclose(one, other, rtol=1e-6)
+    if layout != "empty" and name not in ("sign", "floor", "repr"):
+        gradients = []
+        for array in (a, before):
+            leaf = minidl.from_numpy(array).requires_grad_()
+            result = OPERATIONS[name](leaf)
+            result = result if isinstance(result, minidl.Tensor) else result[0]
+            cotangent = np.asarray(np.cos(np.arange(2.0 * result.numel())), dtype)[::2].reshape(result.shape[::-1]).T
+            result.backward(minidl.from_numpy(cotangent))
+            gradients.append(leaf.grad.numpy())
+        assert np.allclose(*gradients, rtol=1e-5, atol=1e-6)
+        assert np.array_equal(a, before)
