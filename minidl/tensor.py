@@ -1014,19 +1014,23 @@ class Tensor(Methods):
         return view
 
     def _update_base(self):
-        if self.base is not None:
-            base, op_class, options = self.base
-            base.node = apply(ops.Patch(op_class(options)), base, self).node
-            base._update_views(self)
-            base._update_base()
+        view = self
+        while view.base is not None:
+            base, op_class, options = view.base
+            base.node = apply(ops.Patch(op_class(options)), base, view).node
+            base._update_views(view)
+            view = base
 
     def _update_views(self, source=None):
-        for reference in self.views or ():
-            view = reference()
-            if view is not None and view is not source:
-                _, op_class, options = view.base
-                view.node = apply(op_class(options), self).node
-                view._update_views()
+        stack = [self]
+        while stack:
+            base = stack.pop()
+            for reference in base.views or ():
+                view = reference()
+                if view is not None and view is not source:
+                    _, op_class, options = view.base
+                    view.node = apply(op_class(options), base).node
+                    stack.append(view)
 
 
 class HookHandle:
@@ -1127,7 +1131,8 @@ def seed(name, outputs, cotangents, create_graph=False):
                 raise RuntimeError(
                     f"{name}: a gradient can be left out only for a scalar; this tensor has shape {output.shape}"
                 )
-            dy = np.ones(output.shape, output.dtype)
+            dy = np.empty(output.shape, output.dtype)
+            dy.fill(1)
         else:
             dy = operand(name, dy)
             dy = dy.array if isinstance(dy, Tensor) else np.asarray(dy)

@@ -492,6 +492,17 @@ def test_many_views_of_one_tensor_leave_nothing_behind():
     assert all(h.item() == 1.0 for h in held)
 
 
+def test_promise_36_a_long_chain_of_views_is_written_to_from_either_end():
+    x = leaf([1.0, 2.0])
+    first = last = x * 1
+    for _ in range(3000):
+        last = last.reshape(-1)
+    last *= 2
+    first += 1
+    (first + last).sum().backward()
+    assert x.grad.tolist() == [4.0, 4.0]
+
+
 def test_promise_14_augmented_assignment_and_sums():
     w = leaf([1.0, 2.0])
     total = 0
