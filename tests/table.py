@@ -232,6 +232,12 @@ def cross_entropy(x, labels, weight, ignore_index, smoothing):
     return y
 
 
+def cross_entropy_total(x, labels, weight, ignore_index, smoothing, mean):
+    total = cross_entropy(x, labels, weight, ignore_index, smoothing).sum()
+    counted = [k for k in labels if k != ignore_index]
+    return total / sum(1.0 if weight is None else weight[k] for k in counted) if mean else total
+
+
 def cross_entropy_soft(x, t, weight, smoothing):
     y, classes = np.zeros(len(x)), x.shape[1]
     for n, row in enumerate(x.tolist()):
@@ -556,11 +562,12 @@ LOSSES = [
     ),
     Row(
         ops.CrossEntropyTotal,
-        lambda x, *options: cross_entropy(x, *options[:4]).sum() / options[4],
+        cross_entropy_total,
         [
-            ((LABELS, None, -100, 0.0, 3), X34),
-            ((LABELS, WEIGHT, 1, 0.2, 2.25), X34),
-            ((labels(), None, -100, 0.0, 1), (0, 4)),
+            ((LABELS, None, -100, 0.0, True), X34),
+            ((LABELS, WEIGHT, 1, 0.2, True), X34),
+            ((LABELS, WEIGHT, 1, 0.2, False), X34),
+            ((labels(), None, -100, 0.0, False), (0, 4)),
         ],
     ),
     Row(

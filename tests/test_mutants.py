@@ -191,7 +191,7 @@ BACKWARDS = [
     (ops.CrossEntropy, "ignore_index ignored", cross_entropy_without(ignore_index=-100)),
     (ops.CrossEntropy, "cotangent ignored", lambda s, dy: right(s, np.ones_like(dy))),
     (ops.CrossEntropy, "softmax only", lambda s, dy: dy[:, None] * kernels.softmax(s.x, 1)),
-    (ops.CrossEntropyTotal, "total ignored", lambda s, dy: right(s, dy) * s.total),
+    (ops.CrossEntropyTotal, "total ignored", lambda s, dy: ops.CrossEntropy.backward(s, dy.reshape(1))),
     (ops.CrossEntropySoft, "targets' sign", lambda s, dy: (right(s, dy)[0], -right(s, dy)[1])),
     (ops.CrossEntropySoft, "smoothing ignored", lambda s, dy: (right(s, dy)[0], right(s, dy)[1] / (1 - s.smoothing))),
     (

@@ -243,31 +243,31 @@ def _shift_and_log(logits):
 
 
 @jit
-def _first_bad_label(labels, C, ignore_index):
-    for n in range(labels.size):
-        if not 0 <= labels[n] < C and labels[n] != ignore_index:
-            return n
-    return -1
-
-
-@jit
-def _label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log, losses):
+def _label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log, shared, losses):
+    """Fills `losses` up to the first label that is out of range; returns its index (or -1), and Σ w[label]."""
     N, C = logits.shape
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
+    if not shared:
+        _logsumexp(logits, shift_and_log, 0, 1)
+    total = 0.0
     for n in range(N):
         label = labels[n]
         if label == ignore_index:
             losses[n] = 0
             continue
+        if not 0 <= label < C:
+            return n, total
         m, log_total = shift_and_log[n]
         w = weight[label] if weight.size else T(1)
+        total += w
         loss = keep * w * (log_total - (logits[n, label] - m))
         if smoothing > 0:  # or 0·inf would be NaN for a class ruled out by a logit of -inf
             for c in range(C):
                 w = weight[c] if weight.size else T(1)
                 loss += spread * w * (log_total - (logits[n, c] - m))
         losses[n] = loss
+    return -1, total
 
 
 @jit(forceinline=True)
@@ -303,13 +303,14 @@ def _label_gradient(dloss, logits, shift_and_log, labels, weight, ignore_index, 
                     dlogits[n, c] = 0
                 continue
             w = weight[label] if weight.size else T(1)
-            scale = dloss[n] * (keep * w + spread * total)
+            d = dloss[min(n, dloss.size - 1)]
+            scale = d * (keep * w + spread * total)
             for c in range(C):
                 dlogits[n, c] *= scale
-            dlogits[n, label] -= dloss[n] * keep * w
+            dlogits[n, label] -= d * keep * w
             if smoothing > 0:
                 for c in range(C):
-                    dlogits[n, c] -= dloss[n] * spread * (weight[c] if weight.size else T(1))
+                    dlogits[n, c] -= d * spread * (weight[c] if weight.size else T(1))
 
 
 @jit(parallel=True)
@@ -323,25 +324,29 @@ def _class_weight(weight, logits):
 
 
 def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
-    """Losses (N,) in nats of logits (N, C) against class labels (N,), and what `cross_entropy_backward` needs, (N, 2).
+    """Losses (N,) in nats of logits (N, C) against int64 labels (N,); what `cross_entropy_backward` needs, (N, 2); and Σ w[label].
 
     A loss is -w[label]·ln p[label] with p the softmax of the row; with label smoothing ε it is (1 - ε) times that plus
-    ε/C·Σ_c w[c]·(-ln p[c]). It is 0 where the label is `ignore_index`. Any other label outside 0..C-1 is a ValueError.
+    ε/C·Σ_c w[c]·(-ln p[c]). It is 0 where the label is `ignore_index`. Any other label outside 0..C-1 is an IndexError.
     """
     logits, labels = plain(logits), plain(labels)
-    C = logits.shape[1]
-    bad = _first_bad_label(labels, C, ignore_index)
-    if bad >= 0:
-        raise ValueError(f"cross_entropy: label {labels[bad]} at index {bad} is out of range for {C} classes")
-    shift_and_log = _shift_and_log(logits)
-    losses = np.empty(len(labels), logits.dtype)
+    N, C = logits.shape
+    shift_and_log, losses = np.empty((N, 2), logits.dtype), np.empty(N, logits.dtype)
+    shared = logits.size >= SHARED_SIZE
+    if shared:
+        share(True, _logsumexp, _logsumexp_shared, logits, shift_and_log)
     weight = _class_weight(weight, logits)
-    _label_losses(logits, labels, weight, ignore_index, float(label_smoothing), shift_and_log, losses)
-    return losses, shift_and_log
+    bad, total = _label_losses(logits, labels, weight, ignore_index, float(label_smoothing), shift_and_log, shared, losses)
+    if bad >= 0:
+        raise IndexError(
+            f"cross_entropy: label {labels[bad]} at index {bad} is out of range for {C} classes: expected 0 to {C - 1}, "
+            f"or ignore_index {ignore_index}"
+        )
+    return losses, shift_and_log, total
 
 
 def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
-    """dlogits (N, C) from the cotangents (N,) of the losses; `lse` is the second result of `cross_entropy`."""
+    """dlogits (N, C) from the cotangents of the losses, (N,) or (1,) for all alike; `lse` is `cross_entropy`'s second result."""
     logits = plain(logits)
     dlogits = np.empty_like(logits)
     share(

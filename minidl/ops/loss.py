@@ -74,20 +74,22 @@ class Huber(Distance):
 
 
 class CrossEntropyTotal(CrossEntropy):
-    """y = 1/total Σ_n of the rows' cross entropies, NaN for a total of 0: their sum or (weighted) mean, as one operation
-    each row has the same dy_n = dy/total
+    """y = 1/w Σ_n of the rows' cross entropies: their mean, w = Σ_n weight[label_n] (NaN if none counts), or their sum, w = 1
+    each row has the same dy_n = dy/w
     """
 
-    def __init__(self, labels, weight, ignore_index, smoothing, total):
+    def __init__(self, labels, weight, ignore_index, smoothing, mean):
         super().__init__(labels, weight, ignore_index, smoothing)
-        self.total = total
+        self.mean = mean
 
     def forward(self, x):
-        self.scale = x.dtype.type(1 / self.total if self.total else np.nan)
-        return np.add.reduce(super().forward(x)) * self.scale
+        losses = super().forward(x)
+        if not self.mean:
+            self.total = 1
+        return np.add.reduce(losses) * (1 / self.total if self.total else np.nan)
 
     def backward(self, dy):
-        return super().backward(np.full(len(self.labels), dy * self.scale))
+        return super().backward((dy * (1 / self.total if self.total else np.nan)).reshape(1))
 
 
 class NegativeLogLikelihood(Op):

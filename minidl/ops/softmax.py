@@ -1,7 +1,5 @@
 """Softmax and its logarithm, along one axis; and the loss made of them, in one pass."""
 
-import numpy as np
-
 from .. import kernels
 from .base import Op
 
@@ -49,8 +47,8 @@ class CrossEntropy(Op):
         self.labels, self.weight, self.ignore_index, self.smoothing = labels, weight, ignore_index, smoothing
 
     def forward(self, x):
-        y, lse = kernels.cross_entropy(x, self.labels, self.weight, self.ignore_index, self.smoothing)
-        self.x, self.lse = x, lse  # one number for each row; the probabilities are made again when they are needed
+        y, self.lse, self.total = kernels.cross_entropy(x, self.labels, self.weight, self.ignore_index, self.smoothing)
+        self.x = x  # and two numbers for each row, in lse: the probabilities are made again when they are needed
         return y
 
     def backward(self, dy):
@@ -67,22 +65,12 @@ class CrossEntropySoft(Op):
         self.weight, self.smoothing = weight, smoothing
 
     def forward(self, x, t):
-        self.logp = kernels.log_softmax(x, -1)
-        self.t = (1 - self.smoothing) * t + self.smoothing / x.shape[-1]
-        if self.weight is not None:
-            self.t = self.t * self.weight
-        return -_product(self.t, self.logp).sum(-1)
+        y, self.lse = kernels.cross_entropy_soft(x, t, self.weight, self.smoothing)
+        self.x, self.t = x, t if self.needs[0] else None
+        return y
 
     def backward(self, dy):
-        dy = dy[:, None]
         x, t = self.needs
-        dx = dy * (kernels.exp(self.logp) * self.t.sum(-1, keepdims=True) - self.t) if x else None
-        dt = -dy * (1 - self.smoothing) * self.logp if t else None
-        if dt is not None and self.weight is not None:
-            dt = dt * self.weight
+        dx = kernels.cross_entropy_soft_backward(dy, self.x, self.lse, self.t, self.weight, self.smoothing) if x else None
+        dt = kernels.cross_entropy_soft_backward_targets(dy, self.x, self.lse, self.weight, self.smoothing) if t else None
         return dx, dt
-
-
-def _product(t, logp):
-    # 0 · −inf is NaN, but what has no target probability has no part in the loss
-    return np.where(t == 0, t, t * np.where(t == 0, t, logp))

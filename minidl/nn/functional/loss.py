@@ -118,18 +118,12 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
         raise _not_tensors(name, input, target) from None
     if soft:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    rows, labels, some_ignored = _rows(name, input, target, ignore_index)
+    rows, labels = _rows(name, input, target)
     weights = None if weight is None else _class_weights(name, weight, rows)
+    options = labels, weights, ignore_index, float(label_smoothing)
     if reduction == "none":
-        losses = apply(ops.CrossEntropy(labels, weights, ignore_index, float(label_smoothing)), rows)
-        return losses.reshape(target.shape)
-    if reduction == "sum":
-        total = 1
-    elif weights is None and not some_ignored:
-        total = len(labels)
-    else:
-        total = float(_row_weights(labels, weights, ignore_index, rows.dtype).sum(dtype=np.float64))
-    return apply(ops.CrossEntropyTotal(labels, weights, ignore_index, float(label_smoothing), total), rows)
+        return apply(ops.CrossEntropy(*options), rows).reshape(target.shape)
+    return apply(ops.CrossEntropyTotal(*options, reduction == "mean"), rows)
 
 
 def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean"):
@@ -140,7 +134,8 @@ def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean")
     tensor(0.9486)
     """
     _check_reduction("nll_loss", reduction)
-    rows, labels, _ = _rows("nll_loss", input, target, ignore_index)
+    rows, labels = _rows("nll_loss", input, target)
+    _check_labels("nll_loss", labels, rows.shape[1], ignore_index)
     weights = None if weight is None else _class_weights("nll_loss", weight, rows)
     weights = _row_weights(labels, weights, ignore_index, rows.dtype)
     losses = apply(ops.NegativeLogLikelihood(labels, weights), rows)
@@ -273,8 +268,8 @@ def _broadcast(name, what, weight, input):
         raise ValueError(f"{name}: {what} of shape {weight.shape} does not broadcast to the input {input.shape}") from None
 
 
-def _rows(name, input, target, ignore_index):
-    """The input as rows (n, C), the labels as int64 (n), and whether some of them are to be ignored."""
+def _rows(name, input, target):
+    """The input as rows (n, C), and the labels as int64 (n)."""
     try:
         x, labels = input.array, target.array
     except AttributeError:
@@ -286,17 +281,16 @@ def _rows(name, input, target, ignore_index):
         _refuse_rows(name, input, target)
     if labels.dtype is not _int64:
         labels = labels.astype(np.int64)
-    classes = x.shape[1]
-    # As unsigned numbers negative labels are huge, so that one maximum finds all that is out of range.
-    if not labels.size or np.maximum.reduce(labels.view(np.uint64)) < classes:
-        return input, labels, 0 <= ignore_index < classes
+    return input, labels
+
+
+def _check_labels(name, labels, classes, ignore_index):
     bad = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
     if bad.any():
         raise IndexError(
-            f"{name}: label {labels[bad][0]} is out of range for {classes} classes: expected 0 to {classes - 1}, "
-            f"or ignore_index {ignore_index}"
+            f"{name}: label {labels[bad][0]} at index {bad.argmax()} is out of range for {classes} classes: "
+            f"expected 0 to {classes - 1}, or ignore_index {ignore_index}"
         )
-    return input, labels, True
 
 
 _int64 = np.dtype(np.int64)
