@@ -12,9 +12,9 @@ Every input exists before the output made from it, so the order of creation is a
 a node is reached only after everything that used it has sent its share, and `b` hands on 2 once rather than 1 twice.
 """
 
+import heapq
 import itertools
 import linecache
-import operator
 import sys
 import threading
 import weakref
@@ -40,7 +40,6 @@ class Leaf:
     """Where the gradient of a tensor that the user made arrives and is kept."""
 
     needs = ()
-    serial = 0  # older than any operation, so leaves come last in the walk
     hooks = None
     retains = True
     name = "leaf"
@@ -72,22 +71,25 @@ def walk(seeds, retain_graph=False, wanted=()):
     """
     pending = dict(seeds)  # node -> the gradient that has arrived so far
     ours = set()  # nodes whose pending array is new, held by nobody else: it may be added to in place, and given away
+    queue = []  # the operations among the pending nodes, the newest at the top of the heap
     found = {}
     watch = mode.anomaly
-    for node in _newest_first(seeds):
-        dy = pending.pop(node, None)
-        if dy is None:
-            continue
+    for node in seeds:
+        _enqueue(queue, node)
+    while queue:
+        node = heapq.heappop(queue)[1]
+        dy = pending.pop(node)
         if node.hooks:
             dy = _run_hooks(node, dy)
             ours.discard(node)
         if node.retains or node in wanted:
             found[node] = dy if node in ours else dy.copy()
-        if not node.needs:  # a leaf
-            continue
         if type(node) is Part:
             op = node.needs[0]
-            pending.setdefault(op, [None] * op.outputs)[node.index] = dy
+            if op not in pending:
+                pending[op] = [None] * op.outputs
+                _enqueue(queue, op)
+            pending[op][node.index] = dy
             continue
         if node.serial < _writes.newest:
             _check_unchanged(node)
@@ -107,6 +109,7 @@ def walk(seeds, retain_graph=False, wanted=()):
                 pending[parent] = dx
                 if dx is not dy and dx.base is None:
                     ours.add(parent)
+                _enqueue(queue, parent)
             elif parent in ours:
                 pending[parent] += dx
             else:
@@ -114,23 +117,22 @@ def walk(seeds, retain_graph=False, wanted=()):
                 ours.add(parent)
         if not retain_graph:
             release(node)
+    for leaf, dy in pending.items():  # what is left has no way on
+        if leaf.hooks:
+            dy = _run_hooks(leaf, dy)
+            ours.discard(leaf)
+        found[leaf] = dy if leaf in ours else dy.copy()
     return found
 
 
-def _newest_first(seeds):
-    nodes, stack = set(seeds), list(seeds)
-    while stack:
-        node = stack.pop()
-        if node.needs is None:
-            raise RuntimeError(
-                f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
-                "Pass retain_graph=True to the first backward, or compute the loss again."
-            )
-        for parent in node.needs:
-            if parent is not None and parent not in nodes:
-                nodes.add(parent)
-                stack.append(parent)
-    return sorted(nodes, key=operator.attrgetter("serial"), reverse=True)
+def _enqueue(queue, node):
+    if node.needs:
+        heapq.heappush(queue, (-node.serial, node))
+    elif node.needs is None:
+        raise RuntimeError(
+            f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
+            "Pass retain_graph=True to the first backward, or compute the loss again."
+        )
 
 
 def release(op):

@@ -13,7 +13,8 @@ def transpose(x):
 
 
 def _rows(x):
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # −1 would not do for a size of 0
+    """x as a matrix, its leading axes made one."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # −1 would not do for a size of 0
 
 
 class MatMul(Op):
@@ -61,12 +62,12 @@ class Linear(Op):
         return kernels.linear(x, w, b)
 
     def backward(self, dy):
-        rows = _rows(dy)
-        x, w, *b = self.needs
-        dx = kernels.matmul(rows, self.w).reshape(x.shape) if x else None
-        dw = kernels.matmul(rows.T, _rows(self.x)) if w else None
-        db = [kernels.column_sums(rows) if n else None for n in b]
-        return dx, dw, *db
+        dy = _rows(dy)
+        x, w, b = self.needs if len(self.needs) == 3 else (*self.needs, None)
+        dx = kernels.matmul(dy, self.w).reshape(x.shape) if x else None
+        dw = kernels.matmul(dy.T, _rows(self.x)) if w else None
+        db = kernels.column_sums(dy) if b else None
+        return (dx, dw, db)[: len(self.needs)]
 
 
 class Einsum(Op):
