@@ -3,6 +3,7 @@
 from . import autograd, nn, optim, utils
 from .dtypes import *  # noqa: F403
 from .functions import *  # noqa: F403
+from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .io import load, save
 from .kernels import get_num_threads, set_num_threads
 from .namespace import *  # noqa: F403
@@ -16,5 +17,5 @@ from .random import (
     seed,
     set_rng_state,
 )
-from .tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .tensor import Tensor
 from .warmup import warmup

@@ -534,9 +534,7 @@ def fork_rng(devices=None, enabled=True):
     True
     """
     if devices:
-        raise ValueError(
-            f"fork_rng: minidl computes on the CPU, so there are no other devices, got devices={devices!r}"
-        )
+        raise ValueError(f"fork_rng: minidl computes on the CPU, so there are no other devices, got devices={devices!r}")
     if not enabled:
         yield
         return

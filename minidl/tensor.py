@@ -6,19 +6,18 @@ node of its result. Everything else here gives PyTorch's names to operations. St
 
 import copy
 import functools
-import inspect
 import warnings
 import weakref
 
 import numpy as np
 
 from . import dtypes, ops, random
+from .attributes import Attributes
 from .graph import Leaf, Part, check_finite, mode, next_serial, note_write, user_line, walk
-from .methods import Methods, floating, sizes_of
+from .indexing import checked_index, integers_first, numpy_index
+from .methods import Methods, floating
 from .ops.base import normalize_axis
-from .printing import format_tensor
 
-_CPU = dtypes.device("cpu")
 _NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 
 
@@ -137,118 +136,10 @@ def _check_broadcast(name, a, b):
             raise ValueError(f"{name}: shapes {a} and {b} do not broadcast: axis -{axis} has {m} and {n}")
 
 
-# --- switching recording off, and watching it
-
-
-class _Switch:
-    """Sets one field of the thread's mode, as a context (any number of times, nested) or as a decorator of a function."""
-
-    field, value = "recording", False
-
-    def __enter__(self):
-        self.__dict__.setdefault("before", []).append(getattr(mode, self.field))
-        setattr(mode, self.field, self.value)
-
-    def __exit__(self, *error):
-        setattr(mode, self.field, self.before.pop())
-
-    def __call__(self, function):
-        @functools.wraps(function)
-        def wrapper(*args, **kwargs):
-            with self._fresh():
-                return function(*args, **kwargs)
-
-        @functools.wraps(function)
-        def generator_wrapper(*args, **kwargs):  # the mode is set only while the generator runs, not while it waits
-            generator, switch = function(*args, **kwargs), self._fresh()
-            resume, argument = generator.send, None
-            try:
-                while True:
-                    with switch:
-                        value = resume(argument)
-                    try:
-                        resume, argument = generator.send, (yield value)
-                    except GeneratorExit:
-                        with switch:
-                            generator.close()
-                        raise
-                    except BaseException as error:
-                        resume, argument = generator.throw, error
-            except StopIteration as stop:
-                return stop.value
-
-        return generator_wrapper if inspect.isgeneratorfunction(function) else wrapper
-
-    def _fresh(self):
-        """The same switch, for one call."""
-        new = _Switch()
-        new.field, new.value = self.field, self.value
-        return new
-
-
-class no_grad(_Switch):
-    """Operations inside are not recorded, in this thread: `with no_grad():` or `@no_grad()`.
-
-    >>> import minidl
-    >>> w = minidl.ones(2, requires_grad=True)
-    >>> with minidl.no_grad():
-    ...     print((w * 2).requires_grad)
-    False
-    """
-
-    def __new__(cls, function=None):  # also as @no_grad, without parentheses
-        self = super().__new__(cls)
-        return self if function is None else self(function)
-
-    def __init__(self, function=None):
-        pass
-
-
-class enable_grad(no_grad):
-    """Operations inside are recorded again, within `no_grad`."""
-
-    value = True
-
-
-class set_grad_enabled(_Switch):
-    """Recording on or off, at once; as a context also back again at its end."""
-
-    def __init__(self, enabled):
-        self.value, self.before, self.found = bool(enabled), [], [mode.recording]
-        mode.recording = self.value
-
-    def __enter__(self):
-        self.before.append(self.found.pop() if self.found else mode.recording)
-        mode.recording = self.value
-
-    def __call__(self, function):
-        mode.recording = self.found.pop()  # a decorator changes nothing until the function is called
-        return super().__call__(function)
-
-
-class detect_anomaly(_Switch):
-    """Raises at the first operation whose output or gradient is not finite, and names it and the line that called it.
-
-    >>> import minidl
-    >>> x = minidl.zeros(1, requires_grad=True)
-    >>> with minidl.autograd.detect_anomaly():
-    ...     y = x.log()  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    RuntimeError: detect_anomaly: Log: its output is not finite. The operation was called at ...
-    """
-
-    field, value = "anomaly", True
-
-
-def is_grad_enabled():
-    """Whether this thread records operations."""
-    return mode.recording
-
-
 # --- the tensor
 
 
-class Tensor(Methods):
+class Tensor(Attributes, Methods):
     """An n-dimensional array of numbers that remembers how it was made.
 
     `array` is its ndarray. `node` is None for a constant, a `Leaf` for a tensor whose gradient is wanted, and for a result the
@@ -264,122 +155,6 @@ class Tensor(Methods):
 
     def __init__(self, data=()):
         self.array = np.array(data.array if isinstance(data, Tensor) else data, dtypes.float32)
-
-    # --- what it is
-
-    @property
-    def shape(self):
-        """The size of each axis, as a tuple."""
-        return self.array.shape
-
-    @property
-    def ndim(self):
-        return self.array.ndim
-
-    @property
-    def dtype(self):
-        return self.array.dtype
-
-    @property
-    def device(self):
-        return _CPU
-
-    @property
-    def itemsize(self):
-        return self.array.itemsize
-
-    @property
-    def nbytes(self):
-        return self.array.nbytes
-
-    def size(self, dim=None):
-        """The shape, or the size of one axis."""
-        return self.array.shape if dim is None else self.array.shape[normalize_axis("size", dim, self.ndim)]
-
-    def dim(self):
-        return self.array.ndim
-
-    def numel(self):
-        """How many elements."""
-        return self.array.size
-
-    nelement = numel
-
-    def element_size(self):
-        return self.array.itemsize
-
-    def stride(self):
-        """Steps between neighbours along each axis, in elements."""
-        return tuple(s // self.array.itemsize for s in self.array.strides)
-
-    def is_contiguous(self):
-        return self.array.flags.c_contiguous
-
-    def is_floating_point(self):
-        return self.array.dtype.kind == "f"
-
-    def data_ptr(self):
-        return self.array.ctypes.data
-
-    def __len__(self):
-        if not self.array.ndim:
-            raise TypeError("len() of a 0-d tensor")
-        return len(self.array)
-
-    def __iter__(self):
-        if not self.array.ndim:
-            raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind())
-
-    def __contains__(self, element):
-        return bool((self == element).any())
-
-    def __repr__(self):
-        node = self.node
-        if node is None:
-            suffix = ()
-        else:
-            suffix = ("requires_grad=True",) if self.is_leaf else (f"grad_fn={node!r}",)
-        return format_tensor(self.array, suffix_parts=suffix)
-
-    def __format__(self, spec):
-        return format(self.item(), spec) if not self.array.ndim else object.__format__(self, spec)
-
-    # --- out of the graph: to Python, to NumPy
-
-    def item(self):
-        """The one element, as a Python number."""
-        if self.array.size != 1:
-            raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
-        return self.array.item()
-
-    def tolist(self):
-        return self.array.tolist()
-
-    def numpy(self, *, force=False):
-        """The array, sharing memory. A tensor that requires grad must be detached first (`force=True` does it)."""
-        if self.node is not None and not force:
-            raise RuntimeError("numpy: this tensor requires grad; use .detach().numpy()")
-        return self.array
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __float__(self):
-        return float(self.item())
-
-    def __int__(self):
-        return int(self.item())
-
-    def __bool__(self):
-        if self.array.size != 1:
-            raise RuntimeError(f"the truth of a tensor with shape {self.shape} is ambiguous: use .any() or .all()")
-        return bool(self.array.item())
-
-    def __index__(self):
-        if self.array.dtype.kind not in "iub" or self.array.size != 1:
-            raise TypeError("only an integer tensor with one element can be an index")
-        return int(self.array.item())
 
     # --- the graph
 
@@ -755,19 +530,19 @@ class Tensor(Methods):
     def __getitem__(self, index):
         if (type(index) is int or type(index) is slice) and self.array.ndim:
             return self._view(ops.Index, (index, Ellipsis))
-        index = _index(self, index)
+        index = numpy_index(self, index)
         if ops.is_basic(index):
             full = any(part is Ellipsis for part in index)
             return self._view(ops.Index, index if full else (*index, Ellipsis))  # "..." makes a view of 0-d results too
         if int in map(type, index):
-            integers, rest = _integers_first(index)
+            integers, rest = integers_first(index)
             return self[integers][rest]
         return apply(ops.Index(index), self)
 
     def __setitem__(self, index, value):
-        index = _index(self, index)
+        index = numpy_index(self, index)
         if int in map(type, index) and not ops.is_basic(index):
-            integers, index = _integers_first(index)
+            integers, index = integers_first(index)
             self[integers][index] = value
             return
         value = operand("setitem", value)
@@ -785,7 +560,7 @@ class Tensor(Methods):
     def gather(self, dim, index):
         """The elements of an axis at an index of the result's shape: y[i][j] = x[index[i][j]][j] for dim 0."""
         axis = normalize_axis("gather", dim, self.ndim)
-        rows = _checked_index("gather", index, self.shape[axis])
+        rows = checked_index("gather", index, self.shape[axis])
         others = [i for i in range(self.ndim) if i != axis]
         if rows.ndim != self.ndim or any(rows.shape[i] > self.shape[i] for i in others):
             raise ValueError(f"gather: an index of shape {rows.shape} does not fit input {self.shape} along axis {dim}")
@@ -797,7 +572,7 @@ class Tensor(Methods):
     def index_select(self, dim, index):
         """The slices of an axis at the indices in a vector."""
         axis = normalize_axis("index_select", dim, self.ndim)
-        rows = _checked_index("index_select", index, self.shape[axis])
+        rows = checked_index("index_select", index, self.shape[axis])
         return apply(ops.Index((slice(None),) * axis + (rows,)), self)
 
     def masked_select(self, mask):
@@ -805,70 +580,6 @@ class Tensor(Methods):
         return self.expand(np.broadcast_shapes(self.shape, mask.shape))[
             mask.expand(np.broadcast_shapes(self.shape, mask.shape))
         ]
-
-    # --- other types
-
-    def to(self, *args, dtype=None, device=None, copy=False):
-        """In another dtype, or another tensor's; the device can only be "cpu". Itself where nothing changes."""
-        for arg in args:
-            if isinstance(arg, Tensor):
-                dtype = arg.dtype
-            elif isinstance(arg, dtypes.device) or (
-                isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda", "mps", "meta")
-            ):
-                device = arg
-            elif arg is not None:
-                dtype = arg
-        if device is not None:
-            dtypes.device(device)
-        dtype = self.array.dtype if dtype is None else dtypes.as_dtype(dtype)
-        if dtype is self.array.dtype or dtype == self.array.dtype:
-            return self.clone() if copy else self
-        if dtype.kind == "f" and self.array.dtype.kind == "f":
-            return apply(ops.Cast(dtype), self)
-        with np.errstate(invalid="ignore"):
-            return wrap(self.array.astype(dtype))
-
-    def type(self, dtype):
-        return self.to(dtype)
-
-    def type_as(self, other):
-        return self.to(other.dtype)
-
-    def float(self):
-        return self.to(dtypes.float32)
-
-    def double(self):
-        return self.to(dtypes.float64)
-
-    def long(self):
-        return self.to(dtypes.int64)
-
-    def int(self):
-        return self.to(dtypes.int32)
-
-    def bool(self):
-        return self.to(dtypes.bool)
-
-    def cpu(self):
-        return self
-
-    def cuda(self, *args, **kwargs):
-        raise RuntimeError("cuda: minidl runs on the CPU only")
-
-    # --- new tensors like this one
-
-    def new_zeros(self, *size):
-        return wrap(np.zeros(sizes_of(size), self.dtype))
-
-    def new_ones(self, *size):
-        return wrap(np.ones(sizes_of(size), self.dtype))
-
-    def new_full(self, size, fill_value):
-        return wrap(np.full(size, fill_value, self.dtype))
-
-    def new_tensor(self, data):
-        return wrap(np.array(data, self.dtype))
 
     # --- in place. Each computes as its namesake does and then takes the result's place in the graph.
 
@@ -1204,54 +915,3 @@ def _product(name, a, b, a_rank, b_rank):
     if not isinstance(b, Tensor) or a.ndim != a_rank or b.ndim != b_rank:
         raise ValueError(f"{name}: expected tensors with {a_rank} and {b_rank} axes, got shapes {a.shape} and {np.shape(b)}")
     return matmul(a, b)
-
-
-def _index(x, index):
-    """The index as a tuple in NumPy's terms, of what PyTorch allows."""
-    if type(index) is slice or type(index) is int:
-        parts = (index,)
-    else:
-        parts = tuple([_index_part(part) for part in (index if isinstance(index, tuple) else (index,))])
-    used = 0
-    for p in parts:
-        used += p.ndim if isinstance(p, np.ndarray) and p.dtype.kind == "b" else p is not None and p is not Ellipsis
-    if used > x.array.ndim:
-        raise IndexError(f"index: {used} indices for a tensor with {x.ndim} axes, shape {x.shape}")
-    return parts
-
-
-def _integers_first(index):
-    """Two indices for one of arrays and integers: PyTorch takes integers first, NumPy would count them among the arrays."""
-    whole = []
-    for part in index:
-        if type(part) is int or part is Ellipsis:
-            whole.append(part)
-        elif part is not None:
-            whole += [slice(None)] * (part.ndim if isinstance(part, np.ndarray) and part.dtype.kind == "b" else 1)
-    return tuple(whole), tuple(part for part in index if type(part) is not int)
-
-
-def _index_part(part):
-    if part is None or part is Ellipsis or (isinstance(part, (slice, int)) and not isinstance(part, bool)):
-        return part
-    if isinstance(part, (Tensor, np.ndarray)):
-        array = part.array if isinstance(part, Tensor) else part
-        if array.dtype.kind not in "iub" or array.dtype == np.uint8:
-            raise TypeError(f"index: tensors used as indices must be integers or booleans, got {array.dtype}")
-        return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
-    if isinstance(part, (list, range)):
-        part = [p.item() if isinstance(p, Tensor) else p for p in part]
-        return np.asarray(part) if len(part) else np.zeros(0, np.int64)
-    if isinstance(part, (bool, np.bool_, np.integer)):
-        return np.asarray(part) if isinstance(part, (bool, np.bool_)) else int(part)
-    raise TypeError(f"index: expected integers, slices, None, ..., lists or tensors, got {type(part).__name__}")
-
-
-def _checked_index(name, index, bound):
-    array = index.array if isinstance(index, Tensor) else np.asarray(index)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: the index must hold integers, got {array.dtype}")
-    bad = (array < 0) | (array >= bound)
-    if bad.any():
-        raise IndexError(f"{name}: index {array[bad][0]} is out of range for size {bound}")
-    return array

@@ -4,8 +4,8 @@ import copy
 
 from . import nn, optim
 from .functions import rand, zeros
+from .grad_mode import enable_grad
 from .random import fork_rng
-from .tensor import enable_grad
 
 __all__ = ["warmup"]
 

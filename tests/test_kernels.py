@@ -421,9 +421,7 @@ def test_cross_entropy_against_torch(rng):
         expected.backward(torch.tensor(dloss))
         losses, lse, _ = rows.cross_entropy(logits, labels, w, 4, smoothing)
         np.testing.assert_allclose(losses, expected.detach(), atol=1e-13)
-        np.testing.assert_allclose(
-            rows.cross_entropy_backward(dloss, logits, lse, labels, w, 4, smoothing), x.grad, atol=1e-13
-        )
+        np.testing.assert_allclose(rows.cross_entropy_backward(dloss, logits, lse, labels, w, 4, smoothing), x.grad, atol=1e-13)
         x.grad = None
         expected = torch.nn.functional.cross_entropy(x, t, **options)
         expected.backward(torch.tensor(dloss))
@@ -470,9 +468,7 @@ def test_sgd_three_steps_against_numpy(T, rng):
             buffer = layout(np.full_like(start, np.nan)) if momentum else None  # as np.empty may be
             exact_buffer = None
             for step, g in enumerate(gradients):
-                update.sgd(
-                    p, layout(g), buffer, np.float64(0.1), momentum, dampening, decay, nesterov, maximize, step == 0
-                )
+                update.sgd(p, layout(g), buffer, np.float64(0.1), momentum, dampening, decay, nesterov, maximize, step == 0)
                 d = (-g if maximize else g) + decay * exact
                 if momentum:
                     exact_buffer = d if step == 0 else momentum * exact_buffer + (1 - dampening) * d
@@ -486,9 +482,7 @@ def test_sgd_three_steps_against_numpy(T, rng):
 @pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
 def test_plain_python_and_bounds_checks(switch, tmp_path):
     """Promise 44: a fresh cache folder and one thread, because exceptions in parallel loops are lost."""
-    chosen = (
-        "" if switch == "NUMBA_DISABLE_JIT" else "(softmax_at or cross_entropy_of or relu_at or sums) and not float64"
-    )
+    chosen = "" if switch == "NUMBA_DISABLE_JIT" else "(softmax_at or cross_entropy_of or relu_at or sums) and not float64"
     root = Path(__file__).parents[1]
     environment = {
         **os.environ,

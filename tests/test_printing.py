@@ -94,10 +94,7 @@ def test_suffixes():
     x = np.full(8, 0.12345)
     row = "tensor([0.1235, 0.1235, 0.1235, 0.1235, 0.1235, 0.1235, 0.1235, 0.1235"
     new_line = ",\n       "
-    assert (
-        format_tensor(x.astype(np.float32), suffix_parts=["requires_grad=True"])
-        == f"{row}]{new_line}requires_grad=True)"
-    )
+    assert format_tensor(x.astype(np.float32), suffix_parts=["requires_grad=True"]) == f"{row}]{new_line}requires_grad=True)"
     text = f"{row}]{new_line}dtype=minidl.float64, grad_fn=<MulBackward0>)"
     assert format_tensor(x, suffix_parts=("grad_fn=<MulBackward0>",)) == text
     text = "tensor(0.9876, dtype=minidl.float64, grad_fn=<SumBackward0>)"

@@ -13,7 +13,8 @@ FLOORS = [
     {"kernels", "dtypes", "random", "printing"},  # numbers and arrays
     {"ops"},  # the calculus
     {"graph"},  # the walk back
-    {"methods"},
+    {"grad_mode", "methods"},
+    {"attributes", "indexing"},
     {"tensor"},
     {"functions", "namespace"},  # the vocabulary of the top level
     {"autograd", "io", "linalg", "nn"},

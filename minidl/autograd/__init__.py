@@ -1,6 +1,6 @@
 """What one calls to study gradients: grad, gradcheck, operations of one's own, anomaly mode."""
 
-from ..tensor import detect_anomaly, enable_grad, no_grad, set_grad_enabled
+from ..grad_mode import detect_anomaly, enable_grad, no_grad, set_grad_enabled
 from .function import Function
 from .functional import grad
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck

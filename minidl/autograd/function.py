@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..grad_mode import no_grad
 from ..ops import Op
-from ..tensor import Tensor, apply, no_grad, wrap
+from ..tensor import Tensor, apply, wrap
 
 
 class Function:

@@ -19,15 +19,11 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=False, create_graph=Fa
     for i, x in enumerate(inputs):
         if x.node is None:
             raise RuntimeError(f"grad: input {i} does not require grad")
-    seeds = seed(
-        "grad", outputs, _tuple(grad_outputs) if grad_outputs is not None else [None] * len(outputs), create_graph
-    )
+    seeds = seed("grad", outputs, _tuple(grad_outputs) if grad_outputs is not None else [None] * len(outputs), create_graph)
     found = walk(seeds, retain_graph, {x.node for x in inputs})
     for i, x in enumerate(inputs):
         if x.node not in found and not allow_unused:
-            raise RuntimeError(
-                f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it"
-            )
+            raise RuntimeError(f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it")
     return tuple(wrap(found[x.node]) if x.node in found else None for x in inputs)
 
 

@@ -14,8 +14,9 @@ import itertools
 
 import numpy as np
 
+from ..grad_mode import enable_grad, no_grad
 from ..random import fork_rng
-from ..tensor import Tensor, enable_grad, no_grad, wrap
+from ..tensor import Tensor, wrap
 from .functional import grad
 
 

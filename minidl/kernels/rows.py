@@ -324,7 +324,7 @@ def _class_weight(weight, logits):
 
 
 def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
-    """Losses (N,) in nats of logits (N, C) against int64 labels (N,); what `cross_entropy_backward` needs, (N, 2); and Σ w[label].
+    """Losses (N,) in nats of logits (N, C) against int64 labels (N,); what backward needs, (N, 2); and Σ w[label].
 
     A loss is -w[label]·ln p[label] with p the softmax of the row; with label smoothing ε it is (1 - ε) times that plus
     ε/C·Σ_c w[c]·(-ln p[c]). It is 0 where the label is `ignore_index`. Any other label outside 0..C-1 is an IndexError.
@@ -346,7 +346,7 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
 
 
 def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
-    """dlogits (N, C) from the cotangents of the losses, (N,) or (1,) for all alike; `lse` is `cross_entropy`'s second result."""
+    """dlogits (N, C) from the losses' cotangents, (N,) or (1,) for all alike; `lse` is `cross_entropy`'s second result."""
     logits = plain(logits)
     dlogits = np.empty_like(logits)
     share(

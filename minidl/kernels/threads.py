@@ -11,9 +11,7 @@ import threading
 import numba
 
 _one_at_a_time = threading.Lock()  # Numba's workqueue layer aborts the process when two threads launch at once
-_number = max(
-    1, min(int(os.environ.get("MINIDL_NUM_THREADS", numba.config.NUMBA_NUM_THREADS)), numba.config.NUMBA_NUM_THREADS)
-)
+_number = max(1, min(int(os.environ.get("MINIDL_NUM_THREADS", numba.config.NUMBA_NUM_THREADS)), numba.config.NUMBA_NUM_THREADS))
 _forked = False  # OpenMP kills a forked child that launches, so a child stays serial
 
 

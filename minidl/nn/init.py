@@ -9,7 +9,8 @@ import warnings
 import numpy as np
 
 from .. import random
-from ..tensor import no_grad, wrap
+from ..grad_mode import no_grad
+from ..tensor import wrap
 
 
 def calculate_gain(nonlinearity, param=None):

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 
+from ..grad_mode import enable_grad
 from ..graph import note_write
-from ..tensor import Tensor, enable_grad, wrap
+from ..tensor import Tensor, wrap
 
 _UNSUPPORTED = ("foreach", "differentiable", "fused", "capturable")  # how PyTorch may compute a step; here there is one way
 

@@ -1,0 +1,111 @@
+"""Switching recording off and on, and looking for the first number that is not finite: contexts that are also decorators."""
+
+import functools
+import inspect
+
+from .graph import mode
+
+
+class _Switch:
+    """Sets one field of the thread's mode, as a context (any number of times, nested) or as a decorator of a function."""
+
+    field, value = "recording", False
+
+    def __enter__(self):
+        self.__dict__.setdefault("before", []).append(getattr(mode, self.field))
+        setattr(mode, self.field, self.value)
+
+    def __exit__(self, *error):
+        setattr(mode, self.field, self.before.pop())
+
+    def __call__(self, function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            with self._fresh():
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        def generator_wrapper(*args, **kwargs):  # the mode is set only while the generator runs, not while it waits
+            generator, switch = function(*args, **kwargs), self._fresh()
+            resume, argument = generator.send, None
+            try:
+                while True:
+                    with switch:
+                        value = resume(argument)
+                    try:
+                        resume, argument = generator.send, (yield value)
+                    except GeneratorExit:
+                        with switch:
+                            generator.close()
+                        raise
+                    except BaseException as error:
+                        resume, argument = generator.throw, error
+            except StopIteration as stop:
+                return stop.value
+
+        return generator_wrapper if inspect.isgeneratorfunction(function) else wrapper
+
+    def _fresh(self):
+        """The same switch, for one call."""
+        new = _Switch()
+        new.field, new.value = self.field, self.value
+        return new
+
+
+class no_grad(_Switch):
+    """Operations inside are not recorded, in this thread: `with no_grad():` or `@no_grad()`.
+
+    >>> import minidl
+    >>> w = minidl.ones(2, requires_grad=True)
+    >>> with minidl.no_grad():
+    ...     print((w * 2).requires_grad)
+    False
+    """
+
+    def __new__(cls, function=None):  # also as @no_grad, without parentheses
+        self = super().__new__(cls)
+        return self if function is None else self(function)
+
+    def __init__(self, function=None):
+        pass
+
+
+class enable_grad(no_grad):
+    """Operations inside are recorded again, within `no_grad`."""
+
+    value = True
+
+
+class set_grad_enabled(_Switch):
+    """Recording on or off, at once; as a context also back again at its end."""
+
+    def __init__(self, enabled):
+        self.value, self.before, self.found = bool(enabled), [], [mode.recording]
+        mode.recording = self.value
+
+    def __enter__(self):
+        self.before.append(self.found.pop() if self.found else mode.recording)
+        mode.recording = self.value
+
+    def __call__(self, function):
+        mode.recording = self.found.pop()  # a decorator changes nothing until the function is called
+        return super().__call__(function)
+
+
+class detect_anomaly(_Switch):
+    """Raises at the first operation whose output or gradient is not finite, and names it and the line that called it.
+
+    >>> import minidl
+    >>> x = minidl.zeros(1, requires_grad=True)
+    >>> with minidl.autograd.detect_anomaly():
+    ...     y = x.log()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    RuntimeError: detect_anomaly: Log: its output is not finite. The operation was called at ...
+    """
+
+    field, value = "anomaly", True
+
+
+def is_grad_enabled():
+    """Whether this thread records operations."""
+    return mode.recording
