@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-from minidl.kernels import gemm, threads
+from minidl.kernels import gemm, threads, tile
 
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 SIZES = (0, 1, 5, 17) if SMALL else (0, 1, 2, 5, 6, 7, 9, 16, 17, 31, 40)
@@ -178,10 +178,10 @@ def test_tables_give_the_product_of_windows(rng):
 
 @gemm.jit
 def tiles_from_tables(a, rows, along, b, steps, c, n, adds):
-    width = gemm.VECTORS * gemm.VECTOR_BYTES // a.itemsize
+    width = tile.VECTORS * tile.VECTOR_BYTES // a.itemsize
     for j in range(0, n, width):
-        for i in range(0, rows.size, gemm.ROWS):
-            gemm.table_tile(a, rows, i, along, b, j, steps, along.size, c, i * n + j, n, adds, rows.size - i, n - j)
+        for i in range(0, rows.size, tile.ROWS):
+            tile.table_tile(a, rows, i, along, b, j, steps, along.size, c, i * n + j, n, adds, rows.size - i, n - j)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,397 @@
+"""The micro-kernel of matrix products and convolutions, in LLVM's own vector code, and what else needs vectors by hand.
+
+It computes a tile of C of ROWS rows by WIDTH columns, which it keeps in vector registers while it walks along k. Each
+step loads one short row of B and one number of A per row of the tile, and does ROWS·WIDTH multiply-adds:
+
+                 B   k │ b b b b b b b b │  WIDTH columns = VECTORS registers
+                       └─────────────────┘
+        A    k         ┌─────────────────┐
+           ┌───┐       │ C C C C C C C C │
+           │ a │ ROWS  │ C C C C C C C C │  every C += its row's a × its column's b
+           │ a │       │ C C C C C C C C │
+           └───┘       └─────────────────┘
+
+A is read where it lies, whatever its strides: one number at a time costs the same along a row or down a column. B must
+have contiguous rows. Each function that emits code has a twin in plain Python at the end of the file, which says in a
+line or two what it does, and which a debugger can step through (NUMBA_DISABLE_JIT=1).
+"""
+
+from types import SimpleNamespace
+
+import llvmlite.binding
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+
+def _vector_bytes():
+    """The width of the vector registers that Numba compiles for: its NUMBA_CPU_FEATURES if set, else the host's."""
+    if numba.config.CPU_FEATURES is not None:  # "" for NUMBA_CPU_NAME=generic
+        features = {name[1:] for name in numba.config.CPU_FEATURES.split(",") if name.startswith("+")}
+    else:
+        features = {name for name, present in llvmlite.binding.get_host_cpu_features().items() if present}
+    if "fma" not in features or not numba.config.ENABLE_AVX:
+        return 16
+    return 64 if "avx512f" in features else 32 if "avx2" in features else 16
+
+
+VECTOR_BYTES = _vector_bytes()
+MASKS = VECTOR_BYTES > 16  # SSE2 and NEON have no masked load: there a ragged B is packed, padded
+# ROWS·VECTORS accumulators, a row of B and a broadcast number of A share 16 registers (AVX-512: 32).
+ROWS, VECTORS = (8, 3) if VECTOR_BYTES == 64 else (6, 2)
+
+
+class _Vectors:
+    """Emits LLVM code for vectors of one element type."""
+
+    def __init__(self, builder, element, itemsize):
+        self.builder, self.element, self.align = builder, element, itemsize
+        self.lanes = VECTOR_BYTES // itemsize
+        self.i32, self.i64 = ir.IntType(32), ir.IntType(64)
+        self.type = ir.VectorType(element, self.lanes)
+        self.mask = ir.VectorType(ir.IntType(1), self.lanes)
+        self.zero = ir.Constant(self.type, [0.0] * self.lanes)
+        self.name = f"v{self.lanes}f{itemsize * 8}"
+
+    def intrinsic(self, name, returns, *arguments):
+        function = self.builder.module.globals.get(name)
+        return function or ir.Function(self.builder.module, ir.FunctionType(returns, arguments), name)
+
+    def int(self, number):
+        return ir.Constant(self.i64, number)
+
+    def shuffle(self, x, y, lanes):
+        return self.builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(self.i32, self.lanes), lanes))
+
+    def splat(self, number, vector_type):
+        undefined = ir.Constant(vector_type, ir.Undefined)
+        return self.shuffle(self.builder.insert_element(undefined, number, self.i32(0)), undefined, [0] * self.lanes)
+
+    def move(self, pointer, elements=0, nbytes=None):
+        """pointer + elements (+ nbytes bytes)."""
+        if nbytes is not None:
+            raw = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
+            pointer = self.builder.bitcast(self.builder.gep(raw, [nbytes]), self.element.as_pointer())
+        return self.builder.gep(pointer, [self.int(elements)]) if elements else pointer
+
+    def load(self, pointer, mask=None):
+        pointer = self.builder.bitcast(pointer, self.type.as_pointer())
+        if mask is None:
+            return self.builder.load(pointer, align=self.align)
+        kinds = self.type.as_pointer(), self.i32, self.mask, self.type
+        load = self.intrinsic(f"llvm.masked.load.{self.name}.p0", self.type, *kinds)
+        return self.builder.call(load, [pointer, self.i32(self.align), mask, self.zero])
+
+    def store(self, value, pointer, mask=None):
+        pointer = self.builder.bitcast(pointer, self.type.as_pointer())
+        if mask is None:
+            return self.builder.store(value, pointer, align=self.align)
+        kinds = self.type, self.type.as_pointer(), self.i32, self.mask
+        store = self.intrinsic(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), *kinds)
+        return self.builder.call(store, [value, pointer, self.i32(self.align), mask])
+
+    def muladd(self, x, y, z):
+        # fmuladd and not fma: without the instruction, fma would be a call of a library function.
+        return self.builder.call(self.intrinsic(f"llvm.fmuladd.{self.name}", *[self.type] * 4), [x, y, z])
+
+
+def _emit_tile(function, itemsize, tables):
+    """The body of tile(a, a_rows, a_steps, b, b_steps, depth, c, c_step, add, add_step, m, n).
+
+    c[i, 0:n] = Σ_k a[i, k] · b[k, 0:n] + add[i, 0:n] for i < min(m, ROWS), n cut to the tile's width.
+    a[i, k] is at a + a_rows·i + a_steps·k and row k of b at b + b_steps·k, in bytes. With `tables`, it is at
+    a + a_rows[i] + a_steps[k] and b + b_steps[k], in elements: a convolution is a matrix product with such tables.
+    """
+    builder = ir.IRBuilder(function.append_basic_block())
+    a, a_rows, a_steps, b, b_steps, depth, c, c_step, add, add_step, m, n = function.args
+    vec = _Vectors(builder, a.type.pointee, itemsize)
+    width = VECTORS * vec.lanes
+
+    def entry(table, index):
+        return builder.mul(builder.load(builder.gep(table, [index])), vec.int(itemsize))
+
+    # Rows past the bottom edge read the last row again and are not stored.
+    rows = []
+    for i in range(ROWS):
+        row = builder.select(builder.icmp_signed("<", vec.int(i), m), vec.int(i), builder.sub(m, vec.int(1)))
+        rows.append(vec.move(a, nbytes=entry(a_rows, row) if tables else builder.mul(a_rows, row)))
+
+    # The tile of C is wanted at the very end: send for it now.
+    byte = ir.IntType(8).as_pointer()
+    prefetch = vec.intrinsic("llvm.prefetch.p0", ir.VoidType(), byte, vec.i32, vec.i32, vec.i32)
+    for i in range(ROWS):
+        for last in (0, width - 1):
+            line = builder.bitcast(vec.move(vec.move(c, last), nbytes=builder.mul(c_step, vec.int(i))), byte)
+            builder.call(prefetch, [line, vec.i32(1), vec.i32(3), vec.i32(1)])
+
+    def emit(vectors, masks):
+        start, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        k = builder.phi(vec.i64)
+        a_at, b_at = (None, None) if tables else (builder.phi(vec.i64), builder.phi(vec.i64))
+        sums = [[builder.phi(vec.type) for _ in range(vectors)] for _ in range(ROWS)]
+        if tables:
+            a_at, b_at = entry(a_steps, k), entry(b_steps, k)
+        b_row = vec.move(b, nbytes=b_at)
+        bs = [vec.load(vec.move(b_row, v * vec.lanes), masks[v] if MASKS else None) for v in range(vectors)]
+        totals = []
+        for i in range(ROWS):
+            number = vec.splat(builder.load(vec.move(rows[i], nbytes=a_at), align=itemsize), vec.type)
+            totals.append([vec.muladd(number, bs[v], sums[i][v]) for v in range(vectors)])
+            for v in range(vectors):
+                sums[i][v].add_incoming(vec.zero, start)
+                sums[i][v].add_incoming(totals[i][v], loop)
+        walks = [(k, vec.int(1))] if tables else [(k, vec.int(1)), (a_at, a_steps), (b_at, b_steps)]
+        for walk, step in walks:
+            walk.add_incoming(vec.int(0), start)
+            walk.add_incoming(builder.add(walk, step), loop)
+        again = builder.cbranch(builder.icmp_signed("<", k.incomings[1][0], depth), loop, done)
+        # Unrolled, the loop would need twice the row pointers, more than there are registers.
+        hint = builder.module.add_metadata(["llvm.loop.unroll.disable"])
+        loop_id = builder.module.add_metadata([hint, hint])
+        loop_id.operands = (loop_id, hint)  # LLVM knows a loop by a node whose first operand is the node itself
+        again.set_metadata("llvm.loop", loop_id)
+
+        builder.position_at_end(done)
+        end = builder.append_basic_block()
+        for i in range(ROWS):
+            if i:
+                inside = builder.append_basic_block()
+                builder.cbranch(builder.icmp_signed("<", vec.int(i), m), inside, end)
+                builder.position_at_end(inside)
+            for v in range(vectors):
+                add_at, c_at = (
+                    vec.move(x, v * vec.lanes, builder.mul(step, vec.int(i))) for x, step in ((add, add_step), (c, c_step))
+                )
+                vec.store(builder.fadd(totals[i][v], vec.load(add_at, masks[v])), c_at, masks[v])
+        builder.branch(end)
+        builder.position_at_end(end)
+        builder.ret_void()
+
+    whole, ragged, wide, narrow = (builder.append_basic_block() for _ in range(4))
+    builder.cbranch(builder.icmp_signed(">=", n, vec.int(width)), whole, ragged)
+    builder.position_at_end(whole)
+    emit(VECTORS, [None] * VECTORS)
+    builder.position_at_end(ragged)
+    columns = ir.VectorType(vec.i64, vec.lanes)
+    numbered = [ir.Constant(columns, [v * vec.lanes + lane for lane in range(vec.lanes)]) for v in range(VECTORS)]
+    masks = [builder.icmp_signed("<", column, vec.splat(n, columns)) for column in numbered]
+    builder.cbranch(builder.icmp_signed(">", n, vec.int(vec.lanes)), wide, narrow)
+    builder.position_at_end(wide)
+    emit(VECTORS, [None, *masks[1:]])
+    builder.position_at_end(narrow)
+    emit(1, masks)
+
+
+def _call_tile(context, builder, tables, args):
+    # A function of its own and not inlined, so that its registers are its own and all callers share its code.
+    name = f"minidl_tile_{args[0].type.pointee}_{tables}"
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [x.type for x in args]), name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        _emit_tile(function, context.get_abi_sizeof(args[0].type.pointee), tables)
+    builder.call(function, args)
+    return context.get_dummy_value()
+
+
+def _nothing(builder, pointer):
+    """A row of zeros and the step from one to the next: what is added to a tile to which nothing is added."""
+    zeros = ir.Constant(ir.ArrayType(pointer.type.pointee, VECTORS * VECTOR_BYTES // 4), None)
+    row = cgutils.global_constant(builder, "minidl_zeros", zeros)
+    return builder.bitcast(row, pointer.type), ir.Constant(ir.IntType(64), 0)
+
+
+def _choose(builder, number, *pairs):
+    """pairs[number]"""
+    chosen = pairs[0]
+    for i, pair in enumerate(pairs[1:], 1):
+        this = builder.icmp_signed("==", number, number.type(i))
+        chosen = [builder.select(this, x, y) for x, y in zip(pair, chosen, strict=True)]
+    return chosen
+
+
+def _place(context, builder, kind, array, i, j):
+    """Address of array[i, j] (any strides), and the byte strides."""
+    view = context.make_array(kind)(context, builder, array)
+    strides = cgutils.unpack_tuple(builder, view.strides)
+    offset = builder.add(builder.mul(i, strides[0]), builder.mul(j, strides[1]))
+    raw = builder.gep(builder.bitcast(view.data, ir.IntType(8).as_pointer()), [offset])
+    return builder.bitcast(raw, view.data.type), *strides
+
+
+@intrinsic
+def tile(typing, a, i, k, depth, b, kb, jb, c, ic, jc, bias, adds, m, n):
+    """c[ic + r, jc : jc + n] = Σ_q a[i + r, k + q] · b[kb + q, jb : jb + n] + …  for r < m, q < depth; 2-D arrays.
+
+    adds = 0: nothing more; 1: c itself; 2: bias[jc : jc + n], a 1-D array. m and n are cut to ROWS and the width.
+    """
+    index = types.intp
+    sig = types.void(a, index, index, index, b, index, index, c, index, index, bias, index, index, index)
+
+    def codegen(context, builder, sig, args):
+        a, i, k, depth, b, kb, jb, c, ic, jc, bias, adds, m, n = args
+        a_at, a_rows, a_steps = _place(context, builder, sig.args[0], a, i, k)
+        b_at, b_steps, _ = _place(context, builder, sig.args[4], b, kb, jb)
+        c_at, c_step, _ = _place(context, builder, sig.args[7], c, ic, jc)
+        bias_at = builder.gep(context.make_array(sig.args[10])(context, builder, bias).data, [jc])
+        add = _choose(builder, adds, _nothing(builder, c_at), (c_at, c_step), (bias_at, adds.type(0)))
+        ends = [c_at, c_step, *add, m, n]
+        return _call_tile(context, builder, False, [a_at, a_rows, a_steps, b_at, b_steps, depth, *ends])
+
+    return sig, codegen
+
+
+@intrinsic
+def table_tile(typing, a, a_rows, i, a_steps, b, b0, b_steps, depth, c, c0, c_step, adds, m, n):
+    """c[c0 + c_step·r + (0:n)] = Σ_q a[a_rows[i + r] + a_steps[q]] · b[b0 + b_steps[q] + (0:n)] (+ c if adds).
+
+    For r < m, q < depth. All arrays are 1-D and C-contiguous, the tables int64. Where MASKS is False, whole vectors
+    of b are read: pad it. m and n are cut to ROWS and the width.
+    """
+    index = types.intp
+    sig = types.void(a, a_rows, index, a_steps, b, index, b_steps, index, c, index, index, index, index, index)
+
+    def codegen(context, builder, sig, args):
+        def at(position, offset):
+            array = context.make_array(sig.args[position])(context, builder, args[position])
+            return builder.gep(array.data, [offset])
+
+        zero = args[2].type(0)
+        depth, c_step, adds, m, n = args[7], args[10], args[11], args[12], args[13]
+        c_at, c_step = at(8, args[9]), builder.mul(c_step, zero.type(sig.args[0].dtype.bitwidth // 8))
+        add = _choose(builder, adds, _nothing(builder, c_at), (c_at, c_step))
+        operands = [at(0, zero), at(1, args[2]), at(3, zero), at(4, args[5]), at(6, zero), depth]
+        return _call_tile(context, builder, True, [*operands, c_at, c_step, *add, m, n])
+
+    return sig, codegen
+
+
+@intrinsic
+def transpose_block(typing, source, k, j, target, r, q):
+    """target[r : r + L, q : q + L] = source[k : k + L, j : j + L], whose columns are contiguous; L is the lanes."""
+    index = types.intp
+    sig = types.void(source, index, index, target, index, index)
+
+    def codegen(context, builder, sig, args):
+        source, k, j, target, r, q = args
+        source_at, _, source_step = _place(context, builder, sig.args[0], source, k, j)
+        target_at, target_step, _ = _place(context, builder, sig.args[3], target, r, q)
+        itemsize = sig.args[0].dtype.bitwidth // 8
+        vec = _Vectors(builder, source_at.type.pointee, itemsize)
+        x = [vec.load(vec.move(source_at, nbytes=builder.mul(source_step, vec.int(i)))) for i in range(vec.lanes)]
+        # Exchange the off-diagonal quarters, then those of each quarter, ... down to single numbers.
+        step = vec.lanes // 2
+        while step:
+            for i in (i for i in range(vec.lanes) if not i & step):
+                low = [p if not p & step else vec.lanes + p - step for p in range(vec.lanes)]
+                high = [p + step if not p & step else vec.lanes + p for p in range(vec.lanes)]
+                x[i], x[i + step] = vec.shuffle(x[i], x[i + step], low), vec.shuffle(x[i], x[i + step], high)
+            step //= 2
+        for i in range(vec.lanes):
+            vec.store(x[i], vec.move(target_at, nbytes=builder.mul(target_step, vec.int(i))))
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+def _copy(lanes):
+    def codegen(context, builder, sig, args):
+        source, i, j, target, r = args
+        source_at, *_ = _place(context, builder, sig.args[0], source, i, j)
+        target_at, *_ = _place(context, builder, sig.args[3], target, r, r.type(0))
+        itemsize = sig.args[0].dtype.bitwidth // 8
+        kind = ir.VectorType(source_at.type.pointee, lanes or VECTORS * VECTOR_BYTES // itemsize).as_pointer()
+        row = builder.load(builder.bitcast(source_at, kind), align=itemsize)
+        builder.store(row, builder.bitcast(target_at, kind), align=itemsize)
+        return context.get_dummy_value()
+
+    return codegen
+
+
+@intrinsic
+def copy_wide(typing, source, i, j, target, r):
+    """target[r, 0:WIDTH] = source[i, j : j + WIDTH], whose rows are contiguous; WIDTH is the tile's."""
+    return types.void(source, types.intp, types.intp, target, types.intp), _copy(None)
+
+
+@intrinsic
+def copy_rows(typing, source, i, j, target, r):
+    """target[r, 0:ROWS] = source[i, j : j + ROWS], whose rows are contiguous."""
+    return types.void(source, types.intp, types.intp, target, types.intp), _copy(ROWS)
+
+
+@intrinsic
+def contiguous(typing, array, i, j, n):
+    """array[i, j : j + n] of a 2-D array with contiguous rows, as a type that says so: loops over it vectorise."""
+    kind = types.Array(array.dtype, 1, "C", readonly=not array.mutable)
+    sig = kind(array, types.intp, types.intp, types.intp)
+
+    def codegen(context, builder, sig, args):
+        at, _, _ = _place(context, builder, sig.args[0], *args[:3])
+        itemsize = args[3].type(sig.args[0].dtype.bitwidth // 8)
+        view = context.make_array(sig.return_type)(context, builder)
+        populate_array(view, data=at, shape=[args[3]], strides=[itemsize], itemsize=itemsize, meminfo=None)
+        return view._getvalue()
+
+    return sig, codegen
+
+
+@intrinsic
+def moved(typing, array, nbytes):
+    """The same array, its first element `nbytes` further on; strided and read-only to Numba, whatever it was.
+
+    With one type for all sources, the loops below are compiled once.
+    """
+    sig = types.Array(array.dtype, array.ndim, "A", readonly=True)(array, types.intp)
+
+    def codegen(context, builder, sig, args):
+        view = context.make_array(sig.return_type)(context, builder, args[0])
+        raw = builder.gep(builder.bitcast(view.data, ir.IntType(8).as_pointer()), [args[1]])
+        view.data = builder.bitcast(raw, view.data.type)
+        return impl_ret_borrowed(context, builder, sig.return_type, view._getvalue())
+
+    return sig, codegen
+
+
+if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through with a debugger
+
+    def tile(a, i, k, depth, b, kb, jb, c, ic, jc, bias, adds, m, n):
+        m, n = min(m, ROWS), min(n, VECTORS * (VECTOR_BYTES // a.itemsize))
+        out = c[ic : ic + m, jc : jc + n]
+        more = (0, out, bias[jc : jc + n])[adds]
+        # einsum and not @, so that the sum runs over k in order
+        out[...] = np.einsum("ik,kj->ij", a[i : i + m, k : k + depth], b[kb : kb + depth, jb : jb + n]) + more
+
+    def table_tile(a, a_rows, i, a_steps, b, b0, b_steps, depth, c, c0, c_step, adds, m, n):
+        m, n = min(m, ROWS), min(n, VECTORS * (VECTOR_BYTES // a.itemsize))
+        left = a[a_rows[i : i + m, None] + a_steps[:depth]]
+        right = b[b0 + b_steps[:depth, None] + np.arange(n)]
+        out = c0 + c_step * np.arange(m)[:, None] + np.arange(n)
+        c[out] = np.einsum("ik,kj->ij", left, right) + (c[out] if adds else 0)
+
+    def transpose_block(source, k, j, target, r, q):
+        lanes = VECTOR_BYTES // source.itemsize
+        target[r : r + lanes, q : q + lanes] = source[k : k + lanes, j : j + lanes]
+
+    def copy_wide(source, i, j, target, r):
+        width = VECTORS * VECTOR_BYTES // source.itemsize
+        target[r, :width] = source[i, j : j + width]
+
+    def copy_rows(source, i, j, target, r):
+        target[r, :ROWS] = source[i, j : j + ROWS]
+
+    def contiguous(array, i, j, n):
+        return array[i, j : j + n]
+
+    def moved(array, nbytes):
+        address, _ = array.__array_interface__["data"]
+        view = {**array.__array_interface__, "data": (address + int(nbytes), False), "strides": array.strides}
+        return np.asarray(SimpleNamespace(__array_interface__=view, base=array))
