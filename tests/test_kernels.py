@@ -495,3 +495,36 @@ def test_plain_python_and_bounds_checks(switch, tmp_path):
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(Path(__file__)), "-k", chosen]
     result = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-3000:]
+
+
+def test_arrays_that_do_not_match_raise_before_the_kernel():
+    """Kernels check no bounds: a wrong length would read or write memory that is not theirs."""
+    x, y, labels = np.zeros((4, 3), np.float32), np.zeros((4, 2), np.float32), np.zeros(4, np.int64)
+    lse = rows.cross_entropy(x, labels)[1]
+    ones = np.ones(4, np.float32)
+    wrong = [
+        lambda: ew.relu_backward(x, y),
+        lambda: ew.binary_cross_entropy_with_logits(x, x[0]),
+        lambda: rows.softmax_backward(x, y),
+        lambda: rows.log_softmax_backward(x, y),
+        lambda: rows.cross_entropy(x, labels[:3]),
+        lambda: rows.cross_entropy(x, labels, np.ones(2, np.float32)),
+        lambda: rows.cross_entropy_backward(ones[:2], x, lse, labels),
+        lambda: rows.cross_entropy_backward(ones, x, lse[:2], labels),
+        lambda: rows.cross_entropy_backward(ones, x, lse, labels[:2]),
+        lambda: rows.cross_entropy_soft(x, y),
+        lambda: rows.cross_entropy_soft_backward(ones[:2], x, lse, x),
+        lambda: update.sgd(x, y),
+        lambda: update.sgd(x, x, y, momentum=0.9),
+    ]
+    for call in wrong:
+        with pytest.raises(ValueError, match="expected"):
+            call()
+
+
+def test_labels_that_were_spoilt_after_forward_write_nowhere():
+    x, labels = np.zeros((2, 3), np.float32), np.array([0, 1])
+    lse = rows.cross_entropy(x, labels)[1]
+    labels[1] = 10**9
+    dx = rows.cross_entropy_backward(np.ones(2, np.float32), x, lse, labels)
+    np.testing.assert_allclose(dx, [[-2 / 3, 1 / 3, 1 / 3], [0, 0, 0]], rtol=1e-6)

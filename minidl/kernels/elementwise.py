@@ -24,10 +24,11 @@ def plain(x):
 
 
 def _loops(formula, loop, shared_loop):
+    """The twin and the body, as kernels. Made at the first call: a few dozen of them would show in the time of the import."""
     # The name keeps apart the cache files of kernels that come from the same lines.
     loop.__qualname__ = formula.__qualname__
     shared_loop.__qualname__ = formula.__qualname__ + "_shared"
-    return jit(loop), jit(parallel=True)(shared_loop)
+    return jit(parallel=True)(shared_loop), jit(loop)
 
 
 @jit(forceinline=True)
@@ -50,10 +51,13 @@ def unary(formula):
             for i in range(x_part.size):
                 y_part[i] = formula(x_part[i], *params)
 
-    body, twin = _loops(formula, loop, shared_loop)
+    body = twin = None
 
     @functools.wraps(formula)
     def apply(x, *params):
+        nonlocal body, twin
+        if body is None:
+            twin, body = _loops(formula, loop, shared_loop)
         x = plain(x)
         y = np.empty_like(x)
         if x.size < SHARED_SIZE:
@@ -79,10 +83,15 @@ def binary(formula):
             for i in range(x_part.size):
                 z_part[i] = formula(x_part[i], y_part[i], *params)
 
-    body, twin = _loops(formula, loop, shared_loop)
+    body = twin = None
 
     @functools.wraps(formula)
     def apply(x, y, *params):
+        nonlocal body, twin
+        if body is None:
+            twin, body = _loops(formula, loop, shared_loop)
+        if x.shape != y.shape:
+            raise ValueError(f"{formula.__name__.strip('_')}: expected two arrays of one shape, got {x.shape} and {y.shape}")
         x, y = plain(x), plain(y)
         z = np.empty_like(x)
         if x.size < SHARED_SIZE:

@@ -173,6 +173,12 @@ def _log_softmax_backward_shared(dy, y, dx, parts):
         _log_softmax_backward(dy, y, dx, part, parts)
 
 
+def _check(name, what, array, shape):
+    """Kernels check no bounds, so Python does."""
+    if array is not None and array.shape != shape:
+        raise ValueError(f"{name}: expected {what} of shape {shape}, got {array.shape}")
+
+
 def _matrix(x, axis):
     """x with `axis` moved last, as a matrix of rows in the form for kernels."""
     if x.ndim == 2 and axis in (-1, 1):
@@ -201,6 +207,7 @@ def softmax(x, axis=-1):
 
 def softmax_backward(dy, y, axis=-1):
     """dxᵢ = yᵢ·(dyᵢ - Σⱼ dyⱼ·yⱼ), y = softmax(x)"""
+    _check("softmax_backward", "dy", dy, y.shape)
     rows = _matrix(y, axis)
     dx = np.empty_like(rows)
     share(rows.size >= SHARED_SIZE, _softmax_backward, _softmax_backward_shared, _matrix(dy, axis), rows, dx)
@@ -217,6 +224,7 @@ def log_softmax(x, axis=-1):
 
 def log_softmax_backward(dy, y, axis=-1):
     """dxᵢ = dyᵢ - exp(yᵢ)·Σⱼ dyⱼ, y = log_softmax(x)"""
+    _check("log_softmax_backward", "dy", dy, y.shape)
     rows = _matrix(y, axis)
     dx = np.empty_like(rows)
     pays = rows.size >= SHARED_SIZE
@@ -298,7 +306,7 @@ def _label_gradient(dloss, logits, shift_and_log, labels, weight, ignore_index, 
         _probabilities(logits, first, last, shift_and_log, dlogits)
         for n in range(first, last):
             label = labels[n]
-            if label == ignore_index:
+            if label == ignore_index or not 0 <= label < C:  # forward has refused the latter; they may have been changed since
                 for c in range(C):
                     dlogits[n, c] = 0
                 continue
@@ -331,6 +339,8 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
     """
     logits, labels = plain(logits), plain(labels)
     N, C = logits.shape
+    _check("cross_entropy", "labels", labels, (N,))
+    _check("cross_entropy", "class weights", weight, (C,))
     shift_and_log, losses = np.empty((N, 2), logits.dtype), np.empty(N, logits.dtype)
     shared = logits.size >= SHARED_SIZE
     if shared:
@@ -347,7 +357,13 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
 
 def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
     """dlogits (N, C) from the losses' cotangents, (N,) or (1,) for all alike; `lse` is `cross_entropy`'s second result."""
-    logits = plain(logits)
+    logits, name = plain(logits), "cross_entropy_backward"
+    N, C = logits.shape
+    if dloss.shape != (1,):
+        _check(name, "dloss", dloss, (N,))
+    _check(name, "lse", lse, (N, 2))
+    _check(name, "labels", labels, (N,))
+    _check(name, "class weights", weight, (C,))
     dlogits = np.empty_like(logits)
     share(
         logits.size >= SHARED_SIZE,
@@ -409,6 +425,8 @@ def _soft_gradient_shared(dloss, logits, shift_and_log, targets, weight, smoothi
 def cross_entropy_soft(logits, targets, weight=None, label_smoothing=0.0):
     """Losses (N,) -Σ_c w[c]·q[c]·ln p[c] against targets (N, C), q = (1 - ε)·targets + ε/C; and (N, 2) for backward."""
     logits, targets = plain(logits), plain(targets)
+    _check("cross_entropy_soft", "targets", targets, logits.shape)
+    _check("cross_entropy_soft", "class weights", weight, logits.shape[1:])
     shift_and_log = _shift_and_log(logits)
     losses = np.empty(len(logits), logits.dtype)
     _soft_losses(logits, targets, _class_weight(weight, logits), float(label_smoothing), shift_and_log, losses)
@@ -417,7 +435,11 @@ def cross_entropy_soft(logits, targets, weight=None, label_smoothing=0.0):
 
 def cross_entropy_soft_backward(dloss, logits, lse, targets, weight=None, label_smoothing=0.0):
     """dlogits (N, C); `lse` is the second result of `cross_entropy_soft`."""
-    logits = plain(logits)
+    logits, name = plain(logits), "cross_entropy_soft_backward"
+    _check(name, "dloss", dloss, logits.shape[:1])
+    _check(name, "lse", lse, (len(logits), 2))
+    _check(name, "targets", targets, logits.shape)
+    _check(name, "class weights", weight, logits.shape[1:])
     dlogits = np.empty_like(logits)
     share(
         logits.size >= SHARED_SIZE,

@@ -42,6 +42,9 @@ def sgd(
     buffer = momentum·buffer + (1 - dampening)·d        d itself on the first step
     parameter -= lr·buffer                              d + momentum·buffer with nesterov; d without a buffer
     """
+    if gradient.shape != parameter.shape or (buffer is not None and buffer.shape != parameter.shape):
+        other = gradient if gradient.shape != parameter.shape else buffer
+        raise ValueError(f"sgd: expected a gradient and a buffer of the parameter's shape {parameter.shape}, got {other.shape}")
     p = plain(parameter)  # a copy where the layout is unusual, then written back
     g = plain(gradient).ravel()
     sign = -1.0 if maximize else 1.0
