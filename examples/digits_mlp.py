@@ -29,7 +29,7 @@ TARGET = 0.97
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=40, help="passes over the training digits (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=30, help="passes over the training digits (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="for the initial weights and the order of the digits")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the picture and the model")
     parser.add_argument("--quick", action="store_true", help="two epochs, and no target to meet: shows that it runs")
@@ -39,7 +39,7 @@ def main():
     minidl.manual_seed(options.seed)
     train, test = digits(train=True), digits(train=False)
     model = nn.MLP(64, [128, 64], 10)
-    optimizer = minidl.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    optimizer = minidl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
     print(model, f"{len(train)} digits to learn from, {len(test)} held out", sep="\n")
     minidl.warmup(model, train[:64][0])
 
