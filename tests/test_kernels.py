@@ -528,3 +528,10 @@ def test_labels_that_were_spoilt_after_forward_write_nowhere():
     labels[1] = 10**9
     dx = rows.cross_entropy_backward(np.ones(2, np.float32), x, lse, labels)
     np.testing.assert_allclose(dx, [[-2 / 3, 1 / 3, 1 / 3], [0, 0, 0]], rtol=1e-6)
+
+
+def test_without_weight_decay_an_infinite_parameter_stays_infinite():
+    for buffer in (None, np.zeros(2, np.float32)):
+        p = np.array([np.inf, 1], np.float32)
+        update.sgd(p, np.ones(2, np.float32), buffer, lr=0.5, first_step=True)
+        np.testing.assert_array_equal(p, [np.inf, 0.5])

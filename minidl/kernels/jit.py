@@ -133,9 +133,11 @@ class PerDtype(dict):
 
     def __missing__(self, dtype):
         # Two threads at once do no harm: Numba lets one of them compile and gives its code to the other.
-        signature = self.signature(numba.from_dtype(dtype))
-        self[dtype] = self.kernel if numba.config.DISABLE_JIT else self.kernel.compile(signature)
-        return self[dtype]
+        self[dtype] = code = self.code(dtype)
+        return code
+
+    def code(self, dtype):
+        return self.kernel if numba.config.DISABLE_JIT else self.kernel.compile(self.signature(numba.from_dtype(dtype)))
 
     def address(self, dtype):
         """What `call` wants in order to call the kernel from another one."""
@@ -156,9 +158,8 @@ class Shared(PerDtype):
         super().__init__(twin, lambda t: (types.intp, *body.signature(t)[:-1]))
         self.body = body
 
-    def __missing__(self, dtype):
-        self[dtype] = functools.partial(super().__missing__(dtype), self.body.address(dtype))
-        return self[dtype]
+    def code(self, dtype):
+        return functools.partial(super().code(dtype), self.body.address(dtype))
 
 
 @intrinsic

@@ -9,7 +9,7 @@ def _sgd(p, g, lr, decay, sign):
     T = p.dtype.type
     lr, decay, sign = T(lr), T(decay), T(sign)
     for i in range(p.size):
-        p[i] -= lr * (sign * g[i] + decay * p[i])
+        p[i] -= lr * (sign * g[i] + decay * p[i] if decay else sign * g[i])  # 0·∞ would be NaN
 
 
 @jit(fastmath={"contract"})
@@ -18,7 +18,7 @@ def _sgd_momentum(p, g, buffer, lr, momentum, dampening, decay, nesterov, sign, 
     lr, momentum, decay, sign = T(lr), T(momentum), T(decay), T(sign)
     new = T(1 - dampening)
     for i in range(p.size):
-        d = sign * g[i] + decay * p[i]
+        d = sign * g[i] + decay * p[i] if decay else sign * g[i]
         b = d if first_step else momentum * buffer[i] + new * d  # the buffer may be uninitialised on the first step
         buffer[i] = b
         p[i] -= lr * (d + momentum * b if nesterov else b)
