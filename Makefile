@@ -12,7 +12,7 @@ ARGS =
 help:
 	@echo "make demo    train a network on handwritten digits and draw what it learned"
 	@echo "make test    run all tests"
-	@echo "make bench   measure minidl's speed"
+	@echo "make bench   measure minidl's speed against NumPy's (and PyTorch's and JAX's, if they are in $(VENV))"
 	@echo "make lint    check style"
 	@echo "make clean   remove $(VENV) and everything that was generated"
 	@echo "Options: PYTHON=$(PYTHON) (for a new environment), VENV=$(VENV), ARGS=\"...\" (for the command)"
@@ -24,7 +24,7 @@ test: $(VENV)/tests
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 bench: $(VENV)/benchmarks
-	$(VENV)/bin/python benchmarks/run.py $(ARGS)
+	$(VENV)/bin/python benchmarks/run.py --out out $(ARGS)
 
 lint: $(VENV)/dev
 	$(VENV)/bin/python -m ruff check .
@@ -44,6 +44,7 @@ $(VENV)/examples $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev: pyproject.toml
 	fi
 	@touch $(VENV)-unfinished
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
+	@$(VENV)/bin/python -m compileall -q minidl
 	@rm $(VENV)-unfinished
 	@touch $@
 
