@@ -99,7 +99,8 @@ def test_broadcast_and_unaligned_matrices(rng):
 )
 def test_batches_and_vectors(rng, left, right):
     a, b = rng.standard_normal(left).astype(np.float32), rng.standard_normal(right).astype(np.float32)
-    check(np.asarray(gemm.matmul(a, b)), a, b)
+    check(gemm.matmul(a, b), a, b)
+    check(gemm.matmul(a[..., ::-1], np.flip(b, -1 if b.ndim == 1 else -2)), a[..., ::-1], np.flip(b, max(-2, -b.ndim)))
 
 
 def test_batches_in_any_layout(rng):
@@ -235,3 +236,23 @@ print(sum(gemm.product.stats.cache_hits.values()), sum(gemm.product.stats.cache_
         for _ in range(2)
     ]
     assert [run.split() for run in runs] == [["0", "1"], ["1", "0"]]
+
+
+@pytest.mark.skipif(SMALL, reason="needs the compiler")
+def test_first_use_by_several_threads_at_once():
+    code = """
+import threading
+import numpy as np
+from minidl.kernels import gemm
+x, barrier, right = np.eye(60, dtype=np.float32), threading.Barrier(4), []
+def use():
+    barrier.wait()
+    right.append(np.array_equal(gemm.matmul(x, x), x) and np.array_equal(gemm.matmul(x, x[0]), x[0]))
+users = [threading.Thread(target=use) for _ in range(4)]
+for user in users: user.start()
+for user in users: user.join()
+print(right)
+"""
+    environment = {**os.environ, "MINIDL_CACHE": "0", "MINIDL_QUIET": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == str([True] * 4), done.stdout + done.stderr

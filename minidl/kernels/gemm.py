@@ -26,7 +26,8 @@ BLOCK_ROWS = 96  # rows of A that stay in the L2 cache (120 KiB of float32) whil
 BLOCK_COLUMNS = 1536  # columns of B packed at once
 IN_PLACE_BYTES = 40 * 1024  # a B no larger than this is read in place
 IN_PLACE_ROWS = 2 * ROWS  # as is one that no more than these rows of A make use of
-COPY_COLUMNS = 128  # columns of C from which a copy of a block of A pays
+COPY_ROWS, COPY_PANELS = 400, 128  # columns of C from which a copy of a block of A pays: as rows, in panels
+GROUP = 8  # panels packed side by side, so that whole cache lines of the source are used
 STRIP = 2048  # elements of a matrix-vector product that stay in the L1 cache while columns are added to them
 UNIT = 64  # shares of it begin at multiples of this, so that every row meets the same vector or scalar code
 PARALLEL_BYTES = 512 * 1024  # size of a matrix from which a second thread pays in a product with a vector
@@ -40,20 +41,21 @@ def pack(b, k0, depth, j0, columns, width, panels):
     """Rows k0… and columns j0… of b, panel by panel of `width` columns, each panel `depth` rows of `panels`."""
     itemsize = b.itemsize
     lanes = VECTOR_BYTES // itemsize
-    for p in range((columns + width - 1) // width):
+    whole = columns // width if b.strides[1] == itemsize and (width == VECTORS * lanes or width == ROWS) else 0
+    for p0 in range(0, whole, GROUP):
+        for k in range(depth):
+            for p in range(p0, min(p0 + GROUP, whole)):
+                if width == ROWS:
+                    copy_rows(b, k0 + k, j0 + p * width, panels, p * depth + k)
+                else:
+                    copy_wide(b, k0 + k, j0 + p * width, panels, p * depth + k)
+    for p in range(whole, (columns + width - 1) // width):
         row, j, n = p * depth, j0 + p * width, min(width, columns - p * width)
         if b.strides[1] == itemsize:
-            if n == VECTORS * lanes:
-                for k in range(depth):
-                    copy_wide(b, k0 + k, j, panels, row + k)
-            elif n == ROWS:
-                for k in range(depth):
-                    copy_rows(b, k0 + k, j, panels, row + k)
-            else:
-                for k in range(depth):
-                    source, target = contiguous(b, k0 + k, j, n), contiguous(panels, row + k, 0, n)
-                    for q in range(n):
-                        target[q] = source[q]
+            for k in range(depth):
+                source, target = contiguous(b, k0 + k, j, n), contiguous(panels, row + k, 0, n)
+                for q in range(n):
+                    target[q] = source[q]
         elif b.strides[0] == itemsize and n >= lanes and depth >= lanes:
             for k in range(0, depth, lanes):
                 for q in range(0, n, lanes):  # the last block is moved back, over the one before it
@@ -109,7 +111,8 @@ def product(a, b, bias, c, offsets, part, parts):
         shape = columns // width * depth, width
         panels = np.empty(shape, c.dtype) if MASKS else np.zeros(shape, c.dtype)
     # A is copied block by block where enough columns make use of it: rows far apart evict each other from the caches.
-    copies, along = packs and j1 - j0 >= COPY_COLUMNS, a.strides[1] <= a.strides[0]
+    along = a.strides[1] <= a.strides[0]
+    copies = packs and j1 - j0 >= (COPY_ROWS if along else COPY_PANELS)
     block = c[:0]
     if copies:
         block = np.empty((BLOCK_ROWS, depth) if along else (BLOCK_ROWS // ROWS * depth, ROWS), c.dtype)
@@ -215,9 +218,8 @@ def _vector_types(t):
 _product, _vector = PerDtype(product, _product_types), PerDtype(vector, _vector_types)
 _product_shared, _vector_shared = Shared(product_shared, _product), Shared(vector_shared, _vector)
 _inner = PerDtype(inner, lambda t: (dense(t, 1), dense(t, 1), dense(t, 0, True)))
-_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _ONE_ITEM = np.zeros((1, 2), np.int64)
-_NO_BIAS = {dtype: np.empty(0, dtype) for dtype in (_FLOAT32, _FLOAT64)}
+_NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
 
 
 def _run(pays, body, twin, *arrays):
@@ -231,7 +233,10 @@ def _run(pays, body, twin, *arrays):
 def _times_vector(a, x, bias, y):
     if a.itemsize not in a.strides:
         a = np.ascontiguousarray(a)
-    _run(a.nbytes > PARALLEL_BYTES, _vector, _vector_shared, a, _dense(x), bias, y)
+    if a.nbytes <= PARALLEL_BYTES:
+        _vector[y.dtype](a, _dense(x), bias, y, 0, 1)
+    else:
+        _run(True, _vector, _vector_shared, a, _dense(x), bias, y)
 
 
 def _dense(x):
@@ -242,7 +247,7 @@ def _fill(c, a, b, bias, m, n, k):
     """c[...] = a @ b + bias, for 2-D arrays whose shapes have been checked."""
     work = m * n * k
     if m > 1 and n > 1 and 0 < work < PARALLEL_WORK:
-        _product[c.dtype](a, b, bias, c, _ONE_ITEM, 0, 1)
+        _product[bias.dtype](a, b, bias, c, _ONE_ITEM, 0, 1)
     elif work == 0:
         c[...] = bias if bias.size else 0
     elif m == 1:
@@ -281,15 +286,15 @@ def matmul(a, b):
     the shapes do not fit.
     """
     dtype, a_shape, b_shape = a.dtype, a.shape, b.shape
-    if (dtype is not _FLOAT32 and dtype is not _FLOAT64) or b.dtype is not dtype:  # "is" is quick
+    if b.dtype is not dtype or dtype not in _NO_BIAS:  # "is" decides nearly always, and quickly
         _check("matmul", a, b)
+    if len(a_shape) == 2 and len(b_shape) == 2 and a_shape[1] == b_shape[0]:
+        (m, k), n = a_shape, b_shape[1]
+        c = np.empty((m, n), dtype)
+        _fill(c, a, b, _NO_BIAS[dtype], m, n, k)
+        return c
     if not a_shape or not b_shape or a_shape[-1] != b_shape[-2 if len(b_shape) > 1 else 0]:
         raise ValueError(f"matmul: expected (..., m, k) and (..., k, n), got {a_shape} and {b_shape}")
-    if len(a_shape) == 2 and len(b_shape) == 2:
-        m, k = a_shape
-        c = np.empty((m, b_shape[1]), dtype)
-        _fill(c, a, b, _NO_BIAS[dtype], m, b_shape[1], k)
-        return c
     if len(a_shape) == 1 and len(b_shape) == 1:
         c = np.empty((), dtype)
         _inner[dtype](_dense(a), _dense(b), c)
@@ -327,7 +332,7 @@ def linear(x, w, b=None):
     All float32 or all float64 (TypeError otherwise); ValueError if the shapes do not fit.
     """
     dtype, shape = x.dtype, x.shape
-    if (dtype is not _FLOAT32 and dtype is not _FLOAT64) or w.dtype is not dtype or (b is not None and b.dtype is not dtype):
+    if w.dtype is not dtype or dtype not in _NO_BIAS or (b is not None and b.dtype is not dtype):
         _check("linear", *((x, w) if b is None else (x, w, b)))
     if not shape or w.ndim != 2 or shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
         got = f"{shape} and {w.shape}" + (f" and {b.shape}" if b is not None else "")

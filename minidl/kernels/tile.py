@@ -24,7 +24,6 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
@@ -54,7 +53,6 @@ class _Vectors:
         self.lanes = VECTOR_BYTES // itemsize
         self.i32, self.i64 = ir.IntType(32), ir.IntType(64)
         self.type = ir.VectorType(element, self.lanes)
-        self.mask = ir.VectorType(ir.IntType(1), self.lanes)
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
         self.name = f"v{self.lanes}f{itemsize * 8}"
 
@@ -79,21 +77,34 @@ class _Vectors:
             pointer = self.builder.bitcast(self.builder.gep(raw, [nbytes]), self.element.as_pointer())
         return self.builder.gep(pointer, [self.int(elements)]) if elements else pointer
 
+    def mask(self, n, first):
+        """True for the lanes of the vector of columns from `first` on that lie before n."""
+        kind = ir.VectorType(ir.IntType(8 * self.align), self.lanes)
+        columns = ir.Constant(kind, [first + lane for lane in range(self.lanes)])
+        limit = self.splat(self.builder.trunc(n, kind.element) if self.align < 8 else n, kind)
+        if VECTOR_BYTES == 32:  # AVX's own form, sign bits: LLVM would convert its own form in every round of the loop
+            return self.builder.sub(columns, limit)
+        return self.builder.icmp_signed("<", columns, limit)
+
     def load(self, pointer, mask=None):
-        pointer = self.builder.bitcast(pointer, self.type.as_pointer())
         if mask is None:
-            return self.builder.load(pointer, align=self.align)
-        kinds = self.type.as_pointer(), self.i32, self.mask, self.type
-        load = self.intrinsic(f"llvm.masked.load.{self.name}.p0", self.type, *kinds)
-        return self.builder.call(load, [pointer, self.i32(self.align), mask, self.zero])
+            return self.builder.load(self.builder.bitcast(pointer, self.type.as_pointer()), align=self.align)
+        return self._masked("load", self.type, pointer, mask, [], [self.zero])
 
     def store(self, value, pointer, mask=None):
-        pointer = self.builder.bitcast(pointer, self.type.as_pointer())
         if mask is None:
-            return self.builder.store(value, pointer, align=self.align)
-        kinds = self.type, self.type.as_pointer(), self.i32, self.mask
-        store = self.intrinsic(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), *kinds)
-        return self.builder.call(store, [value, pointer, self.i32(self.align), mask])
+            return self.builder.store(value, self.builder.bitcast(pointer, self.type.as_pointer()), align=self.align)
+        return self._masked("store", ir.VoidType(), pointer, mask, [value], [])
+
+    def _masked(self, name, returns, pointer, mask, before, after):
+        if VECTOR_BYTES == 32:
+            name = f"llvm.x86.avx.mask{name}.p{'s' if self.align == 4 else 'd'}.256"
+            arguments = [self.builder.bitcast(pointer, ir.IntType(8).as_pointer()), mask, *before]
+        else:
+            name = f"llvm.masked.{name}.{self.name}.p0"
+            pointer = self.builder.bitcast(pointer, self.type.as_pointer())
+            arguments = [*before, pointer, self.i32(self.align), mask, *after]
+        return self.builder.call(self.intrinsic(name, returns, *[x.type for x in arguments]), arguments)
 
     def muladd(self, x, y, z):
         # fmuladd and not fma: without the instruction, fma would be a call of a library function.
@@ -116,10 +127,11 @@ def _emit_tile(function, itemsize, tables):
         return builder.mul(builder.load(builder.gep(table, [index])), vec.int(itemsize))
 
     # Rows past the bottom edge read the last row again and are not stored.
-    rows = []
+    rows, add_rows = [], []
     for i in range(ROWS):
         row = builder.select(builder.icmp_signed("<", vec.int(i), m), vec.int(i), builder.sub(m, vec.int(1)))
         rows.append(vec.move(a, nbytes=entry(a_rows, row) if tables else builder.mul(a_rows, row)))
+        add_rows.append(vec.move(add, nbytes=builder.mul(add_step, row)))
 
     # The tile of C is wanted at the very end: send for it now.
     byte = ir.IntType(8).as_pointer()
@@ -131,6 +143,7 @@ def _emit_tile(function, itemsize, tables):
 
     def emit(vectors, masks):
         start, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
+        first = [[vec.load(vec.move(row, v * vec.lanes), masks[v]) for v in range(vectors)] for row in add_rows]
         builder.branch(loop)
         builder.position_at_end(loop)
         k = builder.phi(vec.i64)
@@ -145,7 +158,7 @@ def _emit_tile(function, itemsize, tables):
             number = vec.splat(builder.load(vec.move(rows[i], nbytes=a_at), align=itemsize), vec.type)
             totals.append([vec.muladd(number, bs[v], sums[i][v]) for v in range(vectors)])
             for v in range(vectors):
-                sums[i][v].add_incoming(vec.zero, start)
+                sums[i][v].add_incoming(first[i][v], start)
                 sums[i][v].add_incoming(totals[i][v], loop)
         walks = [(k, vec.int(1))] if tables else [(k, vec.int(1)), (a_at, a_steps), (b_at, b_steps)]
         for walk, step in walks:
@@ -165,11 +178,9 @@ def _emit_tile(function, itemsize, tables):
                 inside = builder.append_basic_block()
                 builder.cbranch(builder.icmp_signed("<", vec.int(i), m), inside, end)
                 builder.position_at_end(inside)
+            c_row = vec.move(c, nbytes=builder.mul(c_step, vec.int(i)))
             for v in range(vectors):
-                add_at, c_at = (
-                    vec.move(x, v * vec.lanes, builder.mul(step, vec.int(i))) for x, step in ((add, add_step), (c, c_step))
-                )
-                vec.store(builder.fadd(totals[i][v], vec.load(add_at, masks[v])), c_at, masks[v])
+                vec.store(totals[i][v], vec.move(c_row, v * vec.lanes), masks[v])
         builder.branch(end)
         builder.position_at_end(end)
         builder.ret_void()
@@ -179,9 +190,7 @@ def _emit_tile(function, itemsize, tables):
     builder.position_at_end(whole)
     emit(VECTORS, [None] * VECTORS)
     builder.position_at_end(ragged)
-    columns = ir.VectorType(vec.i64, vec.lanes)
-    numbered = [ir.Constant(columns, [v * vec.lanes + lane for lane in range(vec.lanes)]) for v in range(VECTORS)]
-    masks = [builder.icmp_signed("<", column, vec.splat(n, columns)) for column in numbered]
+    masks = [vec.mask(n, v * vec.lanes) for v in range(VECTORS)]
     builder.cbranch(builder.icmp_signed(">", n, vec.int(vec.lanes)), wide, narrow)
     builder.position_at_end(wide)
     emit(VECTORS, [None, *masks[1:]])
@@ -348,7 +357,7 @@ def contiguous(typing, array, i, j, n):
 def moved(typing, array, nbytes):
     """The same array, its first element `nbytes` further on; strided and read-only to Numba, whatever it was.
 
-    With one type for all sources, the loops below are compiled once.
+    With one type for all sources, the loops are compiled once. The memory is not kept alive: the source must be.
     """
     sig = types.Array(array.dtype, array.ndim, "A", readonly=True)(array, types.intp)
 
@@ -356,7 +365,8 @@ def moved(typing, array, nbytes):
         view = context.make_array(sig.return_type)(context, builder, args[0])
         raw = builder.gep(builder.bitcast(view.data, ir.IntType(8).as_pointer()), [args[1]])
         view.data = builder.bitcast(raw, view.data.type)
-        return impl_ret_borrowed(context, builder, sig.return_type, view._getvalue())
+        view.meminfo, view.parent = view.meminfo.type(None), view.parent.type(None)
+        return view._getvalue()
 
     return sig, codegen
 
