@@ -244,7 +244,7 @@ def test_first_use_by_several_threads_at_once():
 import threading
 import numpy as np
 from minidl.kernels import gemm
-x, barrier, right = np.eye(60, dtype=np.float32), threading.Barrier(4), []
+x, barrier, right = np.eye(90, dtype=np.float32), threading.Barrier(4), []
 def use():
     barrier.wait()
     right.append(np.array_equal(gemm.matmul(x, x), x) and np.array_equal(gemm.matmul(x, x[0]), x[0]))
