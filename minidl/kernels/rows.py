@@ -339,8 +339,9 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
     """
     logits, labels = plain(logits), plain(labels)
     N, C = logits.shape
-    _check("cross_entropy", "labels", labels, (N,))
-    _check("cross_entropy", "class weights", weight, (C,))
+    if labels.shape != (N,) or (weight is not None and weight.shape != (C,)):
+        _check("cross_entropy", "labels", labels, (N,))
+        _check("cross_entropy", "class weights", weight, (C,))
     shift_and_log, losses = np.empty((N, 2), logits.dtype), np.empty(N, logits.dtype)
     shared = logits.size >= SHARED_SIZE
     if shared:
@@ -358,13 +359,13 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
 def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
     """dlogits (N, C) from the losses' cotangents, (N,) or (1,) for all alike; `lse` is `cross_entropy`'s second result."""
     logits, name = plain(logits), "cross_entropy_backward"
-    N, C = logits.shape
-    if dloss.shape != (1,):
-        _check(name, "dloss", dloss, (N,))
-    _check(name, "lse", lse, (N, 2))
-    _check(name, "labels", labels, (N,))
-    _check(name, "class weights", weight, (C,))
-    dlogits = np.empty_like(logits)
+    rows = logits.shape[:1]
+    if labels.shape != rows or lse.shape != (*rows, 2) or (dloss.shape != rows and dloss.shape != (1,)) or weight is not None:
+        _check(name, "dloss", dloss, rows if dloss.shape != (1,) else (1,))
+        _check(name, "lse", lse, (*rows, 2))
+        _check(name, "labels", labels, rows)
+        _check(name, "class weights", weight, logits.shape[1:])
+    dlogits = np.empty(logits.shape, logits.dtype)
     share(
         logits.size >= SHARED_SIZE,
         _label_gradient,

@@ -75,11 +75,10 @@ class SGD(Optimizer):
                 continue
             buffer, first = None, False
             if momentum:
-                state = self.state[p]
-                buffer = state.get("momentum_buffer")
-                first = buffer is None
-                if first:
-                    buffer = state["momentum_buffer"] = wrap(np.empty_like(p.array))
-                buffer = buffer.array
+                kept = self.state[p].get("momentum_buffer")
+                first = kept is None
+                buffer = np.empty_like(p.array) if first else kept.array
             kernels.sgd(p.array, grad.array, buffer, lr, momentum, dampening, decay, nesterov, maximize, first)
             note_write(p.array)
+            if first:  # only now: had the step raised, the buffer would hold nothing
+                self.state[p]["momentum_buffer"] = wrap(buffer)
