@@ -29,12 +29,20 @@ TARGET = 0.97
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=30, help="passes over the training digits (default: %(default)s)")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=30,
+        help="passes over the training digits (default: %(default)s; a few are not enough for the target)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="for the initial weights and the order of the digits")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the picture and the model")
     parser.add_argument("--quick", action="store_true", help="two epochs, and no target to meet: shows that it runs")
     options = parser.parse_args()
     epochs = 2 if options.quick else options.epochs
+    if epochs < 1 or options.out.is_file():
+        parser.error("expected 1 epoch or more, and --out to name a folder")
+    options.out.mkdir(parents=True, exist_ok=True)
 
     minidl.manual_seed(options.seed)
     train, test = digits(train=True), digits(train=False)
@@ -49,7 +57,6 @@ def main():
     loss, accuracy, predicted = evaluate(model, test)
     print(f"trained {epochs} epochs in {seconds:.1f} s; held-out loss {loss:.3f}, accuracy {accuracy:.2%}")
 
-    options.out.mkdir(parents=True, exist_ok=True)
     minidl.save(model.state_dict(), options.out / "digits_mlp.npz")
     again = nn.MLP(64, [128, 64], 10)
     again.load_state_dict(minidl.load(options.out / "digits_mlp.npz"))

@@ -106,7 +106,7 @@ def from_numpy(ndarray):
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: expected an ndarray, got {type(ndarray).__name__}")
     dtypes.as_dtype(ndarray.dtype)
-    return wrap(ndarray)
+    return wrap(np.asarray(ndarray))  # of a matrix, the plain array that it is
 
 
 def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):

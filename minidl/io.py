@@ -5,8 +5,9 @@ A file holds one array for each tensor, and the structure around them (dicts, li
 
 import json
 import os
-import tempfile
+import threading
 import zipfile
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from . import dtypes
 from .tensor import Tensor, wrap
 
 _STRUCTURE = "structure.json"
+# What NumPy and zipfile raise for other files and for damaged ones, depending on where the damage is.
+_DAMAGE = (AttributeError, KeyError, ValueError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 def save(obj, f):
@@ -30,14 +33,16 @@ def save(obj, f):
     {'x': tensor([1., 1.]), 'epoch': 3}
     """
     path, arrays = Path(f), {}
+    if not path.name or path.is_dir() or not path.parent.is_dir():
+        raise FileNotFoundError(f"save: {str(f)!r} is not the name of a file in a folder that exists")
     structure = json.dumps(_encode(obj, arrays))
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.unfinished")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(unfinished, "xb") as file:
             np.savez(file, **{_STRUCTURE: np.array(structure)}, **arrays)
         os.replace(unfinished, path)
     except BaseException:
-        os.unlink(unfinished)
+        unfinished.unlink(missing_ok=True)
         raise
 
 
@@ -46,8 +51,10 @@ def load(f):
     try:
         with open(f, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             return _decode(json.loads(str(file[_STRUCTURE])), file)
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"load: {f} is not a file that minidl.save wrote, or is damaged: {error}") from None
+    except FileNotFoundError:
+        raise
+    except _DAMAGE as error:
+        raise ValueError(f"load: {f} is not a file that minidl.save wrote, or is damaged ({type(error).__name__})") from None
 
 
 def _encode(obj, arrays):

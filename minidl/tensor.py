@@ -1,4 +1,4 @@
-"""Tensor: an array, and the node of the graph that made it. Knows no formula: those are in `ops/`.
+"""Tensor: an array, and the node of the graph that made it. Knows no derivative: those are in `ops/`.
 
 Recording is one function, `apply`. It runs an operation forward and, if any input wants a gradient, keeps the operation as the
 node of its result. Everything else here gives PyTorch's names to operations. Start reading at `apply`, then `Tensor.backward`.
@@ -13,7 +13,7 @@ import numpy as np
 
 from . import dtypes, ops, random
 from .attributes import Attributes
-from .graph import Leaf, Part, check_finite, mode, next_serial, note_write, user_line, walk
+from .graph import SILENT, Leaf, Part, check_finite, float_errors, mode, next_serial, note_write, user_line, walk
 from .indexing import checked_index, integers_first, numpy_index
 from .methods import Methods, floating
 from .ops.base import normalize_axis
@@ -40,7 +40,11 @@ def apply(op, *inputs):
     if wanted and not mode.recording:
         needs, wanted = [None] * len(needs), False
     op.needs = needs
-    y = op.forward(*arrays)
+    token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
+    try:
+        y = op.forward(*arrays)
+    finally:
+        float_errors.reset(token)
     if type(y) is not _ndarray:
         if type(y) is tuple:
             return _record_parts(op, y, wanted)
@@ -119,7 +123,7 @@ def operand(name, x):
     if isinstance(x, _NUMBERS):
         return x.item() if isinstance(x, np.generic) else x
     if isinstance(x, np.ndarray):
-        return wrap(_checked(name, x))
+        return wrap(_checked(name, np.asarray(x)))
     raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}")
 
 
@@ -237,7 +241,7 @@ class Tensor(Attributes, Methods):
         node, key = self.node, next_serial()
 
         def on_array(dy):
-            result = hook(wrap(dy))
+            result = hook(wrap(dy.copy()))  # a copy, because others may be sent the same array
             return None if result is None else result.array
 
         node.hooks = {**(node.hooks or {}), key: on_array}
@@ -254,7 +258,7 @@ class Tensor(Attributes, Methods):
         >>> x.grad
         tensor([2., 4.])
         """
-        seeds = seed("backward", [self], [gradient], create_graph)
+        seeds = starting_gradients("backward", [self], [gradient], create_graph)
         wanted = None
         if inputs is not None:
             wanted = {x.node for x in ([inputs] if isinstance(inputs, Tensor) else inputs)}
@@ -286,6 +290,9 @@ class Tensor(Attributes, Methods):
 
     @data.setter
     def data(self, value):
+        if not isinstance(value, Tensor) or (self.node is not None and not value.is_floating_point()):
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"data: expected a Tensor{'' if self.node is None else ' of floating-point numbers'}, got {kind}")
         self.array = value.array
         if type(self.node) is Leaf:
             self.node.shape, self.node.dtype = value.shape, value.dtype
@@ -710,6 +717,7 @@ class Tensor(Attributes, Methods):
     # Views. A write to a view is a write to its base and to the base's other views, in the graph as it is in memory.
 
     def _view(self, op_class, options):
+        """The result of an operation that shows a part of this memory; view and base learn of each other."""
         view = apply(op_class(options), self)
         if mode.recording:
             owner = self.array if self.array.base is None else self.array.base
@@ -725,6 +733,7 @@ class Tensor(Attributes, Methods):
         return view
 
     def _update_base(self):
+        """After a write to a view: its base is the old base with a patch, and the base's other views are views of that."""
         view = self
         while view.base is not None:
             base, op_class, options = view.base
@@ -733,6 +742,7 @@ class Tensor(Attributes, Methods):
             view = base
 
     def _update_views(self, source=None):
+        """After a write: what shows this memory (but for the source of the write) is recorded again, from what is there now."""
         stack = [self]
         while stack:
             base = stack.pop()
@@ -827,7 +837,7 @@ def _common(name, tensors):
     return [x.to(dtype) for x in tensors]
 
 
-def seed(name, outputs, cotangents, create_graph=False):
+def starting_gradients(name, outputs, cotangents, create_graph=False):
     """{node: cotangent} to start a walk from the outputs; None stands for 1, at a scalar."""
     if create_graph:
         raise NotImplementedError(f"{name}: create_graph=True (gradients of gradients) is not supported")

@@ -45,3 +45,27 @@ def test_a_truncated_file_raises_clearly(tmp_path):
     (tmp_path / "x").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="damaged"):
         minidl.load(tmp_path / "x")
+
+
+def test_a_file_has_the_permissions_of_any_other_and_needs_a_folder(tmp_path):
+    (tmp_path / "plain").write_text("")
+    minidl.save(minidl.ones(1), tmp_path / "x")
+    assert (tmp_path / "x").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    for name in (tmp_path, tmp_path / "none" / "x", ""):
+        with pytest.raises(FileNotFoundError, match="not the name of a file"):
+            minidl.save(minidl.ones(1), name)
+    with pytest.raises(FileNotFoundError):
+        minidl.load(tmp_path / "none")
+
+
+def test_damage_anywhere_is_an_error_or_does_no_harm(tmp_path):
+    minidl.save({"x": minidl.arange(50), "n": 3}, tmp_path / "x")
+    whole = (tmp_path / "x").read_bytes()
+    for position in range(0, len(whole), 7):
+        (tmp_path / "x").write_bytes(whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1 :])
+        try:
+            back = minidl.load(tmp_path / "x")
+        except ValueError as error:
+            assert "minidl.save" in str(error)
+        else:
+            assert back["n"] == 3 and back["x"].tolist() == list(range(50))

@@ -312,7 +312,8 @@ def test_special_values_are_silent_and_nan_goes_through(row):
     for options in {case.options: None for case in row.cases}:
         for dtype in (np.float32, np.float64):
             x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e15, -1e15, np.finfo(dtype).tiny], dtype)
-            op, y, _, (dx,) = run(row.cases[0], inputs=(x,), options=options)
+            with np.errstate(all="ignore"):  # as apply and the walk have it
+                op, y, _, (dx,) = run(row.cases[0], inputs=(x,), options=options)
             assert np.isnan(y[0])
             assert y.dtype == dx.dtype == dtype
             if not isinstance(op, (ops.ReLU, ops.LeakyReLU, ops.ELU, ops.Clamp, ops.Step, ops.Softplus)):

@@ -17,9 +17,9 @@ FLOORS = [
     {"attributes", "indexing"},
     {"tensor"},
     {"functions", "namespace"},  # the vocabulary of the top level
-    {"autograd", "io", "linalg", "nn"},
-    {"optim", "utils", "distributions"},
-    {"information", "model_selection", "text", "viz", "warmup"},
+    {"autograd", "io", "nn"},
+    {"optim", "utils"},
+    {"warmup"},
     {"__init__"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,7 +1,7 @@
 """Gradients as return values, leaving every `.grad` alone."""
 
 from ..graph import walk
-from ..tensor import Tensor, seed, wrap
+from ..tensor import Tensor, starting_gradients, wrap
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=False, create_graph=False, allow_unused=False):
@@ -19,7 +19,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=False, create_graph=Fa
     for i, x in enumerate(inputs):
         if x.node is None:
             raise RuntimeError(f"grad: input {i} does not require grad")
-    seeds = seed("grad", outputs, _tuple(grad_outputs) if grad_outputs is not None else [None] * len(outputs), create_graph)
+    seeds = starting_gradients(
+        "grad", outputs, _tuple(grad_outputs) if grad_outputs is not None else [None] * len(outputs), create_graph
+    )
     found = walk(seeds, retain_graph, {x.node for x in inputs})
     for i, x in enumerate(inputs):
         if x.node not in found and not allow_unused:

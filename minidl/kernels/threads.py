@@ -11,7 +11,16 @@ import threading
 import numba
 
 _one_at_a_time = threading.Lock()  # Numba's workqueue layer aborts the process when two threads launch at once
-_number = max(1, min(int(os.environ.get("MINIDL_NUM_THREADS", numba.config.NUMBA_NUM_THREADS)), numba.config.NUMBA_NUM_THREADS))
+
+
+def _chosen_number():
+    chosen = os.environ.get("MINIDL_NUM_THREADS", "")
+    if chosen and not (chosen.isdigit() and int(chosen)):
+        raise ValueError(f"the environment variable MINIDL_NUM_THREADS must be a number of 1 or more, got {chosen!r}")
+    return min(int(chosen or numba.config.NUMBA_NUM_THREADS), numba.config.NUMBA_NUM_THREADS)
+
+
+_number = _chosen_number()
 _forked = False  # OpenMP kills a forked child that launches, so a child stays serial
 
 

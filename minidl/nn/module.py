@@ -218,7 +218,7 @@ class Module:
         return self
 
     def train(self, mode=True):
-        """Sets `training` here and below: dropout drops, batch norm uses its batch. Returns self."""
+        """Sets `training` here and below: dropout drops or passes on. Returns self."""
         if not isinstance(mode, bool):
             raise ValueError(f"train: expected True or False, got {mode!r}")
         for module in self.modules():

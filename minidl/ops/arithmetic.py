@@ -64,14 +64,12 @@ class Div(Op):
 
     def forward(self, a, b):
         self.a, self.b = a if self.needs[1] else None, b
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return a / b
+        return a / b
 
     def backward(self, dy):
         a, b = self.needs
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            da = unbroadcast(dy / self.b, a.shape) if a else None
-            db = unbroadcast(-dy * (self.a / self.b) / self.b, b.shape) if b else None
+        da = unbroadcast(dy / self.b, a.shape) if a else None
+        db = unbroadcast(-dy * (self.a / self.b) / self.b, b.shape) if b else None
         return da, db
 
 
@@ -95,24 +93,22 @@ class Pow(Op):
 
     def forward(self, a, b):
         self.a, self.b = a, b
-        with np.errstate(all="ignore"):
-            y = np.power(a, b)
+        y = np.power(a, b)
         self.y = y if self.needs[1] else None
         return y
 
     def backward(self, dy):
         a, b = self.needs
-        with np.errstate(all="ignore"):
-            if a:
-                slope = self.b * np.power(self.a, self.b - 1)
-                da = unbroadcast(dy * np.where(self.b == 0, dy.dtype.type(0), slope), a.shape)
-            else:
-                da = None
-            if b:
-                flat = (self.a == 0) & (self.b >= 0)
-                db = unbroadcast(dy * np.where(flat, dy.dtype.type(0), self.y * np.log(self.a, dtype=dy.dtype)), b.shape)
-            else:
-                db = None
+        if a:
+            slope = self.b * np.power(self.a, self.b - 1)
+            da = unbroadcast(dy * np.where(self.b == 0, dy.dtype.type(0), slope), a.shape)
+        else:
+            da = None
+        if b:
+            flat = (self.a == 0) & (self.b >= 0)
+            db = unbroadcast(dy * np.where(flat, dy.dtype.type(0), self.y * np.log(self.a, dtype=dy.dtype)), b.shape)
+        else:
+            db = None
         return da, db
 
 
@@ -122,9 +118,8 @@ class Remainder(Op):
     """
 
     def forward(self, a, b):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self.floor = np.floor_divide(a, b) if self.needs[1] else None
-            return np.remainder(a, b)
+        self.floor = np.floor_divide(a, b) if self.needs[1] else None
+        return np.remainder(a, b)
 
     def backward(self, dy):
         a, b = self.needs
@@ -194,20 +189,18 @@ class XLogY(Op):
 
     def forward(self, a, b):
         self.a, self.b = a, b
-        with np.errstate(divide="ignore", invalid="ignore"):
-            y = a * np.log(b, dtype=np.result_type(a, b))
+        y = a * np.log(b, dtype=np.result_type(a, b))
         return np.where(np.equal(a, 0) & ~np.isnan(b), y.dtype.type(0), y)
 
     def backward(self, dy):
         a, b = self.needs
         da = db = None
         zero, nothing = dy.dtype.type(0), np.equal(self.a, 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if a:
-                slope = np.log(self.b, dtype=dy.dtype)
-                da = unbroadcast(dy * np.where(nothing & np.less_equal(self.b, 0), zero, slope), a.shape)
-            if b:
-                db = unbroadcast(dy * np.where(nothing, zero, self.a / self.b), b.shape)
+        if a:
+            slope = np.log(self.b, dtype=dy.dtype)
+            da = unbroadcast(dy * np.where(nothing & np.less_equal(self.b, 0), zero, slope), a.shape)
+        if b:
+            db = unbroadcast(dy * np.where(nothing, zero, self.a / self.b), b.shape)
         return da, db
 
 

@@ -45,8 +45,7 @@ class Log(Op):
         return kernels.log(x)
 
     def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return dy / self.x
+        return dy / self.x
 
 
 class Log2(Op):
@@ -59,8 +58,7 @@ class Log2(Op):
         return kernels.log2(x)
 
     def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return dy / (self.x * np.log(2.0).item())
+        return dy / (self.x * np.log(2.0).item())
 
 
 class Log10(Op):
@@ -70,12 +68,10 @@ class Log10(Op):
 
     def forward(self, x):
         self.x = x
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.log10(x)
+        return np.log10(x)
 
     def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return dy / (self.x * np.log(10.0).item())
+        return dy / (self.x * np.log(10.0).item())
 
 
 class Log1p(Op):
@@ -88,8 +84,7 @@ class Log1p(Op):
         return kernels.log1p(x)
 
     def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return dy / (1 + self.x)
+        return dy / (1 + self.x)
 
 
 class Sqrt(Op):
@@ -98,13 +93,11 @@ class Sqrt(Op):
     """
 
     def forward(self, x):
-        with np.errstate(invalid="ignore"):
-            self.y = np.sqrt(x)
+        self.y = np.sqrt(x)
         return self.y
 
     def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return dy / (2 * self.y)
+        return dy / (2 * self.y)
 
 
 class Rsqrt(Op):
@@ -113,13 +106,11 @@ class Rsqrt(Op):
     """
 
     def forward(self, x):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self.y = np.reciprocal(np.sqrt(x))
+        self.y = np.reciprocal(np.sqrt(x))
         return self.y
 
     def backward(self, dy):
-        with np.errstate(invalid="ignore", over="ignore"):
-            return dy * (self.y**3 * -0.5)
+        return dy * (self.y**3 * -0.5)
 
 
 class Square(Op):
@@ -141,13 +132,11 @@ class Reciprocal(Op):
     """
 
     def forward(self, x):
-        with np.errstate(divide="ignore", over="ignore"):
-            self.y = np.reciprocal(x)
+        self.y = np.reciprocal(x)
         return self.y
 
     def backward(self, dy):
-        with np.errstate(invalid="ignore", over="ignore"):
-            return -dy * self.y * self.y
+        return -dy * self.y * self.y
 
 
 class Abs(Op):
@@ -206,12 +195,10 @@ class Sin(Op):
 
     def forward(self, x):
         self.x = x
-        with np.errstate(invalid="ignore"):
-            return np.sin(x)
+        return np.sin(x)
 
     def backward(self, dy):
-        with np.errstate(invalid="ignore"):
-            return dy * np.cos(self.x)
+        return dy * np.cos(self.x)
 
 
 class Cos(Op):
@@ -221,12 +208,10 @@ class Cos(Op):
 
     def forward(self, x):
         self.x = x
-        with np.errstate(invalid="ignore"):
-            return np.cos(x)
+        return np.cos(x)
 
     def backward(self, dy):
-        with np.errstate(invalid="ignore"):
-            return -dy * np.sin(self.x)
+        return -dy * np.sin(self.x)
 
 
 class Tan(Op):
@@ -235,8 +220,7 @@ class Tan(Op):
     """
 
     def forward(self, x):
-        with np.errstate(invalid="ignore"):
-            self.y = np.tan(x)
+        self.y = np.tan(x)
         return self.y
 
     def backward(self, dy):
@@ -250,12 +234,10 @@ class Asin(Op):
 
     def forward(self, x):
         self.x = x
-        with np.errstate(invalid="ignore"):
-            return np.arcsin(x)
+        return np.arcsin(x)
 
     def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return dy / np.sqrt(1 - self.x * self.x)
+        return dy / np.sqrt(1 - self.x * self.x)
 
 
 class Acos(Op):
@@ -265,12 +247,10 @@ class Acos(Op):
 
     def forward(self, x):
         self.x = x
-        with np.errstate(invalid="ignore"):
-            return np.arccos(x)
+        return np.arccos(x)
 
     def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return -dy / np.sqrt(1 - self.x * self.x)
+        return -dy / np.sqrt(1 - self.x * self.x)
 
 
 class Atan(Op):
@@ -283,8 +263,7 @@ class Atan(Op):
         return np.arctan(x)
 
     def backward(self, dy):
-        with np.errstate(over="ignore"):
-            return dy / (1 + self.x * self.x)
+        return dy / (1 + self.x * self.x)
 
 
 class Sinh(Op):
@@ -294,12 +273,10 @@ class Sinh(Op):
 
     def forward(self, x):
         self.x = x
-        with np.errstate(over="ignore"):
-            return np.sinh(x)
+        return np.sinh(x)
 
     def backward(self, dy):
-        with np.errstate(over="ignore", invalid="ignore"):
-            return dy * np.cosh(self.x)
+        return dy * np.cosh(self.x)
 
 
 class Cosh(Op):
@@ -309,12 +286,10 @@ class Cosh(Op):
 
     def forward(self, x):
         self.x = x
-        with np.errstate(over="ignore"):
-            return np.cosh(x)
+        return np.cosh(x)
 
     def backward(self, dy):
-        with np.errstate(over="ignore", invalid="ignore"):
-            return dy * np.sinh(self.x)
+        return dy * np.sinh(self.x)
 
 
 class Erf(Op):
@@ -327,5 +302,4 @@ class Erf(Op):
         return kernels.erf(x)
 
     def backward(self, dy):
-        with np.errstate(over="ignore"):
-            return dy * (2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))
+        return dy * (2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))

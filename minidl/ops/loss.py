@@ -133,8 +133,7 @@ class BinaryCrossEntropy(Op):
         return dx, dt
 
     def _logarithms(self):
-        with np.errstate(divide="ignore"):
-            return np.maximum(np.log(self.x), -100), np.maximum(np.log1p(-self.x), -100)
+        return np.maximum(np.log(self.x), -100), np.maximum(np.log1p(-self.x), -100)
 
 
 class BinaryCrossEntropyWithLogits(Op):
@@ -162,10 +161,8 @@ class KLDivergence(Op):
         self.log_target = log_target
 
     def forward(self, x, t):
-        with np.errstate(divide="ignore"):
-            self.t, log_t = (np.exp(t), t) if self.log_target else (t, np.log(np.where(t == 0, t.dtype.type(1), t)))
-        with np.errstate(invalid="ignore"):
-            self.gap = np.where(self.t == 0, t.dtype.type(0), log_t - x)
+        self.t, log_t = (np.exp(t), t) if self.log_target else (t, np.log(np.where(t == 0, t.dtype.type(1), t)))
+        self.gap = np.where(self.t == 0, t.dtype.type(0), log_t - x)
         return np.where(self.t == 0, t.dtype.type(0), self.t * self.gap)
 
     def backward(self, dy):

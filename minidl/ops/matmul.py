@@ -1,4 +1,4 @@
-"""Products of matrices. Transposing is free: the kernel reads either operand along whichever axis is contiguous."""
+"""Products of matrices. No transposed copy is made here: the kernel takes operands in any layout."""
 
 import math
 

@@ -61,12 +61,11 @@ class Var(Reduction):
         self.correction = correction
 
     def forward(self, x):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            n = _count(x.shape, self.axes)
-            centred = x - np.add.reduce(x, axis=self.axes, keepdims=True) / x.dtype.type(n)
-            free = x.dtype.type(max(n - self.correction, 0))
-            self.scaled = centred / free
-            return (centred * centred).sum(axis=self.axes, keepdims=self.keepdim) / free
+        n = _count(x.shape, self.axes)
+        centred = x - np.add.reduce(x, axis=self.axes, keepdims=True) / x.dtype.type(n)
+        free = x.dtype.type(max(n - self.correction, 0))
+        self.scaled = centred / free
+        return (centred * centred).sum(axis=self.axes, keepdims=self.keepdim) / free
 
     def backward(self, dy):
         return 2 * self.restore(dy) * self.scaled
@@ -159,15 +158,13 @@ class LogSumExp(Reduction):
     def forward(self, x):
         top = x.max(axis=self.axes, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, x.dtype.type(0))  # −inf − −inf is NaN: an all −inf row gives −inf
-        with np.errstate(divide="ignore"):
-            y = top + np.log(kernels.exp(x - top).sum(axis=self.axes, keepdims=True))
+        y = top + np.log(kernels.exp(x - top).sum(axis=self.axes, keepdims=True))
         self.x, self.y = x, y
         return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
 
     def backward(self, dy):
         finite = np.where(np.isneginf(self.y), self.y.dtype.type(0), self.y)
-        with np.errstate(invalid="ignore"):
-            return self.restore(dy) * kernels.exp(self.x - finite)
+        return self.restore(dy) * kernels.exp(self.x - finite)
 
 
 class Norm(Reduction):
@@ -185,21 +182,19 @@ class Norm(Reduction):
         top = size.max(axis=self.axes, keepdims=True, initial=0)
         if p != np.inf:
             scale = np.where((top > 0) & np.isfinite(top), top, x.dtype.type(1))
-            with np.errstate(over="ignore"):
-                top = scale * ((size / scale) ** p).sum(axis=self.axes, keepdims=True) ** (1 / p)
+            top = scale * ((size / scale) ** p).sum(axis=self.axes, keepdims=True) ** (1 / p)
         self.x, self.y = x, top
         return top if self.keepdim else top.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
 
     def backward(self, dy):
         x, y, p = self.x, self.y, self.p
         size = np.abs(x)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            if p == np.inf:
-                chosen = size == y
-                slope = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
-            else:
-                slope = np.where((x == 0) | (y == 0), x.dtype.type(0), (size / y) ** (p - 1))
-            return self.restore(dy) * np.sign(x) * slope
+        if p == np.inf:
+            chosen = size == y
+            slope = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
+        else:
+            slope = np.where((x == 0) | (y == 0), x.dtype.type(0), (size / y) ** (p - 1))
+        return self.restore(dy) * np.sign(x) * slope
 
 
 def _count(shape, axes):

@@ -54,6 +54,11 @@ class Optimizer:
         if not isinstance(param_group, dict):
             raise TypeError(f"{self._name}: a parameter group must be a dict, got {type(param_group).__name__}")
         group = dict(param_group)
+        if "params" not in group:
+            raise ValueError(f"{self._name}: a parameter group needs 'params', got {list(group)}")
+        unknown = set(group) - set(self.defaults) - {"params", "param_names", "name", "initial_lr"}
+        if unknown:
+            raise ValueError(f"{self._name}: unknown option {sorted(unknown)[0]!r}; expected {', '.join(self.defaults)}")
         params = group["params"]
         if isinstance(params, (set, dict)):
             raise TypeError(f"{self._name}: params must have an order, got a {type(params).__name__}")

@@ -1,10 +1,11 @@
-"""Losses. All are in nats; none broadcasts its arguments.
+"""Losses. Logarithms are natural (nats). Input and target must have one shape: losses do not broadcast.
 
-reduction says what becomes of the losses of the elements (or rows): "mean", "sum", or "none" for all of them. It is given by
-name: where it stands, PyTorch's old signatures have size_average.
+reduction says what becomes of the losses of the elements (or rows): "mean", "sum", or "none" for all of them. It must be named
+wherever PyTorch once had `size_average` in front of it, so that an old call by position is an error and not another loss.
 """
 
 import math
+import operator
 
 import numpy as np
 
@@ -119,6 +120,7 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     if soft:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows, labels = _rows(name, input, target)
+    ignore_index = operator.index(ignore_index)
     weights = None if weight is None else _class_weights(name, weight, rows)
     options = labels, weights, ignore_index, float(label_smoothing)
     if reduction == "none":

@@ -75,6 +75,8 @@ class DataLoader:
                 raise ValueError("DataLoader: an IterableDataset has its own order; leave out shuffle and samplers")
             if num_workers:
                 raise NotImplementedError("DataLoader: an IterableDataset is read in the main process; use num_workers=0")
+        if shuffle not in (None, True, False):
+            raise TypeError(f"DataLoader: shuffle must be True, False or None, got {shuffle!r}")
         if sampler is not None and shuffle:
             raise ValueError("DataLoader: give shuffle=True or a sampler, not both")
         if batch_sampler is not None:
