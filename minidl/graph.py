@@ -95,7 +95,7 @@ def _walk(seeds, retain_graph, wanted):
         if node.hooks:
             dy = _run_hooks(node, dy)
             ours.discard(node)
-        if node.retains or node in wanted:
+        if node.retains or (wanted and node in wanted):
             found[node] = dy if node in ours else dy.copy()
         if type(node) is Part:
             op = node.needs[0]
@@ -122,7 +122,8 @@ def _walk(seeds, retain_graph, wanted):
                 pending[parent] = dx
                 if dx is not dy and dx.base is None:
                     ours.add(parent)
-                _enqueue(queue, parent)
+                if type(parent) is not Leaf:
+                    _enqueue(queue, parent)
             elif parent in ours:
                 pending[parent] += dx
             else:

@@ -842,7 +842,7 @@ def starting_gradients(name, outputs, cotangents, create_graph=False):
     if create_graph:
         raise NotImplementedError(f"{name}: create_graph=True (gradients of gradients) is not supported")
     seeds = {}
-    for output, dy in zip(outputs, cotangents, strict=True):
+    for output, dy in zip(outputs, cotangents):  # noqa: B905 (of one length)
         if output.node is None:
             raise RuntimeError(
                 f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk"

@@ -110,8 +110,9 @@ class Sequential(_Indexed):
                 setattr(self, str(i), self._admit(module))
 
     def forward(self, input):
-        for module in self._items():
-            input = module(input)
+        for module in vars(self).values():
+            if isinstance(module, Module):
+                input = module(input)
         return input
 
     def __getitem__(self, index):

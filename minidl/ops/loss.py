@@ -89,7 +89,8 @@ class CrossEntropyTotal(CrossEntropy):
         return np.add.reduce(losses) * (1 / self.total if self.total else np.nan)
 
     def backward(self, dy):
-        return super().backward((dy * (1 / self.total if self.total else np.nan)).reshape(1))
+        share = dy.item() / self.total if self.total else np.nan
+        return super().backward(np.array([share], dy.dtype))  # one for all rows
 
 
 class NegativeLogLikelihood(Op):
