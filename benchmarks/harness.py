@@ -1,7 +1,8 @@
 """Timing in turns: each library works in a process of its own, and in every round each of them gets its turn.
 
-What slows the machine slows them all, and the idle threads of one library do not spin where another is measured. A result is a
-median over rounds, reported as a ratio to the median of minidl in the same run.
+What slows the machine slows them all. Before each turn is a pause, in which the threads of the library before fall asleep: for
+some milliseconds after their work they spin, and would take a core from the next. A result is a median over rounds, reported as
+a ratio to the median of minidl in the same run.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 LIBRARIES = ("minidl", "numpy", "torch", "jax")
+PAUSE = 0.03  # seconds
 
 
 def installed(name):
@@ -63,9 +65,10 @@ def compare(group, threads, seconds):
             if case == "end":
                 return
             times = {library: [] for library, name in names.items() if name == case}  # "-" where a library has no part in it
-            end = time.perf_counter() + seconds * len(times)
+            end = time.perf_counter() + (seconds + 7 * PAUSE) * len(times)
             while time.perf_counter() < end or len(times["minidl"]) < 7:
                 for library, values in times.items():
+                    time.sleep(PAUSE)
                     values.append(float(workers[library].ask("time")))
             yield case, {library: statistics.median(values) for library, values in times.items()}
 

@@ -1,7 +1,7 @@
 """`worker.py LIBRARY GROUP`: builds one library's side of the cases, and times it when a line on stdin says so.
 
 "next" builds the next case and answers its name ("-" if this library has no part in it, "end" after the last); "time" answers
-the seconds that one call takes, the mean of as many calls as fill some milliseconds.
+the seconds that one call takes, the mean of as many calls as fill 10 ms.
 """
 
 import gc
@@ -28,12 +28,13 @@ def main():
 
 
 def calibrate(function):
-    """How many calls take about 5 ms; the first call, which may compile, does not count."""
-    function()
-    return max(1, int(5e-3 / max(mean_time(function, 1), 1e-7)))
+    """How many calls take about 10 ms; the first calls, which may compile, do not count."""
+    return max(1, int(1e-2 / max(mean_time(function, 1), 1e-7)))
 
 
 def mean_time(function, loops):
+    for _ in range(1 + loops // 5):  # wakes the library's own threads, and fills the caches
+        function()
     gc.disable()
     start = time.perf_counter()
     for _ in range(loops):

@@ -31,7 +31,7 @@ GROUP = 8  # panels packed side by side, so that whole cache lines of the source
 STRIP = 2048  # elements of a matrix-vector product that stay in the L1 cache while columns are added to them
 UNIT = 64  # shares of it begin at multiples of this, so that every row meets the same vector or scalar code
 PARALLEL_BYTES = 512 * 1024  # size of a matrix from which a second thread pays in a product with a vector
-PARALLEL_WORK = 400_000  # multiply-adds from which a second thread pays
+PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
 
 # ------------------------------------------------------------------------------------------------------- the loops
 
