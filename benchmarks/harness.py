@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 LIBRARIES = ("minidl", "numpy", "torch", "jax")
-PAUSE = 0.03  # seconds
+PAUSE = 0.1  # seconds; OpenBLAS spins longest
 
 
 def installed(name):
@@ -65,10 +65,11 @@ def compare(group, threads, seconds):
             if case == "end":
                 return
             times = {library: [] for library, name in names.items() if name == case}  # "-" where a library has no part in it
-            end = time.perf_counter() + (seconds + 7 * PAUSE) * len(times)
+            pause = PAUSE if threads > 1 else 0
+            end = time.perf_counter() + (seconds + 7 * pause) * len(times)
             while time.perf_counter() < end or len(times["minidl"]) < 7:
                 for library, values in times.items():
-                    time.sleep(PAUSE)
+                    time.sleep(pause)
                     values.append(float(workers[library].ask("time")))
             yield case, {library: statistics.median(values) for library, values in times.items()}
 

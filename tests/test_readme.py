@@ -87,3 +87,10 @@ def test_blocks_are_found_and_checked(tmp_path):
     for code, output in [("print(3)\n", "2\n"), ("1 / 0\n", None), (">>> 1\n2\n", None)]:
         with pytest.raises(AssertionError):
             check(code, output, tmp_path)
+
+
+def test_the_reading_order_names_files_with_their_lengths():
+    rows = re.findall(r"^\| \[(.+?)\]\((.+?)\) \| (\d+) \|", readme(), re.MULTILINE)
+    assert len(rows) > 10
+    lengths = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for _, path, _ in rows}
+    assert {path: int(lines) for _, path, lines in rows} == lengths
