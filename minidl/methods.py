@@ -341,10 +341,10 @@ class Methods:
 
     def movedim(self, source, destination):
         """Axes moved to other positions, the rest in order."""
-        order = np.moveaxis(np.empty((0,) * self.ndim), source, destination)  # validates
-        del order
         source = normalize_axes("movedim", source, self.ndim)
         destination = normalize_axes("movedim", destination, self.ndim)
+        if len(source) != len(destination):
+            raise ValueError(f"movedim: {len(source)} axes cannot go to {len(destination)} places")
         axes = [axis for axis in range(self.ndim) if axis not in source]
         for place, axis in sorted(zip(destination, source, strict=True)):
             axes.insert(place, axis)
