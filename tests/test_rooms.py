@@ -17,8 +17,8 @@ FLOORS = [
     {"attributes", "indexing"},
     {"tensor"},
     {"functions", "namespace"},  # the vocabulary of the top level
-    {"autograd", "io", "nn"},
-    {"optim", "utils"},
+    {"autograd", "io", "nn", "information"},
+    {"optim", "utils", "models", "distributions"},
     {"warmup"},
     {"__init__"},
 ]

@@ -5,6 +5,7 @@ holds functions of one number as vector code, `elementwise` maps them over array
 made of it), `update` is the optimizer's step.
 """
 
+from .conv import channel_sums, conv2d, conv2d_input, conv2d_weight
 from .elementwise import (
     binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward,
@@ -54,7 +55,11 @@ from .update import sgd
 __all__ = [
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
+    "channel_sums",
     "column_sums",
+    "conv2d",
+    "conv2d_input",
+    "conv2d_weight",
     "cross_entropy",
     "cross_entropy_backward",
     "cross_entropy_soft",
