@@ -23,7 +23,8 @@ def _padded(x, padding):
 
 def _out_hw(size, w_shape, stride, padding, dilation):
     return tuple(
-        (size[a] + padding[2 * a] + padding[2 * a + 1] - dilation[a] * (w_shape[2 + a] - 1) - 1) // stride[a] + 1 for a in (0, 1)
+        (size[a] + padding[2 * a] + padding[2 * a + 1] - dilation[a] * (w_shape[2 + a] - 1) - 1) // stride[a] + 1
+        for a in (0, 1)
     )
 
 
