@@ -848,19 +848,18 @@ def starting_gradients(name, outputs, cotangents, create_graph=False):
                 f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk"
             )
         if dy is None:
-            if output.array.size != 1:
-                raise RuntimeError(
-                    f"{name}: a gradient can be left out only for a scalar; this tensor has shape {output.shape}"
-                )
-            dy = np.empty(output.shape, output.dtype)
-            dy.fill(1)
+            array = output.array
+            if array.size != 1:
+                raise RuntimeError(f"{name}: a gradient can be left out only for a scalar; this tensor has shape {array.shape}")
+            dy = np.array(1, array.dtype, ndmin=array.ndim)
         else:
             dy = operand(name, dy)
             dy = dy.array if isinstance(dy, Tensor) else np.asarray(dy)
             if dy.shape != output.shape:
                 raise RuntimeError(f"{name}: the gradient has shape {dy.shape}, the tensor {output.shape}")
             dy = dy.astype(output.dtype, copy=False)
-        seeds[output.node] = seeds[output.node] + dy if output.node in seeds else dy
+        node = output.node
+        seeds[node] = seeds[node] + dy if node in seeds else dy
     return seeds
 
 

@@ -126,6 +126,32 @@ def test_linear(rng, dtype):
         check(gemm.linear(x, w, b), x, w.T, b)
 
 
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_linear_backward(rng, dtype):
+    """Together in one call where it is small, apart where it is large or thin; and only what is asked for."""
+    shapes = [(4, 3, 5), (1, 9, 20), (7, 9, 1), (7, 1, 9), (0, 4, 3), (5, 0, 3), (6, 3, 0), (33, 17, 40)]
+    for m, k, n in shapes if SMALL else [*shapes, (300, 100, 70)]:
+        for layout in LAYOUTS:
+            dy, x, w = (numbers(rng, shape, dtype, layout) for shape in ((m, n), (m, k), (n, k)))
+            dx, dw, db = gemm.linear_backward(dy, x, w)
+            check(dx, dy, w)
+            check(dw, dy.T, x)
+            np.testing.assert_allclose(db, dy.sum(0, dtype=np.float64), rtol=1e-4, atol=1e-4 if dtype == np.float32 else 1e-12)
+            for needs in ((True, False, False), (False, True, False), (False, False, True), (False, True, True)):
+                part = gemm.linear_backward(dy, x if needs[1] else None, w if needs[0] else None, needs)
+                for ours, whole, need in zip(part, (dx, dw, db), needs, strict=True):
+                    assert ours is None if not need else np.array_equal(ours, whole) and ours.dtype == dtype
+
+
+def test_linear_backward_checks_before_it_runs():
+    dy, x, w = np.ones((4, 5)), np.ones((4, 3)), np.ones((5, 3))
+    for wrong in ((dy, x[:3], w), (dy, x, w[:4]), (dy, x, np.ones((5, 4)))):
+        with pytest.raises(ValueError, match="linear_backward"):
+            gemm.linear_backward(*wrong)
+    with pytest.raises(TypeError, match="linear_backward"):
+        gemm.linear_backward(dy, x.astype(np.float32), w)
+
+
 def test_nan_and_inf_reach_exactly_their_row_and_column(rng):
     for m, k, n in ((13, 9, 21), (1, 9, 21), (13, 9, 1)):
         a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))

@@ -36,7 +36,7 @@ from .elementwise import (
     tanh,
     tanh_backward,
 )
-from .gemm import linear, matmul
+from .gemm import linear, linear_backward, matmul
 from .rows import (
     cross_entropy,
     cross_entropy_backward,
@@ -76,6 +76,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
+    "linear_backward",
     "log",
     "log1p",
     "log2",

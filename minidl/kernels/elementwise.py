@@ -322,12 +322,13 @@ def column_sums(dy):
     """Σₙ dy[n, :] of an (N, C) array: the gradient of a bias. Blocks of rows are summed apart, for accuracy."""
     dy = plain(dy)
     total = np.zeros(dy.shape[1], dy.dtype)
-    _column_sums(dy, total)
+    add_columns(dy, total)
     return total
 
 
 @jit
-def _column_sums(dy, total):
+def add_columns(dy, total):
+    """total[c] += Σ_n dy[n, c]"""
     N, C = dy.shape
     block = np.empty_like(total)
     for start in range(0, N, 64):

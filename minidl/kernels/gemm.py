@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numba import prange, types
 
+from .elementwise import add_columns, column_sums, plain
 from .jit import PerDtype, Shared, call, dense, jit, strided
 from .threads import get_num_threads, share
 from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, copy_wide, moved, tile, transpose_block
@@ -195,6 +196,18 @@ def vector_shared(body, a, x, bias, y, parts):
         call(body, a, x, bias, y, part, parts)
 
 
+@jit
+def linear_gradients(body, dy, x, w, dx, dw, db, offsets):
+    """dx = dy @ w, dw = dyᵀ @ x and db = Σ_n dy[n], where there is room for them; `body` is the address of `product`."""
+    none = dy[0, :0]
+    if dx.size:
+        call(body, moved(dy, 0), w, none, dx, offsets, 0, 1)
+    if dw.size:
+        call(body, moved(dy.T, 0), x, none, dw, offsets, 0, 1)
+    if db.size:
+        add_columns(dy, db)
+
+
 @jit(fastmath={"reassoc", "contract"})
 def inner(x, y, out):
     """out[()] = Σ_k x[k] · y[k] for contiguous vectors."""
@@ -215,10 +228,17 @@ def _vector_types(t):
     return strided(t, 2), dense(t, 1), dense(t, 1), dense(t, 1, True), types.intp, types.intp
 
 
+def _gradient_types(t):
+    written = dense(t, 2, True), dense(t, 2, True), dense(t, 1, True)
+    return types.intp, dense(t, 2), strided(t, 2), strided(t, 2), *written, strided(types.int64, 2)
+
+
 _product, _vector = PerDtype(product, _product_types), PerDtype(vector, _vector_types)
 _product_shared, _vector_shared = Shared(product_shared, _product), Shared(vector_shared, _vector)
+_linear_gradients = Shared(linear_gradients, _product, _gradient_types)
 _inner = PerDtype(inner, lambda t: (dense(t, 1), dense(t, 1), dense(t, 0, True)))
 _ONE_ITEM = np.zeros((1, 2), np.int64)
+_NOTHING = {np.dtype(char): np.empty((0, 0), char) for char in "fd"}
 _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
 
 
@@ -346,3 +366,27 @@ def linear(x, w, b=None):
         m = y.size // n
         _fill(y.reshape(m, n), x.reshape(m, k), w.T, bias, m, n, k)
     return y
+
+
+def linear_backward(dy, x, w, needs=(True, True, True)):
+    """(dx, dw, db) of `linear` from dy (rows, out), x (rows, in) and w (out, in); None for what is not needed.
+
+    dx = dy @ w, dw = dyᵀ @ x, db = Σ_n dy[n, :]. Only dx needs w, and only dw needs x.
+    """
+    need_x, need_w, need_b = needs
+    m, n = dy.shape
+    k = w.shape[1] if need_x else x.shape[1] if need_w else 0
+    if (need_x and w.shape[0] != n) or (need_w and x.shape != (m, k)):
+        got = " and ".join(str(None if a is None else a.shape) for a in (dy, x, w))
+        raise ValueError(f"linear_backward: expected dy (rows, out), x (rows, in) and w (out, in), got {got}")
+    if m > 1 and n > 1 and k > 1 and m * n * k < PARALLEL_WORK:  # one call for all three
+        dtype = dy.dtype
+        nothing = _NOTHING[dtype]
+        dx = np.empty((m, k), dtype) if need_x else nothing
+        dw = np.empty((n, k), dtype) if need_w else nothing
+        db = np.zeros(n if need_b else 0, dtype)
+        if dtype not in _NO_BIAS or (need_x and w.dtype is not dtype) or (need_w and x.dtype is not dtype):
+            _check("linear_backward", *(a for a in (dy, x, w) if a is not None))
+        _linear_gradients[dtype](plain(dy), x if need_w else nothing, w if need_x else nothing, dx, dw, db, _ONE_ITEM)
+        return dx if need_x else None, dw if need_w else None, db if need_b else None
+    return matmul(dy, w) if need_x else None, matmul(dy.T, x) if need_w else None, column_sums(dy) if need_b else None

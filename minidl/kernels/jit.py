@@ -154,8 +154,8 @@ class Shared(PerDtype):
     To call by address takes seconds off the compilation: Numba would compile the body anew, more than once.
     """
 
-    def __init__(self, twin, body):
-        super().__init__(twin, lambda t: (types.intp, *body.signature(t)[:-1]))
+    def __init__(self, twin, body, signature=None):
+        super().__init__(twin, signature or (lambda t: (types.intp, *body.signature(t)[:-1])))
         self.body = body
 
     def code(self, dtype):

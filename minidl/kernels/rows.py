@@ -252,20 +252,20 @@ def _shift_and_log(logits):
 
 @jit
 def _label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log, shared, losses):
-    """Fills `losses` up to the first label that is out of range; returns its index (or -1), and Σ w[label]."""
+    """Fills `losses` up to the first label that is out of range; returns its index (or -1), Σ losses and Σ w[label]."""
     N, C = logits.shape
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
     if not shared:
         _logsumexp(logits, shift_and_log, 0, 1)
-    total = 0.0
+    sum_of_losses = total = 0.0
     for n in range(N):
         label = labels[n]
         if label == ignore_index:
             losses[n] = 0
             continue
         if not 0 <= label < C:
-            return n, total
+            return n, sum_of_losses, total
         m, log_total = shift_and_log[n]
         w = weight[label] if weight.size else T(1)
         total += w
@@ -275,7 +275,8 @@ def _label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log
                 w = weight[c] if weight.size else T(1)
                 loss += spread * w * (log_total - (logits[n, c] - m))
         losses[n] = loss
-    return -1, total
+        sum_of_losses += loss
+    return -1, sum_of_losses, total
 
 
 @jit(forceinline=True)
@@ -332,7 +333,7 @@ def _class_weight(weight, logits):
 
 
 def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
-    """Losses (N,) in nats of logits (N, C) against int64 labels (N,); what backward needs, (N, 2); and Σ w[label].
+    """Losses (N,) in nats of logits (N, C) against int64 labels (N,); what backward needs, (N, 2); Σ losses and Σ w[label].
 
     A loss is -w[label]·ln p[label] with p the softmax of the row; with label smoothing ε it is (1 - ε) times that plus
     ε/C·Σ_c w[c]·(-ln p[c]). It is 0 where the label is `ignore_index`. Any other label outside 0..C-1 is an IndexError.
@@ -347,13 +348,14 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
     if shared:
         share(True, _logsumexp, _logsumexp_shared, logits, shift_and_log)
     weight = _class_weight(weight, logits)
-    bad, total = _label_losses(logits, labels, weight, ignore_index, float(label_smoothing), shift_and_log, shared, losses)
+    smoothing = float(label_smoothing)
+    bad, *sums = _label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log, shared, losses)
     if bad >= 0:
         raise IndexError(
             f"cross_entropy: label {labels[bad]} at index {bad} is out of range for {C} classes: expected 0 to {C - 1}, "
             f"or ignore_index {ignore_index}"
         )
-    return losses, shift_and_log, total
+    return losses, shift_and_log, *sums
 
 
 def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index=-100, label_smoothing=0.0):

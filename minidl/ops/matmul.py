@@ -62,12 +62,10 @@ class Linear(Op):
         return kernels.linear(x, w, b)
 
     def backward(self, dy):
-        dy = _rows(dy)
         x, w, b = self.needs if len(self.needs) == 3 else (*self.needs, None)
-        dx = kernels.matmul(dy, self.w).reshape(x.shape) if x else None
-        dw = kernels.matmul(dy.T, _rows(self.x)) if w else None
-        db = kernels.column_sums(dy) if b else None
-        return (dx, dw, db)[: len(self.needs)]
+        rows = None if self.x is None else _rows(self.x)
+        dx, dw, db = kernels.linear_backward(_rows(dy), rows, self.w, (x is not None, w is not None, b is not None))
+        return (dx.reshape(x.shape) if x else None, dw, db)[: len(self.needs)]
 
 
 class Einsum(Op):

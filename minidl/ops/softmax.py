@@ -47,7 +47,9 @@ class CrossEntropy(Op):
         self.labels, self.weight, self.ignore_index, self.smoothing = labels, weight, ignore_index, smoothing
 
     def forward(self, x):
-        y, self.lse, self.total = kernels.cross_entropy(x, self.labels, self.weight, self.ignore_index, self.smoothing)
+        y, self.lse, self.sum, self.total = kernels.cross_entropy(
+            x, self.labels, self.weight, self.ignore_index, self.smoothing
+        )
         self.x = x  # and two numbers for each row, in lse: the probabilities are made again when they are needed
         return y
 
