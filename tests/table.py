@@ -222,6 +222,100 @@ def einsum(*args):
     return y
 
 
+def windows(size, kernel, stride, padding, dilation):
+    """(i, k, p): output i sees, through tap k of the kernel, place p of an axis; taps beyond the edges are left out."""
+    before, after = padding
+    count = (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
+    places = [(i, k, i * stride + k * dilation - before) for i in range(count) for k in range(kernel)]
+    return count, [(i, k, p) for i, k, p in places if 0 <= p < size]
+
+
+def meetings(size, kernel, stride, padding, dilation):
+    """Of an image: the number of outputs along both axes, and ((i, j), (k, l), (p, q)) for all that meet."""
+    (oh, rows), (ow, columns) = (windows(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
+    return (oh, ow), [(*zip(row, column, strict=True),) for row in rows for column in columns]
+
+
+def conv2d(x, w, *rest):
+    b, (stride, padding, dilation, groups) = rest[0] if len(rest) == 5 else np.zeros(len(w)), rest[-4:]
+    padding = padding[:2], padding[2:]
+    out, met = meetings(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    y = np.zeros((len(x), len(w), *out)) + b[:, None, None]
+    for n, o in np.ndindex(y.shape[:2]):
+        for c in range(w.shape[1]):
+            channel = o // (len(w) // groups) * w.shape[1] + c
+            for ij, kl, pq in met:
+                y[(n, o, *ij)] += w[(o, c, *kl)] * x[(n, channel, *pq)]
+    return y
+
+
+def conv_transpose2d(x, w, *rest):
+    size, stride, padding, dilation, groups = rest[-5:]
+    padding = padding[:2], padding[2:]
+    out, met = meetings(size, w.shape[2:], stride, padding, dilation)
+    assert out == x.shape[2:]
+    y = np.zeros((len(x), w.shape[1] * groups, *size)) + (rest[0][:, None, None] if len(rest) == 6 else 0)
+    for n, c in np.ndindex(x.shape[:2]):
+        for o in range(w.shape[1]):
+            channel = c // (len(w) // groups) * w.shape[1] + o
+            for ij, kl, pq in met:
+                y[(n, channel, *pq)] += w[(c, o, *kl)] * x[(n, c, *ij)]
+    return y
+
+
+def unfold(x, kernel, dilation, padding, stride):
+    out, met = meetings(x.shape[2:], kernel, stride, [(p, p) for p in padding], dilation)
+    y = np.zeros((*x.shape[:2], *kernel, *out))
+    for ij, kl, pq in met:
+        y[(..., *kl, *ij)] = x[(..., *pq)]
+    return y.reshape(len(x), x.shape[1] * math.prod(kernel), math.prod(out))
+
+
+def fold(x, size, kernel, dilation, padding, stride):
+    out, met = meetings(size, kernel, stride, [(p, p) for p in padding], dilation)
+    y = np.zeros((len(x), x.shape[1] // math.prod(kernel), *size))
+    x = x.reshape(*y.shape[:2], *kernel, *out)
+    for ij, kl, pq in met:
+        y[(..., *pq)] += x[(..., *kl, *ij)]
+    return y
+
+
+def padded(source):
+    """y[i] = x[source(place, n)] on each padded axis, for the place counted from the first element of x."""
+
+    def shape(x, widths):
+        lead = x.ndim - len(widths)
+        return [n + (sum(widths[k - lead]) if k >= lead else 0) for k, n in enumerate(x.shape)]
+
+    def place(i, x, widths):
+        lead = x.ndim - len(widths)
+        found = [k if a < lead else source(k - widths[a - lead][0], x.shape[a]) for a, k in enumerate(i)]
+        return None if None in found else tuple(found)
+
+    return moved(shape, place)
+
+
+def constantly_padded(x, widths, value):
+    outside = padded(lambda p, n: p if 0 <= p < n else None)
+    return np.where(outside(np.ones(x.shape), widths) == 0, value, outside(x, widths))
+
+
+def continued(x, mode, widths):
+    sources = {
+        "reflect": lambda p, n: abs(p) if p < n else 2 * n - 2 - p,
+        "replicate": lambda p, n: min(max(p, 0), n - 1),
+        "circular": lambda p, n: p + n if p < 0 else p - n if p >= n else p,
+    }
+    return padded(sources[mode])(x, widths)
+
+
+def interpolated(x, axis, low, high=None, t=None):
+    lines = np.moveaxis(x, axis, 0)
+    if high is None:
+        return np.moveaxis(np.array([lines[i] for i in low]), 0, axis)
+    return np.moveaxis(np.array([(1 - r) * lines[i] + r * lines[j] for i, j, r in zip(low, high, t, strict=True)]), 0, axis)
+
+
 def cross_entropy(x, labels, weight, ignore_index, smoothing):
     y = np.zeros(len(x))
     for n, row in enumerate(x.tolist()):
@@ -800,6 +894,96 @@ ARRANGEMENTS = [
     ),
 ]
 
-TABLE = [*ARITHMETIC, *OF_EACH_ELEMENT, *REDUCTIONS, *PRODUCTS, *LOSSES, *ARRANGEMENTS]
+ONE, NONE = (1, 1), (0, 0, 0, 0)
+THIRDS = np.array([0.0, 0.25, 2 / 3, 1 / 3, 0.5])
+IMAGES = [
+    Row(
+        ops.Conv2d,
+        conv2d,
+        [
+            ((ONE, NONE, ONE, 1), (2, 1, 3, 4), (3, 1, 2, 3)),
+            ((ONE, NONE, ONE, 1), (2, 2, 3, 3), (2, 2, 2, 2), (2,)),
+            ((ONE, NONE, ONE, 1), (1, 3, 2, 3), (2, 3, 1, 1), (2,)),
+            (((2, 1), (1, 1, 1, 1), ONE, 1), (1, 2, 4, 3), (2, 2, 3, 3)),
+            (((2, 3), NONE, ONE, 1), (1, 1, 4, 6), (2, 1, 3, 2), (2,)),  # the last rows and columns are not read
+            ((ONE, (0, 1, 2, 0), ONE, 1), (1, 1, 2, 3), (2, 1, 2, 3)),
+            ((ONE, (2, 2, 1, 1), (2, 1), 1), (1, 1, 3, 3), (1, 1, 3, 2), (1,)),
+            ((ONE, (1, 1, 1, 1), ONE, 2), (1, 4, 3, 2), (4, 2, 3, 3), (4,)),
+            (((1, 2), NONE, ONE, 3), (2, 3, 3, 4), (6, 1, 2, 2)),
+            ((ONE, (0, 0, 1, 1), (1, 2), 1), (2, 2, 1, 5), (3, 2, 1, 3), (3,)),
+            ((ONE, (1, 1, 1, 1), ONE, 1), (0, 2, 3, 3), (2, 2, 3, 3), (2,)),
+        ],
+    ),
+    Row(
+        ops.ConvTranspose2d,
+        conv_transpose2d,
+        [
+            (((4, 5), ONE, NONE, ONE, 1), (1, 2, 3, 3), (2, 3, 2, 3)),
+            (((3, 3), ONE, (1, 1, 1, 1), ONE, 1), (2, 2, 3, 3), (2, 2, 3, 3), (2,)),
+            (((5, 8), (2, 3), NONE, ONE, 1), (1, 1, 2, 3), (1, 2, 3, 2), (2,)),
+            (((6, 4), (2, 2), (1, 1, 0, 0), ONE, 1), (1, 1, 3, 2), (1, 1, 3, 2), (1,)),
+            (((5, 3), ONE, NONE, (2, 1), 1), (1, 1, 1, 2), (1, 2, 3, 2)),
+            (((3, 4), ONE, NONE, ONE, 2), (1, 4, 2, 2), (4, 3, 2, 3), (6,)),
+            (((3, 3), ONE, NONE, ONE, 1), (0, 2, 2, 2), (2, 1, 2, 2), (1,)),
+        ],
+    ),
+    Row(
+        ops.Unfold,
+        unfold,
+        [
+            (((2, 3), ONE, (0, 0), ONE), (2, 2, 3, 4)),
+            (((3, 2), (1, 2), (2, 1), (2, 1)), (1, 2, 3, 3)),
+            (((2, 2), ONE, (0, 0), (2, 2)), (1, 1, 5, 3)),
+            (((2, 2), ONE, (1, 1), ONE), (0, 1, 2, 2)),
+        ],
+    ),
+    Row(
+        ops.Fold,
+        fold,
+        [
+            (((3, 4), (2, 3), ONE, (0, 0), ONE), (2, 12, 4)),
+            (((3, 3), (3, 2), (1, 2), (2, 1), (2, 1)), (1, 6, 9)),
+            (((5, 3), (2, 2), ONE, (0, 0), (2, 2)), (1, 4, 2)),
+            (((2, 2), (2, 2), ONE, (1, 1), ONE), (0, 4, 9)),
+        ],
+    ),
+    Row(
+        ops.Pad,
+        constantly_padded,
+        [
+            ((((1, 2),), 0.0), (2, 3)),
+            ((((1, 0), (2, 1)), 1.5), (2, 3, 2)),
+            ((((-1, 1), (0, -2)), -0.5), (3, 4)),
+            ((((-1, -1),), 0.0), (2, 2)),
+            (((), 2.0), ()),
+            ((((1, 1),), 3.0), (2, 0)),
+        ],
+    ),
+    Row(
+        ops.Continue,
+        continued,
+        [
+            *[((mode, ((2, 1),)), (2, 3)) for mode in ("reflect", "replicate", "circular")],
+            *[((mode, ((1, 2), (2, 0))), (2, 3, 3)) for mode in ("reflect", "replicate", "circular")],
+            *[((mode, ((-1, 2), (1, -1))), (1, 4, 3)) for mode in ("reflect", "replicate", "circular")],
+            (("replicate", ((3, 4),)), (2, 1)),
+            (("reflect", ((0, 0),)), (2, 2)),
+            (("circular", ((1, 1),)), (0, 2)),
+        ],
+    ),
+    Row(
+        ops.Interpolate,
+        interpolated,
+        [
+            ((2, labels(0, 0, 1, 1)), (1, 2, 2)),
+            ((2, labels(0, 0, 2, 3)), (1, 2, 4, 2)),
+            ((2, labels(0, 0, 1, 1, 2), labels(1, 1, 2, 2, 2), THIRDS), (1, 2, 3)),
+            ((3, labels(0, 1, 3, 3, 4), labels(1, 2, 4, 4, 4), THIRDS), (2, 1, 2, 6)),
+            ((2, labels(0, 0), labels(1, 1), THIRDS[:2]), (0, 2, 2)),
+        ],
+    ),
+]
+
+TABLE = [*ARITHMETIC, *OF_EACH_ELEMENT, *REDUCTIONS, *PRODUCTS, *LOSSES, *ARRANGEMENTS, *IMAGES]
 CASES = [case for row in TABLE for case in row.cases]
 ROW_OF = {row.op: row for row in TABLE}

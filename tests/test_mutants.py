@@ -1,4 +1,4 @@
-"""176 wrong operations, and each must be caught by the check that every right one passes.
+"""196 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -54,6 +54,19 @@ def scattered(shape, where, dy):
     dx = np.zeros(shape, dy.dtype)
     dx[where] = dy
     return dx
+
+
+def as_if(op, s, dy):
+    """The gradient as another operation would have it."""
+    op.needs = s.needs
+    return op.backward(dy)
+
+
+def with_turned_kernel(s, dy):
+    kept, s.w = s.w, np.flip(s.w, (2, 3))
+    gradients = right(s, dy)
+    s.w = kept
+    return gradients
 
 
 def half_angle(x):
@@ -214,6 +227,39 @@ BACKWARDS = [
     (ops.KLDivergence, "log_target ignored", lambda s, dy: (right(s, dy)[0], dy * (s.gap + 1))),
     (ops.EntropyFromLogits, "entropy itself forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * s.p * s.logp),
     (ops.EntropyFromLogits, "probability forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * (s.logp + s.y)),
+    # convolutions and images
+    (ops.Conv2d, "kernel turned for dx", lambda s, dy: (with_turned_kernel(s, dy)[0], *right(s, dy)[1:])),
+    (
+        ops.Conv2d,
+        "kernel's gradient turned",
+        lambda s, dy: (right(s, dy)[0], np.flip(right(s, dy)[1], (2, 3)), *right(s, dy)[2:]),
+    ),
+    (ops.Conv2d, "bias averaged", lambda s, dy: (*right(s, dy)[:2], *(g / 4 for g in right(s, dy)[2:]))),
+    (ops.Conv2d, "bias of the first image", lambda s, dy: (*right(s, dy)[:2], *(dy[:1].sum((0, 2, 3)) for _ in s.needs[2:]))),
+    (ops.Conv2d, "off by a column", lambda s, dy: (np.roll(right(s, dy)[0], 1, 3), *right(s, dy)[1:])),
+    (ops.Conv2d, "channels in reverse", lambda s, dy: (right(s, dy)[0], right(s, dy)[1][:, ::-1], *right(s, dy)[2:])),
+    (ops.ConvTranspose2d, "kernel turned for dx", lambda s, dy: (with_turned_kernel(s, dy)[0], *right(s, dy)[1:])),
+    (ops.ConvTranspose2d, "bias forgotten", lambda s, dy: (*right(s, dy)[:2], *(0 * g for g in right(s, dy)[2:]))),
+    (
+        ops.ConvTranspose2d,
+        "kernel's gradient turned",
+        lambda s, dy: (right(s, dy)[0], np.flip(right(s, dy)[1], (2, 3)), *right(s, dy)[2:]),
+    ),
+    (ops.Unfold, "overlaps averaged", lambda s, dy: right(s, dy) / np.maximum(right(s, np.ones_like(dy)), 1)),
+    (ops.Unfold, "windows in reverse", lambda s, dy: right(s, dy[:, :, ::-1])),
+    (ops.Fold, "averaged", lambda s, dy: right(s, dy) / 4),
+    (ops.Fold, "taps in reverse", lambda s, dy: right(s, dy)[:, ::-1]),
+    (ops.Pad, "the border's too", lambda s, dy: right(s, dy) + (dy.sum() - right(s, dy).sum())),
+    (ops.Pad, "from the first element", lambda s, dy: dy[tuple(slice(n) for n in s.needs[0].shape)]),
+    (ops.Continue, "border forgotten", lambda s, dy: as_if(ops.Pad(s.widths, 0), s, dy)),
+    (ops.Continue, "always around the ends", lambda s, dy: as_if(ops.Continue("circular", s.widths), s, dy)),
+    (ops.Interpolate, "the first takes all", lambda s, dy: as_if(ops.Interpolate(s.axis, s.low), s, dy)),
+    (
+        ops.Interpolate,
+        "shares exchanged",
+        lambda s, dy: right(s, dy) if s.t is None else as_if(ops.Interpolate(s.axis, s.low, s.high, 1 - s.t), s, dy),
+    ),
+    (ops.Interpolate, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, (slice(None),) * s.axis + (s.low,), dy)),
     # arrangements
     (ops.Reshape, "column by column", lambda s, dy: dy.reshape(s.needs[0].shape, order="F")),
     (ops.Permute, "the same axes again", lambda s, dy: dy.transpose(s.axes)),

@@ -31,6 +31,12 @@ from .arithmetic import (
     XLogY,
 )
 from .base import Op, unbroadcast
+from .conv import (
+    Conv2d,
+    ConvTranspose2d,
+    Fold,
+    Unfold,
+)
 from .elementwise import (
     Abs,
     Acos,
@@ -54,6 +60,11 @@ from .elementwise import (
     Square,
     Step,
     Tan,
+)
+from .image import (
+    Continue,
+    Interpolate,
+    Pad,
 )
 from .loss import (
     AbsoluteError,
@@ -126,6 +137,9 @@ __all__ = [
     "Cat",
     "Clamp",
     "Clone",
+    "Continue",
+    "Conv2d",
+    "ConvTranspose2d",
     "Cos",
     "Cosh",
     "CrossEntropy",
@@ -142,9 +156,11 @@ __all__ = [
     "Expand",
     "Expm1",
     "Flip",
+    "Fold",
     "Gather",
     "Huber",
     "Index",
+    "Interpolate",
     "KLDivergence",
     "LeakyReLU",
     "Linear",
@@ -164,6 +180,7 @@ __all__ = [
     "NegativeLogLikelihood",
     "Norm",
     "Op",
+    "Pad",
     "Patch",
     "Permute",
     "Pick",
@@ -195,6 +212,7 @@ __all__ = [
     "Tan",
     "Tanh",
     "Triangle",
+    "Unfold",
     "Var",
     "Where",
     "XLogY",

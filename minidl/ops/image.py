@@ -1,0 +1,117 @@
+"""Images made larger or smaller: their edges continued or cut, their pixels repeated or mixed."""
+
+import numpy as np
+
+from .base import Op
+
+
+class Pad(Op):
+    """y = x inside a border of one value; `widths` has (before, after) for each of the last axes, below 0 to cut off
+    the border does not depend on x:  dx = dy without it, and 0 where x was cut off
+    """
+
+    def __init__(self, widths, value):
+        self.widths, self.value = widths, value
+
+    def _places(self, shape):
+        """Where the part that stays lies in x, and where in y."""
+        kept, inner = [Ellipsis], [Ellipsis]
+        for n, (before, after) in zip(shape[len(shape) - len(self.widths) :], self.widths, strict=True):
+            kept.append(slice(max(-before, 0), n - max(-after, 0)))
+            inner.append(slice(max(before, 0), n + before + after - max(after, 0)))
+        return tuple(kept), tuple(inner)
+
+    def forward(self, x):
+        kept, inner = self._places(x.shape)
+        y = np.full(_grown(x.shape, self.widths), self.value, x.dtype)
+        y[inner] = x[kept]
+        return y
+
+    def backward(self, dy):
+        shape = self.needs[0].shape
+        kept, inner = self._places(shape)
+        if all(n >= 0 for pair in self.widths for n in pair):
+            return dy[inner]
+        dx = np.zeros(shape, dy.dtype)
+        dx[kept] = dy[inner]
+        return dx
+
+
+class Continue(Op):
+    """y = x continued past its edges: "reflect" cb|abc|ba, "replicate" aa|abc|cc, "circular" bc|abc|ab
+    what was repeated gets the sum over its repeats:  dx = the inner part of dy, with what lies outside added where it came from
+    """
+
+    def __init__(self, mode, widths):
+        self.mode, self.widths = mode, widths
+
+    def forward(self, x):
+        for k, (before, after) in enumerate(self.widths):
+            axis = x.ndim - len(self.widths) + k
+            places = np.arange(-before, x.shape[axis] + after)
+            x = x.take(self._source(places, x.shape[axis]), axis)
+        return x
+
+    def backward(self, dy):
+        shape = self.needs[0].shape
+        for k, (before, after) in enumerate(self.widths):
+            axis = len(shape) - len(self.widths) + k
+            n = shape[axis]
+            places = np.arange(-before, n + after)
+            source, inside = self._source(places, n), (places >= 0) & (places < n)
+            dx = np.zeros((*dy.shape[:axis], n, *dy.shape[axis + 1 :]), dy.dtype)
+            to, given = np.moveaxis(dx, axis, 0), np.moveaxis(dy, axis, 0)
+            to[max(-before, 0) : n - max(-after, 0)] = given[max(before, 0) : max(before, 0) + inside.sum()]
+            for i in np.flatnonzero(~inside):
+                to[source[i]] += given[i]
+            dy = dx
+        return dy
+
+    def _source(self, places, n):
+        """The element of an axis of n that stands at each place."""
+        if self.mode == "circular":
+            return places % n
+        if self.mode == "replicate":
+            return places.clip(0, n - 1)
+        return n - 1 - abs(n - 1 - abs(places))
+
+
+class Interpolate(Op):
+    """y[i] = (1 − t[i])·x[low[i]] + t[i]·x[high[i]] along an axis; where high is None, y[i] = x[low[i]]
+    each x gets back what it gave:  dx[low[i]] += (1 − t[i])·dy[i],  dx[high[i]] += t[i]·dy[i]
+    low and high never decrease.
+    """
+
+    def __init__(self, axis, low, high=None, t=None):
+        self.axis, self.low, self.high, self.t = axis, low, high, t
+
+    def _share(self, x):
+        return self.t.astype(x.dtype).reshape([-1 if k == self.axis else 1 for k in range(x.ndim)])
+
+    def forward(self, x):
+        y = x.take(self.low, self.axis)
+        if self.high is not None:
+            t = self._share(x)
+            y *= 1 - t
+            y += x.take(self.high, self.axis) * t
+        return y
+
+    def backward(self, dy):
+        dx = np.zeros(self.needs[0].shape, dy.dtype)
+        if self.high is None:
+            self._add(dx, self.low, dy)
+        else:
+            t = self._share(dy)
+            self._add(dx, self.low, dy * (1 - t))
+            self._add(dx, self.high, dy * t)
+        return dx
+
+    def _add(self, dx, index, dy):
+        """dx[index[i]] += dy[i]: equal indices are neighbours, so their dy are summed in runs."""
+        index, starts = np.unique(index, return_index=True)
+        dx[(slice(None),) * self.axis + (index,)] += np.add.reduceat(dy, starts, self.axis)
+
+
+def _grown(shape, widths):
+    lead = len(shape) - len(widths)
+    return (*shape[:lead], *(n + before + after for n, (before, after) in zip(shape[lead:], widths, strict=True)))
