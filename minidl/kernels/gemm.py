@@ -311,7 +311,10 @@ def matmul(a, b):
     if len(a_shape) == 2 and len(b_shape) == 2 and a_shape[1] == b_shape[0]:
         (m, k), n = a_shape, b_shape[1]
         c = np.empty((m, n), dtype)
-        _fill(c, a, b, _NO_BIAS[dtype], m, n, k)
+        if m > 1 and n > 1 and 0 < m * n * k < PARALLEL_WORK:  # as _fill would, without the call: small ones are common
+            _product[dtype](a, b, _NO_BIAS[dtype], c, _ONE_ITEM, 0, 1)
+        else:
+            _fill(c, a, b, _NO_BIAS[dtype], m, n, k)
         return c
     if not a_shape or not b_shape or a_shape[-1] != b_shape[-2 if len(b_shape) > 1 else 0]:
         raise ValueError(f"matmul: expected (..., m, k) and (..., k, n), got {a_shape} and {b_shape}")
