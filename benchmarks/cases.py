@@ -19,7 +19,7 @@ def load(library):
     return module
 
 
-def _arrays(*shapes, dtype=np.float32):
+def arrays(*shapes, dtype=np.float32):
     source = np.random.default_rng(0)
     return [source.standard_normal(shape).astype(dtype) for shape in shapes]
 
@@ -35,7 +35,7 @@ def overhead(library, lib):
         "a.reshape(64)": lambda a, b: a.reshape(64),
         "a[0]": lambda a, b: a[0],
     }
-    a, b = _arrays((8, 8), (8, 8))
+    a, b = arrays((8, 8), (8, 8))
     if library in ("minidl", "torch"):
         a, b = lib.tensor(a, requires_grad=True), lib.tensor(b, requires_grad=True)
     for name, operation in operations.items():
@@ -73,7 +73,7 @@ SHAPES = (
 def matmul(library, lib, dtype=np.float32):
     """The product alone, of arrays, unrecorded."""
     for m, k, n, layout in [(n, n, n, "NN") for n in SQUARES] + list(SHAPES):
-        a, b = _arrays((m, k) if layout[0] == "N" else (k, m), (k, n) if layout[1] == "N" else (n, k), dtype=dtype)
+        a, b = arrays((m, k) if layout[0] == "N" else (k, m), (k, n) if layout[1] == "N" else (n, k), dtype=dtype)
         a, b = a if layout[0] == "N" else a.T, b if layout[1] == "N" else b.T
         if library == "torch":
             a, b = lib.from_numpy(a), lib.from_numpy(b)
@@ -87,7 +87,7 @@ matmul_float64 = functools.partial(matmul, dtype=np.float64)
 def rows(library, lib):
     """Softmax and cross-entropy, forward and backward, recorded. JAX compiles the two as one function."""
     for shape in ((64, 10), (256, 10), (4096, 1000)):
-        x, dy = _arrays(shape, shape)
+        x, dy = arrays(shape, shape)
         labels = np.arange(shape[0]) % shape[1]
         softmax = loss = None
         if library in ("minidl", "torch"):
@@ -130,7 +130,7 @@ def _jax_rows(jax, x, dy, labels):
 
 def elementwise(library, lib):
     """Functions of each element, of arrays with a million, unrecorded."""
-    (x,) = _arrays((1000, 1000))
+    (x,) = arrays((1000, 1000))
     for name in ("exp", "log", "tanh", "sigmoid", "erf", "relu"):
         functions = lib.kernels if library == "minidl" else lib
         function = getattr(functions, name, None)
@@ -142,7 +142,7 @@ def elementwise(library, lib):
 def step(library, lib):
     """A whole training step: forward, cross-entropy, backward, SGD with weight decay. JAX compiles it as one function."""
     for widths, batch in (((64, 128, 10), 64), ((784, 256, 10), 256), ((64, 64, 64, 64, 10), 32)):
-        (x,) = _arrays((batch, widths[0]))
+        (x,) = arrays((batch, widths[0]))
         labels = np.arange(batch) % widths[-1]
         function = None
         if library in ("minidl", "torch"):

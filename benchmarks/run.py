@@ -6,15 +6,18 @@ A ratio is the other library's time divided by minidl's, measured in turns: abov
 import argparse
 import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from harness import LIBRARIES, compare, environment, machine
+import convnets
+from harness import LIBRARIES, compare, environment, installed, machine
 
 GROUPS = ("overhead", "matmul", "matmul_float64", "rows", "elementwise", "step", "start")
+GROUPS += ("conv_forward", "conv_backward", "pool_norm", "cnn_step", "memory")
 
 
 def main():
@@ -27,12 +30,17 @@ def main():
 
     groups = {}
     for group in options.only:
-        results = start(options.threads) if group == "start" else compare(group, options.threads, options.seconds)
+        own = {"start": start, "memory": memory}.get(group)
+        results = own(options.threads) if own else compare(group, options.threads, options.seconds)
         groups[group] = []
         for case, times in results:
             ours = times.pop("minidl")
             groups[group].append((case, ours, {library: other / ours for library, other in times.items()}))
-            print(f"{case:45s} {_time(ours):>9s}  ", *(f"{lib} {t / ours:.2f} " for lib, t in times.items()), flush=True)
+            print(
+                f"{case:45s} {_quantity(group, ours):>9s}  ",
+                *(f"{lib} {t / ours:.2f} " for lib, t in times.items()),
+                flush=True,
+            )
     command = " ".join(["python", *sys.argv])
     text = f"Measured by `{command}` on {machine(options.threads)}.\n\n{table(groups)}"
     print(f"\n{text}")
@@ -72,6 +80,26 @@ def start(threads):
         yield "process with a first step, filled cache", {"minidl": warm}
 
 
+def memory(threads):
+    """The most memory that training steps of a network take, each library in a process of its own."""
+    program = "import sys, cases, convnets; print(convnets.peak_memory(cases.load(sys.argv[1]), sys.argv[2]))"
+    libraries = [library for library in ("minidl", "torch") if installed(library)]
+    for network in convnets.NETWORKS:
+        sizes = {}
+        for library in libraries:
+            call = [sys.executable, "-c", program, library, network]
+            runs = [
+                subprocess.run(call, check=True, capture_output=True, env=environment(threads), cwd=Path(__file__).parent)
+                for _ in range(3)
+            ]
+            sizes[library] = statistics.median(float(run.stdout) for run in runs)
+        yield f"peak memory of a step, {network}", sizes
+
+
+def _quantity(group, value):
+    return f"{value / 2**20:.1f} MiB" if group == "memory" else _time(value)
+
+
 def _time(seconds):
     for unit, factor in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
         if seconds * factor >= 1:
@@ -81,13 +109,13 @@ def _time(seconds):
 
 def table(groups):
     """The results as Markdown, with the geometric mean of each group's ratios."""
-    lines = ["A ratio is the other library's time divided by minidl's: above 1, minidl is faster."]
+    lines = ["A ratio is the other library's time (or memory) divided by minidl's: above 1, minidl is faster (takes less)."]
     for group, rows in groups.items():
         libraries = [library for library in LIBRARIES if any(library in ratios for _, _, ratios in rows)]
         lines += ["", f"| {' | '.join([group, 'minidl', *libraries])} |", "|---" * (2 + len(libraries)) + "|"]
         for case, ours, ratios in rows:
             cells = [f"{ratios[library]:.2f}" if library in ratios else "" for library in libraries]
-            lines.append(f"| {' | '.join([case, _time(ours), *cells])} |")
+            lines.append(f"| {' | '.join([case, _quantity(group, ours), *cells])} |")
         if len(rows) > 3:
             means = [_geometric_mean([ratios[lib] for _, _, ratios in rows if lib in ratios]) for lib in libraries]
             lines.append(f"| {' | '.join(['**geometric mean**', '', *(f'**{mean:.2f}**' for mean in means)])} |")

@@ -9,12 +9,14 @@ import sys
 import time
 
 import cases
+import convnets
 
 
 def main():
     library, group = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr
-    remaining = iter(getattr(cases, group)(library, cases.load(library)))
+    home = cases if hasattr(cases, group) else convnets
+    remaining = iter(getattr(home, group)(library, cases.load(library)))
     for line in sys.stdin:
         if line == "next\n":
             function = None
