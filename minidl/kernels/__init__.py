@@ -5,7 +5,8 @@ holds functions of one number as vector code, `elementwise` maps them over array
 made of it), `update` is the optimizer's step.
 """
 
-from .conv import channel_sums, conv2d, conv2d_input, conv2d_weight
+from .conv import conv2d, conv2d_input
+from .conv_weight import channel_sums, conv2d_weight
 from .elementwise import (
     binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward,

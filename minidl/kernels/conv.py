@@ -1,68 +1,393 @@
-"""Convolution by one product of matrices for each tap of the kernel: the plain form, to be replaced by the fast one.
+"""Convolution and its gradient with respect to the input, as products of matrices that are never written out.
 
+    y[o, pixel] = Σ_k A[o, k] · B[k, pixel]      k counts the channels and the taps (kh, kw) of the kernel
+
+- A is the weights, copied once per call into stripes of PACKED_ROWS rows in the order in which the micro-kernel reads them.
+- B[k, :] is the image, moved by what tap k asks for. It would be KH·KW times the size of the image, so only a panel of it
+  exists at a time: as many pixels as a tile is wide, counted through the rows of the image as if it were one long row
+  (and through a few small images), so that odd widths waste nothing.
+- A stride makes the source of a panel's row non-contiguous. So pixels are first sorted by their residues modulo the
+  strides, into planes within which every tap reads contiguous rows; padding is written out on the way. This copy of one
+  image (a few, if small) is skipped where there is nothing to sort or pad.
+
+The gradient of the input is such a convolution too: of dy, with the taps turned round and the channels of the weights
+exchanged. With strides, the pixels of dx fall into phases by their residues modulo the strides: each phase is reached by
+taps of its own, a convolution with stride 1, and the phases are interleaved at the end.
+
+Every element sums over k in the same blocks and order, so the bits do not depend on the number of threads.
 Shapes: x (N, C, H, W), w (O, C/groups, KH, KW), dy and y (N, O, OH, OW). `padding` is (top, bottom, left, right).
 """
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
+from numba import prange, types
+
+from .jit import PerDtype, Shared, call, dense, jit
+from .threads import get_num_threads, share
+from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES, copy_vector, moved, packed_tile
+
+DEPTH = 192  # k is cut in blocks of at most this many: a panel of B stays in the L1 cache (18 KiB; AVX-512: 36 KiB)
+BLOCK_STRIPES = 64  # stripes of A that stay in the L2 cache while panels pass by (192 KiB of float32)
+PIXELS = 192  # images with fewer pixels are put together in chunks of at least about this many
+PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
+
+# ------------------------------------------------------------------------------------------------------- the loops
 
 
-def _taps(x, w_shape, out_hw, stride, dilation):
-    """For each tap (kh, kw), the view of the padded x that it meets: (N, C, OH, OW)."""
-    for kh in range(w_shape[2]):
-        for kw in range(w_shape[3]):
-            i, j = kh * dilation[0], kw * dilation[1]
-            rows = slice(i, i + (out_hw[0] - 1) * stride[0] + 1, stride[0])
-            columns = slice(j, j + (out_hw[1] - 1) * stride[1] + 1, stride[1])
-            yield kh, kw, x[:, :, rows, columns]
+@jit
+def pack_weights(w, bias, orders, phases, groups, group_step, rows, row_step, packed):
+    """Stripes of rows of A for every phase and group; after them the bias, likewise padded to whole stripes."""
+    stripes = (rows + PACKED_ROWS - 1) // PACKED_ROWS
+    at = 0
+    for f in range(phases.shape[0]):
+        k0, depth = phases[f, 0], phases[f, 1]
+        for g in range(groups):
+            for stripe in range(stripes):
+                for r in range(PACKED_ROWS):
+                    row = stripe * PACKED_ROWS + r
+                    if row < rows:
+                        start = g * group_step + row * row_step
+                        for k in range(depth):
+                            packed[at + k * PACKED_ROWS + r] = w[start + orders[k0 + k]]
+                    else:
+                        for k in range(depth):
+                            packed[at + k * PACKED_ROWS + r] = 0
+                at += depth * PACKED_ROWS
+    for g in range(groups):
+        for row in range(stripes * PACKED_ROWS):
+            packed[at + row] = bias[g * rows + row] if row < rows and bias.size else 0
+        at += stripes * PACKED_ROWS
 
 
-def _padded(x, padding):
-    top, bottom, left, right = padding
-    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+@jit
+def sort(x, start, height, width, top, left, stride_h, stride_w, planes, rows, pitch, target, at):
+    """The image in x from `start` on, by planes: plane q holds image[(top, left) + planes[q] + stride·(i, j)], 0 outside."""
+    for q in range(planes.shape[0]):
+        begin = left + planes[q, 1]
+        first = min(max(0, -(begin // stride_w)), pitch)
+        last = max(first, min(pitch, (width - 1 - begin) // stride_w + 1))
+        for i in range(rows):
+            h = top + planes[q, 0] + i * stride_h
+            row = at + (q * rows + i) * pitch
+            a, b = (first, last) if 0 <= h < height else (pitch, pitch)
+            for j in range(a):
+                target[row + j] = 0
+            source = start + h * width + begin
+            if stride_w == 1:
+                for j in range(a, b):
+                    target[row + j] = x[source + j]
+            else:
+                for j in range(a, b):
+                    target[row + j] = x[source + j * stride_w]
+            for j in range(b, pitch):
+                target[row + j] = 0
 
 
-def _out_hw(size, w_shape, stride, padding, dilation):
-    return tuple(
-        (size[a] + padding[2 * a] + padding[2 * a + 1] - dilation[a] * (w_shape[2 + a] - 1) - 1) // stride[a] + 1
-        for a in (0, 1)
-    )
+@jit
+def find_pieces(pixel, n, lines, width, pitch, image, sources, targets, lanes):
+    """Whole vectors that, copied in this order, put n pixels from `pixel` on side by side; their number.
+
+    Vectors that reach over the end of a row are overwritten by the next row.
+    """
+    count, done, line, j = 0, 0, pixel // width, pixel % width
+    while done < n:
+        length = min(n - done, width - j)
+        start = line // lines * image + line % lines * pitch + j
+        for piece in range(0, length, lanes):
+            moved = min(piece, max(0, length - lanes))
+            sources[count], targets[count] = start + moved, done + moved
+            count += 1
+        done += length
+        line, j = line + 1, 0
+    return count
+
+
+@jit
+def gather(source, base, steps, k0, depth, sources, targets, count, width, lanes, panel):
+    """panel[k] = the pixels that `find_pieces` found, moved by steps[k0 + k]."""
+    reach = 0
+    for q in range(count):
+        reach = max(reach, sources[q])
+    for k in range(depth):
+        start, row = base + steps[k0 + k], k * width
+        if start + reach + lanes <= source.size:
+            for q in range(count):
+                copy_vector(source, start + sources[q], panel, row + targets[q])
+        else:  # what a whole vector would read past the end is not needed
+            for q in range(count):
+                s, t = start + sources[q], row + targets[q]
+                for i in range(min(lanes, source.size - s)):
+                    panel[t + i] = source[s + i]
+
+
+@jit
+def correlate(x, packed, y, sizes, planes, steps, phases, images, chunk, groups, channels, rows, part, parts):
+    """One share of a convolution as `_plan` describes it; channels and rows are those of x and of y per group."""
+    height, width, pixels, sorts, top, left, stride_h, stride_w, plane_rows, pitch, total = sizes
+    lanes = VECTOR_BYTES // x.itemsize
+    columns = PACKED_VECTORS * lanes
+    stripes = (rows + PACKED_ROWS - 1) // PACKED_ROWS
+    first, last, unit0, unit1 = 0, images, 0, groups * stripes
+    if images >= parts:
+        first, last = images * part // parts, images * (part + 1) // parts
+    else:
+        unit0, unit1 = unit1 * part // parts, unit1 * (part + 1) // parts
+    buffered = chunk > 1 or phases[0, 5] * phases[0, 6] < pixels
+    channel_step = planes.shape[0] * plane_rows * pitch if sorts else height * width
+    image_step = channel_step * (channels if sorts else groups * channels)
+    planar = np.empty(chunk * image_step + lanes if sorts else 0, x.dtype)
+    out = np.empty(chunk * rows * pixels if buffered else 0, x.dtype)
+    panel = np.zeros(DEPTH * columns + lanes, x.dtype)
+    sources, targets = np.empty(columns, np.int64), np.empty(columns, np.int64)
+    for n0 in range(first, last, chunk):
+        together = min(chunk, last - n0)
+        for g in range(unit0 // stripes, (unit1 + stripes - 1) // stripes):
+            stripe0, stripe1 = max(unit0 - g * stripes, 0), min(unit1 - g * stripes, stripes)
+            row0, row1 = stripe0 * PACKED_ROWS, min(stripe1 * PACKED_ROWS, rows)
+            source, base = moved(x, 0), (n0 * groups + g) * channels * channel_step
+            if sorts:
+                source, base = moved(planar, 0), 0
+                for n in range(together):
+                    for c in range(channels):
+                        start = (((n0 + n) * groups + g) * channels + c) * height * width
+                        at = (n * channels + c) * channel_step
+                        sort(x, start, height, width, top, left, stride_h, stride_w, planes, plane_rows, pitch, planar, at)
+            out_at = 0
+            for f in range(phases.shape[0]):
+                k_at, k_all, lines, line_width = phases[f, 0], phases[f, 1], phases[f, 2], phases[f, 3]
+                n_pixels = together * lines * line_width
+                c, c_at, c_step = y, (n0 * groups + g) * rows * pixels, pixels
+                if buffered:
+                    c, c_at, c_step = out, out_at - row0 * n_pixels, n_pixels
+                blocks = max((k_all + DEPTH - 1) // DEPTH, 1)
+                depth = max((k_all + blocks - 1) // blocks, 1)
+                for k in range(0, k_all, depth):
+                    kn = min(depth, k_all - k)
+                    for s0 in range(stripe0, stripe1, BLOCK_STRIPES):
+                        for p in range(0, n_pixels, columns):
+                            n = min(columns, n_pixels - p)
+                            count = find_pieces(p, n, lines, line_width, pitch, image_step, sources, targets, lanes)
+                            gather(source, base, steps, k_at + k, kn, sources, targets, count, columns, lanes, panel)
+                            for s in range(s0, min(s0 + BLOCK_STRIPES, stripe1)):
+                                r = s * PACKED_ROWS
+                                a = ((k_at * groups + g * k_all) * stripes + s * k_all + k) * PACKED_ROWS
+                                bias = (total * groups * stripes + g * stripes + s) * PACKED_ROWS
+                                packed_tile(packed, a, panel, kn, c, c_at + r * c_step + p, c_step, bias, k, rows - r, n)
+                out_at += n_pixels * (row1 - row0)
+            if buffered:
+                spread(out, y, phases, pixels, (n0 * groups + g) * rows, groups * rows, together, row0, row1)
+
+
+@jit
+def spread(out, y, phases, pixels, first, image_rows, together, row0, row1):
+    """From `out`, phase by phase of (rows, images, pixels of the phase), to the places in y."""
+    at = 0
+    for f in range(phases.shape[0]):
+        start, height, width, row_step, step = phases[f, 4], phases[f, 5], phases[f, 6], phases[f, 7], phases[f, 8]
+        for r in range(row0, row1):
+            for n in range(together):
+                for i in range(height):
+                    source, target = at + i * width, (first + n * image_rows + r) * pixels + start + i * row_step
+                    if step == 1:
+                        for j in range(width):
+                            y[target + j] = out[source + j]
+                    else:
+                        for j in range(width):
+                            y[target + j * step] = out[source + j]
+                at += height * width
+
+
+@jit(parallel=True)
+def correlate_shared(body, x, packed, y, sizes, planes, steps, phases, images, chunk, groups, channels, rows, parts):
+    for part in prange(parts):
+        call(body, x, packed, y, sizes, planes, steps, phases, images, chunk, groups, channels, rows, part, parts)
+
+
+# --------------------------------------------------------------------------------------------- what callers see
+
+_INDEX = types.intp
+
+
+def _pack_types(t):
+    table = dense(types.int64, 1), dense(types.int64, 2)
+    return dense(t, 1), dense(t, 1), *table, _INDEX, _INDEX, _INDEX, _INDEX, dense(t, 1, True)
+
+
+def _correlate_types(t):
+    arrays = dense(t, 1), dense(t, 1), dense(t, 1, True), types.UniTuple(_INDEX, 11)
+    tables = dense(types.int64, 2), dense(types.int64, 1), dense(types.int64, 2)
+    return *arrays, *tables, *[_INDEX] * 7
+
+
+_pack = PerDtype(pack_weights, _pack_types)
+_correlate = PerDtype(correlate, _correlate_types)
+_correlate_shared = Shared(correlate_shared, _correlate)
+_NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
+
+
+class _Plan(NamedTuple):
+    """What the kernels need to know of a convolution, apart from the numbers of images, groups and rows."""
+
+    sizes: tuple  # H, W, pixels of an output image, whether to sort, origin, stride, rows and pitch of a plane, Σ of depths
+    planes: np.ndarray  # (Q, 2) residues modulo the strides
+    steps: np.ndarray  # where tap k is read, relative to the pixel
+    orders: np.ndarray  # where the weight of k is, relative to the row's first
+    phases: np.ndarray  # (F, 9) first k, number of k, rows and width in the source; start, H, W, steps down and right in y
+    gaps: bool  # whether nothing reaches some pixels of y: they must be 0 already
+    chunk: int  # images to be put together
+    work: int  # multiply-adds for an image and a row of A
+
+
+def _plan(size, target, stride, channels, weight_step, phases):
+    """phases: (start, height, width, row step, step, taps) with taps (row, column, weight) relative to stride·pixel."""
+    taps = [tap for phase in phases for tap in phase[5]]
+    top, left = min((tap[0] for tap in taps), default=0), min((tap[1] for tap in taps), default=0)
+    planes = sorted({((i - top) % stride[0], (j - left) % stride[1]) for i, j, _ in taps})
+    rows = max(((i - top) // stride[0] + phase[1] for phase in phases for i, _, _ in phase[5]), default=0)
+    pitch = max(((j - left) // stride[1] + phase[2] for phase in phases for _, j, _ in phase[5]), default=0)
+    sorts = stride != (1, 1) or top < 0 or left < 0 or top + rows > size[0] or left + pitch > size[1]
+    if not sorts:
+        top = left = 0
+        rows, pitch = size
+    steps, orders, table = [], [], []
+    for start, height, width, row_step, step, taps in phases:
+        lines = (1, height * width) if width == pitch else (height, width)
+        table.append((len(steps), channels * len(taps), *lines, start, height, width, row_step, step))
+        for channel in range(channels):
+            for i, j, weight in taps:
+                plane = planes.index(((i - top) % stride[0], (j - left) % stride[1]))
+                row = (channel * len(planes) + plane) * rows + (i - top) // stride[0]
+                steps.append(row * pitch + (j - left) // stride[1])
+                orders.append(channel * weight_step + weight)
+    pixels = target[0] * target[1]
+    least = min((height * width for _, height, width, *_ in phases), default=1)
+    tables = (np.array(table, np.int64) for table in (planes, steps, orders, table))
+    planes, steps, orders, table = tables
+    work = sum(phase[1] * phase[2] * len(phase[5]) for phase in phases) * channels
+    sizes = (*size, pixels, sorts, top, left, *stride, rows, pitch, steps.size)
+    gaps = pixels > sum(height * width for _, height, width, *_ in phases)
+    return _Plan(sizes, planes, steps, orders, table, gaps, -(-PIXELS // least), work)
+
+
+def _out_size(name, size, kernel, stride, padding, dilation):
+    """(OH, OW); ValueError if the kernel does not fit."""
+    padded = [size[a] + padding[2 * a] + padding[2 * a + 1] for a in (0, 1)]
+    out = tuple((padded[a] - dilation[a] * (kernel[a] - 1) - 1) // stride[a] + 1 for a in (0, 1))
+    if min(out) < 1:
+        raise ValueError(
+            f"{name}: a kernel of {kernel} with dilation {dilation} does not fit an input of {tuple(padded)}, "
+            f"padding {padding} included: the output size would be {out}"
+        )
+    return out
+
+
+def _check_geometry(name, x_channels, w_shape, stride, padding, dilation, groups):
+    for what, values, number, least in (("stride", stride, 2, 1), ("padding", padding, 4, 0), ("dilation", dilation, 2, 1)):
+        if len(values) != number or min(values) < least:
+            raise ValueError(f"{name}: {what} must be {number} numbers of at least {least}, got {values}")
+    if len(w_shape) != 4:
+        raise ValueError(f"{name}: expected a weight (O, C/groups, KH, KW), got {w_shape}")
+    if groups < 1 or w_shape[0] % groups:
+        raise ValueError(f"{name}: {groups} groups do not divide the {w_shape[0]} output channels of weight {w_shape}")
+    if min(w_shape[2:]) < 1:
+        raise ValueError(f"{name}: the kernel of weight {w_shape} is empty")
+    if x_channels != w_shape[1] * groups:
+        expected = f"{w_shape[1] * groups} input channels" if name == "conv2d" else f"{w_shape[0]} channels of dy"
+        raise ValueError(f"{name}: weight {w_shape} with {groups} groups expects {expected}, got {x_channels}")
+
+
+@lru_cache(maxsize=256)
+def _forward_plan(x_shape, w_shape, stride, padding, dilation, groups):
+    if len(x_shape) != 4:
+        raise ValueError(f"conv2d: expected an input (N, C, H, W), got {x_shape}")
+    _check_geometry("conv2d", x_shape[1], w_shape, stride, padding, dilation, groups)
+    kh, kw = w_shape[2:]
+    out = _out_size("conv2d", x_shape[2:], (kh, kw), stride, padding, dilation)
+    taps = [(i * dilation[0] - padding[0], j * dilation[1] - padding[2], i * kw + j) for i in range(kh) for j in range(kw)]
+    return out, _plan(x_shape[2:], out, stride, w_shape[1], kh * kw, [(0, *out, out[1], 1, taps)])
+
+
+@lru_cache(maxsize=256)
+def _backward_plan(dy_shape, w_shape, size, stride, padding, dilation, groups):
+    if len(dy_shape) != 4:
+        raise ValueError(f"conv2d_input: expected dy (N, O, OH, OW), got {dy_shape}")
+    _check_geometry("conv2d_input", w_shape[1] * groups, w_shape, stride, padding, dilation, groups)
+    kh, kw = w_shape[2:]
+    out = _out_size("conv2d_input", size, (kh, kw), stride, padding, dilation)
+    if dy_shape[1:] != (w_shape[0], *out):
+        raise ValueError(f"conv2d_input: for an input of size {size} expected dy (N, {w_shape[0]}, *{out}), got {dy_shape}")
+    phases = []
+    for r in range(min(stride[0], size[0])):
+        for s in range(min(stride[1], size[1])):
+            # Pixel r + stride·i of dx met tap kh at pixel (r + stride·i + top - kh·dilation) / stride of dy.
+            reached = [
+                (r + padding[0] - i * dilation[0], s + padding[2] - j * dilation[1], i * kw + j)
+                for i in range(kh)
+                for j in range(kw)
+            ]
+            taps = [(i // stride[0], j // stride[1], w) for i, j, w in reached if i % stride[0] == j % stride[1] == 0]
+            height, width = -(-(size[0] - r) // stride[0]), -(-(size[1] - s) // stride[1])
+            if taps:
+                phases.append((r * size[1] + s, height, width, stride[0] * size[1], stride[1], taps))
+    return _plan(out, size, (1, 1), w_shape[0] // groups, w_shape[1] * kh * kw, phases)
+
+
+def _run(x, w, bias, y, plan, groups, rows, group_step, row_step):
+    """y = x convolved with w, according to plan; nothing is empty, shapes have been checked."""
+    dtype, images, channels, stripes = x.dtype, x.shape[0], x.shape[1] // groups, groups * -(-rows // PACKED_ROWS)
+    packed = np.empty((plan.steps.size + 1) * stripes * PACKED_ROWS, dtype)
+    x, w = np.ascontiguousarray(x).reshape(-1), np.ascontiguousarray(w).reshape(-1)
+    _pack[dtype](w, bias, plan.orders, plan.phases, groups, group_step, rows, row_step, packed)
+    pays = plan.work * images * rows * groups >= PARALLEL_WORK and get_num_threads() > 1
+    most = -(-images // (get_num_threads() if pays else 1))
+    arguments = plan.sizes, plan.planes, plan.steps, plan.phases, images, min(plan.chunk, most), groups, channels, rows
+    arguments = x, packed, y.reshape(-1), *arguments
+    if pays:
+        share(True, _correlate[dtype], _correlate_shared[dtype], *arguments)
+    else:
+        _correlate[dtype](*arguments, 0, 1)
 
 
 def conv2d(x, w, b=None, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):
     """y[n,o,i,j] = b[o] + Σ_{c,kh,kw} w[o,c,kh,kw] · x[n,c, i·sh + kh·dh − top, j·sw + kw·dw − left]."""
-    oh, ow = _out_hw(x.shape[2:], w.shape, stride, padding, dilation)
-    n, o, g = x.shape[0], w.shape[0], groups
-    y = np.zeros((n, g, o // g, oh, ow), x.dtype)
-    for kh, kw, part in _taps(_padded(x, padding), w.shape, (oh, ow), stride, dilation):
-        part = part.reshape(n, g, -1, oh, ow)
-        y += np.einsum("goc,ngcij->ngoij", w[:, :, kh, kw].reshape(g, o // g, -1), part, optimize=True)
-    y = y.reshape(n, o, oh, ow)
-    return y if b is None else y + b[:, None, None]
+    dtype = x.dtype
+    if w.dtype is not dtype or dtype not in _NO_BIAS or (b is not None and b.dtype is not dtype):
+        _check_dtypes("conv2d", *((x, w) if b is None else (x, w, b)))
+    (oh, ow), plan = _forward_plan(x.shape, w.shape, stride, padding, dilation, groups)
+    rows, channels, kh, kw = w.shape
+    if b is not None and b.shape != (rows,):
+        raise ValueError(f"conv2d: weight {w.shape} expects a bias ({rows},), got {b.shape}")
+    y = np.empty((x.shape[0], rows, oh, ow), dtype)
+    if y.size and w.size:
+        rows, taps = rows // groups, channels * kh * kw
+        bias = _NO_BIAS[dtype] if b is None else np.ascontiguousarray(b)
+        _run(x, w, bias, y, plan, groups, rows, rows * taps, taps)
+    else:
+        y[...] = 0 if b is None else b[:, None, None]
+    return y
 
 
 def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):
     """dx of conv2d for an input of `size` (H, W): each dy[n,o,i,j] goes back to what it was computed from."""
-    n, o, oh, ow = dy.shape
-    top, bottom, left, right = padding
-    c, g = w.shape[1] * groups, groups
-    dx = np.zeros((n, c, size[0] + top + bottom, size[1] + left + right), dy.dtype)
-    for kh, kw, part in _taps(dx, w.shape, (oh, ow), stride, dilation):
-        weights = w[:, :, kh, kw].reshape(g, o // g, -1)
-        part += np.einsum("goc,ngoij->ngcij", weights, dy.reshape(n, g, o // g, oh, ow), optimize=True).reshape(part.shape)
-    return np.ascontiguousarray(dx[:, :, top : top + size[0], left : left + size[1]])
+    dtype = dy.dtype
+    if w.dtype is not dtype or dtype not in _NO_BIAS:
+        _check_dtypes("conv2d_input", dy, w)
+    size = tuple(size)
+    plan = _backward_plan(dy.shape, w.shape, size, stride, padding, dilation, groups)
+    rows, kh, kw = w.shape[1:]
+    shape = dy.shape[0], rows * groups, *size
+    dx = (np.zeros if plan.gaps else np.empty)(shape, dtype)
+    if not dy.size or not w.size:
+        dx[...] = 0
+    elif plan.work:
+        _run(dy, w, _NO_BIAS[dtype], dx, plan, groups, rows, w.size // groups, kh * kw)
+    return dx
 
 
-def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):
-    """dw of conv2d for a kernel of `kernel_size` (KH, KW): dw[o,c,kh,kw] = Σ_{n,i,j} dy[n,o,i,j] · x[n,c,…]."""
-    n, o, oh, ow = dy.shape
-    g, c = groups, x.shape[1] // groups
-    dw = np.empty((g, o // g, c, *kernel_size), x.dtype)
-    dy = dy.reshape(n, g, o // g, oh, ow)
-    for kh, kw, part in _taps(_padded(x, padding), (o, c, *kernel_size), (oh, ow), stride, dilation):
-        dw[:, :, :, kh, kw] = np.einsum("ngoij,ngcij->goc", dy, part.reshape(n, g, c, oh, ow), optimize=True)
-    return dw.reshape(o, c, *kernel_size)
-
-
-def channel_sums(dy):
-    """Σ over n, i, j of dy (N, C, H, W): (C,)."""
-    return dy.sum((0, 2, 3))
+def _check_dtypes(name, *arrays):
+    dtype = arrays[0].dtype
+    if dtype not in _NO_BIAS or any(x.dtype != dtype for x in arrays[1:]):
+        got = ", ".join(str(x.dtype) for x in arrays)
+        raise TypeError(f"{name}: expected arrays all of float32 or all of float64, got {got}")
