@@ -25,6 +25,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 
 def _vector_bytes():
@@ -42,6 +43,8 @@ VECTOR_BYTES = _vector_bytes()
 MASKS = VECTOR_BYTES > 16  # SSE2 and NEON have no masked load: there a ragged B is packed, padded
 # ROWS·VECTORS accumulators, a row of B and a broadcast number of A share 16 registers (AVX-512: 32).
 ROWS, VECTORS = (8, 3) if VECTOR_BYTES == 64 else (6, 2)
+# With both operands packed one pointer serves all rows, and rows that divide the usual numbers of channels waste least.
+PACKED_ROWS, PACKED_VECTORS = (8, 3) if VECTOR_BYTES == 64 else (4, 3)
 
 
 class _Vectors:
@@ -165,10 +168,7 @@ def _emit_tile(function, itemsize, tables):
             walk.add_incoming(builder.add(walk, step), loop)
         again = builder.cbranch(builder.icmp_signed("<", k.incomings[1][0], depth), loop, done)
         # Unrolled, the loop would need twice the row pointers, more than there are registers.
-        hint = builder.module.add_metadata(["llvm.loop.unroll.disable"])
-        loop_id = builder.module.add_metadata([hint, hint])
-        loop_id.operands = (loop_id, hint)  # LLVM knows a loop by a node whose first operand is the node itself
-        again.set_metadata("llvm.loop", loop_id)
+        _no_unrolling(builder, again)
 
         builder.position_at_end(done)
         end = builder.append_basic_block()
@@ -208,6 +208,73 @@ def _call_tile(context, builder, tables, args):
         _emit_tile(function, context.get_abi_sizeof(args[0].type.pointee), tables)
     builder.call(function, args)
     return context.get_dummy_value()
+
+
+def _emit_packed_tile(function, itemsize):
+    """The body of packed_tile(a, b, depth, c, c_step, bias, adds, m, n); c_step in bytes."""
+    builder = ir.IRBuilder(function.append_basic_block())
+    a, b, depth, c, c_step, bias, adds, m, n = function.args
+    vec = _Vectors(builder, a.type.pointee, itemsize)
+    c_rows = [vec.move(c, nbytes=builder.mul(c_step, vec.int(i))) for i in range(PACKED_ROWS)]
+
+    def emit(vectors, mask):
+        masks = [None] * (vectors - 1) + [mask]
+        places = [(i, v) for i in range(PACKED_ROWS) for v in range(vectors)]
+        fresh, more, loop, done, end = (builder.append_basic_block() for _ in range(5))
+        builder.cbranch(builder.icmp_signed("!=", adds, vec.int(0)), more, fresh)
+        builder.position_at_end(fresh)
+        starts = [vec.splat(builder.load(vec.move(bias, i), align=itemsize), vec.type) for i in range(PACKED_ROWS)]
+        builder.branch(loop)
+        builder.position_at_end(more)  # rows past the bottom edge are not there to be read
+        inside = [builder.icmp_signed("<", vec.int(i), m) for i in range(PACKED_ROWS)]
+        kept = [builder.select(inside[i], c_rows[i], c) for i in range(PACKED_ROWS)]
+        olds = [vec.load(vec.move(kept[i], v * vec.lanes), masks[v]) for i, v in places]
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        k, a_at, b_at = builder.phi(vec.i64), builder.phi(a.type), builder.phi(b.type)
+        sums = [builder.phi(vec.type) for _ in places]
+        bs = [vec.load(vec.move(b_at, v * vec.lanes)) for v in range(vectors)]
+        totals = []
+        for i in range(PACKED_ROWS):
+            number = vec.splat(builder.load(vec.move(a_at, i), align=itemsize), vec.type)
+            totals += [vec.muladd(number, bs[v], sums[i * vectors + v]) for v in range(vectors)]
+        for (i, _), old, sum_, total in zip(places, olds, sums, totals, strict=True):
+            sum_.add_incoming(starts[i], fresh)
+            sum_.add_incoming(old, more)
+            sum_.add_incoming(total, loop)
+        width = PACKED_VECTORS * vec.lanes
+        steps = builder.add(k, vec.int(1)), vec.move(a_at, PACKED_ROWS), vec.move(b_at, width)
+        for walk, first, step in zip((k, a_at, b_at), (vec.int(0), a, b), steps, strict=True):
+            walk.add_incoming(first, fresh)
+            walk.add_incoming(first, more)
+            walk.add_incoming(step, loop)
+        _no_unrolling(builder, builder.cbranch(builder.icmp_signed("<", steps[0], depth), loop, done))
+        builder.position_at_end(done)
+        for i in range(PACKED_ROWS):
+            if i:
+                store = builder.append_basic_block()
+                builder.cbranch(builder.icmp_signed("<", vec.int(i), m), store, end)
+                builder.position_at_end(store)
+            for v in range(vectors):
+                vec.store(totals[i * vectors + v], vec.move(c_rows[i], v * vec.lanes), masks[v])
+        builder.branch(end)
+        builder.position_at_end(end)
+        builder.ret_void()
+
+    for vectors in range(1, PACKED_VECTORS + 1):
+        this, other = builder.append_basic_block(), builder.append_basic_block()
+        builder.cbranch(builder.icmp_signed("<", n, vec.int(vectors * vec.lanes)), this, other)
+        builder.position_at_end(this)
+        emit(vectors, vec.mask(n, (vectors - 1) * vec.lanes))
+        builder.position_at_end(other)
+    emit(PACKED_VECTORS, None)
+
+
+def _no_unrolling(builder, branch):
+    hint = builder.module.add_metadata(["llvm.loop.unroll.disable"])
+    loop_id = builder.module.add_metadata([hint, hint])
+    loop_id.operands = (loop_id, hint)  # LLVM knows a loop by a node whose first operand is the node itself
+    branch.set_metadata("llvm.loop", loop_id)
 
 
 def _nothing(builder, pointer):
@@ -283,6 +350,51 @@ def table_tile(typing, a, a_rows, i, a_steps, b, b0, b_steps, depth, c, c0, c_st
 
 
 @intrinsic
+def packed_tile(typing, a, a0, b, depth, c, c0, c_step, bias0, adds, m, n):
+    """c[c0 + c_step·r + (0:n)] = Σ_q a[a0 + PACKED_ROWS·q + r] · b[width·q + (0:n)] + (c itself if adds else a[bias0 + r]).
+
+    For r < m, q < depth; width is that of PACKED_VECTORS vectors. All arrays are 1-D and C-contiguous; whole rows of a
+    and b are read. m and n are cut to PACKED_ROWS and the width.
+    """
+    index = types.intp
+    sig = types.void(a, index, b, index, c, index, index, index, index, index, index)
+
+    def codegen(context, builder, sig, args):
+        def at(position, offset):
+            array = context.make_array(sig.args[position])(context, builder, args[position])
+            return builder.gep(array.data, [offset])
+
+        itemsize = sig.args[0].dtype.bitwidth // 8
+        c_step = builder.mul(args[6], args[6].type(itemsize))
+        values = [at(0, args[1]), at(2, args[1].type(0)), args[3], at(4, args[5]), c_step, at(0, args[7]), *args[8:]]
+        name = f"minidl_packed_tile_{values[0].type.pointee}"
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [x.type for x in values]), name)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            _emit_packed_tile(function, itemsize)
+        builder.call(function, values)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic
+def copy_vector(typing, source, i, target, j):
+    """target[j : j + L] = source[i : i + L] of 1-D contiguous arrays; L is the lanes."""
+    sig = types.void(source, types.intp, target, types.intp)
+
+    def codegen(context, builder, sig, args):
+        source, target = (context.make_array(sig.args[p])(context, builder, args[p]).data for p in (0, 2))
+        vec = _Vectors(builder, source.type.pointee, sig.args[0].dtype.bitwidth // 8)
+        vec.store(vec.load(builder.gep(source, [args[1]])), builder.gep(target, [args[3]]))
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic
 def transpose_block(typing, source, k, j, target, r, q):
     """target[r : r + L, q : q + L] = source[k : k + L, j : j + L], whose columns are contiguous; L is the lanes."""
     index = types.intp
@@ -346,10 +458,7 @@ def contiguous(typing, array, i, j, n):
         at, _, _ = _place(context, builder, sig.args[0], *args[:3])
         itemsize = args[3].type(sig.args[0].dtype.bitwidth // 8)
         view = context.make_array(sig.return_type)(context, builder)
-        # numba.np.arrayobj has a function for this, but to import that module here takes a fifth of Numba's own import.
-        view.data, view.nitems, view.itemsize = at, args[3], itemsize
-        view.shape, view.strides = cgutils.pack_array(builder, [args[3]]), cgutils.pack_array(builder, [itemsize])
-        view.meminfo, view.parent = view.meminfo.type(None), view.parent.type(None)
+        populate_array(view, data=at, shape=[args[3]], strides=[itemsize], itemsize=itemsize, meminfo=None)
         return view._getvalue()
 
     return sig, codegen
@@ -388,6 +497,18 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
         right = b[b0 + b_steps[:depth, None] + np.arange(n)]
         out = c0 + c_step * np.arange(m)[:, None] + np.arange(n)
         c[out] = np.einsum("ik,kj->ij", left, right) + (c[out] if adds else 0)
+
+    def packed_tile(a, a0, b, depth, c, c0, c_step, bias0, adds, m, n):
+        width = PACKED_VECTORS * (VECTOR_BYTES // a.itemsize)
+        m, n = min(m, PACKED_ROWS), min(n, width)
+        out = c0 + c_step * np.arange(m)[:, None] + np.arange(n)
+        left = a[a0 : a0 + depth * PACKED_ROWS].reshape(depth, PACKED_ROWS)[:, :m]
+        right = b[: depth * width].reshape(depth, width)[:, :n]
+        c[out] = np.einsum("ki,kj->ij", left, right) + (c[out] if adds else a[bias0 : bias0 + m, None])
+
+    def copy_vector(source, i, target, j):
+        lanes = VECTOR_BYTES // source.itemsize
+        target[j : j + lanes] = source[i : i + lanes]
 
     def transpose_block(source, k, j, target, r, q):
         lanes = VECTOR_BYTES // source.itemsize
