@@ -233,6 +233,11 @@ def test_resize_keeps_what_it_should():
     assert transforms.resize(minidl.tensor([[[0, 255]]]).to(minidl.uint8), (1, 4)).tolist() == [[[0, 64, 191, 255]]]
 
 
+def test_a_single_size_is_that_of_the_shorter_side():
+    assert transforms.resize(minidl.zeros(1, 5, 8), 3).shape == (1, 3, 4)
+    assert transforms.resize(minidl.zeros(1, 8, 5), (3, 3)).shape == (1, 3, 3)
+
+
 def test_resize_is_checked():
     x = minidl.zeros(1, 4, 4)
     with pytest.raises(ValueError, match="interpolation must be 'bilinear' or 'nearest', got 'bicubic'"):

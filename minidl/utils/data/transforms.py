@@ -109,7 +109,7 @@ def random_horizontal_flip(x, p=0.5, generator=None):
 
 
 def resize(x, size, interpolation="bilinear"):
-    """The images at another size (h, w), or size×size.
+    """The images at another size (h, w); of a single number, the shorter side gets it and the other keeps its proportion.
 
     "bilinear": an image made larger takes its values from straight lines between the pixels' centres; made smaller, each
     pixel is a mean over all those that it stands for, near ones counting more. "nearest": each pixel is one of the old.
@@ -122,6 +122,8 @@ def resize(x, size, interpolation="bilinear"):
     array, (h, w) = _images("resize", x), _pair("resize", size)
     if 0 in array.shape[-2:]:
         raise ValueError(f"resize: the images have no pixels, their shape is {array.shape}")
+    if h == w == size:
+        h, w = (size * side // min(array.shape[-2:]) for side in array.shape[-2:])
     if interpolation == "nearest":
         rows, columns = (np.arange(new) * old // new for new, old in zip((h, w), array.shape[-2:], strict=True))
         return wrap(array.take(rows, -2).take(columns, -1))
