@@ -120,7 +120,7 @@ def _transpose(name, d, input, weight, bias, stride, padding, output_padding, gr
     )
     if min(size) < 1:
         raise ValueError(
-            f"{name}: input {shape}, kernel {kernel[2:]} and padding {padding} would give an output of size {size}"
+            f"{name}: the output would have size {size}, for input {shape}, kernel {kernel[2:]} and padding {padding}"
         )
     _check_bias(name, bias, kernel[1] * groups, weight)
     if any(e >= s for e, s in zip(extra, stride, strict=True)):  # such a size belongs to an input with more rows: of zeros
