@@ -285,6 +285,23 @@ def test_sums(T, rng):
             assert ew.sum_of_squares(a) == pytest.approx((x.astype(np.float64) ** 2).sum(), rel=1e-12)
 
 
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_add_rows(dtype):
+    rng = np.random.default_rng(0)
+    for V, E, n in ((7, 3, 20), (5, 1, 9), (1, 4, 3), (3, 0, 4), (3, 4, 0)):
+        index, rows = rng.integers(0, V, n), rng.standard_normal((n, E)).astype(dtype)
+        table = rng.standard_normal((V, E)).astype(dtype)
+        expected = table.copy()
+        np.add.at(expected, index, rows)
+        ew.add_rows(table, index, rows[::-1][::-1])
+        assert np.array_equal(table, expected)
+    for wrong in (np.array([0, 7]), np.array([-1, 0])):
+        with pytest.raises(IndexError, match="add_rows"):
+            ew.add_rows(np.ones((7, 3)), wrong, np.ones((2, 3)))
+    with pytest.raises(ValueError, match="add_rows"):
+        ew.add_rows(np.ones((7, 3)), np.array([0]), np.ones((1, 4)))
+
+
 def test_sum_of_squares_is_accumulated_in_float64():
     """Promise 24: the squared norm of float32 gradients of 1e19 is finite."""
     assert ew.sum_of_squares(np.full(4, 1e19, np.float32)) == pytest.approx(4e38)

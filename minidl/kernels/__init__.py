@@ -8,6 +8,7 @@ made of it), `update` is the optimizer's step.
 from .conv import conv2d, conv2d_input
 from .conv_weight import channel_sums, conv2d_weight
 from .elementwise import (
+    add_rows,
     binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward,
     column_sums,
@@ -54,6 +55,7 @@ from .threads import get_num_threads, set_num_threads
 from .update import sgd
 
 __all__ = [
+    "add_rows",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
     "channel_sums",

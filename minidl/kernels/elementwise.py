@@ -341,6 +341,24 @@ def add_columns(dy, total):
             total[c] += block[c]
 
 
+def add_rows(table, index, rows):
+    """table[index[i]] += rows[i], in this order: table (V, E), int64 index (n,) in 0…V - 1, rows (n, E). Changes the table."""
+    n, (V, E) = len(index), table.shape
+    if rows.shape != (n, E) or rows.dtype != table.dtype or not table.flags.carray:
+        raise ValueError(f"add_rows: expected a contiguous table and rows {(n, E)}, got {table.shape} and {rows.shape}")
+    if n and not 0 <= index.min() <= index.max() < V:
+        raise IndexError(f"add_rows: expected indices in 0 to {V - 1}, got {index.min()} to {index.max()}")
+    _add_rows(table, plain(index), plain(rows))
+
+
+@jit
+def _add_rows(table, index, rows):
+    for i in range(index.size):
+        row = table[index[i]]
+        for e in range(row.size):
+            row[e] += rows[i, e]
+
+
 def sum_of_squares(x):
     """Σ x² as a Python float, accumulated in float64: the squared norm of a float32 gradient of 1e19 is finite."""
     return _sum_of_squares(plain(x).ravel())
