@@ -50,9 +50,10 @@ class _Pad(Module):
 
     def __init__(self, padding):
         super().__init__()
-        self.padding = (padding,) * (2 * self.dims) if isinstance(padding, int) else tuple(padding)
-        if len(self.padding) != 2 * self.dims or any(type(n) is not int for n in self.padding):
-            raise ValueError(f"{type(self).__name__}: padding must be an integer or {2 * self.dims} of them, got {padding!r}")
+        sides = 2 * self.dims
+        self.padding = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * sides
+        if len(self.padding) != sides or any(type(n) is not int for n in self.padding):
+            raise ValueError(f"{type(self).__name__}: padding must be an integer or {sides} of them, got {padding!r}")
 
     def forward(self, input):
         return F.pad(input, self.padding, self.mode, self.value)

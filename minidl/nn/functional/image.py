@@ -42,10 +42,10 @@ def pad(input, pad, mode="constant", value=None):
         raise ValueError(f"pad: mode {mode!r} pads all but the first one or two axes; {pad} does not fit input {shape}")
     for n, (before, after) in zip(sizes, widths, strict=True):
         most = {"reflect": n - 1, "replicate": math.inf if n else 0, "circular": n}[mode]
+        if mode == "circular" and min(before, after) < 0:
+            raise NotImplementedError(f"pad: mode 'circular' cannot cut off, got {pad}; slice the input first")
         if max(before, after) > most:
-            raise ValueError(
-                f"pad: mode {mode!r} can add {most} elements to an axis of {n}, {pad} asks for more (input {shape})"
-            )
+            raise ValueError(f"pad: mode {mode!r} can add {most} to an axis of {n}, and {pad} asks for more (input {shape})")
     return apply(ops.Continue(mode, widths), input)
 
 
@@ -117,9 +117,7 @@ def interpolate(
     if mode in ("bicubic", "area", "lanczos"):
         raise NotImplementedError(f"interpolate: mode {mode!r} is not supported; use 'nearest' or 'bilinear'")
     if mode not in ("nearest", "nearest-exact", *_LINEAR):
-        raise ValueError(
-            f"interpolate: mode must be 'nearest', 'nearest-exact', 'linear', 'bilinear' or 'trilinear', got {mode!r}"
-        )
+        raise ValueError(f"interpolate: mode must be 'nearest', 'nearest-exact' or one of {list(_LINEAR)}, got {mode!r}")
     if antialias:
         raise NotImplementedError("interpolate: antialias=True is not supported")
     d = input.ndim - 2
@@ -247,8 +245,7 @@ def _single(y):
 
 def _nearest(n, out, factor, mode):
     """The element of n that each of `out` shows. In float32, as PyTorch reckons: the places must not differ by rounding."""
-    exact = factor is None or out in (n, 2 * n)
-    scale = np.float32(n) / np.float32(out) if exact else np.float32(1 / factor)
+    scale = np.float32(n) / np.float32(out) if factor is None else np.float32(1 / factor)
     places = np.arange(out, dtype=np.float32) + np.float32(0.5 if mode == "nearest-exact" else 0.0)
     return (np.minimum(np.floor(places * scale).astype(np.int64), n - 1),)
 
@@ -259,6 +256,6 @@ def _linear(n, out, factor, align_corners):
     if align_corners:
         places = places * ((n - 1) / (out - 1) if out > 1 else 0.0)
     else:
-        places = np.maximum((places + 0.5) * (n / out if factor is None else 1 / factor) - 0.5, 0.0)
+        places = np.maximum((places + 0.5) * (n / out if factor is None or n == out else 1 / factor) - 0.5, 0.0)
     low = np.minimum(places.astype(np.int64), n - 1)
     return low, np.minimum(low + 1, n - 1), places - low
