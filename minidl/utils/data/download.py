@@ -59,15 +59,16 @@ def download(urls, path, checksum=None, timeout=30, quiet=False):
                     file.truncate(0)
                 resumed = file.tell() > 0
                 failure = _fetch(url, file, _Progress(path.name, quiet), timeout)
-            if not failure and checksum and (found := _digest(mine, algorithm)) != expected:
+            if failure is None:
+                found = checksum and _digest(mine, algorithm)
+                if found == expected:
+                    os.replace(mine, path)
+                    return path
                 mine.unlink()
                 if resumed:  # the older part may be what was wrong: once more, from the start
                     queue.insert(0, url)
                     continue
                 failure = f"{algorithm} is {found}"
-            if not failure:
-                os.replace(mine, path)
-                return path
             failures.append(f"\n  {url}: {failure}")
     finally:
         _leave(mine, path.with_name(f"{path.name}.part") if checksum else None)

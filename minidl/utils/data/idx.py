@@ -43,13 +43,20 @@ def read_idx(path):
 
 
 def write_idx(path, array):
-    """Writes an array as an IDX file, gzipped if the name ends with .gz. TypeError for a dtype that IDX does not have."""
-    codes = {np.dtype(name).newbyteorder("="): code for code, name in _TYPES.items()}
-    if array.dtype.newbyteorder("=") not in codes:
-        raise TypeError(f"write_idx: dtype must be one of {', '.join(map(str, codes))}, got {array.dtype}")
+    """Writes an array as an IDX file, gzipped if the name ends with .gz. TypeError for a dtype that IDX does not have.
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels"
+    >>> write_idx(path, np.array([7, 2], "uint8"))
+    >>> path.read_bytes().hex(" ")
+    '00 00 08 01 00 00 00 02 07 02'
+    """
+    code = next((code for code, name in _TYPES.items() if np.dtype(name) == array.dtype.newbyteorder(">")), None)
+    if code is None:
+        names = ", ".join(np.dtype(name).name for name in _TYPES.values())
+        raise TypeError(f"write_idx: dtype must be one of {names}, got {array.dtype}")
     if not 1 <= array.ndim <= 255 or max(array.shape) >= 2**32:
         raise ValueError(f"write_idx: expected 1 to 255 axes, each shorter than 2**32, got shape {array.shape}")
-    code = codes[array.dtype.newbyteorder("=")]
     with (gzip.open if os.fspath(path).endswith(".gz") else open)(path, "wb") as file:
         file.write(bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes())
         file.write(array.astype(_TYPES[code]).tobytes())
@@ -65,7 +72,7 @@ def _read(file, path, size, about=""):
     sizes = _take(file, path, bytearray(4 * start[3]), f"the sizes of its {start[3]} axes")
     dtype, shape = np.dtype(_TYPES[start[2]]), tuple(np.frombuffer(sizes, ">u4").tolist())
     promised = math.prod(shape) * dtype.itemsize
-    what = f"{promised} bytes of data, as its header says ({'×'.join(map(str, shape))} of {dtype.newbyteorder('=')})"
+    what = f"{promised} bytes of data, as its header says ({'×'.join(map(str, shape))} of {dtype.name})"
     room = size - len(start) - len(sizes)
     if promised > room:
         raise ValueError(f"read_idx: {path} is cut off: expected {what}; found {about}{room}")

@@ -52,7 +52,7 @@ class MNIST(Dataset):
         for name, function in {"transform": transform, "target_transform": target_transform}.items():
             if function is not None and not callable(function):
                 raise TypeError(f"{type(self).__name__}: {name} must be a function or None, got {function!r}")
-        self.root, self.train = Path(root), train
+        self.root, self.train = Path(root).expanduser(), train
         self.transform, self.target_transform = transform, target_transform
         if download:
             self.download()
