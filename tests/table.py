@@ -86,6 +86,11 @@ def off_half(rng, shape):
     return rng.integers(-3, 3, shape) + rng.choice([0.3, 0.7], shape)
 
 
+def regular(rng, shape):
+    """Matrices far from singular ones, with determinants of both signs."""
+    return (3 * np.eye(shape[-1]) + rng.uniform(-1, 1, shape)) * rng.choice([-1.0, 1.0], (*shape[:-1], 1))
+
+
 def probabilities(rng, shape):
     t = rng.uniform(0.1, 1.0, shape)
     return t / t.sum(-1, keepdims=True)
@@ -222,6 +227,15 @@ def einsum(*args):
     return y
 
 
+def log_det(x):
+    """By the rule of Leibniz: a product of elements for each permutation, with its sign."""
+    k = x.shape[-1]
+    orders = list(itertools.permutations(range(k)))
+    signs = [math.prod(-1 for i, j in itertools.combinations(order, 2) if i > j) for order in orders]
+    dets = sum(s * math.prod(x[..., i, j] for i, j in enumerate(o)) for s, o in zip(signs, orders, strict=True))
+    return np.log(np.abs(dets))
+
+
 def windows(size, kernel, stride, padding, dilation):
     """(i, k, p): output i sees, through tap k of the kernel, place p of an axis; taps beyond the edges are left out."""
     before, after = padding
@@ -340,6 +354,39 @@ def cross_entropy_soft(x, t, weight, smoothing):
             w = 1.0 if weight is None else weight[k]
             y[n] -= w * ((1 - smoothing) * t[n, k] + smoothing / classes) * logp[k]
     return y
+
+
+def standardized(values, eps, stats=None):
+    mu, var = (mean(values), variance(values, 0)) if stats is None else stats
+    return [(v - mu) / math.sqrt(var + eps) for v in values]
+
+
+def along_channels(v, x):
+    return v.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def batch_norm(x, w, b, eps, stats=None):
+    y = np.empty(x.shape)
+    for c in range(x.shape[1] if x.size else 0):
+        y[:, c].flat = standardized(x[:, c].ravel().tolist(), eps, None if stats is None else stats[:, c])
+    return y * (1 if w is None else along_channels(w, x)) + (0 if b is None else along_channels(b, x))
+
+
+def layer_norm(x, w, b, axes, eps):
+    y = [v for row in x.reshape(-1, math.prod(x.shape[-axes:])).tolist() for v in standardized(row, eps)]
+    return np.reshape(y, x.shape) * (1 if w is None else w) + (0 if b is None else b)
+
+
+def rms_norm(x, w, b, axes, eps):
+    rows = x.reshape(-1, math.prod(x.shape[-axes:])).tolist()
+    y = [v / math.sqrt(mean([u * u for u in row]) + eps) for row in rows for v in row]
+    return np.reshape(y, x.shape) * (1 if w is None else w) + (0 if b is None else b)
+
+
+def group_norm(x, w, b, groups, eps):
+    rows = x.reshape(x.shape[0] * groups, -1).tolist() if x.size else []
+    y = np.reshape([v for row in rows for v in standardized(row, eps)], x.shape)
+    return y * (1 if w is None else along_channels(w, x)) + (0 if b is None else along_channels(b, x))
 
 
 def reduced(loss):
@@ -634,6 +681,70 @@ PRODUCTS = [
             ((("ij", "k"), "j"), (3, 4), (2,)),
             ((("", "i"), "i"), (), (3,)),
             ((("ij", "jk"), "ik"), (0, 4), (4, 2)),
+        ],
+    ),
+    Row(
+        ops.LogDet,
+        log_det,
+        [((), (2, 3, 3)), ((), (2, 1, 2, 2)), ((), (1, 1)), ((), (0, 2, 2))],
+        domain=regular,
+    ),
+]
+
+STATS = np.array([[0.3, -0.2, 0.1], [0.5, 1.5, 2.0]])
+NORMALIZATIONS = [
+    Row(
+        ops.BatchNorm,
+        batch_norm,
+        [
+            ((1e-5,), (4, 3), (3,), (3,)),
+            ((0.1,), (5, 2), None, None),
+            ((1e-5,), (4, 3), (3,), None),
+            ((1e-5,), (4, 3), None, (3,)),
+            ((0.1,), (3, 2, 5), (2,), (2,)),
+            ((0.1,), (2, 3, 2, 3), (3,), (3,)),
+            ((0.1,), (2, 2, 8, 17), (2,), (2,)),
+            ((0.1, STATS), (4, 3), (3,), (3,)),
+            ((0.1, STATS), (2, 3, 130), (3,), (3,)),
+            ((1e-5, STATS), (1, 3), None, None),
+            ((1e-5,), (0, 3), (3,), (3,)),
+            ((1e-5, STATS), (0, 3, 2), (3,), (3,)),
+        ],
+    ),
+    Row(
+        ops.LayerNorm,
+        layer_norm,
+        [
+            ((1, 1e-5), (3, 4), (4,), (4,)),
+            ((1, 0.1), (2, 3, 5), None, None),
+            ((1, 1e-5), (3, 4), (4,), None),
+            ((1, 1e-5), (3, 4), None, (4,)),
+            ((2, 0.1), (2, 3, 4), (3, 4), (3, 4)),
+            ((1, 0.1), (4,), (4,), (4,)),
+            ((1, 0.1), (70, 3), (3,), (3,)),
+            ((1, 1e-5), (0, 4), (4,), (4,)),
+        ],
+    ),
+    Row(
+        ops.RMSNorm,
+        rms_norm,
+        [
+            ((1, 1e-5), (3, 4), (4,), None),
+            ((1, 0.1), (2, 3, 5), None, None),
+            ((2, 0.1), (2, 3, 4), (3, 4), None),
+            ((1, 1e-5), (0, 4), (4,), None),
+        ],
+    ),
+    Row(
+        ops.GroupNorm,
+        group_norm,
+        [
+            ((2, 1e-5), (3, 6), (6,), (6,)),
+            ((2, 0.1), (2, 4, 3), None, None),
+            ((1, 1e-5), (2, 3, 2, 2), (3,), None),
+            ((3, 0.1), (2, 3, 4), None, (3,)),
+            ((2, 0.1), (2, 4, 2, 3), (4,), (4,)),
+            ((2, 1e-5), (0, 4, 2), (4,), (4,)),
         ],
     ),
 ]
@@ -984,6 +1095,6 @@ IMAGES = [
     ),
 ]
 
-TABLE = [*ARITHMETIC, *OF_EACH_ELEMENT, *REDUCTIONS, *PRODUCTS, *LOSSES, *ARRANGEMENTS, *IMAGES]
+TABLE = [*ARITHMETIC, *OF_EACH_ELEMENT, *REDUCTIONS, *PRODUCTS, *NORMALIZATIONS, *LOSSES, *ARRANGEMENTS, *IMAGES]
 CASES = [case for row in TABLE for case in row.cases]
 ROW_OF = {row.op: row for row in TABLE}

@@ -1,4 +1,4 @@
-"""196 wrong operations, and each must be caught by the check that every right one passes.
+"""211 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -198,6 +198,35 @@ BACKWARDS = [
         "summed axis read as 1",
         lambda s, dy: tuple(g / max(g.shape[-1:], default=1) if g.size else g for g in right(s, dy)),
     ),
+    # normalisations
+    (
+        ops.BatchNorm,
+        "statistics held fixed",
+        lambda s, dy: kernels.batch_norm_backward(dy, s.x, s.w, s.eps, s.stats, False),
+    ),
+    (
+        ops.BatchNorm,
+        "given statistics moved",
+        lambda s, dy: kernels.batch_norm_backward(dy, s.x, s.w, s.eps, s.stats, True),
+    ),
+    (ops.BatchNorm, "eps forgotten", lambda s, dy: kernels.batch_norm_backward(dy, s.x, s.w, 0.0, s.stats, s.batch)),
+    (ops.BatchNorm, "weight ignored", lambda s, dy: kernels.batch_norm_backward(dy, s.x, None, s.eps, s.stats, s.batch)),
+    (ops.BatchNorm, "weight's gradient for the bias", lambda s, dy: (*right(s, dy)[:2], right(s, dy)[1])),
+    (
+        ops.LayerNorm,
+        "weight after the projection",
+        lambda s, dy: (
+            kernels.layer_norm_backward(dy, s.x, s.axes, None, s.stats)[0] * (1 if s.w is None else s.w),
+            *right(s, dy)[1:],
+        ),
+    ),
+    (ops.LayerNorm, "mean held fixed", lambda s, dy: kernels.layer_norm_backward(dy, s.x, s.axes, s.w, s.stats, False)),
+    (ops.RMSNorm, "mean moved", lambda s, dy: kernels.layer_norm_backward(dy, s.x, s.axes, s.w, s.stats, True)),
+    (ops.RMSNorm, "statistics held fixed", lambda s, dy: (dy * (1 if s.w is None else s.w), *right(s, dy)[1:])),
+    (ops.GroupNorm, "weight ignored", lambda s, dy: kernels.group_norm_backward(dy, s.x, s.groups, None, s.stats)),
+    (ops.GroupNorm, "weight's gradient not centred", lambda s, dy: (right(s, dy)[0], right(s, dy)[2], right(s, dy)[2])),
+    (ops.LogDet, "inverse not transposed", lambda s, dy: dy[..., None, None] * np.linalg.inv(s.x)),
+    (ops.LogDet, "det for its logarithm", lambda s, dy: right(s, dy) * np.linalg.det(s.x)[..., None, None]),
     # losses
     (ops.CrossEntropy, "weight ignored", cross_entropy_without(weight=None)),
     (ops.CrossEntropy, "smoothing ignored", cross_entropy_without(smoothing=0.0)),
@@ -306,6 +335,18 @@ OTHERS = [
     (ops.Mean, "forward sums", {"forward": ops.Sum.forward}, check_value),
     (ops.ReLU, "forward takes |x|", {"forward": lambda s, x: np.abs(x)}, check_value),
     (ops.ELU, "forward ignores alpha", {"forward": lambda s, x: kernels.elu(x, 1.0)}, check_value),
+    (
+        ops.BatchNorm,
+        "unbiased variance",
+        {"forward": lambda s, x, w, b: ops.BatchNorm.forward(s, x, w, b) * (1 - 0.5 / max(len(x), 1))},
+        check_value,
+    ),
+    (
+        ops.GroupNorm,
+        "forward makes one group",
+        {"forward": lambda s, x, w, b: kernels.group_norm(x, 1, w, b, s.eps)[0]},
+        check_value,
+    ),
     (ops.Var, "forward ignores correction", {"forward": lambda s, x: x.var(s.axes, keepdims=s.keepdim)}, check_value),
     (ops.Softmax, "forward ignores axis", {"forward": lambda s, x: kernels.softmax(x, -1)}, check_value),
     (ops.Amax, "forward ignores keepdim", {"forward": lambda s, x: x.max(s.axes)}, check_value),

@@ -39,6 +39,15 @@ from .elementwise import (
     tanh_backward,
 )
 from .gemm import linear, linear_backward, matmul
+from .norm import (
+    batch_norm,
+    batch_norm_backward,
+    group_norm,
+    group_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    update_running,
+)
 from .rows import (
     cross_entropy,
     cross_entropy_backward,
@@ -56,6 +65,8 @@ from .update import sgd
 
 __all__ = [
     "add_rows",
+    "batch_norm",
+    "batch_norm_backward",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
     "channel_sums",
@@ -76,6 +87,10 @@ __all__ = [
     "gelu",
     "gelu_backward",
     "get_num_threads",
+    "group_norm",
+    "group_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
@@ -104,4 +119,5 @@ __all__ = [
     "sum_of_squares",
     "tanh",
     "tanh_backward",
+    "update_running",
 ]

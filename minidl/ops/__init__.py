@@ -82,6 +82,12 @@ from .matmul import (
     Linear,
     MatMul,
 )
+from .norm import (
+    BatchNorm,
+    GroupNorm,
+    LayerNorm,
+    RMSNorm,
+)
 from .reduce import (
     Amax,
     Amin,
@@ -131,6 +137,7 @@ __all__ = [
     "Amin",
     "Asin",
     "Atan",
+    "BatchNorm",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
     "Cast",
@@ -158,10 +165,12 @@ __all__ = [
     "Flip",
     "Fold",
     "Gather",
+    "GroupNorm",
     "Huber",
     "Index",
     "Interpolate",
     "KLDivergence",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "Log",
@@ -186,6 +195,7 @@ __all__ = [
     "Pick",
     "Pow",
     "Prod",
+    "RMSNorm",
     "ReLU",
     "Reciprocal",
     "Remainder",
