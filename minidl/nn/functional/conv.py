@@ -1,5 +1,7 @@
 """Convolutions of signals and images, and their transposes."""
 
+from functools import lru_cache
+
 from ... import ops
 from ...tensor import Tensor, apply
 
@@ -75,9 +77,18 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 
 
 def _convolve(name, d, input, weight, bias, stride, padding, dilation, groups):
-    stride, dilation = as_tuple(name, "stride", stride, d, 1), as_tuple(name, "dilation", dilation, d, 1)
-    _check_operands(name, d, input, weight, bias, groups)
+    _check_operands(name, input, weight, bias)
     shape, kernel = input.array.shape, weight.array.shape
+    options = _plan(name, d, shape, kernel, _fixed(stride), _fixed(padding), _fixed(dilation), groups)
+    _check_bias(name, bias, kernel[0], weight)
+    return _run(ops.Conv2d(*options), d, input, weight, bias)
+
+
+@lru_cache(256)  # a network asks for the same few again and again
+def _plan(name, d, shape, kernel, stride, padding, dilation, groups):
+    """The options of the operation, once the shapes are known to fit."""
+    stride, dilation = as_tuple(name, "stride", stride, d, 1), as_tuple(name, "dilation", dilation, d, 1)
+    _check_shapes(name, d, shape, kernel, groups)
     if shape[-d - 1] != kernel[1] * groups or kernel[0] % groups:
         raise ValueError(
             f"{name}: input {shape} and weight {kernel} disagree with groups={groups}: expected {kernel[1]}·{groups} = "
@@ -94,17 +105,27 @@ def _convolve(name, d, input, weight, bias, stride, padding, dilation, groups):
                 f"kernel of {kernel[2:]} with dilation {dilation} reaches over {window}, but input {shape} has, with "
                 f"its padding, only {padded}"
             )
-    _check_bias(name, bias, kernel[0], weight)
-    if d == 1:
-        stride, dilation, sides = (1, *stride), (1, *dilation), (0, 0, *sides)
-    return _run(ops.Conv2d(stride, sides, dilation, groups), d, input, weight, bias)
+    row = 2 - d  # a signal is an image of one row
+    return (1,) * row + stride, (0, 0) * row + sides, (1,) * row + dilation, groups
 
 
 def _transpose(name, d, input, weight, bias, stride, padding, output_padding, groups, dilation):
+    _check_operands(name, input, weight, bias)
+    shape, kernel = input.array.shape, weight.array.shape
+    options = _fixed(stride), _fixed(padding), _fixed(dilation), _fixed(output_padding)
+    more, *options = _plan_transposed(name, d, shape, kernel, *options, groups)
+    _check_bias(name, bias, kernel[1] * groups, weight)
+    if more:
+        input = apply(ops.Pad(more, 0), input)
+    return _run(ops.ConvTranspose2d(*options), d, input, weight, bias)
+
+
+@lru_cache(256)
+def _plan_transposed(name, d, shape, kernel, stride, padding, dilation, output_padding, groups):
+    """What the input is to be padded with, and the options of the operation."""
     stride, dilation = as_tuple(name, "stride", stride, d, 1), as_tuple(name, "dilation", dilation, d, 1)
     padding, extra = as_tuple(name, "padding", padding, d, 0), as_tuple(name, "output_padding", output_padding, d, 0)
-    _check_operands(name, d, input, weight, bias, groups)
-    shape, kernel = input.array.shape, weight.array.shape
+    _check_shapes(name, d, shape, kernel, groups)
     if shape[-d - 1] != kernel[0] or kernel[0] % groups:
         raise ValueError(
             f"{name}: input {shape} and weight {kernel} disagree with groups={groups}: expected {kernel[0]} channels on axis "
@@ -122,19 +143,17 @@ def _transpose(name, d, input, weight, bias, stride, padding, output_padding, gr
         raise ValueError(
             f"{name}: the output would have size {size}, for input {shape}, kernel {kernel[2:]} and padding {padding}"
         )
-    _check_bias(name, bias, kernel[1] * groups, weight)
-    if any(e >= s for e, s in zip(extra, stride, strict=True)):  # such a size belongs to an input with more rows: of zeros
-        more = [(0, e // s) for e, s in zip(extra, stride, strict=True)]
-        input = apply(ops.Pad(more, 0), input)
-    sides = tuple(p for p in padding for _ in (0, 1))
-    if d == 1:
-        size, stride, dilation, sides = (1, *size), (1, *stride), (1, *dilation), (0, 0, *sides)
-    return _run(ops.ConvTranspose2d(size, stride, sides, dilation, groups), d, input, weight, bias)
+    # an output_padding of the stride or more makes a size that belongs to an input with more rows: of zeros
+    more = tuple((0, e // s) for e, s in zip(extra, stride, strict=True))
+    row = 2 - d
+    sides = (0, 0) * row + tuple(p for p in padding for _ in (0, 1))
+    options = (1,) * row + size, (1,) * row + stride, sides, (1,) * row + dilation, groups
+    return more if any(n for _, n in more) else (), *options
 
 
 def _run(op, d, input, weight, bias):
     """Runs the operation on (N, C, H, W), with the axes that the input has not, and takes them away again."""
-    shape = input.shape
+    shape = input.array.shape
     batch, row = shape[: len(shape) - d - 1], (1,) * (2 - d)
     whole = d == 2 and batch
     if not whole:
@@ -172,28 +191,35 @@ def _sides(name, padding, kernel, stride, dilation):
     return tuple(p for p in as_tuple(name, "padding", padding, len(kernel), 0) for _ in (0, 1))
 
 
-def _check_operands(name, d, input, weight, bias, groups):
+def _fixed(option):
+    return tuple(option) if type(option) is list else option
+
+
+def _check_operands(name, input, weight, bias):
     for what, x in ("input", input), ("weight", weight), ("bias", bias):
         if not isinstance(x, Tensor) and (x is not None or what != "bias"):
             raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}")
-    axes = ("N", "C", "L") if d == 1 else ("N", "C", "H", "W")
-    if input.ndim not in (d + 1, d + 2):
-        raise ValueError(f"{name}: expected an input ({', '.join(axes)}) or ({', '.join(axes[1:])}), got shape {input.shape}")
-    if weight.ndim != d + 2 or 0 in weight.shape:
-        raise ValueError(f"{name}: expected a weight with {d + 2} axes, none empty, got shape {weight.shape}")
-    if 0 in input.shape[input.ndim - d :]:
-        raise ValueError(f"{name}: only the batch may be empty, got an input of shape {input.shape}")
-    if type(groups) is not int or groups < 1:
-        raise ValueError(f"{name}: groups must be an integer of 1 or more, got {groups!r}")
-    if input.dtype.kind != "f":
-        raise TypeError(f"{name}: expected floating-point numbers, got {input.dtype}; use .float() first")
-    if input.dtype != weight.dtype:
+    dtype, other = input.array.dtype, weight.array.dtype
+    if dtype.kind != "f":
+        raise TypeError(f"{name}: expected floating-point numbers, got {dtype}; use .float() first")
+    if dtype != other:
         raise TypeError(
-            f"{name}: the input is {input.dtype} and the weight {weight.dtype}; bring them to one dtype, as by "
-            "input.to(weight.dtype)"
+            f"{name}: the input is {dtype} and the weight {other}; bring them to one dtype, as by input.to(weight.dtype)"
         )
 
 
+def _check_shapes(name, d, shape, kernel, groups):
+    axes = ("N", "C", "L") if d == 1 else ("N", "C", "H", "W")
+    if len(shape) not in (d + 1, d + 2):
+        raise ValueError(f"{name}: expected an input ({', '.join(axes)}) or ({', '.join(axes[1:])}), got shape {shape}")
+    if len(kernel) != d + 2 or 0 in kernel:
+        raise ValueError(f"{name}: expected a weight with {d + 2} axes, none empty, got shape {kernel}")
+    if 0 in shape[len(shape) - d :]:
+        raise ValueError(f"{name}: only the batch may be empty, got an input of shape {shape}")
+    if type(groups) is not int or groups < 1:
+        raise ValueError(f"{name}: groups must be an integer of 1 or more, got {groups!r}")
+
+
 def _check_bias(name, bias, out, weight):
-    if bias is not None and (bias.shape != (out,) or bias.dtype != weight.dtype):
+    if bias is not None and (bias.array.shape != (out,) or bias.array.dtype != weight.array.dtype):
         raise ValueError(f"{name}: expected a bias of shape ({out},) and {weight.dtype}, got {bias.shape} and {bias.dtype}")
