@@ -66,6 +66,9 @@ from .image import (
     Interpolate,
     Pad,
 )
+from .linalg import (
+    LogDet,
+)
 from .loss import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -177,6 +180,7 @@ __all__ = [
     "Log1p",
     "Log2",
     "Log10",
+    "LogDet",
     "LogSigmoid",
     "LogSoftmax",
     "LogSumExp",
