@@ -1,18 +1,17 @@
 """The mission row by row: code as a reader of *Dive into Deep Learning* types it, and the numbers that reader expects.
 
 Each test names its row (P preliminaries, L linear regression, C classification, M perceptrons, B builder's guide, R recurrent,
-A attention, O optimization, I information, X appendix, T traps). The imports are the point: they change, the code
-does not. With PyTorch's in place of these five the file passes too, but for vectors as short as 1e-266, whose norm PyTorch
+A attention, O optimization, X appendix, T traps; I, information, is in test_book_information). The imports are the point:
+they change, the code does not. With PyTorch's in place of these five the file passes too, but for vectors as short as 1e-266, whose norm PyTorch
 rounds to 0. Rows that other files already hold are not written again:
 
     P1 P4 P5  values            test_tensor.test_mission_examples         P4  norm at 0      test_ops.test_promise_21_norm_…
     P7        every operation   table.py with test_ops                    C4  ±1000          test_ops.test_promise_15_…
-    C8        gradient          test_losses.test_the_gradient_of_…        I32 0.9486         test_losses.test_values_of_…
+    C8        gradient          test_losses.test_the_gradient_of_…        R7  clip_grad_norm_ test_nn.test_promise_24_…
     M3        affine, XOR       test_nn                                   M4 M6 kinks        test_nn.test_slopes_at_the_kinks
     M8        backprop by hand  test_nn.test_gradients_of_…_by_hand       M10 symmetry       test_init.test_symmetric_values_…
-    M14       nn.Dropout        test_nn.test_dropout                      I33 CE and KL      test_losses.test_minimizing_…
-    R7        clip_grad_norm_   test_nn.test_promise_24_…                 A8  gradients      test_indexing.test_masked_softmax_…
-    I34       one_hot           test_nn.test_one_hot                      T16 indexing, sums test_indexing, test_tensor, test_nn
+    M14       nn.Dropout        test_nn.test_dropout                      A8  gradients      test_indexing.test_masked_softmax_…
+    T16       indexing, sums    test_indexing, test_tensor, test_nn
 """
 
 import copy
@@ -873,119 +872,6 @@ def test_O9_newtons_method(slope, curvature, eta, expected):
     for _ in range(10):
         x -= eta * slope(x) / curvature(x)
     assert x.item() == about(expected, 1e-6)
-
-
-# --- information theory: the chapter's own functions
-
-
-def nansum(x):
-    return x[~torch.isnan(x)].sum()
-
-
-def self_information(p):
-    return -torch.log2(torch.tensor(p, dtype=FLOAT64)).item()
-
-
-def entropy(p):
-    return nansum(-p * torch.log2(p))
-
-
-def joint_entropy(p_xy):
-    return nansum(-p_xy * torch.log2(p_xy))
-
-
-def conditional_entropy(p_xy, p_x):
-    p_y_given_x = p_xy / p_x
-    return nansum(-p_xy * torch.log2(p_y_given_x))
-
-
-def mutual_information(p_xy, p_x, p_y):
-    p = p_xy / (p_x * p_y)
-    return nansum(p_xy * torch.log2(p))
-
-
-def kl_divergence(p, q):
-    kl = p * torch.log2(p / q)
-    return nansum(kl).abs().item()
-
-
-def cross_entropy(y_hat, y):
-    return -torch.log(y_hat[range(len(y_hat)), y])
-
-
-def test_I1_I2_I3_self_information():
-    assert [self_information(p) for p in (1.0, 1 / 4, 1 / 52, 1 / 64)] == pytest.approx([0, 2, 5.700439718141092, 6])
-    assert self_information(1 / math.factorial(52)) == pytest.approx(225.5810031237028)
-    assert [self_information(2.0**-n) for n in range(61)] == list(range(61))
-    assert -torch.log2(torch.tensor(1 / math.factorial(52))).item() == math.inf  # T6: float32 has no such small number
-
-
-def test_I5_I6_I12_I16_I19_printed_values():
-    """T1, T2: two of the examples are no distributions; the printed numbers are what the code gives all the same."""
-    assert str(entropy(torch.tensor([0.1, 0.5, 0.1, 0.3]))) == "tensor(1.6855)"
-    assert entropy(double([0.1, 0.5, 0.1, 0.3])).item() == pytest.approx(1.6854752972273346, rel=1e-14)
-    assert entropy(torch.tensor([0.0, 1.0])) == 0
-    assert entropy(torch.tensor([0.5, 0.0, 0.5])) == 1
-    assert str(joint_entropy(torch.tensor([[0.1, 0.5], [0.1, 0.3]]))) == "tensor(1.6855)"
-    conditional = conditional_entropy(torch.tensor([[0.1, 0.5], [0.2, 0.3]]), torch.tensor([0.2, 0.8]))
-    assert str(conditional) == "tensor(0.8635)"
-    assert conditional.item() == pytest.approx(0.8635472, rel=1e-6)
-    mutual = mutual_information(torch.tensor([[0.1, 0.5], [0.1, 0.3]]), torch.tensor([0.2, 0.8]), torch.tensor([[0.75, 0.25]]))
-    assert str(mutual) == "tensor(0.7195)"
-    assert mutual.item() == pytest.approx(0.7194603, rel=1e-6)
-
-
-def test_T8_rows_printed_elsewhere_sum_to_the_same():
-    p = torch.tensor([[0.1, 0.5], [0.1, 0.3]])
-    assert torch.nansum(-p * torch.log2(p), dim=-1).tolist() == pytest.approx([0.8321928, 0.8532826])
-    r = torch.tensor([[0.1, 0.5], [0.2, 0.3]])
-    rows = torch.nansum(-r * torch.log2(r / torch.tensor([0.2, 0.8])), dim=-1)
-    assert rows.tolist() == pytest.approx([0.43903595, 0.42451128], rel=1e-6)
-    m = p / (torch.tensor([0.2, 0.8]) * torch.tensor([[0.75, 0.25]]))
-    assert torch.nansum(p * torch.log2(m), dim=-1).tolist() == pytest.approx([0.60246783, 0.1169925], rel=1e-6)
-
-
-def test_I18_I19_chain_rule_and_the_true_mutual_information():
-    p = double([[0.1, 0.5], [0.1, 0.3]])
-    p_row, p_column = p.sum(1, keepdim=True), p.sum(0, keepdim=True)
-    assert entropy(p_column).item() == pytest.approx(0.7219281, rel=1e-6)
-    assert entropy(p_row).item() == pytest.approx(0.9709506, rel=1e-6)
-    assert conditional_entropy(p, p_column).item() == pytest.approx(0.9635472, rel=1e-6)
-    assert conditional_entropy(p, p_row).item() == pytest.approx(0.7145247, rel=1e-6)
-    assert conditional_entropy(p, p_row).item() == pytest.approx((joint_entropy(p) - entropy(p_row)).item(), rel=1e-12)
-    assert mutual_information(p, p_row, p_column).item() == pytest.approx(0.0074033921, rel=1e-7)
-
-
-def test_T7_nansum_drops_nan_only_on_the_way_forward():
-    p = torch.tensor([0.0, 1.0], requires_grad=True)
-    entropy(p).backward()
-    assert not torch.isfinite(p.grad[0])
-    assert p.grad[1].item() == pytest.approx(-1 / math.log(2))
-
-
-def test_I30_divergences_of_sorted_samples():
-    torch.manual_seed(1)
-    tensor_len = 10000
-    p = torch.normal(0, 1, (tensor_len,))
-    q1 = torch.normal(-1, 1, (tensor_len,))
-    q2 = torch.normal(1, 1, (tensor_len,))
-    p, q1, q2 = (torch.sort(x)[0] for x in (p, q1, q2))
-    kl_pq1, kl_pq2, kl_q2p = kl_divergence(p, q1), kl_divergence(p, q2), kl_divergence(q2, p)
-    assert [kl_pq1, kl_pq2, kl_q2p] == pytest.approx([8582.0341796875, 8828.3095703125, 14130.125], rel=1e-6)
-    assert abs(kl_pq1 - kl_pq2) / ((kl_pq1 + kl_pq2) / 2) * 100 == pytest.approx(2.8290698237936858, rel=1e-4)
-    assert abs(kl_q2p - kl_pq2) / ((kl_q2p + kl_pq2) / 2) * 100 == pytest.approx(46.18621024399691, rel=1e-5)
-
-
-def test_I32_I37_cross_entropy_both_ways():
-    """T5: this one is in nats."""
-    labels = torch.tensor([0, 2])
-    preds = torch.tensor([[0.3, 0.6, 0.1], [0.2, 0.3, 0.5]])
-    assert str(cross_entropy(preds, labels).mean()) == "tensor(0.9486)"
-    loss = nn.NLLLoss()(torch.log(preds), labels)
-    assert str(loss) == "tensor(0.9486)"
-    exact = cross_entropy(preds.double(), labels).mean().item()
-    assert exact == pytest.approx(0.9485599924429406, rel=1e-7)
-    assert exact / math.log(2) == pytest.approx(1.36848, rel=1e-5)
 
 
 # --- mathematics
