@@ -107,9 +107,15 @@ class Interpolate(Op):
         return dx
 
     def _add(self, dx, index, dy):
-        """dx[index[i]] += dy[i]: equal indices are neighbours, so their dy are summed in runs."""
-        index, starts = np.unique(index, return_index=True)
-        dx[(slice(None),) * self.axis + (index,)] += np.add.reduceat(dy, starts, self.axis)
+        """dx[index[i]] += dy[i]: equal indices are neighbours, and go in turns, the first of each, the second of each, …"""
+        every = np.arange(dx.shape[self.axis])
+        first, end = np.searchsorted(index, every), np.searchsorted(index, every, "right")
+        for turn in range((end - first).max()):
+            some = np.flatnonzero(first + turn < end)
+            part = dy.take(first[some] + turn, self.axis)
+            if some[-1] - some[0] == len(some) - 1:  # a slice is faster
+                some = slice(some[0], some[-1] + 1)
+            dx[(slice(None),) * self.axis + (some,)] += part
 
 
 def _grown(shape, widths):
