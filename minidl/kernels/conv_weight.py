@@ -17,46 +17,81 @@ from math import gcd, isqrt
 import numpy as np
 from numba import prange, types
 
-from .gemm import DEPTH, cut, pack
+from .gemm import cut
 from .jit import PerDtype, Shared, call, dense, jit, strided
 from .threads import get_num_threads, share
-from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, moved, table_tile
+from .tile import ROWS, VECTOR_BYTES, VECTORS, moved, table_tile, transpose_block
 
-BLOCK_COLUMNS = 256  # output channels packed at once: with DEPTH pixels they stay in the L2 cache
+PIXELS = 400  # in a block at most: a panel of B (25 KiB) stays in the L1 cache
+BLOCK_BYTES = 256 * 1024  # of B packed at once, to stay in the L2 cache
 WINDOW_BYTES = 96 * 1024  # of the input copied at once, to stay there as well
 SLICES_BYTES = 4 * 1024 * 1024  # of all slices together
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
-PARALLEL_BYTES = 1024 * 1024  # of dy from which it does for the sums of channels
+PARALLEL_BYTES = 1024 * 1024  # from which it does for sums of channels and of slices
 
 # ------------------------------------------------------------------------------------------------------- the loops
 
 
 @jit
 def window(x, image, h, w, i, j, rows, columns, target, to):
-    """Copies rows × columns from row i and column j on of the h × w image at x[image:] to target[to:], zeros outside it."""
+    """Copies rows × columns from row i and column j on of the h × w image at x[image:] to target[to:], zeros above and below.
+
+    What lies left and right of the image is not written.
+    """
     left = min(max(-j, 0), columns)
-    right = max(min(w - j, columns), left)
+    n = max(min(w - j, columns) - left, 0)
     for r in range(rows):
-        row = target[to + r * columns : to + (r + 1) * columns]
+        row = target[to + r * columns + left :]
         if 0 <= i + r < h:
-            for q in range(left):
-                row[q] = 0
-            source = x[image + (i + r) * w + j + left : image + (i + r) * w + j + right]
-            for q in range(source.size):
-                row[left + q] = source[q]
-            for q in range(right, columns):
-                row[q] = 0
+            source = x[image + (i + r) * w + j + left :]
+            for q in range(n):
+                row[q] = source[q]
         else:
-            for q in range(columns):
+            for q in range(n):
                 row[q] = 0
 
 
 @jit
+def transpose(pixels, p, depth, column, columns, panels):
+    """Rows p… and columns column… of `pixels`, whose columns are contiguous, in panels of `depth` rows of a tile's width."""
+    lanes, width = VECTOR_BYTES // pixels.itemsize, panels.shape[1]
+    for q in range(0, columns, lanes):
+        row, at = q // width * depth, q % width
+        if column + q + lanes <= pixels.shape[1] and depth >= lanes:  # more columns than asked for do no harm
+            for k in range(0, depth, lanes):
+                k = min(k, depth - lanes)  # the last block is moved back, over the one before it
+                transpose_block(pixels, p + k, column + q, panels, row + k, at)
+        else:
+            for c in range(min(lanes, columns - q)):
+                for k in range(depth):
+                    panels[row + k, at + c] = pixels[p + k, column + q + c]
+
+
+@jit
+def turned(source, r0, r1, columns, target, i, j):
+    """target[i + q, j + r] = source[r, q] for r0 <= r < r1 and q < columns, both with contiguous rows."""
+    lanes = VECTOR_BYTES // source.itemsize
+    if r1 - r0 >= lanes and columns >= lanes:
+        for r in range(r0, r1, lanes):
+            for q in range(0, columns, lanes):  # the last blocks are moved back, over the ones before them
+                r2, q2 = min(r, r1 - lanes), min(q, columns - lanes)
+                transpose_block(moved(source.T, 0), q2, r2, target, i + q2, j + r2)
+    else:
+        for q in range(columns):
+            for r in range(r0, r1):
+                target[i + q, j + r] = source[r, q]
+
+
+@jit
 def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
-    """One share of total[slice, group, (c,kh,kw), o]; pixels[p, n·O + o] is dy, the other arguments are of `_plan`."""
-    slices, groups, n, c, h, w, o, oh, ow, taps, sh, sw, top, left, bn, bh, bw, bc, unit, wh, ww, in_place = plan
+    """One share of total[slice, group, (c,kh,kw), o]; pixels[p, n·O + o] is dy, the other arguments are of `_plan`.
+
+    If `direct`, there is only one block of pixels, and its sums go to total[group, o, (c,kh,kw)] from a corner of memory.
+    """
+    slices, groups, n, c, h, w, o, oh, ow, taps, sh, sw, top, left, bn, bh, bw, bc, unit, wh, ww, in_place, direct = plan
     itemsize = x.itemsize
-    width = VECTORS * (VECTOR_BYTES // itemsize)
+    lanes = VECTOR_BYTES // itemsize
+    width = lanes if o <= lanes else VECTORS * lanes
     down, across = (oh + bh - 1) // bh, (ow + bw - 1) // bw
     blocks = (n + bn - 1) // bn * down * across
     first, last, c0, c1, j0, j1 = 0, slices * groups, 0, c, 0, o
@@ -65,15 +100,17 @@ def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
     elif parts > 1:
         c0, c1, j0, j1 = cut((c + unit - 1) // unit, (o + width - 1) // width, part, parts)
         c0, c1, j0, j1 = c0 * unit, min(c1 * unit, c), j0 * width, min(j1 * width, o)
-    columns = max(1, min(BLOCK_COLUMNS // width, (j1 - j0 + width - 1) // width))  # in panels; a share may be empty
-    shape = bn * bh * bw * columns, width
-    panels = np.empty(shape, x.dtype) if MASKS else np.zeros(shape, x.dtype)
+    columns = max(1, min(BLOCK_BYTES // (bn * bh * bw * width * itemsize), (j1 - j0 + width - 1) // width))  # in panels
+    panels = np.empty((bn * bh * bw * columns, width), x.dtype)
     b = panels.reshape(panels.size)
     b_steps = np.empty(bn * bh * bw, np.int64)
     for image in range(bn):
         for p in range(bh * bw):
             b_steps[image * bh * bw + p] = (image * columns * bh * bw + p) * width
-    copy = np.empty(0 if in_place else bn * bc * wh * ww, x.dtype)
+    copy = np.zeros(0 if in_place else bn * bc * wh * ww, x.dtype)
+    corner = np.empty((bc * taps if direct else 0, width), x.dtype)
+    sums, row = (corner.reshape(corner.size), width) if direct else (total, o)
+    dw = total.reshape(slices * groups * o, c * taps)
     for item in range(first, last):
         s, g = item // groups, item % groups
         for j in range(j0, j1, columns * width):
@@ -84,11 +121,13 @@ def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
                 images, depth = min(bn, n - n0), min(bh, oh - i0) * min(bw, ow - q0)
                 for image in range(images):
                     column = ((n0 + image) * groups + g) * o + j
-                    pack(pixels, i0 * ow + q0, depth, column, jn, width, panels[image * columns * bh * bw :])
+                    transpose(pixels, i0 * ow + q0, depth, column, jn, panels[image * columns * bh * bw :])
                 for ci in range(c0, c1, bc):
                     cn = min(bc, c1 - ci)
                     a = moved(x, ((((n0 * groups + g) * c + ci) * h + i0 * sh) * w + q0 * sw) * itemsize)
                     if not in_place:
+                        if across > 1:  # else the same columns are zero each time
+                            copy[:] = 0
                         for image in range(images):
                             for channel in range(cn):
                                 source = (((n0 + image) * groups + g) * c + ci + channel) * h * w
@@ -96,12 +135,13 @@ def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
                                 window(x, source, h, w, i0 * sh - top, q0 * sw - left, wh, ww, copy, to)
                         a = moved(copy, 0)
                     for p in range((jn + width - 1) // width):
+                        wide, k = min(width, jn - p * width), images * depth
+                        at = 0 if direct else (item * c + ci) * taps * o + j + p * width
                         for t in range(0, cn * taps, ROWS):
-                            to = (item * c * taps + ci * taps + t) * o + j + p * width
-                            m, k = cn * taps - t, images * depth
-                            table_tile(
-                                a, a_rows, t, a_steps, b, p * depth * width, b_steps, k, total, to, o, adds, m, jn - p * width
-                            )
+                            to, m = at + t * row, cn * taps - t
+                            table_tile(a, a_rows, t, a_steps, b, p * depth * width, b_steps, k, sums, to, row, adds, m, wide)
+                        if direct:
+                            turned(corner, 0, cn * taps, wide, dw, g * o + j + p * width, ci * taps)
 
 
 @jit(parallel=True)
@@ -111,15 +151,28 @@ def weight_sums_shared(body, x, pixels, a_rows, a_steps, plan, total, parts):
 
 
 @jit
-def add_slices(total, dw):
-    """dw[g, o, (c,kh,kw)] = Σ_slices total[slice, g, (c,kh,kw), o]; total is overwritten."""
-    slices, groups, rows, o = total.shape
-    whole = total.reshape(slices, groups * rows * o)
-    for s in range(1, slices):
-        for q in range(whole.shape[1]):
-            whole[0, q] += whole[s, q]
+def add_slices(total, dw, turn, part, parts):
+    """One share of dw[g] = Σ_slices total[slice, g], transposed if `turn`; total[0] is overwritten."""
+    slices, groups, rows, columns = total.shape
+    r0, r1 = rows * part // parts, rows * (part + 1) // parts
     for g in range(groups):
-        pack(moved(total[0, g].T, 0), 0, o, 0, rows, rows, dw[g])
+        sums = total[0, g, r0:r1].reshape((r1 - r0) * columns)
+        for s in range(1, slices):
+            more = total[s, g, r0:r1].reshape((r1 - r0) * columns)
+            for q in range(sums.size):
+                sums[q] += more[q]
+        if turn:
+            turned(total[0, g], r0, r1, columns, dw[g], 0, 0)
+        else:
+            target = dw[g, r0:r1].reshape((r1 - r0) * columns)
+            for q in range(sums.size):
+                target[q] = sums[q]
+
+
+@jit(parallel=True)
+def add_slices_shared(body, total, dw, turn, parts):
+    for part in prange(parts):
+        call(body, total, dw, turn, part, parts)
 
 
 @jit(fastmath={"reassoc", "contract"})
@@ -152,26 +205,33 @@ _INTS = dense(types.int64, 1)
 
 
 def _weight_sums_types(t):
-    return dense(t, 1), strided(t, 2), _INTS, _INTS, types.UniTuple(types.intp, 22), dense(t, 1, True), types.intp, types.intp
+    return dense(t, 1), strided(t, 2), _INTS, _INTS, types.UniTuple(types.intp, 23), dense(t, 1, True), types.intp, types.intp
 
 
 _weight_sums = PerDtype(weight_sums, _weight_sums_types)
 _weight_sums_shared = Shared(weight_sums_shared, _weight_sums)
-_add_slices = PerDtype(add_slices, lambda t: (dense(t, 4, True), dense(t, 3, True)))
+_add_slices = PerDtype(add_slices, lambda t: (dense(t, 4, True), dense(t, 3, True), types.intp, types.intp, types.intp))
+_add_slices_shared = Shared(add_slices_shared, _add_slices)
 _plane_sums = PerDtype(plane_sums, lambda t: (dense(t, 3), dense(t, 1, True), types.intp, types.intp))
 _plane_sums_shared = Shared(plane_sums_shared, _plane_sums)
 
 
+def _even(size, most):
+    """The length of a part of `size` cut evenly in parts of at most `most`."""
+    return -(-size // -(-size // most))
+
+
 @lru_cache(maxsize=256)
-def _plan(x_shape, dy_shape, kernel_size, stride, padding, dilation, groups, itemsize):
+def _plan(x_shape, dy_shape, kernel_size, stride, padding, dilation, groups, itemsize, turn):
     """Where the taps and the pixels of a block lie in x, or in the window; and the numbers that `weight_sums` starts with."""
     (n, c, h, w), (_, o, oh, ow), (kh, kw), (sh, sw), (dh, dw) = x_shape, dy_shape, kernel_size, stride, dilation
     c, o, taps = c // groups, o // groups, kh * kw
-    bw = min(ow, DEPTH)
-    bh = min(oh, DEPTH // bw)
-    bn = min(n, DEPTH // (bh * bw)) if bh == oh and bw == ow else 1
+    bw = _even(ow, PIXELS)
+    bh = _even(oh, PIXELS // bw)
+    bn = _even(n, PIXELS // (bh * bw)) if bh == oh and bw == ow else 1
     blocks = -(-n // bn) * -(-oh // bh) * -(-ow // bw)
     slices = max(1, min(isqrt(blocks), SLICES_BYTES // (groups * c * taps * o * itemsize)))
+    slices = 1 << slices.bit_length() - 1  # a power of two is shared out evenly
     wh, ww = (bh - 1) * sh + (kh - 1) * dh + 1, (bw - 1) * sw + (kw - 1) * dw + 1
     unit = ROWS // gcd(ROWS, taps)  # channels whose taps fill whole tiles
     bc = min(c, max(1, WINDOW_BYTES // itemsize // (bn * wh * ww * unit)) * unit)
@@ -186,7 +246,12 @@ def _plan(x_shape, dy_shape, kernel_size, stride, padding, dilation, groups, ite
 
     a_rows, a_steps = table((bc, plane), (kh, dh * row), (kw, dw)), table((bn, image), (bh, sh * row), (bw, sw))
     sizes = slices, groups, n, c, h, w, o, oh, ow, taps, sh, sw, padding[0], padding[2]
-    return a_rows, a_steps, (*sizes, bn, bh, bw, bc, unit, wh, ww, int(in_place))
+    return a_rows, a_steps, (*sizes, bn, bh, bw, bc, unit, wh, ww, int(in_place), int(turn and blocks == 1))
+
+
+def _share(pays, body, twin, first, *args):
+    pays = pays and get_num_threads() > 1
+    share(pays, body[first.dtype], twin[first.dtype] if pays else None, first, *args)
 
 
 def _check(x, dy, kernel_size, stride, padding, dilation, groups):
@@ -220,21 +285,27 @@ def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilat
     (4, 3, 3, 3)
     """
     _check(x, dy, kernel_size, stride, padding, dilation, groups)
-    c, o, (kh, kw) = x.shape[1] // groups, dy.shape[1], kernel_size
-    dw = np.empty((o, c, kh, kw), x.dtype)
+    o, c, kh, kw = dy.shape[1] // groups, x.shape[1] // groups, *kernel_size
+    dw = np.empty((groups * o, c, kh, kw), x.dtype)
     if not (x.size and dy.size):
         dw[...] = 0
         return dw
-    n, oh, ow = dy.shape[0], *dy.shape[2:]
-    a_rows, a_steps, plan = _plan(
-        x.shape, dy.shape, tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), groups, x.itemsize
-    )
-    x, pixels = np.ascontiguousarray(x).reshape(-1), np.ascontiguousarray(dy).reshape(n * o, oh * ow).T
-    total = np.empty((plan[0], groups, c * kh * kw, o // groups), x.dtype)
-    pays = dw.size * n * oh * ow >= PARALLEL_WORK and get_num_threads() > 1
-    twin = _weight_sums_shared[x.dtype] if pays else None
-    share(pays, _weight_sums[x.dtype], twin, x, pixels, a_rows, a_steps, plan, total.reshape(-1))
-    _add_slices[x.dtype](total, dw.reshape(groups, o // groups, c * kh * kw))
+    # Where pixels meet pixels, x and dy may change places; the one of fewer channels is transposed.
+    turn = not (c < o and x.shape[2:] == dy.shape[2:] and kh == kw == 1)
+    if not turn:
+        x, dy, c, o = dy, x, o, c
+    n, _, oh, ow = dy.shape
+    geometry = tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation)
+    a_rows, a_steps, plan = _plan(x.shape, dy.shape, *geometry, groups, x.itemsize, turn)
+    slices, direct = plan[0], plan[-1]
+    whole = direct or (slices == 1 and not turn)  # nothing to be added up or turned afterwards
+    total = dw if whole else np.empty((slices, groups, c * kh * kw, o), x.dtype)
+    pixels = np.ascontiguousarray(dy).reshape(n * groups * o, oh * ow).T
+    arguments = np.ascontiguousarray(x).reshape(-1), pixels, a_rows, a_steps, plan, total.reshape(-1)
+    _share(dw.size * n * oh * ow >= PARALLEL_WORK, _weight_sums, _weight_sums_shared, *arguments)
+    if not whole:
+        arguments = total, dw.reshape(groups, -1, c * kh * kw if turn else o), turn
+        _share(total.nbytes >= PARALLEL_BYTES, _add_slices, _add_slices_shared, *arguments)
     return dw
 
 
@@ -250,6 +321,5 @@ def channel_sums(dy):
         raise TypeError(f"channel_sums: expected float32 or float64, got {dy.dtype}")
     sums = np.empty(dy.shape[1], dy.dtype)
     planes = np.ascontiguousarray(dy).reshape(*dy.shape[:2], dy.shape[2] * dy.shape[3])
-    pays = dy.nbytes >= PARALLEL_BYTES and get_num_threads() > 1
-    share(pays, _plane_sums[dy.dtype], _plane_sums_shared[dy.dtype] if pays else None, planes, sums)
+    _share(dy.nbytes >= PARALLEL_BYTES, _plane_sums, _plane_sums_shared, planes, sums)
     return sums
