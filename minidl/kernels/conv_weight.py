@@ -290,8 +290,9 @@ def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilat
     if not (x.size and dy.size):
         dw[...] = 0
         return dw
-    # Where pixels meet pixels, x and dy may change places; the one of fewer channels is transposed.
-    turn = not (c < o and x.shape[2:] == dy.shape[2:] and kh == kw == 1)
+    # Where each pixel meets only itself, x and dy may change places: the one of fewer channels is transposed.
+    itself = kh == kw == max(stride) == 1 and not any(padding) and x.shape[2:] == dy.shape[2:]
+    turn = not (itself and c < o)
     if not turn:
         x, dy, c, o = dy, x, o, c
     n, _, oh, ow = dy.shape
