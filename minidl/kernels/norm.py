@@ -28,7 +28,7 @@ CHUNK = 64  # rows whose part of dγ and dβ is summed apart: for accuracy, and 
 
 # In a sum the order of additions is free, or it could not use vectors; NaN and inf come through all the same.
 SUM = {"fastmath": {"reassoc", "contract"}, "forceinline": True}
-MAP = {"fastmath": {"contract"}, "forceinline": True}
+MAP = {"fastmath": {"contract"}, "forceinline": True}  # each line below can be contracted in one way only
 
 
 @jit(**SUM)
@@ -85,7 +85,7 @@ def _scale(x, hi, scale, shift, y):
 @jit(**MAP)
 def _combine(dy, x, hi, scale, slope, offset, dx):
     for i in range(x.size):
-        dx[i] = dy[i] * scale + (x[i] - hi) * slope + offset
+        dx[i] = dy[i] * scale + ((x[i] - hi) * slope + offset)
 
 
 @jit(forceinline=True)
@@ -199,10 +199,11 @@ def _total(columns, c, L):
 
 
 # Four rows at a time: the running sums are read and written once for all. One sum per loop: with two LLVM would have to
-# prove more arrays apart than it is willing to, and use no vectors.
+# prove more arrays apart than it is willing to, and use no vectors. The order of additions is fixed, and no sum of two
+# products may be contracted in one way or the other: where a share of the columns ends must not show in the bits.
 
 
-@jit(**SUM)
+@jit(forceinline=True)
 def _add_rows(x, j, hi, s):
     """s[i] = Σ_n x[n, j + i] − hi[i]"""
     N = x.shape[0]
@@ -218,7 +219,7 @@ def _add_rows(x, j, hi, s):
             s[i] += p[i] - hi[i]
 
 
-@jit(**SUM)
+@jit(forceinline=True)
 def _add_squares(x, j, hi, s):
     """s[i] = Σ_n (x[n, j + i] − hi[i])²"""
     N = x.shape[0]
@@ -236,7 +237,7 @@ def _add_squares(x, j, hi, s):
             s[i] += a * a
 
 
-@jit(**SUM)
+@jit(forceinline=True)
 def _add_products(dy, x, j, hi, s):
     """s[i] = Σ_n dy[n, j + i]·(x[n, j + i] − hi[i])"""
     N = x.shape[0]
@@ -339,7 +340,7 @@ def columns_backward(dy, x, L, weight, eps, batch, stats, dx, dw, db, part, part
             for n in range(N):
                 row, dy_row, dx_row = _row(x, n, j, width), _row(dy, n, j, width), _row(dx, n, j, width)
                 for i in range(width):
-                    dx_row[i] = dy_row[i] * scale[i] + (row[i] - hi[i]) * slope[i] + offset[i]
+                    dx_row[i] = dy_row[i] * scale[i] + ((row[i] - hi[i]) * slope[i] + offset[i])
 
 
 @jit(parallel=True)
@@ -400,7 +401,7 @@ def _add_each(dy, x, hi, scale, shift, dw, db):
 @jit(**MAP)
 def _combine_each(dy, x, hi, weight, scale, slope, offset, dx):
     for k in range(x.size):
-        dx[k] = dy[k] * weight[k] * scale + (x[k] - hi) * slope + offset
+        dx[k] = dy[k] * weight[k] * scale + ((x[k] - hi) * slope + offset)
 
 
 @jit
