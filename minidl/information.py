@@ -11,8 +11,9 @@ them; numbers alone are computed with in float64 and give a number.
 
 Zeros. 0·log 0 = 0, and such a term sends the gradient 0 back, not the −∞ or NaN that the formula would: neither
 log-probabilities nor logits could pass that on. Elsewhere the gradient is the formula's, with the elements as independent
-variables: for the entropy −log p − 1/ln base. Where p > 0 and q = 0 a divergence is +inf, and the gradients of the other
-elements are as ever.
+variables: for the entropy −log p − 1/ln base. Where p > 0 and q = 0 a divergence is +inf, its gradients for these p and q are
+infinite too, and those of the other elements are as ever. A softmax cannot pass that on either: for predictions that may
+underflow give log_softmax, with log=True.
 
 What is no distribution. Probabilities must not be negative and must sum to 1, within the square root of their dtype's
 precision (3e-4 in float32, 1e-8 in float64), or a ValueError says which do not. Textbook examples are not always so kind, so
@@ -36,7 +37,7 @@ from . import ops
 from .functions import as_tensor
 from .methods import floating
 from .ops.base import normalize_axes
-from .tensor import Tensor, apply, stack, wrap
+from .tensor import Tensor, apply, stack, where, wrap
 
 __all__ = [
     "bivariate_normal_mutual_information",
@@ -174,7 +175,7 @@ def pointwise_mutual_information(p_xy, *, base=2, log=False):
     x, y, never = _marginal(p, 1, log), _marginal(p, 0, log), _is_zero(p, log)
     p, *marginals = (t.masked_fill(never, 0 if log else 1) for t in (p, x, y))
     both_occur = ~(_is_zero(x, log) | _is_zero(y, log))
-    return result(_log(_over(p, marginals, log), base, log).masked_fill(never & both_occur, -math.inf))
+    return result(_log_ratio(p, marginals, base, log).masked_fill(never & both_occur, -math.inf))
 
 
 # --- of two distributions
@@ -183,7 +184,7 @@ def pointwise_mutual_information(p_xy, *, base=2, log=False):
 def kl_divergence(p, q, *, base=2, dim=None, log=False, raw=False):
     """D(P‖Q) = Σ p log p/q ≥ 0, the surprise in excess when outcomes of P are expected by Q: 0 only if P = Q. Not symmetric.
 
-    p, q: one shape. +inf where p > 0 and q = 0. A ratio p/q beyond the range of the dtype counts as infinite, unless log.
+    p, q: one shape. +inf where p > 0 and q = 0. With raw its absolute value.
 
     >>> kl_divergence([0.5, 0.5], [0.75, 0.25])
     tensor(0.2075)
@@ -304,15 +305,21 @@ def _expected_log(p, over, under, drop, base, dim, log):
     drop: where, or None for where the terms are NaN.
     """
     if drop is None:
-        terms = _terms(p.detach(), over.detach(), [x.detach() for x in under], base, log)
-        drop = terms.isnan()
+        ratio = _over(over.detach(), [x.detach() for x in under], log)
+        drop = ((p.detach().exp() if log else p.detach()) * _log(ratio, base, log)).isnan()
     blank = 0 if log else 1
     p, over, *under = (x.masked_fill(drop, blank) for x in (p, over, *under))
-    return _terms(p, over, under, base, log).sum(dim)
+    return ((p.exp() if log else p) * _log_ratio(over, under, base, log)).sum(dim)
 
 
-def _terms(p, over, under, base, log):
-    return (p.exp() if log else p) * _log(_over(over, under, log), base, log)
+def _log_ratio(x, divisors, base, log):
+    """log(x/Π divisors), where that ratio is not negative. +inf where one of them is 0, with gradients that are no NaN."""
+    ratio = _over(x, divisors, log)
+    if log or not divisors or not ratio.isinf().any():
+        return _log(ratio, base, log)
+    # The way back through an infinite ratio is ∞·0. A difference of logarithms has none, but is less exact for ratios near 1.
+    log_x, *others = (_log(where(t < 0, -t, t), base) for t in (x, *divisors))
+    return log_x - sum(others)
 
 
 def _over(x, divisors, log):
@@ -389,10 +396,10 @@ def _check(name, p, dim, log, advice=""):
         sums = np.asarray((np.exp(p64) if log else p64).sum(axis=axes))
     off = ~np.asarray(abs(sums - 1) <= _tolerance(p))
     if off.any():
-        where = f" at {_place(off)} of shape {p.shape} along dim={dim}" if sums.ndim else f" of shape {p.shape}"
+        place = f" at {_place(off)} of shape {p.shape} along dim={dim}" if sums.ndim else f" of shape {p.shape}"
         value = sums[off].flat[0]
         raise ValueError(
-            f"{name}: the probabilities{where} sum to {value:.6g}, expected 1 within {_tolerance(p):.0e}{_hint(p, log)}{advice}"
+            f"{name}: the probabilities{place} sum to {value:.6g}, expected 1 within {_tolerance(p):.0e}{_hint(p, log)}{advice}"
         )
 
 

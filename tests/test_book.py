@@ -2,8 +2,8 @@
 
 Each test names its row (P preliminaries, L linear regression, C classification, M perceptrons, B builder's guide, R recurrent,
 A attention, O optimization, X appendix, T traps; I, information, is in test_book_information). The imports are the point:
-they change, the code does not. With PyTorch's in place of these five the file passes too, but for vectors as short as 1e-266, whose norm PyTorch
-rounds to 0. Rows that other files already hold are not written again:
+they change, the code does not. With PyTorch's in place of these five the file passes too, but for vectors as short as
+1e-266, whose norm PyTorch rounds to 0. Rows that other files already hold are not written again:
 
     P1 P4 P5  values            test_tensor.test_mission_examples         P4  norm at 0      test_ops.test_promise_21_norm_…
     P7        every operation   table.py with test_ops                    C4  ±1000          test_ops.test_promise_15_…
