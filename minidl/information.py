@@ -172,9 +172,9 @@ def pointwise_mutual_information(p_xy, *, base=2, log=False):
     """
     (p,), result = _read("pointwise_mutual_information", p_xy)
     _check_table("pointwise_mutual_information", p, log)
-    x, y, never = _marginal(p, 1, log), _marginal(p, 0, log), _is_zero(p, log)
+    x, y, zero = _marginal(p, 1, log), _marginal(p, 0, log), -math.inf if log else 0
+    never, both_occur = p == zero, (x != zero) & (y != zero)
     p, *marginals = (t.masked_fill(never, 0 if log else 1) for t in (p, x, y))
-    both_occur = ~(_is_zero(x, log) | _is_zero(y, log))
     return result(_log_ratio(p, marginals, base, log).masked_fill(never & both_occur, -math.inf))
 
 
@@ -228,9 +228,12 @@ def jensen_shannon(p, q, *, base=2, dim=None, log=False):
     """
     (p, q), result = _read("jensen_shannon", p, q)
     _check_pair("jensen_shannon", p, q, dim, log)
-    mixture = stack([p, q]).logsumexp(0) - math.log(2) if log else (p + q) / 2
-    from_p, from_q = (_expected_log(t, t, (mixture,), _is_zero(t, log), base, dim, log) for t in (p, q))
-    return result((from_p + from_q) / 2)
+    total = stack([p, q]).logsumexp(0) if log else p + q  # twice the mixture: half of the smallest number would be 0
+    doubled = [t + math.log(2) if log else 2 * t for t in (p, q)]
+    parts = [
+        _expected_log(t, twice, (total,), _is_zero(t, log), base, dim, log) for t, twice in zip((p, q), doubled, strict=True)
+    ]
+    return result((parts[0] + parts[1]) / 2)
 
 
 # --- of densities: an entropy is then relative to the unit of x, and may be negative
@@ -344,7 +347,8 @@ def _marginal(p, dim, log):
 
 
 def _is_zero(p, log):
-    return p == (-math.inf if log else 0)
+    """Where p counts for nothing as a weight, also because it underflows."""
+    return (p.detach().exp() if log else p) == 0
 
 
 # --- reading and checking

@@ -146,11 +146,18 @@ def test_promise_17_predictions_that_underflow_are_given_as_logarithms():
     loss.backward()
     assert loss.item() == 1000
     assert x.grad.tolist() == [1, -1]
+    log_p, log_q = [0.0, -2000.0], [0.0, -math.inf]  # e^−2000 is 0 even in float64, and counts as 0
+    for function in (information.kl_divergence, information.cross_entropy, information.jensen_shannon):
+        assert function(double(log_p), double(log_q), log=True).item() == 0
+        assert np.isfinite(gradients(function, log_p, log_q, log=True)).all()
 
 
 def test_a_ratio_may_be_beyond_the_range_of_the_dtype():
     tiny = minidl.tensor([1.0, 1e-40])
     assert information.kl_divergence(tiny.flip(0), tiny).item() == pytest.approx(40 * math.log2(10), rel=1e-5)
+    assert information.jensen_shannon(minidl.tensor([1.0, 1e-45]), minidl.tensor([1.0, 0.0])).item() < 1e-44
+    pmi = information.pointwise_mutual_information(double([[0.0, -2000.0], [-2000.0, -math.inf]]), log=True)
+    assert pmi.tolist() == [[0, 0], [0, -math.inf]]
     assert information.kl_divergence(minidl.tensor([-1.0, -1.0, 1.0]), minidl.tensor([-1.0, -2.0, 0.0]), raw=True) == math.inf
 
 
