@@ -66,8 +66,10 @@ def test_promise_26_borders_that_make_no_sense():
             F.pad(x, wrong)
     with raises("10 numbers are for 5 axes, and input (2, 3, 4, 5) has 4"):
         F.pad(x, (1,) * 10)
-    with raises("(-3, -3) would leave -1 of the 5 elements on an axis of input (2, 3, 4, 5)"):
-        F.pad(x, (-3, -3))
+    for widths, mode in (((-3, -3), "constant"), ((-6, 2), "constant"), ((-3, -2, 0, 0), "reflect")):
+        with raises(f"{widths} cuts too much off an axis of 5, in mode '{mode}' (input (2, 3, 4, 5))"):
+            F.pad(x, widths, mode)
+    assert F.pad(x, (-3, -2)).shape == (2, 3, 4, 0)
     with raises("mode must be 'constant', 'reflect', 'replicate' or 'circular', got 'mirror'"):
         F.pad(x, (1, 1), "mirror")
     with raises("mode 'reflect' takes no value, got 3"):

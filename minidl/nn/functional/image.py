@@ -29,9 +29,10 @@ def pad(input, pad, mode="constant", value=None):
     if len(widths) > len(shape):
         raise ValueError(f"pad: {len(pad)} numbers are for {len(widths)} axes, and input {shape} has {len(shape)}")
     sizes = shape[len(shape) - len(widths) :]
+    least = 0 if mode == "constant" else 1
     for n, (before, after) in zip(sizes, widths, strict=True):
-        if n + before + after < 0 or before < -n or after < -n:
-            raise ValueError(f"pad: {pad} would leave {n + before + after} of the {n} elements on an axis of input {shape}")
+        if n + before + after < least or min(before, after) < -n:
+            raise ValueError(f"pad: {pad} cuts too much off an axis of {n}, in mode {mode!r} (input {shape})")
     if mode == "constant":
         return apply(ops.Pad(widths, 0 if value is None else value), input)
     if mode not in ("reflect", "replicate", "circular"):
