@@ -13,6 +13,7 @@ import zlib
 import numpy as np
 
 from minidl import ops
+from minidl.kernels import adaptive_windows, pool_windows
 from minidl.ops.base import Op
 from minidl.ops.loss import Distance
 from minidl.ops.reduce import Reduction
@@ -522,6 +523,42 @@ def elementwise(*options):
 
 def labels(*values):
     return np.array(values, np.int64)
+
+
+def taps_of(axis, o):
+    """What window o of an axis covers, and what of it is on the axis or its padding, from the definition."""
+    if axis.stride:
+        taps = [o * axis.stride - axis.padding + k * axis.dilation for k in range(axis.kernel)]
+    else:
+        taps = list(range(o * axis.size // axis.out, math.ceil((o + 1) * axis.size / axis.out)))
+    return [i for i in taps if 0 <= i < axis.size], len([i for i in taps if i < axis.size + axis.padding])
+
+
+def pooled(function):
+    """function(list of a window's numbers, number of its elements with padding, *options), for every window."""
+
+    def reference(x, axes, *options):
+        y = np.empty(x.shape[: -len(axes)] + tuple(axis.out for axis in axes))
+        for place in np.ndindex(y.shape):
+            lead, windows = place[: -len(axes)], place[-len(axes) :]
+            taps, areas = zip(*[taps_of(axis, o) for axis, o in zip(axes, windows, strict=True)], strict=True)
+            y[place] = function([x[lead + i] for i in itertools.product(*taps)], math.prod(areas), *options)
+        return y
+
+    return reference
+
+
+def mean_of_window(values, area, count_include_pad=True, divisor=None):
+    return sum(values) / (divisor or (area if count_include_pad else len(values)))
+
+
+def unpooled(x, index, sizes):
+    lead = x.shape[: -len(sizes)]
+    y = np.zeros((math.prod(lead), math.prod(sizes)))
+    n = x[(0,) * len(lead)].size if x.size else 0
+    for p, k in np.ndindex(len(y), n):
+        y[p, index.reshape(len(y), n)[p, k]] = x.reshape(len(y), n)[p, k]
+    return y.reshape(*lead, *sizes)
 
 
 # --- the table
@@ -1115,6 +1152,52 @@ IMAGES = [
     ),
 ]
 
-TABLE = [*ARITHMETIC, *OF_EACH_ELEMENT, *REDUCTIONS, *PRODUCTS, *NORMALIZATIONS, *LOSSES, *ARRANGEMENTS, *IMAGES]
+POOLING = [
+    Row(
+        ops.MaxPool,
+        pooled(lambda values, area: max(values)),
+        [
+            (((pool_windows(4, 2, 2), pool_windows(6, 2, 2)),), (2, 3, 4, 6)),
+            (((pool_windows(5, 3, 1, 1), pool_windows(4, 3, 1, 1)),), (2, 5, 4)),
+            (((pool_windows(7, 3, 2, 1), pool_windows(6, 3, 2, 1)),), (2, 7, 6)),
+            (((pool_windows(5, 2, 3), pool_windows(5, 1, 2)),), (2, 5, 5)),
+            (((pool_windows(9, 3, 2, 1, 2), pool_windows(7, 2, 1, 1, 3)),), (9, 7)),
+            (((pool_windows(6, 3, 2, 1, 1, True), pool_windows(5, 2, 2, 0, 1, True)),), (1, 6, 5)),
+            (((pool_windows(9, 4, 3, 2),),), (2, 2, 9)),
+            (((adaptive_windows(5, 3), adaptive_windows(4, 2)),), (2, 5, 4)),
+            (((adaptive_windows(3, 5), adaptive_windows(4, 0)),), (2, 3, 4)),
+            (((pool_windows(4, 2, 2), pool_windows(4, 2, 2)),), (0, 3, 4, 4)),
+        ],
+        distinct,
+    ),
+    Row(
+        ops.MeanPool,
+        pooled(mean_of_window),
+        [
+            (((pool_windows(4, 2, 2), pool_windows(6, 2, 2)),), (2, 3, 4, 6)),
+            (((pool_windows(5, 3, 1, 1), pool_windows(4, 3, 1, 1)), True, None), (2, 5, 4)),
+            (((pool_windows(5, 3, 2, 1), pool_windows(4, 2, 2, 1)), False, None), (2, 5, 4)),
+            (((pool_windows(6, 3, 2, 1, 1, True), pool_windows(5, 2, 2, 0, 1, True)), True, None), (1, 6, 5)),
+            (((pool_windows(5, 2, 3), pool_windows(5, 1, 2)), True, 3), (5, 5)),
+            (((pool_windows(9, 4, 3, 2),), False, -2), (2, 2, 9)),
+            (((adaptive_windows(5, 3), adaptive_windows(4, 2)),), (2, 5, 4)),
+            (((adaptive_windows(4, 1), adaptive_windows(3, 1)),), (2, 4, 3)),
+            (((adaptive_windows(3, 5), adaptive_windows(4, 0)),), (2, 3, 4)),
+            (((pool_windows(4, 2, 2), pool_windows(4, 2, 2)),), (0, 3, 4, 4)),
+        ],
+    ),
+    Row(
+        ops.MaxUnpool,
+        unpooled,
+        [
+            ((labels([[3, 0], [5, 4]], [[1, 2], [6, 11]]), (3, 4)), (2, 2, 2)),
+            ((labels([[1, 1], [1, 0]]), (2, 2)), (1, 2, 2)),  # the last of equal places wins
+            ((labels([4, 0]), (5,)), (1, 2)),
+            ((np.zeros((0, 2, 2), np.int64), (4, 4)), (0, 2, 2)),
+        ],
+    ),
+]
+
+TABLE = [*ARITHMETIC, *OF_EACH_ELEMENT, *REDUCTIONS, *PRODUCTS, *NORMALIZATIONS, *LOSSES, *ARRANGEMENTS, *IMAGES, *POOLING]
 CASES = [case for row in TABLE for case in row.cases]
 ROW_OF = {row.op: row for row in TABLE}

@@ -1,9 +1,11 @@
-"""213 wrong operations, and each must be caught by the check that every right one passes.
+"""221 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
 same checks pass on unchanged copies of the same classes, so it is the mistake that fails and not the harness.
 """
+
+import math
 
 import numpy as np
 import pytest
@@ -71,6 +73,20 @@ def with_turned_kernel(s, dy):
 
 def half_angle(x):
     return 0.5 * (1 + np.tanh(x / 2))
+
+
+def pooled_without_adding(s, dy):
+    """The gradient of max-pooling in which the last of overlapping windows has the word."""
+    index, k = s.indices(), len(s.axes)
+    planes = math.prod(dy.shape[:-k])
+    dx = np.zeros((planes, math.prod(s.needs[0].shape[-k:])), dy.dtype)
+    np.put_along_axis(dx, index.reshape(planes, -1), dy.reshape(planes, -1), 1)
+    return dx.reshape(s.needs[0].shape)
+
+
+def taken(s, dy):
+    lead = dy.reshape(len(s.index), math.prod(s.sizes))
+    return np.take_along_axis(lead, s.index, 1).reshape(s.needs[0].shape)
 
 
 # (operation, what is wrong with it, its backward), to be caught by the gradient check
@@ -326,6 +342,15 @@ BACKWARDS = [
     (ops.Triangle, "k ignored", lambda s, dy: s.cut(dy, 0)),
     (ops.Triangle, "the other triangle", lambda s, dy: dy - right(s, dy)),
     (ops.Sort, "taken instead of put", lambda s, dy: np.take_along_axis(dy, s.index, s.axis)),
+    # pooling
+    (ops.MaxPool, "overlaps overwrite", pooled_without_adding),
+    (ops.MaxPool, "all taps alike", lambda s, dy: kernels.mean_pool_backward(dy, s.axes)),
+    (ops.MaxPool, "next to the maximum", lambda s, dy: np.roll(right(s, dy), 1, -1)),
+    (ops.MeanPool, "not divided", lambda s, dy: kernels.mean_pool_backward(dy, s.axes, divisor=1)),
+    (ops.MeanPool, "padding always counted", lambda s, dy: kernels.mean_pool_backward(dy, s.axes, True, s.divisor)),
+    (ops.MeanPool, "divisor ignored", lambda s, dy: kernels.mean_pool_backward(dy, s.axes, s.count_include_pad)),
+    (ops.MaxUnpool, "overwritten ones kept", lambda s, dy: taken(s, dy)),
+    (ops.MaxUnpool, "index ignored", lambda s, dy: np.resize(dy, s.needs[0].shape)),
 ]
 
 # (operation, what is wrong with it, the methods replaced, the check that must notice)

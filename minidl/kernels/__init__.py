@@ -2,7 +2,7 @@
 
 `jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread. `gemm` multiplies matrices, `vmath`
 holds functions of one number as vector code, `elementwise` maps them over arrays, `rows` works along rows (softmax and what is
-made of it), `update` is the optimizer's step.
+made of it), `pool` takes the maxima and means of windows, `update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input
@@ -48,6 +48,15 @@ from .norm import (
     layer_norm_backward,
     update_running,
 )
+from .pool import (
+    adaptive_windows,
+    max_pool,
+    max_pool_backward,
+    max_pool_indices,
+    mean_pool,
+    mean_pool_backward,
+    pool_windows,
+)
 from .rows import (
     cross_entropy,
     cross_entropy_backward,
@@ -64,6 +73,7 @@ from .threads import get_num_threads, set_num_threads
 from .update import sgd
 
 __all__ = [
+    "adaptive_windows",
     "add_rows",
     "batch_norm",
     "batch_norm_backward",
@@ -104,6 +114,12 @@ __all__ = [
     "logsigmoid_backward",
     "logsumexp",
     "matmul",
+    "max_pool",
+    "max_pool_backward",
+    "max_pool_indices",
+    "mean_pool",
+    "mean_pool_backward",
+    "pool_windows",
     "relu",
     "relu_backward",
     "set_num_threads",

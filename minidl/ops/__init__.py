@@ -91,6 +91,11 @@ from .norm import (
     LayerNorm,
     RMSNorm,
 )
+from .pool import (
+    MaxPool,
+    MaxUnpool,
+    MeanPool,
+)
 from .reduce import (
     Amax,
     Amin,
@@ -185,8 +190,11 @@ __all__ = [
     "LogSoftmax",
     "LogSumExp",
     "MatMul",
+    "MaxPool",
+    "MaxUnpool",
     "Maximum",
     "Mean",
+    "MeanPool",
     "Minimum",
     "Mul",
     "Neg",

@@ -1,0 +1,70 @@
+"""Windows of planes into one number each. `axes` has a `kernels.pool.Windows` for each of the last axes, which are pooled."""
+
+import math
+
+import numpy as np
+
+from .. import kernels
+from .base import Op
+
+
+class MaxPool(Op):
+    """y_o = max x over the taps of window o; what lies on the padding does not take part
+    the tap that was largest takes dy_o, and adds up what several windows send it:  dx_i = Σ dy_o over the windows o won by i
+    Of equal taps the first in reading order is largest. NaN is larger than all, and of several NaN the last is.
+    """
+
+    def __init__(self, axes):
+        self.axes = axes
+
+    def forward(self, x):
+        y, self.codes = kernels.max_pool(x, self.axes)
+        return y
+
+    def backward(self, dy):
+        return kernels.max_pool_backward(dy, self.codes, self.axes)
+
+    def indices(self):
+        """Where the maxima were, counted along each plane."""
+        return kernels.max_pool_indices(self.codes, self.axes)
+
+
+class MeanPool(Op):
+    """y_o = 1/n_o Σ x over the taps of window o
+    each tap moves y_o by 1/n_o:  dx_i = Σ dy_o/n_o over the windows o that i lies in
+    n_o counts the padding too, or not, or is a given divisor.
+    """
+
+    def __init__(self, axes, count_include_pad=True, divisor=None):
+        self.axes, self.count_include_pad, self.divisor = axes, count_include_pad, divisor
+
+    def forward(self, x):
+        return kernels.mean_pool(x, self.axes, self.count_include_pad, self.divisor)
+
+    def backward(self, dy):
+        return kernels.mean_pool_backward(dy, self.axes, self.count_include_pad, self.divisor)
+
+
+class MaxUnpool(Op):
+    """y[p, index[p, k]] = x[p, k] in every plane p, and 0 elsewhere
+    what was put there comes back:  dx[p, k] = dy[p, index[p, k]], but 0 for an x that a later one overwrote
+    """
+
+    def __init__(self, index, sizes):
+        self.index, self.sizes = index, sizes  # of x's shape; sizes of the axes that are unpooled
+
+    def forward(self, x):
+        lead = x.shape[: -len(self.sizes)]
+        planes = math.prod(lead)
+        self.index = self.index.reshape(planes, math.prod(x.shape[len(lead) :]))
+        y = np.zeros((planes, math.prod(self.sizes)), x.dtype)
+        np.put_along_axis(y, self.index, x.reshape(self.index.shape), 1)
+        return y.reshape(*lead, *self.sizes)
+
+    def backward(self, dy):
+        planes = dy.reshape(len(self.index), math.prod(self.sizes))
+        order = np.arange(self.index.shape[1])[None]
+        last = np.zeros(planes.shape, np.int64)  # which x each place has in the end
+        np.put_along_axis(last, self.index, order, 1)
+        kept = np.take_along_axis(last, self.index, 1) == order
+        return (np.take_along_axis(planes, self.index, 1) * kept).reshape(self.needs[0].shape)
