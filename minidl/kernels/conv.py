@@ -26,11 +26,12 @@ from numba import prange, types
 
 from .jit import PerDtype, Shared, call, dense, jit
 from .threads import get_num_threads, share
-from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES, copy_vector, moved, packed_tile
+from .tile import GATHERED, PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES, copy_run, gather_rows, moved, packed_tile
 
 DEPTH = 192  # k is cut in blocks of at most this many: a panel of B stays in the L1 cache (18 KiB; AVX-512: 36 KiB)
 BLOCK_STRIPES = 64  # stripes of A that stay in the L2 cache while panels pass by (192 KiB of float32)
-PIXELS = 192  # images with fewer pixels are put together in chunks of at least about this many
+PIXELS = 192  # images of at most half as many pixels are put together until there are so many
+BAND = 48 * 1024  # numbers of a sorted image that stay in the L2 cache (192 KiB of float32); a larger one is cut in bands
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
 
 # ------------------------------------------------------------------------------------------------------- the loops
@@ -62,27 +63,26 @@ def pack_weights(w, bias, orders, phases, groups, group_step, rows, row_step, pa
 
 
 @jit
-def sort(x, start, height, width, top, left, stride_h, stride_w, planes, rows, pitch, target, at):
-    """The image in x from `start` on, by planes: plane q holds image[(top, left) + planes[q] + stride·(i, j)], 0 outside."""
+def sort(x, start, size, origin, stride, planes, rows, pitch, target, at):
+    """The image in x from `start` on, by planes: plane q holds image[origin + planes[q] + stride·(i, j)], 0 outside.
+
+    The columns outside are 0 already: they are the same in every image.
+    """
     for q in range(planes.shape[0]):
-        begin = left + planes[q, 1]
-        first = min(max(0, -(begin // stride_w)), pitch)
-        last = max(first, min(pitch, (width - 1 - begin) // stride_w + 1))
+        left = origin[1] + planes[q, 1]
+        first = min(max(0, -(left // stride[1])), pitch)
+        last = max(first, min(pitch, (size[1] - 1 - left) // stride[1] + 1))
         for i in range(rows):
-            h = top + planes[q, 0] + i * stride_h
-            row = at + (q * rows + i) * pitch
-            a, b = (first, last) if 0 <= h < height else (pitch, pitch)
-            for j in range(a):
-                target[row + j] = 0
-            source = start + h * width + begin
-            if stride_w == 1:
-                for j in range(a, b):
-                    target[row + j] = x[source + j]
+            h, row = origin[0] + planes[q, 0] + i * stride[0], at + (q * rows + i) * pitch
+            source = start + h * size[1] + left
+            if not 0 <= h < size[0]:
+                for j in range(first, last):
+                    target[row + j] = 0
+            elif stride[1] == 1:
+                copy_run(x, source + first, target, row + first, last - first)
             else:
-                for j in range(a, b):
-                    target[row + j] = x[source + j * stride_w]
-            for j in range(b, pitch):
-                target[row + j] = 0
+                for j in range(first, last):
+                    target[row + j] = x[source + j * stride[1]]
 
 
 @jit
@@ -105,98 +105,117 @@ def find_pieces(pixel, n, lines, width, pitch, image, sources, targets, lanes):
 
 
 @jit
-def gather(source, base, steps, k0, depth, sources, targets, count, width, lanes, panel):
-    """panel[k] = the pixels that `find_pieces` found, moved by steps[k0 + k]."""
+def gather(source, start, steps, k, depth, farthest, sources, targets, count, panel):
+    """panel[q] = the pixels that `find_pieces` found, moved by steps[k + q] ≤ farthest."""
+    lanes = VECTOR_BYTES // source.itemsize
     reach = 0
-    for q in range(count):
-        reach = max(reach, sources[q])
-    for k in range(depth):
-        start, row = base + steps[k0 + k], k * width
-        if start + reach + lanes <= source.size:
-            for q in range(count):
-                copy_vector(source, start + sources[q], panel, row + targets[q])
-        else:  # what a whole vector would read past the end is not needed
-            for q in range(count):
-                s, t = start + sources[q], row + targets[q]
-                for i in range(min(lanes, source.size - s)):
-                    panel[t + i] = source[s + i]
+    for piece in range(count):
+        reach = max(reach, sources[piece])
+    if count <= GATHERED and start + farthest + reach + lanes <= source.size:
+        gather_rows(source, start, steps, k, depth, sources, targets, count, panel)
+        return
+    for q in range(depth):
+        for piece in range(count):
+            s, t = start + steps[k + q] + sources[piece], q * PACKED_VECTORS * lanes + targets[piece]
+            for i in range(min(lanes, source.size - s)):  # what a whole vector would read past the end is not needed
+                panel[t + i] = source[s + i]
 
 
 @jit
 def correlate(x, packed, y, sizes, planes, steps, phases, images, chunk, groups, channels, rows, part, parts):
     """One share of a convolution as `_plan` describes it; channels and rows are those of x and of y per group."""
-    height, width, pixels, sorts, top, left, stride_h, stride_w, plane_rows, pitch, total = sizes
+    height, width, pixels, sorts, top, left, stride_h, stride_w, band, bands, plane_rows, pitch, total, farthest = sizes
     lanes = VECTOR_BYTES // x.itemsize
     columns = PACKED_VECTORS * lanes
     stripes = (rows + PACKED_ROWS - 1) // PACKED_ROWS
-    first, last, unit0, unit1 = 0, images, 0, groups * stripes
-    if images >= parts:
-        first, last = images * part // parts, images * (part + 1) // parts
+    items, unit0, unit1 = (images + chunk - 1) // chunk * bands, 0, groups * stripes
+    item0, item1 = 0, items
+    if items % parts == 0 or items >= 8 * parts:
+        item0, item1 = items * part // parts, items * (part + 1) // parts
     else:
         unit0, unit1 = unit1 * part // parts, unit1 * (part + 1) // parts
-    buffered = chunk > 1 or phases[0, 5] * phases[0, 6] < pixels
-    channel_step = planes.shape[0] * plane_rows * pitch if sorts else height * width
+    held = 0
+    for f in range(phases.shape[0]):
+        held += chunk * rows * min(band, phases[f, 3]) * phases[f, 4]
+    buffered = chunk > 1 or phases[0, 3] * phases[0, 4] < pixels
+    channel_step = planes.shape[0] * plane_rows * pitch
     image_step = channel_step * (channels if sorts else groups * channels)
-    planar = np.empty(chunk * image_step + lanes if sorts else 0, x.dtype)
-    out = np.empty(chunk * rows * pixels if buffered else 0, x.dtype)
+    planar = np.zeros(chunk * image_step + lanes if sorts else 0, x.dtype)
+    out = np.empty(held if buffered else 0, x.dtype)
     panel = np.zeros(DEPTH * columns + lanes, x.dtype)
     sources, targets = np.empty(columns, np.int64), np.empty(columns, np.int64)
-    for n0 in range(first, last, chunk):
-        together = min(chunk, last - n0)
+    for item in range(item0, item1):
+        n0, i0 = item // bands * chunk, item % bands * band
+        together = min(chunk, images - n0)
         for g in range(unit0 // stripes, (unit1 + stripes - 1) // stripes):
             stripe0, stripe1 = max(unit0 - g * stripes, 0), min(unit1 - g * stripes, stripes)
             row0, row1 = stripe0 * PACKED_ROWS, min(stripe1 * PACKED_ROWS, rows)
-            source, base = moved(x, 0), (n0 * groups + g) * channels * channel_step
+            source, base = moved(x, 0), (n0 * groups + g) * channels * channel_step + i0 * pitch
             if sorts:
                 source, base = moved(planar, 0), 0
+                origin = top + i0 * stride_h, left
                 for n in range(together):
                     for c in range(channels):
                         start = (((n0 + n) * groups + g) * channels + c) * height * width
                         at = (n * channels + c) * channel_step
-                        sort(x, start, height, width, top, left, stride_h, stride_w, planes, plane_rows, pitch, planar, at)
+                        sort(x, start, (height, width), origin, (stride_h, stride_w), planes, plane_rows, pitch, planar, at)
             out_at = 0
             for f in range(phases.shape[0]):
-                k_at, k_all, lines, line_width = phases[f, 0], phases[f, 1], phases[f, 2], phases[f, 3]
-                n_pixels = together * lines * line_width
-                c, c_at, c_step = y, (n0 * groups + g) * rows * pixels, pixels
+                k_at, k_all, across = phases[f, 0], phases[f, 1], phases[f, 4]
+                down = max(0, min(band, phases[f, 3] - i0))
+                n_pixels = together * down * across
+                c, c_at, c_step = y, (n0 * groups + g) * rows * pixels + i0 * across, pixels
                 if buffered:
                     c, c_at, c_step = out, out_at - row0 * n_pixels, n_pixels
-                blocks = max((k_all + DEPTH - 1) // DEPTH, 1)
-                depth = max((k_all + blocks - 1) // blocks, 1)
+                lines, line = (1, down * across) if across == pitch else (down, across)
+                blocks = (k_all + DEPTH - 1) // DEPTH
+                depth = (k_all + blocks - 1) // blocks
                 for k in range(0, k_all, depth):
                     kn = min(depth, k_all - k)
                     for s0 in range(stripe0, stripe1, BLOCK_STRIPES):
                         for p in range(0, n_pixels, columns):
                             n = min(columns, n_pixels - p)
-                            count = find_pieces(p, n, lines, line_width, pitch, image_step, sources, targets, lanes)
-                            gather(source, base, steps, k_at + k, kn, sources, targets, count, columns, lanes, panel)
+                            count = find_pieces(p, n, lines, line, pitch, image_step, sources, targets, lanes)
+                            gather(source, base, steps, k_at + k, kn, farthest, sources, targets, count, panel)
                             for s in range(s0, min(s0 + BLOCK_STRIPES, stripe1)):
                                 r = s * PACKED_ROWS
                                 a = ((k_at * groups + g * k_all) * stripes + s * k_all + k) * PACKED_ROWS
                                 bias = (total * groups * stripes + g * stripes + s) * PACKED_ROWS
                                 packed_tile(packed, a, panel, kn, c, c_at + r * c_step + p, c_step, bias, k, rows - r, n)
+                if buffered:
+                    spread(
+                        out,
+                        out_at,
+                        y,
+                        phases,
+                        f,
+                        i0,
+                        down,
+                        pixels,
+                        (n0 * groups + g) * rows,
+                        groups * rows,
+                        together,
+                        row0,
+                        row1,
+                    )
                 out_at += n_pixels * (row1 - row0)
-            if buffered:
-                spread(out, y, phases, pixels, (n0 * groups + g) * rows, groups * rows, together, row0, row1)
 
 
 @jit
-def spread(out, y, phases, pixels, first, image_rows, together, row0, row1):
-    """From `out`, phase by phase of (rows, images, pixels of the phase), to the places in y."""
-    at = 0
-    for f in range(phases.shape[0]):
-        start, height, width, row_step, step = phases[f, 4], phases[f, 5], phases[f, 6], phases[f, 7], phases[f, 8]
-        for r in range(row0, row1):
-            for n in range(together):
-                for i in range(height):
-                    source, target = at + i * width, (first + n * image_rows + r) * pixels + start + i * row_step
-                    if step == 1:
-                        for j in range(width):
-                            y[target + j] = out[source + j]
-                    else:
-                        for j in range(width):
-                            y[target + j * step] = out[source + j]
-                at += height * width
+def spread(out, at, y, phases, f, i0, down, pixels, first, image_rows, together, row0, row1):
+    """From `out`, which holds (rows, images, pixels) of a band of phase f, to the places in y."""
+    start, across, row_step, step = phases[f, 2], phases[f, 4], phases[f, 5], phases[f, 6]
+    for r in range(row0, row1):
+        for n in range(together):
+            target = (first + n * image_rows + r) * pixels + start + i0 * row_step
+            if step == 1 and row_step == across:
+                copy_run(out, at, y, target, down * across)
+                at += down * across
+            else:
+                for i in range(down):
+                    for j in range(across):
+                        y[target + i * row_step + j * step] = out[at + j]
+                    at += across
 
 
 @jit(parallel=True)
@@ -216,7 +235,7 @@ def _pack_types(t):
 
 
 def _correlate_types(t):
-    arrays = dense(t, 1), dense(t, 1), dense(t, 1, True), types.UniTuple(_INDEX, 11)
+    arrays = dense(t, 1), dense(t, 1), dense(t, 1, True), types.UniTuple(_INDEX, 14)
     tables = dense(types.int64, 2), dense(types.int64, 1), dense(types.int64, 2)
     return *arrays, *tables, *[_INDEX] * 7
 
@@ -230,11 +249,11 @@ _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
 class _Plan(NamedTuple):
     """What the kernels need to know of a convolution, apart from the numbers of images, groups and rows."""
 
-    sizes: tuple  # H, W, pixels of an output image, whether to sort, origin, stride, rows and pitch of a plane, Σ of depths
+    sizes: tuple  # the first line of `correlate`
     planes: np.ndarray  # (Q, 2) residues modulo the strides
     steps: np.ndarray  # where tap k is read, relative to the pixel
     orders: np.ndarray  # where the weight of k is, relative to the row's first
-    phases: np.ndarray  # (F, 9) first k, number of k, rows and width in the source; start, H, W, steps down and right in y
+    phases: np.ndarray  # (F, 7) first k, number of k, first pixel in y, H, W, steps down and right in y
     gaps: bool  # whether nothing reaches some pixels of y: they must be 0 already
     chunk: int  # images to be put together
     work: int  # multiply-adds for an image and a row of A
@@ -248,13 +267,19 @@ def _plan(size, target, stride, channels, weight_step, phases):
     rows = max(((i - top) // stride[0] + phase[1] for phase in phases for i, _, _ in phase[5]), default=0)
     pitch = max(((j - left) // stride[1] + phase[2] for phase in phases for _, j, _ in phase[5]), default=0)
     sorts = stride != (1, 1) or top < 0 or left < 0 or top + rows > size[0] or left + pitch > size[1]
+    # A band is as many rows of every phase as make use of few enough pixels of the source.
+    most = max((phase[1] for phase in phases), default=1)
+    reach = rows - most
+    row = max(1, channels * len(planes) * pitch)
+    bands = -(-most // max(BAND // row - reach, 2 * reach, 4)) if row * rows > 1.5 * BAND else 1
+    band = -(-most // (bands + bands % 2)) if bands > 1 else most
+    rows = band + reach
     if not sorts:
         top = left = 0
         rows, pitch = size
     steps, orders, table = [], [], []
     for start, height, width, row_step, step, taps in phases:
-        lines = (1, height * width) if width == pitch else (height, width)
-        table.append((len(steps), channels * len(taps), *lines, start, height, width, row_step, step))
+        table.append((len(steps), channels * len(taps), start, height, width, row_step, step))
         for channel in range(channels):
             for i, j, weight in taps:
                 plane = planes.index(((i - top) % stride[0], (j - left) % stride[1]))
@@ -262,13 +287,27 @@ def _plan(size, target, stride, channels, weight_step, phases):
                 steps.append(row * pitch + (j - left) // stride[1])
                 orders.append(channel * weight_step + weight)
     pixels = target[0] * target[1]
-    least = min((height * width for _, height, width, *_ in phases), default=1)
+    least = min((phase[1] * phase[2] for phase in phases), default=1)
+    chunk = -(-PIXELS // least) if band == most and 2 * least <= PIXELS else 1
     tables = (np.array(table, np.int64) for table in (planes, steps, orders, table))
     planes, steps, orders, table = tables
     work = sum(phase[1] * phase[2] * len(phase[5]) for phase in phases) * channels
-    sizes = (*size, pixels, sorts, top, left, *stride, rows, pitch, steps.size)
-    gaps = pixels > sum(height * width for _, height, width, *_ in phases)
-    return _Plan(sizes, planes, steps, orders, table, gaps, -(-PIXELS // least), work)
+    sizes = (
+        *size,
+        pixels,
+        sorts,
+        top,
+        left,
+        *stride,
+        band,
+        -(-most // band),
+        rows,
+        pitch,
+        steps.size,
+        int(steps.max(initial=0)),
+    )
+    gaps = pixels > sum(phase[1] * phase[2] for phase in phases)
+    return _Plan(sizes, planes, steps, orders, table, gaps, chunk, work)
 
 
 def _out_size(name, size, kernel, stride, padding, dilation):

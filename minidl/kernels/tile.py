@@ -45,6 +45,7 @@ MASKS = VECTOR_BYTES > 16  # SSE2 and NEON have no masked load: there a ragged B
 ROWS, VECTORS = (8, 3) if VECTOR_BYTES == 64 else (6, 2)
 # With both operands packed one pointer serves all rows, and rows that divide the usual numbers of channels waste least.
 PACKED_ROWS, PACKED_VECTORS = (8, 3) if VECTOR_BYTES == 64 else (4, 3)
+GATHERED = 6  # vectors at most that `gather_rows` puts together to a row of a packed panel
 
 
 class _Vectors:
@@ -135,13 +136,7 @@ def _emit_tile(function, itemsize, tables):
         rows.append(vec.move(a, nbytes=entry(a_rows, row) if tables else builder.mul(a_rows, row)))
         add_rows.append(vec.move(add, nbytes=builder.mul(add_step, row)))
 
-    # The tile of C is wanted at the very end: send for it now.
-    byte = ir.IntType(8).as_pointer()
-    prefetch = vec.intrinsic("llvm.prefetch.p0", ir.VoidType(), byte, vec.i32, vec.i32, vec.i32)
-    for i in range(ROWS):
-        for last in (0, width - 1):
-            line = builder.bitcast(vec.move(vec.move(c, last), nbytes=builder.mul(c_step, vec.int(i))), byte)
-            builder.call(prefetch, [line, vec.i32(1), vec.i32(3), vec.i32(1)])
+    _prefetch(builder, vec, [vec.move(c, nbytes=builder.mul(c_step, vec.int(i))) for i in range(ROWS)], width)
 
     def emit(vectors, masks):
         start, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
@@ -197,17 +192,16 @@ def _emit_tile(function, itemsize, tables):
     emit(1, masks)
 
 
-def _call_tile(context, builder, tables, args):
+def _call_once(context, builder, name, emit, args, *options):
     # A function of its own and not inlined, so that its registers are its own and all callers share its code.
-    name = f"minidl_tile_{args[0].type.pointee}_{tables}"
+    name = "_".join(("minidl", name, str(args[0].type.pointee), *map(str, options)))
     function = builder.module.globals.get(name)
     if function is None:
         function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [x.type for x in args]), name)
         function.linkage = "internal"
         function.attributes.add("noinline")
-        _emit_tile(function, context.get_abi_sizeof(args[0].type.pointee), tables)
+        emit(function, context.get_abi_sizeof(args[0].type.pointee), *options)
     builder.call(function, args)
-    return context.get_dummy_value()
 
 
 def _emit_packed_tile(function, itemsize):
@@ -215,7 +209,10 @@ def _emit_packed_tile(function, itemsize):
     builder = ir.IRBuilder(function.append_basic_block())
     a, b, depth, c, c_step, bias, adds, m, n = function.args
     vec = _Vectors(builder, a.type.pointee, itemsize)
+    width = PACKED_VECTORS * vec.lanes
     c_rows = [vec.move(c, nbytes=builder.mul(c_step, vec.int(i))) for i in range(PACKED_ROWS)]
+
+    _prefetch(builder, vec, c_rows, width)
 
     def emit(vectors, mask):
         masks = [None] * (vectors - 1) + [mask]
@@ -242,7 +239,6 @@ def _emit_packed_tile(function, itemsize):
             sum_.add_incoming(starts[i], fresh)
             sum_.add_incoming(old, more)
             sum_.add_incoming(total, loop)
-        width = PACKED_VECTORS * vec.lanes
         steps = builder.add(k, vec.int(1)), vec.move(a_at, PACKED_ROWS), vec.move(b_at, width)
         for walk, first, step in zip((k, a_at, b_at), (vec.int(0), a, b), steps, strict=True):
             walk.add_incoming(first, fresh)
@@ -268,6 +264,15 @@ def _emit_packed_tile(function, itemsize):
         emit(vectors, vec.mask(n, (vectors - 1) * vec.lanes))
         builder.position_at_end(other)
     emit(PACKED_VECTORS, None)
+
+
+def _prefetch(builder, vec, rows, width):
+    """The tile of C is wanted at the very end: sends for it now."""
+    byte = ir.IntType(8).as_pointer()
+    prefetch = vec.intrinsic("llvm.prefetch.p0", ir.VoidType(), byte, vec.i32, vec.i32, vec.i32)
+    for row in rows:
+        for last in (0, width - 1):
+            builder.call(prefetch, [builder.bitcast(vec.move(row, last), byte), vec.i32(1), vec.i32(3), vec.i32(1)])
 
 
 def _no_unrolling(builder, branch):
@@ -319,7 +324,8 @@ def tile(typing, a, i, k, depth, b, kb, jb, c, ic, jc, bias, adds, m, n):
         bias_at = builder.gep(context.make_array(sig.args[10])(context, builder, bias).data, [jc])
         add = _choose(builder, adds, _nothing(builder, c_at), (c_at, c_step), (bias_at, adds.type(0)))
         ends = [c_at, c_step, *add, m, n]
-        return _call_tile(context, builder, False, [a_at, a_rows, a_steps, b_at, b_steps, depth, *ends])
+        _call_once(context, builder, "tile", _emit_tile, [a_at, a_rows, a_steps, b_at, b_steps, depth, *ends], False)
+        return context.get_dummy_value()
 
     return sig, codegen
 
@@ -344,7 +350,8 @@ def table_tile(typing, a, a_rows, i, a_steps, b, b0, b_steps, depth, c, c0, c_st
         c_at, c_step = at(8, args[9]), builder.mul(c_step, zero.type(sig.args[0].dtype.bitwidth // 8))
         add = _choose(builder, adds, _nothing(builder, c_at), (c_at, c_step))
         operands = [at(0, zero), at(1, args[2]), at(3, zero), at(4, args[5]), at(6, zero), depth]
-        return _call_tile(context, builder, True, [*operands, c_at, c_step, *add, m, n])
+        _call_once(context, builder, "tile", _emit_tile, [*operands, c_at, c_step, *add, m, n], True)
+        return context.get_dummy_value()
 
     return sig, codegen
 
@@ -367,28 +374,75 @@ def packed_tile(typing, a, a0, b, depth, c, c0, c_step, bias0, adds, m, n):
         itemsize = sig.args[0].dtype.bitwidth // 8
         c_step = builder.mul(args[6], args[6].type(itemsize))
         values = [at(0, args[1]), at(2, args[1].type(0)), args[3], at(4, args[5]), c_step, at(0, args[7]), *args[8:]]
-        name = f"minidl_packed_tile_{values[0].type.pointee}"
-        function = builder.module.globals.get(name)
-        if function is None:
-            function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [x.type for x in values]), name)
-            function.linkage = "internal"
-            function.attributes.add("noinline")
-            _emit_packed_tile(function, itemsize)
-        builder.call(function, values)
+        _call_once(context, builder, "packed_tile", _emit_packed_tile, values)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+def _emit_gather(function, itemsize):
+    """The body of gather(source, steps, depth, sources, targets, count, panel); the tables in elements."""
+    builder = ir.IRBuilder(function.append_basic_block())
+    source, steps, depth, sources, targets, count, panel = function.args
+    vec = _Vectors(builder, source.type.pointee, itemsize)
+    width = PACKED_VECTORS * vec.lanes
+
+    def emit(vectors):
+        froms = [builder.gep(source, [builder.load(builder.gep(sources, [vec.int(q)]))]) for q in range(vectors)]
+        tos = [builder.load(builder.gep(targets, [vec.int(q)])) for q in range(vectors)]
+        start, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        k, row = builder.phi(vec.i64), builder.phi(panel.type)
+        step = builder.load(builder.gep(steps, [k]))
+        for place, to in zip(froms, tos, strict=True):
+            vec.store(vec.load(builder.gep(place, [step])), builder.gep(row, [to]))
+        for walk, first, more in ((k, vec.int(0), vec.int(1)), (row, panel, None)):
+            walk.add_incoming(first, start)
+            walk.add_incoming(vec.move(row, width) if more is None else builder.add(k, more), loop)
+        _no_unrolling(builder, builder.cbranch(builder.icmp_signed("<", k.incomings[1][0], depth), loop, done))
+        builder.position_at_end(done)
+        builder.ret_void()
+
+    for vectors in range(1, GATHERED):
+        this, other = builder.append_basic_block(), builder.append_basic_block()
+        builder.cbranch(builder.icmp_signed("==", count, vec.int(vectors)), this, other)
+        builder.position_at_end(this)
+        emit(vectors)
+        builder.position_at_end(other)
+    emit(GATHERED)
+
+
+@intrinsic
+def gather_rows(typing, source, start, steps, k, depth, sources, targets, count, panel):
+    """Row q of panel, as wide as PACKED_VECTORS vectors: for p < count ≤ GATHERED, in this order, a whole vector each,
+
+    panel[width·q + targets[p] + (0:L)] = source[start + steps[k + q] + sources[p] + (0:L)] for q < depth; L is the lanes.
+    """
+    index = types.intp
+    sig = types.void(source, index, steps, index, index, sources, targets, index, panel)
+
+    def codegen(context, builder, sig, args):
+        def at(position, offset=None):
+            array = context.make_array(sig.args[position])(context, builder, args[position])
+            return builder.gep(array.data, [args[offset]]) if offset else array.data
+
+        values = [at(0, 1), at(2, 3), args[4], at(5), at(6), args[7], at(8)]
+        _call_once(context, builder, "gather", _emit_gather, values)
         return context.get_dummy_value()
 
     return sig, codegen
 
 
 @intrinsic
-def copy_vector(typing, source, i, target, j):
-    """target[j : j + L] = source[i : i + L] of 1-D contiguous arrays; L is the lanes."""
-    sig = types.void(source, types.intp, target, types.intp)
+def copy_run(typing, source, i, target, j, n):
+    """target[j : j + n] = source[i : i + n] of 1-D contiguous arrays, at the speed of memcpy."""
+    sig = types.void(source, types.intp, target, types.intp, types.intp)
 
     def codegen(context, builder, sig, args):
         source, target = (context.make_array(sig.args[p])(context, builder, args[p]).data for p in (0, 2))
-        vec = _Vectors(builder, source.type.pointee, sig.args[0].dtype.bitwidth // 8)
-        vec.store(vec.load(builder.gep(source, [args[1]])), builder.gep(target, [args[3]]))
+        itemsize = sig.args[0].dtype.bitwidth // 8
+        cgutils.raw_memcpy(builder, builder.gep(target, [args[3]]), builder.gep(source, [args[1]]), args[4], itemsize)
         return context.get_dummy_value()
 
     return sig, codegen
@@ -506,9 +560,14 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
         right = b[: depth * width].reshape(depth, width)[:, :n]
         c[out] = np.einsum("ki,kj->ij", left, right) + (c[out] if adds else a[bias0 : bias0 + m, None])
 
-    def copy_vector(source, i, target, j):
+    def gather_rows(source, start, steps, k, depth, sources, targets, count, panel):
         lanes = VECTOR_BYTES // source.itemsize
-        target[j : j + lanes] = source[i : i + lanes]
+        for q, step in enumerate(steps[k : k + depth]):
+            for place, to in zip(sources[:count] + start + step, targets + q * PACKED_VECTORS * lanes, strict=False):
+                panel[to : to + lanes] = source[place : place + lanes]
+
+    def copy_run(source, i, target, j, n):
+        target[j : j + n] = source[i : i + n]
 
     def transpose_block(source, k, j, target, r, q):
         lanes = VECTOR_BYTES // source.itemsize
