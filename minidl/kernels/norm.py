@@ -496,7 +496,7 @@ def groups_shared(body, x, G, weight, bias, eps, stats, y, parts):
 
 @jit
 def groups_backward(dy, x, G, weight, stats, dx, sums, part, parts):
-    """One share of the rows: fills dx unless it is empty, and sums (2, N, C) with each sample's dγ and dβ."""
+    """One share of the rows: fills dx unless it is empty, and sums (N, 2, C) with each sample's dγ and dβ."""
     N, C, L = x.shape
     T, D = x.dtype.type, C // G
     for m in range(N * G * part // parts, N * G * (part + 1) // parts):
@@ -505,7 +505,7 @@ def groups_backward(dy, x, G, weight, stats, dx, sums, part, parts):
         s = t = np.float64(0)
         for c in range(c0, c0 + D):
             s_plane, t_plane = _dots(dy[n, c], x[n, c], hi)
-            sums[0, n, c], sums[1, n, c] = rstd * (t_plane - lo * s_plane), s_plane
+            sums[n, 0, c], sums[n, 1, c] = rstd * (t_plane - lo * s_plane), s_plane
             w = np.float64(weight[c]) if weight.size else np.float64(1)
             s += w * s_plane
             t += w * t_plane
@@ -595,18 +595,32 @@ def _check(name, x, shape, **arrays):
             raise TypeError(f"{name}: the input is {x.dtype} and {what} {array.dtype}; bring them to one dtype")
 
 
+def _parameters(name, x, shape, weight, bias):
+    """Both as vectors of the size of this shape, or both empty where neither is given."""
+    T = x.dtype
+    if T not in _NOTHING:
+        _check(name, x, shape)
+    for p in (weight, bias):
+        if p is not None and (p.shape != shape or p.dtype is not T):  # nearly always decides, and quickly
+            _check(name, x, shape, weight=weight, bias=bias)
+    if weight is None and bias is None:
+        return _NOTHING[T], _NOTHING[T]
+    weight = np.ones(shape, T) if weight is None else plain(weight)
+    bias = np.zeros(shape, T) if bias is None else plain(bias)
+    return (weight, bias) if len(shape) == 1 else (weight.reshape(-1), bias.reshape(-1))
+
+
+def _cotangent(name, dy, x, shape, weight):
+    """dy, x and the weight as kernels take them."""
+    if dy.shape != x.shape or dy.dtype is not x.dtype:
+        _check(name, x, x.shape, dy=dy)
+    return plain(dy), plain(x), _parameters(name, x, shape, weight, None)[0]
+
+
 def _statistics(name, stats, shape):
     if stats.shape != shape:
         raise ValueError(f"{name}: expected statistics of shape {shape}, got {stats.shape}")
     return np.ascontiguousarray(stats, np.float64)
-
-
-def _affine(weight, bias, x, size):
-    """Both as vectors of this size, or both empty where neither is given."""
-    if weight is None and bias is None:
-        return _NOTHING[x.dtype], _NOTHING[x.dtype]
-    weight = np.ones(size, x.dtype) if weight is None else plain(weight).reshape(-1)
-    return weight, np.zeros(size, x.dtype) if bias is None else plain(bias).reshape(-1)
 
 
 def _length(x):
@@ -620,10 +634,9 @@ def batch_norm(x, weight=None, bias=None, eps=1e-5, stats=None):
     """
     if x.ndim < 2:
         raise ValueError(f"batch_norm: expected an input (N, C, ...), got shape {x.shape}")
-    _check("batch_norm", x, x.shape[1:2], weight=weight, bias=bias)
+    weight, bias = _parameters("batch_norm", x, x.shape[1:2], weight, bias)
     x, batch = plain(x), stats is None
     (N, C), L = x.shape[:2], _length(x)
-    weight, bias = _affine(weight, bias, x, C)
     y = np.empty(x.shape, x.dtype)
     stats = np.zeros((2, C)) if batch else _statistics("batch_norm", stats, (2, C))
     if x.size == 0:
@@ -637,15 +650,11 @@ def batch_norm(x, weight=None, bias=None, eps=1e-5, stats=None):
 
 def batch_norm_backward(dy, x, weight, eps, stats, batch=True, wanted=True):
     """dx (None unless wanted), dweight and dbias; `batch`: the statistics were made from x and move with it."""
-    _check("batch_norm_backward", x, x.shape, dy=dy)
-    _check("batch_norm_backward", x, x.shape[1:2], weight=weight)
-    dy, x = plain(dy), plain(x)
+    dy, x, weight = _cotangent("batch_norm_backward", dy, x, x.shape[1:2], weight)
     (N, C), L, T = x.shape[:2], _length(x), x.dtype
     stats = _statistics("batch_norm_backward", stats, (2, C))
     dx = np.empty(x.shape if wanted else (0, *x.shape[1:]), T)
-    dw, db = np.empty(C, T), np.empty(C, T)
-    weight = _NOTHING[T] if weight is None else plain(weight)
-    n = len(dx)
+    dw, db, n = np.empty(C, T), np.empty(C, T), len(dx)
     if x.size == 0:
         dw[...] = db[...] = 0
     elif L < SMALL_PLANE:
@@ -663,10 +672,8 @@ def layer_norm(x, axes, weight=None, bias=None, eps=1e-5, centred=True):
     Not centred: 0 in place of the mean (RMS norm).
     """
     shape = x.shape[x.ndim - axes :]
-    _check("layer_norm", x, shape, weight=weight, bias=bias)
-    x, K = plain(x), math.prod(shape)
-    M = math.prod(x.shape[: x.ndim - axes])
-    weight, bias = _affine(weight, bias, x, K)
+    weight, bias = _parameters("layer_norm", x, shape, weight, bias)
+    x, K, M = plain(x), math.prod(shape), math.prod(x.shape[: x.ndim - axes])
     y, stats = np.empty(x.shape, x.dtype), np.empty((M, 2))
     if x.size:
         _run(_rows, x, x.reshape(M, K), weight, bias, eps, centred, stats, y.reshape(M, K))
@@ -676,23 +683,19 @@ def layer_norm(x, axes, weight=None, bias=None, eps=1e-5, centred=True):
 def layer_norm_backward(dy, x, axes, weight, stats, centred=True, wanted=True):
     """dx (None unless wanted), dweight and dbias (None without a weight)."""
     shape = x.shape[x.ndim - axes :]
-    _check("layer_norm_backward", x, x.shape, dy=dy)
-    _check("layer_norm_backward", x, shape, weight=weight)
-    K, T = math.prod(shape), x.dtype
-    M = math.prod(x.shape[: x.ndim - axes])
-    stats = _statistics("layer_norm_backward", stats, (M, 2))
-    dy, x = plain(dy), plain(x)
-    dx = np.empty(x.shape if wanted else (0, K), T)
     affine = weight is not None
-    sums = np.zeros((0, 2, K), T) if x.size == 0 or not affine else np.empty((-(-M // CHUNK), 2, K), T)
-    weight = plain(weight).reshape(-1) if affine else _NOTHING[T]
+    dy, x, weight = _cotangent("layer_norm_backward", dy, x, shape, weight)
+    K, M, T = math.prod(shape), math.prod(x.shape[: x.ndim - axes]), x.dtype
+    stats = _statistics("layer_norm_backward", stats, (M, 2))
+    dx, chunks = np.empty(x.shape if wanted else (0, K), T), -(-M // CHUNK)
+    sums = np.empty((chunks if affine else 0, 2, K), T)
     if x.size:
-        rows = dy.reshape(M, K), x.reshape(M, K)
-        _run(_rows_backward, x, *rows, weight, centred, stats, dx.reshape(-1, K), sums)
-    if not affine:
-        return dx if wanted else None, None, None
-    total = column_sums(sums.reshape(len(sums), 2 * K))
-    return dx if wanted else None, total[:K].reshape(shape), total[K:].reshape(shape)
+        _run(_rows_backward, x, dy.reshape(M, K), x.reshape(M, K), weight, centred, stats, dx.reshape(-1, K), sums)
+    dw = db = None
+    if affine:
+        dw, db = sums[0] if chunks == 1 else column_sums(sums.reshape(chunks, 2 * K)).reshape(2, K)
+        dw, db = dw.reshape(shape), db.reshape(shape)
+    return dx if wanted else None, dw, db
 
 
 def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
@@ -702,10 +705,9 @@ def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
     """
     if x.ndim < 2 or groups < 1 or x.shape[1] % groups:
         raise ValueError(f"group_norm: expected an input (N, C, ...) and groups that divide C, got {x.shape} and {groups}")
-    _check("group_norm", x, x.shape[1:2], weight=weight, bias=bias)
+    weight, bias = _parameters("group_norm", x, x.shape[1:2], weight, bias)
     x = plain(x)
     (N, C), L = x.shape[:2], _length(x)
-    weight, bias = _affine(weight, bias, x, C)
     y, stats = np.empty(x.shape, x.dtype), np.empty((N * groups, 2))
     if x.size:
         _run(_groups, x, x.reshape(N, C, L), groups, weight, bias, eps, stats, y.reshape(N, C, L))
@@ -714,30 +716,28 @@ def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
 
 def group_norm_backward(dy, x, groups, weight, stats, wanted=True):
     """dx (None unless wanted), dweight and dbias."""
-    _check("group_norm_backward", x, x.shape, dy=dy)
-    _check("group_norm_backward", x, x.shape[1:2], weight=weight)
-    dy, x = plain(dy), plain(x)
+    dy, x, weight = _cotangent("group_norm_backward", dy, x, x.shape[1:2], weight)
     (N, C), L, T = x.shape[:2], _length(x), x.dtype
     stats = _statistics("group_norm_backward", stats, (N * groups, 2))
-    dx, sums = np.empty(x.shape if wanted else (0, *x.shape[1:]), T), np.zeros((2, N, C))
-    weight = _NOTHING[T] if weight is None else plain(weight)
+    dx, sums = np.empty(x.shape if wanted else (0, *x.shape[1:]), T), np.zeros((N, 2, C))
     if x.size:
-        planes = dy.reshape(N, C, L), x.reshape(N, C, L)
-        _run(_groups_backward, x, *planes, groups, weight, stats, dx.reshape(-1, C, L), sums)
-    dw, db = np.add.reduce(sums, 1).astype(T)
+        flat = dy.reshape(N, C, L), x.reshape(N, C, L), dx.reshape(-1, C, L)
+        _run(_groups_backward, x, flat[0], flat[1], groups, weight, stats, flat[2], sums)
+    dw, db = column_sums(sums.reshape(N, 2 * C)).astype(T).reshape(2, C)
     return dx if wanted else None, dw, db
 
 
 def update_running(running_mean, running_var, stats, momentum, count):
     """Both ← (1 − momentum)·old + momentum·new, in place; the new variance unbiased, of `count` values for each channel."""
-    targets = running_mean, running_var
-    arrays = [plain(array) for array in targets]
-    if any(array.shape != stats.shape[1:] or array.dtype != arrays[0].dtype for array in arrays):
+    shape, T = stats.shape[1:], running_mean.dtype
+    if running_mean.shape != shape or running_var.shape != shape or running_var.dtype != T:
         raise ValueError(
-            f"update_running: expected two arrays of one dtype and shape {stats.shape[1:]}, got {targets[0].dtype} "
-            f"{targets[0].shape} and {targets[1].dtype} {targets[1].shape}"
+            f"update_running: expected two arrays of one dtype and shape {shape}, got {T} {running_mean.shape} and "
+            f"{running_var.dtype} {running_var.shape}"
         )
-    _running[arrays[0].dtype](*arrays, stats, momentum, count / (count - 1))
-    for target, array in zip(targets, arrays, strict=True):
-        if array is not target:
-            np.copyto(target, array)
+    mean, var = plain(running_mean), plain(running_var)
+    _running[T](mean, var, stats, momentum, count / (count - 1))
+    if mean is not running_mean:
+        np.copyto(running_mean, mean)
+    if var is not running_var:
+        np.copyto(running_var, var)

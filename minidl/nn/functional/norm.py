@@ -126,12 +126,13 @@ def _shape(name, input):
 
 
 def _check_running(name, input, running_mean, running_var):
-    if running_mean is None and running_var is None:
-        return
     if running_mean is None or running_var is None:
-        raise ValueError(f"{name}: running_mean and running_var must be given both, or neither")
+        if running_mean is not running_var:
+            raise ValueError(f"{name}: running_mean and running_var must be given both, or neither")
+        return
     array = input.array
-    for what, x in (("running_mean", running_mean.array), ("running_var", running_var.array)):
+    for x in (running_mean.array, running_var.array):
+        what = "running_mean" if x is running_mean.array else "running_var"
         if x.shape != array.shape[1:2]:
             raise ValueError(
                 f"{name}: for an input of shape {array.shape} expected {what} of shape {array.shape[1:2]}, got {x.shape}"
