@@ -1,0 +1,36 @@
+"""Convolutional networks of the book *Dive into Deep Learning*, block by block, under the names that it uses.
+
+They end in logits, (N, num_classes), for cross_entropy. Layers are lazy: the first input decides how many channels and pixels
+there are, so give a model one batch before you count its parameters, draw other first values or show it to an optimizer's
+`state_dict`. The tests write down what shape each block makes of what. Read `lenet` first, then `resnet`.
+"""
+
+from .alexnet import AlexNet
+from .densenet import DenseBlock, DenseNet, conv_block, transition_block
+from .googlenet import GoogLeNet, Inception
+from .lenet import BNLeNet, LeNet, init_cnn
+from .nin import NiN, nin_block
+from .resnet import Residual, ResNet, ResNet18, ResNeXtBlock
+from .vgg import VGG, VGG11, vgg_block
+
+__all__ = [
+    "VGG",
+    "VGG11",
+    "AlexNet",
+    "BNLeNet",
+    "DenseBlock",
+    "DenseNet",
+    "GoogLeNet",
+    "Inception",
+    "LeNet",
+    "NiN",
+    "ResNeXtBlock",
+    "ResNet",
+    "ResNet18",
+    "Residual",
+    "conv_block",
+    "init_cnn",
+    "nin_block",
+    "transition_block",
+    "vgg_block",
+]
