@@ -231,7 +231,7 @@ def test_lists_and_arrays_are_tensors_in_the_making():
     mixed = information.normal_kl(double([0.0, 1.0], requires_grad=True), 1, 0, 1)
     assert mixed.dtype == FLOAT64
     assert mixed.tolist() == pytest.approx([0, 0.5 / LN2])
-    assert information.normal_kl(minidl.tensor([1.0]), 1.0, 0.0, 2.0).dtype == minidl.float32
+    assert information.normal_kl(minidl.tensor(1.0), 1.0, 0.0, 2.0).dtype == minidl.float32
 
 
 def test_certain_outcomes_print_no_minus_sign():
@@ -279,6 +279,16 @@ def test_perplexity():
     assert information.perplexity(of_targets).item() == pytest.approx(
         minidl.nn.functional.cross_entropy(logits, labels).exp().item(), rel=1e-5
     )
+
+
+def test_given_marginals_may_be_logarithms_too():
+    p, x, y = double(TABLE), double([0.3, 0.2, 0.5]), double([[0.6], [0.9]])
+    given = information.conditional_entropy(p, x), information.mutual_information(p, x, y)
+    from_logs = (
+        information.conditional_entropy(p.log(), x.log(), log=True),
+        information.mutual_information(p.log(), x.log(), y.log(), log=True),
+    )
+    assert [t.item() for t in from_logs] == pytest.approx([t.item() for t in given], rel=1e-12)
 
 
 def test_inputs_are_not_changed():
