@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minidl
@@ -150,6 +150,7 @@ def some_parameters(rng, shape, dtype, weight, bias):
 COMMON = {"seed": st.integers(0, 99), "eps": EPS, "weight": st.booleans(), "bias": st.booleans()}
 
 
+@settings(max_examples=40)
 @given(shape=SHAPES, training=st.booleans(), dtype=st.sampled_from(["float32", "float64"]), **COMMON)
 def test_batch_norm_against_pytorch(shape, training, dtype, seed, eps, weight, bias):
     torch = pytest.importorskip("torch")
@@ -167,6 +168,7 @@ def test_batch_norm_against_pytorch(shape, training, dtype, seed, eps, weight, b
         np.testing.assert_allclose(r.numpy(), s.numpy(), 1e-5)
 
 
+@settings(max_examples=40)
 @given(shape=SHAPES, axes=st.integers(1, 3), dtype=st.sampled_from(["float32", "float64"]), **COMMON)
 def test_layer_norm_against_pytorch(shape, axes, dtype, seed, eps, weight, bias):
     torch = pytest.importorskip("torch")
@@ -179,6 +181,7 @@ def test_layer_norm_against_pytorch(shape, axes, dtype, seed, eps, weight, bias)
         compare(torch, ours, theirs, arrays)
 
 
+@settings(max_examples=40)
 @given(shape=SHAPES, factor=st.integers(1, 3), dtype=st.sampled_from(["float32", "float64"]), **COMMON)
 def test_group_and_instance_norm_against_pytorch(shape, factor, dtype, seed, eps, weight, bias):
     torch = pytest.importorskip("torch")
