@@ -54,9 +54,9 @@ def download(urls, path, checksum=None, timeout=30, quiet=False):
     try:
         while queue:
             url = queue.pop(0)
+            if not checksum:
+                mine.unlink(missing_ok=True)
             with open(mine, "ab") as file:
-                if not checksum:
-                    file.truncate(0)
                 resumed = file.tell() > 0
                 failure = _fetch(url, file, _Progress(path.name, quiet), timeout)
             if failure is None:
