@@ -24,6 +24,7 @@ from .tile import contiguous
 from .vmath import select
 
 SHARED_SIZE = 32768  # elements of the input from which a second thread pays for its launch
+FEW = 4  # windows of a plane that are not worth a block, as in global pooling
 BLOCK = 768  # windows compared at once: they and their taps stay in the first-level cache
 
 
@@ -214,15 +215,18 @@ def _max(x, lowest, rows, columns, row_skips, column_skips, y, codes, part, part
 
 
 @jit
-def _max_irregular(x, tops, heights, lefts, widths, KW, y, codes, part, parts):
-    P, OH, OW = y.shape
+def _max_one_by_one(x, tops, heights, lefts, widths, KW, y, codes, part, parts):
+    P, H, W = x.shape
+    OH, OW = y.shape[1:]
+    lines = x.reshape(P * H, W)
     for p in range(P * part // parts, P * (part + 1) // parts):
         for i in range(OH):
             for j in range(OW):
                 best, found = x[p, tops[i], lefts[j]], 0
                 for h in range(heights[i]):
-                    for w in range(widths[j]):
-                        v = x[p, tops[i] + h, lefts[j] + w]
+                    line = contiguous(lines, p * H + tops[i] + h, lefts[j], widths[j])
+                    for w in range(line.size):
+                        v = line[w]
                         if v > best or v != v:
                             best, found = v, h * KW + w
                 y[p, i, j], codes[p, i, j] = best, found
@@ -330,7 +334,7 @@ def _max_shared(body, x, lowest, rows, columns, row_skips, column_skips, y, code
 
 
 @jit(parallel=True)
-def _max_irregular_shared(body, x, tops, heights, lefts, widths, KW, y, codes, parts):
+def _max_one_by_one_shared(body, x, tops, heights, lefts, widths, KW, y, codes, parts):
     for part in prange(parts):
         call(body, x, tops, heights, lefts, widths, KW, y, codes, part, parts)
 
@@ -379,9 +383,9 @@ _maxima = _by_code(
         *(dense(t, 3, True), dense(code, 3, True), _INDEX, _INDEX),
     ),
 )
-_irregular_maxima = _by_code(
-    _max_irregular,
-    _max_irregular_shared,
+_maxima_one_by_one = _by_code(
+    _max_one_by_one,
+    _max_one_by_one_shared,
     lambda t, code: (dense(t, 3), *[_TABLE] * 4, _INDEX, dense(t, 3, True), dense(code, 3, True), _INDEX, _INDEX),
 )
 _maxima_backward = _by_code(
@@ -423,15 +427,17 @@ def max_pool(x, axes):
     taps = rows.kernel * columns.kernel
     y = np.empty((len(planes), rows.out, columns.out), x.dtype)
     codes = np.empty(y.shape, np.uint8 if taps <= 256 else np.int32)
-    if rows.stride and columns.stride:
+    regular, inside = rows.stride and columns.stride, not (rows.padding or columns.padding)
+    inside = inside and rows.dilation * columns.dilation == 1
+    if regular and (not inside or rows.out * columns.out > FEW):
         lowest = np.full(1, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min, x.dtype)
         options = rows[2:6], columns[2:6], rows.skips, columns.skips
         _run(x.size, _maxima[codes.dtype], x.dtype, planes, lowest, *options, y, codes)
-    else:
-        if rows.padding or columns.padding or rows.dilation * columns.dilation > 1:
-            raise ValueError("max_pool: the windows of both axes must be adaptive, or of neither")
+    elif inside:
         tables = rows.starts, rows.counts, columns.starts, columns.counts
-        _run(x.size, _irregular_maxima[codes.dtype], x.dtype, planes, *tables, columns.kernel, y, codes)
+        _run(x.size, _maxima_one_by_one[codes.dtype], x.dtype, planes, *tables, columns.kernel, y, codes)
+    else:
+        raise ValueError("max_pool: the windows of both axes must be adaptive, or of neither")
     shape = x.shape[: -len(axes)] + _outs(axes)
     return y.reshape(shape), codes.reshape(shape)
 
