@@ -238,19 +238,25 @@ def _add_squares(x, j, hi, s):
 
 
 @jit(forceinline=True)
-def _add_products(dy, x, j, hi, s):
-    """s[i] = Σ_n dy[n, j + i]·(x[n, j + i] − hi[i])"""
+def _add_dots(dy, x, j, hi, s, t):
+    """s[i] = Σ_n dy[n, j + i] and t[i] = Σ_n dy[n, j + i]·(x[n, j + i] − hi[i])"""
     N = x.shape[0]
     for i in range(s.size):
         s[i] = 0
+    for i in range(s.size):
+        t[i] = 0
     for n in range(0, N - 1, 2):
         p, q, u, v = _row(x, n, j, s.size), _row(x, n + 1, j, s.size), _row(dy, n, j, s.size), _row(dy, n + 1, j, s.size)
         for i in range(s.size):
-            s[i] += u[i] * (p[i] - hi[i]) + v[i] * (q[i] - hi[i])
-    for n in range(N - N % 2, N):
-        p, u = _row(x, n, j, s.size), _row(dy, n, j, s.size)
+            s[i] += u[i] + v[i]
         for i in range(s.size):
-            s[i] += u[i] * (p[i] - hi[i])
+            t[i] += u[i] * (p[i] - hi[i]) + v[i] * (q[i] - hi[i])
+    if N % 2:
+        p, u = _row(x, N - 1, j, s.size), _row(dy, N - 1, j, s.size)
+        for i in range(s.size):
+            s[i] += u[i]
+        for i in range(s.size):
+            t[i] += u[i] * (p[i] - hi[i])
 
 
 @jit(forceinline=True)
@@ -318,12 +324,9 @@ def columns_backward(dy, x, L, weight, eps, batch, stats, dx, dw, db, part, part
         j, width = c0 * L, channels * L
         s, t, hi = s_all[:width], t_all[:width], his[:width]
         scale, slope, offset = scales[:width], slopes[:width], offsets[:width]
-        for i in range(width):
-            hi[i] = 0
-        _add_rows(dy, j, hi, s)
         for c in range(channels):
             _fill(hi, c, L, T(stats[0, c0 + c]))
-        _add_products(dy, x, j, hi, t)
+        _add_dots(dy, x, j, hi, s, t)
         for c in range(channels):
             lo = stats[0, c0 + c] - hi[c * L]
             rstd = 1 / math.sqrt(stats[1, c0 + c] + eps)
