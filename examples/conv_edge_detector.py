@@ -47,7 +47,7 @@ def main():
     conv = nn.LazyConv2d(1, (1, 2), bias=False)
     history = fit(conv, image, edges, options.steps)
     weights = conv.weight.detach().flatten()
-    print(f"learned kernel: {weights.tolist()}; loss {history[-1][0]:.4f}")
+    print(f"learned kernel: [{weights[0]:.3f}, {weights[1]:.3f}]; loss {history[-1][0]:.4f}")
 
     picture(conv, image, edges, history, options.out / "conv_edge_detector.png")
     print(f"picture: {options.out / 'conv_edge_detector.png'}")
