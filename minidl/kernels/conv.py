@@ -26,7 +26,18 @@ from numba import prange, types
 
 from .jit import PerDtype, Shared, call, dense, jit
 from .threads import get_num_threads, share
-from .tile import GATHERED, PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES, copy_run, gather_rows, moved, packed_tile
+from .tile import (
+    GATHERED,
+    PACKED_ROWS,
+    PACKED_VECTORS,
+    VECTOR_BYTES,
+    copy_run,
+    every_second,
+    gather_rows,
+    moved,
+    pack_stripe,
+    packed_tile,
+)
 
 DEPTH = 192  # k is cut in blocks of at most this many: a panel of B stays in the L1 cache (18 KiB; AVX-512: 36 KiB)
 BLOCK_STRIPES = 64  # stripes of A that stay in the L2 cache while panels pass by (192 KiB of float32)
@@ -45,16 +56,9 @@ def pack_weights(w, bias, orders, phases, groups, group_step, rows, row_step, pa
     for f in range(phases.shape[0]):
         k0, depth = phases[f, 0], phases[f, 1]
         for g in range(groups):
-            for stripe in range(stripes):
-                for r in range(PACKED_ROWS):
-                    row = stripe * PACKED_ROWS + r
-                    if row < rows:
-                        start = g * group_step + row * row_step
-                        for k in range(depth):
-                            packed[at + k * PACKED_ROWS + r] = w[start + orders[k0 + k]]
-                    else:
-                        for k in range(depth):
-                            packed[at + k * PACKED_ROWS + r] = 0
+            for row in range(0, rows, PACKED_ROWS):
+                start, last = g * group_step + row * row_step, min(PACKED_ROWS, rows - row) - 1
+                pack_stripe(w, start, row_step, last, orders, k0, depth, packed, at)
                 at += depth * PACKED_ROWS
     for g in range(groups):
         for row in range(stripes * PACKED_ROWS):
@@ -80,6 +84,8 @@ def sort(x, start, size, origin, stride, planes, rows, pitch, target, at):
                     target[row + j] = 0
             elif stride[1] == 1:
                 copy_run(x, source + first, target, row + first, last - first)
+            elif stride[1] == 2:
+                every_second(x, source + 2 * first, target, row + first, last - first)
             else:
                 for j in range(first, last):
                     target[row + j] = x[source + j * stride[1]]
@@ -356,7 +362,9 @@ def _backward_plan(dy_shape, w_shape, size, stride, padding, dilation, groups):
     kh, kw = w_shape[2:]
     out = _out_size("conv2d_input", size, (kh, kw), stride, padding, dilation)
     if dy_shape[1:] != (w_shape[0], *out):
-        raise ValueError(f"conv2d_input: for an input of size {size} expected dy (N, {w_shape[0]}, *{out}), got {dy_shape}")
+        raise ValueError(
+            f"conv2d_input: for an input of size {size} expected dy (N, {w_shape[0]}, {out[0]}, {out[1]}), got {dy_shape}"
+        )
     phases = []
     for r in range(min(stride[0], size[0])):
         for s in range(min(stride[1], size[1])):

@@ -434,6 +434,89 @@ def gather_rows(typing, source, start, steps, k, depth, sources, targets, count,
     return sig, codegen
 
 
+def _emit_stripe(function, itemsize):
+    """The body of pack_stripe(source, row_step, last, orders, depth, packed); the steps in elements."""
+    builder = ir.IRBuilder(function.append_basic_block())
+    source, row_step, last, orders, depth, packed = function.args
+    vec = _Vectors(builder, source.type.pointee, itemsize)
+    numbers = [builder.select(builder.icmp_signed("<", vec.int(i), last), vec.int(i), last) for i in range(PACKED_ROWS)]
+    rows = [builder.gep(source, [builder.mul(row_step, number)]) for number in numbers]
+    start, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k, at = builder.phi(vec.i64), builder.phi(packed.type)
+    order = builder.load(builder.gep(orders, [k]))
+    for i, row in enumerate(rows):
+        builder.store(builder.load(builder.gep(row, [order])), vec.move(at, i))
+    for walk, first, step in ((k, vec.int(0), builder.add(k, vec.int(1))), (at, packed, vec.move(at, PACKED_ROWS))):
+        walk.add_incoming(first, start)
+        walk.add_incoming(step, loop)
+    builder.cbranch(builder.icmp_signed("<", k.incomings[1][0], depth), loop, done)
+    builder.position_at_end(done)
+    builder.ret_void()
+
+
+@intrinsic
+def pack_stripe(typing, source, start, row_step, last, orders, k, depth, packed, at):
+    """packed[at + PACKED_ROWS·q + r] = source[start + row_step·min(r, last) + orders[k + q]] for q < depth, 1-D arrays."""
+    index = types.intp
+    sig = types.void(source, index, index, index, orders, index, index, packed, index)
+
+    def codegen(context, builder, sig, args):
+        source, orders, packed = (
+            builder.gep(context.make_array(sig.args[p])(context, builder, args[p]).data, [args[p + 1]]) for p in (0, 4, 7)
+        )
+        _call_once(context, builder, "stripe", _emit_stripe, [source, args[2], args[3], orders, args[6], packed])
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+def _emit_every_second(function, itemsize):
+    """The body of every_second(source, target, n)."""
+    builder = ir.IRBuilder(function.append_basic_block())
+    source, target, n = function.args
+    vec = _Vectors(builder, source.type.pointee, itemsize)
+
+    def emit(step, copy):
+        start, head, loop, done = builder.block, *(builder.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        i = builder.phi(vec.i64)
+        i.add_incoming(first, start)
+        # A vector reads one number more than it needs, so the last one is left to single steps.
+        builder.cbranch(builder.icmp_signed("<", builder.add(i, vec.int(step if step > 1 else 0)), n), loop, done)
+        builder.position_at_end(loop)
+        copy(builder.gep(source, [builder.mul(i, vec.int(2))]), builder.gep(target, [i]))
+        i.add_incoming(builder.add(i, vec.int(step)), builder.block)
+        builder.branch(head)
+        builder.position_at_end(done)
+        return i
+
+    def vectors(place, to):
+        even = [2 * lane for lane in range(vec.lanes)]
+        vec.store(vec.shuffle(vec.load(place), vec.load(vec.move(place, vec.lanes)), even), to)
+
+    first = vec.int(0)
+    first = emit(vec.lanes, vectors)
+    emit(1, lambda place, to: builder.store(builder.load(place), to))
+    builder.ret_void()
+
+
+@intrinsic
+def every_second(typing, source, i, target, j, n):
+    """target[j : j + n] = source[i : i + 2n : 2] of 1-D contiguous arrays."""
+    sig = types.void(source, types.intp, target, types.intp, types.intp)
+
+    def codegen(context, builder, sig, args):
+        places = (context.make_array(sig.args[p])(context, builder, args[p]).data for p in (0, 2))
+        values = [builder.gep(place, [args[p]]) for place, p in zip(places, (1, 3), strict=True)]
+        _call_once(context, builder, "every_second", _emit_every_second, [*values, args[4]])
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
 @intrinsic
 def copy_run(typing, source, i, target, j, n):
     """target[j : j + n] = source[i : i + n] of 1-D contiguous arrays, at the speed of memcpy."""
@@ -565,6 +648,13 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
         for q, step in enumerate(steps[k : k + depth]):
             for place, to in zip(sources[:count] + start + step, targets + q * PACKED_VECTORS * lanes, strict=False):
                 panel[to : to + lanes] = source[place : place + lanes]
+
+    def pack_stripe(source, start, row_step, last, orders, k, depth, packed, at):
+        rows = start + row_step * np.minimum(np.arange(PACKED_ROWS), last)
+        packed[at : at + PACKED_ROWS * depth] = source[rows + orders[k : k + depth, None]].ravel()
+
+    def every_second(source, i, target, j, n):
+        target[j : j + n] = source[i : i + 2 * n : 2]
 
     def copy_run(source, i, target, j, n):
         target[j : j + n] = source[i : i + n]
