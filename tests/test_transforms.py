@@ -33,11 +33,10 @@ ALL = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name in ALL for dtype in DTYPES if (name, dtype.kind) != ("normalize", "u")]
+)
 def test_every_transform_keeps_dtype_and_input_and_takes_any_layout(name, dtype):
-    if name == "normalize" and dtype is minidl.uint8:
-        pytest.skip("normalize is for floating-point numbers")
     x = pictures(2, 3, 5, 4, dtype=dtype)
     before = x.numpy().copy()
     y = ALL[name](x, seeded())
