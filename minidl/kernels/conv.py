@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange, types
 
+from .depthwise import depthwise, depthwise_input, pays
 from .jit import PerDtype, Shared, call, dense, jit
 from .threads import get_num_threads, share
 from .tile import (
@@ -406,6 +407,8 @@ def conv2d(x, w, b=None, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), g
     rows, channels, kh, kw = w.shape
     if b is not None and b.shape != (rows,):
         raise ValueError(f"conv2d: weight {w.shape} expects a bias ({rows},), got {b.shape}")
+    if pays(channels, rows // groups) and x.shape[0] and w.size:
+        return depthwise(x, w, b, (oh, ow), tuple(stride), tuple(padding), tuple(dilation), groups)
     y = np.empty((x.shape[0], rows, oh, ow), dtype)
     if y.size and w.size:
         rows, taps = rows // groups, channels * kh * kw
@@ -424,6 +427,8 @@ def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 
     size = tuple(size)
     plan = _backward_plan(dy.shape, w.shape, size, stride, padding, dilation, groups)
     rows, kh, kw = w.shape[1:]
+    if pays(rows, w.shape[0] // groups) and dy.size and w.size:
+        return depthwise_input(dy, w, size, tuple(stride), tuple(padding), tuple(dilation), groups)
     shape = dy.shape[0], rows * groups, *size
     dx = (np.zeros if plan.gaps else np.empty)(shape, dtype)
     if not dy.size or not w.size:

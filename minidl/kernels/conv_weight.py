@@ -17,6 +17,7 @@ from math import gcd, isqrt
 import numpy as np
 from numba import prange, types
 
+from .depthwise import depthwise_weight, pays
 from .gemm import cut
 from .jit import PerDtype, Shared, call, dense, jit, strided
 from .threads import get_num_threads, share
@@ -290,6 +291,8 @@ def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilat
     if not (x.size and dy.size):
         dw[...] = 0
         return dw
+    if pays(c, o):
+        return depthwise_weight(x, dy, tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), groups)
     # Where each pixel meets only itself, x and dy may change places: the one of fewer channels is transposed.
     itself = kh == kw == max(stride) == 1 and not any(padding) and x.shape[2:] == dy.shape[2:]
     turn = not (itself and c < o)
