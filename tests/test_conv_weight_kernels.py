@@ -66,7 +66,7 @@ sides = st.tuples(
     sides,
     st.integers(0, 4),
     st.integers(1, 3),
-    st.integers(1, 7),
+    st.integers(1, 20),
     st.integers(1, 20),
     st.sampled_from("f" if SMALL else "fd"),
 )
@@ -93,6 +93,8 @@ def test_promise_22_geometry(high, wide, n, groups, c, o, dtype):
         (2, 24, (20, 20), 64, (1, 1)),
         (9, 24, (20, 20), 64, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 2),
         (1, 256, (7, 7), 100, (3, 3), (1, 1), (1, 1, 1, 1)),
+        (9, 70, (20, 20), 3, (5, 5), (1, 1), (1, 2, 0, 3)),  # x and dy change places, below too
+        (2, 64, (12, 12), 4, (3, 2), (1, 1), (2, 0, 0, 2), (2, 3), 2),
         (2, 3, (3, 3), 8, (1, 1), (2, 2), (1, 1, 1, 1)),  # as many pixels in dy as in x, but others
         (2, 64, (20, 20), 24, (1, 1), (2, 2)),
         (2, 40, (20, 20), 24, (3, 3), (1, 1), (2, 2, 2, 2), (2, 2), 4),
@@ -149,6 +151,11 @@ def test_a_dy_of_fewer_pixels_than_conv2d_gives(rng):
     for padding in ((0, 0, 0, 0), (1, 1, 1, 1)):
         x, dy, *geometry = images(rng, 2, 3, (9, 9), 5, (3, 3), (2, 2), padding)
         check(x, dy[:, :, :-1, :-2], *geometry)
+        x, dy, *geometry = images(rng, 2, 3, (9, 9), 3, (3, 3), (2, 2), padding, (1, 1), 3)
+        check(x, dy[:, :, :-1, :-2], *geometry)
+        x, dy, *geometry = images(rng, 2, 20, (9, 9), 3, (3, 3), (1, 1), padding)
+        check(x, dy[:, :, :-1, :-2], *geometry)
+        check(x, dy[:, :, :1, :1], *geometry)
 
 
 def test_an_empty_batch_gives_zeros():
@@ -165,6 +172,8 @@ THREAD_CASES = (
     (2, 40, (20, 20), 24, (3, 3), (1, 1), (2, 2, 2, 2), (2, 2), 4),
     (40, 8, (20, 20), 24, (1, 1), (2, 2)),
     (30, 8, (20, 20), 24, (1, 1)),
+    (30, 40, (20, 20), 3, (3, 3), (1, 1), (1, 1, 1, 1)),
+    (1, 40, (9, 9), 3, (3, 3), (1, 1), (1, 1, 1, 1)),
     (1, 16, (20, 20), 48, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 2),
 )
 

@@ -6,9 +6,11 @@ channels o. The micro-kernel of `tile` walks along the pixels of a block with ta
 - A[(c,kh,kw), pixel] is x itself at the offset of the tap, read in place; where the image is padded, a copy of the part
   of it that the block of pixels meets (`window`), with its zeros. Strides and dilation are only other tables.
 - B[pixel, o] is dy transposed, packed a block at a time in panels as wide as a tile.
-- A block has at most DEPTH pixels, from several small images or some rows of a large one, so that a panel stays in the
-  L1 cache while all taps pass by. Blocks are added up in a few slices and slices at the end: short sums err less, and
-  slices can be shared out. Neither depends on the number of threads, so the bits of a result do not.
+- With stride 1, x and dy may change places: from x's side, its pixels meet those of dy through the kernel turned round,
+  Σ_p dy[p] · x[p + t] = Σ_p x[p] · dy[p − t]. So the columns can be the input channels, where that fills the tiles better.
+- A block has at most PIXELS pixels, of several small images or some rows of a large one, so that a panel stays in the L1
+  cache while all taps pass by. Blocks are added up in about √blocks slices, and slices at the end: short sums err less,
+  and slices can be shared out. Neither depends on the number of threads, so the bits of a result do not.
 """
 
 from functools import lru_cache
@@ -53,7 +55,7 @@ def window(x, image, h, w, i, j, rows, columns, target, to):
 
 
 @jit
-def transpose(pixels, p, depth, column, columns, panels):
+def pack_pixels(pixels, p, depth, column, columns, panels):
     """Rows p… and columns column… of `pixels`, whose columns are contiguous, in panels of `depth` rows of a tile's width."""
     lanes, width = VECTOR_BYTES // pixels.itemsize, panels.shape[1]
     for q in range(0, columns, lanes):
@@ -69,14 +71,14 @@ def transpose(pixels, p, depth, column, columns, panels):
 
 
 @jit
-def turned(source, r0, r1, columns, target, i, j):
+def put_transposed(source, r0, r1, columns, target, i, j):
     """target[i + q, j + r] = source[r, q] for r0 <= r < r1 and q < columns, both with contiguous rows."""
     lanes = VECTOR_BYTES // source.itemsize
     if r1 - r0 >= lanes and columns >= lanes:
         for r in range(r0, r1, lanes):
             for q in range(0, columns, lanes):  # the last blocks are moved back, over the ones before them
                 r2, q2 = min(r, r1 - lanes), min(q, columns - lanes)
-                transpose_block(moved(source.T, 0), q2, r2, target, i + q2, j + r2)
+                transpose_block(source.T, q2, r2, target, i + q2, j + r2)
     else:
         for q in range(columns):
             for r in range(r0, r1):
@@ -122,7 +124,7 @@ def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
                 images, depth = min(bn, n - n0), min(bh, oh - i0) * min(bw, ow - q0)
                 for image in range(images):
                     column = ((n0 + image) * groups + g) * o + j
-                    transpose(pixels, i0 * ow + q0, depth, column, jn, panels[image * columns * bh * bw :])
+                    pack_pixels(pixels, i0 * ow + q0, depth, column, jn, panels[image * columns * bh * bw :])
                 for ci in range(c0, c1, bc):
                     cn = min(bc, c1 - ci)
                     a = moved(x, ((((n0 * groups + g) * c + ci) * h + i0 * sh) * w + q0 * sw) * itemsize)
@@ -142,7 +144,7 @@ def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
                             to, m = at + t * row, cn * taps - t
                             table_tile(a, a_rows, t, a_steps, b, p * depth * width, b_steps, k, sums, to, row, adds, m, wide)
                         if direct:
-                            turned(corner, 0, cn * taps, wide, dw, g * o + j + p * width, ci * taps)
+                            put_transposed(moved(corner, 0), 0, cn * taps, wide, dw, g * o + j + p * width, ci * taps)
 
 
 @jit(parallel=True)
@@ -152,28 +154,26 @@ def weight_sums_shared(body, x, pixels, a_rows, a_steps, plan, total, parts):
 
 
 @jit
-def add_slices(total, dw, turn, part, parts):
-    """One share of dw[g] = Σ_slices total[slice, g], transposed if `turn`; total[0] is overwritten."""
+def add_slices(total, dw, mirrored, part, parts):
+    """One share of dw[g] = Σ_slices total[slice, g], transposed, the rows in reverse if `mirrored`; total[0] is overwritten."""
     slices, groups, rows, columns = total.shape
-    r0, r1 = rows * part // parts, rows * (part + 1) // parts
-    for g in range(groups):
+    g0, g1, r0, r1 = 0, groups, rows * part // parts, rows * (part + 1) // parts
+    if mirrored:
+        g0, g1, r0, r1 = groups * part // parts, groups * (part + 1) // parts, 0, rows
+    for g in range(g0, g1):
         sums = total[0, g, r0:r1].reshape((r1 - r0) * columns)
         for s in range(1, slices):
             more = total[s, g, r0:r1].reshape((r1 - r0) * columns)
             for q in range(sums.size):
                 sums[q] += more[q]
-        if turn:
-            turned(total[0, g], r0, r1, columns, dw[g], 0, 0)
-        else:
-            target = dw[g, r0:r1].reshape((r1 - r0) * columns)
-            for q in range(sums.size):
-                target[q] = sums[q]
+        source = moved(total[0, g], 0)
+        put_transposed(moved(source[::-1], 0) if mirrored else source, r0, r1, columns, dw[g], 0, 0)
 
 
 @jit(parallel=True)
-def add_slices_shared(body, total, dw, turn, parts):
+def add_slices_shared(body, total, dw, mirrored, parts):
     for part in prange(parts):
-        call(body, total, dw, turn, part, parts)
+        call(body, total, dw, mirrored, part, parts)
 
 
 @jit(fastmath={"reassoc", "contract"})
@@ -223,7 +223,7 @@ def _even(size, most):
 
 
 @lru_cache(maxsize=256)
-def _plan(x_shape, dy_shape, kernel_size, stride, padding, dilation, groups, itemsize, turn):
+def _plan(x_shape, dy_shape, kernel_size, stride, padding, dilation, groups, itemsize, mirrored):
     """Where the taps and the pixels of a block lie in x, or in the window; and the numbers that `weight_sums` starts with."""
     (n, c, h, w), (_, o, oh, ow), (kh, kw), (sh, sw), (dh, dw) = x_shape, dy_shape, kernel_size, stride, dilation
     c, o, taps = c // groups, o // groups, kh * kw
@@ -247,7 +247,15 @@ def _plan(x_shape, dy_shape, kernel_size, stride, padding, dilation, groups, ite
 
     a_rows, a_steps = table((bc, plane), (kh, dh * row), (kw, dw)), table((bn, image), (bh, sh * row), (bw, sw))
     sizes = slices, groups, n, c, h, w, o, oh, ow, taps, sh, sw, padding[0], padding[2]
-    return a_rows, a_steps, (*sizes, bn, bh, bw, bc, unit, wh, ww, int(in_place), int(turn and blocks == 1))
+    return a_rows, a_steps, (*sizes, bn, bh, bw, bc, unit, wh, ww, int(in_place), int(blocks == 1 and not mirrored))
+
+
+def _cost(x, dy, groups, taps):
+    """What a product with the channels of dy as columns takes, roughly, with 3 for a step of a whole tile."""
+    lanes, columns = VECTOR_BYTES // x.itemsize, dy.shape[1] // groups
+    whole, rest = divmod(columns, VECTORS * lanes)
+    tiles = -(-x.shape[1] // groups * taps // ROWS) * (3 * whole + (3 if rest > lanes else 2 if rest else 0))
+    return (tiles + 0.35 * columns) * dy.shape[2] * dy.shape[3]  # to transpose a number takes a ninth of a step
 
 
 def _share(pays, body, twin, first, *args):
@@ -293,22 +301,25 @@ def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilat
         return dw
     if pays(c, o):
         return depthwise_weight(x, dy, tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), groups)
-    # Where each pixel meets only itself, x and dy may change places: the one of fewer channels is transposed.
-    itself = kh == kw == max(stride) == 1 and not any(padding) and x.shape[2:] == dy.shape[2:]
-    turn = not (itself and c < o)
-    if not turn:
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True)]
+    mirrored = max(stride) == 1 and padding[0] <= reach[0] and padding[2] <= reach[1]
+    mirrored = mirrored and _cost(dy, x, groups, kh * kw) < 0.95 * _cost(x, dy, groups, kh * kw)
+    if mirrored:
+        below, beyond = (max(0, x.shape[2 + a] - dy.shape[2 + a] + padding[2 * a]) for a in (0, 1))
+        padding = reach[0] - padding[0], below, reach[1] - padding[2], beyond
         x, dy, c, o = dy, x, o, c
     n, _, oh, ow = dy.shape
     geometry = tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation)
-    a_rows, a_steps, plan = _plan(x.shape, dy.shape, *geometry, groups, x.itemsize, turn)
+    a_rows, a_steps, plan = _plan(x.shape, dy.shape, *geometry, groups, x.itemsize, mirrored)
     slices, direct = plan[0], plan[-1]
-    whole = direct or (slices == 1 and not turn)  # nothing to be added up or turned afterwards
+    whole = direct or (slices == 1 and mirrored and kh == kw == 1)  # nothing to be added up or transposed afterwards
     total = dw if whole else np.empty((slices, groups, c * kh * kw, o), x.dtype)
     pixels = np.ascontiguousarray(dy).reshape(n * groups * o, oh * ow).T
     arguments = np.ascontiguousarray(x).reshape(-1), pixels, a_rows, a_steps, plan, total.reshape(-1)
     _share(dw.size * n * oh * ow >= PARALLEL_WORK, _weight_sums, _weight_sums_shared, *arguments)
     if not whole:
-        arguments = total, dw.reshape(groups, -1, c * kh * kw if turn else o), turn
+        parts = groups * c if mirrored else groups  # of dw, each the transpose of a part of total
+        arguments = total.reshape(slices, parts, -1, o), dw.reshape(parts, o, -1), mirrored
         _share(total.nbytes >= PARALLEL_BYTES, _add_slices, _add_slices_shared, *arguments)
     return dw
 
