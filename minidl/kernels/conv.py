@@ -5,7 +5,8 @@
 - A is the weights, copied once per call into stripes of PACKED_ROWS rows in the order in which the micro-kernel reads them.
 - B[k, :] is the image, moved by what tap k asks for. It would be KH·KW times the size of the image, so only a panel of it
   exists at a time: as many pixels as a tile is wide, counted through the rows of the image as if it were one long row
-  (and through a few small images), so that odd widths waste nothing.
+  (and through a few small images), so that odd widths waste nothing. Where few rows of A would make use of a panel, it
+  is not gathered: the image is read where it lies, its border included, and what that gives is left out of y.
 - A stride makes the source of a panel's row non-contiguous. So pixels are first sorted by their residues modulo the
   strides, into planes within which every tap reads contiguous rows; padding is written out on the way. This copy of one
   image (a few, if small) is skipped where there is nothing to sort or pad.
@@ -44,6 +45,7 @@ DEPTH = 192  # k is cut in blocks of at most this many: a panel of B stays in th
 BLOCK_STRIPES = 64  # stripes of A that stay in the L2 cache while panels pass by (192 KiB of float32)
 PIXELS = 192  # images of at most half as many pixels are put together until there are so many
 BAND = 48 * 1024  # numbers of a sorted image that stay in the L2 cache (192 KiB of float32); a larger one is cut in bands
+GATHER, TILE, SPREAD = 6.5, 6, 20  # what a panel costs, roughly, in cycles: for each k; k and stripe; row
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
 
 # ------------------------------------------------------------------------------------------------------- the loops
@@ -129,9 +131,9 @@ def gather(source, start, steps, k, depth, farthest, sources, targets, count, pa
 
 
 @jit
-def correlate(x, packed, y, sizes, planes, steps, phases, images, chunk, groups, channels, rows, part, parts):
+def correlate(x, packed, y, sizes, planes, steps, along, phases, images, chunk, groups, channels, rows, part, parts):
     """One share of a convolution as `_plan` describes it; channels and rows are those of x and of y per group."""
-    height, width, pixels, sorts, top, left, stride_h, stride_w, band, bands, plane_rows, pitch, total, farthest = sizes
+    height, width, pixels, sorts, direct, top, left, stride_h, stride_w, band, bands, plane_rows, pitch, total, farthest = sizes
     lanes = VECTOR_BYTES // x.itemsize
     columns = PACKED_VECTORS * lanes
     stripes = (rows + PACKED_ROWS - 1) // PACKED_ROWS
@@ -143,11 +145,11 @@ def correlate(x, packed, y, sizes, planes, steps, phases, images, chunk, groups,
         unit0, unit1 = unit1 * part // parts, unit1 * (part + 1) // parts
     held = 0
     for f in range(phases.shape[0]):
-        held += chunk * rows * min(band, phases[f, 3]) * phases[f, 4]
-    buffered = chunk > 1 or phases[0, 3] * phases[0, 4] < pixels
+        held += chunk * rows * min(band, phases[f, 3]) * (pitch if direct else phases[f, 4])
+    buffered = chunk > 1 or direct or phases[0, 3] * phases[0, 4] < pixels
     channel_step = planes.shape[0] * plane_rows * pitch
     image_step = channel_step * (channels if sorts else groups * channels)
-    planar = np.zeros(chunk * image_step + lanes if sorts else 0, x.dtype)
+    planar = np.zeros(chunk * image_step + columns if sorts else 0, x.dtype)
     out = np.empty(held if buffered else 0, x.dtype)
     panel = np.zeros(DEPTH * columns + lanes, x.dtype)
     sources, targets = np.empty(columns, np.int64), np.empty(columns, np.int64)
@@ -170,7 +172,7 @@ def correlate(x, packed, y, sizes, planes, steps, phases, images, chunk, groups,
             for f in range(phases.shape[0]):
                 k_at, k_all, across = phases[f, 0], phases[f, 1], phases[f, 4]
                 down = max(0, min(band, phases[f, 3] - i0))
-                n_pixels = together * down * across
+                n_pixels = max(0, (down - 1) * pitch + across) if direct else together * down * across
                 c, c_at, c_step = y, (n0 * groups + g) * rows * pixels + i0 * across, pixels
                 if buffered:
                     c, c_at, c_step = out, out_at - row0 * n_pixels, n_pixels
@@ -182,53 +184,49 @@ def correlate(x, packed, y, sizes, planes, steps, phases, images, chunk, groups,
                     for s0 in range(stripe0, stripe1, BLOCK_STRIPES):
                         for p in range(0, n_pixels, columns):
                             n = min(columns, n_pixels - p)
-                            count = find_pieces(p, n, lines, line, pitch, image_step, sources, targets, lanes)
-                            gather(source, base, steps, k_at + k, kn, farthest, sources, targets, count, panel)
+                            b, b_at, b_steps, b_k = source, base + p, steps, k_at + k
+                            if not direct:
+                                count = find_pieces(p, n, lines, line, pitch, image_step, sources, targets, lanes)
+                                gather(source, base, steps, k_at + k, kn, farthest, sources, targets, count, panel)
+                                b, b_at, b_steps, b_k = moved(panel, 0), 0, along, 0
                             for s in range(s0, min(s0 + BLOCK_STRIPES, stripe1)):
                                 r = s * PACKED_ROWS
                                 a = ((k_at * groups + g * k_all) * stripes + s * k_all + k) * PACKED_ROWS
                                 bias = (total * groups * stripes + g * stripes + s) * PACKED_ROWS
-                                packed_tile(packed, a, panel, kn, c, c_at + r * c_step + p, c_step, bias, k, rows - r, n)
+                                packed_tile(
+                                    packed, a, b, b_at, b_steps, b_k, kn, c, c_at + r * c_step + p, c_step, bias, k, rows - r, n
+                                )
                 if buffered:
+                    first, step, length = (n0 * groups + g) * rows, pitch if direct else across, n_pixels // together
                     spread(
-                        out,
-                        out_at,
-                        y,
-                        phases,
-                        f,
-                        i0,
-                        down,
-                        pixels,
-                        (n0 * groups + g) * rows,
-                        groups * rows,
-                        together,
-                        row0,
-                        row1,
+                        out, out_at, step, length, y, phases, f, i0, down, pixels, first, groups * rows, together, row0, row1
                     )
                 out_at += n_pixels * (row1 - row0)
 
 
 @jit
-def spread(out, at, y, phases, f, i0, down, pixels, first, image_rows, together, row0, row1):
-    """From `out`, which holds (rows, images, pixels) of a band of phase f, to the places in y."""
+def spread(out, at, line, length, y, phases, f, i0, down, pixels, first, image_rows, together, row0, row1):
+    """From `out`, which holds (rows, images, `length` pixels in lines) of a band of phase f, to the places in y."""
     start, across, row_step, step = phases[f, 2], phases[f, 4], phases[f, 5], phases[f, 6]
     for r in range(row0, row1):
         for n in range(together):
             target = (first + n * image_rows + r) * pixels + start + i0 * row_step
-            if step == 1 and row_step == across:
+            if step == 1 and row_step == across == line:
                 copy_run(out, at, y, target, down * across)
-                at += down * across
+            elif step == 1:
+                for i in range(down):
+                    copy_run(out, at + i * line, y, target + i * row_step, across)
             else:
                 for i in range(down):
                     for j in range(across):
-                        y[target + i * row_step + j * step] = out[at + j]
-                    at += across
+                        y[target + i * row_step + j * step] = out[at + i * line + j]
+            at += length
 
 
 @jit(parallel=True)
-def correlate_shared(body, x, packed, y, sizes, planes, steps, phases, images, chunk, groups, channels, rows, parts):
+def correlate_shared(body, x, packed, y, sizes, planes, steps, along, phases, images, chunk, groups, channels, rows, parts):
     for part in prange(parts):
-        call(body, x, packed, y, sizes, planes, steps, phases, images, chunk, groups, channels, rows, part, parts)
+        call(body, x, packed, y, sizes, planes, steps, along, phases, images, chunk, groups, channels, rows, part, parts)
 
 
 # --------------------------------------------------------------------------------------------- what callers see
@@ -242,8 +240,8 @@ def _pack_types(t):
 
 
 def _correlate_types(t):
-    arrays = dense(t, 1), dense(t, 1), dense(t, 1, True), types.UniTuple(_INDEX, 14)
-    tables = dense(types.int64, 2), dense(types.int64, 1), dense(types.int64, 2)
+    arrays = dense(t, 1), dense(t, 1), dense(t, 1, True), types.UniTuple(_INDEX, 15)
+    tables = dense(types.int64, 2), dense(types.int64, 1), dense(types.int64, 1), dense(types.int64, 2)
     return *arrays, *tables, *[_INDEX] * 7
 
 
@@ -251,6 +249,8 @@ _pack = PerDtype(pack_weights, _pack_types)
 _correlate = PerDtype(correlate, _correlate_types)
 _correlate_shared = Shared(correlate_shared, _correlate)
 _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
+# where the rows of a gathered panel begin
+_ALONG = {dtype: np.arange(DEPTH) * (PACKED_VECTORS * VECTOR_BYTES // dtype.itemsize) for dtype in _NO_BIAS}
 
 
 class _Plan(NamedTuple):
@@ -266,14 +266,15 @@ class _Plan(NamedTuple):
     work: int  # multiply-adds for an image and a row of A
 
 
-def _plan(size, target, stride, channels, weight_step, phases):
+def _plan(size, target, stride, channels, rows_of_a, weight_step, phases):
     """phases: (start, height, width, row step, step, taps) with taps (row, column, weight) relative to stride·pixel."""
     taps = [tap for phase in phases for tap in phase[5]]
     top, left = min((tap[0] for tap in taps), default=0), min((tap[1] for tap in taps), default=0)
     planes = sorted({((i - top) % stride[0], (j - left) % stride[1]) for i, j, _ in taps})
     rows = max(((i - top) // stride[0] + phase[1] for phase in phases for i, _, _ in phase[5]), default=0)
     pitch = max(((j - left) // stride[1] + phase[2] for phase in phases for _, j, _ in phase[5]), default=0)
-    sorts = stride != (1, 1) or top < 0 or left < 0 or top + rows > size[0] or left + pitch > size[1]
+    direct = bool(phases) and _reads_in_place(channels * len(phases[0][5]), rows_of_a, phases[0][2], pitch)
+    sorts = direct or stride != (1, 1) or top < 0 or left < 0 or top + rows > size[0] or left + pitch > size[1]
     # A band is as many rows of every phase as make use of few enough pixels of the source.
     most = max((phase[1] for phase in phases), default=1)
     reach = rows - most
@@ -295,7 +296,7 @@ def _plan(size, target, stride, channels, weight_step, phases):
                 orders.append(channel * weight_step + weight)
     pixels = target[0] * target[1]
     least = min((phase[1] * phase[2] for phase in phases), default=1)
-    chunk = -(-PIXELS // least) if band == most and 2 * least <= PIXELS else 1
+    chunk = -(-PIXELS // least) if band == most and 2 * least <= PIXELS and not direct else 1
     tables = (np.array(table, np.int64) for table in (planes, steps, orders, table))
     planes, steps, orders, table = tables
     work = sum(phase[1] * phase[2] * len(phase[5]) for phase in phases) * channels
@@ -303,6 +304,7 @@ def _plan(size, target, stride, channels, weight_step, phases):
         *size,
         pixels,
         sorts,
+        direct,
         top,
         left,
         *stride,
@@ -315,6 +317,12 @@ def _plan(size, target, stride, channels, weight_step, phases):
     )
     gaps = pixels > sum(phase[1] * phase[2] for phase in phases)
     return _Plan(sizes, planes, steps, orders, table, gaps, chunk, work)
+
+
+def _reads_in_place(depth, rows, width, pitch):
+    """Whether to gather panels costs more than to compute the pixels between the rows too, and to leave them out."""
+    stripes = -(-rows // PACKED_ROWS)
+    return depth * (GATHER - TILE * stripes * (pitch - width) / width) > SPREAD * rows
 
 
 def _out_size(name, size, kernel, stride, padding, dilation):
@@ -352,7 +360,7 @@ def _forward_plan(x_shape, w_shape, stride, padding, dilation, groups):
     kh, kw = w_shape[2:]
     out = _out_size("conv2d", x_shape[2:], (kh, kw), stride, padding, dilation)
     taps = [(i * dilation[0] - padding[0], j * dilation[1] - padding[2], i * kw + j) for i in range(kh) for j in range(kw)]
-    return out, _plan(x_shape[2:], out, stride, w_shape[1], kh * kw, [(0, *out, out[1], 1, taps)])
+    return out, _plan(x_shape[2:], out, stride, w_shape[1], w_shape[0] // groups, kh * kw, [(0, *out, out[1], 1, taps)])
 
 
 @lru_cache(maxsize=256)
@@ -379,7 +387,7 @@ def _backward_plan(dy_shape, w_shape, size, stride, padding, dilation, groups):
             height, width = -(-(size[0] - r) // stride[0]), -(-(size[1] - s) // stride[1])
             if taps:
                 phases.append((r * size[1] + s, height, width, stride[0] * size[1], stride[1], taps))
-    return _plan(out, size, (1, 1), w_shape[0] // groups, w_shape[1] * kh * kw, phases)
+    return _plan(out, size, (1, 1), w_shape[0] // groups, w_shape[1], w_shape[1] * kh * kw, phases)
 
 
 def _run(x, w, bias, y, plan, groups, rows, group_step, row_step):
@@ -390,7 +398,18 @@ def _run(x, w, bias, y, plan, groups, rows, group_step, row_step):
     _pack[dtype](w, bias, plan.orders, plan.phases, groups, group_step, rows, row_step, packed)
     pays = plan.work * images * rows * groups >= PARALLEL_WORK and get_num_threads() > 1
     most = -(-images // (get_num_threads() if pays else 1))
-    arguments = plan.sizes, plan.planes, plan.steps, plan.phases, images, min(plan.chunk, most), groups, channels, rows
+    arguments = (
+        plan.sizes,
+        plan.planes,
+        plan.steps,
+        _ALONG[dtype],
+        plan.phases,
+        images,
+        min(plan.chunk, most),
+        groups,
+        channels,
+        rows,
+    )
     arguments = x, packed, y.reshape(-1), *arguments
     if pays:
         share(True, _correlate[dtype], _correlate_shared[dtype], *arguments)
@@ -407,7 +426,7 @@ def conv2d(x, w, b=None, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), g
     rows, channels, kh, kw = w.shape
     if b is not None and b.shape != (rows,):
         raise ValueError(f"conv2d: weight {w.shape} expects a bias ({rows},), got {b.shape}")
-    if pays(channels, rows // groups) and x.shape[0] and w.size:
+    if pays(channels, rows // groups) and x.size and w.size:
         return depthwise(x, w, b, (oh, ow), tuple(stride), tuple(padding), tuple(dilation), groups)
     y = np.empty((x.shape[0], rows, oh, ow), dtype)
     if y.size and w.size:
@@ -427,7 +446,7 @@ def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 
     size = tuple(size)
     plan = _backward_plan(dy.shape, w.shape, size, stride, padding, dilation, groups)
     rows, kh, kw = w.shape[1:]
-    if pays(rows, w.shape[0] // groups) and dy.size and w.size:
+    if pays(rows, w.shape[0] // groups) and dy.size and w.size and 0 not in size:
         return depthwise_input(dy, w, size, tuple(stride), tuple(padding), tuple(dilation), groups)
     shape = dy.shape[0], rows * groups, *size
     dx = (np.zeros if plan.gaps else np.empty)(shape, dtype)

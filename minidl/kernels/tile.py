@@ -205,9 +205,9 @@ def _call_once(context, builder, name, emit, args, *options):
 
 
 def _emit_packed_tile(function, itemsize):
-    """The body of packed_tile(a, b, depth, c, c_step, bias, adds, m, n); c_step in bytes."""
+    """The body of packed_tile(a, b, b_steps, depth, c, c_step, bias, adds, m, n); c_step in bytes."""
     builder = ir.IRBuilder(function.append_basic_block())
-    a, b, depth, c, c_step, bias, adds, m, n = function.args
+    a, b, b_steps, depth, c, c_step, bias, adds, m, n = function.args
     vec = _Vectors(builder, a.type.pointee, itemsize)
     width = PACKED_VECTORS * vec.lanes
     c_rows = [vec.move(c, nbytes=builder.mul(c_step, vec.int(i))) for i in range(PACKED_ROWS)]
@@ -228,8 +228,9 @@ def _emit_packed_tile(function, itemsize):
         olds = [vec.load(vec.move(kept[i], v * vec.lanes), masks[v]) for i, v in places]
         builder.branch(loop)
         builder.position_at_end(loop)
-        k, a_at, b_at = builder.phi(vec.i64), builder.phi(a.type), builder.phi(b.type)
+        k, a_at = builder.phi(vec.i64), builder.phi(a.type)
         sums = [builder.phi(vec.type) for _ in places]
+        b_at = builder.gep(b, [builder.load(builder.gep(b_steps, [k]))])
         bs = [vec.load(vec.move(b_at, v * vec.lanes)) for v in range(vectors)]
         totals = []
         for i in range(PACKED_ROWS):
@@ -239,8 +240,8 @@ def _emit_packed_tile(function, itemsize):
             sum_.add_incoming(starts[i], fresh)
             sum_.add_incoming(old, more)
             sum_.add_incoming(total, loop)
-        steps = builder.add(k, vec.int(1)), vec.move(a_at, PACKED_ROWS), vec.move(b_at, width)
-        for walk, first, step in zip((k, a_at, b_at), (vec.int(0), a, b), steps, strict=True):
+        steps = builder.add(k, vec.int(1)), vec.move(a_at, PACKED_ROWS)
+        for walk, first, step in zip((k, a_at), (vec.int(0), a), steps, strict=True):
             walk.add_incoming(first, fresh)
             walk.add_incoming(first, more)
             walk.add_incoming(step, loop)
@@ -357,14 +358,14 @@ def table_tile(typing, a, a_rows, i, a_steps, b, b0, b_steps, depth, c, c0, c_st
 
 
 @intrinsic
-def packed_tile(typing, a, a0, b, depth, c, c0, c_step, bias0, adds, m, n):
-    """c[c0 + c_step·r + (0:n)] = Σ_q a[a0 + PACKED_ROWS·q + r] · b[width·q + (0:n)] + (c itself if adds else a[bias0 + r]).
+def packed_tile(typing, a, a0, b, b0, b_steps, k, depth, c, c0, c_step, bias0, adds, m, n):
+    """c[c0 + c_step·r + (0:n)] = Σ_q a[a0 + PACKED_ROWS·q + r] · b[b0 + b_steps[k + q] + (0:n)] + (c or a[bias0 + r]).
 
-    For r < m, q < depth; width is that of PACKED_VECTORS vectors. All arrays are 1-D and C-contiguous; whole rows of a
-    and b are read. m and n are cut to PACKED_ROWS and the width.
+    For r < m, q < depth; c itself is added if `adds`. All arrays are contiguous; rows of a and b are read whole, as wide as
+    PACKED_VECTORS vectors. m and n are cut to PACKED_ROWS and this width.
     """
     index = types.intp
-    sig = types.void(a, index, b, index, c, index, index, index, index, index, index)
+    sig = types.void(a, index, b, index, b_steps, index, index, c, index, index, index, index, index, index)
 
     def codegen(context, builder, sig, args):
         def at(position, offset):
@@ -372,8 +373,9 @@ def packed_tile(typing, a, a0, b, depth, c, c0, c_step, bias0, adds, m, n):
             return builder.gep(array.data, [offset])
 
         itemsize = sig.args[0].dtype.bitwidth // 8
-        c_step = builder.mul(args[6], args[6].type(itemsize))
-        values = [at(0, args[1]), at(2, args[1].type(0)), args[3], at(4, args[5]), c_step, at(0, args[7]), *args[8:]]
+        c_step = builder.mul(args[9], args[9].type(itemsize))
+        operands = [at(0, args[1]), at(2, args[3]), at(4, args[5]), args[6]]
+        values = [*operands, at(7, args[8]), c_step, at(0, args[10]), *args[11:]]
         _call_once(context, builder, "packed_tile", _emit_packed_tile, values)
         return context.get_dummy_value()
 
@@ -635,12 +637,11 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
         out = c0 + c_step * np.arange(m)[:, None] + np.arange(n)
         c[out] = np.einsum("ik,kj->ij", left, right) + (c[out] if adds else 0)
 
-    def packed_tile(a, a0, b, depth, c, c0, c_step, bias0, adds, m, n):
-        width = PACKED_VECTORS * (VECTOR_BYTES // a.itemsize)
-        m, n = min(m, PACKED_ROWS), min(n, width)
+    def packed_tile(a, a0, b, b0, b_steps, k, depth, c, c0, c_step, bias0, adds, m, n):
+        m, n = min(m, PACKED_ROWS), min(n, PACKED_VECTORS * (VECTOR_BYTES // a.itemsize))
         out = c0 + c_step * np.arange(m)[:, None] + np.arange(n)
         left = a[a0 : a0 + depth * PACKED_ROWS].reshape(depth, PACKED_ROWS)[:, :m]
-        right = b[: depth * width].reshape(depth, width)[:, :n]
+        right = b[b0 + b_steps[k : k + depth, None] + np.arange(n)]
         c[out] = np.einsum("ki,kj->ij", left, right) + (c[out] if adds else a[bias0 : bias0 + m, None])
 
     def gather_rows(source, start, steps, k, depth, sources, targets, count, panel):
