@@ -18,6 +18,14 @@ SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 DTYPES = (np.float32, np.float64)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def the_general_kernel():
+    """Groups of few channels too: the kernels made for them have tests of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "pays", lambda channels, rows: False)
+        yield
+
+
 def pairs(x, w_shape, out, stride, dilation):
     """For each tap (i, j), the view of the padded x that it meets: (N, C, OH, OW)."""
     for i in range(w_shape[2]):

@@ -43,7 +43,6 @@ from .tile import (
 
 DEPTH = 192  # k is cut in blocks of at most this many: a panel of B stays in the L1 cache (18 KiB; AVX-512: 36 KiB)
 BLOCK_STRIPES = 64  # stripes of A that stay in the L2 cache while panels pass by (192 KiB of float32)
-PIXELS = 192  # images of at most half as many pixels are put together until there are so many
 BAND = 48 * 1024  # numbers of a sorted image that stay in the L2 cache (192 KiB of float32); a larger one is cut in bands
 GATHER, TILE, SPREAD = 6.5, 6, 20  # what a panel costs, roughly, in cycles: for each k; k and stripe; row
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
@@ -273,7 +272,8 @@ def _plan(size, target, stride, channels, rows_of_a, weight_step, phases):
     planes = sorted({((i - top) % stride[0], (j - left) % stride[1]) for i, j, _ in taps})
     rows = max(((i - top) // stride[0] + phase[1] for phase in phases for i, _, _ in phase[5]), default=0)
     pitch = max(((j - left) // stride[1] + phase[2] for phase in phases for _, j, _ in phase[5]), default=0)
-    direct = bool(phases) and _reads_in_place(channels * len(phases[0][5]), rows_of_a, phases[0][2], pitch)
+    depth = channels * len(phases[0][5]) if phases else 0
+    direct = len(taps) > 1 and _reads_in_place(depth, rows_of_a, phases[0][2], pitch)
     sorts = direct or stride != (1, 1) or top < 0 or left < 0 or top + rows > size[0] or left + pitch > size[1]
     # A band is as many rows of every phase as make use of few enough pixels of the source.
     most = max((phase[1] for phase in phases), default=1)
@@ -291,12 +291,12 @@ def _plan(size, target, stride, channels, rows_of_a, weight_step, phases):
         for channel in range(channels):
             for i, j, weight in taps:
                 plane = planes.index(((i - top) % stride[0], (j - left) % stride[1]))
-                row = (channel * len(planes) + plane) * rows + (i - top) // stride[0]
-                steps.append(row * pitch + (j - left) // stride[1])
+                line = (channel * len(planes) + plane) * rows + (i - top) // stride[0]
+                steps.append(line * pitch + (j - left) // stride[1])
                 orders.append(channel * weight_step + weight)
     pixels = target[0] * target[1]
-    least = min((phase[1] * phase[2] for phase in phases), default=1)
-    chunk = -(-PIXELS // least) if band == most and 2 * least <= PIXELS and not direct else 1
+    alone = direct or not phases or band < most
+    chunk = 1 if alone else _together(phases[-1][1] * phases[-1][2], depth, row * rows if sorts else 0)
     tables = (np.array(table, np.int64) for table in (planes, steps, orders, table))
     planes, steps, orders, table = tables
     work = sum(phase[1] * phase[2] * len(phase[5]) for phase in phases) * channels
@@ -323,6 +323,17 @@ def _reads_in_place(depth, rows, width, pitch):
     """Whether to gather panels costs more than to compute the pixels between the rows too, and to leave them out."""
     stripes = -(-rows // PACKED_ROWS)
     return depth * (GATHER - TILE * stripes * (pitch - width) / width) > SPREAD * rows
+
+
+def _together(pixels, depth, numbers):
+    """How many images share panels: as many as leave the last one full, if their `numbers` stay in the cache."""
+    width = PACKED_VECTORS * VECTOR_BYTES // 4
+    costs = []
+    for count in range(1, 9):
+        whole, rest = divmod(count * pixels, width)
+        panels = whole + (2 / 3 if 0 < rest <= width / 3 else rest > 0)  # a tile of one vector waits for its own sums
+        costs.append(panels / count * (TILE * depth + (SPREAD * PACKED_ROWS if count > 1 else 0)))
+    return min((cost, count) for count, cost in enumerate(costs, 1) if count == 1 or count * numbers <= 1.5 * BAND)[1]
 
 
 def _out_size(name, size, kernel, stride, padding, dilation):
