@@ -26,6 +26,7 @@ import numpy as np
 from numba import prange, types
 
 from .depthwise import depthwise, depthwise_input, pays
+from .gemm import matmul
 from .jit import PerDtype, Shared, call, dense, jit
 from .threads import get_num_threads, share
 from .tile import (
@@ -45,6 +46,8 @@ DEPTH = 192  # k is cut in blocks of at most this many: a panel of B stays in th
 BLOCK_STRIPES = 64  # stripes of A that stay in the L2 cache while panels pass by (192 KiB of float32)
 BAND = 48 * 1024  # numbers of a sorted image that stay in the L2 cache (192 KiB of float32); a larger one is cut in bands
 GATHER, TILE, SPREAD = 6.5, 6, 20  # what a panel costs, roughly, in cycles: for each k; k and stripe; row
+BORDER = 400  # multiply-adds with border for each tap and pixel of dy from which `_scatter` is faster
+SCATTERED = 512 * 1024  # numbers that it holds at once
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
 
 # ------------------------------------------------------------------------------------------------------- the loops
@@ -459,6 +462,9 @@ def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 
     rows, kh, kw = w.shape[1:]
     if pays(rows, w.shape[0] // groups) and dy.size and w.size and 0 not in size:
         return depthwise_input(dy, w, size, tuple(stride), tuple(padding), tuple(dilation), groups)
+    oh, ow = dy.shape[2:]
+    if dy.size and w.size and plan.work > (w.shape[0] // groups + BORDER) * oh * ow * kh * kw:
+        return _scatter(dy, w, size, stride, padding, dilation, groups)
     shape = dy.shape[0], rows * groups, *size
     dx = (np.zeros if plan.gaps else np.empty)(shape, dtype)
     if not dy.size or not w.size:
@@ -466,6 +472,22 @@ def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 
     elif plan.work:
         _run(dy, w, _NO_BIAS[dtype], dx, plan, groups, rows, w.size // groups, kh * kw)
     return dx
+
+
+def _scatter(dy, w, size, stride, padding, dilation, groups):
+    """conv2d_input where most taps would meet the border of dy: one product gives what each tap sends back, to be added."""
+    (n, _, oh, ow), (o, c, kh, kw), (top, bottom, left, right) = dy.shape, w.shape, padding
+    o //= groups
+    dx = np.zeros((n, groups * c, size[0] + top + bottom, size[1] + left + right), dy.dtype)
+    count = max(1, SCATTERED // (c * kh * kw * oh * ow))  # images at a time
+    for g, n0 in np.ndindex(groups, -(-n // count)):
+        part = dy[n0 * count : (n0 + 1) * count, g * o : (g + 1) * o].swapaxes(0, 1)
+        sent = matmul(w[g * o : (g + 1) * o].reshape(o, -1).T, part.reshape(o, -1)).reshape(c, kh, kw, -1, oh, ow)
+        target = dx[n0 * count : (n0 + 1) * count, g * c : (g + 1) * c].swapaxes(0, 1)
+        for i, j in np.ndindex(kh, kw):
+            rows = slice(i * dilation[0], i * dilation[0] + (oh - 1) * stride[0] + 1, stride[0])
+            target[:, :, rows, j * dilation[1] : j * dilation[1] + (ow - 1) * stride[1] + 1 : stride[1]] += sent[:, i, j]
+    return np.ascontiguousarray(dx[:, :, top : top + size[0], left : left + size[1]])
 
 
 def _check_dtypes(name, *arrays):

@@ -45,7 +45,7 @@ MASKS = VECTOR_BYTES > 16  # SSE2 and NEON have no masked load: there a ragged B
 ROWS, VECTORS = (8, 3) if VECTOR_BYTES == 64 else (6, 2)
 # With both operands packed one pointer serves all rows, and rows that divide the usual numbers of channels waste least.
 PACKED_ROWS, PACKED_VECTORS = (8, 3) if VECTOR_BYTES == 64 else (4, 3)
-GATHERED = 6  # vectors at most that `gather_rows` puts together to a row of a packed panel
+GATHERED = 13  # vectors at most that `gather_rows` puts together to a row of a packed panel
 
 
 class _Vectors:
