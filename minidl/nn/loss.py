@@ -182,3 +182,72 @@ class KLDivLoss(_Loss):
 
     def forward(self, input, target):
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+class SigmoidFocalLoss(_Loss):
+    """α·(1 − p)^γ·(−ln p), from logits of yes or no: `functional.sigmoid_focal_loss`. (minidl's own)
+
+    >>> import minidl
+    >>> minidl.nn.SigmoidFocalLoss(alpha=-1)(minidl.tensor([0.0]), minidl.tensor([1.0]))
+    tensor([0.1733])
+    """
+
+    def __init__(self, alpha=0.25, gamma=2, reduction="none"):
+        super().__init__(reduction)
+        self.alpha, self.gamma = alpha, gamma
+
+    def forward(self, inputs, targets):
+        return F.sigmoid_focal_loss(inputs, targets, self.alpha, self.gamma, self.reduction)
+
+
+class FocalLoss(_Loss):
+    """(1 − p)^γ·(−ln p), from logits of classes: `functional.focal_loss`. (minidl's own)
+
+    >>> import minidl
+    >>> minidl.nn.FocalLoss(gamma=1.0)(minidl.zeros(1, 4), minidl.tensor([0]))
+    tensor(1.0397)
+    """
+
+    def __init__(self, weight=None, *, gamma=2.0, ignore_index=-100, reduction="mean"):
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.gamma, self.ignore_index = gamma, ignore_index
+
+    def forward(self, input, target):
+        options = {"gamma": self.gamma, "ignore_index": self.ignore_index, "reduction": self.reduction}
+        return F.focal_loss(input, target, self.weight, **options)
+
+
+class JSDivLoss(_Loss):
+    """½D(P‖M) + ½D(Q‖M), M = ½(P + Q), from probabilities or logits: `functional.js_divergence`. (minidl's own)
+
+    >>> import minidl
+    >>> minidl.nn.JSDivLoss()(minidl.tensor([[1.0, 0.0]]), minidl.tensor([[0.0, 1.0]]))
+    tensor(0.6931)
+    """
+
+    def __init__(self, *, dim=-1, logits=False, reduction="mean"):
+        super().__init__(reduction)
+        self.dim, self.logits = dim, logits
+
+    def forward(self, input, target):
+        return F.js_divergence(input, target, dim=self.dim, logits=self.logits, reduction=self.reduction)
+
+
+class InfoNCELoss(_Loss):
+    """−ln softmax(query·keys/temperature)[its own key], called as loss(query, key, negatives=None): `functional.info_nce`.
+
+    minidl's own.
+
+    >>> import minidl
+    >>> minidl.nn.InfoNCELoss()(minidl.eye(4), minidl.ones(4, 4))
+    tensor(1.3863)
+    """
+
+    def __init__(self, *, temperature=0.1, normalize_vectors=True, reduction="mean"):
+        super().__init__(reduction)
+        self.temperature, self.normalize_vectors = temperature, normalize_vectors
+
+    def forward(self, query, key, negatives=None):
+        options = {"normalize_vectors": self.normalize_vectors, "reduction": self.reduction}
+        return F.info_nce(query, key, negatives, temperature=self.temperature, **options)

@@ -40,6 +40,12 @@ from .image import (
     pixel_unshuffle,
     unfold,
 )
+from .information import (
+    focal_loss,
+    info_nce,
+    js_divergence,
+    sigmoid_focal_loss,
+)
 from .loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -96,13 +102,16 @@ __all__ = [
     "elu",
     "embedding",
     "entropy_from_logits",
+    "focal_loss",
     "fold",
     "gaussian_nll_loss",
     "gelu",
     "group_norm",
     "huber_loss",
+    "info_nce",
     "instance_norm",
     "interpolate",
+    "js_divergence",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -124,6 +133,7 @@ __all__ = [
     "relu",
     "rms_norm",
     "sigmoid",
+    "sigmoid_focal_loss",
     "silu",
     "smooth_l1_loss",
     "softmax",

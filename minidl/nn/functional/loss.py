@@ -99,6 +99,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     """−ln softmax(input)[label]: logits against class indices or class probabilities.
 
+    The cross-entropy CE(T, P) = H(T) + D(T‖P) of the targets T and the predictions P; of an index, the surprise at it.
     input: logits (N, C), (N, C, d₁, …) or (C). target: integers (N), (N, d₁, …) or (), or probabilities of the input's shape.
     weight: (C), the weight of each class. ignore_index: a label whose row counts for nothing.
     label_smoothing: ε mixes the target with the uniform distribution, (1 − ε)·target + ε/C.
@@ -131,6 +132,7 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
 def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """−input[label]: log-probabilities against class indices. Shapes, weight, ignore_index and mean as in cross_entropy.
 
+    The surprise at each label; its mean is the cross-entropy of what was observed and what was predicted.
     >>> import minidl
     >>> nll_loss(minidl.tensor([[0.3, 0.6, 0.1], [0.2, 0.3, 0.5]]).log(), minidl.tensor([0, 2]))
     tensor(0.9486)
@@ -150,6 +152,7 @@ def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean")
 def binary_cross_entropy(input, target, weight=None, *, reduction="mean"):
     """−t·ln x − (1 − t)·ln(1 − x), for probabilities x; logarithms below −100 count as −100, as in PyTorch.
 
+    The cross-entropy of two coins, (t, 1 − t) and (x, 1 − x).
     weight: broadcasts to the input. From logits, binary_cross_entropy_with_logits is exact.
 
     >>> import minidl
@@ -172,6 +175,7 @@ def binary_cross_entropy(input, target, weight=None, *, reduction="mean"):
 def binary_cross_entropy_with_logits(input, target, weight=None, *, reduction="mean", pos_weight=None):
     """−p·t·ln σ(x) − (1 − t)·ln σ(−x), for logits x; p is pos_weight, 1 by default.
 
+    The cross-entropy of two coins, (t, 1 − t) and (σ(x), σ(−x)).
     weight, pos_weight: broadcast to the input.
 
     >>> import minidl
@@ -195,6 +199,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, *, reduction="m
 def kl_div(input, target, *, reduction="mean", log_target=False):
     """t·(ln t − x), for log-probabilities x and probabilities t (or their logarithms); 0 where t is 0.
 
+    Summed over outcomes the Kullback-Leibler divergence D(T‖X) = CE(T, X) − H(T).
     reduction: "batchmean", the sum divided by the size of the first axis, is the divergence of distributions in rows; "mean"
     divides by the number of elements, as in PyTorch.
 
