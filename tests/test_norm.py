@@ -396,6 +396,16 @@ def test_lazy_layers_become_the_others_in_place():
     assert lazy.weight.tolist() != [1, 1, 1]
 
 
+def test_lazy_layers_load_before_their_first_forward():
+    trained = nn.BatchNorm2d(3)
+    trained(minidl.randn(4, 3, 5, 5))
+    lazy = nn.LazyBatchNorm2d()
+    lazy.load_state_dict(trained.state_dict())
+    x = minidl.randn(2, 3, 4, 4)
+    assert lazy.eval()(x).equal(trained.eval()(x))
+    assert type(lazy) is nn.BatchNorm2d and lazy.num_features == 3 and type(lazy.running_var) is minidl.Tensor
+
+
 def test_lazy_layers_without_parameters_or_statistics():
     for options in ({"affine": False}, {"track_running_stats": False}, {"affine": False, "track_running_stats": False}):
         lazy = nn.LazyBatchNorm2d(**options)

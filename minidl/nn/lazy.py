@@ -1,7 +1,7 @@
 """Layers that learn the size of their input from the first one they see."""
 
 from .module import Module
-from .parameter import UninitializedParameter
+from .parameter import Uninitialized
 
 
 class LazyModule(Module):
@@ -23,4 +23,4 @@ class LazyModule(Module):
 
     def has_uninitialized_params(self):
         """Whether a parameter is still without a shape (load_state_dict gives them one too)."""
-        return any(type(param) is UninitializedParameter for param in self._parameters.values())
+        return any(isinstance(param, Uninitialized) for param in self._parameters.values())

@@ -13,7 +13,7 @@ import numpy as np
 from .. import dtypes
 from ..graph import note_write
 from ..tensor import Tensor, wrap
-from .parameter import Parameter, UninitializedParameter
+from .parameter import Parameter, Uninitialized
 from .registry import HookHandle, Registry
 
 
@@ -292,7 +292,7 @@ class Module:
         """
         state = OrderedDict()
         for key, x in self._state():
-            state[prefix + key] = x if keep_vars or type(x) is UninitializedParameter else x.detach()
+            state[prefix + key] = x if keep_vars or isinstance(x, Uninitialized) else x.detach()
         return state
 
     def load_state_dict(self, state_dict, strict=True):
@@ -317,13 +317,13 @@ class Module:
                 value = values[key] = _array(state_dict[key])
                 if value.dtype.kind not in "fiub":
                     problems.append(f"{key}: expected numbers, got {type(state_dict[key]).__name__}")
-                elif type(x) is not UninitializedParameter and value.shape != x.shape:
+                elif not isinstance(x, Uninitialized) and value.shape != x.shape:
                     problems.append(f"size mismatch for {key}: the state has shape {value.shape}, the module {x.shape}")
         if problems:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         for key, value in values.items():
             x = own[key]
-            if type(x) is UninitializedParameter:
+            if isinstance(x, Uninitialized):
                 x.materialize(value.shape)
             np.copyto(x.array, value, casting="unsafe")
             note_write(x.array)

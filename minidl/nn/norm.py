@@ -1,12 +1,14 @@
 """Normalisation: layers that bring what passes to mean 0 and variance 1, then scale and shift it by what they learn."""
 
-from ..functions import empty, ones, tensor, zeros
+import functools
+
+from ..functions import empty, tensor
 from ..graph import note_write
 from . import functional as F
 from . import init
 from .lazy import LazyModule
 from .module import Module
-from .parameter import Parameter, UninitializedParameter
+from .parameter import Parameter, Uninitialized, UninitializedBuffer, UninitializedParameter
 
 
 class _RunningNorm(Module):
@@ -31,15 +33,16 @@ class _RunningNorm(Module):
             raise ValueError(f"{type(self).__name__}: num_features must be an integer of 0 or more, got {num_features!r}")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self._make(num_features, lambda: Parameter(empty(num_features, device=device, dtype=dtype)), bias, device, dtype)
+        new = functools.partial(empty, num_features, device=device, dtype=dtype)
+        self._make(lambda: Parameter(new()), new, bias)
         self.reset_parameters()
 
-    def _make(self, size, parameter, bias, device, dtype):
+    def _make(self, parameter, buffer, bias):
         self.weight = parameter() if self.affine else None
         self.bias = parameter() if self.affine and bias else None
         tracks = self.track_running_stats
-        self.register_buffer("running_mean", zeros(size, device=device, dtype=dtype) if tracks else None)
-        self.register_buffer("running_var", ones(size, device=device, dtype=dtype) if tracks else None)
+        self.register_buffer("running_mean", buffer() if tracks else None)
+        self.register_buffer("running_var", buffer() if tracks else None)
         self.register_buffer("num_batches_tracked", tensor(0) if tracks else None)
 
     def reset_running_stats(self):
@@ -120,20 +123,18 @@ class _LazyBatchNorm(LazyModule):
         Module.__init__(self)
         self.num_features, self.eps, self.momentum = 0, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self._make(0, lambda: UninitializedParameter(device=device, dtype=dtype), bias, device, dtype)
+        kinds = UninitializedParameter, UninitializedBuffer
+        self._make(*(functools.partial(kind, device=device, dtype=dtype) for kind in kinds), bias)
 
     def infer(self, input):
         """Takes num_features from axis 1 of the input."""
         self._check_input(input)
         self.num_features = input.shape[1]
-        if self.track_running_stats and not self.running_mean.numel():
-            dtype = self.running_mean.dtype
-            self.running_mean.data = zeros(self.num_features, dtype=dtype)
-            self.running_var.data = ones(self.num_features, dtype=dtype)
-        for param, start in ((self.weight, init.ones_), (self.bias, init.zeros_)):
-            if type(param) is UninitializedParameter:
-                param.materialize((self.num_features,))
-                start(param)
+        starts = (self.weight, 1), (self.bias, 0), (self.running_mean, 0), (self.running_var, 1)
+        for x, start in starts:
+            if isinstance(x, Uninitialized):  # load_state_dict may have come first
+                x.materialize((self.num_features,))
+                init.constant_(x, start)
 
     def reset_parameters(self):
         """Scale 1, shift 0, and no running statistics, once there is something to fill."""

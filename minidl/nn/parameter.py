@@ -31,13 +31,15 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
-class UninitializedParameter(Parameter):
-    """A parameter whose shape is not known before the first input: empty until `materialize(shape)` makes it a Parameter.
+class Uninitialized:
+    """A parameter or buffer whose shape is not known before the first input: empty until `materialize(shape)`.
 
     It stays the same object, so an optimizer may be given it before.
     """
 
-    def __init__(self, requires_grad=True, device=None, dtype=None):
+    becomes = None  # the class that it has with a shape
+
+    def __init__(self, requires_grad=False, device=None, dtype=None):
         if device is not None:
             dtypes.device(device)
         self.array = np.empty(0, dtypes.float32 if dtype is None else dtypes.as_dtype(dtype))
@@ -45,13 +47,13 @@ class UninitializedParameter(Parameter):
             self.requires_grad_()
 
     def materialize(self, shape):
-        """Becomes a Parameter of this shape, with memory that is not filled yet."""
-        self.__class__ = Parameter
+        """Gets this shape, and memory that is not filled yet."""
+        self.__class__ = self.becomes
         self.data = wrap(np.empty(shape, self.array.dtype))
 
     @property
     def shape(self):
-        raise RuntimeError("shape: this parameter has none before its lazy module has seen a first input")
+        raise RuntimeError("shape: there is none before the lazy module has seen a first input")
 
     def numel(self):
         """Raises: the number of elements is not known yet."""
@@ -59,3 +61,18 @@ class UninitializedParameter(Parameter):
 
     def __repr__(self):
         return f"<{type(self).__name__}>"
+
+
+class UninitializedParameter(Uninitialized, Parameter):
+    """A Parameter without a shape, until `materialize(shape)`."""
+
+    becomes = Parameter
+
+    def __init__(self, requires_grad=True, device=None, dtype=None):
+        super().__init__(requires_grad, device, dtype)
+
+
+class UninitializedBuffer(Uninitialized, Tensor):
+    """A buffer without a shape, until `materialize(shape)`."""
+
+    becomes = Tensor
