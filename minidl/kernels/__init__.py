@@ -2,7 +2,7 @@
 
 `jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread. `gemm` multiplies matrices, `vmath`
 holds functions of one number as vector code, `elementwise` maps them over arrays, `rows` works along rows (softmax and what is
-made of it), `pool` takes the maxima and means of windows, `update` is the optimizer's step.
+made of it), `pool` takes the maxima and means of windows, `special` has Γ and its relatives, `update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input
@@ -69,6 +69,7 @@ from .rows import (
     softmax,
     softmax_backward,
 )
+from .special import digamma, gamma_slope, gammainc, lgamma, polygamma
 from .threads import get_num_threads, set_num_threads
 from .update import sgd
 
@@ -89,11 +90,14 @@ __all__ = [
     "cross_entropy_soft",
     "cross_entropy_soft_backward",
     "cross_entropy_soft_backward_targets",
+    "digamma",
     "elu",
     "elu_backward",
     "erf",
     "exp",
     "expm1",
+    "gamma_slope",
+    "gammainc",
     "gelu",
     "gelu_backward",
     "get_num_threads",
@@ -103,6 +107,7 @@ __all__ = [
     "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "lgamma",
     "linear",
     "linear_backward",
     "log",
@@ -120,6 +125,7 @@ __all__ = [
     "mean_pool",
     "mean_pool_backward",
     "pool_windows",
+    "polygamma",
     "relu",
     "relu_backward",
     "set_num_threads",
