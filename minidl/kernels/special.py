@@ -181,8 +181,7 @@ def _gammainc64(a, x):
         return 0.0 if x == 0.0 else 1.0
     log_x = np.log(x)
     if a > _LARGE:
-        c, z = _cube_root_normal(a, log_x)
-        return 0.5 * math.erfc(-z / math.sqrt(2.0))
+        return 0.5 * math.erfc(-_cube_root_normal(a, log_x)[1] / math.sqrt(2.0))
     if x < max(a + 0.5, 1.5):
         return np.exp(a * log_x - x - _lgamma_of_positive(a + 1.0)) * _below(a, x)[0]
     return 1.0 - np.exp(a * log_x - x - _lgamma_of_positive(a)) * _above(a, x)[0]
