@@ -97,6 +97,20 @@ class Methods:
     def erf(self):
         return self._apply(ops.Erf(), floating(self))
 
+    def lgamma(self):
+        """ln |Γ(x)|; (n − 1)! = Γ(n)."""
+        return self._apply(ops.Lgamma(), floating(self))
+
+    def digamma(self):
+        """ψ(x), the derivative of lgamma."""
+        return self._apply(ops.Digamma(), floating(self))
+
+    def polygamma(self, n):
+        """The n-th derivative of digamma, n from 0 to 170."""
+        if not isinstance(n, (int, np.integer)) or not 0 <= n <= 170:
+            raise ValueError(f"polygamma: n must be an integer from 0 to 170, got {n!r}")
+        return self._apply(ops.Polygamma(int(n)), floating(self)) if n else self.digamma()
+
     def relu(self):
         """max(x, 0), with slope 0 at 0."""
         return self._apply(ops.ReLU(), self) if self.array.dtype.kind == "f" else self._wrap(np.maximum(self.array, 0))

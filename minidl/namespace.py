@@ -27,6 +27,11 @@ def remainder(input, other):
     return input % other
 
 
+def polygamma(n, input):
+    """The n-th derivative of digamma, n from 0 to 170."""
+    return input.polygamma(n)
+
+
 @_function
 def reshape(input, shape):
     """The same elements in another shape, a tuple; one size may be −1. Shares memory where it can."""
@@ -115,6 +120,9 @@ cosh = _function(Tensor.cosh)
 tanh = _function(Tensor.tanh)
 sigmoid = _function(Tensor.sigmoid)
 erf = _function(Tensor.erf)
+lgamma = _function(Tensor.lgamma)
+digamma = _function(Tensor.digamma)
+igamma = _function(Tensor.igamma)
 relu = _function(Tensor.relu)
 sign = _function(Tensor.sign)
 floor = _function(Tensor.floor)

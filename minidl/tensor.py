@@ -411,6 +411,10 @@ class Tensor(Attributes, Methods):
         """self·ln(other), and 0 where self is 0."""
         return binary(ops.XLogY(), floating(self), other)
 
+    def igamma(self, other):
+        """P(a, x) for a = self and x = other: the chance that a gamma variable of shape a is at most x."""
+        return binary(ops.GammaInc(), self, other)
+
     def lerp(self, end, weight):
         """self + weight·(end − self)"""
         return self + weight * (end - self)

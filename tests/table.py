@@ -92,6 +92,11 @@ def regular(rng, shape):
     return (3 * np.eye(shape[-1]) + rng.uniform(-1, 1, shape)) * rng.choice([-1.0, 1.0], (*shape[:-1], 1))
 
 
+def positive_definite(rng, shape):
+    """Matrices near symmetric ones with eigenvalues above 0."""
+    return 3 * np.eye(shape[-1]) + rng.uniform(-0.5, 0.5, shape)
+
+
 def probabilities(rng, shape):
     t = rng.uniform(0.1, 1.0, shape)
     return t / t.sum(-1, keepdims=True)
@@ -225,6 +230,58 @@ def einsum(*args):
         at = dict(zip(sizes, place, strict=True))
         product = math.prod(x[tuple(at[letter] for letter in term)] for term, x in zip(terms, xs, strict=True))
         y[tuple(at[letter] for letter in right)] += product
+    return y
+
+
+def digamma(x):
+    """ψ(x) = ψ(x + K) − Σ 1/(x + k) over k < K, and far out ψ is a logarithm."""
+    m = x + 999.5
+    return math.log(m) + 1 / (24 * m * m) - math.fsum(1 / (x + k) for k in range(1000))
+
+
+def polygamma(x, n):
+    """(−1)ⁿ⁺¹ n! Σ (x + k)⁻ⁿ⁻¹, the end of the sum as an integral."""
+    s, m = n + 1, x + 999.5
+    rest = m ** (1 - s) / (s - 1) - s * m ** (-s - 1) / 24
+    return (-1) ** s * math.factorial(n) * (math.fsum((x + k) ** -s for k in range(1000)) + rest)
+
+
+def gamma_inc(a, x):
+    """xᵃ e⁻ˣ/Γ(a) Σ xᵏ/(a (a + 1) … (a + k)), a sum that ends for every x."""
+    terms = itertools.accumulate(range(1, 80), lambda term, k: term * x / (a + k), initial=1 / a)
+    return math.exp(a * math.log(x) - x) / math.gamma(a) * math.fsum(terms)
+
+
+def of_matrices(function):
+    """A function of matrices as lists of rows, for what lies in the last two axes, the leading ones broadcast."""
+
+    def reference(*arrays):
+        lead = np.broadcast_shapes(*(x.shape[:-2] for x in arrays))
+        arrays = [np.broadcast_to(x, lead + x.shape[-2:]) for x in arrays]
+        y = np.empty(arrays[-1].shape)
+        for place in np.ndindex(lead):
+            y[place] = function(*(x[place].tolist() for x in arrays))
+        return y
+
+    return reference
+
+
+def cholesky(x):
+    """Row by row: what is known of L leaves one equation for each next element."""
+    n = len(x)
+    y = [[0.0] * n for _ in x]
+    for i in range(n):
+        for j in range(i + 1):
+            rest = (x[i][j] + x[j][i]) / 2 - sum(y[i][k] * y[j][k] for k in range(j))
+            y[i][j] = math.sqrt(rest) if i == j else rest / y[j][j]
+    return y
+
+
+def solve_triangular(a, b):
+    """Row by row: what is known of y leaves one unknown in each next equation."""
+    y = []
+    for i, row in enumerate(b):
+        y.append([(v - sum(a[i][k] * y[k][j] for k in range(i))) / a[i][i] for j, v in enumerate(row)])
     return y
 
 
@@ -609,6 +666,15 @@ OF_EACH_ELEMENT = [
     Row(ops.Cosh, each(math.cosh), ELEMENTWISE),
     Row(ops.Tanh, each(math.tanh), ELEMENTWISE),
     Row(ops.Erf, each(math.erf), ELEMENTWISE),
+    Row(ops.Lgamma, each(math.lgamma), ELEMENTWISE, domain=positive),
+    Row(ops.Digamma, each(digamma), ELEMENTWISE, domain=positive),
+    Row(
+        ops.Polygamma,
+        each_of_one(polygamma),
+        elementwise(1) + elementwise(2)[:3] + elementwise(4)[:2],
+        domain=positive,
+    ),
+    Row(ops.GammaInc, each(gamma_inc), PAIRS, domain=positive),
     Row(ops.Sigmoid, each(lambda x: 1 / (1 + math.exp(-x))), ELEMENTWISE),
     Row(ops.LogSigmoid, each(lambda x: -math.log(1 + math.exp(-x))), ELEMENTWISE),
     Row(ops.ReLU, each(lambda x: max(x, 0.0)), ELEMENTWISE, domain=off_zero),
@@ -719,6 +785,18 @@ PRODUCTS = [
             ((("", "i"), "i"), (), (3,)),
             ((("ij", "jk"), "ik"), (0, 4), (4, 2)),
         ],
+    ),
+    Row(
+        ops.Cholesky,
+        of_matrices(cholesky),
+        [((), (2, 3, 3)), ((), (2, 1, 2, 2)), ((), (1, 1)), ((), (0, 2, 2))],
+        domain=positive_definite,
+    ),
+    Row(
+        ops.SolveTriangular,
+        of_matrices(solve_triangular),
+        [((), (2, 3, 3), (2, 3, 2)), ((), (3, 3), (2, 3, 1)), ((), (2, 1, 2, 2), (3, 2, 2)), ((), (0, 2, 2), (0, 2, 1))],
+        domain=(regular, normal),
     ),
     Row(
         ops.LogDet,

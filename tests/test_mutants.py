@@ -1,4 +1,4 @@
-"""219 wrong operations, and each must be caught by the check that every right one passes.
+"""231 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -241,6 +241,18 @@ BACKWARDS = [
     (ops.RMSNorm, "statistics held fixed", lambda s, dy: (dy * (1 if s.w is None else s.w), *right(s, dy)[1:])),
     (ops.GroupNorm, "weight ignored", lambda s, dy: kernels.group_norm_backward(dy, s.x, s.groups, None, s.stats)),
     (ops.GroupNorm, "weight's gradient not centred", lambda s, dy: (right(s, dy)[0], right(s, dy)[2], right(s, dy)[2])),
+    (ops.Cholesky, "diagonal not halved", lambda s, dy: right(s, dy + np.triu(np.tril(dy)))),
+    (ops.Cholesky, "as if x were L", lambda s, dy: dy),
+    (ops.SolveTriangular, "a not transposed", lambda s, dy: (right(s, dy)[0], np.linalg.solve(s.a, dy))),
+    (ops.SolveTriangular, "sign of da", lambda s, dy: (-right(s, dy)[0], right(s, dy)[1])),
+    (ops.Lgamma, "ln x for ψ(x)", lambda s, dy: dy * np.log(s.x)),
+    (ops.Lgamma, "ψ(x + 1) for ψ(x)", lambda s, dy: dy * kernels.digamma(s.x + 1)),
+    (ops.Digamma, "1/x for ψ′(x)", lambda s, dy: dy / s.x),
+    (ops.Digamma, "ψ″ for ψ′", lambda s, dy: dy * kernels.polygamma(2, s.x)),
+    (ops.Polygamma, "order not raised", lambda s, dy: dy * kernels.polygamma(s.n, s.x)),
+    (ops.Polygamma, "sign", lambda s, dy: -right(s, dy)),
+    (ops.GammaInc, "sign of da", lambda s, dy: (-right(s, dy)[0], right(s, dy)[1])),
+    (ops.GammaInc, "density of ln x for that of x", lambda s, dy: (right(s, dy)[0], right(s, dy)[1] * s.x)),
     (ops.LogDet, "inverse not transposed", lambda s, dy: dy[..., None, None] * np.linalg.inv(s.x)),
     (ops.LogDet, "det for its logarithm", lambda s, dy: right(s, dy) * np.linalg.det(s.x)[..., None, None]),
     # losses

@@ -67,7 +67,9 @@ from .image import (
     Pad,
 )
 from .linalg import (
+    Cholesky,
     LogDet,
+    SolveTriangular,
 )
 from .loss import (
     AbsoluteError,
@@ -133,6 +135,12 @@ from .softmax import (
     LogSoftmax,
     Softmax,
 )
+from .special import (
+    Digamma,
+    GammaInc,
+    Lgamma,
+    Polygamma,
+)
 
 __all__ = [
     "ELU",
@@ -150,6 +158,7 @@ __all__ = [
     "BinaryCrossEntropyWithLogits",
     "Cast",
     "Cat",
+    "Cholesky",
     "Clamp",
     "Clone",
     "Continue",
@@ -162,6 +171,7 @@ __all__ = [
     "CrossEntropyTotal",
     "CumSum",
     "Diagonal",
+    "Digamma",
     "Div",
     "Dropout",
     "Einsum",
@@ -172,6 +182,7 @@ __all__ = [
     "Expm1",
     "Flip",
     "Fold",
+    "GammaInc",
     "Gather",
     "GroupNorm",
     "Huber",
@@ -180,6 +191,7 @@ __all__ = [
     "KLDivergence",
     "LayerNorm",
     "LeakyReLU",
+    "Lgamma",
     "Linear",
     "Log",
     "Log1p",
@@ -205,6 +217,7 @@ __all__ = [
     "Patch",
     "Permute",
     "Pick",
+    "Polygamma",
     "Pow",
     "Prod",
     "RMSNorm",
@@ -223,6 +236,7 @@ __all__ = [
     "Sinh",
     "Softmax",
     "Softplus",
+    "SolveTriangular",
     "Sort",
     "Sqrt",
     "Square",

@@ -1,8 +1,8 @@
-"""What linear algebra knows of a square matrix as a whole."""
+"""What linear algebra knows of a square matrix as a whole: its determinant, its root, its inverse times another."""
 
 import numpy as np
 
-from .base import Op
+from .base import Op, unbroadcast
 
 
 class LogDet(Op):
@@ -16,3 +16,40 @@ class LogDet(Op):
 
     def backward(self, dy):
         return dy[..., None, None] * np.swapaxes(np.linalg.inv(self.x), -1, -2)
+
+
+class Cholesky(Op):
+    """y = L, lower triangular with a diagonal above 0, L Lᵀ = x, of symmetric matrices x; an x that is not is averaged with xᵀ
+    dx = L⁻ᵀ Φ(Lᵀ dy) L⁻¹, Φ(m) the lower triangle with half its diagonal, averaged with its transpose:
+    from dx = dL Lᵀ + L dLᵀ, L⁻¹ dx L⁻ᵀ is L⁻¹dL, which is lower triangular, plus its transpose. (Murray 2016)
+    """
+
+    def forward(self, x):
+        self.y = np.linalg.cholesky((x + np.swapaxes(x, -1, -2)) / 2)
+        return self.y
+
+    def backward(self, dy):
+        transposed = np.swapaxes(self.y, -1, -2)
+        phi = np.tril(transposed @ dy)
+        diagonal = np.arange(phi.shape[-1])
+        phi[..., diagonal, diagonal] /= 2
+        half = np.linalg.solve(transposed, phi)  # L⁻ᵀ Φ, then times L⁻¹ from the right
+        dx = np.swapaxes(np.linalg.solve(transposed, np.swapaxes(half, -1, -2)), -1, -2)
+        return (dx + np.swapaxes(dx, -1, -2)) / 2
+
+
+class SolveTriangular(Op):
+    """y with a y = b: the lower triangles a (…, n, n), of which nothing above the diagonal is read, b and y (…, n, m)
+    db = a⁻ᵀ dy, as y = a⁻¹ b is linear in b;  da = −db yᵀ in the lower triangle, as da y + a dy = 0
+    """
+
+    def forward(self, a, b):
+        self.a = np.tril(a)
+        self.y = np.linalg.solve(self.a, b)
+        return self.y
+
+    def backward(self, dy):
+        a, b = self.needs
+        db = np.linalg.solve(np.swapaxes(self.a, -1, -2), dy)
+        da = unbroadcast(-np.tril(db @ np.swapaxes(self.y, -1, -2)), a.shape) if a else None
+        return da, unbroadcast(db, b.shape) if b else None

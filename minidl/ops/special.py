@@ -1,0 +1,67 @@
+"""Γ and its relatives, by their slopes in one another."""
+
+import numpy as np
+
+from .. import kernels
+from .base import Op, unbroadcast
+
+
+class Lgamma(Op):
+    """y = ln |Γ(x)|
+    dx = dy·ψ(x)   (which is the name of this slope: digamma)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.lgamma(x)
+
+    def backward(self, dy):
+        return dy * kernels.digamma(self.x)
+
+
+class Digamma(Op):
+    """y = ψ(x) = Γ′(x)/Γ(x)
+    dx = dy·ψ′(x)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.digamma(x)
+
+    def backward(self, dy):
+        return dy * kernels.polygamma(1, self.x)
+
+
+class Polygamma(Op):
+    """y = ψ⁽ⁿ⁾(x), the n-th derivative of ψ, n ≥ 1
+    dx = dy·ψ⁽ⁿ⁺¹⁾(x)
+    """
+
+    def __init__(self, n):
+        self.n = n
+
+    def forward(self, x):
+        self.x = x
+        return kernels.polygamma(self.n, x)
+
+    def backward(self, dy):
+        return dy * kernels.polygamma(self.n + 1, self.x)
+
+
+class GammaInc(Op):
+    """y = P(a, x) = ∫ f from 0 to x, f(t) = tᵃ⁻¹e⁻ᵗ/Γ(a): the chance that a gamma variable of shape a is at most x
+    the integrand at its end:                     dx = dy·f(x)
+    P(a, x(a)) stays if x(a) moves by ∂x/∂a, so:  da = −dy·f(x)·∂x/∂a
+    """
+
+    def forward(self, a, x):
+        shape, dtype = np.broadcast_shapes(np.shape(a), np.shape(x)), np.result_type(a, x)
+        self.a, self.x = (np.broadcast_to(np.asarray(v, dtype), shape) for v in (a, x))
+        return kernels.gammainc(self.a, self.x)
+
+    def backward(self, dy):
+        a, x = self.needs
+        log_x = kernels.log(self.x)
+        dlog_x = dy * kernels.exp(self.a * log_x - self.x - kernels.lgamma(self.a))  # f(x)·x
+        da = unbroadcast(-dlog_x * kernels.gamma_slope(self.a, log_x), a.shape) if a else None
+        return da, unbroadcast(dlog_x / self.x, x.shape) if x else None
