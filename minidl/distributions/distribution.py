@@ -44,6 +44,7 @@ class Distribution:
     """
 
     has_rsample = False  # whether gradients flow through samples to the parameters
+    has_enumerate_support = False
     arg_constraints = {}  # name of a parameter -> what it must be
     support = None  # what a value must be
     _validate_args = __debug__
@@ -181,7 +182,8 @@ class Distribution:
     def _require(self, name, value, constraint):
         good = constraint.check(value).array
         if not good.all():
-            bad = value.array[tuple(np.argwhere(~good)[0])] if good.ndim else value.array
+            values = np.broadcast_to(value.array, good.shape + value.shape[value.ndim - constraint.event_dim :])
+            bad = values[tuple(np.argwhere(~good)[0])]
             if not bad.ndim or constraint.event_dim == 0:
                 found = f"{bad}"
             else:
