@@ -159,6 +159,11 @@ def test_certain_coins_have_no_entropy_and_exact_logarithms():
     assert np.isfinite(array(p.grad)).all()
     close(D.kl_divergence(D.Bernoulli(double([0.5, 0.0, 1.0])), D.Bernoulli(double([0.0, 0.0, 0.0]))), [INF, 0, INF])
     close(coin.logits, [-INF, INF, 0])
+    again = D.Bernoulli(logits=coin.logits.detach().requires_grad_())
+    close(again.log_prob(double([0.0, 1.0, 1.0])), [0, 0, -math.log(2)])
+    close(again.log_prob(double([1.0, 0.0, 0.0])), [-INF, -INF, -math.log(2)])
+    close(again.entropy(), [0, 0, math.log(2)])
+    close(D.kl_divergence(again, coin), [0, 0, 0])
 
 
 def test_promise_15_extreme_logits_in_float32():
@@ -251,6 +256,10 @@ def test_promise_03_gradients_of_discrete_distributions():
     assert gradcheck(lambda p: D.Poisson(p).log_prob(counts) + D.Poisson(p).entropy(), [p])
     assert gradcheck(lambda p, q: D.kl_divergence(D.Poisson(p), D.Poisson(q)), [p, q])
     assert gradcheck(lambda p, q: D.kl_divergence(D.Bernoulli(p), D.Poisson(q)), [p, q])
+    between = double([0.5, 2.3, 4.1], grad=True)  # no counts, but the formulas go on
+    assert gradcheck(lambda p, k: D.Binomial(5, p, validate_args=False).log_prob(k), [p, between])
+    assert gradcheck(lambda p, k: D.Poisson(p, validate_args=False).log_prob(k), [p, between])
+    assert gradcheck(lambda p, k: D.Multinomial(5, p, validate_args=False).log_prob(k), [p, between])
 
 
 def test_promise_03_gradients_of_distributions_of_classes():
@@ -364,6 +373,8 @@ COIN = minidl.tensor([0.5, 0.5])
         (lambda: D.Poisson(1.0).log_prob(-1), ValueError, "the value must be an integer of at least 0"),
         (lambda: D.Bernoulli(COIN).log_prob(minidl.zeros(3)), ValueError, "does not broadcast"),
         (lambda: D.Binomial(minidl.tensor([2, 3]), COIN).entropy(), NotImplementedError, r"no common support.*\[2.0, 3.0\]"),
+        (lambda: D.Poisson(1e12).sample(), NotImplementedError, "too long to draw"),
+        (lambda: D.Binomial(1e12, 0.5).sample(), NotImplementedError, "too long to draw"),
         (lambda: D.Poisson(1e7).entropy(), NotImplementedError, "too many of them for the rate 1e\\+07"),
         (lambda: D.kl_divergence(D.Binomial(2, COIN), D.Binomial(3, COIN)), NotImplementedError, "fewer throws"),
         (lambda: D.kl_divergence(D.Multinomial(2, COIN), D.Multinomial(3, COIN)), NotImplementedError, "total_count"),

@@ -50,7 +50,8 @@ class _Coin(Distribution):
     def _expected_log(self, successes, failures):
         """successes·ln p + failures·ln(1 − p); 0·ln 0 = 0, which sends the gradient 0 back."""
         if "logits" in self.__dict__:
-            return successes * logsigmoid(self.logits) + failures * logsigmoid(-self.logits)
+            heads, tails = (where(weight == 0, 0, self.logits) for weight in (successes, failures))
+            return successes * logsigmoid(heads) + failures * logsigmoid(-tails)
         return successes.xlogy(self.probs) + failures * (-where(failures == 0, 0, self.probs)).log1p()
 
 
@@ -114,8 +115,7 @@ class Binomial(_Coin):
 
     def __init__(self, total_count=1, probs=None, logits=None, validate_args=None):
         which, value = given("Binomial", probs, logits)
-        count, value = broadcast_all(total_count, value)
-        self.total_count = count.detach()
+        self.total_count, value = broadcast_all(total_count, value)
         super().__init__(**{which: value}, validate_args=validate_args)
 
     @property
@@ -128,7 +128,7 @@ class Binomial(_Coin):
 
     @property
     def mode(self):
-        return ((self.total_count + 1) * self.probs.detach()).floor().minimum(self.total_count)
+        return ((self.total_count + 1) * self.probs).detach().floor().minimum(self.total_count.detach())
 
     @property
     def variance(self):
@@ -142,12 +142,12 @@ class Binomial(_Coin):
             p, q = (x.array.astype(np.float64) for x in (self.probs, self._failure))
         n, p, q = (np.broadcast_to(x, shape).ravel() for x in (n, p, q))
         mode = np.minimum(np.floor((n + 1) * p), n)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             log_p = np.where(mode > 0, mode * np.log(p), 0) + np.where(n > mode, (n - mode) * np.log(q), 0)
             odds = np.where(q > 0, p / q, 0), np.where(p > 0, q / p, 0)
         draws = draw_around_mode(
             mode,
-            np.exp(log_p + log_choose(n, mode)),
+            np.exp(log_p + log_choose(wrap(n), wrap(mode)).array),
             lambda k, i: (n[i] - k + 1) / k * odds[0][i],
             lambda k, i: (k + 1) / (n[i] - k) * odds[1][i],
         )
@@ -155,8 +155,7 @@ class Binomial(_Coin):
 
     def log_prob(self, value):
         value = counts(self, value)
-        ways = wrap(log_choose(self.total_count.array, value.array).astype(value.dtype))
-        return ways + self._expected_log(value, self.total_count - value)
+        return log_choose(self.total_count, value).to(value.dtype) + self._expected_log(value, self.total_count - value)
 
     def entropy(self):
         """By summing over all counts, so total_count must be one for the whole batch."""

@@ -225,16 +225,16 @@ class Multinomial(_Classes):
 
     def log_prob(self, value):
         value = counts(self, value)
-        orders = log_factorial(value.array.sum(-1)) - log_factorial(value.array).sum(-1)
-        return wrap(orders.astype(value.dtype)) + self._expected_log(value)
+        orders = log_factorial(value.sum(-1)) - log_factorial(value).sum(-1)
+        return orders.to(value.dtype) + self._expected_log(value)
 
     def entropy(self):
         """n·H(p) − ln n! + Σⱼ E[ln zⱼ!], and each zⱼ alone is a Binomial."""
         n = self.total_count
-        weights = wrap(log_factorial(np.arange(n + 1)).astype(self._param.dtype)).reshape(-1, *(1 for _ in self.param_shape))
+        weights = log_factorial(arange(n + 1)).to(self._param.dtype).reshape(-1, *(1 for _ in self.param_shape))
         single = Binomial(n, self.probs, validate_args=False)
         repeats = (single.log_prob(single.enumerate_support(expand=False)).exp() * weights).sum(0).sum(-1)
-        return n * self._entropy() - float(log_factorial(n)) + repeats
+        return n * self._entropy() - log_factorial(wrap(np.asarray(n))).item() + repeats
 
 
 def _divergence(p, q):

@@ -2,26 +2,28 @@
 
 import numpy as np
 
-from .. import kernels
+from .. import dtypes
 from ..random import default_generator
 
 
 def log_factorial(n):
     """ln n!, in float64: where two of them nearly cancel, float32 would leave few digits.
 
-    >>> log_factorial(np.array([0.0, 1.0, 4.0])).round(4).tolist()  # ln 24
-    [0.0, 0.0, 3.1781]
+    >>> import minidl
+    >>> log_factorial(minidl.tensor([0.0, 1.0, 4.0]))  # ln 24
+    tensor([0.0000, 0.0000, 3.1781], dtype=minidl.float64)
     """
-    return np.asarray(kernels.lgamma(np.asarray(n, np.float64) + 1))
+    return (n.to(dtypes.float64) + 1).lgamma()
 
 
 def log_choose(n, k):
     """ln n!/(k!(n − k)!), the ways to choose k of n; in float64.
 
-    >>> round(float(np.exp(log_choose(5, 2))), 6)
-    10.0
+    >>> import minidl
+    >>> log_choose(minidl.tensor(5), minidl.tensor(2)).exp()
+    tensor(10.0000, dtype=minidl.float64)
     """
-    return log_factorial(n) - log_factorial(k) - log_factorial(np.asarray(n, np.float64) - k)
+    return log_factorial(n) - log_factorial(k) - log_factorial(n - k)
 
 
 def draw_around_mode(mode, chance, up, down):
@@ -33,6 +35,8 @@ def draw_around_mode(mode, chance, up, down):
     >>> draw_around_mode(np.array([3.0]), np.array([1.0]), None, None)
     array([3.])
     """
+    if (chance < 1e-5).any():
+        raise NotImplementedError("sample: counts spread over more than about 100000 values would take too long to draw")
     draws = mode.copy()
     left = default_generator.rand(mode.shape, np.float64) - chance
     i = np.flatnonzero(left >= 0)

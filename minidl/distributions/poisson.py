@@ -48,13 +48,13 @@ class Poisson(Distribution):
         rate = np.broadcast_to(self.rate.array, shape).ravel().astype(np.float64)
         mode = np.floor(rate)
         with np.errstate(divide="ignore", invalid="ignore"):
-            log_p = np.where(mode > 0, mode * np.log(rate), 0) - rate - log_factorial(mode)
+            log_p = np.where(mode > 0, mode * np.log(rate), 0) - rate - log_factorial(wrap(mode)).array
         draws = draw_around_mode(mode, np.exp(log_p), lambda k, i: rate[i] / k, lambda k, i: (k + 1) / rate[i])
         return wrap(draws.reshape(shape).astype(self.rate.dtype))
 
     def log_prob(self, value):
         value = counts(self, value)
-        return value.xlogy(self.rate) - self.rate - wrap(log_factorial(value.array).astype(value.dtype))
+        return value.xlogy(self.rate) - self.rate - log_factorial(value).to(value.dtype)
 
     def entropy(self):
         """By summing over the counts that matter, there being no closed form; PyTorch has none at all."""
