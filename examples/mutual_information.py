@@ -50,6 +50,8 @@ def main():
     samples = 100_000 if options.quick else options.samples
     if samples < 1000 or options.bins < 2 or options.out.is_file():
         parser.error("expected 1000 samples and 2 bins or more, and --out to name a folder")
+    if options.text and not options.text.is_file():
+        parser.error(f"{options.text} is no file")
     options.out.mkdir(parents=True, exist_ok=True)
     words = read_words(options.text)
     minidl.manual_seed(options.seed)
