@@ -12,6 +12,7 @@ from .. import dtypes
 from ..grad_mode import no_grad
 from ..methods import floating
 from ..tensor import Tensor, wrap
+from . import constraints
 
 
 def broadcast_all(*values):
@@ -160,6 +161,13 @@ class Distribution:
             self._validate_sample(value)
         return value
 
+    def _checked_chance(self, value):
+        """The chance given to icdf as a tensor, in [0, 1] if this distribution checks."""
+        value = value if isinstance(value, Tensor) else wrap(np.asarray(value, self._dtype()))
+        if self._validate_args:
+            self._require("the chance", value, constraints.unit_interval)
+        return value
+
     def _dtype(self):
         return next((p.dtype for p in self.__dict__.values() if isinstance(p, Tensor)), dtypes.float32)
 
@@ -182,12 +190,9 @@ class Distribution:
     def _require(self, name, value, constraint):
         good = constraint.check(value).array
         if not good.all():
-            values = np.broadcast_to(value.array, good.shape + value.shape[value.ndim - constraint.event_dim :])
-            bad = values[tuple(np.argwhere(~good)[0])]
-            if not bad.ndim or constraint.event_dim == 0:
-                found = f"{bad}"
-            else:
-                found = np.array2string(bad, threshold=16).replace("\n", "")
+            event = value.shape[value.ndim - constraint.event_dim :]
+            found = np.broadcast_to(value.array, good.shape + event)[tuple(np.argwhere(~good)[0])]  # the first bad one
+            found = np.array2string(found, threshold=16).replace("\n", "") if event else f"{found}"
             raise ValueError(f"{type(self).__name__}: {name} must be {constraint.rule}, got {found}")
 
     def _missing(self, what):

@@ -1,0 +1,152 @@
+"""D(p‖q) in closed form, for pairs of the continuous distributions. All follow from −H(p) − E_p log q."""
+
+import math
+
+import numpy as np
+
+from ..functions import full
+from ..tensor import where
+from .gamma import Beta, Dirichlet, Gamma
+from .kl import kl_divergence, register_kl
+from .location import Exponential, Laplace, Normal, Uniform
+from .multivariate_normal import MultivariateNormal, half_log_det, solve_triangular
+from .transformed import Independent, TransformedDistribution, sum_rightmost
+
+
+@register_kl(Normal, Normal)
+def _(p, q):
+    ratio, gap = p.scale / q.scale, (p.loc - q.loc) / q.scale
+    return (ratio * ratio - 1 + gap * gap) / 2 - ratio.log()
+
+
+@register_kl(Laplace, Laplace)
+def _(p, q):
+    ratio, gap = p.scale / q.scale, (p.loc - q.loc).abs()
+    return ratio * (-gap / p.scale).exp() + gap / q.scale - 1 - ratio.log()
+
+
+@register_kl(Exponential, Exponential)
+def _(p, q):
+    ratio = q.rate / p.rate
+    return ratio - 1 - ratio.log()
+
+
+@register_kl(Gamma, Gamma)
+def _(p, q):
+    a, b = p.concentration, q.concentration
+    ratio = q.rate / p.rate
+    return (a - b) * a.digamma() - a.lgamma() + b.lgamma() - b * ratio.log() + a * (ratio - 1)
+
+
+@register_kl(Beta, Beta)
+def _(p, q):
+    a, b = p.concentration1, p.concentration0
+    c, d = q.concentration1, q.concentration0
+    slopes = (a - c) * a.digamma() + (b - d) * b.digamma() + (c + d - a - b) * (a + b).digamma()
+    return q.log_normalizer() - p.log_normalizer() + slopes
+
+
+@register_kl(Dirichlet, Dirichlet)
+def _(p, q):
+    a, b = p.concentration, q.concentration
+    log_x = a.digamma() - a.sum(-1, keepdim=True).digamma()  # E_p ln x
+    return q.log_normalizer() - p.log_normalizer() + ((a - b) * log_x).sum(-1)
+
+
+@register_kl(MultivariateNormal, MultivariateNormal)
+def _(p, q):
+    if p.event_shape != q.event_shape:
+        raise ValueError(f"kl_divergence: event_shape {p.event_shape} of p and {q.event_shape} of q must be the same")
+    mine, other = p.scale_tril, q.scale_tril
+    spread = solve_triangular(other, mine)
+    gap = solve_triangular(other, (p.loc - q.loc).unsqueeze(-1))
+    squares = (spread * spread).sum((-2, -1)) + (gap * gap).sum((-2, -1))
+    return half_log_det(other) - half_log_det(mine) + (squares - p.event_shape[0]) / 2
+
+
+@register_kl(Exponential, Gamma)
+def _(p, q):
+    return kl_divergence(_as_gamma(p), q)
+
+
+@register_kl(Gamma, Exponential)
+def _(p, q):
+    return kl_divergence(p, _as_gamma(q))
+
+
+def _as_gamma(exponential):
+    return Gamma(1.0, exponential.rate, validate_args=False)
+
+
+def _to_normal(p, q):
+    """−E_p log q of a normal q knows only the mean and the variance of p."""
+    gap = (p.mean - q.loc) / q.scale
+    return (p.variance / q.scale**2 + gap * gap + math.log(2 * math.pi)) / 2 + q.scale.log() - p.entropy()
+
+
+def _to_exponential(p, q):
+    return q.rate * p.mean - q.rate.log() - p.entropy()
+
+
+for _p in (Uniform, Exponential, Laplace, Gamma, Beta):
+    register_kl(_p, Normal)(_to_normal)
+register_kl(Beta, Exponential)(_to_exponential)
+
+
+@register_kl(Uniform, Exponential)
+def _(p, q):
+    return where(p.low < 0, math.inf, _to_exponential(p, q))
+
+
+@register_kl(Uniform, Uniform)
+def _(p, q):
+    inside = (q.low <= p.low) & (p.high <= q.high)
+    return where(inside, ((q.high - q.low) / (p.high - p.low)).log(), math.inf)
+
+
+@register_kl(Beta, Uniform)
+def _(p, q):
+    inside = (q.low <= 0) & (q.high >= 1)
+    return where(inside, (q.high - q.low).log() - p.entropy(), math.inf)
+
+
+@register_kl(Normal, Laplace)
+def _(p, q):
+    gap = p.loc - q.loc
+    z = gap / (p.scale * math.sqrt(2))
+    distance = p.scale * math.sqrt(2 / math.pi) * (-z * z).exp() + gap * z.erf()  # E|x − loc|
+    return distance / q.scale + (2 * q.scale).log() - p.entropy()
+
+
+def _infinite(p, q):
+    """p reaches where q has no density."""
+    shape = np.broadcast_shapes(p.batch_shape, q.batch_shape)
+    return full(shape, math.inf, dtype=np.result_type(p._dtype(), q._dtype()))
+
+
+for _p, _others in (
+    (Normal, (Uniform, Exponential, Gamma, Beta)),
+    (Laplace, (Uniform, Exponential, Gamma, Beta)),
+    (Exponential, (Uniform, Beta)),
+    (Gamma, (Uniform, Beta)),
+):
+    for _q in _others:
+        register_kl(_p, _q)(_infinite)
+
+
+@register_kl(Independent, Independent)
+def _(p, q):
+    if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
+        raise NotImplementedError(
+            f"kl_divergence: both must count the same number of axes as one event, got {p.reinterpreted_batch_ndims} and "
+            f"{q.reinterpreted_batch_ndims}"
+        )
+    return sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
+
+
+@register_kl(TransformedDistribution, TransformedDistribution)
+def _(p, q):
+    """An invertible function loses nothing: what told the variables apart tells their images apart."""
+    if p.transforms != q.transforms:
+        raise NotImplementedError(f"kl_divergence: the transforms {p.transforms} and {q.transforms} must be the same")
+    return kl_divergence(p.base_dist, q.base_dist)
