@@ -138,20 +138,14 @@ class Binomial(_Coin):
         """Counts in the dtype of the parameter. By inversion, from one float64 uniform each; PyTorch's numbers are others."""
         shape = self._extended_shape(sample_shape)
         with no_grad():
-            dtype, n = self.total_count.dtype, self.total_count.array.astype(np.float64)
-            p, q = (x.array.astype(np.float64) for x in (self.probs, self._failure))
-        n, p, q = (np.broadcast_to(x, shape).ravel() for x in (n, p, q))
+            n, p, q = (x.array.astype(np.float64) for x in (self.total_count, self.probs, self._failure))
         mode = np.minimum(np.floor((n + 1) * p), n)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             log_p = np.where(mode > 0, mode * np.log(p), 0) + np.where(n > mode, (n - mode) * np.log(q), 0)
-            odds = np.where(q > 0, p / q, 0), np.where(p > 0, q / p, 0)
-        draws = draw_around_mode(
-            mode,
-            np.exp(log_p + log_choose(wrap(n), wrap(mode)).array),
-            lambda k, i: (n[i] - k + 1) / k * odds[0][i],
-            lambda k, i: (k + 1) / (n[i] - k) * odds[1][i],
-        )
-        return wrap(draws.reshape(shape).astype(dtype))
+            odds = np.where(q > 0, p / q, 0)
+        chance = np.exp(log_p + log_choose(wrap(n), wrap(mode)).array)
+        draws = draw_around_mode(shape, mode, chance, (n + 1) * odds, -odds)
+        return wrap(draws.astype(self.total_count.dtype))
 
     def log_prob(self, value):
         value = counts(self, value)

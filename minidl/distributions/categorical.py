@@ -193,13 +193,10 @@ class Multinomial(_Classes):
             raise ValueError(f"Multinomial: total_count must not be negative, got {total_count}")
         super().__init__(probs, logits, validate_args)
 
-    def _parameters(self):
-        return super()._parameters() | {"total_count": self.total_count}
-
     def expand(self, batch_shape, _instance=None):
         if _instance is not None:
             raise NotImplementedError("expand: _instance is not supported")
-        parameters = {k: p.expand(*batch_shape, self._num_events) for k, p in super()._parameters().items()}
+        parameters = {k: p.expand(*batch_shape, self._num_events) for k, p in self._parameters().items()}
         return Multinomial(self.total_count, **parameters, validate_args=False)._validating(self._validate_args)
 
     @property

@@ -26,32 +26,33 @@ def log_choose(n, k):
     return log_factorial(n) - log_factorial(k) - log_factorial(n - k)
 
 
-def draw_around_mode(mode, chance, up, down):
+def draw_around_mode(shape, mode, chance, a, b):
     """Counts by inversion: a uniform is used up by the chances of the mode, of its two neighbours, of theirs, and so on.
 
-    That takes as many steps as the distribution has standard deviations times some, not as many as its mean. mode, chance: (n),
-    of the mode and its probability. up(k, i) = P(k)/P(k − 1) and down(k, i) = P(k)/P(k + 1), for the distributions i.
+    That takes as many steps as there are counts of any probability to one side, not as many as the mean. mode, its probability
+    chance, and a and b, with which P(k)/P(k − 1) = a/k + b (so for Poisson and Binomial), are float64 and broadcast to shape.
 
-    >>> draw_around_mode(np.array([3.0]), np.array([1.0]), None, None)
-    array([3.])
+    >>> draw_around_mode((2,), np.array(3.0), np.array(1.0), np.array(3.0), np.array(0.0))
+    array([3., 3.])
     """
     if (chance < 1e-5).any():
         raise NotImplementedError("sample: counts spread over more than about 100000 values would take too long to draw")
-    draws = mode.copy()
-    left = default_generator.rand(mode.shape, np.float64) - chance
-    i = np.flatnonzero(left >= 0)
-    left, above, below = left[i], chance[i], chance[i]
-    step = 0
+    left = default_generator.rand(shape, np.float64).ravel()
+    draws, chance, a, b = (np.broadcast_to(x, shape).flatten() for x in (mode, chance, a, b))
+    left -= chance
+    i = np.flatnonzero(left >= 0)  # the draws still to be made; the arrays below are theirs
+    left, a, b, high, above = left[i], a[i], b[i], draws[i], chance[i]
+    low, below = high.copy(), above.copy()
     while i.size:
-        step += 1
-        higher, lower = mode[i] + step, mode[i] - step
-        above = above * up(higher, i)
-        below = np.where(lower >= 0, below * down(np.maximum(lower, 0), i), 0)
-        found_above = left < above
-        found = found_above | (left < above + below)
-        draws[i[found]] = np.where(found_above, higher, lower)[found]
-        left = left - above - below
+        high += 1
+        above *= a / high + b
+        down = a / np.maximum(low, 1) + b
+        below = np.divide(below, down, out=np.zeros_like(below), where=low > 0)
+        low -= 1
+        upper, lower = left < above, left < above + below
+        draws[i] = np.where(upper, high, np.where(lower, low, draws[i]))
+        left -= above + below
         # Where rounding leaves a rest and no chances are left, about once in 1e13, the mode will do.
-        on = ~found & (above + below > 1e-19)
-        i, left, above, below = i[on], left[on], above[on], below[on]
-    return draws
+        on = ~(upper | lower) & (above + below > 1e-19)
+        i, left, a, b, high, low, above, below = (x[on] for x in (i, left, a, b, high, low, above, below))
+    return draws.reshape(shape)

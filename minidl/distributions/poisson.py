@@ -44,13 +44,12 @@ class Poisson(Distribution):
 
     def sample(self, sample_shape=()):
         """Counts in the dtype of the rate. By inversion, from one float64 uniform each; PyTorch's numbers are others."""
-        shape = self._extended_shape(sample_shape)
-        rate = np.broadcast_to(self.rate.array, shape).ravel().astype(np.float64)
+        shape, rate = self._extended_shape(sample_shape), self.rate.array.astype(np.float64)
         mode = np.floor(rate)
         with np.errstate(divide="ignore", invalid="ignore"):
             log_p = np.where(mode > 0, mode * np.log(rate), 0) - rate - log_factorial(wrap(mode)).array
-        draws = draw_around_mode(mode, np.exp(log_p), lambda k, i: rate[i] / k, lambda k, i: (k + 1) / rate[i])
-        return wrap(draws.reshape(shape).astype(self.rate.dtype))
+        draws = draw_around_mode(shape, mode, np.exp(log_p), rate, np.zeros(()))
+        return wrap(draws.astype(self.rate.dtype))
 
     def log_prob(self, value):
         value = counts(self, value)
