@@ -12,8 +12,12 @@ Why smoothed and held out: the entropies H(X_n | X_1 ... X_n-1) of the counts al
 text there is. That is no knowledge of English. Nearly every long context is there once, and then nothing surprises.
 
 Target, on Python's help: the network takes at least 2.5 bits less than single characters do, less than zlib, and less than the
-book's n-grams with whichever n and e suit the held-out text best. (Not less than the best that counting can do: backing off a
-character at a time is better still on a text this small.) It takes half a minute.
+book's n-grams with whichever n and e suit the held-out text best. It takes half a minute.
+
+With ten seeds, on the text of Python 3.11, it took 1.86 to 2.05 bits: 2.71 to 2.87 less than single characters, 0.71 to 0.88
+less than zlib even when that has seen the rest, 0.05 to 0.15 less than the book's n-grams. It did not beat everything: backing
+off a character at a time took 0.14 to 0.20 less than the network, and bz2 and lzma, having seen the rest, as little or less.
+They remember all of a small text, which repeats itself; the network keeps 80,000 numbers.
 
 The picture shows all of them, how training went, and what surprised the network in a sentence it had never seen.
 """
