@@ -17,11 +17,19 @@ from .distribution import Distribution
 from .kl import register_kl
 from .parameters import counts, derived, given_rows
 
-_weights = constraints.Constraint(
-    "at least 0 and not all 0 along the last axis",
-    lambda x: (x >= 0).all(-1) & (x.sum(-1) > 0) & np.isfinite(x).all(-1),
-    1,
-)
+# Before they are normalised: afterwards two negative weights would be positive, and what is wrong with others NaN.
+_GIVEN = {
+    "probs": constraints.Constraint(
+        "finite, at least 0 and not all 0 along the last axis",
+        lambda x: ((x >= 0) & (x < math.inf)).all(-1) & (x > 0).any(-1),
+        1,
+    ),
+    "logits": constraints.Constraint(
+        "numbers below +inf and not all -inf along the last axis",
+        lambda x: (x < math.inf).all(-1) & (x > -math.inf).any(-1),
+        1,
+    ),
+}
 
 
 class _Classes(Distribution):
@@ -29,8 +37,8 @@ class _Classes(Distribution):
 
     def __init__(self, probs=None, logits=None, validate_args=None):
         which, value = given_rows(type(self).__name__, probs, logits)
-        if which == "probs" and (self._validate_args if validate_args is None else validate_args):
-            self._require("probs", value, _weights)  # before two negative ones are divided by a negative sum
+        if self._validate_args if validate_args is None else validate_args:
+            self._require(which, value, _GIVEN[which])
         # Normalised: probabilities sum to 1, and logits are the logarithms of such.
         setattr(self, which, value / value.sum(-1, keepdim=True) if which == "probs" else log_softmax(value, -1))
         event_shape = () if isinstance(self, Categorical) else value.shape[-1:]
