@@ -1,6 +1,6 @@
 """minidl: a deep-learning framework small enough to read in a weekend, with PyTorch's names."""
 
-from . import autograd, information, nn, optim, utils
+from . import autograd, distributions, information, nn, optim, utils
 from .dtypes import *  # noqa: F403
 from .functions import *  # noqa: F403
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
