@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import product
 
 import numba
 import numpy as np
@@ -107,6 +108,19 @@ def test_larger_images(rng, case, stride):
         check(*arrays(rng, *case, stride, tuple(pad), dtype=dtype))
 
 
+def test_promise_22_many_small_images(rng):
+    """A lane to each plane: numbers of groups that lanes do not divide, blocks across images, few pixels, multipliers."""
+    cases = (
+        ((3, 8, 1, 1, (7, 7), (3, 3), (1, 1), (1, 1, 1, 1)), (2, 9, 1, 1, (7, 7), (3, 3), (2, 2), (1, 1, 1, 1)))
+        + ((2, 19, 2, 3, (9, 7), (3, 2), (2, 3), (2, 1, 0, 1), (1, 2)), (5, 11, 3, 2, (8, 9), (1, 1), (3, 2)))
+        + ((1, 17, 1, 2, (4, 2), (3, 3), (1, 1), (1, 1, 1, 1)), (21, 1, 2, 2, (6, 5), (3, 3), (1, 1), (2, 0, 1, 3)))
+        + ((9, 3, 1, 1, (7, 8), (3, 3), (1, 2), (40, 40, 40, 40), (40, 40)), (40, 8, 1, 1, (12, 9), (5, 4), (2, 1)))
+    )
+    for case in cases:
+        for dtype in ("f4",) if SMALL else ("f4", "f8"):
+            check(*arrays(rng, *case, dtype=dtype))
+
+
 def layouts(array):
     """The same numbers in other places: transposed, with gaps, backwards, read-only, unaligned."""
     yield array.T.copy().T
@@ -123,11 +137,12 @@ def layouts(array):
 
 
 def test_promise_41_layouts(rng):
-    *operands, stride, padding, dilation, groups = arrays(rng, 2, 3, 1, 2, (9, 11), (3, 3), (2, 2), (1, 1, 1, 1))
-    plain = kernels(*operands, stride, padding, dilation, groups)
-    for others in zip(*map(layouts, operands), strict=True):
-        results = kernels(*others, stride, padding, dilation, groups)
-        assert all(np.array_equal(one, two) for one, two in zip(plain, results, strict=True))
+    for count in (3, 9):
+        *operands, stride, padding, dilation, groups = arrays(rng, 2, count, 1, 2, (9, 11), (3, 3), (2, 2), (1, 1, 1, 1))
+        plain = kernels(*operands, stride, padding, dilation, groups)
+        for others in zip(*map(layouts, operands), strict=True):
+            results = kernels(*others, stride, padding, dilation, groups)
+            assert all(np.array_equal(one, two) for one, two in zip(plain, results, strict=True))
 
 
 def test_no_bias_is_a_bias_of_zero(rng):
@@ -151,11 +166,12 @@ def test_promise_22_the_unread_border_gets_exactly_zero(rng):
 
 @pytest.mark.parametrize("size", ((7, 7), (6, 8), (9, 14), (5, 23)))
 @pytest.mark.parametrize("stride", ((1, 1), (2, 2), (3, 3)))
-def test_nan_and_inf_reach_exactly_what_meets_them(rng, size, stride):
+@pytest.mark.parametrize("count", (3, 9))
+def test_nan_and_inf_reach_exactly_what_meets_them(rng, size, stride, count):
     """In the last column, which garbage behind a row could meet, and in the unread border."""
     for value in (np.nan, np.inf):
         for place in ((1, -1), (-1, -1), (0, 0), (3, 4)):
-            x, w, b, dy, *geometry = arrays(rng, 2, 3, 1, 1, size, (3, 3), stride, (1, 1, 1, 1))
+            x, w, b, dy, *geometry = arrays(rng, 2, count, 1, 1, size, (3, 3), stride, (1, 1, 1, 1))
             x[1, 1][place] = value
             dy[0, 2, -1, -1] = value
             with np.errstate(invalid="ignore"):
@@ -167,8 +183,9 @@ def test_nan_and_inf_reach_exactly_what_meets_them(rng, size, stride):
 
 def test_no_element_outside_is_read(rng):
     """Arrays between NaN: a read beyond either end that counts would show."""
-    for size, stride in (((7, 7), (1, 1)), ((14, 14), (2, 2)), ((5, 9), (1, 1)), ((3, 3), (3, 3)), ((20, 33), (2, 2))):
-        *operands, stride, padding, dilation, groups = arrays(rng, 2, 3, 1, 1, size, (3, 3), stride, (1, 1, 1, 1))
+    sizes = ((7, 7), (1, 1)), ((14, 14), (2, 2)), ((5, 9), (1, 1)), ((3, 3), (3, 3)), ((20, 33), (2, 2))
+    for (size, stride), count in product(sizes, (3, 9)):
+        *operands, stride, padding, dilation, groups = arrays(rng, 2, count, 1, 1, size, (3, 3), stride, (1, 1, 1, 1))
         fenced = []
         for array in operands:
             memory = np.full(array.size + 128, np.nan, array.dtype)
@@ -180,15 +197,16 @@ def test_no_element_outside_is_read(rng):
 
 
 def test_long_sums_of_float32(rng):
-    x, w, b, dy, *geometry = arrays(rng, 300, 1, 1, 1, (4, 4) if SMALL else (28, 28), (3, 3))
-    x, dy = np.abs(x) + 1, np.abs(dy) + 1
-    dw, expected = kernels(x, w, b, dy, *geometry)[2], taps(x, w, b, dy, *geometry)[2]
-    assert np.all(np.abs(dw - expected) <= 3e-6 * expected)
+    for n, count, size in ((300, 1, 28), (40, 8, 56)):
+        x, w, b, dy, *geometry = arrays(rng, n, count, 1, 1, (4, 4) if SMALL else (size, size), (3, 3))
+        x, dy = np.abs(x) + 1, np.abs(dy) + 1
+        dw, expected = kernels(x, w, b, dy, *geometry)[2], taps(x, w, b, dy, *geometry)[2]
+        assert np.all(np.abs(dw - expected) <= 3e-6 * expected)
 
 
 @pytest.mark.skipif(SMALL or numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
 def test_promise_25_bits_do_not_depend_on_the_number_of_threads(rng):
-    cases = ((3, 64, 1, 1, (28, 28), (3, 3)), (1, 8, 4, 4, (40, 40), (3, 3), (2, 2)), (2, 3, 1, 2, (112, 112), (5, 5), (2, 1)))
+    cases = ((3, 60, 1, 1, (28, 28), (3, 3)), (1, 8, 4, 4, (40, 40), (3, 3), (2, 2)), (2, 3, 1, 2, (112, 112), (5, 5), (2, 1)))
     for case in cases:
         for dtype in ("f4", "f8"):
             operands = arrays(rng, *case, dtype=dtype)
@@ -215,7 +233,18 @@ def test_promise_44_other_processors_and_modes(setting, tmp_path):
         "MINIDL_TEST_SMALL": "1",
         "MINIDL_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", __file__, "-k", "layouts or reach or bias"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        __file__,
+        "-k",
+        "layouts or reach or bias or small",
+    ]
     if name != "NUMBA_BOUNDSCHECK":
         command[-1] += " or geometry"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=os.getcwd())

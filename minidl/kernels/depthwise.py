@@ -6,18 +6,23 @@ of pixels times one weight. `walk` keeps UNROLL sums in registers, and there are
 - forward, and the gradient of x: the sums are UNROLL vectors of output pixels, and the steps are the taps (channel, kh, kw);
 - the gradient of w: the sums are UNROLL taps, and the steps are the vectors of output pixels.
 
-Either way each step reads the image at (where the pixels lie) + (where the tap lies), two small tables. To make that so for
+In both, each step reads the image at (where the pixels lie) + (where the tap lies), two small tables. To make that so for
 padding and strides, a band of rows is first copied with its zeros, columns of like remainder (mod stride) side by side.
 The gradient of x is the same product, one for each remainder (row, column) mod stride, interleaved at the end.
 
 A row of pixels is cut into vectors, of which the last is moved back to end with the row; rows shorter than a vector are
 computed with garbage behind them, which the next row covers.
 
+Many small images would have short rows and much to prepare for each. There a vector holds the same pixel of L planes, one
+to a lane: blocks are transposed on the way in and out, and between them borders and strides cost nothing. The kernels are
+the same two products; only the weights are vectors too, and in the gradient of w each lane sums for a group of its own.
+
 All functions here are called by `conv` and `conv_weight`, which have checked dtypes (all float32 or all float64), shapes
 and geometry: nothing is checked again.
 """
 
 from functools import lru_cache
+from itertools import product
 
 import numba
 import numpy as np
@@ -29,9 +34,10 @@ from .jit import PerDtype, Shared, call, dense, jit
 from .threads import get_num_threads, share
 from .tile import VECTOR_BYTES, _Vectors
 
-UNROLL = 8  # sums in registers: as many as it takes to hide the latency of a multiply-add
+UNROLL = 9  # sums in registers: enough to hide the latency of a multiply-add, and the taps of a 3 × 3 kernel
 BAND_BYTES = 20 * 1024  # of the image copied at once, to stay in the L1 cache
 BAND_VECTORS = 256  # of output computed at once; sums of so many are added up in float64
+SMALL = 6800  # pixels of the planes of a group, with borders, up to which a lane to each plane stays in the L2 cache
 PARALLEL_WORK = 300_000  # multiply-adds from which a second thread pays
 MOST_CHANNELS = 4  # per group, on either side, for which this beats a product of matrices
 
@@ -44,12 +50,12 @@ def pays(channels, rows):
 # ----------------------------------------------------------------------------------------------- vector code by hand
 
 
-def _emit_walk(function, itemsize, splat):
+def _emit_walk(function, itemsize, splat, adds):
     """The body of walk(x, x_sums, x_steps, f, f_steps, count, first, y, y_sums, n), all tables in elements.
 
     sum[i] = first[i] + Σ_k factor[k] · x[x_sums[i] + x_steps[k] + (0:L)] goes to y[y_sums[i] + (0:L)] for i < n <= UNROLL.
     With `splat` factor[k] is the number f[f_steps[k]] and first[i] is first[0]; else they are the vectors
-    f[f_steps[k] + (0:L)] and y[y_sums[i] + (0:L)].
+    f[f_steps[k] + (0:L)] and first[0:L], or with `adds` y[y_sums[i] + (0:L)].
     """
     builder = ir.IRBuilder(function.append_basic_block())
     x, x_sums, x_steps, f, f_steps, count, first, y, y_sums, n = function.args
@@ -65,10 +71,10 @@ def _emit_walk(function, itemsize, splat):
         choice.add_case(vec.int(number), start)
         builder.position_at_end(start)
         xs, ys = ([at(array, table, vec.int(i)) for i in range(number)] for array, table in ((x, x_sums), (y, y_sums)))
-        if splat:
-            begin = [vec.splat(builder.load(first), vec.type)] * number
-        else:
+        if adds:
             begin = [vec.load(pointer) for pointer in ys]
+        else:
+            begin = [vec.splat(builder.load(first), vec.type) if splat else vec.load(first)] * number
         builder.branch(loop)
         builder.position_at_end(loop)
         k = builder.phi(vec.i64)
@@ -97,17 +103,17 @@ def _pointers(context, builder, sig, args, *pairs):
     return [builder.gep(context.make_array(sig.args[a])(context, builder, args[a]).data, [args[i]]) for a, i in pairs]
 
 
-def _walk(splat):
+def _walk(splat, adds):
     def codegen(context, builder, sig, args):
         at = _pointers(context, builder, sig, args, (0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (11, 12), (13, 14), (15, 16))
         operands = [*at[:5], args[10], *at[5:], args[17]]
-        name = f"minidl_walk_{at[0].type.pointee}_{splat}"
+        name = f"minidl_walk_{at[0].type.pointee}_{splat}_{adds}"
         function = builder.module.globals.get(name)
         if function is None:
             function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [x.type for x in operands]), name)
             function.linkage = "internal"
             function.attributes.add("noinline")
-            _emit_walk(function, context.get_abi_sizeof(at[0].type.pointee), splat)
+            _emit_walk(function, context.get_abi_sizeof(at[0].type.pointee), splat, adds)
         builder.call(function, operands)
         return context.get_dummy_value()
 
@@ -125,13 +131,36 @@ def walk_taps(typing, x, x0, x_sums, u, x_steps, k, f, f0, f_steps, j, count, fi
 
     For i < n <= UNROLL and q < count, which is at least 1.
     """
-    return _walk_types(x, x_sums, x_steps, f, f_steps, first, y, y_sums), _walk(True)
+    return _walk_types(x, x_sums, x_steps, f, f_steps, first, y, y_sums), _walk(True, False)
 
 
 @intrinsic
 def walk_pixels(typing, x, x0, x_sums, u, x_steps, k, f, f0, f_steps, j, count, first, b, y, y0, y_sums, v, n):
     """y[y0 + y_sums[v + i] + (0:L)] += Σ_q f[f0 + f_steps[j + q] + (0:L)] · x[x0 + x_sums[u + i] + x_steps[k + q] + (0:L)]."""
-    return _walk_types(x, x_sums, x_steps, f, f_steps, first, y, y_sums), _walk(False)
+    return _walk_types(x, x_sums, x_steps, f, f_steps, first, y, y_sums), _walk(False, True)
+
+
+@intrinsic
+def walk_lanes(typing, x, x0, x_sums, u, x_steps, k, f, f0, f_steps, j, count, first, b, y, y0, y_sums, v, n):
+    """As walk_pixels, but it begins with first[b : b + L] instead of what is in y."""
+    return _walk_types(x, x_sums, x_steps, f, f_steps, first, y, y_sums), _walk(False, False)
+
+
+@intrinsic
+def transpose_to(typing, source, i, step, target, j, places, k):
+    """target[j + places[k + q] + (0:L)][p] = source[i + p · step + (0:L)][q] for p, q < L."""
+    index = types.intp
+    sig = types.void(source, index, index, target, index, places, index)
+
+    def codegen(context, builder, sig, args):
+        source, target, places = _pointers(context, builder, sig, args, (0, 1), (3, 4), (5, 6))
+        vec = _Vectors(builder, source.type.pointee, sig.args[0].dtype.bitwidth // 8)
+        rows = [vec.load(builder.gep(source, [builder.mul(args[2], vec.int(p))])) for p in range(vec.lanes)]
+        for q, column in enumerate(vec.transposed(rows)):
+            vec.store(column, builder.gep(target, [builder.load(vec.move(places, q))]))
+        return context.get_dummy_value()
+
+    return sig, codegen
 
 
 @intrinsic
@@ -203,6 +232,19 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
             total = _window(y, y0, y_sums[v + i])
             for q in range(count):
                 total += _window(f, f0, f_steps[j + q]) * _window(x, x0 + x_sums[u + i], x_steps[k + q])
+
+    def walk_lanes(x, x0, x_sums, u, x_steps, k, f, f0, f_steps, j, count, first, b, y, y0, y_sums, v, n):
+        for i in range(n):
+            total = _window(first, b, 0)
+            for q in range(count):
+                total = total + _window(f, f0, f_steps[j + q]) * _window(x, x0 + x_sums[u + i], x_steps[k + q])
+            _window(y, y0, y_sums[v + i])[:] = total
+
+    def transpose_to(source, i, step, target, j, places, k):
+        lanes = VECTOR_BYTES // source.itemsize
+        rows = np.stack([_window(source, i, p * step) for p in range(lanes)])
+        for q in range(lanes):
+            _window(target, j, places[k + q])[:] = rows[:, q]
 
     def copy_part(source, i, n, target, j):
         row = _window(target, j, 0)
@@ -360,68 +402,20 @@ def weight_sums(x, dy, dw, pixels, steps, numbers, image, band, part, parts):
                         if whole:
                             count = m * whole
                             walk_pixels(
-                                source,
-                                0,
-                                steps[0],
-                                t,
-                                pixels[0],
-                                0,
-                                dy,
-                                start,
-                                pixels[1],
-                                0,
-                                count,
-                                x,
-                                0,
-                                sums,
-                                to,
-                                steps[1],
-                                t,
-                                number,
-                            )
+                                source, 0, steps[0], t, pixels[0], 0, dy, start, pixels[1], 0, count,
+                                x, 0, sums, to, steps[1], t, number,
+                            )  # fmt: skip
                         k = lines * whole
                         if ragged and whole:
                             walk_pixels(
-                                source,
-                                0,
-                                steps[0],
-                                t,
-                                pixels[0],
-                                k,
-                                dy,
-                                start,
-                                pixels[1],
-                                k,
-                                m,
-                                x,
-                                0,
-                                sums,
-                                last,
-                                steps[1],
-                                t,
-                                number,
-                            )
+                                source, 0, steps[0], t, pixels[0], k, dy, start, pixels[1], k, m,
+                                x, 0, sums, last, steps[1], t, number,
+                            )  # fmt: skip
                         elif ragged:
                             walk_pixels(
-                                source,
-                                0,
-                                steps[0],
-                                t,
-                                pixels[0],
-                                k,
-                                short,
-                                0,
-                                pixels[1],
-                                k,
-                                m,
-                                x,
-                                0,
-                                sums,
-                                last,
-                                steps[1],
-                                t,
-                                number,
-                            )
+                                source, 0, steps[0], t, pixels[0], k, short, 0, pixels[1], k, m,
+                                x, 0, sums, last, steps[1], t, number,
+                            )  # fmt: skip
                 done += m * (whole + 1)
                 if done >= BAND_VECTORS or (item == n - 1 and q + lines >= oh):
                     done = 0
@@ -444,6 +438,100 @@ def weight_sums_shared(body, x, dy, dw, pixels, steps, numbers, image, band, par
         call(body, x, dy, dw, pixels, steps, numbers, image, band, part, parts)
 
 
+# ------------------------------------------------------------------------------------- small images, a plane to a lane
+
+
+@jit
+def spread(x, start, planes, image, step, source, places, size):
+    """Transposes L runs of `planes` images, `step` apart: the L numbers of pixel p go to source[plane · size + places[p]]."""
+    lanes = VECTOR_BYTES // x.itemsize
+    for c in range(planes):
+        for q in range(0, image, lanes):
+            p = min(q, image - lanes)
+            transpose_to(x, start + c * image + p, step, source, c * size, places, p)
+
+
+@jit
+def correlate_lanes(x, f, bias, y, places, pixels, steps, phases, across, numbers, part, parts):
+    """One share of the planes of y, as `correlate`, but L groups at a time, which may be of several images.
+
+    f (., groups + L - 1) and bias (rows, groups + L - 1) hold a number of every group, and the first ones once more.
+    pixels: (2, pixels) where outputs meet the first tap, and where they go. phases: (first step, steps, first pixel, pixels)
+    """
+    planes, groups, channels, rows, image, out, size, f_row = numbers
+    lanes = VECTOR_BYTES // x.itemsize
+    source, target = np.zeros(channels * size, x.dtype), np.zeros(out * lanes, x.dtype)
+    blocks = (planes + lanes - 1) // lanes
+    for block in range(blocks * part // parts, blocks * (part + 1) // parts):
+        first = min(block * lanes, planes - lanes)
+        spread(x, first * channels * image, channels, image, channels * image, source, places, size)
+        g = first % groups
+        for row in range(rows):
+            for p in range(phases.shape[0]):
+                k, count, start, number = phases[p, 0], phases[p, 1], phases[p, 2], phases[p, 3]
+                passes = (number + UNROLL - 1) // UNROLL
+                for step in range(passes):
+                    v = number * step // passes
+                    n = number * (step + 1) // passes - v
+                    walk_lanes(
+                        source, 0, pixels[0], start + v, steps[0], k, f, row * f_row + g, steps[1], k, count,
+                        bias, row * (groups + lanes - 1) + g, target, 0, pixels[1], start + v, n,
+                    )  # fmt: skip
+            for q in range(0, out, lanes):
+                p = min(q, out - lanes)
+                transpose_to(target, p * lanes, lanes, y, (first * rows + row) * out + p, across, 0)
+
+
+@jit(parallel=True)
+def correlate_lanes_shared(body, x, f, bias, y, places, pixels, steps, phases, across, numbers, parts):
+    for part in prange(parts):
+        call(body, x, f, bias, y, places, pixels, steps, phases, across, numbers, part, parts)
+
+
+@jit
+def weight_sums_lanes(x, dy, dw, places, pixels, steps, numbers, part, parts):
+    """One share of the groups of dw (O, taps), as `weight_sums`, L of them at a time."""
+    n, groups, channels, rows, image, out, size = numbers
+    lanes, taps = VECTOR_BYTES // x.itemsize, steps.shape[1]
+    passes = (taps + UNROLL - 1) // UNROLL
+    source, factors = np.zeros(channels * size, x.dtype), np.empty(rows * out * lanes, x.dtype)
+    sums, totals = np.empty(rows * taps * lanes, x.dtype), np.empty(rows * taps * lanes, np.float64)
+    blocks = (groups + lanes - 1) // lanes
+    for block in range(blocks * part // parts, blocks * (part + 1) // parts):
+        first = min(block * lanes, groups - lanes)
+        sums[:] = 0
+        totals[:] = 0
+        done = 0
+        for item in range(n):
+            at = item * groups + first
+            spread(x, at * channels * image, channels, image, channels * image, source, places, size)
+            spread(dy, at * rows * out, rows, out, rows * out, factors, pixels[1], out * lanes)
+            for q in range(0, out, BAND_VECTORS):
+                count = min(BAND_VECTORS, out - q)
+                for row in range(rows):
+                    for p in range(passes):
+                        t = taps * p // passes
+                        walk_pixels(
+                            source, 0, steps[0], t, pixels[0], q, factors, row * out * lanes, pixels[1], q, count,
+                            x, 0, sums, row * taps * lanes, steps[1], t, taps * (p + 1) // passes - t,
+                        )  # fmt: skip
+                done += count
+                if done >= BAND_VECTORS or item == n - 1:
+                    done = 0
+                    for i in range(sums.size):
+                        totals[i] += sums[i]
+                    sums[:] = 0
+        for lane in range(lanes):
+            for t in range(rows * taps):
+                dw[(first + lane) * rows * taps + t] = totals[t * lanes + lane]
+
+
+@jit(parallel=True)
+def weight_sums_lanes_shared(body, x, dy, dw, places, pixels, steps, numbers, parts):
+    for part in prange(parts):
+        call(body, x, dy, dw, places, pixels, steps, numbers, part, parts)
+
+
 # --------------------------------------------------------------------------------------------- what callers see
 
 _TABLE = dense(types.int64, 2)
@@ -463,8 +551,23 @@ def _weight_sums_types(t):
     return *[dense(t, 1)] * 2, dense(t, 1, True), *tables, types.intp, types.intp
 
 
+def _correlate_lanes_types(t):
+    tables = dense(types.int64, 1), *[_TABLE] * 3, dense(types.int64, 1), _integers(8)
+    return *[dense(t, 1)] * 3, dense(t, 1, True), *tables, types.intp, types.intp
+
+
+def _weight_sums_lanes_types(t):
+    tables = dense(types.int64, 1), _TABLE, _TABLE, _integers(7)
+    return *[dense(t, 1)] * 2, dense(t, 1, True), *tables, types.intp, types.intp
+
+
 _correlate, _weight_sums = PerDtype(correlate, _correlate_types), PerDtype(weight_sums, _weight_sums_types)
 _correlate_shared, _weight_sums_shared = Shared(correlate_shared, _correlate), Shared(weight_sums_shared, _weight_sums)
+
+_correlate_lanes = PerDtype(correlate_lanes, _correlate_lanes_types)
+_weight_sums_lanes = PerDtype(weight_sums_lanes, _weight_sums_lanes_types)
+_correlate_lanes_shared = Shared(correlate_lanes_shared, _correlate_lanes)
+_weight_sums_lanes_shared = Shared(weight_sums_lanes_shared, _weight_sums_lanes)
 
 
 def _up(number, unit):
@@ -567,6 +670,95 @@ def _weight_plan(x_shape, dy_shape, kernel_size, stride, padding, dilation, grou
     return np.ascontiguousarray(pixels), steps, numbers, tuple(image), band
 
 
+def _lane_plan(planes, image, out, channels, phases, lanes):
+    """places, pixels, steps and phases for `correlate_lanes`, and how many numbers a plane of its source takes.
+
+    None unless there are so many planes and so few pixels that it pays.
+    phases: rows and columns of outputs, those of the image that they meet, how much further each tap lies, and its weights.
+    """
+    if not phases or planes < lanes or min(image[0] * image[1], out[0] * out[1]) < lanes:
+        return None
+    reach = [[0, image[axis] - 1] for axis in (0, 1)]
+    for _, met, taps, _ in phases:
+        for axis in (0, 1):
+            reach[axis] += [met[axis].min() + taps[axis].min(), met[axis].max() + taps[axis].max()]
+    (top, left), (bottom, right) = map(min, reach), map(max, reach)
+    pitch = right + 1 - left
+    size = int(bottom + 1 - top) * int(pitch) * lanes
+    if channels * size > (SMALL - out[0] * out[1]) * lanes:
+        return None
+
+    def place(rows, columns, pitch):
+        return ((rows[:, None] * pitch + columns) * lanes).ravel()
+
+    pixels, steps, table = [], [], []
+    for to, (rows, columns), taps, weights in phases:
+        pixels.append(np.stack((place(rows - top, columns - left, pitch), place(*to, out[1]))))
+        steps.append(np.stack(((np.arange(channels)[:, None] * size + place(*taps, pitch)).ravel(), weights.ravel())))
+        table.append((steps[-1].shape[1], pixels[-1].shape[1]))
+    counts = np.array(table)
+    phases = np.stack((counts.cumsum(0) - counts, counts), 2).reshape(-1, 4)  # first step, steps, first pixel, pixels
+    places = place(np.arange(image[0]) - top, np.arange(image[1]) - left, pitch)
+    return places, *(np.ascontiguousarray(np.hstack(part)) for part in (pixels, steps)), phases, size
+
+
+@lru_cache(maxsize=256)
+def _forward_lane_plan(x_shape, w_shape, size, stride, padding, dilation, groups, itemsize):
+    (n, _, *image), (o, channels, *kernel), lanes = x_shape, w_shape, VECTOR_BYTES // itemsize
+    pixels = [np.arange(k) for k in size]
+    met = [i * s - p for i, s, p in zip(pixels, stride, padding[::2], strict=True)]
+    taps = [np.arange(k) * d for k, d in zip(kernel, dilation, strict=True)]
+    width, count = groups + lanes - 1, channels * kernel[0] * kernel[1]
+    tables = _lane_plan(n * groups, image, size, channels, [(pixels, met, taps, np.arange(count) * width)], lanes)
+    if tables is None:
+        return None
+    *tables, length = tables
+    numbers = n * groups, groups, channels, o // groups, image[0] * image[1], size[0] * size[1], length, count * width
+    across = np.arange(lanes) * (o // groups * size[0] * size[1])
+    return *tables, across, numbers
+
+
+@lru_cache(maxsize=256)
+def _backward_lane_plan(dy_shape, w_shape, size, stride, padding, dilation, groups, itemsize):
+    (n, o, *image), (_, channels, *kernel), lanes = dy_shape, w_shape, VECTOR_BYTES // itemsize
+    rows, taps, width = o // groups, kernel[0] * kernel[1], groups + lanes - 1
+    sides = []  # for each axis and phase: pixels of dx, rows of dy they meet, taps, offsets
+    for k, s, t, p, d in zip(kernel, size, stride, padding[::2], dilation, strict=True):
+        side = []
+        for phase in range(t):
+            tap = np.nonzero(np.arange(k) * d % t == phase)[0]
+            i = np.nonzero((np.arange(s) + p) % t == phase)[0]
+            side.append((i, (i + p) // t, -(tap * d // t), tap))
+        sides.append([part for part in side if part[0].size and part[2].size])
+    phases = []
+    for (i, r, e, kh), (j, c, f, kw) in product(*sides):
+        weights = np.arange(rows)[:, None, None] * channels * taps + kh[:, None] * kernel[1] + kw
+        phases.append(((i, j), (r, c), (e, f), weights * width))
+    tables = _lane_plan(n * groups, image, size, rows, phases, lanes)
+    if tables is None:
+        return None
+    *tables, length = tables
+    numbers = n * groups, groups, rows, channels, image[0] * image[1], size[0] * size[1], length, taps * width
+    across = np.arange(lanes) * (channels * size[0] * size[1])
+    return *tables, across, numbers
+
+
+@lru_cache(maxsize=256)
+def _weight_lane_plan(x_shape, dy_shape, kernel_size, stride, padding, dilation, groups, itemsize):
+    (n, c, *_), (_, o, *size), lanes = x_shape, dy_shape, VECTOR_BYTES // itemsize
+    geometry = tuple(size), stride, padding, dilation, groups, itemsize
+    plan = _forward_lane_plan(x_shape, (o, c // groups, *kernel_size), *geometry)
+    if plan is None or groups < lanes:  # each lane sums for a group of its own
+        return None
+    places, pixels, steps, *_, numbers = plan
+    return places, pixels, np.stack((steps[0], np.arange(steps.shape[1]) * lanes)), (n, *numbers[1:7])
+
+
+def _lane_weights(w, groups, lanes):
+    """(numbers of a group, groups + L - 1): those of L groups in a row lie side by side, also of the last and the first."""
+    return _flat(w.reshape(groups, -1).T.take(np.arange(groups + lanes - 1), 1, mode="wrap"))
+
+
 def _flat(x):
     return np.ascontiguousarray(x).reshape(-1)
 
@@ -578,33 +770,53 @@ def _run(work, body, twin, dtype, *arguments):
         body[dtype](*arguments, 0, 1)
 
 
+def _correlation(x, w, bias, y, groups, lane_plan, plan, geometry):
+    """Fills y, a lane to each plane if `lane_plan` says how."""
+    lane_plan = lane_plan(*geometry)
+    pixels = min(x.shape[2] * x.shape[3], y.shape[2] * y.shape[3])
+    kernels = _correlate, _correlate_shared
+    if lane_plan:
+        w, bias = (_lane_weights(array, groups, VECTOR_BYTES // x.itemsize) for array in (w, bias))
+        kernels = _correlate_lanes, _correlate_lanes_shared
+    _run(
+        x.shape[0] * pixels * w.size,
+        *kernels,
+        x.dtype,
+        _flat(x),
+        _flat(w),
+        bias,
+        y.reshape(-1),
+        *(lane_plan or plan(*geometry)),
+    )
+
+
 def depthwise(x, w, b, size, stride, padding, dilation, groups):
     """y[n,o,i,j] = b[o] + Σ_{c,kh,kw} w[o,c,kh,kw] · x[n,c, i·sh + kh·dh − top, j·sw + kw·dw − left] of `size` (OH, OW).
 
     As `conv2d`, which alone calls it: nothing is checked, and nothing is empty.
     """
-    plan = _forward_plan(x.shape, w.shape, size, stride, padding, dilation, groups, x.itemsize)
+    geometry = x.shape, w.shape, size, stride, padding, dilation, groups, x.itemsize
     y = np.empty((x.shape[0], w.shape[0], *size), x.dtype)
     bias = np.zeros(w.shape[0], x.dtype) if b is None else np.ascontiguousarray(b)
-    work = y.size * (w.size // w.shape[0])
-    _run(work, _correlate, _correlate_shared, x.dtype, _flat(x), _flat(w), bias, y.reshape(-1), *plan)
+    _correlation(x, w, bias, y, groups, _forward_lane_plan, _forward_plan, geometry)
     return y
 
 
 def depthwise_input(dy, w, size, stride, padding, dilation, groups):
     """dx of `depthwise` for an input of `size` (H, W). As `conv2d_input`, which alone calls it."""
-    plan = _backward_plan(dy.shape, w.shape, size, stride, padding, dilation, groups, dy.itemsize)
+    geometry = dy.shape, w.shape, size, stride, padding, dilation, groups, dy.itemsize
     dx = np.empty((dy.shape[0], w.shape[1] * groups, *size), dy.dtype)
     bias = np.zeros(dx.shape[1], dx.dtype)
-    work = dy.size * (w.size // w.shape[0])
-    _run(work, _correlate, _correlate_shared, dx.dtype, _flat(dy), _flat(w), bias, dx.reshape(-1), *plan)
+    _correlation(dy, w, bias, dx, groups, _backward_lane_plan, _backward_plan, geometry)
     return dx
 
 
 def depthwise_weight(x, dy, kernel_size, stride, padding, dilation, groups):
     """dw of `depthwise` for a kernel of `kernel_size` (KH, KW). As `conv2d_weight`, which alone calls it."""
-    plan = _weight_plan(x.shape, dy.shape, kernel_size, stride, padding, dilation, groups, x.itemsize)
+    geometry = x.shape, dy.shape, kernel_size, stride, padding, dilation, groups, x.itemsize
     dw = np.empty((dy.shape[1], x.shape[1] // groups, *kernel_size), x.dtype)
     work = dy.size * (dw.size // dw.shape[0])
-    _run(work, _weight_sums, _weight_sums_shared, x.dtype, _flat(x), _flat(dy), dw.reshape(-1), *plan)
+    plan = _weight_lane_plan(*geometry)
+    kernels = (_weight_sums_lanes, _weight_sums_lanes_shared) if plan else (_weight_sums, _weight_sums_shared)
+    _run(work, *kernels, x.dtype, _flat(x), _flat(dy), dw.reshape(-1), *(plan or _weight_plan(*geometry)))
     return dw

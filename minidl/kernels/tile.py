@@ -113,6 +113,18 @@ class _Vectors:
         # fmuladd and not fma: without the instruction, fma would be a call of a library function.
         return self.builder.call(self.intrinsic(f"llvm.fmuladd.{self.name}", *[self.type] * 4), [x, y, z])
 
+    def transposed(self, rows):
+        """The columns of a square of as many vectors as lanes."""
+        # Exchange the off-diagonal quarters, then those of each quarter, ... down to single numbers.
+        x, step = list(rows), self.lanes // 2
+        while step:
+            for i in (i for i in range(self.lanes) if not i & step):
+                low = [p if not p & step else self.lanes + p - step for p in range(self.lanes)]
+                high = [p + step if not p & step else self.lanes + p for p in range(self.lanes)]
+                x[i], x[i + step] = self.shuffle(x[i], x[i + step], low), self.shuffle(x[i], x[i + step], high)
+            step //= 2
+        return x
+
 
 def _emit_tile(function, itemsize, tables):
     """The body of tile(a, a_rows, a_steps, b, b_steps, depth, c, c_step, add, add_step, m, n).
@@ -545,15 +557,8 @@ def transpose_block(typing, source, k, j, target, r, q):
         target_at, target_step, _ = _place(context, builder, sig.args[3], target, r, q)
         itemsize = sig.args[0].dtype.bitwidth // 8
         vec = _Vectors(builder, source_at.type.pointee, itemsize)
-        x = [vec.load(vec.move(source_at, nbytes=builder.mul(source_step, vec.int(i)))) for i in range(vec.lanes)]
-        # Exchange the off-diagonal quarters, then those of each quarter, ... down to single numbers.
-        step = vec.lanes // 2
-        while step:
-            for i in (i for i in range(vec.lanes) if not i & step):
-                low = [p if not p & step else vec.lanes + p - step for p in range(vec.lanes)]
-                high = [p + step if not p & step else vec.lanes + p for p in range(vec.lanes)]
-                x[i], x[i + step] = vec.shuffle(x[i], x[i + step], low), vec.shuffle(x[i], x[i + step], high)
-            step //= 2
+        columns = [vec.move(source_at, nbytes=builder.mul(source_step, vec.int(i))) for i in range(vec.lanes)]
+        x = vec.transposed([vec.load(pointer) for pointer in columns])
         for i in range(vec.lanes):
             vec.store(x[i], vec.move(target_at, nbytes=builder.mul(target_step, vec.int(i))))
         return context.get_dummy_value()
