@@ -3,6 +3,8 @@
 1. 1,438 real digits of 8x8 pixels (scikit-learn's, no download), 359 held out. Four residual blocks, 43,114 parameters, SGD
    with momentum, a learning rate that falls along half a cosine, and in every batch each digit moved by up to one pixel each
    way. Target: 98 % of the held-out digits; seeds 0 to 4 give 98.6 to 99.4 %, after some 20 seconds on one core.
+   What the moves are for: moved by one pixel up, down, left or right, 98.6 % of the held-out digits are still read (seed 0);
+   a network that never saw any moved (--shift 0) knows 99.4 % where they stand, and 81.3 % once they are moved.
 2. Sixteen blocks in a row, before any training: how large is the gradient of each layer's weights? Without skip connections it
    dies out on its way back to the first layer; with batch normalization it grows instead, by a tenth to a fifth per layer.
    Target: with skip connections all layers stay within a factor of 30, with batch normalization and without; without them
