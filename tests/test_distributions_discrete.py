@@ -509,6 +509,10 @@ def test_poisson_agrees_with_torch():
 def test_samples_are_those_of_torchs_stream():
     torch = pytest.importorskip("torch")
     p = chances(3, 4).astype(np.float32)
+    torch.manual_seed(0)
+    minidl.manual_seed(0)
+    # One draw of classes is a race of exponentials, which PyTorch takes from MKL's stream on some processors.
+    own = torch.empty(3).exponential_().numpy() == pytest.approx(minidl.default_generator.exponential(3), rel=1e-5)
     for name, count in (
         ("Bernoulli", ()),
         ("Geometric", ()),
@@ -516,7 +520,7 @@ def test_samples_are_those_of_torchs_stream():
         ("OneHotCategorical", ()),
         ("Multinomial", (7,)),
     ):
-        for shape in ((5,), (2, 3)):
+        for shape in ((5,), (2, 3), ()) if own else ((5,), (2, 3)):
             minidl.manual_seed(1)
             torch.manual_seed(1)
             ours = getattr(D, name)(*count, probs=minidl.tensor(p)).sample(shape)

@@ -70,8 +70,7 @@ def focal_loss(input, target, weight=None, *, gamma=2.0, ignore_index=-100, redu
     losses = wrap(weights) * _power(-(-surprise).expm1(), gamma) * surprise
     if reduction != "mean":
         return losses.sum() if reduction == "sum" else losses.reshape(target.shape)
-    total = float(weights.sum(dtype=np.float64))
-    return losses.sum() / total if total else losses.sum() * math.nan
+    return losses.sum() / float(weights.sum(dtype=np.float64))
 
 
 # --- of two distributions
