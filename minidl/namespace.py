@@ -29,7 +29,10 @@ def remainder(input, other):
 
 def polygamma(n, input):
     """The n-th derivative of digamma, n from 0 to 170."""
-    return input.polygamma(n)
+    return _polygamma(input, n)
+
+
+_polygamma = _function(Tensor.polygamma)
 
 
 @_function

@@ -429,6 +429,7 @@ REFUSED = [
         "Normal and q of type Dirichlet",
     ),
     (lambda: D.register_kl(1, D.Normal), TypeError, "expected two types"),
+    (lambda: minidl.polygamma(1, 2.0), TypeError, "polygamma: expected a Tensor, got float"),
     (lambda: minidl.ones(2).polygamma(-1), ValueError, "n must be an integer from 0"),
 ]
 
