@@ -289,8 +289,8 @@ class Generator:
         """Indices drawn with probabilities proportional to `weights`, shape (C,) or (N, C): `torch.multinomial`.
 
         Returns int64 of shape (num_samples,) or (N, num_samples). With replacement, a uniform is looked up among the
-        cumulative sums. Without, the categories race: each finishes at an Exp(1) time divided by its weight, and the
-        first num_samples are taken (a time below t has rate w, so the first to finish is i with probability wᵢ/Σw).
+        cumulative sums. Without (and for a single one), the categories race: each finishes at an Exp(1) time divided by its
+        weight, and the first num_samples are taken (a time below t has rate w, so i is the first with probability wᵢ/Σw).
 
         >>> Generator().manual_seed(0).multinomial(np.array([0.0, 3.0, 1.0]), 4, replacement=True).tolist()
         [2, 1, 1, 2]
@@ -309,7 +309,7 @@ class Generator:
                 f"multinomial: cannot draw num_samples={num_samples} from {positive} positive weights, "
                 f"{'with' if replacement else 'without'} replacement"
             )
-        if replacement:
+        if replacement and num_samples > 1:
             uniforms = self.rand((len(rows), num_samples), np.float64)
             sums = np.cumsum(rows, axis=1, dtype=rows.dtype)
             sums /= sums[:, -1:]

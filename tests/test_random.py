@@ -136,6 +136,7 @@ def test_multinomial():
     assert seeded(0).multinomial(weights, 8, True).tolist() == [3, 3, 2, 3, 3, 3, 1, 2]
     rows = np.stack([weights, weights[::-1]])
     assert seeded(0).multinomial(rows, 2).tolist() == [[2, 1], [2, 0]]
+    assert seeded(0).multinomial(rows, 1, True).tolist() == seeded(0).multinomial(rows, 1).tolist()  # as in PyTorch
     assert seeded(0).multinomial(rows.astype(np.float64), 4, True).tolist() == [[3, 3, 2, 3], [1, 2, 0, 0]]
     assert set(seeded(0).multinomial(np.float32([0, 1, 0, 1e-40, 3e38]), 3).tolist()) == {1, 3, 4}
     assert seeded(0).multinomial(np.zeros((0, 4), np.float32), 2).shape == (0, 2)

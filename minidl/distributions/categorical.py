@@ -74,8 +74,7 @@ class _Classes(Distribution):
         shape = (*sample_shape, *self._batch_shape)
         if not math.prod(shape):
             return np.zeros(shape, np.int64)
-        # One draw is made as those without replacement are, as in PyTorch.
-        return default_generator.multinomial(rows, count, replacement=count > 1).T.reshape(shape)
+        return default_generator.multinomial(rows, count, replacement=True).T.reshape(shape)
 
     def _expected_log(self, weights):
         """Σ weights·ln p; 0·ln 0 = 0, which sends the gradient 0 back."""
