@@ -230,8 +230,8 @@ t.norm(x, p=1.5)
 t.nansum(nan) ; nan[:2].nansum() ; t.nansum(x, 1) ; t.nansum(x) ; x.nansum(dim=0, keepdim=True) ; t.nansum(nan[:2])
 x.logsumexp(1) ; t.logsumexp(x, 0) ; t.logsumexp(x, dim=(0, 1)) ; x.logsumexp(1, keepdim=True) ; t.logsumexp(x * 1000, 1) ;
 s.logsumexp(0) ; t.logsumexp(n, 1)
-x.lgamma() ; t.lgamma(p * 9) ; t.lgamma(x) ; t.lgamma(n) ; x.digamma() ; t.digamma(p * 9) ; t.digamma(n) ; (p * 3).polygamma(1) ;
-t.polygamma(2, p * 3) ; t.igamma(p.detach() * 3, p) ; p.detach().igamma(p * 2)
+x.lgamma() ; t.lgamma(p * 9) ; t.lgamma(x) ; t.lgamma(n) ; x.digamma() ; t.digamma(p * 9) ; t.digamma(n) ;
+(p * 3).polygamma(1) ; t.polygamma(2, p * 3) ; t.igamma(p.detach() * 3, p) ; p.detach().igamma(p * 2)
 x.softmax(1) ; t.softmax(x, dim=0) ; x.softmax(dim=-1) ; t.softmax(c, 1) ; x.log_softmax(1) ; t.log_softmax(x, dim=-1) ;
 t.softmax(x * 1000, 1) ; t.softmax(n, 1, dtype=t.float32) ; s.softmax(0) ; x.softmax(-1, dtype=t.float64) ; t.softmax(z, 1) ;
 x.log_softmax(0, dtype=t.float64)
