@@ -356,3 +356,13 @@ def test_output_size_of_a_transposed_convolution():
 def test_promise_35_layers_refuse_what_makes_no_sense(make, message):
     with raises(message):
         make()
+
+
+def test_a_stride_beyond_the_image_leaves_one_output():
+    x, w = minidl.randn(2, 3, 8, 7, requires_grad=True), minidl.randn(4, 3, 3, 3, requires_grad=True)
+    results = []
+    for stride in (20, 10**12):
+        y = F.conv2d(x, w, stride=stride)
+        assert y.shape == (2, 4, 1, 1)
+        results.append([y.detach(), *minidl.autograd.grad(y.sum(), (x, w))])
+    assert all(a.equal(b) for a, b in zip(*results, strict=True))

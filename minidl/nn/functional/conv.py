@@ -105,6 +105,8 @@ def _plan(name, d, shape, kernel, stride, padding, dilation, groups):
                 f"kernel of {kernel[2:]} with dilation {dilation} reaches over {window}, but input {shape} has, with "
                 f"its padding, only {padded}"
             )
+        if stride[a] > padded:  # leaves one output, as a stride of the whole size does, for which there is memory
+            stride = (*stride[:a], padded, *stride[a + 1 :])
     row = 2 - d  # a signal is an image of one row
     return (1,) * row + stride, (0, 0) * row + sides, (1,) * row + dilation, groups
 
