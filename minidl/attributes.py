@@ -185,13 +185,16 @@ class Attributes:
     # --- new tensors like this one
 
     def new_zeros(self, *size):
-        return self._wrap(np.zeros(sizes_of(size), self.dtype))
+        return self._wrap(np.zeros(sizes_of("new_zeros", size), self.dtype))
 
     def new_ones(self, *size):
-        return self._wrap(np.ones(sizes_of(size), self.dtype))
+        return self._wrap(np.ones(sizes_of("new_ones", size), self.dtype))
 
     def new_full(self, size, fill_value):
-        return self._wrap(np.full(size, fill_value, self.dtype))
+        return self.new_zeros(size).fill_(fill_value)
 
     def new_tensor(self, data):
-        return self._wrap(np.array(data, self.dtype))
+        array = np.asarray(data.array if isinstance(data, Methods) else data)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"new_tensor: expected numbers, or nested lists of them, got {data!r}")
+        return self._wrap(np.array(array, self.dtype))

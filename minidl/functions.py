@@ -1,5 +1,8 @@
 """Functions of the top level, with PyTorch's names: those that make tensors, and those of several tensors."""
 
+import math
+import operator
+
 import numpy as np
 
 from . import dtypes, random
@@ -77,8 +80,10 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
             raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
         if dtype is None and array.dtype.kind == "f" and not _holds_doubles(data):
             dtype = dtypes.float32
-    dtype = dtypes.as_dtype(array.dtype if dtype is None else dtype)
-    return wrap(np.array(array, dtype, order="C")).requires_grad_(requires_grad)
+    if dtype is None or array.dtype.kind not in "fiub":  # what holds no numbers is refused: NumPy would make None NaN, "1" 1
+        dtype = array.dtype
+    dtype = dtypes.as_dtype(dtype)
+    return _made(np.array(array, dtype, order="C"), None, requires_grad)
 
 
 def as_tensor(data, dtype=None, device=None):
@@ -135,36 +140,39 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
     tensor([[7, 7],
             [7, 7]])
     """
-    fill_value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    (fill_value,) = _numbers("full", fill_value=fill_value)
     dtype = tensor(fill_value).dtype if dtype is None else dtypes.as_dtype(dtype)
-    return _made(
-        np.full(_size("full", (), (size,) if isinstance(size, int) else size), fill_value, dtype), device, requires_grad
-    )
+    return _made(np.full(_size("full", (size,)), fill_value, dtype), device, requires_grad)
 
 
 def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
     """As zeros, with the shape and dtype of a tensor."""
+    expect_tensors("zeros_like", input=input)
     return zeros(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def ones_like(input, *, dtype=None, device=None, requires_grad=False):
     """As ones, with the shape and dtype of a tensor."""
+    expect_tensors("ones_like", input=input)
     return ones(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def empty_like(input, *, dtype=None, device=None, requires_grad=False):
     """As empty, with the shape and dtype of a tensor."""
+    expect_tensors("empty_like", input=input)
     return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
     """As full, with the shape and dtype of a tensor."""
+    expect_tensors("full_like", input=input)
     return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
     """The identity matrix; with m, the first m of its columns (n by m)."""
-    return _made(np.eye(n, m, dtype=_dtype(dtype)), device, requires_grad)
+    sizes = _size("eye", (n, n if m is None else m))
+    return _made(np.eye(*sizes, dtype=_dtype(dtype)), device, requires_grad)
 
 
 def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
@@ -174,8 +182,8 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
     start, end = (0, start) if end is None else (start, end)
-    start, end, step = (x.item() if isinstance(x, (Tensor, np.generic)) else x for x in (start, end, step))
-    if step == 0 or (end - start) * step < 0:
+    start, end, step = _numbers("arange", start=start, end=end, step=step)
+    if not math.isfinite(start + end + step) or step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
     whole = all(isinstance(x, int) for x in (start, end, step))
     dtype = (dtypes.int64 if whole else dtypes.float32) if dtype is None else dtypes.as_dtype(dtype)
@@ -193,13 +201,13 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
     >>> linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
-    return _made(np.linspace(start, end, steps).astype(_dtype(dtype)), device, requires_grad)
+    return _made(_spaced("linspace", start, end, steps).astype(_dtype(dtype)), device, requires_grad)
 
 
 def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
     """base to the powers linspace(start, end, steps)."""
-    return _made((base ** np.linspace(start, end, steps)).astype(_dtype(dtype)), device, requires_grad)
+    (base,) = _numbers("logspace", base=base)
+    return _made((base ** _spaced("logspace", start, end, steps)).astype(_dtype(dtype)), device, requires_grad)
 
 
 # --- random tensors: the same numbers as PyTorch's for the same seed
@@ -207,26 +215,32 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_
 
 def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
     """Uniform on [0, 1)."""
-    return _made((generator or random.default_generator).rand(_size("rand", sizes, size), _dtype(dtype)), device, requires_grad)
+    return _made(random.source(generator).rand(_size("rand", sizes, size), _dtype(dtype)), device, requires_grad)
 
 
 def randn(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
     """From the normal distribution with mean 0 and standard deviation 1."""
-    return _made(
-        (generator or random.default_generator).normal(_size("randn", sizes, size), _dtype(dtype)), device, requires_grad
-    )
+    return _made(random.source(generator).normal(_size("randn", sizes, size), _dtype(dtype)), device, requires_grad)
 
 
 def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False):
     """From the normal distribution: normal(mean, std, size), or elementwise where mean or std is a tensor."""
-    source = generator or random.default_generator
+    source = random.source(generator)
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         if size is not None:
             raise TypeError("normal: size goes with numbers; tensors say their own")
-        mean, std = (x.array if isinstance(x, Tensor) else np.float32(x) for x in (mean, std))
-        if np.any(np.less(std, 0)):
+        mean, std = (
+            x.array if isinstance(x, Tensor) else np.float32(*_numbers("normal", **{what: x}))
+            for what, x in (("mean", mean), ("std", std))
+        )
+        if mean.dtype.kind != "f" or std.dtype.kind != "f":
+            raise TypeError(f"normal: expected floating-point mean and std, got {mean.dtype} and {std.dtype}")
+        if not np.all(std >= 0):
             raise ValueError(f"normal: std must be at least 0, got {np.min(std)}")
-        shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
+        try:
+            shape = np.broadcast_shapes(mean.shape, std.shape)
+        except ValueError:
+            raise ValueError(f"normal: shapes {mean.shape} and {std.shape} do not broadcast") from None
         kind = np.result_type(mean, std)
         return wrap(np.asarray(source.normal(shape, kind) * std + mean, kind))
     if size is None:
@@ -241,34 +255,38 @@ def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=N
     if high is None:
         low, high = 0, low
     dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
-    return _made((generator or random.default_generator).randint(low, high, _size("randint", (size,)), dtype), device, False)
+    return _made(random.source(generator).randint(low, high, _size("randint", (size,)), dtype), device, False)
 
 
 def randperm(n, *, generator=None, dtype=None, device=None):
     """The integers 0 to n − 1 in random order."""
-    order = (generator or random.default_generator).randperm(n)
+    order = random.source(generator).randperm(n)
     return _made(order if dtype is None else order.astype(dtypes.as_dtype(dtype)), device, False)
 
 
 def bernoulli(input, p=None, *, generator=None):
     """1 with the probability that the input gives for each element (or p for all), else 0."""
+    expect_tensors("bernoulli", input=input)
     chance = input.array if p is None else p
-    return wrap((generator or random.default_generator).bernoulli(input.shape, chance, input.dtype))
+    return wrap(random.source(generator).bernoulli(input.shape, chance, input.dtype))
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None):
     """num_samples indices drawn with the weights in each row: (k) → (num_samples), (n, k) → (n, num_samples)."""
-    return wrap((generator or random.default_generator).multinomial(input.array, num_samples, replacement))
+    expect_tensors("multinomial", input=input)
+    return wrap(random.source(generator).multinomial(input.array, num_samples, replacement))
 
 
 def rand_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
     """As rand, with the shape and dtype of a tensor."""
+    expect_tensors("rand_like", input=input)
     options = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
     return rand(input.shape, generator=generator, **options)
 
 
 def randn_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
     """As randn, with the shape and dtype of a tensor."""
+    expect_tensors("randn_like", input=input)
     options = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
     return randn(input.shape, generator=generator, **options)
 
@@ -278,12 +296,12 @@ def randn_like(input, *, generator=None, dtype=None, device=None, requires_grad=
 
 def vstack(tensors):
     """One above the other; vectors count as rows."""
-    return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in tensors], 0)
+    return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in _tensors("vstack", tensors)], 0)
 
 
 def hstack(tensors):
     """One beside the other: along axis 1, or 0 for vectors."""
-    tensors = [x.reshape(1) if not x.ndim else x for x in tensors]
+    tensors = [x.reshape(1) if not x.ndim else x for x in _tensors("hstack", tensors)]
     return cat(tensors, 0 if tensors[0].ndim == 1 else 1)
 
 
@@ -299,6 +317,10 @@ def meshgrid(*tensors, indexing="ij"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tensors[0]
+    for i, x in enumerate(_tensors("meshgrid", tensors)):
+        if x.ndim > 1:
+            raise ValueError(f"meshgrid: expected vectors, argument {i} has shape {x.shape}")
+    tensors = [x.reshape(-1) for x in tensors]
     order = list(range(len(tensors)))
     if indexing == "xy" and len(tensors) > 1:
         order[:2] = 1, 0
@@ -316,6 +338,10 @@ def einsum(equation, *operands):
     """
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = operands[0]
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum: expected an equation such as 'ij,jk->ik' first, got {type(equation).__name__}")
+    if len({x.dtype for x in _tensors("einsum", operands)}) > 1:
+        raise TypeError(f"einsum: expected operands of one dtype, got {', '.join(str(x.dtype) for x in operands)}")
     equation = equation.replace(" ", "")
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
@@ -339,17 +365,26 @@ def einsum(equation, *operands):
 
 def isin(elements, test_elements):
     """Whether each element is among the test elements: a boolean tensor of the elements' shape."""
-    return wrap(np.isin(elements.array, test_elements.array if isinstance(test_elements, Tensor) else test_elements))
+    expect_tensors("isin", elements=elements)
+    among = test_elements if isinstance(test_elements, Tensor) else tensor(test_elements)
+    return wrap(np.isin(elements.array, among.array))
 
 
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The distinct elements, in order; with the indices that rebuild the input, or with their counts."""
+    expect_tensors("unique", input=input)
     result = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
     return tuple(wrap(x) for x in result) if isinstance(result, tuple) else wrap(result)
 
 
 def bincount(input, weights=None, minlength=0):
     """How often each of 0, 1, 2, … occurs in a vector of integers (or the sum of its weights)."""
+    expect_tensors("bincount", input=input, **({} if weights is None else {"weights": weights}))
+    if input.ndim != 1 or input.dtype.kind not in "iu" or (input.array < 0).any():
+        raise ValueError(f"bincount: expected a vector of integers of 0 or more, got {input.dtype}, shape {input.shape}")
+    if weights is not None and weights.shape != input.shape:
+        raise ValueError(f"bincount: expected weights of the input's shape {input.shape}, got {weights.shape}")
+    (minlength,) = _size("bincount", (minlength,))
     counts = np.bincount(input.array, None if weights is None else weights.array, minlength)
     return wrap(counts if weights is None else counts.astype(weights.dtype))
 
@@ -361,6 +396,7 @@ def is_tensor(obj):
 
 def numel(input):
     """How many elements."""
+    expect_tensors("numel", input=input)
     return input.numel()
 
 
@@ -369,6 +405,36 @@ pi, e, inf, nan = np.pi, np.e, np.inf, np.nan
 
 
 # --- helpers
+
+
+def expect_tensors(name, **given):
+    """Raises for the first argument that is no Tensor."""
+    for what, x in given.items():
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}")
+
+
+def _tensors(name, tensors):
+    """The tensors in a list or tuple, as a list."""
+    if not isinstance(tensors, (list, tuple)) or not tensors or not all(isinstance(x, Tensor) for x in tensors):
+        raise TypeError(f"{name}: expected one or more Tensors, in a list or tuple")
+    return list(tensors)
+
+
+def _numbers(name, **given):
+    """The numbers that were given, also as tensors of one element, as Python's."""
+    for what, x in given.items():
+        x = x.item() if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and x.size == 1) else x
+        x = x.item() if isinstance(x, np.generic) else x
+        if not isinstance(x, (int, float)):
+            raise TypeError(f"{name}: {what} must be a number, got {x!r}")
+        yield x
+
+
+def _spaced(name, start, end, steps):
+    start, end = _numbers(name, start=start, end=end)
+    (steps,) = _size(name, (steps,))
+    return np.linspace(start, end, steps)
 
 
 def _on_cpu(device):
@@ -382,8 +448,11 @@ def _dtype(dtype):
 
 def _made(array, device, requires_grad):
     _on_cpu(device)
-    result = wrap(array)
-    return result.requires_grad_() if requires_grad else result
+    if requires_grad is False:
+        return wrap(array)
+    if requires_grad is not True:
+        raise TypeError(f"requires_grad must be True or False, got {requires_grad!r}")
+    return wrap(array).requires_grad_()
 
 
 def _size(name, sizes, size=None):
@@ -391,9 +460,13 @@ def _size(name, sizes, size=None):
         size = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     elif sizes:
         raise TypeError(f"{name}: give the sizes once, got {sizes} and size={size}")
-    result = tuple(n.item() if isinstance(n, (np.integer, Tensor)) else n for n in size)
-    if not all(isinstance(n, int) and n >= 0 for n in result):
-        raise ValueError(f"{name}: sizes must be integers of 0 or more, got {result}")
+    size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    try:
+        result = tuple(map(operator.index, size))
+    except TypeError:
+        result = (-1,)
+    if bool in map(type, size) or min(result, default=0) < 0:
+        raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
     return result
 
 

@@ -80,7 +80,9 @@ class set_grad_enabled(_Switch):
     """Recording on or off, at once; as a context also back again at its end."""
 
     def __init__(self, enabled):
-        self.value, self.before, self.found = bool(enabled), [], [mode.recording]
+        if not isinstance(enabled, bool):
+            raise TypeError(f"set_grad_enabled: expected True or False, got {enabled!r}")
+        self.value, self.before, self.found = enabled, [], [mode.recording]
         mode.recording = self.value
 
     def __enter__(self):

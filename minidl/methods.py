@@ -6,6 +6,7 @@ These are methods of `Tensor` (in `tensor.py`, which inherits them), and say `se
 import functools
 import math
 import numbers
+import operator
 from collections import namedtuple
 
 import numpy as np
@@ -129,6 +130,7 @@ class Methods:
 
     def round(self, *, decimals=0):
         """To the nearest number with so many decimals; half goes to even."""
+        decimals = _integer("round", decimals)
         return self._apply(ops.Step(functools.partial(np.round, decimals=decimals)), self)
 
     def clamp(self, min=None, max=None):
@@ -139,7 +141,10 @@ class Methods:
             result = self if min is None else self.maximum(min)
             return result if max is None else result.minimum(max)
         dtype = functools.reduce(dtypes.join, [dtypes.result_type(self.array, x) for x in (min, max) if x is not None])
-        return self._apply(ops.Clamp(min, max), self.to(dtype))
+        try:
+            return self._apply(ops.Clamp(min, max), self.to(dtype))
+        except (TypeError, ValueError):
+            raise TypeError(f"clamp: expected numbers or tensors as min and max, got {min!r} and {max!r}") from None
 
     clip = clamp
 
@@ -157,7 +162,7 @@ class Methods:
 
     def logsumexp(self, dim, keepdim=False):
         """ln Σ eˣ along one or several axes."""
-        return self._apply(ops.LogSumExp(_reduced(self, "logsumexp", dim), keepdim), floating(self))
+        return self._apply(ops.LogSumExp(_reduced(self, "logsumexp", dim, keepdim), keepdim), floating(self))
 
     # --- reductions: dim (or axis) is None for all axes, a number, or a tuple; keepdim (or keepdims) keeps them with size 1
 
@@ -165,7 +170,7 @@ class Methods:
         """The sum; of integers and booleans an int64."""
         dim, keepdim = _one_name("sum", dim, axis), keepdim or keepdims
         x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
-        return self._apply(ops.Sum(_reduced(self, "sum", dim), keepdim), x)
+        return self._apply(ops.Sum(_reduced(self, "sum", dim, keepdim), keepdim), x)
 
     def nansum(self, dim=None, keepdim=False):
         """The sum of what is not NaN."""
@@ -177,7 +182,7 @@ class Methods:
         x = self if dtype is None else self.to(dtype)
         if x.array.dtype.kind != "f":
             raise RuntimeError(f"mean: expected a floating-point tensor, got {x.dtype}; use .float() or dtype=")
-        return self._apply(ops.Mean(_reduced(self, "mean", dim), keepdim), x)
+        return self._apply(ops.Mean(_reduced(self, "mean", dim, keepdim), keepdim), x)
 
     def var(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
         """The variance: Σ(x − μ)²/(n − correction). The correction is 1 (unbiased) unless it is said to be 0."""
@@ -188,8 +193,9 @@ class Methods:
         correction = correction if correction is not None else 1 if unbiased is None else int(unbiased)
         if self.array.dtype.kind != "f":
             raise RuntimeError(f"var: expected a floating-point tensor, got {self.dtype}; use .float()")
-        axes = _reduced(self, "var", _one_name("var", dim, axis))
-        return self._apply(ops.Var(axes, keepdim or keepdims, correction), self)
+        keepdim = keepdim or keepdims
+        axes = _reduced(self, "var", _one_name("var", dim, axis), keepdim)
+        return self._apply(ops.Var(axes, keepdim, correction), self)
 
     def std(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
         """The square root of the variance."""
@@ -197,15 +203,15 @@ class Methods:
 
     def prod(self, dim=None, keepdim=False, *, dtype=None):
         x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
-        return self._apply(ops.Prod(_reduced(self, "prod", dim), keepdim), x)
+        return self._apply(ops.Prod(_reduced(self, "prod", dim, keepdim), keepdim), x)
 
     def amax(self, dim=None, keepdim=False):
         """The largest; equal ones share the gradient equally."""
-        return self._apply(ops.Amax(_nonempty(self, "amax", dim), keepdim), self)
+        return self._apply(ops.Amax(_nonempty(self, "amax", dim, keepdim), keepdim), self)
 
     def amin(self, dim=None, keepdim=False):
         """The smallest; equal ones share the gradient equally."""
-        return self._apply(ops.Amin(_nonempty(self, "amin", dim), keepdim), self)
+        return self._apply(ops.Amin(_nonempty(self, "amin", dim, keepdim), keepdim), self)
 
     def max(self, dim=None, keepdim=False, *, axis=None):
         """max(): the largest of all. max(dim): (values, indices), the first of equal ones. max(other): elementwise."""
@@ -228,10 +234,10 @@ class Methods:
         return _arg_extreme(self, "argmin", np.argmin, _one_name("argmin", dim, axis), keepdim)
 
     def all(self, dim=None, keepdim=False):
-        return self._wrap(np.asarray(self.array.all(axis=_reduced(self, "all", dim), keepdims=keepdim)))
+        return self._wrap(np.asarray(self.array.all(axis=_reduced(self, "all", dim, keepdim), keepdims=keepdim)))
 
     def any(self, dim=None, keepdim=False):
-        return self._wrap(np.asarray(self.array.any(axis=_reduced(self, "any", dim), keepdims=keepdim)))
+        return self._wrap(np.asarray(self.array.any(axis=_reduced(self, "any", dim, keepdim), keepdims=keepdim)))
 
     def count_nonzero(self, dim=None):
         return self._wrap(np.asarray(np.count_nonzero(self.array, axis=_reduced(self, "count_nonzero", dim))))
@@ -253,7 +259,7 @@ class Methods:
         p = 2 if p in ("fro", None) else p
         if not isinstance(p, numbers.Real) or not p > 0:
             raise ValueError(f"norm: p must be a number above 0, or math.inf, got {p!r}")
-        return self._apply(ops.Norm(_reduced(self, "norm", dim), keepdim, p), floating(self))
+        return self._apply(ops.Norm(_reduced(self, "norm", dim, keepdim), keepdim, p), floating(self))
 
     def sort(self, dim=-1, descending=False, stable=True):
         """(values, indices) in order along an axis. NaN counts as the largest; equal elements keep their order."""
@@ -266,7 +272,7 @@ class Methods:
 
     def topk(self, k, dim=-1, largest=True, sorted=True):
         """(values, indices) of the k largest (or smallest) along an axis, in order."""
-        axis = normalize_axis("topk", dim, self.ndim)
+        axis, k = normalize_axis("topk", dim, self.ndim), _integer("topk", k)
         if not 0 <= k <= self.shape[axis]:
             raise ValueError(f"topk: k must be between 0 and {self.shape[axis]}, got {k}")
         index = np.take(_order(self.array, axis, largest), np.arange(k), axis)
@@ -276,7 +282,7 @@ class Methods:
 
     def reshape(self, *shape):
         """The same elements in another shape; one size may be −1. Shares memory where it can."""
-        shape = sizes_of(shape)
+        shape = sizes_of("reshape", shape)
         try:
             if min(shape, default=0) >= -1:
                 return self._view(ops.Reshape, shape)
@@ -313,7 +319,7 @@ class Methods:
     def unflatten(self, dim, sizes):
         """Several axes in place of one."""
         axis = normalize_axis("unflatten", dim, self.ndim)
-        sizes, size = sizes_of((sizes,)), self.shape[axis]
+        sizes, size = sizes_of("unflatten", (sizes,)), self.shape[axis]
         if sizes.count(-1) == 1 and (known := -math.prod(sizes)):
             sizes = tuple(size // known if n == -1 else n for n in sizes)
         if math.prod(sizes) != size or min(sizes) < 0:
@@ -348,7 +354,7 @@ class Methods:
 
     def permute(self, *dims):
         """The axes in the given order."""
-        axes = normalize_axes("permute", sizes_of(dims), self.ndim)
+        axes = normalize_axes("permute", sizes_of("permute", dims), self.ndim)
         if len(axes) != self.ndim:
             raise ValueError(f"permute: expected {self.ndim} axes, got {dims}")
         return self._view(ops.Permute, axes)
@@ -376,7 +382,7 @@ class Methods:
 
     def expand(self, *sizes):
         """Repeated along axes of size 1 without copying; −1 leaves an axis as it is."""
-        sizes = sizes_of(sizes)
+        sizes = sizes_of("expand", sizes)
         lead = len(sizes) - self.ndim
         shape = tuple(self.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(sizes))
         fits = lead >= 0 and all(old in (1, new) for old, new in zip(self.shape, shape[lead:], strict=True))
@@ -391,33 +397,36 @@ class Methods:
 
     def repeat(self, *repeats):
         """Tiled: `repeats[i]` copies along axis i; more counts than axes put new axes in front."""
-        repeats = sizes_of(repeats)
+        repeats = sizes_of("repeat", repeats)
         if len(repeats) < self.ndim or any(n < 0 for n in repeats):
             raise ValueError(f"repeat: expected a count of 0 or more for each of the {self.ndim} axes, got {repeats}")
         return self._apply(ops.Repeat(repeats), self)
 
     def tile(self, *dims):
-        dims = sizes_of(dims)
+        dims = sizes_of("tile", dims)
         return self.repeat((1,) * (self.ndim - len(dims)) + dims)
 
     def repeat_interleave(self, repeats, dim=None):
         """Every element (or slice along dim) `repeats` times in a row; a tensor gives a count for each."""
         x, axis = (self.flatten(), 0) if dim is None else (self, normalize_axis("repeat_interleave", dim, self.ndim))
-        repeats = repeats.array if isinstance(repeats, Methods) else repeats
+        repeats = np.asarray(repeats.array if isinstance(repeats, Methods) else repeats)
+        if repeats.dtype.kind not in "iu":
+            raise TypeError(f"repeat_interleave: expected integers, got {repeats.dtype}")
         if np.any(np.less(repeats, 0)) or np.size(repeats) not in (1, x.shape[axis]):
             raise ValueError(f"repeat_interleave: expected one count, or {x.shape[axis]} counts, of 0 or more, got {repeats}")
         return self._apply(ops.RepeatInterleave(repeats, axis), x)
 
     def flip(self, *dims):
         """In reverse order along the given axes (a copy)."""
-        return self._apply(ops.Flip(normalize_axes("flip", sizes_of(dims), self.ndim)), self)
+        axes = normalize_axes("flip", sizes_of("flip", dims), self.ndim)
+        return self._apply(ops.Flip(axes if self.ndim else ()), self)
 
     def roll(self, shifts, dims=None):
         """Shifted along the given axes (all of the flattened tensor by default), around the ends."""
         if dims is None:
             return self.flatten().roll(shifts, 0).reshape(self.shape)
         axes = normalize_axes("roll", dims, self.ndim)
-        shifts = sizes_of((shifts,))
+        shifts = sizes_of("roll", (shifts,))
         if len(shifts) != len(axes):
             raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
         return self._apply(ops.Roll(shifts, axes), self)
@@ -437,7 +446,10 @@ class Methods:
         """Pieces along an axis: of one size (the last may be smaller), or of the sizes listed."""
         axis = normalize_axis("split", dim, self.ndim)
         total, sizes = self.shape[axis], split_size_or_sections
-        if isinstance(sizes, int):
+        if isinstance(sizes, (tuple, list)):
+            sizes = sizes_of("split", sizes)
+        else:
+            sizes = _integer("split", sizes)
             if sizes < 1:
                 raise ValueError(f"split: the size of a piece must be 1 or more, got {sizes}")
             sizes = [min(sizes, total - start) for start in range(0, total, sizes)] or [0]
@@ -448,30 +460,34 @@ class Methods:
 
     def chunk(self, chunks, dim=0):
         """At most so many pieces along an axis, as equal as can be."""
-        if chunks < 1:
+        if _integer("chunk", chunks) < 1:
             raise ValueError(f"chunk: expected 1 chunk or more, got {chunks}")
-        return self.split(max(-(-self.size(dim) // chunks), 1), dim)
+        axis = normalize_axis("chunk", dim, self.ndim)
+        return self.split(max(-(-self.shape[axis] // chunks), 1), axis)
 
     def narrow(self, dim, start, length):
         """The stretch [start, start + length) of an axis."""
         axis = normalize_axis("narrow", dim, self.ndim)
+        start, length = _integer("narrow", start), _integer("narrow", length)
         if not 0 <= start <= start + length <= self.shape[axis]:
             raise IndexError(f"narrow: [{start}, {start + length}) is not within axis {dim} of size {self.shape[axis]}")
         return self[(slice(None),) * axis + (slice(start, start + length),)]
 
     def select(self, dim, index):
         """One slice of an axis, which is dropped."""
-        return self[(slice(None),) * normalize_axis("select", dim, self.ndim) + (int(index),)]
+        return self[(slice(None),) * normalize_axis("select", dim, self.ndim) + (_integer("select", index),)]
 
     def diagonal(self, offset=0, dim1=0, dim2=1):
         """The elements with equal indices (offset apart) on two axes, as the last axis."""
         axes = normalize_axis("diagonal", dim1, self.ndim), normalize_axis("diagonal", dim2, self.ndim)
+        offset = _integer("diagonal", offset)
         if self.ndim < 2 or axes[0] == axes[1]:
             raise ValueError(f"diagonal: expected two different axes of a tensor with 2 or more, got shape {self.shape}")
         return self._view(ops.Diagonal, (offset, *axes))
 
     def diag(self, diagonal=0):
         """Of a matrix its diagonal; of a vector the matrix that has it as its diagonal."""
+        diagonal = _integer("diag", diagonal)
         if self.ndim == 2:
             return self.diagonal(diagonal).clone()
         if self.ndim != 1:
@@ -483,11 +499,11 @@ class Methods:
 
     def tril(self, diagonal=0):
         """0 above the diagonal."""
-        return self._apply(ops.Triangle(True, diagonal), self)
+        return self._apply(ops.Triangle(True, _integer("tril", diagonal)), self)
 
     def triu(self, diagonal=0):
         """0 below the diagonal."""
-        return self._apply(ops.Triangle(False, diagonal), self)
+        return self._apply(ops.Triangle(False, _integer("triu", diagonal)), self)
 
     def trace(self):
         return self.diagonal().sum()
@@ -501,14 +517,24 @@ def floating(x):
     return x if x.array.dtype.kind == "f" else x.to(dtypes.float32)
 
 
-def sizes_of(sizes):
+def sizes_of(name, sizes):
     """(2, 3), ((2, 3),) and ([2, 3],) alike, as a tuple of integers."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = sizes[0]
     for n in sizes:
         if type(n) is not int:
-            return tuple(int(n) if isinstance(n, (np.integer, Methods)) else n for n in sizes)
+            return tuple(_integer(name, n) for n in sizes)
     return tuple(sizes)
+
+
+def _integer(name, n):
+    """n as a Python int: integers of NumPy's and tensors of one integer are some too, booleans and floats are not."""
+    try:
+        if type(n) is not bool:
+            return operator.index(n)
+    except TypeError:
+        pass
+    raise TypeError(f"{name}: expected an integer, got {n!r}")
 
 
 def _one_name(name, dim, axis):
@@ -519,16 +545,18 @@ def _one_name(name, dim, axis):
     return axis
 
 
-def _reduced(x, name, dim):
+def _reduced(x, name, dim, keepdim=False):
     """The axes to reduce; all of them for None and for an empty tuple; none of a 0-d tensor's."""
-    if dim is None or dim == () or dim == []:
+    if dim is None:
         return tuple(range(x.array.ndim))
+    if not isinstance(keepdim, bool):
+        raise TypeError(f"{name}: keepdim must be True or False, got {keepdim!r}; several axes go into a tuple, dim=(0, 1)")
     axes = normalize_axes(name, dim, x.array.ndim)
-    return axes if x.array.ndim else ()
+    return (axes or tuple(range(x.array.ndim))) if x.array.ndim else ()
 
 
-def _nonempty(x, name, dim):
-    axes = _reduced(x, name, dim)
+def _nonempty(x, name, dim, keepdim=False):
+    axes = _reduced(x, name, dim, keepdim)
     if any(x.shape[axis] == 0 for axis in axes):
         raise ValueError(f"{name}: cannot be taken over an axis of size 0, shape {x.shape}")
     return axes
@@ -537,6 +565,7 @@ def _nonempty(x, name, dim):
 def _extreme(x, result, arg, whole, dim, keepdim):
     if dim is None:
         return whole()
+    _nonempty(x, result.__name__, dim, keepdim)
     index = _arg_extreme(x, result.__name__, arg, dim, True).array
     axis = normalize_axis(result.__name__, dim, x.ndim)
     if not x.ndim:
@@ -546,7 +575,7 @@ def _extreme(x, result, arg, whole, dim, keepdim):
 
 
 def _arg_extreme(x, name, arg, dim, keepdim):
-    _nonempty(x, name, dim)
+    _nonempty(x, name, dim, keepdim)
     axis = None if dim is None or not x.ndim else normalize_axis(name, dim, x.ndim)
     return x._wrap(np.asarray(arg(x.array, axis=axis, keepdims=keepdim)))
 

@@ -19,12 +19,19 @@ def _function(method):
 
 def pow(input, exponent):
     """input to the power of exponent: numbers or tensors, one of them a tensor."""
+    _one_tensor("pow", input, exponent)
     return input**exponent
 
 
 def remainder(input, other):
     """input % other, numbers or tensors, one of them a tensor."""
+    _one_tensor("remainder", input, other)
     return input % other
+
+
+def _one_tensor(name, a, b):
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        raise TypeError(f"{name}: expected a Tensor among the operands, got {type(a).__name__} and {type(b).__name__}")
 
 
 def polygamma(n, input):

@@ -153,7 +153,7 @@ class Generator:
         [-0.00748682  0.5364436  -0.82304513]
         """
         shape, dtype = _checked_shape("uniform", shape), _checked_dtype("uniform", dtype, _FLOATS)
-        low, high = float(low), float(high)
+        low, high = _checked_number("uniform", "low", low), _checked_number("uniform", "high", high)
         if not low <= high or high - low > float(np.finfo(dtype).max):
             raise ValueError(f"uniform: expected low <= high and a finite range, got low={low}, high={high}")
         low, high = dtype.type(low), dtype.type(high)
@@ -176,7 +176,7 @@ class Generator:
         [ 1.5409961 -0.2934289 -2.1787894]
         """
         shape, dtype = _checked_shape("normal", shape), _checked_dtype("normal", dtype, _FLOATS)
-        mean, std = float(mean), float(std)
+        mean, std = _checked_number("normal", "mean", mean), _checked_number("normal", "std", std)
         if not 0 <= std < math.inf or not math.isfinite(mean):
             raise ValueError(f"normal: expected a finite mean and a finite std >= 0, got mean={mean}, std={std}")
         count = math.prod(shape)
@@ -265,7 +265,7 @@ class Generator:
             except ValueError:
                 raise ValueError(f"bernoulli: p of shape {p.shape} does not broadcast to {shape}") from None
             return (self.rand(shape, p.dtype) < p).astype(dtype)
-        p = float(p)
+        p = _checked_number("bernoulli", "p", p)
         if not 0 <= p <= 1:
             raise ValueError(f"bernoulli: p must lie in [0, 1], got {p}")
         # k·2⁻⁵³ < p exactly when k < ⌈p·2⁵³⌉, and the product is exact: no need to make the uniforms.
@@ -279,6 +279,7 @@ class Generator:
         [3.5083263 1.2303847 0.6150441]
         """
         shape, dtype = _checked_shape("exponential", shape), _checked_dtype("exponential", dtype, _FLOATS)
+        lambd = _checked_number("exponential", "lambd", lambd)
         if not 0 < lambd < math.inf:
             raise ValueError(f"exponential: lambd must be positive and finite, got {lambd}")
         # 1-u is uniform too, and log1p loses no digits of a small u. Divided first, as PyTorch does.
@@ -296,6 +297,8 @@ class Generator:
         [2, 1, 1, 2]
         """
         weights = np.asarray(weights)
+        if not isinstance(replacement, bool):
+            raise TypeError(f"multinomial: replacement must be True or False, got {replacement!r}")
         (num_samples,) = _checked_shape("multinomial", (num_samples,))
         _checked_dtype("multinomial", weights.dtype, _FLOATS)
         if weights.ndim not in (1, 2):
@@ -442,6 +445,13 @@ def _checked_shape(name, shape):
     return sizes
 
 
+def _checked_number(name, what, x):
+    if not isinstance(x, (str, bytes)):  # float() would read the text
+        with contextlib.suppress(TypeError):
+            return float(x)
+    raise TypeError(f"{name}: {what} must be a number, got {x!r}")
+
+
 def _checked_dtype(name, dtype, allowed):
     if dtype is not None:  # for NumPy, None means float64
         with contextlib.suppress(TypeError):
@@ -473,6 +483,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 default_generator = Generator()
+
+
+def source(generator):
+    """The generator that was asked for; the default one for None.
+
+    >>> source(None) is default_generator
+    True
+    """
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator: expected a minidl.Generator or None, got {type(generator).__name__}")
+    return generator
 
 
 def manual_seed(seed):

@@ -553,6 +553,13 @@ def test_promise_38_a_decorated_generator_is_off_only_while_it_runs():
     assert minidl.is_grad_enabled()
 
 
+@pytest.mark.parametrize("wrong", ["False", 0, None])
+def test_set_grad_enabled_takes_true_or_false(wrong):
+    with pytest.raises(TypeError, match="set_grad_enabled: expected True or False"):
+        minidl.set_grad_enabled(wrong)
+    assert minidl.is_grad_enabled()
+
+
 def test_promise_38_set_grad_enabled_as_function_and_context():
     with minidl.set_grad_enabled(False):
         assert not minidl.is_grad_enabled()

@@ -378,8 +378,60 @@ def test_promise_23_axes_that_are_wrong_raise(name):
     for dim in (3, -4, (0, 5)):
         with pytest.raises(IndexError, match=f"{name}: dim .* out of range for 3 axes"):
             getattr(x, name)(dim=dim)
-    with pytest.raises(TypeError, match=f"{name}: dim must be an integer"):
-        getattr(x, name)(dim=1.5)
+    for dim in (1.5, np.ones(2), minidl.arange(2)):
+        with pytest.raises(TypeError, match=f"{name}: dim must be an integer"):
+            getattr(x, name)(dim=dim)
+    with pytest.raises(TypeError, match=rf"{name}: keepdim must be True or False, got 1; several axes .* dim=\(0, 1\)"):
+        getattr(x, name)(dim=0, keepdim=1)  # sum(0, 1) would sum over one axis and keep it
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: x.sum(0, 1), TypeError, "sum: keepdim must be True or False, got 1"),
+        (lambda x: x.argmax(0, 1), TypeError, "argmax: keepdim must be True or False, got 1"),
+        (lambda x: x.max(0, 1), TypeError, "max: keepdim must be True or False, got 1"),
+        (lambda x: x.all(0, 1), TypeError, "all: keepdim must be True or False, got 1"),
+        (lambda x: x.repeat_interleave(2.5, 0), TypeError, "repeat_interleave: expected integers, got float64"),
+        (lambda x: x.repeat(2.5, 1), TypeError, "repeat: expected an integer, got 2.5"),
+        (lambda x: x.tile((math.nan, 1)), TypeError, "tile: expected an integer, got nan"),
+        (lambda x: x.roll("1", 0), TypeError, "roll: expected an integer, got '1'"),
+        (lambda x: x.roll(2.5, 0), TypeError, "roll: expected an integer, got 2.5"),
+        (lambda x: x.select(0, "1"), TypeError, "select: expected an integer, got '1'"),
+        (lambda x: x.select(0, 1.9), TypeError, "select: expected an integer, got 1.9"),
+        (lambda x: x.reshape(None, 2), TypeError, "reshape: expected an integer, got None"),
+        (lambda x: x.reshape(minidl.tensor(3.0), 2), TypeError, r"reshape: expected an integer, got tensor\(3.\)"),
+        (lambda x: x.permute(True, 0), TypeError, "permute: expected an integer, got True"),
+        (lambda x: x.expand(2.5, 2, 3), TypeError, "expand: expected an integer, got 2.5"),
+        (lambda x: x.flip("0"), TypeError, "flip: expected an integer, got '0'"),
+        (lambda x: x.unflatten(1, None), TypeError, "unflatten: expected an integer, got None"),
+        (lambda x: x.split(None), TypeError, "split: expected an integer, got None"),
+        (lambda x: x.split([1.5, 0.5]), TypeError, "split: expected an integer, got 1.5"),
+        (lambda x: x.chunk(1.5), TypeError, "chunk: expected an integer, got 1.5"),
+        (lambda x: x.chunk(2, None), TypeError, "chunk: dim must be an integer, got None"),
+        (lambda x: x.narrow(0, None, 1), TypeError, "narrow: expected an integer, got None"),
+        (lambda x: x.topk(1.5), TypeError, "topk: expected an integer, got 1.5"),
+        (lambda x: x.round(decimals=0.5), TypeError, "round: expected an integer, got 0.5"),
+        (lambda x: x.diagonal(0.5), TypeError, "diagonal: expected an integer, got 0.5"),
+        (lambda x: x.diag(None), TypeError, "diag: expected an integer, got None"),
+        (lambda x: x.tril(2.5), TypeError, "tril: expected an integer, got 2.5"),
+        (lambda x: x.triu(None), TypeError, "triu: expected an integer, got None"),
+        (lambda x: x.clamp("0", 1), TypeError, "clamp: expected numbers or tensors as min and max, got '0' and 1"),
+        (lambda x: x.clamp([0, 1]), TypeError, r"clamp: expected numbers or tensors as min and max, got \[0, 1\] and None"),
+        (lambda x: x.normal_("0"), TypeError, "normal: mean must be a number, got '0'"),
+        (lambda x: x.uniform_(0, "1"), TypeError, "uniform: high must be a number, got '1'"),
+        (lambda x: x.bernoulli_("1"), TypeError, "bernoulli: p must be a number, got '1'"),
+    ],
+)
+def test_promise_26_wrong_arguments_of_methods(call, error, message):
+    x = minidl.ones(2, 3)
+    with pytest.raises(error, match=message):
+        call(x)
+    assert (x == 1).all()
+
+
+def test_a_number_can_be_flipped():
+    assert minidl.tensor(1.0).flip(0).item() == 1
 
 
 def test_promise_23_transposes_with_negative_axes():

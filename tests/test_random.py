@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minidl
 from minidl import random
 from minidl.random import Generator
 
@@ -335,6 +336,26 @@ def test_errors_name_the_function_and_the_value(call, error, message):
     with pytest.raises(error, match=message):
         call(generator)
     assert digest(generator.get_state()) == before
+
+
+@pytest.mark.parametrize("wrong", [5, 0, [], "0", np.random.default_rng(0)])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda g: minidl.rand(2, generator=g),
+        lambda g: minidl.randn(2, generator=g),
+        lambda g: minidl.randn_like(minidl.zeros(2), generator=g),
+        lambda g: minidl.normal(0.0, 1.0, size=(2,), generator=g),
+        lambda g: minidl.normal(minidl.zeros(2), generator=g),
+        lambda g: minidl.randint(0, 5, (2,), generator=g),
+        lambda g: minidl.randperm(5, generator=g),
+        lambda g: minidl.bernoulli(minidl.ones(2), generator=g),
+        lambda g: minidl.multinomial(minidl.ones(2), 1, generator=g),
+    ],
+)
+def test_a_generator_that_is_none_is_refused(draw, wrong):
+    with pytest.raises(TypeError, match=r"generator: expected a minidl.Generator or None, got (int|list|str|Generator)"):
+        draw(wrong)
 
 
 def same(got, want, exact=True):
