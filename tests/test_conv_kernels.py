@@ -1,9 +1,6 @@
 """Convolution and its gradient with respect to the input against a plain loop over taps in float64."""
 
-import ctypes
-import mmap
 import os
-import subprocess
 import sys
 
 import numba
@@ -13,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl.kernels import conv, threads
+
+from .kernel_checks import WIDE, guarded, run_again
 
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 DTYPES = (np.float32, np.float64)
@@ -281,20 +280,6 @@ def test_bits_do_not_depend_on_the_number_of_threads(dtype, monkeypatch):
                 assert np.array_equal(conv.conv2d_input(y, w, (size, size), *geometry), results[0][1])
 
 
-def guarded(array, pages):
-    """A copy that ends where the memory of the process ends; `pages` keeps the memory."""
-    size = -(-array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
-    memory = mmap.mmap(-1, size + mmap.PAGESIZE)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    protect = ctypes.CDLL(None, use_errno=True).mprotect
-    protect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-    assert protect(address + size, mmap.PAGESIZE, 0) == 0
-    pages.append(memory)
-    copy = np.frombuffer(memory, array.dtype, array.size, size - array.nbytes).reshape(array.shape)
-    copy[...] = array
-    return copy
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="uses mprotect")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_nothing_beyond_the_arrays_is_read_or_written(dtype):
@@ -334,17 +319,6 @@ def test_against_torch():
 
 
 @pytest.mark.skipif(SMALL, reason="this is the test being run")
-@pytest.mark.parametrize("setting", ("NUMBA_CPU_NAME=generic", "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1"))
+@pytest.mark.parametrize("setting", ("NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1"))
 def test_other_processors_and_modes(setting, tmp_path):
-    name, value = setting.split("=")
-    environment = {
-        **os.environ,
-        name: value,
-        "MINIDL_CACHE": str(tmp_path),
-        "MINIDL_TEST_SMALL": "1",
-        "MINIDL_NUM_THREADS": "1",
-    }
-    chosen = "float32 and (shapes or beyond) or geometry or nan or promise"
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=os.getcwd())
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_again(__file__, setting, "float32 and (shapes or beyond) or geometry or nan or promise", tmp_path)

@@ -1,8 +1,6 @@
 """The weight gradient of convolution against a plain loop over taps in float64: geometries, layouts, threads, processors."""
 
 import os
-import subprocess
-import sys
 
 import numba
 import numpy as np
@@ -11,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl.kernels import conv_weight, threads
+
+from .kernel_checks import WIDE, run_again
 
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 
@@ -275,27 +275,6 @@ def test_pytorch_gives_the_same(rng):
 
 
 @pytest.mark.skipif(SMALL, reason="this is the test being run")
-@pytest.mark.parametrize("setting", ("NUMBA_CPU_NAME=generic", "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1"))
+@pytest.mark.parametrize("setting", ("NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1"))
 def test_promise_44_other_processors_and_modes(setting, tmp_path):
-    name, value = setting.split("=")
-    environment = {
-        **os.environ,
-        name: value,
-        "MINIDL_CACHE": str(tmp_path),
-        "MINIDL_TEST_SMALL": "1",
-        "MINIDL_NUM_THREADS": "1",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        __file__,
-        "-k",
-        "geometry or layouts or outside",
-    ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=os.getcwd())
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_again(__file__, setting, "geometry or layouts or outside", tmp_path)

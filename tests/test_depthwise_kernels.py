@@ -1,8 +1,6 @@
 """Convolution with few channels per group against a loop over taps in float64: geometries, layouts, threads, processors."""
 
 import os
-import subprocess
-import sys
 from itertools import product
 
 import numba
@@ -12,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl.kernels import depthwise, threads
+
+from .kernel_checks import WIDE, run_again
 
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 
@@ -222,30 +222,8 @@ def test_promise_25_bits_do_not_depend_on_the_number_of_threads(rng):
 
 @pytest.mark.skipif(SMALL, reason="this is the test being run")
 @pytest.mark.parametrize(
-    "setting", ("NUMBA_CPU_NAME=haswell", "NUMBA_CPU_NAME=generic", "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1")
+    "setting", ("NUMBA_CPU_NAME=haswell", "NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1")
 )
 def test_promise_44_other_processors_and_modes(setting, tmp_path):
-    name, value = setting.split("=")
-    environment = {
-        **os.environ,
-        name: value,
-        "MINIDL_CACHE": str(tmp_path),
-        "MINIDL_TEST_SMALL": "1",
-        "MINIDL_NUM_THREADS": "1",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        __file__,
-        "-k",
-        "layouts or reach or bias or small",
-    ]
-    if name != "NUMBA_BOUNDSCHECK":
-        command[-1] += " or geometry"
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=os.getcwd())
-    assert done.returncode == 0, done.stdout + done.stderr
+    chosen = "layouts or reach or bias or small"
+    run_again(__file__, setting, chosen if "BOUNDSCHECK" in setting else f"{chosen} or geometry", tmp_path)

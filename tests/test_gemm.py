@@ -11,6 +11,8 @@ import pytest
 
 from minidl.kernels import gemm, threads, tile
 
+from .kernel_checks import WIDE, guarded, run_again
+
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 SIZES = (0, 1, 5, 17) if SMALL else (0, 1, 2, 5, 6, 7, 9, 16, 17, 31, 40)
 LAYOUTS = ("plain", "transposed", "sliced", "negative", "spread", "readonly")
@@ -211,6 +213,27 @@ def tiles_from_tables(a, rows, along, b, steps, c, n, adds):
             tile.table_tile(a, rows, i, along, b, j, steps, along.size, c, i * n + j, n, adds, rows.size - i, n - j)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="uses mprotect")
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_nothing_beyond_the_arrays_is_read_or_written(rng, dtype):
+    pages, sizes = [], [(20, 300, 70), (50, 9, 420)]  # packed; the last with A in blocks
+    for m, k, n in (*product((1, 7, 20), (1, 17), (1, 5, 17, 33)), *([] if SMALL else sizes)):
+        for left, right in product((False, True), repeat=2):
+            a = guarded(numbers(rng, (k, m) if left else (m, k), dtype), pages)
+            b = guarded(numbers(rng, (n, k) if right else (k, n), dtype), pages)
+            c, bias = guarded(numbers(rng, (m, n), dtype), pages), guarded(numbers(rng, (1, n), dtype)[0], pages)
+            a, b = a.T if left else a, b.T if right else b
+            gemm._fill(c, a, b, bias, m, n, k)
+            check(c, a, b, bias.astype(np.float64))
+
+
+@pytest.mark.parametrize(("features", "width"), ((WIDE.split("=")[1], 64), ("+fma,+avx2", 32), ("+avx512f", 16), ("", 16)))
+def test_the_width_of_vectors(features, width, monkeypatch):
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
+    monkeypatch.setattr(numba.config, "ENABLE_AVX", 1)
+    assert tile._vector_bytes() == width
+
+
 @pytest.mark.parametrize(
     ("left", "right"), (((2, 3), (2, 3)), ((3,), (4,)), ((2, 5, 3), (4, 3, 2)), ((), (3,)), ((3,), ()), ((2, 3), (2,)))
 )
@@ -237,15 +260,11 @@ def test_wrong_dtypes(left, right):
 
 @pytest.mark.skipif(SMALL, reason="this is the test being run")
 @pytest.mark.parametrize(
-    "setting", ("NUMBA_CPU_NAME=haswell", "NUMBA_CPU_NAME=generic", "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1")
+    "setting", ("NUMBA_CPU_NAME=haswell", "NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1")
 )
 def test_other_processors_and_modes(setting, tmp_path):
-    name, value = setting.split("=")
-    environment = {**os.environ, name: value, "MINIDL_CACHE": str(tmp_path), "MINIDL_TEST_SMALL": "1"}
-    chosen = "awkward_sizes and float32 or test_layouts and float32 or tables or batches or test_linear and float32"
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=os.getcwd())
-    assert done.returncode == 0, done.stdout + done.stderr
+    chosen = "awkward_sizes and float32 or test_layouts and float32 or tables or batches or test_linear and float32 or beyond"
+    run_again(__file__, setting, chosen, tmp_path)
 
 
 @pytest.mark.skipif(SMALL, reason="needs the compiler")
