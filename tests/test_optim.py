@@ -220,6 +220,46 @@ def test_options_are_checked(options, message):
         SGD([{"params": [leaf([1.0])], **options}])
 
 
+@pytest.mark.parametrize("option", ["lr", "momentum", "dampening", "weight_decay"])
+@pytest.mark.parametrize("wrong", ["0.1", [0.1], None, float("nan"), np.ones(2), minidl.ones(2)])
+def test_options_that_are_no_numbers_are_refused_also_when_they_are_set_later(option, wrong):
+    error = ValueError if isinstance(wrong, float) else TypeError
+    with pytest.raises(error, match=f"SGD: {option} must be"):
+        SGD([leaf([1.0])], **{option: wrong})
+    p = leaf([1.0, 2.0])
+    optimizer = SGD([p], lr=0.1, momentum=0.9)
+    descend(optimizer, p, [np.ones(2, "float32")])
+    before, buffer = p.tolist(), optimizer.state[p]["momentum_buffer"].tolist()
+    optimizer.param_groups[0][option] = wrong
+    for _ in range(2):  # once it has been found, it is found again
+        with pytest.raises(error, match=f"SGD: {option} must be"):
+            optimizer.step()
+    assert p.tolist() == before and optimizer.state[p]["momentum_buffer"].tolist() == buffer
+
+
+def test_options_out_of_range_are_refused_also_when_they_are_set_later():
+    p, q = leaf([1.0]), leaf([1.0])
+    optimizer = SGD([{"params": [p]}, {"params": [q]}], lr=0.1)
+    p.grad, q.grad = minidl.ones(1), minidl.ones(1)
+    for option in ("lr", "momentum", "weight_decay"):
+        optimizer.param_groups[1][option] = -1.0
+        with pytest.raises(ValueError, match=f"SGD: {option} must be at least 0, got -1.0"):
+            optimizer.step()
+        optimizer.param_groups[1][option] = 0.5
+    assert p.item() == q.item() == 1  # not even the group without a fault was moved
+    optimizer.param_groups[1]["lr"] = minidl.tensor(0.25)
+    optimizer.step()
+    assert p.item() == pytest.approx(0.9) and q.item() == pytest.approx(0.625)
+
+
+@pytest.mark.parametrize("wrong", [None, 5])
+def test_what_holds_no_parameters_is_refused(wrong):
+    with pytest.raises(TypeError, match="SGD: params must be an ordered iterable of tensors or dicts, got"):
+        SGD(wrong, lr=0.1)
+    with pytest.raises(TypeError, match="SGD: params must have an order, got"):
+        SGD([{"params": wrong}], lr=0.1)
+
+
 @pytest.mark.parametrize("option", ["foreach", "differentiable", "fused"])
 def test_promise_35_what_is_missing_raises(option):
     with pytest.raises(NotImplementedError, match=f"{option}=True is not supported"):
@@ -304,6 +344,62 @@ def test_a_state_dict_that_does_not_fit_changes_nothing():
     with pytest.raises(ValueError, match=r"parameters \[5\], which are in no group"):
         optimizer.load_state_dict(saved)
     assert other.param_groups[0]["lr"] == 7.0 and not other.state
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda s: None, TypeError, "expected a dict with 'state' and 'param_groups', as state_dict.. gives, got NoneType"),
+        (lambda s: {}, TypeError, r"expected a dict with 'state' and 'param_groups', .* got \[\]"),
+        (lambda s: {"state": s["state"]}, TypeError, r"expected a dict with 'state' and 'param_groups', .* got \['state'\]"),
+        (lambda s: {**s, "state": None}, TypeError, "expected 'state' to be a dict"),
+        (lambda s: {**s, "state": {0: None}}, TypeError, "expected 'state' to be a dict with a dict for each parameter"),
+        (lambda s: {**s, "state": {"a": {}}}, ValueError, r"state for parameters \['a'\], which are in no group"),
+        (
+            lambda s: {**s, "state": {0: {"momentum_buffer": "text"}}},
+            TypeError,
+            "momentum_buffer of parameter 0 must be a tensor",
+        ),
+        (lambda s: {**s, "state": {0: {"momentum_buffer": [1.0, 2.0]}}}, TypeError, "must be a tensor or a number, got list"),
+        (lambda s: {**s, "state": {0: {"momentum_buffer": np.array(["a", "b"])}}}, TypeError, "must hold numbers, got <U1"),
+        (lambda s: {**s, "state": {0: {"momentum_buffer": np.ones(3)}}}, ValueError, r"has shape \(3,\), the parameter \(2,\)"),
+        (
+            lambda s: {**s, "param_groups": None},
+            TypeError,
+            "expected 'param_groups' to be a list of dicts with 'params', got None",
+        ),
+        (lambda s: {**s, "param_groups": [None]}, TypeError, "expected 'param_groups' to be a list of dicts"),
+        (lambda s: {**s, "param_groups": [{"params": 0}]}, TypeError, "expected 'param_groups' to be a list of dicts"),
+        (
+            lambda s: {**s, "param_groups": [{"params": [0]}]},
+            ValueError,
+            "parameter group 0 has no dampening, .* lr, .* weight_decay",
+        ),
+        (
+            lambda s: {**s, "param_groups": [{**s["param_groups"][0], "lr": "0.1"}]},
+            TypeError,
+            "SGD: lr must be a number, got '0.1'",
+        ),
+    ],
+)
+def test_a_state_dict_that_is_none_changes_nothing(change, error, message):
+    p = leaf([1.0, 2.0])
+    optimizer = SGD([p], lr=0.1, momentum=0.9)
+    descend(optimizer, p, [np.ones(2, "float32")])
+    groups, buffer = optimizer.param_groups, optimizer.state[p]["momentum_buffer"]
+    with pytest.raises(error, match=message):
+        optimizer.load_state_dict(change(optimizer.state_dict()))
+    assert optimizer.param_groups is groups and optimizer.state[p]["momentum_buffer"] is buffer
+
+
+def test_a_state_of_ndarrays_loads():
+    p = leaf([1.0, 2.0])
+    optimizer = SGD([p], lr=0.1, momentum=0.9)
+    saved = {"state": {0: {"momentum_buffer": np.array([1, 2])}}, "param_groups": optimizer.state_dict()["param_groups"]}
+    optimizer.load_state_dict(saved)
+    descend(optimizer, p, [np.zeros(2, "float32")])
+    assert optimizer.state[p]["momentum_buffer"].dtype == minidl.float32
+    np.testing.assert_allclose(p.detach().numpy(), [1 - 0.09, 2 - 0.18], rtol=1e-6)
 
 
 def test_copies_step_by_themselves():
@@ -399,6 +495,36 @@ def test_a_schedule_resumes(name):
         schedule.step()
         resumed.step()
     assert resumed.get_last_lr() == schedule.get_last_lr()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda o: StepLR(o, 2.5), TypeError, "StepLR: step_size must be an integer, got 2.5"),
+        (lambda o: StepLR(o, "2"), TypeError, "StepLR: step_size must be an integer, got '2'"),
+        (lambda o: StepLR(o, 2, gamma="0.1"), ValueError, "StepLR: gamma must be a number, and finite, got '0.1'"),
+        (lambda o: ExponentialLR(o, float("nan")), ValueError, "ExponentialLR: gamma must be a number, and finite, got nan"),
+        (lambda o: MultiStepLR(o, 5), TypeError, "MultiStepLR: milestones must be a list of integers, got 5"),
+        (lambda o: MultiStepLR(o, [1.5]), TypeError, "MultiStepLR: milestones must be a list of integers"),
+        (lambda o: MultiStepLR(o, [1], gamma=None), ValueError, "MultiStepLR: gamma must be a number"),
+        (lambda o: CosineAnnealingLR(o, "5"), ValueError, "CosineAnnealingLR: T_max must be a number, and finite, got '5'"),
+        (lambda o: CosineAnnealingLR(o, 5, eta_min=None), ValueError, "CosineAnnealingLR: eta_min must be a number"),
+        (lambda o: LambdaLR(o, 0.95), TypeError, "LambdaLR: lr_lambda must be a function, or one for each group, got 0.95"),
+        (lambda o: LambdaLR([o], len), TypeError, "LambdaLR: expected an Optimizer, got list"),
+        (lambda o: StepLR(o, 2, last_epoch=None), ValueError, "StepLR: last_epoch must be an integer of -1 or more, got None"),
+        (lambda o: StepLR(o, 2).load_state_dict(None), TypeError, "StepLR.load_state_dict: expected a dict, got NoneType"),
+        (
+            lambda o: StepLR(o, 2).load_state_dict({}),
+            ValueError,
+            r"expected what StepLR.state_dict\(\) gives, with step_size, gamma",
+        ),
+        (lambda o: StepLR(o, 2).load_state_dict(ExponentialLR(o, 0.9).state_dict()), ValueError, "expected what StepLR"),
+    ],
+)
+def test_schedules_refuse_what_makes_no_sense(make, error, message):
+    optimizer = SGD([leaf([1.0])], lr=0.1)
+    with pytest.raises(error, match=message):
+        make(optimizer)
 
 
 def test_schedules_are_checked():

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 from .optimizer import Optimizer
 
@@ -15,6 +16,8 @@ class LRScheduler:
     def __init__(self, optimizer, last_epoch=-1):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(self).__name__}: expected an Optimizer, got {type(optimizer).__name__}")
+        if type(last_epoch) is not int or last_epoch < -1:
+            raise ValueError(f"{type(self).__name__}: last_epoch must be an integer of -1 or more, got {last_epoch!r}")
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
@@ -47,6 +50,14 @@ class LRScheduler:
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict):
+        name = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"{name}: expected a dict, got {type(state_dict).__name__}")
+        missing = [key for key in self.state_dict() if key not in state_dict]
+        if missing or type(state_dict["last_epoch"]) is not int:
+            raise ValueError(
+                f"{name}: expected what {type(self).__name__}.state_dict() gives, with {', '.join(self.state_dict())}"
+            )
         vars(self).update(state_dict)
 
     def _rates(self):
@@ -65,8 +76,10 @@ class LambdaLR(LRScheduler):
     """
 
     def __init__(self, optimizer, lr_lambda, last_epoch=-1):
-        groups = len(optimizer.param_groups)
+        groups = len(optimizer.param_groups) if isinstance(optimizer, Optimizer) else 1
         self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * groups
+        if not all(map(callable, self.lr_lambdas)):
+            raise TypeError(f"LambdaLR: lr_lambda must be a function, or one for each group, got {lr_lambda!r}")
         if len(self.lr_lambdas) != groups:
             raise ValueError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} parameter groups")
         super().__init__(optimizer, last_epoch)
@@ -87,9 +100,11 @@ class StepLR(LRScheduler):
     """Times gamma after every step_size epochs."""
 
     def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
+        if type(step_size) is not int:
+            raise TypeError(f"StepLR: step_size must be an integer, got {step_size!r}")
         if step_size < 1:
             raise ValueError(f"StepLR: step_size must be 1 or more, got {step_size}")
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size, self.gamma = step_size, _number("StepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
@@ -101,7 +116,9 @@ class MultiStepLR(LRScheduler):
     """Times gamma at each of the epochs in `milestones`."""
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
-        self.milestones, self.gamma = Counter(milestones), gamma
+        if not isinstance(milestones, (list, tuple, Counter)) or any(type(epoch) is not int for epoch in milestones):
+            raise TypeError(f"MultiStepLR: milestones must be a list of integers, got {milestones!r}")
+        self.milestones, self.gamma = Counter(milestones), _number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
@@ -113,7 +130,7 @@ class ExponentialLR(LRScheduler):
     """Times gamma after every epoch."""
 
     def __init__(self, optimizer, gamma, last_epoch=-1):
-        self.gamma = gamma
+        self.gamma = _number("ExponentialLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
@@ -124,9 +141,9 @@ class CosineAnnealingLR(LRScheduler):
     """Half a cosine from the initial rate down to eta_min at epoch T_max: eta_min + (lr₀ − eta_min)·(1 + cos(π·t/T_max))/2."""
 
     def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
-        if T_max < 1:
+        if _number("CosineAnnealingLR", "T_max", T_max) < 1:
             raise ValueError(f"CosineAnnealingLR: T_max must be 1 or more, got {T_max}")
-        self.T_max, self.eta_min = T_max, eta_min
+        self.T_max, self.eta_min = T_max, _number("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
@@ -134,3 +151,9 @@ class CosineAnnealingLR(LRScheduler):
             return self._rates()
         share = (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
         return [self.eta_min + (lr - self.eta_min) * share for lr in self.base_lrs]
+
+
+def _number(name, what, x):
+    if isinstance(x, bool) or not isinstance(x, (int, float)) or not math.isfinite(x):
+        raise ValueError(f"{name}: {what} must be a number, and finite, got {x!r}")
+    return x

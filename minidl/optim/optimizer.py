@@ -1,12 +1,18 @@
 """What every optimizer shares: groups of parameters with their options, and the state that a rule keeps for each of them."""
 
+import math
+import operator
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from ..grad_mode import enable_grad
 from ..graph import note_write
 from ..tensor import Tensor, wrap
 
 _UNSUPPORTED = ("foreach", "differentiable", "fused", "capturable")  # how PyTorch may compute a step; here there is one way
+_NUMBERS = ("lr", "momentum", "dampening", "weight_decay")  # what a rule that has them computes with
 
 
 class Optimizer:
@@ -20,13 +26,14 @@ class Optimizer:
     """
 
     def __init__(self, params, defaults):
-        if isinstance(params, (Tensor, dict, set, str)):
+        if isinstance(params, (Tensor, dict, set, str)) or not isinstance(params, Iterable):
             raise TypeError(
                 f"{self._name}: params must be an ordered iterable of tensors or dicts, got {type(params).__name__}"
             )
         self.defaults = defaults
         self.state = defaultdict(dict)
         self.param_groups = []
+        self._checked = []  # the options as they were at the last step
         groups = list(params)
         if not groups:
             raise ValueError(f"{self._name}: got an empty list of parameters (a generator can be used only once)")
@@ -44,6 +51,9 @@ class Optimizer:
         for option in _UNSUPPORTED:
             if group.get(option):
                 raise NotImplementedError(f"{self._name}: {option}={group[option]!r} is not supported")
+        for option in _NUMBERS:
+            if option in group:
+                _check_number(self._name, option, group[option])
 
     def update(self, group):
         """Moves the parameters of a group that have a gradient, in place."""
@@ -60,7 +70,7 @@ class Optimizer:
         if unknown:
             raise ValueError(f"{self._name}: unknown option {sorted(unknown)[0]!r}; expected {', '.join(self.defaults)}")
         params = group["params"]
-        if isinstance(params, (set, dict)):
+        if isinstance(params, (set, dict)) or not isinstance(params, Iterable):
             raise TypeError(f"{self._name}: params must have an order, got a {type(params).__name__}")
         params = [params] if isinstance(params, Tensor) else list(params)
         if not params:
@@ -97,12 +107,18 @@ class Optimizer:
     def step(self, closure=None):
         """One update of every parameter that has a gradient; the others are left alone, weight decay included.
 
-        closure, if given, computes the loss and its gradients first; its result is returned.
+        closure, if given, computes the loss and its gradients first; its result is returned. Options that were changed since
+        the last step are checked before any parameter moves.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        options = [group[option] for group in self.param_groups for option in self.defaults]
+        if len(options) != len(self._checked) or not all(map(operator.is_, options, self._checked)):
+            for group in self.param_groups:
+                self.check_options(group)
+            self._checked = options
         for group in self.param_groups:
             self.update(group)
         return loss
@@ -122,7 +138,20 @@ class Optimizer:
 
         Raises, and changes nothing, where they do not fit.
         """
-        ours, theirs = self.param_groups, state_dict["param_groups"]
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+            got = list(state_dict) if isinstance(state_dict, Mapping) else type(state_dict).__name__
+            raise TypeError(
+                f"load_state_dict: expected a dict with 'state' and 'param_groups', as state_dict() gives, got {got}"
+            )
+        ours, theirs, saved = self.param_groups, state_dict["param_groups"], state_dict["state"]
+        if not isinstance(saved, Mapping) or not all(isinstance(x, Mapping) for x in saved.values()):
+            raise TypeError("load_state_dict: expected 'state' to be a dict with a dict for each parameter")
+        for i, group in enumerate(theirs if isinstance(theirs, list) else [None]):
+            if not isinstance(group, Mapping) or not isinstance(group.get("params"), list):
+                raise TypeError(f"load_state_dict: expected 'param_groups' to be a list of dicts with 'params', got {group!r}")
+            missing = set(self.defaults) - set(group)
+            if missing:
+                raise ValueError(f"load_state_dict: parameter group {i} has no {', '.join(sorted(missing))}")
         sizes, wanted = [len(group["params"]) for group in theirs], [len(group["params"]) for group in ours]
         if sizes != wanted:
             raise ValueError(f"load_state_dict: expected parameter groups of sizes {wanted}, got {sizes}")
@@ -133,11 +162,11 @@ class Optimizer:
         numbers = [number for group in theirs for number in group["params"]]
         state = defaultdict(dict)
         for number, p in zip(numbers, parameters, strict=True):
-            if number in state_dict["state"]:
-                state[p] = {key: _own(number, key, x, p) for key, x in state_dict["state"][number].items()}
-        unknown = set(state_dict["state"]) - set(numbers)
+            if number in saved:
+                state[p] = {key: _own(number, key, x, p) for key, x in saved[number].items()}
+        unknown = [number for number in saved if number not in numbers]
         if unknown:
-            raise ValueError(f"load_state_dict: state for parameters {sorted(unknown)}, which are in no group")
+            raise ValueError(f"load_state_dict: state for parameters {unknown}, which are in no group")
         self.state, self.param_groups = state, groups
 
     def __repr__(self):
@@ -148,11 +177,26 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
+def _check_number(name, option, value):
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{name}: {option} must be a number, got {value!r}")
+    if math.isnan(value):
+        raise ValueError(f"{name}: {option} must be at least 0, got nan")
+
+
 def _own(number, key, x, p):
-    if not isinstance(x, Tensor):
+    if x is None or isinstance(x, (int, float)):
         return x
+    if isinstance(x, np.ndarray) or hasattr(x, "detach"):  # PyTorch's tensors want to be detached first
+        x = x if isinstance(x, Tensor) else wrap(np.asarray(x.detach() if hasattr(x, "detach") else x))
+    else:
+        raise TypeError(f"load_state_dict: {key} of parameter {number} must be a tensor or a number, got {type(x).__name__}")
     if key == "step":  # a count, of its own dtype
         return x.clone()
+    if x.array.dtype.kind not in "fiub":
+        raise TypeError(f"load_state_dict: {key} of parameter {number} must hold numbers, got {x.dtype}")
     if x.shape != p.array.shape:
         raise ValueError(f"load_state_dict: {key} of parameter {number} has shape {x.shape}, the parameter {p.array.shape}")
     return wrap(x.array.astype(p.dtype))
