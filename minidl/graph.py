@@ -13,12 +13,12 @@ a node is reached only after everything that used it has sent its share, and `b`
 """
 
 import contextvars
-import heapq
 import itertools
 import linecache
 import sys
 import threading
 import weakref
+from heapq import heappop, heappush
 from pathlib import Path
 
 import numpy as np
@@ -83,20 +83,20 @@ def walk(seeds, retain_graph=False, wanted=()):
 
 def _walk(seeds, retain_graph, wanted):
     pending = dict(seeds)  # node -> the gradient that has arrived so far
-    ours = set()  # nodes whose pending array is new, held by nobody else: it may be added to in place, and given away
+    lent = set(seeds)  # nodes whose pending array others hold, too: it may not be added to in place, nor given away
     queue = []  # the operations among the pending nodes, the newest at the top of the heap
     found = {}
     watch = mode.anomaly
     for node in seeds:
         _enqueue(queue, node)
     while queue:
-        node = heapq.heappop(queue)[1]
+        node = heappop(queue)[1]
         dy = pending.pop(node)
         if node.hooks:
             dy = _run_hooks(node, dy)
-            ours.discard(node)
+            lent.add(node)
         if node.retains or (wanted and node in wanted):
-            found[node] = dy if node in ours else dy.copy()
+            found[node] = dy.copy() if node in lent else dy
         if type(node) is Part:
             op = node.needs[0]
             if op not in pending:
@@ -120,28 +120,28 @@ def _walk(seeds, retain_graph, wanted):
                 check_finite(node, dx, "the gradient that it passes back")
             if parent not in pending:
                 pending[parent] = dx
-                if dx is not dy and dx.base is None:
-                    ours.add(parent)
+                if dx is dy or dx.base is not None:
+                    lent.add(parent)
                 if type(parent) is not Leaf:
                     _enqueue(queue, parent)
-            elif parent in ours:
-                pending[parent] += dx
-            else:
+            elif parent in lent:
                 pending[parent] = np.asarray(pending[parent] + dx)
-                ours.add(parent)
+                lent.discard(parent)
+            else:
+                pending[parent] += dx
         if not retain_graph:
             release(node)
     for leaf, dy in pending.items():  # what is left has no way on
         if leaf.hooks:
             dy = _run_hooks(leaf, dy)
-            ours.discard(leaf)
-        found[leaf] = dy if leaf in ours else dy.copy()
+            lent.add(leaf)
+        found[leaf] = dy.copy() if leaf in lent else dy
     return found
 
 
 def _enqueue(queue, node):
     if node.needs:
-        heapq.heappush(queue, (-node.serial, node))
+        heappush(queue, (-node.serial, node))
     elif node.needs is None:
         raise RuntimeError(
             f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
@@ -172,7 +172,7 @@ def _run_hooks(node, dy):
 
 class _Writes:
     newest = 0
-    times = {}  # id of the array that owns the memory -> (weak reference to it, serial of the last write)
+    times = {}  # id of the array that owns the memory -> [weak reference to it, serial of the last write]
 
 
 _writes = _Writes()
@@ -186,14 +186,17 @@ def _owner(array):
 
 def note_write(array):
     """Remembers that this array's memory has been changed in place, now."""
-    owner = _owner(array)
+    owner = array if array.base is None else _owner(array)
+    entry = _writes.times.get(id(owner))
+    if entry is None:
+        entry = _writes.times[id(owner)] = [_forgotten(owner), 0]
+    _writes.newest = entry[1] = next_serial()
+
+
+def _forgotten(owner):
+    """A weak reference that removes the owner's entry when it dies, before its id can be used again."""
     key = id(owner)
-    if key in _writes.times:
-        reference = _writes.times[key][0]
-    else:  # the entry goes when the array does, before its id can be used again
-        reference = weakref.ref(owner, lambda _, forget=_writes.times.pop: forget(key, None))
-    _writes.newest = serial = next_serial()
-    _writes.times[key] = (reference, serial)
+    return weakref.ref(owner, lambda _, forget=_writes.times.pop: forget(key, None))
 
 
 def _check_unchanged(op):

@@ -258,19 +258,19 @@ class Tensor(Attributes, Methods):
         >>> x.grad
         tensor([2., 4.])
         """
-        seeds = starting_gradients("backward", [self], [gradient], create_graph)
-        wanted = None
+        wanted = ()
         if inputs is not None:
             wanted = {x.node for x in ([inputs] if isinstance(inputs, Tensor) else inputs)}
             if not wanted or None in wanted:
                 raise RuntimeError("backward: inputs must be one or more tensors that require grad")
-        for node, dx in walk(seeds, retain_graph, wanted or ()).items():
-            if wanted is not None and node not in wanted:
+        for node, dx in walk(starting_gradients("backward", [self], [gradient], create_graph), retain_graph, wanted).items():
+            if wanted and node not in wanted:
                 continue
-            if type(node) is Leaf and dx.dtype != node.dtype:
+            if type(node) is Leaf and dx.dtype is not node.dtype and dx.dtype != node.dtype:
                 raise RuntimeError(f"backward: a gradient of dtype {dx.dtype} arrived at a leaf of dtype {node.dtype}")
             if node.grad is None:
-                node.grad = wrap(dx)
+                node.grad = result = _new(Tensor)
+                result.array = dx
             else:
                 node.grad.array += dx
                 note_write(node.grad.array)

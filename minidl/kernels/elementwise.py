@@ -8,11 +8,11 @@ calls.
 import functools
 
 import numpy as np
-from numba import prange
+from numba import types
 
 from . import vmath
-from .jit import jit
-from .threads import share
+from .jit import PerDtype, dense, jit
+from .threads import run
 from .vmath import scalar, select
 
 SHARED_SIZE = 65536  # elements from which a second thread pays for its launch
@@ -23,81 +23,60 @@ def plain(x):
     return x if x.flags.carray else np.array(x, order="C", subok=False)
 
 
-def _loops(formula, loop, shared_loop):
-    """The twin and the body, as kernels. Made at the first call: a few dozen of them would show in the time of the import."""
-    # The name keeps apart the cache files of kernels that come from the same lines.
-    loop.__qualname__ = formula.__qualname__
-    shared_loop.__qualname__ = formula.__qualname__ + "_shared"
-    return jit(parallel=True)(shared_loop), jit(loop)
-
-
 @jit(forceinline=True)
 def part_of(x, part, parts):
     """Slice number `part` of x in `parts`. A loop over it starts at 0: no index can count from the end."""
     return x[x.size * part // parts : x.size * (part + 1) // parts]
 
 
-def unary(formula):
-    """The map y[i] = formula(x[i], *params): a function of an array and numbers that returns a new array."""
+def _by_dtype(formula, loop, operands):
+    """The kernel that is this loop around a formula, over so many arrays of operands."""
+    loop.__qualname__ = formula.__qualname__  # keeps apart the cache files of kernels that come from the same lines
+    numbers = types.float64, types.float64, types.intp, types.intp
+    return PerDtype(jit(loop), lambda t: (*[dense(t, 1)] * operands, dense(t, 1, True), *numbers))
 
-    def loop(x, y, params, part, parts):
+
+def unary(formula):
+    """The map y[i] = formula(x[i], a, b): a function of an array, and of no more numbers than the formula takes."""
+    count = formula.__code__.co_argcount - 1
+
+    def loop(x, y, a, b, part, parts):
         x, y = part_of(x, part, parts), part_of(y, part, parts)
         for i in range(x.size):
-            y[i] = formula(x[i], *params)
+            y[i] = formula(x[i], *(a, b)[:count])
 
-    def shared_loop(x, y, params, parts):
-        for part in prange(parts):
-            x_part, y_part = part_of(x, part, parts), part_of(y, part, parts)
-            for i in range(x_part.size):
-                y_part[i] = formula(x_part[i], *params)
-
-    body = twin = None
+    kernel = _by_dtype(formula, loop, 1)
 
     @functools.wraps(formula)
-    def apply(x, *params):
-        nonlocal body, twin
-        if body is None:
-            twin, body = _loops(formula, loop, shared_loop)
-        x = plain(x)
-        y = np.empty_like(x)
-        if x.size < SHARED_SIZE:
-            body(x.ravel(), y.ravel(), params, 0, 1)
-        else:
-            share(True, body, twin, x.ravel(), y.ravel(), params)
+    def apply(x, a=0.0, b=0.0):
+        x, dtype = plain(x), x.dtype
+        y = np.empty(x.shape, dtype)
+        run(x.size >= SHARED_SIZE, kernel, dtype, x.ravel(), y.ravel(), a, b)
         return y
 
     return apply
 
 
 def binary(formula):
-    """The map z[i] = formula(x[i], y[i], *params) of two arrays of one shape and dtype."""
+    """The map z[i] = formula(x[i], y[i], a, b) of two arrays of one shape and dtype."""
+    count = formula.__code__.co_argcount - 2
 
-    def loop(x, y, z, params, part, parts):
+    def loop(x, y, z, a, b, part, parts):
         x, y, z = part_of(x, part, parts), part_of(y, part, parts), part_of(z, part, parts)
         for i in range(x.size):
-            z[i] = formula(x[i], y[i], *params)
+            z[i] = formula(x[i], y[i], *(a, b)[:count])
 
-    def shared_loop(x, y, z, params, parts):
-        for part in prange(parts):
-            x_part, y_part, z_part = part_of(x, part, parts), part_of(y, part, parts), part_of(z, part, parts)
-            for i in range(x_part.size):
-                z_part[i] = formula(x_part[i], y_part[i], *params)
-
-    body = twin = None
+    kernel = _by_dtype(formula, loop, 2)
 
     @functools.wraps(formula)
-    def apply(x, y, *params):
-        nonlocal body, twin
-        if body is None:
-            twin, body = _loops(formula, loop, shared_loop)
-        if x.shape != y.shape:
-            raise ValueError(f"{formula.__name__.strip('_')}: expected two arrays of one shape, got {x.shape} and {y.shape}")
+    def apply(x, y, a=0.0, b=0.0):
+        dtype, shape = x.dtype, x.shape
+        if y.dtype != dtype or y.shape != shape:
+            got = f"{shape} of {dtype} and {y.shape} of {y.dtype}"
+            raise ValueError(f"{formula.__name__.strip('_')}: expected two arrays of one shape and dtype, got {got}")
         x, y = plain(x), plain(y)
-        z = np.empty_like(x)
-        if x.size < SHARED_SIZE:
-            body(x.ravel(), y.ravel(), z.ravel(), params, 0, 1)
-        else:
-            share(True, body, twin, x.ravel(), y.ravel(), z.ravel(), params)
+        z = np.empty(shape, dtype)
+        run(x.size >= SHARED_SIZE, kernel, dtype, x.ravel(), y.ravel(), z.ravel(), a, b)
         return z
 
     return apply

@@ -11,14 +11,15 @@
 Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), explains the blocking.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
-from numba import prange, types
+from numba import types
 
 from .elementwise import add_columns, column_sums, plain
-from .jit import PerDtype, Shared, call, dense, jit, strided
-from .threads import get_num_threads, share
+from .jit import PerDtype, call, dense, jit, strided
+from .threads import run
 from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, copy_wide, moved, tile, transpose_block
 
 # k is cut in blocks of at most this many: a panel of B (20 KiB; AVX-512: 36 KiB) stays in the L1 cache.
@@ -143,12 +144,6 @@ def product(a, b, bias, c, offsets, part, parts):
                             tile(a_from, it, kt, kn, b_from, kp, jp, c, ic + r, jc, bias, adds, rows - r, jn - p * width)
 
 
-@jit(parallel=True)
-def product_shared(body, a, b, bias, c, offsets, parts):
-    for part in prange(parts):
-        call(body, a, b, bias, c, offsets, part, parts)
-
-
 @jit(fastmath={"reassoc", "contract"})
 def vector(a, x, bias, y, part, parts):
     """One share of y = a @ x + bias for a matrix with contiguous rows or contiguous columns."""
@@ -190,12 +185,6 @@ def vector(a, x, bias, y, part, parts):
             y[i] += bias[i]
 
 
-@jit(parallel=True)
-def vector_shared(body, a, x, bias, y, parts):
-    for part in prange(parts):
-        call(body, a, x, bias, y, part, parts)
-
-
 @jit
 def linear_gradients(body, dy, x, w, dx, dw, db, offsets):
     """dx = dy @ w, dw = dyᵀ @ x and db = Σ_n dy[n], where there is room for them; `body` is the address of `product`."""
@@ -234,29 +223,17 @@ def _gradient_types(t):
 
 
 _product, _vector = PerDtype(product, _product_types), PerDtype(vector, _vector_types)
-_product_shared, _vector_shared = Shared(product_shared, _product), Shared(vector_shared, _vector)
-_linear_gradients = Shared(linear_gradients, _product, _gradient_types)
+_linear_gradients = PerDtype(linear_gradients, _gradient_types, calls=_product)
 _inner = PerDtype(inner, lambda t: (dense(t, 1), dense(t, 1), dense(t, 0, True)))
 _ONE_ITEM = np.zeros((1, 2), np.int64)
 _NOTHING = {np.dtype(char): np.empty((0, 0), char) for char in "fd"}
 _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
 
 
-def _run(pays, body, twin, *arrays):
-    dtype = arrays[0].dtype
-    if pays and get_num_threads() > 1:
-        share(True, body[dtype], twin[dtype], *arrays)
-    else:
-        body[dtype](*arrays, 0, 1)
-
-
 def _times_vector(a, x, bias, y):
     if a.itemsize not in a.strides:
         a = np.ascontiguousarray(a)
-    if a.nbytes <= PARALLEL_BYTES:
-        _vector[y.dtype](a, _dense(x), bias, y, 0, 1)
-    else:
-        _run(True, _vector, _vector_shared, a, _dense(x), bias, y)
+    run(a.nbytes > PARALLEL_BYTES, _vector, y.dtype, a, _dense(x), bias, y)
 
 
 def _dense(x):
@@ -277,7 +254,7 @@ def _fill(c, a, b, bias, m, n, k):
         if bias.size:
             c += bias
     else:
-        _run(True, _product, _product_shared, a, b, bias, c, _ONE_ITEM)
+        run(True, _product, c.dtype, a, b, bias, c, _ONE_ITEM)
 
 
 def _check(name, *arrays):
@@ -345,7 +322,7 @@ def matmul(a, b):
         return c
     a, b = a[(0,) * (a.ndim - 2)], b[(0,) * (b.ndim - 2)]
     pays = c.size * a.shape[1] >= PARALLEL_WORK
-    _run(pays, _product, _product_shared, a, b, _NO_BIAS[dtype], c.reshape(-1, n), offsets)
+    run(pays, _product, dtype, a, b, _NO_BIAS[dtype], c.reshape(-1, n), offsets)
     return c
 
 
@@ -361,7 +338,7 @@ def linear(x, w, b=None):
         got = f"{shape} and {w.shape}" + (f" and {b.shape}" if b is not None else "")
         raise ValueError(f"linear: expected x (..., in), w (out, in) and b (out,), got {got}")
     n, k = w.shape
-    bias = _NO_BIAS[dtype] if b is None else np.ascontiguousarray(b)
+    bias = _NO_BIAS[dtype] if b is None else _dense(b)
     y = np.empty((*shape[:-1], n), dtype)
     if len(shape) == 2:
         _fill(y, x, w.T, bias, shape[0], n, k)
@@ -372,24 +349,30 @@ def linear(x, w, b=None):
 
 
 def linear_backward(dy, x, w, needs=(True, True, True)):
-    """(dx, dw, db) of `linear` from dy (rows, out), x (rows, in) and w (out, in); None for what is not needed.
+    """(dx, dw, db) of `linear` from dy (..., out), x (..., in) and w (out, in); None for what is not needed.
 
-    dx = dy @ w, dw = dyᵀ @ x, db = Σ_n dy[n, :]. Only dx needs w, and only dw needs x.
+    dx = dy @ w, dw = Σ dyᵀ @ x, db = Σ dy over the leading axes. Only dx needs w, and only dw needs x.
     """
-    need_x, need_w, need_b = needs
-    m, n = dy.shape
+    need_x, need_w, need_b = needs if len(needs) == 3 else (*needs, False)
+    shape, dtype = dy.shape, dy.dtype
+    if len(shape) != 2:
+        m = math.prod(shape[:-1])
+        dx, dw, db = linear_backward(dy.reshape(m, shape[-1]), x.reshape(m, x.shape[-1]) if need_w else None, w, needs)
+        return dx.reshape(*shape[:-1], dx.shape[1]) if need_x else None, dw, db
+    m, n = shape
     k = w.shape[1] if need_x else x.shape[1] if need_w else 0
-    if (need_x and w.shape[0] != n) or (need_w and x.shape != (m, k)):
+    if (need_x and w.shape != (n, k)) or (need_w and x.shape != (m, k)):
         got = " and ".join(str(None if a is None else a.shape) for a in (dy, x, w))
-        raise ValueError(f"linear_backward: expected dy (rows, out), x (rows, in) and w (out, in), got {got}")
+        raise ValueError(f"linear_backward: expected dy (..., out), x (..., in) and w (out, in), got {got}")
     if m > 1 and n > 1 and k > 1 and m * n * k < PARALLEL_WORK:  # one call for all three
-        dtype = dy.dtype
-        nothing = _NOTHING[dtype]
-        dx = np.empty((m, k), dtype) if need_x else nothing
-        dw = np.empty((n, k), dtype) if need_w else nothing
-        db = np.zeros(n if need_b else 0, dtype)
         if dtype not in _NO_BIAS or (need_x and w.dtype is not dtype) or (need_w and x.dtype is not dtype):
             _check("linear_backward", *(a for a in (dy, x, w) if a is not None))
+        dx = dw = nothing = _NOTHING[dtype]
+        if need_x:
+            dx = np.empty((m, k), dtype)
+        if need_w:
+            dw = np.empty((n, k), dtype)
+        db = np.zeros(n, dtype) if need_b else _NO_BIAS[dtype]
         _linear_gradients[dtype](plain(dy), x if need_w else nothing, w if need_x else nothing, dx, dw, db, _ONE_ITEM)
         return dx if need_x else None, dw if need_w else None, db if need_b else None
     return matmul(dy, w) if need_x else None, matmul(dy.T, x) if need_w else None, column_sums(dy) if need_b else None

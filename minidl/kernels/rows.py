@@ -8,17 +8,18 @@ exponentials of the whole block in one long loop, then the sums row by row. A bl
 import math
 
 import numpy as np
-from numba import prange
+from numba import types
 
 from . import vmath
 from .elementwise import plain
-from .jit import jit
-from .threads import share
+from .jit import PerDtype, dense, jit
+from .threads import run
 
 BLOCK = 2048  # elements treated at once
 SHARED_SIZE = 32768  # elements from which a second thread pays for its launch
 
 NO_WEIGHT = {np.dtype(T): np.ones(0, T) for T in (np.float32, np.float64)}
+NO_LABELS = np.zeros(0, np.int64)
 
 
 # In a reduction the order of additions is free, or it could not use vectors. NaN and inf come through all the same.
@@ -68,7 +69,7 @@ def _block_rows(x):
 
 
 @jit
-def _softmax(x, y, part, parts):
+def softmax_rows(x, y, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
@@ -83,14 +84,8 @@ def _softmax(x, y, part, parts):
                 y[n, c] /= total
 
 
-@jit(parallel=True)
-def _softmax_shared(x, y, parts):
-    for part in prange(parts):
-        _softmax(x, y, part, parts)
-
-
 @jit
-def _logsumexp(x, shift_and_log, part, parts):
+def shifts_and_logs(x, shift_and_log, part, parts):
     """Per row the shift m and log Σ exp(x - m): kept apart, because their sum would lose digits to a large m."""
     N, C = x.shape
     end = N * (part + 1) // parts
@@ -106,14 +101,8 @@ def _logsumexp(x, shift_and_log, part, parts):
             shift_and_log[n, 1] = vmath.log(m[n - first])
 
 
-@jit(parallel=True)
-def _logsumexp_shared(x, shift_and_log, parts):
-    for part in prange(parts):
-        _logsumexp(x, shift_and_log, part, parts)
-
-
 @jit
-def _log_softmax(x, y, part, parts):
+def log_softmax_rows(x, y, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
@@ -130,14 +119,8 @@ def _log_softmax(x, y, part, parts):
                 y[n, c] = (x[n, c] - m[n - first]) - log_total[n - first]
 
 
-@jit(parallel=True)
-def _log_softmax_shared(x, y, parts):
-    for part in prange(parts):
-        _log_softmax(x, y, part, parts)
-
-
 @jit
-def _softmax_backward(dy, y, dx, part, parts):
+def softmax_gradient(dy, y, dx, part, parts):
     N, C = y.shape
     for n in range(N * part // parts, N * (part + 1) // parts):
         mean = _dot(dy[n], y[n])
@@ -145,14 +128,8 @@ def _softmax_backward(dy, y, dx, part, parts):
             dx[n, c] = y[n, c] * (dy[n, c] - mean)
 
 
-@jit(parallel=True)
-def _softmax_backward_shared(dy, y, dx, parts):
-    for part in prange(parts):
-        _softmax_backward(dy, y, dx, part, parts)
-
-
 @jit
-def _log_softmax_backward(dy, y, dx, part, parts):
+def log_softmax_gradient(dy, y, dx, part, parts):
     N, C = y.shape
     step = _block_rows(y)
     end = N * (part + 1) // parts
@@ -167,16 +144,19 @@ def _log_softmax_backward(dy, y, dx, part, parts):
                 dx[n, c] = dy[n, c] - dx[n, c] * total
 
 
-@jit(parallel=True)
-def _log_softmax_backward_shared(dy, y, dx, parts):
-    for part in prange(parts):
-        _log_softmax_backward(dy, y, dx, part, parts)
+_part = types.intp, types.intp
+_softmax = PerDtype(softmax_rows, lambda t: (dense(t, 2), dense(t, 2, True), *_part))
+_log_softmax = PerDtype(log_softmax_rows, _softmax.signature)
+_logsumexp = PerDtype(shifts_and_logs, _softmax.signature)
+_softmax_backward = PerDtype(softmax_gradient, lambda t: (dense(t, 2), dense(t, 2), dense(t, 2, True), *_part))
+_log_softmax_backward = PerDtype(log_softmax_gradient, _softmax_backward.signature)
 
 
-def _check(name, what, array, shape):
-    """Kernels check no bounds, so Python does."""
-    if array is not None and array.shape != shape:
-        raise ValueError(f"{name}: expected {what} of shape {shape}, got {array.shape}")
+def _check(name, like, **expected):
+    """Kernels check no bounds, so Python does: expected is name=(array or None, shape), all of one dtype with `like`."""
+    for what, (array, shape) in expected.items():
+        if array is not None and (array.shape != shape or array.dtype != like.dtype):
+            raise ValueError(f"{name}: expected {what} of shape {shape} and {like.dtype}, got {array.shape} and {array.dtype}")
 
 
 def _matrix(x, axis):
@@ -200,35 +180,34 @@ def _unmatrix(y, x, axis):
 def softmax(x, axis=-1):
     """exp(xᵢ) / Σⱼ exp(xⱼ) along `axis`; 0 where all are -inf, so that a fully masked row has no weight."""
     rows = _matrix(x, axis)
-    y = np.empty_like(rows)
-    share(rows.size >= SHARED_SIZE, _softmax, _softmax_shared, rows, y)
+    y = np.empty(rows.shape, rows.dtype)
+    run(rows.size >= SHARED_SIZE, _softmax, rows.dtype, rows, y)
     return _unmatrix(y, x, axis)
 
 
 def softmax_backward(dy, y, axis=-1):
     """dxᵢ = yᵢ·(dyᵢ - Σⱼ dyⱼ·yⱼ), y = softmax(x)"""
-    _check("softmax_backward", "dy", dy, y.shape)
-    rows = _matrix(y, axis)
-    dx = np.empty_like(rows)
-    share(rows.size >= SHARED_SIZE, _softmax_backward, _softmax_backward_shared, _matrix(dy, axis), rows, dx)
-    return _unmatrix(dx, y, axis)
+    return _backward("softmax_backward", _softmax_backward, dy, y, axis)
 
 
 def log_softmax(x, axis=-1):
     """xᵢ - ln Σⱼ exp(xⱼ) along `axis`; -inf where all are -inf."""
     rows = _matrix(x, axis)
-    y = np.empty_like(rows)
-    share(rows.size >= SHARED_SIZE, _log_softmax, _log_softmax_shared, rows, y)
+    y = np.empty(rows.shape, rows.dtype)
+    run(rows.size >= SHARED_SIZE, _log_softmax, rows.dtype, rows, y)
     return _unmatrix(y, x, axis)
 
 
 def log_softmax_backward(dy, y, axis=-1):
     """dxᵢ = dyᵢ - exp(yᵢ)·Σⱼ dyⱼ, y = log_softmax(x)"""
-    _check("log_softmax_backward", "dy", dy, y.shape)
+    return _backward("log_softmax_backward", _log_softmax_backward, dy, y, axis)
+
+
+def _backward(name, kernel, dy, y, axis):
+    _check(name, y, dy=(dy, y.shape))
     rows = _matrix(y, axis)
-    dx = np.empty_like(rows)
-    pays = rows.size >= SHARED_SIZE
-    share(pays, _log_softmax_backward, _log_softmax_backward_shared, _matrix(dy, axis), rows, dx)
+    dx = np.empty(rows.shape, rows.dtype)
+    run(rows.size >= SHARED_SIZE, kernel, rows.dtype, _matrix(dy, axis), rows, dx)
     return _unmatrix(dx, y, axis)
 
 
@@ -240,7 +219,7 @@ def logsumexp(x, axis=-1):
 
 def _shift_and_log(logits):
     result = np.empty((logits.shape[0], 2), logits.dtype)
-    share(logits.size >= SHARED_SIZE, _logsumexp, _logsumexp_shared, logits, result)
+    run(logits.size >= SHARED_SIZE, _logsumexp, logits.dtype, logits, result)
     return result
 
 
@@ -251,13 +230,13 @@ def _shift_and_log(logits):
 
 
 @jit
-def _label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log, shared, losses):
+def label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log, known, losses):
     """Fills `losses` up to the first label that is out of range; returns its index (or -1), Σ losses and Σ w[label]."""
     N, C = logits.shape
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
-    if not shared:
-        _logsumexp(logits, shift_and_log, 0, 1)
+    if not known:
+        shifts_and_logs(logits, shift_and_log, 0, 1)
     sum_of_losses = total = 0.0
     for n in range(N):
         label = labels[n]
@@ -293,7 +272,7 @@ def _probabilities(logits, first, last, shift_and_log, p):
 
 
 @jit
-def _label_gradient(dloss, logits, shift_and_log, labels, weight, ignore_index, smoothing, dlogits, part, parts):
+def label_gradient(logits, dloss, shift_and_log, labels, weight, ignore_index, smoothing, dlogits, part, parts):
     C = logits.shape[1]
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
@@ -322,14 +301,15 @@ def _label_gradient(dloss, logits, shift_and_log, labels, weight, ignore_index, 
                     dlogits[n, c] -= d * spread * (weight[c] if weight.size else T(1))
 
 
-@jit(parallel=True)
-def _label_gradient_shared(dloss, logits, shift_and_log, labels, weight, ignore_index, smoothing, dlogits, parts):
-    for part in prange(parts):
-        _label_gradient(dloss, logits, shift_and_log, labels, weight, ignore_index, smoothing, dlogits, part, parts)
-
-
-def _class_weight(weight, logits):
-    return NO_WEIGHT[logits.dtype] if weight is None else plain(weight)
+_LABELS, _NUMBERS = dense(types.int64, 1), (types.int64, types.float64)
+_label_losses = PerDtype(
+    label_losses,
+    lambda t: (dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS, dense(t, 2, True), types.boolean, dense(t, 1, True)),
+)
+_label_gradient = PerDtype(
+    label_gradient,
+    lambda t: (dense(t, 2), dense(t, 1), dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS, dense(t, 2, True), *_part),
+)
 
 
 def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
@@ -338,18 +318,17 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
     A loss is -w[label]·ln p[label] with p the softmax of the row; with label smoothing ε it is (1 - ε) times that plus
     ε/C·Σ_c w[c]·(-ln p[c]). It is 0 where the label is `ignore_index`. Any other label outside 0..C-1 is an IndexError.
     """
-    logits, labels = plain(logits), plain(labels)
+    logits, labels, dtype = plain(logits), plain(labels), logits.dtype
     N, C = logits.shape
-    if labels.shape != (N,) or (weight is not None and weight.shape != (C,)):
-        _check("cross_entropy", "labels", labels, (N,))
-        _check("cross_entropy", "class weights", weight, (C,))
-    shift_and_log, losses = np.empty((N, 2), logits.dtype), np.empty(N, logits.dtype)
-    shared = logits.size >= SHARED_SIZE
-    if shared:
-        share(True, _logsumexp, _logsumexp_shared, logits, shift_and_log)
-    weight = _class_weight(weight, logits)
-    smoothing = float(label_smoothing)
-    bad, *sums = _label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log, shared, losses)
+    if labels.shape != (N,) or labels.dtype != np.int64 or weight is not None:
+        _check("cross_entropy", NO_LABELS, labels=(labels, (N,)))
+        _check("cross_entropy", logits, weight=(weight, (C,)))
+    shift_and_log, losses = np.empty((N, 2), dtype), np.empty(N, dtype)
+    known = logits.size >= SHARED_SIZE
+    if known:
+        run(True, _logsumexp, dtype, logits, shift_and_log)
+    weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
+    bad, *sums = _label_losses[dtype](logits, labels, weight, ignore_index, label_smoothing, shift_and_log, known, losses)
     if bad >= 0:
         raise IndexError(
             f"cross_entropy: label {labels[bad]} at index {bad} is out of range for {C} classes: expected 0 to {C - 1}, "
@@ -360,32 +339,22 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
 
 def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
     """dlogits (N, C) from the losses' cotangents, (N,) or (1,) for all alike; `lse` is `cross_entropy`'s second result."""
-    logits, name = plain(logits), "cross_entropy_backward"
-    rows = logits.shape[:1]
-    if labels.shape != rows or lse.shape != (*rows, 2) or (dloss.shape != rows and dloss.shape != (1,)) or weight is not None:
-        _check(name, "dloss", dloss, rows if dloss.shape != (1,) else (1,))
-        _check(name, "lse", lse, (*rows, 2))
-        _check(name, "labels", labels, rows)
-        _check(name, "class weights", weight, logits.shape[1:])
-    dlogits = np.empty(logits.shape, logits.dtype)
-    share(
-        logits.size >= SHARED_SIZE,
-        _label_gradient,
-        _label_gradient_shared,
-        plain(dloss),
-        logits,
-        lse,
-        plain(labels),
-        _class_weight(weight, logits),
-        ignore_index,
-        float(label_smoothing),
-        dlogits,
-    )
+    logits, labels, dtype = plain(logits), plain(labels), logits.dtype
+    N, C = logits.shape
+    row = 1 if dloss.size == 1 else N
+    shapes, dtypes = (dloss.shape, lse.shape, labels.shape), (dloss.dtype, lse.dtype, labels.dtype)
+    if shapes != ((row,), (N, 2), (N,)) or dtypes != (dtype, dtype, NO_LABELS.dtype) or weight is not None:
+        _check("cross_entropy_backward", NO_LABELS, labels=(labels, (N,)))
+        _check("cross_entropy_backward", logits, dloss=(dloss, (row,)), lse=(lse, (N, 2)), weight=(weight, (C,)))
+    dlogits = np.empty((N, C), dtype)
+    weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
+    options = weight, ignore_index, label_smoothing
+    run(N * C >= SHARED_SIZE, _label_gradient, dtype, logits, plain(dloss), plain(lse), labels, *options, dlogits)
     return dlogits
 
 
 @jit
-def _soft_losses(logits, targets, weight, smoothing, shift_and_log, losses):
+def soft_losses(logits, targets, weight, smoothing, shift_and_log, losses):
     N, C = logits.shape
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
@@ -401,7 +370,7 @@ def _soft_losses(logits, targets, weight, smoothing, shift_and_log, losses):
 
 
 @jit
-def _soft_gradient(dloss, logits, shift_and_log, targets, weight, smoothing, dlogits, part, parts):
+def soft_gradient(logits, dloss, shift_and_log, targets, weight, smoothing, dlogits, part, parts):
     N, C = logits.shape
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
@@ -419,43 +388,37 @@ def _soft_gradient(dloss, logits, shift_and_log, targets, weight, smoothing, dlo
                 dlogits[n, c] = dloss[n] * (total * dlogits[n, c] - q)
 
 
-@jit(parallel=True)
-def _soft_gradient_shared(dloss, logits, shift_and_log, targets, weight, smoothing, dlogits, parts):
-    for part in prange(parts):
-        _soft_gradient(dloss, logits, shift_and_log, targets, weight, smoothing, dlogits, part, parts)
+_soft_losses = PerDtype(
+    soft_losses,
+    lambda t: (dense(t, 2), dense(t, 2), dense(t, 1), types.float64, dense(t, 2), dense(t, 1, True)),
+)
+_soft_gradient = PerDtype(
+    soft_gradient,
+    lambda t: (dense(t, 2), dense(t, 1), dense(t, 2), dense(t, 2), dense(t, 1), types.float64, dense(t, 2, True), *_part),
+)
 
 
 def cross_entropy_soft(logits, targets, weight=None, label_smoothing=0.0):
     """Losses (N,) -Σ_c w[c]·q[c]·ln p[c] against targets (N, C), q = (1 - ε)·targets + ε/C; and (N, 2) for backward."""
-    logits, targets = plain(logits), plain(targets)
-    _check("cross_entropy_soft", "targets", targets, logits.shape)
-    _check("cross_entropy_soft", "class weights", weight, logits.shape[1:])
+    logits, targets, dtype = plain(logits), plain(targets), logits.dtype
+    _check("cross_entropy_soft", logits, targets=(targets, logits.shape), weight=(weight, logits.shape[1:]))
     shift_and_log = _shift_and_log(logits)
-    losses = np.empty(len(logits), logits.dtype)
-    _soft_losses(logits, targets, _class_weight(weight, logits), float(label_smoothing), shift_and_log, losses)
+    losses = np.empty(len(logits), dtype)
+    weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
+    _soft_losses[dtype](logits, targets, weight, label_smoothing, shift_and_log, losses)
     return losses, shift_and_log
 
 
 def cross_entropy_soft_backward(dloss, logits, lse, targets, weight=None, label_smoothing=0.0):
     """dlogits (N, C); `lse` is the second result of `cross_entropy_soft`."""
-    logits, name = plain(logits), "cross_entropy_soft_backward"
-    _check(name, "dloss", dloss, logits.shape[:1])
-    _check(name, "lse", lse, (len(logits), 2))
-    _check(name, "targets", targets, logits.shape)
-    _check(name, "class weights", weight, logits.shape[1:])
-    dlogits = np.empty_like(logits)
-    share(
-        logits.size >= SHARED_SIZE,
-        _soft_gradient,
-        _soft_gradient_shared,
-        plain(dloss),
-        logits,
-        lse,
-        plain(targets),
-        _class_weight(weight, logits),
-        float(label_smoothing),
-        dlogits,
-    )
+    logits, dtype = plain(logits), logits.dtype
+    N, C = logits.shape
+    arrays = {"dloss": (dloss, (N,)), "lse": (lse, (N, 2)), "targets": (targets, (N, C)), "weight": (weight, (C,))}
+    _check("cross_entropy_soft_backward", logits, **arrays)
+    dlogits = np.empty((N, C), dtype)
+    weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
+    options = plain(targets), weight, label_smoothing
+    run(N * C >= SHARED_SIZE, _soft_gradient, dtype, logits, plain(dloss), plain(lse), *options, dlogits)
     return dlogits
 
 

@@ -55,3 +55,14 @@ def share(pays, body, twin, *args):
             _one_at_a_time.release()
     else:
         body(*args, 0, 1)
+
+
+def run(pays, kernel, dtype, *args):
+    """Runs a `PerDtype`: all parts of kernel(*args, part, parts), on all threads if that `pays` and nobody else does so."""
+    if pays and _number > 1 and not _forked and _one_at_a_time.acquire(blocking=False):
+        try:
+            kernel.shared[dtype](args, _number)
+        finally:
+            _one_at_a_time.release()
+    else:
+        kernel[dtype](*args, 0, 1)

@@ -1,11 +1,13 @@
 """The step of stochastic gradient descent, in place and in one pass over the memory."""
 
+from numba import types
+
 from .elementwise import plain
-from .jit import jit
+from .jit import PerDtype, dense, jit
 
 
 @jit(fastmath={"contract"})
-def _sgd(p, g, lr, decay, sign):
+def descend(p, g, lr, decay, sign):
     T = p.dtype.type
     lr, decay, sign = T(lr), T(decay), T(sign)
     for i in range(p.size):
@@ -13,7 +15,7 @@ def _sgd(p, g, lr, decay, sign):
 
 
 @jit(fastmath={"contract"})
-def _sgd_momentum(p, g, buffer, lr, momentum, dampening, decay, nesterov, sign, first_step):
+def descend_with_momentum(p, g, buffer, lr, momentum, dampening, decay, nesterov, sign, first_step):
     T = p.dtype.type
     lr, momentum, decay, sign = T(lr), T(momentum), T(decay), T(sign)
     new = T(1 - dampening)
@@ -22,6 +24,14 @@ def _sgd_momentum(p, g, buffer, lr, momentum, dampening, decay, nesterov, sign, 
         b = d if first_step else momentum * buffer[i] + new * d  # the buffer may be uninitialised on the first step
         buffer[i] = b
         p[i] -= lr * (d + momentum * b if nesterov else b)
+
+
+_NUMBER, _FLAG = types.float64, types.boolean
+_sgd = PerDtype(descend, lambda t: (dense(t, 1, True), dense(t, 1), *[_NUMBER] * 3))
+_sgd_momentum = PerDtype(
+    descend_with_momentum,
+    lambda t: (dense(t, 1, True), dense(t, 1), dense(t, 1, True), *[_NUMBER] * 4, _FLAG, _NUMBER, _FLAG),
+)
 
 
 def sgd(
@@ -42,29 +52,24 @@ def sgd(
     buffer = momentum·buffer + (1 - dampening)·d        d itself on the first step
     parameter -= lr·buffer                              d + momentum·buffer with nesterov; d without a buffer
     """
-    if gradient.shape != parameter.shape or (buffer is not None and buffer.shape != parameter.shape):
-        other = gradient if gradient.shape != parameter.shape else buffer
-        raise ValueError(f"sgd: expected a gradient and a buffer of the parameter's shape {parameter.shape}, got {other.shape}")
-    p = plain(parameter)  # a copy where the layout is unusual, then written back
-    g = plain(gradient).ravel()
+    dtype, one = parameter.dtype, (parameter.shape, parameter.dtype)
+    if (gradient.shape, gradient.dtype) != one or (buffer is not None and (buffer.shape, buffer.dtype) != one):
+        _refuse(parameter, gradient, buffer)
     sign = -1.0 if maximize else 1.0
+    p, g = plain(parameter), plain(gradient)  # copies where the layout is unusual; what is new is then written back
     if buffer is None:
-        _sgd(p.ravel(), g, float(lr), float(weight_decay), sign)
+        _sgd[dtype](p.ravel(), g.ravel(), lr, weight_decay, sign)
     else:
         b = plain(buffer)
-        _sgd_momentum(
-            p.ravel(),
-            g,
-            b.ravel(),
-            float(lr),
-            float(momentum),
-            float(dampening),
-            float(weight_decay),
-            bool(nesterov),
-            sign,
-            bool(first_step),
-        )
+        numbers = lr, momentum, dampening, weight_decay, nesterov, sign, first_step
+        _sgd_momentum[dtype](p.ravel(), g.ravel(), b.ravel(), *numbers)
         if b is not buffer:
             buffer[...] = b
     if p is not parameter:
         parameter[...] = p
+
+
+def _refuse(parameter, *others):
+    got = " and ".join(f"{other.shape} of {other.dtype}" for other in others if other is not None)
+    expected = f"expected the parameter's shape {parameter.shape} and dtype {parameter.dtype}"
+    raise ValueError(f"sgd: {expected} for its gradient and buffer, got {got}")

@@ -89,8 +89,8 @@ class CrossEntropyTotal(CrossEntropy):
         return np.array(self.sum / self.total if self.total else np.nan, x.dtype)
 
     def backward(self, dy):
-        share = dy.item() / self.total if self.total else np.nan
-        return super().backward(np.array([share], dy.dtype))  # one for all rows
+        share = dy / self.total if self.total else dy * np.nan
+        return super().backward(share.reshape(1))  # one for all rows
 
 
 class NegativeLogLikelihood(Op):

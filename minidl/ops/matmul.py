@@ -1,7 +1,5 @@
 """Products of matrices. No transposed copy is made here: the kernel takes operands in any layout."""
 
-import math
-
 import numpy as np
 
 from .. import kernels
@@ -10,11 +8,6 @@ from .base import Op, unbroadcast
 
 def transpose(x):
     return np.swapaxes(x, -1, -2)
-
-
-def _rows(x):
-    """x as a matrix, its leading axes made one."""
-    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # −1 would not do for a size of 0
 
 
 class MatMul(Op):
@@ -62,10 +55,8 @@ class Linear(Op):
         return kernels.linear(x, w, b)
 
     def backward(self, dy):
-        x, w, b = self.needs if len(self.needs) == 3 else (*self.needs, None)
-        rows = None if self.x is None else _rows(self.x)
-        dx, dw, db = kernels.linear_backward(_rows(dy), rows, self.w, (x is not None, w is not None, b is not None))
-        return (dx.reshape(x.shape) if x else None, dw, db)[: len(self.needs)]
+        wanted = [node is not None for node in self.needs]
+        return kernels.linear_backward(dy, self.x, self.w, wanted)[: len(wanted)]
 
 
 class Einsum(Op):
