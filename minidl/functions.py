@@ -187,12 +187,15 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
         raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
     whole = all(isinstance(x, int) for x in (start, end, step))
     dtype = (dtypes.int64 if whole else dtypes.float32) if dtype is None else dtypes.as_dtype(dtype)
-    count = int(np.ceil((end - start) / step))
+    count = math.ceil((end - start) / step)
+    expect_room("arange", (count,), dtype, 8 * count)
     if whole:
         array = np.arange(start, end, step)
     else:
-        array = start + np.arange(count) * step  # in float64, so that the steps do not add up their errors
-    return _made(array.astype(dtype), device, requires_grad)
+        array = np.arange(count, dtype=np.float64)
+        array *= step  # in float64, so that the steps do not add up their errors
+        array += start
+    return _made(array.astype(dtype, copy=False), device, requires_grad)
 
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
@@ -414,6 +417,16 @@ def expect_tensors(name, **given):
             raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}")
 
 
+def expect_room(name, shape, dtype, more=0):
+    """Raises, before any work is done, if there is no memory for an array of this shape and `more` bytes beside it."""
+    need = math.prod(shape) * dtype.itemsize + more
+    try:
+        if need > 1 << 24:
+            np.empty(need, np.uint8)  # memory that nobody writes to is promised, but not yet taken
+    except (MemoryError, OverflowError, ValueError):
+        raise MemoryError(f"{name}: no memory for {need / 2**30:.4g} GiB, to make {shape} of {dtype}") from None
+
+
 def _tensors(name, tensors):
     """The tensors in a list or tuple, as a list."""
     if not isinstance(tensors, (list, tuple)) or not tensors or not all(isinstance(x, Tensor) for x in tensors):
@@ -434,6 +447,7 @@ def _numbers(name, **given):
 def _spaced(name, start, end, steps):
     start, end = _numbers(name, start=start, end=end)
     (steps,) = _size(name, (steps,))
+    expect_room(name, (steps,), dtypes.float64, 16 * steps)
     return np.linspace(start, end, steps)
 
 

@@ -72,12 +72,16 @@ def one_hot(tensor, num_classes=-1):
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
+    if type(num_classes) is not int or num_classes < -1:
+        raise ValueError(f"one_hot: num_classes must be an integer of 0 or more (-1: the largest + 1), got {num_classes!r}")
     index = _indices("one_hot", tensor, None if num_classes == -1 else num_classes)
     if num_classes == -1:
         if not index.size:
             raise ValueError("one_hot: give num_classes for an empty tensor")
         num_classes = int(index.max()) + 1
-    return wrap((index[..., None] == np.arange(num_classes)).astype(np.int64))
+    y = np.zeros((*index.shape, num_classes), np.int64)
+    np.put_along_axis(y, index[..., None], 1, -1)
+    return wrap(y)
 
 
 def embedding(input, weight, padding_idx=None):

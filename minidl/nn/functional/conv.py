@@ -2,7 +2,8 @@
 
 from functools import lru_cache
 
-from ... import ops
+from ... import dtypes, ops
+from ...functions import expect_room
 from ...tensor import Tensor, apply
 
 
@@ -145,6 +146,7 @@ def _plan_transposed(name, d, shape, kernel, stride, padding, dilation, output_p
         raise ValueError(
             f"{name}: the output would have size {size}, for input {shape}, kernel {kernel[2:]} and padding {padding}"
         )
+    expect_room(name, (*shape[: -d - 1], kernel[1] * groups, *size), dtypes.float32)
     # an output_padding of the stride or more makes a size that belongs to an input with more rows: of zeros
     more = tuple((0, e // s) for e, s in zip(extra, stride, strict=True))
     row = 2 - d

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ... import ops, random
+from ...functions import expect_room
 from ...ops.conv import blocks
 from ...tensor import Tensor, apply
 from .conv import as_tuple
@@ -33,6 +34,8 @@ def pad(input, pad, mode="constant", value=None):
     for n, (before, after) in zip(sizes, widths, strict=True):
         if n + before + after < least or min(before, after) < -n:
             raise ValueError(f"pad: {pad} cuts too much off an axis of {n}, in mode {mode!r} (input {shape})")
+    grown = tuple(n + before + after for n, (before, after) in zip(sizes, widths, strict=True))
+    expect_room("pad", (*shape[: len(shape) - len(widths)], *grown), input.dtype)
     if mode == "constant":
         return apply(ops.Pad(widths, 0 if value is None else value), input)
     if mode not in ("reflect", "replicate", "circular"):
@@ -140,11 +143,14 @@ def interpolate(
         factors = tuple(scale_factor) if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * d
         if len(factors) != d:
             raise ValueError(f"interpolate: expected {d} scale factors for input {input.shape}, got {scale_factor}")
+        if not all(isinstance(factor, (int, float)) and 0 < factor < math.inf for factor in factors):
+            raise ValueError(f"interpolate: scale_factor must be a number above 0, or one for each axis, got {scale_factor!r}")
         new = tuple(math.floor(n * factor) for n, factor in zip(old, factors, strict=True))
         if recompute_scale_factor:
             factors = (None,) * d
     if min(*old, *new) < 1:
         raise ValueError(f"interpolate: input {input.shape} would get size {new}; expected sizes of 1 or more")
+    expect_room("interpolate", (*input.shape[:2], *new), input.dtype, 64 * sum(new))  # the places to read from
     for axis in range(2, 2 + d):
         n, out, factor = old[axis - 2], new[axis - 2], factors[axis - 2]
         options = _linear(n, out, factor, align_corners) if mode in _LINEAR else _nearest(n, out, factor, mode)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ... import kernels, ops
+from ...functions import expect_room
 from ...tensor import Tensor, apply, wrap
 from .conv import as_tuple
 
@@ -203,4 +204,6 @@ def _adaptive_axes(name, d, input, output_size, kinds):
     shape = input.array.shape[-d:]
     if 0 in shape:
         raise ValueError(f"{name}: the pooled axes of an input must have elements, got shape {input.shape}")
-    return tuple([kernels.adaptive_windows(n, n if out is None else out) for n, out in zip(shape, sizes, strict=True)])
+    sizes = tuple([n if out is None else out for n, out in zip(shape, sizes, strict=True)])
+    expect_room(name, (*input.array.shape[:-d], *sizes), input.array.dtype, 96 * sum(sizes))  # the tables of windows
+    return tuple([kernels.adaptive_windows(n, out) for n, out in zip(shape, sizes, strict=True)])
