@@ -149,7 +149,8 @@ def _emit_tile(function, itemsize, tables):
 
     _prefetch(builder, vec, [vec.move(c, nbytes=builder.mul(c_step, vec.int(i))) for i in range(ROWS)], width)
 
-    def emit(vectors, masks):
+    def emit(vectors, mask=None):
+        masks = [None] * (vectors - 1) + [mask]
         start, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
         first = [[vec.load(vec.move(row, v * vec.lanes), masks[v]) for v in range(vectors)] for row in add_rows]
         builder.branch(loop)
@@ -190,17 +191,7 @@ def _emit_tile(function, itemsize, tables):
         builder.position_at_end(end)
         builder.ret_void()
 
-    whole, ragged, wide, narrow = (builder.append_basic_block() for _ in range(4))
-    builder.cbranch(builder.icmp_signed(">=", n, vec.int(width)), whole, ragged)
-    builder.position_at_end(whole)
-    emit(VECTORS, [None] * VECTORS)
-    builder.position_at_end(ragged)
-    masks = [vec.mask(n, v * vec.lanes) for v in range(VECTORS)]
-    builder.cbranch(builder.icmp_signed(">", n, vec.int(vec.lanes)), wide, narrow)
-    builder.position_at_end(wide)
-    emit(VECTORS, [None, *masks[1:]])
-    builder.position_at_end(narrow)
-    emit(1, masks)
+    _for_each_width(builder, vec, n, VECTORS, emit)
 
 
 def _call_once(context, builder, name, emit, args, *options):
@@ -269,13 +260,19 @@ def _emit_packed_tile(function, itemsize):
         builder.position_at_end(end)
         builder.ret_void()
 
-    for vectors in range(1, PACKED_VECTORS + 1):
+    _for_each_width(builder, vec, n, PACKED_VECTORS, emit)
+
+
+def _for_each_width(builder, vec, n, most, emit):
+    """Code for n columns by emit(vectors, mask): as few vectors as hold them, at most `most`, whose last one has a mask."""
+    for vectors in range(1, most + 1):
         this, other = builder.append_basic_block(), builder.append_basic_block()
-        builder.cbranch(builder.icmp_signed("<", n, vec.int(vectors * vec.lanes)), this, other)
+        fits = builder.icmp_signed("<=" if vectors < most else "<", n, vec.int(vectors * vec.lanes))
+        builder.cbranch(fits, this, other)
         builder.position_at_end(this)
         emit(vectors, vec.mask(n, (vectors - 1) * vec.lanes))
         builder.position_at_end(other)
-    emit(PACKED_VECTORS, None)
+    emit(most, None)
 
 
 def _prefetch(builder, vec, rows, width):
