@@ -1,6 +1,8 @@
 """minidl: a deep-learning framework small enough to read in a weekend, with PyTorch's names."""
 
-from . import autograd, distributions, information, nn, optim, utils
+from importlib import import_module
+
+from . import autograd, information, nn, optim, utils
 from .dtypes import *  # noqa: F403
 from .functions import *  # noqa: F403
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -19,3 +21,10 @@ from .random import (
 )
 from .tensor import Tensor
 from .warmup import warmup
+
+
+def __getattr__(name):
+    """Loads `distributions` when they are first asked for (PEP 562): few programs need them."""
+    if name == "distributions":
+        return import_module(".distributions", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

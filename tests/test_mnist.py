@@ -248,7 +248,7 @@ def test_no_images_at_all(tmp_path):
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
-ROOM = importlib.import_module("minidl.utils.data.download")
+ROOM = importlib.import_module("minidl.utils.data.network")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ...tensor import wrap
+from .. import data
 from .dataset import Dataset
-from .download import download as fetch
 from .idx import read_idx
 
 
@@ -105,7 +105,7 @@ class MNIST(Dataset):
         if not self._find():
             for name, md5 in self.resources:
                 if name.startswith(self._part()):
-                    fetch([mirror + name for mirror in self.mirrors], self.raw_folder / name, checksum=f"md5:{md5}")
+                    data.download([mirror + name for mirror in self.mirrors], self.raw_folder / name, checksum=f"md5:{md5}")
 
     def _part(self):
         return "train" if self.train else "t10k"
