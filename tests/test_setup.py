@@ -134,6 +134,80 @@ def test_promise_42_import_and_construction_change_no_global_state(tmp_path):
     assert run(STATE + USE, tmp_path, "-W", "error", MINIDL_CACHE=str(tmp_path / "cache")) == ("", "")
 
 
+LIGHT = """
+import gc, sys
+import numba, numpy
+from numba.core.cpu import CPUContext
+from numba.core.dispatcher import Dispatcher
+modules = set(sys.modules)
+import minidl, minidl.utils.data
+heavy = {"http", "email.parser", "ssl", "urllib.request", "statistics", "decimal", "numba.np.arrayobj", "minidl.distributions"}
+print(heavy & (set(sys.modules) - modules))
+print([made for made in gc.get_objects() if isinstance(made, (Dispatcher, CPUContext))])
+"""
+
+
+def test_the_import_leaves_for_later_what_few_programs_need(tmp_path):
+    assert run(LIGHT, tmp_path) == ("set()\n[]\n", "")
+
+
+LATER = """
+import minidl, minidl.utils.data.network
+from minidl.utils.data import *
+assert download is minidl.utils.data.download is minidl.utils.data.network.download
+assert minidl.distributions.Normal(0.0, 1.0).icdf(0.5) == 0
+from minidl import distributions
+assert distributions is minidl.distributions
+for module in (minidl, minidl.utils.data):
+    try:
+        module.nothing
+    except AttributeError as error:
+        print(error)
+"""
+
+
+def test_what_comes_later_comes_when_it_is_asked_for(tmp_path):
+    stdout = run(LATER, tmp_path, "-W", "error")[0]
+    assert stdout == "module 'minidl' has no attribute 'nothing'\nmodule 'minidl.utils.data' has no attribute 'nothing'\n"
+
+
+ROOM = """
+from minidl.kernels import jit
+@jit.jit
+def inner(x):
+    return x + 1
+@jit.jit
+def outer(x):
+    return 2 * inner(x)
+"""
+# Two threads use `outer` first. Prints for which kernels Numba made a dispatcher, and how many of them were compiled.
+FIRST_USE = """
+import sys, threading
+from numba.core.dispatcher import Dispatcher
+import room
+sys.setswitchinterval(1e-6)
+early, made, make = room.outer, [], room.jit._make
+room.jit._make = lambda *arguments: made.append(make(*arguments)) or made[-1]
+results, barrier = [], threading.Barrier(2)
+def use():
+    barrier.wait()
+    results.append(room.outer(20))
+threads = [threading.Thread(target=use) for _ in range(2)]
+[t.start() for t in threads], [t.join() for t in threads]
+assert results == [42, 42]
+assert isinstance(room.outer, Dispatcher)  # so that calls by this name make no detour
+assert early is not room.outer and early(20) == 42 and early.overloads is room.outer.overloads
+print(*sorted({kernel.__name__ for kernel in made}), sum(sum(kernel.stats.cache_misses.values()) for kernel in made))
+"""
+
+
+def test_a_kernel_is_made_at_its_first_use_and_once(tmp_path):
+    (tmp_path / "room.py").write_text(ROOM)
+    first, second = (run(FIRST_USE, tmp_path, MINIDL_QUIET="1", MINIDL_CACHE=str(tmp_path / "cache")) for _ in range(2))
+    assert first == ("inner outer 2\n", "")
+    assert second == ("outer 0\n", "")  # from the cache, in which `inner` is compiled into `outer`
+
+
 def test_promise_25_the_same_bits_in_every_process(cold):
     folder, stdout, _ = cold
     for seed in "01":

@@ -110,14 +110,47 @@ class _Cache(caching.FunctionCache):
             super().save_overload(sig, data)
 
 
-def jit(function=None, **options):
-    """numba.njit with this package's settings: no GIL, IEEE division by zero, cached on disk."""
-    if function is None:
-        return lambda f: jit(f, **options)
+class _Kernel:
+    """A kernel that has not been used yet. Its dispatcher, what Numba puts in front of it, is made at the first use.
+
+    A process uses few of the kernels, and to make the dispatchers of all of them was a tenth of the time of the import.
+    """
+
+    def __init__(self, function, options):
+        functools.update_wrapper(self, function)
+        self._options, self._made = options, []
+
+    def __call__(self, *arguments):
+        return self._dispatcher()(*arguments)
+
+    def __getattr__(self, name):  # `compile`, for example, or `_numba_type_` where Numba meets the kernel within another one
+        if name.startswith("__"):  # asked by what looks at objects or copies them
+            raise AttributeError(name)
+        return getattr(self._dispatcher(), name)
+
+    def _dispatcher(self):
+        if not self._made:
+            self._made.append(_make(self.__wrapped__, self._options))
+            scope, name = self.__wrapped__.__globals__, self.__name__
+            if scope.get(name) is self:  # calls by this name then go straight to the dispatcher
+                scope[name] = self._made[0]
+        return self._made[0]  # the same for two threads that came at once
+
+
+def _make(function, options):
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
     if CACHE_FOLDER is not None:
         dispatcher._cache = _Cache(function)
     return dispatcher
+
+
+def jit(function=None, **options):
+    """numba.njit with this package's settings: no GIL, IEEE division by zero, cached on disk."""
+    if function is None:
+        return lambda f: jit(f, **options)
+    if numba.config.DISABLE_JIT or function.__closure__:  # a closure is made where it is used
+        return _make(function, options)
+    return _Kernel(function, options)
 
 
 class PerDtype(dict):
