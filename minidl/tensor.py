@@ -776,7 +776,13 @@ def matmul(input, other):
 
     (n, k) @ (k, m) → (n, m);  (k) @ (k) → ();  (n, k) @ (k) → (n);  (k) @ (k, m) → (m)
     """
-    a, b = operand("matmul", input), operand("matmul", other)
+    try:
+        return apply(ops.MatMul(), input, other)
+    except (AttributeError, TypeError, ValueError):  # from the kernel, which checks in any case
+        return _checked_matmul(operand("matmul", input), operand("matmul", other))
+
+
+def _checked_matmul(a, b):
     if not isinstance(a, Tensor) or not isinstance(b, Tensor) or not a.ndim or not b.ndim:
         raise ValueError("matmul: both operands need at least one axis; use * to scale by a number")
     if a.dtype != b.dtype:
@@ -786,9 +792,9 @@ def matmul(input, other):
             f"matmul: shapes {a.shape} and {b.shape} disagree: the last axis of the first has {a.shape[-1]}, "
             f"{'the second-to-last' if b.ndim > 1 else 'the'} axis of the second {b.shape[-2 if b.ndim > 1 else 0]}"
         )
-    if a.array.dtype.kind != "f":
-        return wrap(np.asarray(np.matmul(a.array, b.array)))
-    return apply(ops.MatMul(), a, b)
+    if a.array.dtype.kind == "f":
+        return apply(ops.MatMul(), a, b)
+    return wrap(np.asarray(np.matmul(a.array, b.array)))
 
 
 def where(condition, input=None, other=None):
