@@ -33,11 +33,16 @@ def environment(threads):
     return {**os.environ, "JAX_PLATFORMS": "cpu", "MINIDL_QUIET": "1", **limits}
 
 
+def cores(threads):
+    """The cores that a process may use, where the system lets us choose: JAX told to use one thread keeps 1.5 cores busy."""
+    return [str(core) for core in sorted(os.sched_getaffinity(0))[-threads:]] if hasattr(os, "sched_getaffinity") else []
+
+
 class Worker:
     """A process that times one library's side of every case of a group, when it is told to."""
 
     def __init__(self, library, group, threads):
-        program = [sys.executable, str(Path(__file__).with_name("worker.py")), library, group]
+        program = [sys.executable, str(Path(__file__).with_name("worker.py")), library, group, *cores(threads)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(program, env=environment(threads), text=True, **pipes)
 

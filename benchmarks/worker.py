@@ -1,19 +1,23 @@
-"""`worker.py LIBRARY GROUP`: builds one library's side of the cases, and times it when a line on stdin says so.
+"""`worker.py LIBRARY GROUP [CORE ...]`: builds one library's side of the cases, and times it when a line on stdin says so.
 
 "next" builds the next case and answers its name ("-" if this library has no part in it, "end" after the last); "time" answers
 the seconds that one call takes, the mean of as many calls as fill 10 ms.
 """
 
 import gc
+import os
 import sys
 import time
+
+if sys.argv[3:]:  # before any library counts the cores
+    os.sched_setaffinity(0, map(int, sys.argv[3:]))
 
 import cases
 import convnets
 
 
 def main():
-    library, group = sys.argv[1:]
+    library, group = sys.argv[1:3]
     answers, sys.stdout = sys.stdout, sys.stderr
     home = cases if hasattr(cases, group) else convnets
     remaining = iter(getattr(home, group)(library, cases.load(library)))
