@@ -148,9 +148,7 @@ def jit(function=None, **options):
     """numba.njit with this package's settings: no GIL, IEEE division by zero, cached on disk."""
     if function is None:
         return lambda f: jit(f, **options)
-    if numba.config.DISABLE_JIT or function.__closure__:  # a closure is made where it is used
-        return _make(function, options)
-    return _Kernel(function, options)
+    return function if numba.config.DISABLE_JIT else _Kernel(function, options)
 
 
 class PerDtype(dict):
