@@ -40,11 +40,14 @@ def apply(op, *inputs):
     if wanted and not mode.recording:
         needs, wanted = [None] * len(needs), False
     op.needs = needs
-    token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
-    try:
+    if op.warns:
+        token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
+        try:
+            y = op.forward(*arrays)
+        finally:
+            float_errors.reset(token)
+    else:
         y = op.forward(*arrays)
-    finally:
-        float_errors.reset(token)
     if type(y) is not _ndarray:
         if type(y) is tuple:
             return _record_parts(op, y, wanted)
@@ -263,7 +266,9 @@ class Tensor(Attributes, Methods):
             wanted = {x.node for x in ([inputs] if isinstance(inputs, Tensor) else inputs)}
             if not wanted or None in wanted:
                 raise RuntimeError("backward: inputs must be one or more tensors that require grad")
-        for node, dx in walk(starting_gradients("backward", [self], [gradient], create_graph), retain_graph, wanted).items():
+        if create_graph:
+            raise NotImplementedError("backward: create_graph=True (gradients of gradients) is not supported")
+        for node, dx in walk({self.node: cotangent("backward", self, gradient)}, retain_graph, wanted).items():
             if wanted and node not in wanted:
                 continue
             if type(node) is Leaf and dx.dtype is not node.dtype and dx.dtype != node.dtype:
@@ -847,30 +852,23 @@ def _common(name, tensors):
     return [x.to(dtype) for x in tensors]
 
 
-def starting_gradients(name, outputs, cotangents, create_graph=False):
-    """{node: cotangent} to start a walk from the outputs; None stands for 1, at a scalar."""
-    if create_graph:
-        raise NotImplementedError(f"{name}: create_graph=True (gradients of gradients) is not supported")
-    seeds = {}
-    for output, dy in zip(outputs, cotangents):  # noqa: B905 (of one length)
-        if output.node is None:
-            raise RuntimeError(
-                f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk"
-            )
-        if dy is None:
-            array = output.array
-            if array.size != 1:
-                raise RuntimeError(f"{name}: a gradient can be left out only for a scalar; this tensor has shape {array.shape}")
-            dy = np.array(1, array.dtype, ndmin=array.ndim)
-        else:
-            dy = operand(name, dy)
-            dy = dy.array if isinstance(dy, Tensor) else np.asarray(dy)
-            if dy.shape != output.shape:
-                raise RuntimeError(f"{name}: the gradient has shape {dy.shape}, the tensor {output.shape}")
-            dy = dy.astype(output.dtype, copy=False)
-        node = output.node
-        seeds[node] = seeds[node] + dy if node in seeds else dy
-    return seeds
+_ONE = {np.dtype(T): np.ones((), T) for T in (np.float32, np.float64)}
+
+
+def cotangent(name, output, dy):
+    """The array to start a walk with from this tensor; None stands for 1, at a scalar."""
+    if output.node is None:
+        raise RuntimeError(f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk")
+    array = output.array
+    if dy is None:
+        if array.size != 1:
+            raise RuntimeError(f"{name}: a gradient can be left out only for a scalar; this tensor has shape {array.shape}")
+        return _ONE[array.dtype] if array.ndim == 0 else np.ones(array.shape, array.dtype)
+    dy = operand(name, dy)
+    dy = dy.array if isinstance(dy, Tensor) else np.asarray(dy)
+    if dy.shape != array.shape:
+        raise RuntimeError(f"{name}: the gradient has shape {dy.shape}, the tensor {array.shape}")
+    return dy.astype(array.dtype, copy=False)
 
 
 # --- small helpers

@@ -1,7 +1,7 @@
 """Gradients as return values, leaving every `.grad` alone."""
 
 from ..graph import walk
-from ..tensor import Tensor, starting_gradients, wrap
+from ..tensor import Tensor, cotangent, wrap
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=False, create_graph=False, allow_unused=False):
@@ -19,9 +19,15 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=False, create_graph=Fa
     for i, x in enumerate(inputs):
         if x.node is None:
             raise RuntimeError(f"grad: input {i} does not require grad")
-    seeds = starting_gradients(
-        "grad", outputs, _tuple(grad_outputs) if grad_outputs is not None else [None] * len(outputs), create_graph
-    )
+    if create_graph:
+        raise NotImplementedError("grad: create_graph=True (gradients of gradients) is not supported")
+    given = [None] * len(outputs) if grad_outputs is None else _tuple(grad_outputs)
+    if len(given) != len(outputs):
+        raise ValueError(f"grad: expected a cotangent (or None) for each of {len(outputs)} outputs, got {len(given)}")
+    seeds = {}
+    for output, dy in zip(outputs, given, strict=True):
+        dy, node = cotangent("grad", output, dy), output.node
+        seeds[node] = seeds[node] + dy if node in seeds else dy
     found = walk(seeds, retain_graph, {x.node for x in inputs})
     for i, x in enumerate(inputs):
         if x.node not in found and not allow_unused:

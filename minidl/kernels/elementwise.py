@@ -51,7 +51,10 @@ def unary(formula):
     def apply(x, a=0.0, b=0.0):
         x, dtype = plain(x), x.dtype
         y = np.empty(x.shape, dtype)
-        run(x.size >= SHARED_SIZE, kernel, dtype, x.ravel(), y.ravel(), a, b)
+        if x.size < SHARED_SIZE:
+            kernel[dtype](x.ravel(), y.ravel(), a, b, 0, 1)
+        else:
+            run(True, kernel, dtype, x.ravel(), y.ravel(), a, b)
         return y
 
     return apply
@@ -76,7 +79,10 @@ def binary(formula):
             raise ValueError(f"{formula.__name__.strip('_')}: expected two arrays of one shape and dtype, got {got}")
         x, y = plain(x), plain(y)
         z = np.empty(shape, dtype)
-        run(x.size >= SHARED_SIZE, kernel, dtype, x.ravel(), y.ravel(), z.ravel(), a, b)
+        if x.size < SHARED_SIZE:
+            kernel[dtype](x.ravel(), y.ravel(), z.ravel(), a, b, 0, 1)
+        else:
+            run(True, kernel, dtype, x.ravel(), y.ravel(), z.ravel(), a, b)
         return z
 
     return apply

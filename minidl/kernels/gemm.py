@@ -194,6 +194,8 @@ def linear_gradients(body, dy, x, w, dx, dw, db, offsets):
     if dw.size:
         call(body, moved(dy.T, 0), x, none, dw, offsets, 0, 1)
     if db.size:
+        for o in range(db.size):
+            db[o] = 0
         add_columns(dy, db)
 
 
@@ -334,15 +336,21 @@ def linear(x, w, b=None):
     dtype, shape = x.dtype, x.shape
     if w.dtype is not dtype or dtype not in _NO_BIAS or (b is not None and b.dtype is not dtype):
         _check("linear", *((x, w) if b is None else (x, w, b)))
-    if not shape or w.ndim != 2 or shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
+    if not shape or w.ndim != 2 or shape[-1] != w.shape[1] or (b is not None and b.shape != (w.shape[0],)):
         got = f"{shape} and {w.shape}" + (f" and {b.shape}" if b is not None else "")
         raise ValueError(f"linear: expected x (..., in), w (out, in) and b (out,), got {got}")
     n, k = w.shape
     bias = _NO_BIAS[dtype] if b is None else _dense(b)
-    y = np.empty((*shape[:-1], n), dtype)
     if len(shape) == 2:
-        _fill(y, x, w.T, bias, shape[0], n, k)
-    elif y.size:
+        m = shape[0]
+        y = np.empty((m, n), dtype)
+        if m > 1 and n > 1 and 0 < m * n * k < PARALLEL_WORK:  # as _fill would, without the call: small ones are common
+            _product[dtype](x, w.T, bias, y, _ONE_ITEM, 0, 1)
+        else:
+            _fill(y, x, w.T, bias, m, n, k)
+        return y
+    y = np.empty((*shape[:-1], n), dtype)
+    if y.size:
         m = y.size // n
         _fill(y.reshape(m, n), x.reshape(m, k), w.T, bias, m, n, k)
     return y
@@ -372,7 +380,7 @@ def linear_backward(dy, x, w, needs=(True, True, True)):
             dx = np.empty((m, k), dtype)
         if need_w:
             dw = np.empty((n, k), dtype)
-        db = np.zeros(n, dtype) if need_b else _NO_BIAS[dtype]
+        db = np.empty(n, dtype) if need_b else _NO_BIAS[dtype]
         _linear_gradients[dtype](plain(dy), x if need_w else nothing, w if need_x else nothing, dx, dw, db, _ONE_ITEM)
         return dx if need_x else None, dw if need_w else None, db if need_b else None
     return matmul(dy, w) if need_x else None, matmul(dy.T, x) if need_w else None, column_sums(dy) if need_b else None

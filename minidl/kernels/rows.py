@@ -272,7 +272,7 @@ def _probabilities(logits, first, last, shift_and_log, p):
 
 
 @jit
-def label_gradient(logits, dloss, shift_and_log, labels, weight, ignore_index, smoothing, dlogits, part, parts):
+def label_gradient(logits, dloss, scale, shift_and_log, labels, weight, ignore_index, smoothing, dlogits, part, parts):
     C = logits.shape[1]
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
@@ -291,10 +291,10 @@ def label_gradient(logits, dloss, shift_and_log, labels, weight, ignore_index, s
                     dlogits[n, c] = 0
                 continue
             w = weight[label] if weight.size else T(1)
-            d = dloss[min(n, dloss.size - 1)]
-            scale = d * (keep * w + spread * total)
+            d = T(dloss[min(n, dloss.size - 1)] * scale)
+            times = d * (keep * w + spread * total)
             for c in range(C):
-                dlogits[n, c] *= scale
+                dlogits[n, c] *= times
             dlogits[n, label] -= d * keep * w
             if smoothing > 0:
                 for c in range(C):
@@ -308,7 +308,10 @@ _label_losses = PerDtype(
 )
 _label_gradient = PerDtype(
     label_gradient,
-    lambda t: (dense(t, 2), dense(t, 1), dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS, dense(t, 2, True), *_part),
+    lambda t: (
+        *(dense(t, 2), dense(t, 1), types.float64, dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS),
+        *(dense(t, 2, True), *_part),
+    ),
 )
 
 
@@ -328,28 +331,29 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
     if known:
         run(True, _logsumexp, dtype, logits, shift_and_log)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
-    bad, *sums = _label_losses[dtype](logits, labels, weight, ignore_index, label_smoothing, shift_and_log, known, losses)
+    code = _label_losses[dtype]
+    bad, loss, total = code(logits, labels, weight, ignore_index, label_smoothing, shift_and_log, known, losses)
     if bad >= 0:
         raise IndexError(
             f"cross_entropy: label {labels[bad]} at index {bad} is out of range for {C} classes: expected 0 to {C - 1}, "
             f"or ignore_index {ignore_index}"
         )
-    return losses, shift_and_log, *sums
+    return losses, shift_and_log, loss, total
 
 
-def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
-    """dlogits (N, C) from the losses' cotangents, (N,) or (1,) for all alike; `lse` is `cross_entropy`'s second result."""
+def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index=-100, label_smoothing=0.0, scale=1.0):
+    """dlogits (N, C) from the losses' cotangents scale·dloss; dloss (N,), or (1,) for all alike; `lse` from `cross_entropy`."""
     logits, labels, dtype = plain(logits), plain(labels), logits.dtype
     N, C = logits.shape
     row = 1 if dloss.size == 1 else N
-    shapes, dtypes = (dloss.shape, lse.shape, labels.shape), (dloss.dtype, lse.dtype, labels.dtype)
-    if shapes != ((row,), (N, 2), (N,)) or dtypes != (dtype, dtype, NO_LABELS.dtype) or weight is not None:
+    like = dloss.dtype == dtype == lse.dtype and labels.dtype == np.int64
+    if dloss.shape != (row,) or lse.shape != (N, 2) or labels.shape != (N,) or not like or weight is not None:
         _check("cross_entropy_backward", NO_LABELS, labels=(labels, (N,)))
         _check("cross_entropy_backward", logits, dloss=(dloss, (row,)), lse=(lse, (N, 2)), weight=(weight, (C,)))
     dlogits = np.empty((N, C), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
-    options = weight, ignore_index, label_smoothing
-    run(N * C >= SHARED_SIZE, _label_gradient, dtype, logits, plain(dloss), plain(lse), labels, *options, dlogits)
+    arguments = logits, plain(dloss), scale, plain(lse), labels, weight, ignore_index, label_smoothing, dlogits
+    run(N * C >= SHARED_SIZE, _label_gradient, dtype, *arguments)
     return dlogits
 
 

@@ -52,9 +52,11 @@ def sgd(
     buffer = momentum·buffer + (1 - dampening)·d        d itself on the first step
     parameter -= lr·buffer                              d + momentum·buffer with nesterov; d without a buffer
     """
-    dtype, one = parameter.dtype, (parameter.shape, parameter.dtype)
-    if (gradient.shape, gradient.dtype) != one or (buffer is not None and (buffer.shape, buffer.dtype) != one):
-        _refuse(parameter, gradient, buffer)
+    shape, dtype = parameter.shape, parameter.dtype
+    if gradient.shape != shape or gradient.dtype != dtype:
+        _refuse(parameter, gradient)
+    if buffer is not None and (buffer.shape != shape or buffer.dtype != dtype):
+        _refuse(parameter, buffer)
     sign = -1.0 if maximize else 1.0
     p, g = plain(parameter), plain(gradient)  # copies where the layout is unusual; what is new is then written back
     if buffer is None:
@@ -69,7 +71,6 @@ def sgd(
         parameter[...] = p
 
 
-def _refuse(parameter, *others):
-    got = " and ".join(f"{other.shape} of {other.dtype}" for other in others if other is not None)
-    expected = f"expected the parameter's shape {parameter.shape} and dtype {parameter.dtype}"
-    raise ValueError(f"sgd: {expected} for its gradient and buffer, got {got}")
+def _refuse(parameter, other):
+    expected = f"expected the parameter's shape {parameter.shape} and dtype {parameter.dtype} for its gradient and buffer"
+    raise ValueError(f"sgd: {expected}, got {other.shape} of {other.dtype}")

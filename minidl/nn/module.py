@@ -44,7 +44,7 @@ class Module:
 
     def __call__(self, *inputs, **options):
         if self._hooks is None:
-            return self.forward(*inputs, **options)
+            return self.forward(*inputs, **options) if options else self.forward(*inputs)
         before, after = self._hooks
         for hook in list(before.values()):
             result = hook(self, inputs)

@@ -24,6 +24,7 @@ class Op:
     retains = False  # keep the gradient of the output in `grad`
     grad = None
     origin = None  # the user's line, under detect_anomaly
+    warns = True  # forward lets NumPy compute, which would warn of infinities and NaNs
 
     def forward(self, *arrays):
         raise NotImplementedError(f"{type(self).__name__} has no forward")

@@ -43,8 +43,11 @@ class CrossEntropy(Op):
     With smoothing ε the one-hot becomes (1 − ε)·onehot + ε/C; each class counts with its weight; an ignored label gives 0.
     """
 
-    def __init__(self, labels, weight, ignore_index, smoothing):
+    warns = False
+
+    def __init__(self, labels, weight, ignore_index, smoothing, mean=False):
         self.labels, self.weight, self.ignore_index, self.smoothing = labels, weight, ignore_index, smoothing
+        self.mean = mean  # of `CrossEntropyTotal`
 
     def forward(self, x):
         y, self.lse, self.sum, self.total = kernels.cross_entropy(
@@ -53,8 +56,9 @@ class CrossEntropy(Op):
         self.x = x  # and two numbers for each row, in lse: the probabilities are made again when they are needed
         return y
 
-    def backward(self, dy):
-        return kernels.cross_entropy_backward(dy, self.x, self.lse, self.labels, self.weight, self.ignore_index, self.smoothing)
+    def backward(self, dy, scale=1.0):
+        options = self.labels, self.weight, self.ignore_index, self.smoothing
+        return kernels.cross_entropy_backward(dy, self.x, self.lse, *options, scale)
 
 
 class CrossEntropySoft(Op):

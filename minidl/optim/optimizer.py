@@ -114,7 +114,9 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        options = [group[option] for group in self.param_groups for option in self.defaults]
+        options = []
+        for group in self.param_groups:
+            options += group.values()
         if len(options) != len(self._checked) or not all(map(operator.is_, options, self._checked)):
             for group in self.param_groups:
                 self.check_options(group)

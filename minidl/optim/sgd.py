@@ -68,17 +68,17 @@ class SGD(Optimizer):
     def update(self, group):
         # float() because a float64 of NumPy's must not widen float32 parameters, and a tensor may hold the rate.
         lr, momentum, dampening = float(group["lr"]), float(group["momentum"]), float(group["dampening"])
-        options = lr, momentum, dampening, float(group["weight_decay"]), bool(group["nesterov"]), bool(group["maximize"])
+        decay, nesterov, maximize = float(group["weight_decay"]), bool(group["nesterov"]), bool(group["maximize"])
         for p in group["params"]:
             grad, array = p.grad, p.array
             if grad is None:
                 continue
-            if not momentum:
-                sgd(array, grad.array, None, *options)
-            elif "momentum_buffer" in self.state[p]:
-                sgd(array, grad.array, self.state[p]["momentum_buffer"].array, *options)
-            else:
-                buffer = np.empty_like(array)
-                sgd(array, grad.array, buffer, *options, first_step=True)
-                self.state[p]["momentum_buffer"] = wrap(buffer)  # only now: had the step raised, it would hold nothing
+            buffer, first = None, False
+            if momentum:
+                kept = self.state[p].get("momentum_buffer")
+                first = kept is None
+                buffer = np.empty_like(array) if first else kept.array
+            sgd(array, grad.array, buffer, lr, momentum, dampening, decay, nesterov, maximize, first)
             note_write(array)
+            if first:  # only now: had the step raised, the buffer would hold nothing
+                self.state[p]["momentum_buffer"] = wrap(buffer)

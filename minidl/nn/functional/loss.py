@@ -123,10 +123,10 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     rows, labels = _rows(name, input, target)
     ignore_index = operator.index(ignore_index)
     weights = None if weight is None else _class_weights(name, weight, rows)
-    options = labels, weights, ignore_index, float(label_smoothing)
+    smoothing = float(label_smoothing)
     if reduction == "none":
-        return apply(ops.CrossEntropy(*options), rows).reshape(target.shape)
-    return apply(ops.CrossEntropyTotal(*options, reduction == "mean"), rows)
+        return apply(ops.CrossEntropy(labels, weights, ignore_index, smoothing), rows).reshape(target.shape)
+    return apply(ops.CrossEntropyTotal(labels, weights, ignore_index, smoothing, reduction == "mean"), rows)
 
 
 def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean"):
