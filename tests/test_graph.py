@@ -289,7 +289,7 @@ def test_grad_of_several_outputs_with_cotangents():
     y = x.sum()
     (dx,) = grad([y, y], x)  # one output twice counts twice
     assert dx.tolist() == [2.0, 2.0]
-    with pytest.raises(ValueError, match="a cotangent .* for each of 2 outputs, got 1"):
+    with pytest.raises(ValueError, match=r"a cotangent .* for each of 2 outputs, got 1"):
         grad([x * 2, x * x], x, grad_outputs=[minidl.ones(2)])
 
 
