@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from . import autograd, information, nn, optim, utils
+from . import autograd, information, nn, optim
 from .dtypes import *  # noqa: F403
 from .functions import *  # noqa: F403
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -22,9 +22,15 @@ from .random import (
 from .tensor import Tensor
 from .warmup import warmup
 
+_LATER = ("distributions", "models", "utils")  # rooms that few programs need, or import by name
+
 
 def __getattr__(name):
-    """Loads `distributions` when they are first asked for (PEP 562): few programs need them."""
-    if name == "distributions":
-        return import_module(".distributions", __name__)
+    """Loads a room at its first use (PEP 562)."""
+    if name in _LATER:
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *_LATER]

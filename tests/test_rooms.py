@@ -81,7 +81,7 @@ def _later(path, tree):
     """The calls by which a package may load a module of its own at its first use: in its `__getattr__` (PEP 562)."""
     hooks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"]
     nodes = [node for hook in hooks for node in ast.walk(hook)] if path.name == "__init__.py" else []
-    return [node for node in nodes if re.fullmatch(r"import_module\('\.\w+', __name__\)", ast.unparse(node))]
+    return [node for node in nodes if re.fullmatch(r"import_module\(f?'\.(\w+|{name})', __name__\)", ast.unparse(node))]
 
 
 def _relative(package, path, node):
