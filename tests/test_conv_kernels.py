@@ -269,12 +269,12 @@ def test_bits_do_not_depend_on_the_number_of_threads(dtype, monkeypatch):
         assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
         for parts in (3, 4, 7):  # shares beyond what this machine would use
 
-            def all_shares(pays, body, twin, *arguments, parts=parts):
+            def all_shares(pays, kernel, dtype, *arguments, parts=parts):
                 for part in range(parts):
-                    body(*arguments, part, parts)
+                    kernel[dtype](*arguments, part, parts)
 
             with monkeypatch.context() as patch:
-                patch.setattr(conv, "share", all_shares)
+                patch.setattr(conv, "run", all_shares)
                 patch.setattr(conv, "get_num_threads", lambda parts=parts: parts)
                 assert np.array_equal(conv.conv2d(x, w, b, *geometry), results[0][0])
                 assert np.array_equal(conv.conv2d_input(y, w, (size, size), *geometry), results[0][1])

@@ -200,13 +200,13 @@ def test_shares_write_each_sum_once_and_alike(rng, case, monkeypatch):
     expected = conv_weight.conv2d_weight(*arguments)
     for parts in (2, 3, 4, 7):
 
-        def all_shares(pays, body, twin, *args, parts=parts):
+        def all_shares(pays, kernel, dtype, *args, parts=parts):
             output = args[-1] if isinstance(args[-1], np.ndarray) else args[1]
             output[...] = np.nan
             for part in range(parts):
-                body(*args, part, parts)
+                kernel[dtype](*args, part, parts)
 
-        monkeypatch.setattr(conv_weight, "share", all_shares)
+        monkeypatch.setattr(conv_weight, "run", all_shares)
         assert np.array_equal(conv_weight.conv2d_weight(*arguments), expected)
 
 

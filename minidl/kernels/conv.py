@@ -7,35 +7,34 @@
   exists at a time: as many pixels as a tile is wide, counted through the rows of the image as if it were one long row
   (and through a few small images), so that odd widths waste nothing. Where few rows of A would make use of a panel, it
   is not gathered: the image is read where it lies, its border included, and what that gives is left out of y.
-- A stride makes the source of a panel's row non-contiguous. So pixels are first sorted by their residues modulo the
-  strides, into planes within which every tap reads contiguous rows; padding is written out on the way. This copy of one
-  image (a few, if small) is skipped where there is nothing to sort or pad.
+- A stride makes the source of a panel's row non-contiguous, and padding is nowhere. So pixels are first sorted into `planes`;
+  this copy of one image (a few, if small) is skipped where there is nothing to sort or pad.
 
 The gradient of the input is such a convolution too: of dy, with the taps turned round and the channels of the weights
 exchanged. With strides, the pixels of dx fall into phases by their residues modulo the strides: each phase is reached by
-taps of its own, a convolution with stride 1, and the phases are interleaved at the end.
+taps of its own, a convolution with stride 1, and the phases are interleaved at the end. `planes` makes the plan of both.
 
 Every element sums over k in the same blocks and order, so the bits do not depend on the number of threads.
 Shapes: x (N, C, H, W), w (O, C/groups, KH, KW), dy and y (N, O, OH, OW). `padding` is (top, bottom, left, right).
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
-from numba import prange, types
+from numba import types
 
 from .depthwise import depthwise, depthwise_input, pays
 from .gemm import matmul
-from .jit import PerDtype, Shared, call, dense, jit
-from .threads import get_num_threads, share
+from .jit import PerDtype, dense, jit
+from .planes import backward_phases, forward_phases, make_plan, out_size, place, sort
+from .shares import Kernel
+from .threads import get_num_threads, run
 from .tile import (
     GATHERED,
     PACKED_ROWS,
     PACKED_VECTORS,
     VECTOR_BYTES,
     copy_run,
-    every_second,
     gather_rows,
     moved,
     pack_stripe,
@@ -44,8 +43,6 @@ from .tile import (
 
 DEPTH = 192  # k is cut in blocks of at most this many: a panel of B stays in the L1 cache (18 KiB; AVX-512: 36 KiB)
 BLOCK_STRIPES = 64  # stripes of A that stay in the L2 cache while panels pass by (192 KiB of float32)
-BAND = 48 * 1024  # numbers of a sorted image that stay in the L2 cache (192 KiB of float32); a larger one is cut in bands
-GATHER, TILE, SPREAD = 6.5, 6, 20  # what a panel costs, roughly, in cycles: for each k; k and stripe; row
 BORDER = 400  # multiply-adds with border for each tap and pixel of dy from which `_scatter` is faster
 SCATTERED = 512 * 1024  # numbers that it holds at once
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
@@ -69,31 +66,6 @@ def pack_weights(w, bias, orders, phases, groups, group_step, rows, row_step, pa
         for row in range(stripes * PACKED_ROWS):
             packed[at + row] = bias[g * rows + row] if row < rows and bias.size else 0
         at += stripes * PACKED_ROWS
-
-
-@jit
-def sort(x, start, size, origin, stride, planes, rows, pitch, target, at):
-    """The image in x from `start` on, by planes: plane q holds image[origin + planes[q] + stride·(i, j)], 0 outside.
-
-    The columns outside are 0 already: they are the same in every image.
-    """
-    for q in range(planes.shape[0]):
-        left = origin[1] + planes[q, 1]
-        first = min(max(0, -(left // stride[1])), pitch)
-        last = max(first, min(pitch, (size[1] - 1 - left) // stride[1] + 1))
-        for i in range(rows):
-            h, row = origin[0] + planes[q, 0] + i * stride[0], at + (q * rows + i) * pitch
-            source = start + h * size[1] + left
-            if not 0 <= h < size[0]:
-                for j in range(first, last):
-                    target[row + j] = 0
-            elif stride[1] == 1:
-                copy_run(x, source + first, target, row + first, last - first)
-            elif stride[1] == 2:
-                every_second(x, source + 2 * first, target, row + first, last - first)
-            else:
-                for j in range(first, last):
-                    target[row + j] = x[source + j * stride[1]]
 
 
 @jit
@@ -134,7 +106,7 @@ def gather(source, start, steps, k, depth, farthest, sources, targets, count, pa
 
 @jit
 def correlate(x, packed, y, sizes, planes, steps, along, phases, images, chunk, groups, channels, rows, part, parts):
-    """One share of a convolution as `_plan` describes it; channels and rows are those of x and of y per group."""
+    """One share of a convolution as a Plan describes it; channels and rows are those of x and of y per group."""
     height, width, pixels, sorts, direct, top, left, stride_h, stride_w, band, bands, plane_rows, pitch, total, farthest = sizes
     lanes = VECTOR_BYTES // x.itemsize
     columns = PACKED_VECTORS * lanes
@@ -215,20 +187,9 @@ def spread(out, at, line, length, y, phases, f, i0, down, pixels, first, image_r
             target = (first + n * image_rows + r) * pixels + start + i0 * row_step
             if step == 1 and row_step == across == line:
                 copy_run(out, at, y, target, down * across)
-            elif step == 1:
-                for i in range(down):
-                    copy_run(out, at + i * line, y, target + i * row_step, across)
             else:
-                for i in range(down):
-                    for j in range(across):
-                        y[target + i * row_step + j * step] = out[at + i * line + j]
+                place(out, at, line, down, across, y, target, row_step, step)
             at += length
-
-
-@jit(parallel=True)
-def correlate_shared(body, x, packed, y, sizes, planes, steps, along, phases, images, chunk, groups, channels, rows, parts):
-    for part in prange(parts):
-        call(body, x, packed, y, sizes, planes, steps, along, phases, images, chunk, groups, channels, rows, part, parts)
 
 
 # --------------------------------------------------------------------------------------------- what callers see
@@ -244,108 +205,23 @@ def _pack_types(t):
 def _correlate_types(t):
     arrays = dense(t, 1), dense(t, 1), dense(t, 1, True), types.UniTuple(_INDEX, 15)
     tables = dense(types.int64, 2), dense(types.int64, 1), dense(types.int64, 1), dense(types.int64, 2)
-    return *arrays, *tables, *[_INDEX] * 7
+    return *arrays, *tables, *[_INDEX] * 5
 
 
 _pack = PerDtype(pack_weights, _pack_types)
-_correlate = PerDtype(correlate, _correlate_types)
-_correlate_shared = Shared(correlate_shared, _correlate)
+_correlate = Kernel(correlate, _correlate_types)
 _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
 # where the rows of a gathered panel begin
 _ALONG = {dtype: np.arange(DEPTH) * (PACKED_VECTORS * VECTOR_BYTES // dtype.itemsize) for dtype in _NO_BIAS}
 
 
-class _Plan(NamedTuple):
-    """What the kernels need to know of a convolution, apart from the numbers of images, groups and rows."""
-
-    sizes: tuple  # the first line of `correlate`
-    planes: np.ndarray  # (Q, 2) residues modulo the strides
-    steps: np.ndarray  # where tap k is read, relative to the pixel
-    orders: np.ndarray  # where the weight of k is, relative to the row's first
-    phases: np.ndarray  # (F, 7) first k, number of k, first pixel in y, H, W, steps down and right in y
-    gaps: bool  # whether nothing reaches some pixels of y: they must be 0 already
-    chunk: int  # images to be put together
-    work: int  # multiply-adds for an image and a row of A
-
-
-def _plan(size, target, stride, channels, rows_of_a, weight_step, phases):
-    """phases: (start, height, width, row step, step, taps) with taps (row, column, weight) relative to stride·pixel."""
-    taps = [tap for phase in phases for tap in phase[5]]
-    top, left = min((tap[0] for tap in taps), default=0), min((tap[1] for tap in taps), default=0)
-    planes = sorted({((i - top) % stride[0], (j - left) % stride[1]) for i, j, _ in taps})
-    rows = max(((i - top) // stride[0] + phase[1] for phase in phases for i, _, _ in phase[5]), default=0)
-    pitch = max(((j - left) // stride[1] + phase[2] for phase in phases for _, j, _ in phase[5]), default=0)
-    depth = channels * len(phases[0][5]) if phases else 0
-    direct = len(taps) > 1 and _reads_in_place(depth, rows_of_a, phases[0][2], pitch)
-    sorts = direct or stride != (1, 1) or top < 0 or left < 0 or top + rows > size[0] or left + pitch > size[1]
-    # A band is as many rows of every phase as make use of few enough pixels of the source.
-    most = max((phase[1] for phase in phases), default=1)
-    reach = rows - most
-    row = max(1, channels * len(planes) * pitch)
-    bands = -(-most // max(BAND // row - reach, 2 * reach, 4)) if row * rows > 1.5 * BAND else 1
-    band = -(-most // (bands + bands % 2)) if bands > 1 else most
-    rows = band + reach
-    if not sorts:
-        top = left = 0
-        rows, pitch = size
-    steps, orders, table = [], [], []
-    for start, height, width, row_step, step, taps in phases:
-        table.append((len(steps), channels * len(taps), start, height, width, row_step, step))
-        for channel in range(channels):
-            for i, j, weight in taps:
-                plane = planes.index(((i - top) % stride[0], (j - left) % stride[1]))
-                line = (channel * len(planes) + plane) * rows + (i - top) // stride[0]
-                steps.append(line * pitch + (j - left) // stride[1])
-                orders.append(channel * weight_step + weight)
-    pixels = target[0] * target[1]
-    alone = direct or not phases or band < most
-    chunk = 1 if alone else _together(phases[-1][1] * phases[-1][2], depth, row * rows if sorts else 0)
-    tables = (np.array(table, np.int64) for table in (planes, steps, orders, table))
-    planes, steps, orders, table = tables
-    work = sum(phase[1] * phase[2] * len(phase[5]) for phase in phases) * channels
-    sizes = (
-        *size,
-        pixels,
-        sorts,
-        direct,
-        top,
-        left,
-        *stride,
-        band,
-        -(-most // band),
-        rows,
-        pitch,
-        steps.size,
-        int(steps.max(initial=0)),
-    )
-    gaps = pixels > sum(phase[1] * phase[2] for phase in phases)
-    return _Plan(sizes, planes, steps, orders, table, gaps, chunk, work)
-
-
-def _reads_in_place(depth, rows, width, pitch):
-    """Whether to gather panels costs more than to compute the pixels between the rows too, and to leave them out."""
-    stripes = -(-rows // PACKED_ROWS)
-    return depth * (GATHER - TILE * stripes * (pitch - width) / width) > SPREAD * rows
-
-
-def _together(pixels, depth, numbers):
-    """How many images share panels: as many as leave the last one full, if their `numbers` stay in the cache."""
-    width = PACKED_VECTORS * VECTOR_BYTES // 4
-    costs = []
-    for count in range(1, 9):
-        whole, rest = divmod(count * pixels, width)
-        panels = whole + (2 / 3 if 0 < rest <= width / 3 else rest > 0)  # a tile of one vector waits for its own sums
-        costs.append(panels / count * (TILE * depth + (SPREAD * PACKED_ROWS if count > 1 else 0)))
-    return min((cost, count) for count, cost in enumerate(costs, 1) if count == 1 or count * numbers <= 1.5 * BAND)[1]
-
-
 def _out_size(name, size, kernel, stride, padding, dilation):
     """(OH, OW); ValueError if the kernel does not fit."""
-    padded = [size[a] + padding[2 * a] + padding[2 * a + 1] for a in (0, 1)]
-    out = tuple((padded[a] - dilation[a] * (kernel[a] - 1) - 1) // stride[a] + 1 for a in (0, 1))
+    out = out_size(size, kernel, stride, padding, dilation)
     if min(out) < 1:
+        padded = size[0] + padding[0] + padding[1], size[1] + padding[2] + padding[3]
         raise ValueError(
-            f"{name}: a kernel of {kernel} with dilation {dilation} does not fit an input of {tuple(padded)}, "
+            f"{name}: a kernel of {kernel} with dilation {dilation} does not fit an input of {padded}, "
             f"padding {padding} included: the output size would be {out}"
         )
     return out
@@ -373,8 +249,8 @@ def _forward_plan(x_shape, w_shape, stride, padding, dilation, groups):
     _check_geometry("conv2d", x_shape[1], w_shape, stride, padding, dilation, groups)
     kh, kw = w_shape[2:]
     out = _out_size("conv2d", x_shape[2:], (kh, kw), stride, padding, dilation)
-    taps = [(i * dilation[0] - padding[0], j * dilation[1] - padding[2], i * kw + j) for i in range(kh) for j in range(kw)]
-    return out, _plan(x_shape[2:], out, stride, w_shape[1], w_shape[0] // groups, kh * kw, [(0, *out, out[1], 1, taps)])
+    phases = forward_phases((kh, kw), out, padding, dilation)
+    return out, make_plan(x_shape[2:], out, stride, w_shape[1], w_shape[0] // groups, kh * kw, phases)
 
 
 @lru_cache(maxsize=256)
@@ -388,20 +264,8 @@ def _backward_plan(dy_shape, w_shape, size, stride, padding, dilation, groups):
         raise ValueError(
             f"conv2d_input: for an input of size {size} expected dy (N, {w_shape[0]}, {out[0]}, {out[1]}), got {dy_shape}"
         )
-    phases = []
-    for r in range(min(stride[0], size[0])):
-        for s in range(min(stride[1], size[1])):
-            # Pixel r + stride·i of dx met tap kh at pixel (r + stride·i + top - kh·dilation) / stride of dy.
-            reached = [
-                (r + padding[0] - i * dilation[0], s + padding[2] - j * dilation[1], i * kw + j)
-                for i in range(kh)
-                for j in range(kw)
-            ]
-            taps = [(i // stride[0], j // stride[1], w) for i, j, w in reached if i % stride[0] == j % stride[1] == 0]
-            height, width = -(-(size[0] - r) // stride[0]), -(-(size[1] - s) // stride[1])
-            if taps:
-                phases.append((r * size[1] + s, height, width, stride[0] * size[1], stride[1], taps))
-    return _plan(out, size, (1, 1), w_shape[0] // groups, w_shape[1], w_shape[1] * kh * kw, phases)
+    phases = backward_phases((kh, kw), size, stride, padding, dilation)
+    return make_plan(out, size, (1, 1), w_shape[0] // groups, w_shape[1], w_shape[1] * kh * kw, phases)
 
 
 def _run(x, w, bias, y, plan, groups, rows, group_step, row_step):
@@ -425,10 +289,7 @@ def _run(x, w, bias, y, plan, groups, rows, group_step, row_step):
         rows,
     )
     arguments = x, packed, y.reshape(-1), *arguments
-    if pays:
-        share(True, _correlate[dtype], _correlate_shared[dtype], *arguments)
-    else:
-        _correlate[dtype](*arguments, 0, 1)
+    run(pays, _correlate, dtype, *arguments)
 
 
 def conv2d(x, w, b=None, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):

@@ -17,12 +17,14 @@ from functools import lru_cache
 from math import gcd, isqrt
 
 import numpy as np
-from numba import prange, types
+from numba import types
 
 from .depthwise import depthwise_weight, pays
 from .gemm import cut
-from .jit import PerDtype, Shared, call, dense, jit, strided
-from .threads import get_num_threads, share
+from .jit import dense, jit, strided
+from .planes import out_size
+from .shares import Kernel
+from .threads import run
 from .tile import ROWS, VECTOR_BYTES, VECTORS, moved, table_tile, transpose_block
 
 PIXELS = 400  # in a block at most: a panel of B (25 KiB) stays in the L1 cache
@@ -147,12 +149,6 @@ def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
                             put_transposed(moved(corner, 0), 0, cn * taps, wide, dw, g * o + j + p * width, ci * taps)
 
 
-@jit(parallel=True)
-def weight_sums_shared(body, x, pixels, a_rows, a_steps, plan, total, parts):
-    for part in prange(parts):
-        call(body, x, pixels, a_rows, a_steps, plan, total, part, parts)
-
-
 @jit
 def add_slices(total, dw, mirrored, part, parts):
     """One share of dw[g] = Σ_slices total[slice, g], transposed, the rows in reverse if `mirrored`; total[0] is overwritten."""
@@ -168,12 +164,6 @@ def add_slices(total, dw, mirrored, part, parts):
                 sums[q] += more[q]
         source = moved(total[0, g], 0)
         put_transposed(moved(source[::-1], 0) if mirrored else source, r0, r1, columns, dw[g], 0, 0)
-
-
-@jit(parallel=True)
-def add_slices_shared(body, total, dw, mirrored, parts):
-    for part in prange(parts):
-        call(body, total, dw, mirrored, part, parts)
 
 
 @jit(fastmath={"reassoc", "contract"})
@@ -194,27 +184,18 @@ def plane_sums(dy, sums, part, parts):
         sums[channel] = totals[channel]
 
 
-@jit(parallel=True)
-def plane_sums_shared(body, dy, sums, parts):
-    for part in prange(parts):
-        call(body, dy, sums, part, parts)
-
-
 # --------------------------------------------------------------------------------------------- what callers see
 
 _INTS = dense(types.int64, 1)
 
 
 def _weight_sums_types(t):
-    return dense(t, 1), strided(t, 2), _INTS, _INTS, types.UniTuple(types.intp, 23), dense(t, 1, True), types.intp, types.intp
+    return dense(t, 1), strided(t, 2), _INTS, _INTS, types.UniTuple(types.intp, 23), dense(t, 1, True)
 
 
-_weight_sums = PerDtype(weight_sums, _weight_sums_types)
-_weight_sums_shared = Shared(weight_sums_shared, _weight_sums)
-_add_slices = PerDtype(add_slices, lambda t: (dense(t, 4, True), dense(t, 3, True), types.intp, types.intp, types.intp))
-_add_slices_shared = Shared(add_slices_shared, _add_slices)
-_plane_sums = PerDtype(plane_sums, lambda t: (dense(t, 3), dense(t, 1, True), types.intp, types.intp))
-_plane_sums_shared = Shared(plane_sums_shared, _plane_sums)
+_weight_sums = Kernel(weight_sums, _weight_sums_types)
+_add_slices = Kernel(add_slices, lambda t: (dense(t, 4, True), dense(t, 3, True), types.intp))
+_plane_sums = Kernel(plane_sums, lambda t: (dense(t, 3), dense(t, 1, True)))
 
 
 def _even(size, most):
@@ -258,11 +239,6 @@ def _cost(x, dy, groups, taps):
     return (tiles + 0.35 * columns) * dy.shape[2] * dy.shape[3]  # to transpose a number takes a ninth of a step
 
 
-def _share(pays, body, twin, first, *args):
-    pays = pays and get_num_threads() > 1
-    share(pays, body[first.dtype], twin[first.dtype] if pays else None, first, *args)
-
-
 def _check(x, dy, kernel_size, stride, padding, dilation, groups):
     if x.dtype not in (np.float32, np.float64) or dy.dtype != x.dtype:
         raise TypeError(f"conv2d_weight: expected arrays both of float32 or both of float64, got {x.dtype}, {dy.dtype}")
@@ -275,10 +251,7 @@ def _check(x, dy, kernel_size, stride, padding, dilation, groups):
         )
     if x.shape[1] % groups or dy.shape[1] % groups:
         raise ValueError(f"conv2d_weight: expected channels divisible by groups={groups}, got {x.shape} and {dy.shape}")
-    out = tuple(
-        (x.shape[2 + a] + padding[2 * a] + padding[2 * a + 1] - dilation[a] * (kernel_size[a] - 1) - 1) // stride[a] + 1
-        for a in (0, 1)
-    )
+    out = out_size(x.shape[2:], kernel_size, stride, padding, dilation)
     if dy.shape[2] > out[0] or dy.shape[3] > out[1]:
         raise ValueError(f"conv2d_weight: expected dy (N, O, {out[0]}, {out[1]}) or less for x {x.shape}, got {dy.shape}")
 
@@ -316,11 +289,11 @@ def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilat
     total = dw if whole else np.empty((slices, groups, c * kh * kw, o), x.dtype)
     pixels = np.ascontiguousarray(dy).reshape(n * groups * o, oh * ow).T
     arguments = np.ascontiguousarray(x).reshape(-1), pixels, a_rows, a_steps, plan, total.reshape(-1)
-    _share(dw.size * n * oh * ow >= PARALLEL_WORK, _weight_sums, _weight_sums_shared, *arguments)
+    run(dw.size * n * oh * ow >= PARALLEL_WORK, _weight_sums, x.dtype, *arguments)
     if not whole:
         parts = groups * c if mirrored else groups  # of dw, each the transpose of a part of total
         arguments = total.reshape(slices, parts, -1, o), dw.reshape(parts, o, -1), mirrored
-        _share(total.nbytes >= PARALLEL_BYTES, _add_slices, _add_slices_shared, *arguments)
+        run(total.nbytes >= PARALLEL_BYTES, _add_slices, x.dtype, *arguments)
     return dw
 
 
@@ -336,5 +309,5 @@ def channel_sums(dy):
         raise TypeError(f"channel_sums: expected float32 or float64, got {dy.dtype}")
     sums = np.empty(dy.shape[1], dy.dtype)
     planes = np.ascontiguousarray(dy).reshape(*dy.shape[:2], dy.shape[2] * dy.shape[3])
-    _share(dy.nbytes >= PARALLEL_BYTES, _plane_sums, _plane_sums_shared, planes, sums)
+    run(dy.nbytes >= PARALLEL_BYTES, _plane_sums, dy.dtype, planes, sums)
     return sums

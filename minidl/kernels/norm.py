@@ -8,17 +8,26 @@ mean, so rows that differ by 1e-3 around 1e4 keep their digits in float32, and c
 
 Statistics take two passes: one for hi, one for the sums of d = x − hi and d², which correct it. What is normalised together is
 read several times while it is in the cache and from memory once. Backward is given x and two numbers per channel or row.
+
+There are three ways through memory, each with a kernel forward and one backward:
+
+- `planes`: whole planes of L elements, as many as are normalised together. Of batch norm these are the planes of a channel,
+  C apart; of group norm, neighbours.
+- `columns`: batch norm of planes too small for loops of their own, as columns side by side.
+- `rows`: layer norm, whose γ and β differ from element to element.
 """
 
 import math
 
 import numpy as np
-from numba import prange, types
+from numba import types
 
 from .elementwise import column_sums, plain
-from .jit import PerDtype, Shared, call, dense, jit
-from .threads import get_num_threads, share
+from .jit import PerDtype, dense, jit
+from .shares import Kernel
+from .threads import run
 
+_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 SHARED_SIZE = 32768  # elements from which a second thread pays for its launch
 BLOCK = 1024  # elements whose sum is kept in their own type, before it is added to a float64
 SMALL_PLANE = 128  # planes smaller than this are treated side by side, as columns
@@ -76,23 +85,20 @@ def _dots(dy, x, hi):
     return s, t
 
 
-@jit(**MAP)
-def _scale(x, hi, scale, shift, y):
-    for i in range(x.size):
-        y[i] = (x[i] - hi) * scale + shift
-
-
-@jit(**MAP)
-def _combine(dy, x, hi, scale, slope, offset, dx):
-    for i in range(x.size):
-        dx[i] = dy[i] * scale + ((x[i] - hi) * slope + offset)
-
-
 @jit(forceinline=True)
-def _moments(s, t, n, hi):
-    """Mean and variance from s = Σ d and t = Σ d², d = x − hi"""
-    lo = s / n
-    return hi + lo, max(t / n - lo * lo, 0.0)
+def _moments(x, first, step, number):
+    """Mean and variance of `number` rows of x, `step` apart."""
+    size = number * x.shape[1]
+    s = t = np.float64(0)
+    for r in range(number):
+        s += _sum(x[first + r * step], x[first, 0])
+    hi, s = x.dtype.type(x[first, 0] + s / size), np.float64(0)
+    for r in range(number):
+        d, squares = _sums(x[first + r * step], hi)
+        s += d
+        t += squares
+    lo = s / size
+    return hi + lo, max(t / size - lo * lo, 0.0)
 
 
 @jit(forceinline=True)
@@ -112,76 +118,82 @@ def _slopes(s, t, n, rstd, lo):
     return slope, -rstd * s / n - slope * lo
 
 
-# ----------------------------------------------------------------------------------- batch norm, a plane at a time
+# ------------------------------------------------------------------------------------- batch and group norm, by planes
+# A mean is that of `number` planes of x (planes, L): of batch norm those of a channel, `step` = C apart; `grouped`, neighbours.
+
+
+@jit(**MAP)
+def _scale(x, hi, scale, shift, y):
+    for i in range(x.size):
+        y[i] = (x[i] - hi) * scale + shift
+
+
+@jit(**MAP)
+def _combine(dy, x, hi, scale, slope, offset, dx):
+    for i in range(x.size):
+        dx[i] = dy[i] * scale + ((x[i] - hi) * slope + offset)
 
 
 @jit
-def planes(x, weight, bias, eps, batch, stats, y, part, parts):
-    """One share of the channels of x (N, C, L): fills y and, if `batch`, stats = [means, variances]; else it uses them."""
-    N, C, L = x.shape
-    T = x.dtype.type
-    for c in range(C * part // parts, C * (part + 1) // parts):
-        if batch:
-            s = t = np.float64(0)
-            for n in range(N):
-                s += _sum(x[n, c], x[0, c, 0])
-            hi, s = T(x[0, c, 0] + s / (N * L)), np.float64(0)
-            for n in range(N):
-                s_plane, t_plane = _sums(x[n, c], hi)
-                s += s_plane
-                t += t_plane
-            stats[0, c], stats[1, c] = _moments(s, t, N * L, hi)
-        hi, lo = _halves(stats[0, c], T)
-        scale, shift = 1 / math.sqrt(stats[1, c] + eps), np.float64(0)
-        if weight.size:
-            scale, shift = scale * np.float64(weight[c]), np.float64(bias[c])
-        for n in range(N):
-            _scale(x[n, c], hi, T(scale), T(shift - lo * scale), y[n, c])
-
-
-@jit(parallel=True)
-def planes_shared(body, x, weight, bias, eps, batch, stats, y, parts):
-    for part in prange(parts):
-        call(body, x, weight, bias, eps, batch, stats, y, part, parts)
+def planes(x, grouped, weight, bias, eps, given, stats, y, part, parts):
+    """One share of the means. Fills y and, unless given, stats (means, 2): mean and variance, or `grouped`, mean and rstd."""
+    T, means, C = x.dtype.type, stats.shape[0], weight.size
+    number, step = x.shape[0] // means, 1 if grouped else C
+    rows = x.reshape(means, number * x.shape[1])
+    for u in range(means * part // parts, means * (part + 1) // parts):
+        first = u * number if grouped else u
+        c = first % C
+        if grouped:
+            stats[u, 0], variance = _moments(rows, u, 1, 1)
+            stats[u, 1] = 1 / math.sqrt(variance + eps)
+        elif not given:
+            stats[u, 0], stats[u, 1] = _moments(x, first, step, number)
+        hi, lo = _halves(stats[u, 0], T)
+        rstd = stats[u, 1] if grouped else 1 / math.sqrt(stats[u, 1] + eps)
+        scale = shift = np.float64(0)
+        for r in range(number):
+            if grouped or r == 0:
+                scale = rstd * np.float64(weight[c])
+                shift = np.float64(bias[c]) - lo * scale
+                c += 1
+            p = first + r * step
+            _scale(x[p], hi, T(scale), T(shift), y[p])
 
 
 @jit
-def planes_backward(dy, x, weight, eps, batch, stats, dx, dw, db, part, parts):
-    """One share of the channels: fills dw and db, and dx unless it is empty."""
-    N, C, L = x.shape
-    T = x.dtype.type
-    for c in range(C * part // parts, C * (part + 1) // parts):
-        hi, lo = _halves(stats[0, c], T)
-        rstd = 1 / math.sqrt(stats[1, c] + eps)
-        s = t = np.float64(0)
-        for n in range(N):
-            s_plane, t_plane = _dots(dy[n, c], x[n, c], hi)
-            s += s_plane
-            t += t_plane
-        dw[c], db[c] = rstd * (t - lo * s), s
+def planes_backward(dy, x, grouped, weight, eps, given, stats, dx, dw, db, part, parts):
+    """One share of the means: fills dw and db (samples or 1, C), and dx unless it is empty."""
+    T, means, C = x.dtype.type, stats.shape[0], weight.size
+    number, step = x.shape[0] // means, 1 if grouped else C
+    for u in range(means * part // parts, means * (part + 1) // parts):
+        first = u * number if grouped else u
+        sample, c0 = first // C * grouped, first % C
+        hi, lo = _halves(stats[u, 0], T)
+        rstd = stats[u, 1] if grouped else 1 / math.sqrt(stats[u, 1] + eps)
+        s = t = dy_sum = dot = np.float64(0)
+        c = c0
+        for r in range(number):
+            p = first + r * step
+            more, more_dot = _dots(dy[p], x[p], hi)
+            dy_sum += more
+            dot += more_dot
+            if grouped or r == number - 1:  # the last of its channel
+                dw[sample, c], db[sample, c] = rstd * (dot - lo * dy_sum), dy_sum
+                s += np.float64(weight[c]) * dy_sum
+                t += np.float64(weight[c]) * dot
+                dy_sum = dot = np.float64(0)
+                c += 1
         slope = offset = np.float64(0)
-        if batch:
-            slope, offset = _slopes(s, t, N * L, rstd, lo)
-        w = np.float64(weight[c]) if weight.size else np.float64(1)
-        if dx.size:
-            for n in range(N):
-                _combine(dy[n, c], x[n, c], hi, T(w * rstd), T(w * slope), T(w * offset), dx[n, c])
-
-
-@jit(parallel=True)
-def planes_backward_shared(body, dy, x, weight, eps, batch, stats, dx, dw, db, parts):
-    for part in prange(parts):
-        call(body, dy, x, weight, eps, batch, stats, dx, dw, db, part, parts)
+        if not given:
+            slope, offset = _slopes(s, t, number * x.shape[1], rstd, lo)
+        for r in range(number if dx.size else 0):
+            scale, p = np.float64(weight[c0 + r * grouped]) * rstd, first + r * step
+            _combine(dy[p], x[p], hi, T(scale), T(slope), T(offset), dx[p])
 
 
 # ------------------------------------------------------------------------------ batch norm, small planes side by side
 # A loop over 49 elements is mostly beginning and end, and one down a column the slowest way through memory. So the planes of
 # several channels are columns of a strip, whose rows are contiguous: each column has a sum, and a channel those of its L.
-
-
-@jit(forceinline=True)
-def _row(x, n, j, width):
-    return x[n, j : j + width]
 
 
 @jit(forceinline=True)
@@ -204,17 +216,21 @@ def _total(columns, c, L):
 
 
 @jit(forceinline=True)
-def _add_rows(x, j, hi, s):
+def _four(x, n, j, width):
+    return x[n, j : j + width], x[n + 1, j : j + width], x[n + 2, j : j + width], x[n + 3, j : j + width]
+
+
+@jit(forceinline=True)
+def _add(x, j, hi, s):
     """s[i] = Σ_n x[n, j + i] − hi[i]"""
     N = x.shape[0]
-    for i in range(s.size):
-        s[i] = 0
+    s[:] = 0
     for n in range(0, N - 3, 4):
-        p, q, u, v = _row(x, n, j, s.size), _row(x, n + 1, j, s.size), _row(x, n + 2, j, s.size), _row(x, n + 3, j, s.size)
+        p, q, u, v = _four(x, n, j, s.size)
         for i in range(s.size):
             s[i] += ((p[i] - hi[i]) + (q[i] - hi[i])) + ((u[i] - hi[i]) + (v[i] - hi[i]))
     for n in range(N - N % 4, N):
-        p = _row(x, n, j, s.size)
+        p = x[n, j : j + s.size]
         for i in range(s.size):
             s[i] += p[i] - hi[i]
 
@@ -223,15 +239,14 @@ def _add_rows(x, j, hi, s):
 def _add_squares(x, j, hi, s):
     """s[i] = Σ_n (x[n, j + i] − hi[i])²"""
     N = x.shape[0]
-    for i in range(s.size):
-        s[i] = 0
+    s[:] = 0
     for n in range(0, N - 3, 4):
-        p, q, u, v = _row(x, n, j, s.size), _row(x, n + 1, j, s.size), _row(x, n + 2, j, s.size), _row(x, n + 3, j, s.size)
+        p, q, u, v = _four(x, n, j, s.size)
         for i in range(s.size):
             a, b, c, d = p[i] - hi[i], q[i] - hi[i], u[i] - hi[i], v[i] - hi[i]
             s[i] += (a * a + b * b) + (c * c + d * d)
     for n in range(N - N % 4, N):
-        p = _row(x, n, j, s.size)
+        p = x[n, j : j + s.size]
         for i in range(s.size):
             a = p[i] - hi[i]
             s[i] += a * a
@@ -241,18 +256,16 @@ def _add_squares(x, j, hi, s):
 def _add_dots(dy, x, j, hi, s, t):
     """s[i] = Σ_n dy[n, j + i] and t[i] = Σ_n dy[n, j + i]·(x[n, j + i] − hi[i])"""
     N = x.shape[0]
-    for i in range(s.size):
-        s[i] = 0
-    for i in range(s.size):
-        t[i] = 0
+    s[:] = 0
+    t[:] = 0
     for n in range(0, N - 1, 2):
-        p, q, u, v = _row(x, n, j, s.size), _row(x, n + 1, j, s.size), _row(dy, n, j, s.size), _row(dy, n + 1, j, s.size)
+        p, q, u, v = x[n, j : j + s.size], x[n + 1, j : j + s.size], dy[n, j : j + s.size], dy[n + 1, j : j + s.size]
         for i in range(s.size):
             s[i] += u[i] + v[i]
         for i in range(s.size):
             t[i] += u[i] * (p[i] - hi[i]) + v[i] * (q[i] - hi[i])
-    if N % 2:
-        p, u = _row(x, N - 1, j, s.size), _row(dy, N - 1, j, s.size)
+    for n in range(N - N % 2, N):
+        p, u = x[n, j : j + s.size], dy[n, j : j + s.size]
         for i in range(s.size):
             s[i] += u[i]
         for i in range(s.size):
@@ -266,22 +279,21 @@ def _channels(C, part, parts):
 
 
 @jit(fastmath={"contract"})
-def columns(x, L, weight, bias, eps, batch, stats, y, part, parts):
-    """What `planes` does, for x and y as matrices (N, C·L)."""
-    N, C = x.shape[0], x.shape[1] // L
-    T = x.dtype.type
+def columns(x, weight, bias, eps, given, stats, y, part, parts):
+    """What `planes` does for batch norm, with x and y as matrices (N, C·L)."""
+    N, C, T = x.shape[0], weight.size, x.dtype.type
+    L = x.shape[1] // C
     step = max(1, STRIP // L)
-    s_all, his = np.empty(step * L), np.empty(step * L, x.dtype)
-    scales, shifts = np.empty(step * L, x.dtype), np.empty(step * L, x.dtype)
+    sums, coefficients = np.empty(step * L), np.empty((3, step * L), x.dtype)
     start, end = _channels(C, part, parts)
     for c0 in range(start, end, step):
         channels = min(step, end - c0)
         j, width = c0 * L, channels * L
-        s, hi, scale, shift = s_all[:width], his[:width], scales[:width], shifts[:width]
-        if batch:
+        s, hi, scale, shift = sums[:width], coefficients[0, :width], coefficients[1, :width], coefficients[2, :width]
+        if not given:
             for c in range(channels):
                 _fill(hi, c, L, x[0, j + c * L])
-            _add_rows(x, j, hi, s)
+            _add(x, j, hi, s)
             for c in range(channels):
                 stats[0, c0 + c] = hi[c * L] + _total(s, c, L) / (N * L)
                 _fill(hi, c, L, T(stats[0, c0 + c]))
@@ -291,65 +303,47 @@ def columns(x, L, weight, bias, eps, batch, stats, y, part, parts):
                 stats[1, c0 + c] = max(_total(s, c, L) / (N * L) - lo * lo, 0.0)
         for c in range(channels):
             top, lo = _halves(stats[0, c0 + c], T)
-            a, b = 1 / math.sqrt(stats[1, c0 + c] + eps), np.float64(0)
-            if weight.size:
-                a, b = a * np.float64(weight[c0 + c]), np.float64(bias[c0 + c])
+            a = 1 / math.sqrt(stats[1, c0 + c] + eps) * np.float64(weight[c0 + c])
             _fill(hi, c, L, top)
             _fill(scale, c, L, T(a))
-            _fill(shift, c, L, T(b - lo * a))
+            _fill(shift, c, L, T(np.float64(bias[c0 + c]) - lo * a))
         for n in range(N):
-            row, y_row = _row(x, n, j, width), _row(y, n, j, width)
+            row, y_row = x[n, j : j + width], y[n, j : j + width]
             for i in range(width):
                 y_row[i] = (row[i] - hi[i]) * scale[i] + shift[i]
 
 
-@jit(parallel=True)
-def columns_shared(body, x, L, weight, bias, eps, batch, stats, y, parts):
-    for part in prange(parts):
-        call(body, x, L, weight, bias, eps, batch, stats, y, part, parts)
-
-
 @jit(fastmath={"contract"})
-def columns_backward(dy, x, L, weight, eps, batch, stats, dx, dw, db, part, parts):
-    """What `planes_backward` does, for dy, x and dx as matrices (N, C·L)."""
-    N, C = x.shape[0], x.shape[1] // L
-    T = x.dtype.type
+def columns_backward(dy, x, weight, eps, given, stats, dx, dw, db, part, parts):
+    """What `planes_backward` does for batch norm, with dy, x and dx as matrices (N, C·L)."""
+    N, C, T = x.shape[0], weight.size, x.dtype.type
+    L = x.shape[1] // C
     step = max(1, STRIP // L)
-    s_all, t_all = np.empty(step * L), np.empty(step * L)
-    his, scales = np.empty(step * L, x.dtype), np.empty(step * L, x.dtype)
-    slopes, offsets = np.empty(step * L, x.dtype), np.empty(step * L, x.dtype)
+    strips, coefficients = np.empty((2, step * L)), np.empty((4, step * L), x.dtype)
     start, end = _channels(C, part, parts)
     for c0 in range(start, end, step):
         channels = min(step, end - c0)
         j, width = c0 * L, channels * L
-        s, t, hi = s_all[:width], t_all[:width], his[:width]
-        scale, slope, offset = scales[:width], slopes[:width], offsets[:width]
+        s, t, hi, scale = strips[0, :width], strips[1, :width], coefficients[0, :width], coefficients[1, :width]
+        slope, offset = coefficients[2, :width], coefficients[3, :width]
         for c in range(channels):
             _fill(hi, c, L, T(stats[0, c0 + c]))
         _add_dots(dy, x, j, hi, s, t)
         for c in range(channels):
             lo = stats[0, c0 + c] - hi[c * L]
             rstd = 1 / math.sqrt(stats[1, c0 + c] + eps)
-            s_c, t_c = _total(s, c, L), _total(t, c, L)
-            dw[c0 + c], db[c0 + c] = rstd * (t_c - lo * s_c), s_c
+            dy_sum, dot, w = _total(s, c, L), _total(t, c, L), np.float64(weight[c0 + c])
+            dw[0, c0 + c], db[0, c0 + c] = rstd * (dot - lo * dy_sum), dy_sum
             b = d = np.float64(0)
-            if batch:
-                b, d = _slopes(s_c, t_c, N * L, rstd, lo)
-            w = np.float64(weight[c0 + c]) if weight.size else np.float64(1)
+            if not given:
+                b, d = _slopes(w * dy_sum, w * dot, N * L, rstd, lo)
             _fill(scale, c, L, T(w * rstd))
-            _fill(slope, c, L, T(w * b))
-            _fill(offset, c, L, T(w * d))
-        if dx.size:
-            for n in range(N):
-                row, dy_row, dx_row = _row(x, n, j, width), _row(dy, n, j, width), _row(dx, n, j, width)
-                for i in range(width):
-                    dx_row[i] = dy_row[i] * scale[i] + ((row[i] - hi[i]) * slope[i] + offset[i])
-
-
-@jit(parallel=True)
-def columns_backward_shared(body, dy, x, L, weight, eps, batch, stats, dx, dw, db, parts):
-    for part in prange(parts):
-        call(body, dy, x, L, weight, eps, batch, stats, dx, dw, db, part, parts)
+            _fill(slope, c, L, T(b))
+            _fill(offset, c, L, T(d))
+        for n in range(dx.shape[0]):
+            row, dy_row, dx_row = x[n, j : j + width], dy[n, j : j + width], dx[n, j : j + width]
+            for i in range(width):
+                dx_row[i] = dy_row[i] * scale[i] + ((row[i] - hi[i]) * slope[i] + offset[i])
 
 
 @jit
@@ -362,13 +356,6 @@ def running(running_mean, running_var, stats, momentum, unbiased):
 
 
 # ----------------------------------------------------------------------------------------------------- layer norm, rows
-
-
-@jit(forceinline=True)
-def _row_moments(x):
-    hi = x.dtype.type(x[0] + _sum(x, x[0]) / x.size)
-    s, t = _sums(x, hi)
-    return _moments(s, t, x.size, hi)
 
 
 @jit(**MAP)
@@ -413,24 +400,14 @@ def rows(x, weight, bias, eps, centred, stats, y, part, parts):
     M, K = x.shape
     T = x.dtype.type
     for m in range(M * part // parts, M * (part + 1) // parts):
-        row, y_row = x[m], y[m]
         if centred:
-            mean, square = _row_moments(row)
+            mean, square = _moments(x, m, 1, 1)
         else:
-            mean, square = np.float64(0), _sums(row, T(0))[1] / K
+            mean, square = np.float64(0), _sums(x[m], T(0))[1] / K
         rstd = 1 / math.sqrt(square + eps)
         stats[m, 0], stats[m, 1] = mean, rstd
         hi, lo = _halves(mean, T)
-        if weight.size:
-            _scale_each(row, hi, T(rstd), T(-lo * rstd), weight, bias, y_row)
-        else:
-            _scale(row, hi, T(rstd), T(-lo * rstd), y_row)
-
-
-@jit(parallel=True)
-def rows_shared(body, x, weight, bias, eps, centred, stats, y, parts):
-    for part in prange(parts):
-        call(body, x, weight, bias, eps, centred, stats, y, part, parts)
+        _scale_each(x[m], hi, T(rstd), T(-lo * rstd), weight, bias, y[m])
 
 
 @jit
@@ -440,194 +417,79 @@ def rows_backward(dy, x, weight, centred, stats, dx, sums, part, parts):
     T = x.dtype.type
     chunks = (M + CHUNK - 1) // CHUNK
     for chunk in range(chunks * part // parts, chunks * (part + 1) // parts):
-        if weight.size:
-            dw, db = sums[chunk, 0], sums[chunk, 1]
-            for k in range(K):
-                dw[k] = 0
-                db[k] = 0
         for m in range(chunk * CHUNK, min(M, (chunk + 1) * CHUNK)):
             row, dy_row, rstd = x[m], dy[m], stats[m, 1]
             hi, lo = _halves(stats[m, 0], T)
-            if weight.size:
-                s, t = _dots_each(dy_row, row, hi, weight)
-                _add_each(dy_row, row, hi, T(rstd), T(-lo * rstd), dw, db)
-            else:
-                s, t = _dots(dy_row, row, hi)
-            if not centred:
-                s = np.float64(0)
+            s, t = _dots_each(dy_row, row, hi, weight)
+            if sums.size:
+                _add_each(dy_row, row, hi, T(rstd), T(-lo * rstd), sums[chunk, 0], sums[chunk, 1])
             if dx.size:
-                slope, offset = _slopes(s, t, K, rstd, lo)
-                if weight.size:
-                    _combine_each(dy_row, row, hi, weight, T(rstd), T(slope), T(offset), dx[m])
-                else:
-                    _combine(dy_row, row, hi, T(rstd), T(slope), T(offset), dx[m])
-
-
-@jit(parallel=True)
-def rows_backward_shared(body, dy, x, weight, centred, stats, dx, sums, parts):
-    for part in prange(parts):
-        call(body, dy, x, weight, centred, stats, dx, sums, part, parts)
-
-
-# ------------------------------------------------------------------------------------------- group norm, rows of planes
-
-
-@jit
-def groups(x, G, weight, bias, eps, stats, y, part, parts):
-    """One share of the rows, C/G channels of a sample of x (N, C, L). Fills y and stats (N·G, 2), mean and rstd."""
-    N, C, L = x.shape
-    T, D = x.dtype.type, C // G
-    x_rows = x.reshape(N * G, D * L)
-    for m in range(N * G * part // parts, N * G * (part + 1) // parts):
-        mean, variance = _row_moments(x_rows[m])
-        rstd = 1 / math.sqrt(variance + eps)
-        stats[m, 0], stats[m, 1] = mean, rstd
-        hi, lo = _halves(mean, T)
-        n, c0 = m // G, m % G * D
-        for c in range(c0, c0 + D):
-            scale, shift = rstd, np.float64(0)
-            if weight.size:
-                scale, shift = rstd * np.float64(weight[c]), np.float64(bias[c])
-            _scale(x[n, c], hi, T(scale), T(shift - lo * scale), y[n, c])
-
-
-@jit(parallel=True)
-def groups_shared(body, x, G, weight, bias, eps, stats, y, parts):
-    for part in prange(parts):
-        call(body, x, G, weight, bias, eps, stats, y, part, parts)
-
-
-@jit
-def groups_backward(dy, x, G, weight, stats, dx, sums, part, parts):
-    """One share of the rows: fills dx unless it is empty, and sums (N, 2, C) with each sample's dγ and dβ."""
-    N, C, L = x.shape
-    T, D = x.dtype.type, C // G
-    for m in range(N * G * part // parts, N * G * (part + 1) // parts):
-        hi, lo = _halves(stats[m, 0], T)
-        n, c0, rstd = m // G, m % G * D, stats[m, 1]
-        s = t = np.float64(0)
-        for c in range(c0, c0 + D):
-            s_plane, t_plane = _dots(dy[n, c], x[n, c], hi)
-            sums[n, 0, c], sums[n, 1, c] = rstd * (t_plane - lo * s_plane), s_plane
-            w = np.float64(weight[c]) if weight.size else np.float64(1)
-            s += w * s_plane
-            t += w * t_plane
-        if dx.size:
-            slope, offset = _slopes(s, t, D * L, rstd, lo)
-            for c in range(c0, c0 + D):
-                w = np.float64(weight[c]) if weight.size else np.float64(1)
-                _combine(dy[n, c], x[n, c], hi, T(w * rstd), T(slope), T(offset), dx[n, c])
-
-
-@jit(parallel=True)
-def groups_backward_shared(body, dy, x, G, weight, stats, dx, sums, parts):
-    for part in prange(parts):
-        call(body, dy, x, G, weight, stats, dx, sums, part, parts)
+                slope, offset = _slopes(s if centred else np.float64(0), t, K, rstd, lo)
+                _combine_each(dy_row, row, hi, weight, T(rstd), T(slope), T(offset), dx[m])
 
 
 # ------------------------------------------------------------------------------------------------------ what callers see
 
-
-def _pair(body, twin, signature):
-    """The kernel for one thread, and its twin for all, each by dtype."""
-    one = PerDtype(body, lambda t: (*signature(t), types.intp, types.intp))
-    return one, Shared(twin, one)
+_stats, _means = dense(types.float64, 2, True), types.Array(types.float64, 2, "A")  # the latter, of any strides
+_flag, _eps = types.intp, types.float64
 
 
-_stats, _flag, _size, _eps = dense(types.float64, 2, True), types.intp, types.intp, types.float64
-_planes = _pair(
-    planes, planes_shared, lambda t: (dense(t, 3), dense(t, 1), dense(t, 1), _eps, _flag, _stats, dense(t, 3, True))
-)
-_columns = _pair(
-    columns,
-    columns_shared,
-    lambda t: (dense(t, 2), _size, dense(t, 1), dense(t, 1), _eps, _flag, _stats, dense(t, 2, True)),
-)
-_planes_backward = _pair(
+def _row(t, written=False):
+    return dense(t, 1, written)
+
+
+def _matrix(t, written=False):
+    return dense(t, 2, written)
+
+
+_planes = Kernel(planes, lambda t: (_matrix(t), _flag, _row(t), _row(t), _eps, _flag, _means, _matrix(t, True)))
+_columns = Kernel(columns, lambda t: (_matrix(t), _row(t), _row(t), _eps, _flag, _stats, _matrix(t, True)))
+_rows = Kernel(rows, lambda t: (_matrix(t), _row(t), _row(t), _eps, _flag, _stats, _matrix(t, True)))
+_planes_backward = Kernel(
     planes_backward,
-    planes_backward_shared,
-    lambda t: (
-        *(dense(t, 3), dense(t, 3), dense(t, 1), _eps, _flag, _stats),
-        *(dense(t, 3, True), dense(t, 1, True), dense(t, 1, True)),
-    ),
+    lambda t: (_matrix(t), _matrix(t), _flag, _row(t), _eps, _flag, _means, *[_matrix(t, True)] * 3),
 )
-_columns_backward = _pair(
+_columns_backward = Kernel(
     columns_backward,
-    columns_backward_shared,
-    lambda t: (
-        *(dense(t, 2), dense(t, 2), _size, dense(t, 1), _eps, _flag, _stats),
-        *(dense(t, 2, True), dense(t, 1, True), dense(t, 1, True)),
-    ),
+    lambda t: (_matrix(t), _matrix(t), _row(t), _eps, _flag, _stats, *[_matrix(t, True)] * 3),
 )
-_rows = _pair(rows, rows_shared, lambda t: (dense(t, 2), dense(t, 1), dense(t, 1), _eps, _flag, _stats, dense(t, 2, True)))
-_rows_backward = _pair(
-    rows_backward,
-    rows_backward_shared,
-    lambda t: (dense(t, 2), dense(t, 2), dense(t, 1), _flag, _stats, dense(t, 2, True), dense(t, 3, True)),
+_rows_backward = Kernel(
+    rows_backward, lambda t: (_matrix(t), _matrix(t), _row(t), _flag, _stats, _matrix(t, True), dense(t, 3, True))
 )
-_groups = _pair(
-    groups,
-    groups_shared,
-    lambda t: (dense(t, 3), _size, dense(t, 1), dense(t, 1), _eps, _stats, dense(t, 3, True)),
-)
-_groups_backward = _pair(
-    groups_backward,
-    groups_backward_shared,
-    lambda t: (dense(t, 3), dense(t, 3), _size, dense(t, 1), _stats, dense(t, 3, True), dense(types.float64, 3, True)),
-)
-_running = PerDtype(running, lambda t: (dense(t, 1, True), dense(t, 1, True), _stats, types.float64, types.float64))
-_NOTHING = {np.dtype(T): np.empty(0, T) for T in (np.float32, np.float64)}
+_running = PerDtype(running, lambda t: (_row(t, True), _row(t, True), _stats, types.float64, types.float64))
 
 
-def _run(kernel, x, *args):
-    body, twin = kernel
-    if x.size >= SHARED_SIZE and get_num_threads() > 1:
-        share(True, body[x.dtype], twin[x.dtype], *args)
-    else:
-        body[x.dtype](*args, 0, 1)
+def _run(kernel, x, *arguments):
+    if x.size:
+        run(x.size >= SHARED_SIZE, kernel, x.dtype, *arguments)
 
 
-def _check(name, x, shape, **arrays):
+def _check(name, x, what, array, shape):
     """Kernels check nothing, so Python does."""
-    if x.dtype not in _NOTHING:
-        raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
-    for what, array in arrays.items():
-        if array is not None and array.shape != shape:
-            raise ValueError(f"{name}: for an input of shape {x.shape} expected {what} of shape {shape}, got {array.shape}")
-        if array is not None and array.dtype != x.dtype:
-            raise TypeError(f"{name}: the input is {x.dtype} and {what} {array.dtype}; bring them to one dtype")
+    if array.shape != shape:
+        raise ValueError(f"{name}: for an input of shape {x.shape} expected {what} of shape {shape}, got {array.shape}")
+    if array.dtype != x.dtype:
+        raise TypeError(f"{name}: the input is {x.dtype} and {what} {array.dtype}; bring them to one dtype")
 
 
-def _parameters(name, x, shape, weight, bias):
-    """Both as vectors of the size of this shape, or both empty where neither is given."""
+def _parameters(name, x, shape, weight, bias=None):
+    """Both as vectors, of ones and zeros where they are not given."""
     T = x.dtype
-    if T not in _NOTHING:
-        _check(name, x, shape)
-    for p in (weight, bias):
-        if p is not None and (p.shape != shape or p.dtype is not T):  # nearly always decides, and quickly
-            _check(name, x, shape, weight=weight, bias=bias)
-    if weight is None and bias is None:
-        return _NOTHING[T], _NOTHING[T]
+    if T not in _FLOATS:
+        raise TypeError(f"{name}: expected float32 or float64, got {T}")
+    if weight is not None:
+        _check(name, x, "weight", weight, shape)
+    if bias is not None:
+        _check(name, x, "bias", bias, shape)
     weight = np.ones(shape, T) if weight is None else plain(weight)
     bias = np.zeros(shape, T) if bias is None else plain(bias)
     return (weight, bias) if len(shape) == 1 else (weight.reshape(-1), bias.reshape(-1))
-
-
-def _cotangent(name, dy, x, shape, weight):
-    """dy, x and the weight as kernels take them."""
-    if dy.shape != x.shape or dy.dtype is not x.dtype:
-        _check(name, x, x.shape, dy=dy)
-    return plain(dy), plain(x), _parameters(name, x, shape, weight, None)[0]
 
 
 def _statistics(name, stats, shape):
     if stats.shape != shape:
         raise ValueError(f"{name}: expected statistics of shape {shape}, got {stats.shape}")
     return np.ascontiguousarray(stats, np.float64)
-
-
-def _length(x):
-    return math.prod(x.shape[2:])
 
 
 def batch_norm(x, weight=None, bias=None, eps=1e-5, stats=None):
@@ -637,35 +499,30 @@ def batch_norm(x, weight=None, bias=None, eps=1e-5, stats=None):
     """
     if x.ndim < 2:
         raise ValueError(f"batch_norm: expected an input (N, C, ...), got shape {x.shape}")
-    weight, bias = _parameters("batch_norm", x, x.shape[1:2], weight, bias)
-    x, batch = plain(x), stats is None
-    (N, C), L = x.shape[:2], _length(x)
-    y = np.empty(x.shape, x.dtype)
-    stats = np.zeros((2, C)) if batch else _statistics("batch_norm", stats, (2, C))
-    if x.size == 0:
-        pass
-    elif L < SMALL_PLANE:
-        _run(_columns, x, x.reshape(N, C * L), L, weight, bias, eps, batch, stats, y.reshape(N, C * L))
+    (N, C), L, given = x.shape[:2], math.prod(x.shape[2:]), stats is not None
+    weight, bias = _parameters("batch_norm", x, (C,), weight, bias)
+    stats = _statistics("batch_norm", stats, (2, C)) if given else np.zeros((2, C))
+    x, y = plain(x), np.empty(x.shape, x.dtype)
+    if L < SMALL_PLANE:
+        _run(_columns, x, x.reshape(N, C * L), weight, bias, eps, given, stats, y.reshape(N, C * L))
     else:
-        _run(_planes, x, x.reshape(N, C, L), weight, bias, eps, batch, stats, y.reshape(N, C, L))
+        _run(_planes, x, x.reshape(N * C, L), False, weight, bias, eps, given, stats.T, y.reshape(N * C, L))
     return y, stats
 
 
 def batch_norm_backward(dy, x, weight, eps, stats, batch=True, wanted=True):
     """dx (None unless wanted), dweight and dbias; `batch`: the statistics were made from x and move with it."""
-    dy, x, weight = _cotangent("batch_norm_backward", dy, x, x.shape[1:2], weight)
-    (N, C), L, T = x.shape[:2], _length(x), x.dtype
-    stats = _statistics("batch_norm_backward", stats, (2, C))
-    dx = np.empty(x.shape if wanted else (0, *x.shape[1:]), T)
-    dw, db, n = np.empty(C, T), np.empty(C, T), len(dx)
-    if x.size == 0:
-        dw[...] = db[...] = 0
-    elif L < SMALL_PLANE:
-        flat = x.reshape(N, C * L), dy.reshape(N, C * L), dx.reshape(n, C * L)
-        _run(_columns_backward, x, flat[1], flat[0], L, weight, eps, batch, stats, flat[2], dw, db)
+    (N, C), L, given = x.shape[:2], math.prod(x.shape[2:]), not batch
+    stats, weight = _statistics("batch_norm_backward", stats, (2, C)), _parameters("batch_norm_backward", x, (C,), weight)[0]
+    _check("batch_norm_backward", x, "dy", dy, x.shape)
+    dx, dw, db = np.empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype), np.zeros(C, x.dtype), np.zeros(C, x.dtype)
+    x, dy, sums = plain(x), plain(dy), (dw.reshape(1, C), db.reshape(1, C))
+    if L < SMALL_PLANE:
+        flat = dy.reshape(N, C * L), x.reshape(N, C * L), dx.reshape(len(dx), C * L)
+        _run(_columns_backward, x, *flat[:2], weight, eps, given, stats, flat[2], *sums)
     else:
-        flat = x.reshape(N, C, L), dy.reshape(N, C, L), dx.reshape(n, C, L)
-        _run(_planes_backward, x, flat[1], flat[0], weight, eps, batch, stats, flat[2], dw, db)
+        flat = dy.reshape(N * C, L), x.reshape(N * C, L), dx.reshape(len(dx) * C, L)
+        _run(_planes_backward, x, *flat[:2], False, weight, eps, given, stats.T, flat[2], *sums)
     return dx if wanted else None, dw, db
 
 
@@ -674,26 +531,22 @@ def layer_norm(x, axes, weight=None, bias=None, eps=1e-5, centred=True):
 
     Not centred: 0 in place of the mean (RMS norm).
     """
-    shape = x.shape[x.ndim - axes :]
+    shape, M = x.shape[x.ndim - axes :], math.prod(x.shape[: x.ndim - axes])
     weight, bias = _parameters("layer_norm", x, shape, weight, bias)
-    x, K, M = plain(x), math.prod(shape), math.prod(x.shape[: x.ndim - axes])
-    y, stats = np.empty(x.shape, x.dtype), np.empty((M, 2))
-    if x.size:
-        _run(_rows, x, x.reshape(M, K), weight, bias, eps, centred, stats, y.reshape(M, K))
+    x, y, stats = plain(x), np.empty(x.shape, x.dtype), np.empty((M, 2))
+    _run(_rows, x, x.reshape(M, weight.size), weight, bias, eps, centred, stats, y.reshape(M, weight.size))
     return y, stats
 
 
 def layer_norm_backward(dy, x, axes, weight, stats, centred=True, wanted=True):
     """dx (None unless wanted), dweight and dbias (None without a weight)."""
-    shape = x.shape[x.ndim - axes :]
-    affine = weight is not None
-    dy, x, weight = _cotangent("layer_norm_backward", dy, x, shape, weight)
-    K, M, T = math.prod(shape), math.prod(x.shape[: x.ndim - axes]), x.dtype
-    stats = _statistics("layer_norm_backward", stats, (M, 2))
-    dx, chunks = np.empty(x.shape if wanted else (0, K), T), -(-M // CHUNK)
-    sums = np.empty((chunks if affine else 0, 2, K), T)
-    if x.size:
-        _run(_rows_backward, x, dy.reshape(M, K), x.reshape(M, K), weight, centred, stats, dx.reshape(-1, K), sums)
+    shape, M, affine = x.shape[x.ndim - axes :], math.prod(x.shape[: x.ndim - axes]), weight is not None
+    weight, stats = _parameters("layer_norm_backward", x, shape, weight)[0], _statistics("layer_norm_backward", stats, (M, 2))
+    _check("layer_norm_backward", x, "dy", dy, x.shape)
+    K, chunks = weight.size, -(-M // CHUNK)
+    dx, sums = np.empty(x.shape if wanted else (0, K), x.dtype), np.zeros((chunks if affine else 0, 2, K), x.dtype)
+    x, dy = plain(x), plain(dy)
+    _run(_rows_backward, x, dy.reshape(M, K), x.reshape(M, K), weight, centred, stats, dx.reshape(-1, K), sums)
     dw = db = None
     if affine:
         dw, db = sums[0] if chunks == 1 else column_sums(sums.reshape(chunks, 2 * K)).reshape(2, K)
@@ -708,26 +561,24 @@ def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
     """
     if x.ndim < 2 or groups < 1 or x.shape[1] % groups:
         raise ValueError(f"group_norm: expected an input (N, C, ...) and groups that divide C, got {x.shape} and {groups}")
-    weight, bias = _parameters("group_norm", x, x.shape[1:2], weight, bias)
-    x = plain(x)
-    (N, C), L = x.shape[:2], _length(x)
-    y, stats = np.empty(x.shape, x.dtype), np.empty((N * groups, 2))
-    if x.size:
-        _run(_groups, x, x.reshape(N, C, L), groups, weight, bias, eps, stats, y.reshape(N, C, L))
+    (N, C), L = x.shape[:2], math.prod(x.shape[2:])
+    weight, bias = _parameters("group_norm", x, (C,), weight, bias)
+    x, y, stats = plain(x), np.empty(x.shape, x.dtype), np.zeros((N * groups, 2))
+    _run(_planes, x, x.reshape(N * C, L), True, weight, bias, eps, False, stats, y.reshape(N * C, L))
     return y, stats
 
 
 def group_norm_backward(dy, x, groups, weight, stats, wanted=True):
     """dx (None unless wanted), dweight and dbias."""
-    dy, x, weight = _cotangent("group_norm_backward", dy, x, x.shape[1:2], weight)
-    (N, C), L, T = x.shape[:2], _length(x), x.dtype
+    (N, C), L = x.shape[:2], math.prod(x.shape[2:])
     stats = _statistics("group_norm_backward", stats, (N * groups, 2))
-    dx, sums = np.empty(x.shape if wanted else (0, *x.shape[1:]), T), np.zeros((N, 2, C))
-    if x.size:
-        flat = dy.reshape(N, C, L), x.reshape(N, C, L), dx.reshape(-1, C, L)
-        _run(_groups_backward, x, flat[0], flat[1], groups, weight, stats, flat[2], sums)
-    dw, db = column_sums(sums.reshape(N, 2 * C)).astype(T).reshape(2, C)
-    return dx if wanted else None, dw, db
+    weight = _parameters("group_norm_backward", x, (C,), weight)[0]
+    _check("group_norm_backward", x, "dy", dy, x.shape)
+    dx, dw, db = np.empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype), *(np.zeros((N, C), x.dtype) for _ in range(2))
+    x, dy = plain(x), plain(dy)
+    flat = dy.reshape(N * C, L), x.reshape(N * C, L), dx.reshape(len(dx) * C, L)
+    _run(_planes_backward, x, *flat[:2], True, weight, 0.0, False, stats, flat[2], dw, db)
+    return dx if wanted else None, column_sums(dw), column_sums(db)
 
 
 def update_running(running_mean, running_var, stats, momentum, count):

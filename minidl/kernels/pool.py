@@ -15,11 +15,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange, types
+from numba import types
 
 from .elementwise import plain
-from .jit import PerDtype, Shared, call, dense, jit
-from .threads import get_num_threads, share
+from .jit import dense, jit
+from .shares import Kernel
+from .threads import run
 from .tile import contiguous
 from .vmath import select
 
@@ -327,82 +328,33 @@ def _mean_backward(dy, tops, heights, lefts, widths, row_areas, column_areas, dx
             done = max(done, bottom)
 
 
-@jit(parallel=True)
-def _max_shared(body, x, lowest, rows, columns, row_skips, column_skips, y, codes, parts):
-    for part in prange(parts):
-        call(body, x, lowest, rows, columns, row_skips, column_skips, y, codes, part, parts)
-
-
-@jit(parallel=True)
-def _max_one_by_one_shared(body, x, tops, heights, lefts, widths, KW, y, codes, parts):
-    for part in prange(parts):
-        call(body, x, tops, heights, lefts, widths, KW, y, codes, part, parts)
-
-
-@jit(parallel=True)
-def _max_backward_shared(body, dy, codes, row_begins, column_begins, offsets, dx, parts):
-    for part in prange(parts):
-        call(body, dy, codes, row_begins, column_begins, offsets, dx, part, parts)
-
-
-@jit(parallel=True)
-def _mean_shared(body, x, tops, heights, lefts, widths, row_areas, column_areas, y, parts):
-    for part in prange(parts):
-        call(body, x, tops, heights, lefts, widths, row_areas, column_areas, y, part, parts)
-
-
 # --- the functions
 
 
-_INDEX, _TABLE, _SKIPS = types.intp, dense(types.int64, 1), dense(types.int32, 1)
+_TABLE, _SKIPS = dense(types.int64, 1), dense(types.int32, 1)
 _AXIS = types.UniTuple(types.intp, 4)  # (kernel, stride, padding, dilation)
 
 
 def _mean_types(t):
-    return dense(t, 3), *[_TABLE] * 4, dense(t, 1), dense(t, 1), dense(t, 3, True), _INDEX, _INDEX
+    return dense(t, 3), *[_TABLE] * 4, dense(t, 1), dense(t, 1), dense(t, 3, True)
 
 
-def _pair(body, twin, signature):
-    body = PerDtype(body, signature)
-    return body, Shared(twin, body)
-
-
-def _by_code(body, twin, signature):
-    """The pair for codes of one byte, which is what nearly all windows need, and for codes of four."""
+def _by_code(body, signature):
+    """The kernel for codes of one byte, which is what nearly all windows need, and for codes of four."""
     return {
-        np.dtype(code): _pair(body, twin, lambda t, kind=kind: signature(t, kind))
+        np.dtype(code): Kernel(body, lambda t, kind=kind: signature(t, kind))
         for code, kind in ((np.uint8, types.uint8), (np.int32, types.int32))
     }
 
 
 _maxima = _by_code(
-    _max,
-    _max_shared,
-    lambda t, code: (
-        *(dense(t, 3), dense(t, 1), _AXIS, _AXIS, _SKIPS, _SKIPS),
-        *(dense(t, 3, True), dense(code, 3, True), _INDEX, _INDEX),
-    ),
+    _max, lambda t, code: (dense(t, 3), dense(t, 1), _AXIS, _AXIS, _SKIPS, _SKIPS, dense(t, 3, True), dense(code, 3, True))
 )
 _maxima_one_by_one = _by_code(
-    _max_one_by_one,
-    _max_one_by_one_shared,
-    lambda t, code: (dense(t, 3), *[_TABLE] * 4, _INDEX, dense(t, 3, True), dense(code, 3, True), _INDEX, _INDEX),
+    _max_one_by_one, lambda t, code: (dense(t, 3), *[_TABLE] * 4, types.intp, dense(t, 3, True), dense(code, 3, True))
 )
-_maxima_backward = _by_code(
-    _max_backward,
-    _max_backward_shared,
-    lambda t, code: (dense(t, 3), dense(code, 3), *[_TABLE] * 3, dense(t, 3, True), _INDEX, _INDEX),
-)
-_means = _pair(_mean, _mean_shared, _mean_types)
-_means_backward = _pair(_mean_backward, _mean_shared, _mean_types)
-
-
-def _run(size, pair, dtype, *arguments):
-    body, twin = pair
-    if size >= SHARED_SIZE and get_num_threads() > 1:
-        share(True, body[dtype], twin[dtype], *arguments)
-    else:
-        body[dtype](*arguments, 0, 1)
+_maxima_backward = _by_code(_max_backward, lambda t, code: (dense(t, 3), dense(code, 3), *[_TABLE] * 3, dense(t, 3, True)))
+_means, _means_backward = Kernel(_mean, _mean_types), Kernel(_mean_backward, _mean_types)
 
 
 def _planes(name, x, sizes, axes):
@@ -432,10 +384,10 @@ def max_pool(x, axes):
     if regular and (not inside or rows.out * columns.out > FEW):
         lowest = np.full(1, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min, x.dtype)
         options = rows[2:6], columns[2:6], rows.skips, columns.skips
-        _run(x.size, _maxima[codes.dtype], x.dtype, planes, lowest, *options, y, codes)
+        run(x.size >= SHARED_SIZE, _maxima[codes.dtype], x.dtype, planes, lowest, *options, y, codes)
     elif inside:
         tables = rows.starts, rows.counts, columns.starts, columns.counts
-        _run(x.size, _maxima_one_by_one[codes.dtype], x.dtype, planes, *tables, columns.kernel, y, codes)
+        run(x.size >= SHARED_SIZE, _maxima_one_by_one[codes.dtype], x.dtype, planes, *tables, columns.kernel, y, codes)
     else:
         raise ValueError("max_pool: the windows of both axes must be adaptive, or of neither")
     shape = x.shape[: -len(axes)] + _outs(axes)
@@ -455,7 +407,9 @@ def max_pool_backward(dy, codes, axes):
     planes, rows, columns = _planes("max_pool_backward", dy, _outs(axes), axes)
     dx = np.empty((len(planes), rows.size, columns.size), dy.dtype)
     tables = rows.begins, columns.begins, _offsets(rows, columns)
-    _run(dx.size, _maxima_backward[codes.dtype], dy.dtype, planes, plain(codes).reshape(planes.shape), *tables, dx)
+    run(
+        dx.size >= SHARED_SIZE, _maxima_backward[codes.dtype], dy.dtype, planes, plain(codes).reshape(planes.shape), *tables, dx
+    )
     return dx.reshape(dy.shape[: -len(axes)] + _sizes(axes))
 
 
@@ -480,7 +434,15 @@ def mean_pool(x, axes, count_include_pad=True, divisor=None):
     planes, rows, columns = _planes("mean_pool", x, _sizes(axes), axes)
     y = np.empty((len(planes), rows.out, columns.out), x.dtype)
     tables = rows.starts, rows.counts, columns.starts, columns.counts
-    _run(x.size, _means, x.dtype, planes, *tables, *_divisors(rows, columns, count_include_pad, divisor, x.dtype), y)
+    run(
+        x.size >= SHARED_SIZE,
+        _means,
+        x.dtype,
+        planes,
+        *tables,
+        *_divisors(rows, columns, count_include_pad, divisor, x.dtype),
+        y,
+    )
     return y.reshape(x.shape[: -len(axes)] + _outs(axes))
 
 
@@ -490,5 +452,5 @@ def mean_pool_backward(dy, axes, count_include_pad=True, divisor=None):
     dx = np.empty((len(planes), rows.size, columns.size), dy.dtype)
     tables = rows.starts, rows.counts, columns.starts, columns.counts
     divisors = _divisors(rows, columns, count_include_pad, divisor, dy.dtype)
-    _run(dx.size, _means_backward, dy.dtype, planes, *tables, *divisors, dx)
+    run(dx.size >= SHARED_SIZE, _means_backward, dy.dtype, planes, *tables, *divisors, dx)
     return dx.reshape(dy.shape[: -len(axes)] + _sizes(axes))

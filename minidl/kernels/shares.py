@@ -1,0 +1,87 @@
+"""How the shares of a kernel are run on all threads: by one parallel loop, compiled once, for kernels of any arguments.
+
+What `body(*arguments, part, parts)` is to be called with is put in memory, beside a small function that fetches it from
+there. The loop is given the two addresses, so that it has the same arguments for every kernel, whose code takes a third of the
+time to compile; and tuples may stand among them, which Numba's own prange refuses.
+"""
+
+import functools
+
+import numba
+from llvmlite import ir
+from numba import prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .jit import PerDtype, call, jit
+
+
+@jit(parallel=True)
+def all_shares(function, arguments, parts):
+    for part in prange(parts):
+        call(function, arguments, part, parts)
+
+
+@intrinsic
+def launch(typing, loop, body, arguments, parts):
+    """loop(function, address, parts), where function(address, part, parts) is body(*arguments, part, parts)."""
+    index = types.intp
+    kinds = [index if isinstance(kind, types.Integer) else kind for kind in arguments]
+    sig = types.void(index, index, types.Tuple(kinds), index)
+
+    def codegen(context, builder, sig, args):
+        convention, (loop, body, arguments, parts) = context.call_conv, args
+        simple, whole = (convention.get_function_type(types.none, some) for some in ([index] * 3, [*kinds, index, index]))
+        flat = context.get_arg_packer(kinds).as_arguments(builder, cgutils.unpack_tuple(builder, arguments))
+        memory = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, [body, *flat]))
+
+        function = ir.Function(builder.module, simple, "minidl_share")
+        function.linkage = "internal"
+        inside = ir.IRBuilder(function.append_basic_block())
+        result, error, address, part, all_parts = function.args
+        place = inside.inttoptr(address, memory.type)
+        body, *flat = (inside.load(cgutils.gep_inbounds(inside, place, 0, i)) for i in range(1 + len(flat)))
+        body = inside.inttoptr(body, whole.as_pointer())
+        inside.ret(inside.call(body, [result, error, *flat, part, all_parts]))
+
+        result, error = (cgutils.alloca_once(builder, pointer.pointee) for pointer in simple.args[:2])
+        addresses = (builder.ptrtoint(pointer, loop.type) for pointer in (function, memory))
+        builder.call(builder.inttoptr(loop, simple.as_pointer()), [result, error, *addresses, parts])
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@jit
+def on_all_threads(body, loop, arguments, parts):
+    launch(loop, body, arguments, parts)
+
+
+if numba.config.DISABLE_JIT:
+
+    def on_all_threads(body, loop, arguments, parts):
+        for part in range(parts):
+            body(*arguments, part, parts)
+
+
+_loop = PerDtype(all_shares, lambda _: (types.intp,) * 3)
+
+
+class _OnAllThreads(PerDtype):
+    def __missing__(self, dtype):
+        self[dtype] = code = functools.partial(super().__missing__(dtype), _loop.address(dtype))
+        return code
+
+
+class Kernel(PerDtype):
+    """A PerDtype for kernels of any arguments; `signature` leaves out part and parts."""
+
+    def __init__(self, body, signature):
+        super().__init__(body, lambda t: (*signature(t), types.intp, types.intp))
+
+    @functools.cached_property
+    def shared(self):
+        def signature(element):
+            return types.intp, types.intp, types.Tuple(self.signature(element)[:-2]), types.intp
+
+        return _OnAllThreads(on_all_threads, signature, calls=self)
