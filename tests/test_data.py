@@ -466,3 +466,31 @@ def test_digits_without_scikit_learn_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install scikit-learn"):
         digits()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda d, ten: d.DataLoader(ten, generator=5), TypeError, "generator: expected a minidl.Generator or None, got int"),
+        (lambda d, ten: d.RandomSampler(ten, generator=0), TypeError, "generator: expected a minidl.Generator"),
+        (lambda d, ten: d.SubsetRandomSampler([1], generator=0), TypeError, "generator: expected a minidl.Generator"),
+        (lambda d, ten: d.WeightedRandomSampler([1.0], 1, generator=0), TypeError, "generator: expected a minidl.Generator"),
+        (lambda d, ten: d.random_split(ten, [5, 5], generator=0), TypeError, "generator: expected a minidl.Generator"),
+        (lambda d, ten: d.transforms.random_shift(minidl.ones(1, 4, 4), 1, generator=0), TypeError, "generator: expected"),
+        (lambda d, ten: d.DataLoader(5), TypeError, "DataLoader: expected a data set, with __getitem__ and __len__, got int"),
+        (lambda d, ten: d.DataLoader(ten, num_workers="1"), TypeError, "DataLoader: num_workers must be an integer"),
+        (lambda d, ten: d.DataLoader(ten, num_workers=1.5), TypeError, "DataLoader: num_workers must be an integer"),
+        (lambda d, ten: d.DataLoader(ten, collate_fn=5), TypeError, "DataLoader: collate_fn must be a function"),
+        (lambda d, ten: d.DataLoader(ten, sampler=5), TypeError, "DataLoader: sampler must be an iterable of indices, got 5"),
+        (lambda d, ten: d.DataLoader(ten, batch_sampler=5), TypeError, "DataLoader: batch_sampler must be an iterable"),
+        (lambda d, ten: d.BatchSampler(5, 2, False), TypeError, "BatchSampler: expected a sampler"),
+        (lambda d, ten: next(iter(d.DataLoader(ten, sampler=["1"]))), TypeError, "expected integers from the sampler, got"),
+        (lambda d, ten: next(iter(d.DataLoader(ten, sampler=[1.7]))), TypeError, "expected integers from the sampler, got"),
+        (lambda d, ten: d.write_idx("never", minidl.ones(2)), TypeError, "write_idx: expected an ndarray, got Tensor"),
+    ],
+)
+def test_promise_26_what_makes_no_sense_is_told_at_once(call, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        call(minidl.utils.data, minidl.utils.data.TensorDataset(minidl.arange(10)))
+    assert not list(tmp_path.iterdir())

@@ -965,3 +965,12 @@ def test_infinities_and_nans_raise_no_warning_of_numpys():
         assert (minidl.tensor([0.0]) / 0).isnan().all()
     with pytest.warns(RuntimeWarning):  # and NumPy's own state is as it was
         np.float64(1) / np.zeros(())
+
+
+@pytest.mark.parametrize("wrong", [[1.0], np.ones(2), "x", 5])
+def test_grad_of_what_is_no_tensor_is_told(wrong):
+    x = minidl.tensor(1.0, requires_grad=True)
+    for args in ((wrong, x), (x * x, wrong)):
+        with pytest.raises(TypeError, match="grad: expected Tensors as outputs and inputs, got"):
+            grad(*args)
+    assert grad(x * x, (p for p in [x]))[0].item() == 2

@@ -176,3 +176,25 @@ def test_a_lazy_layer_starts_from_the_same_values():
     eager = nn.Linear(3, 2)
     for a, b in zip(lazy.parameters(), eager.parameters(), strict=True):
         assert np.array_equal(a.numpy(force=True), b.numpy(force=True))
+
+
+FILLERS = "uniform_ normal_ trunc_normal_ zeros_ ones_ eye_ xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_"
+
+
+@pytest.mark.parametrize("name", [*FILLERS.split(), "orthogonal_"])
+@pytest.mark.parametrize("wrong", [[1.0], np.ones((2, 2), "float32"), None])
+def test_what_is_no_tensor_is_told(name, wrong):
+    with pytest.raises(TypeError, match=f"expected a Tensor as tensor, got {type(wrong).__name__}"):
+        getattr(init, name)(wrong)
+
+
+@pytest.mark.parametrize("options", [{"mean": np.nan}, {"std": 0.0}, {"std": np.nan}, {"a": 2.0, "b": -2.0}])
+def test_a_truncated_normal_that_makes_no_sense_is_told(options):
+    with pytest.raises(ValueError, match="trunc_normal_: expected a finite mean, std above 0 and a ≤ b"):
+        init.trunc_normal_(minidl.zeros(3), **options)
+
+
+@pytest.mark.parametrize("name", ["uniform_", "normal_", "trunc_normal_", "xavier_uniform_", "kaiming_normal_", "orthogonal_"])
+def test_a_generator_that_is_none_is_told(name):
+    with pytest.raises(TypeError, match=r"generator: expected a minidl.Generator or None, got int"):
+        getattr(init, name)(minidl.zeros(2, 2), generator=0)

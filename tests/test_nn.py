@@ -911,3 +911,167 @@ def test_vectors_of_parameters_round_trip():
     assert all(p.is_leaf for p in other.parameters())
     with pytest.raises(ValueError, match="expected a vector of"):
         nn.utils.vector_to_parameters(vector[1:], other.parameters())
+
+
+# --- what is no tensor
+
+X, V, W, IMAGES, LABELS = minidl.ones(2, 3), minidl.ones(3), minidl.ones(3, 3), minidl.ones(2, 3, 8, 8), minidl.tensor([0, 2])
+SIGNALS, KERNELS = minidl.ones(2, 3, 8), minidl.ones(3, 3, 3, 3)
+FUNCTIONALS = {  # every function of nn.functional: arguments of which each tensor is to be replaced in turn
+    "adaptive_avg_pool1d": (SIGNALS, 2),
+    "adaptive_avg_pool2d": (IMAGES, 2),
+    "adaptive_max_pool1d": (SIGNALS, 2),
+    "adaptive_max_pool2d": (IMAGES, 2),
+    "avg_pool1d": (SIGNALS, 2),
+    "avg_pool2d": (IMAGES, 2),
+    "batch_norm": (IMAGES, minidl.zeros(3), minidl.ones(3), V, V),
+    "bilinear": (X, X, minidl.ones(2, 3, 3), minidl.ones(2)),
+    "binary_cross_entropy": (X, X, X),
+    "binary_cross_entropy_with_logits": (X, X, X),
+    "conv1d": (SIGNALS, minidl.ones(3, 3, 3), V),
+    "conv2d": (IMAGES, KERNELS, V),
+    "conv_transpose1d": (SIGNALS, minidl.ones(3, 3, 3), V),
+    "conv_transpose2d": (IMAGES, KERNELS, V),
+    "convolve2d": (IMAGES, KERNELS),
+    "cosine_similarity": (X, X),
+    "cross_entropy": (X, LABELS),
+    "dropout": (X,),
+    "dropout1d": (SIGNALS,),
+    "dropout2d": (IMAGES,),
+    "elu": (X,),
+    "embedding": (LABELS, W),
+    "entropy_from_logits": (X,),
+    "focal_loss": (X, LABELS),
+    "fold": (minidl.ones(2, 27, 36), (8, 8), 3),
+    "gaussian_nll_loss": (X, X, 1.0),
+    "gelu": (X,),
+    "group_norm": (IMAGES, 3, V, V),
+    "huber_loss": (X, X),
+    "info_nce": (X, X, X),
+    "instance_norm": (IMAGES, minidl.zeros(3), minidl.ones(3), V, V),
+    "interpolate": (IMAGES, 4),
+    "js_divergence": (X, X),
+    "kl_div": (X, X),
+    "l1_loss": (X, X),
+    "layer_norm": (X, (3,), V, V),
+    "leaky_relu": (X,),
+    "linear": (X, W, V),
+    "log_softmax": (X, 1),
+    "logsigmoid": (X,),
+    "max_pool1d": (SIGNALS, 2),
+    "max_pool2d": (IMAGES, 2),
+    "max_unpool2d": (IMAGES, 2, 2),
+    "mse_loss": (X, X),
+    "nll_loss": (X, LABELS),
+    "normalize": (X,),
+    "one_hot": (LABELS,),
+    "pad": (IMAGES, (1, 1)),
+    "pairwise_distance": (X, X),
+    "pixel_shuffle": (minidl.ones(1, 4, 2, 2), 2),
+    "pixel_unshuffle": (IMAGES, 2),
+    "relu": (X,),
+    "rms_norm": (X, (3,), V),
+    "sigmoid": (X,),
+    "sigmoid_focal_loss": (X, X),
+    "silu": (X,),
+    "smooth_l1_loss": (X, X),
+    "softmax": (X, 1),
+    "softplus": (X,),
+    "tanh": (X,),
+    "unfold": (IMAGES, 3),
+}
+
+
+def test_every_functional_is_asked_for_what_is_no_tensor():
+    assert sorted(FUNCTIONALS) == sorted(F.__all__)
+
+
+@pytest.mark.parametrize("name", FUNCTIONALS)
+def test_promise_26_what_is_no_tensor_is_told_by_every_functional(name):
+    args = FUNCTIONALS[name]
+    for i, x in enumerate(args):
+        for wrong in ([1.0], "x", 5, {}):
+            if isinstance(x, minidl.Tensor):
+                with pytest.raises((TypeError, ValueError), match=f"^{name}: .*(expected|must be)") as told:
+                    getattr(F, name)(*args[:i], wrong, *args[i + 1 :])
+                assert type(told.value) is TypeError or i  # what comes after the input may be of a wrong shape instead
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONALS if name != "pairwise_distance"])
+def test_an_ndarray_as_input_is_told_too(name):
+    first, *others = FUNCTIONALS[name]
+    with pytest.raises(TypeError, match=f"^{name}: expected .*got ndarray"):
+        getattr(F, name)(first.numpy(), *others)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nn.Linear(True, 2), ValueError, "Linear: in_features must be an integer of 0 or more, got True"),
+        (lambda: nn.Linear("4", 3), ValueError, "Linear: in_features must be an integer of 0 or more, got '4'"),
+        (lambda: nn.Linear(-1, 3), ValueError, "Linear: in_features must be an integer of 0 or more, got -1"),
+        (lambda: nn.Linear(2.0, 3), ValueError, "Linear: in_features must be an integer of 0 or more, got 2.0"),
+        (lambda: nn.Embedding("4", 3), ValueError, "Embedding: num_embeddings must be an integer of 0 or more, got '4'"),
+        (lambda: nn.Embedding(4, 2.5), ValueError, "Embedding: embedding_dim must be an integer of 0 or more, got 2.5"),
+        (lambda: nn.Embedding(4, 3, padding_idx=2.5), TypeError, "Embedding: padding_idx must be an integer, got 2.5"),
+        (lambda: nn.Embedding.from_pretrained([[1.0]]), TypeError, "Embedding.from_pretrained: expected a Tensor"),
+        (lambda: nn.Dropout(math.nan), ValueError, r"Dropout: p must lie in \[0, 1\], got nan"),
+        (lambda: nn.Dropout("0.5"), ValueError, r"Dropout: p must lie in \[0, 1\], got '0.5'"),
+        (lambda: nn.Dropout2d(None), ValueError, r"Dropout2d: p must lie in \[0, 1\], got None"),
+        (lambda: nn.LazyLinear(3)([1.0]), TypeError, "LazyLinear: expected a Tensor as input, got list"),
+        (lambda: nn.LazyLinear(3)(minidl.tensor(1.0)), ValueError, "LazyLinear: expected an input"),
+        (lambda: nn.LazyConv2d(3, 3)([1.0]), TypeError, "LazyConv2d: expected a Tensor as input, got list"),
+        (lambda: nn.BatchNorm1d(3)([1.0]), TypeError, "BatchNorm1d: expected a Tensor as input, got list"),
+        (lambda: nn.Flatten()([1.0]), TypeError, "Flatten: expected a Tensor as input, got list"),
+        (lambda: nn.Unflatten(1, (3, 1))([1.0]), TypeError, "Unflatten: expected a Tensor as input, got list"),
+        (lambda: nn.GroupNorm("3", 3), ValueError, "GroupNorm: num_groups must be an integer"),
+        (lambda: nn.LayerNorm(None), ValueError, "LayerNorm: normalized_shape must be sizes of one axis or more, got None"),
+        (lambda: nn.LayerNorm(True), ValueError, "LayerNorm: normalized_shape must be sizes of one axis or more, got True"),
+        (lambda: F.layer_norm(X, 3), TypeError, "layer_norm: normalized_shape must be a tuple of sizes, got 3"),
+        (lambda: F.rms_norm(minidl.ones(2).long(), (2,)), TypeError, "rms_norm: expected floating-point numbers, got int64"),
+        (lambda: F.dropout(X, None), ValueError, r"dropout: p must lie in \[0, 1\], got None"),
+        (lambda: F.one_hot(LABELS, "3"), ValueError, "one_hot: num_classes must be an integer of 0 or more"),
+        (lambda: F.one_hot(LABELS, -2), ValueError, "one_hot: num_classes must be an integer of 0 or more"),
+        (lambda: F.cross_entropy(X, LABELS > 0), TypeError, "cross_entropy: labels must be integers, got bool"),
+        (lambda: F.cross_entropy(X, LABELS, ignore_index=None), TypeError, "cross_entropy: ignore_index must be an integer"),
+        (lambda: F.cross_entropy(X, LABELS, label_smoothing="0"), ValueError, "cross_entropy: label_smoothing must lie in"),
+        (lambda: F.nll_loss(X, LABELS, ignore_index=1.5), TypeError, "nll_loss: ignore_index must be an integer, got 1.5"),
+        (lambda: F.huber_loss(X, X, delta=math.nan), ValueError, "huber_loss: delta must be above 0, got nan"),
+        (lambda: F.smooth_l1_loss(X, X, beta=None), ValueError, "smooth_l1_loss: beta must be 0 or more, got None"),
+        (
+            lambda: F.interpolate(IMAGES, scale_factor=math.inf),
+            ValueError,
+            "interpolate: scale_factor must be a number above 0",
+        ),
+        (lambda: F.interpolate(IMAGES, scale_factor="2"), ValueError, "interpolate: scale_factor must be a number above 0"),
+        (lambda: F.pad(IMAGES, (1, 1), value="0"), TypeError, "pad: value must be a number, got '0'"),
+        (lambda: F.conv2d(IMAGES, KERNELS, stride=np.ones((2, 2))), ValueError, "conv2d: stride must be an integer"),
+        (lambda: F.max_pool2d(IMAGES, 2, stride=minidl.ones(2)), ValueError, "max_pool2d: stride must be an integer"),
+        (
+            lambda: nn.utils.clip_grad_norm_([1.0], 1.0),
+            TypeError,
+            "clip_grad_norm_: expected Tensors, got float as parameter 0",
+        ),
+        (
+            lambda: nn.utils.clip_grad_norm_([W], math.nan),
+            ValueError,
+            "clip_grad_norm_: .* max_norm 0 or more, got 2.0 and nan",
+        ),
+        (lambda: nn.utils.clip_grad_norm_([W], -1.0), ValueError, "clip_grad_norm_: .* max_norm 0 or more, got 2.0 and -1.0"),
+        (
+            lambda: nn.utils.clip_grad_value_([W], math.nan),
+            ValueError,
+            "clip_grad_value_: clip_value must be 0 or more, got nan",
+        ),
+        (lambda: nn.utils.parameters_to_vector([1]), TypeError, "parameters_to_vector: expected Tensors, got int"),
+        (lambda: nn.utils.vector_to_parameters(V, [1]), TypeError, "vector_to_parameters: expected Tensors, got int"),
+    ],
+)
+def test_promise_26_wrong_arguments_are_told_early(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_sizes_of_numpy_are_sizes():
+    assert nn.Linear(np.int64(3), np.int32(2))(X).shape == (2, 2)
+    assert nn.Bilinear(0, 3, 2).weight.shape == (2, 0, 3)

@@ -1,5 +1,7 @@
 """Gradients as return values, leaving every `.grad` alone."""
 
+from collections.abc import Iterable
+
 from ..graph import walk
 from ..tensor import Tensor, cotangent, wrap
 
@@ -16,6 +18,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=False, create_graph=Fa
     (tensor(6.),)
     """
     outputs, inputs = _tuple(outputs), _tuple(inputs)
+    for x in outputs + inputs:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"grad: expected Tensors as outputs and inputs, got {type(x).__name__}")
     for i, x in enumerate(inputs):
         if x.node is None:
             raise RuntimeError(f"grad: input {i} does not require grad")
@@ -36,4 +41,4 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=False, create_graph=Fa
 
 
 def _tuple(x):
-    return (x,) if isinstance(x, Tensor) else tuple(x)
+    return tuple(x) if isinstance(x, Iterable) and not isinstance(x, Tensor) else (x,)

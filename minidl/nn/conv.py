@@ -2,7 +2,7 @@
 
 import math
 
-from ..functions import empty
+from ..functions import empty, expect_tensors
 from . import functional as F
 from . import init
 from .functional.conv import as_tuple
@@ -255,6 +255,7 @@ class _LazyConv(LazyModule):
     def infer(self, input):
         """Takes in_channels from the input."""
         if self.has_uninitialized_params():
+            expect_tensors(type(self).__name__, input=input)
             if input.ndim not in (self.dims + 1, self.dims + 2):
                 raise ValueError(
                     f"{type(self).__name__}: expected an input with {self.dims + 1} or {self.dims + 2} axes, got {input.shape}"

@@ -1,6 +1,7 @@
 """Dropout."""
 
 from . import functional as F
+from .functional.basic import check_probability
 from .module import Module
 
 
@@ -16,8 +17,7 @@ class Dropout(Module):
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p must lie in [0, 1], got {p}")
+        check_probability("Dropout", p)
         if inplace:
             raise NotImplementedError("Dropout: inplace=True is not supported; use inplace=False (the values are the same)")
         self.p = p

@@ -1,8 +1,9 @@
 """Embedding: a learned vector for each of a set of integers."""
 
-from ..functions import empty
+from ..functions import empty, expect_tensors
 from . import functional as F
 from . import init
+from .linear import checked_sizes
 from .module import Module
 from .parameter import Parameter
 
@@ -33,7 +34,10 @@ class Embedding(Module):
         super().__init__()
         if max_norm is not None or norm_type != 2.0 or scale_grad_by_freq or sparse:
             raise NotImplementedError("Embedding: max_norm, norm_type, scale_grad_by_freq and sparse are not supported")
+        num_embeddings, embedding_dim = checked_sizes(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
+            if type(padding_idx) is not int:
+                raise TypeError(f"Embedding: padding_idx must be an integer, got {padding_idx!r}")
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(f"Embedding: padding_idx {padding_idx} is out of range for {num_embeddings} rows")
             padding_idx %= num_embeddings
@@ -44,6 +48,7 @@ class Embedding(Module):
     @classmethod
     def from_pretrained(cls, embeddings, freeze=True, padding_idx=None):
         """An Embedding around a table (num_embeddings, embedding_dim); trained only if freeze is False."""
+        expect_tensors("Embedding.from_pretrained", embeddings=embeddings)
         if embeddings.ndim != 2:
             raise ValueError(f"Embedding.from_pretrained: expected a matrix, got shape {embeddings.shape}")
         layer = cls(*embeddings.shape, padding_idx=padding_idx)

@@ -1,14 +1,14 @@
 """Layers without parameters for images: borders, windows, other sizes, dropout of whole channels."""
 
 from . import functional as F
+from .functional.basic import check_probability
 from .module import Module
 
 
 class _ChannelDropout(Module):
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: p must lie in [0, 1], got {p}")
+        check_probability(type(self).__name__, p)
         if inplace:
             raise NotImplementedError(
                 f"{type(self).__name__}: inplace=True is not supported; use inplace=False (the values are the same)"

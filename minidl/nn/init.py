@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 
 from .. import random
+from ..functions import expect_tensors
 from ..grad_mode import no_grad
 from ..tensor import wrap
 
@@ -42,7 +43,8 @@ def uniform_(tensor, a=0.0, b=1.0, generator=None):
     >>> bool((uniform_(minidl.empty(3), 1, 2) >= 1).all())
     True
     """
-    return tensor.uniform_(a, b, generator=generator)
+    expect_tensors("uniform_", tensor=tensor)
+    return tensor.uniform_(a, b, generator=random.source(generator))
 
 
 @no_grad()
@@ -53,7 +55,8 @@ def normal_(tensor, mean=0.0, std=1.0, generator=None):
     >>> normal_(minidl.empty(3), mean=5.0, std=0.0)
     tensor([5., 5., 5.])
     """
-    return tensor.normal_(mean, std, generator=generator)
+    expect_tensors("normal_", tensor=tensor)
+    return tensor.normal_(mean, std, generator=random.source(generator))
 
 
 @no_grad()
@@ -64,9 +67,12 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     >>> bool((trunc_normal_(minidl.empty(100)).abs() <= 2).all())
     True
     """
+    expect_tensors("trunc_normal_", tensor=tensor)
+    if not (math.isfinite(mean) and 0 < std < math.inf and a <= b):
+        raise ValueError(f"trunc_normal_: expected a finite mean, std above 0 and a ≤ b, got {mean=}, {std=}, {a=}, {b=}")
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("trunc_normal_: the mean is more than 2 std outside [a, b]", stacklevel=2)
-    source, shape, dtype = generator or random.default_generator, tensor.shape, tensor.dtype
+    source, shape, dtype = random.source(generator), tensor.shape, tensor.dtype
     inside = math.erf((b - mean) / (std * math.sqrt(2))) - math.erf((a - mean) / (std * math.sqrt(2)))
     if inside > 0.6:
         low, high = dtype.type(a), dtype.type(b)
@@ -93,6 +99,7 @@ def constant_(tensor, val):
     >>> constant_(minidl.empty(2), 0.3)
     tensor([0.3000, 0.3000])
     """
+    expect_tensors("constant_", tensor=tensor)
     return tensor.fill_(val)
 
 
@@ -125,6 +132,7 @@ def eye_(tensor):
     tensor([[1., 0.],
             [0., 1.]])
     """
+    expect_tensors("eye_", tensor=tensor)
     if tensor.ndim != 2:
         raise ValueError(f"eye_: expected a matrix, got shape {tensor.shape}")
     return tensor.copy_(wrap(np.eye(*tensor.shape, dtype=tensor.dtype)))
@@ -159,6 +167,7 @@ def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gene
     >>> bool((kaiming_uniform_(minidl.empty(2, 6)).abs() <= 1).all())
     True
     """
+    expect_tensors("kaiming_uniform_", tensor=tensor)
     if 0 in tensor.shape:
         return tensor
     bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
@@ -172,6 +181,7 @@ def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gener
     >>> kaiming_normal_(minidl.empty(2, 6), nonlinearity="relu").shape
     (2, 6)
     """
+    expect_tensors("kaiming_normal_", tensor=tensor)
     if 0 in tensor.shape:
         return tensor
     return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
@@ -186,12 +196,13 @@ def orthogonal_(tensor, gain=1, generator=None):
     >>> (q @ q.T).allclose(minidl.eye(3), atol=1e-6)
     True
     """
+    expect_tensors("orthogonal_", tensor=tensor)
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: expected 2 axes or more, got shape {tensor.shape}")
     if not tensor.numel():
         return tensor
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
-    values = (generator or random.default_generator).normal((rows, columns), tensor.dtype)
+    values = random.source(generator).normal((rows, columns), tensor.dtype)
     q, r = np.linalg.qr(values.T if rows < columns else values)
     q = q * np.sign(np.diag(r))  # without this Q would not be uniform over the orthogonal matrices (Mezzadri, 2007)
     return tensor.copy_(wrap(gain * (q.T if rows < columns else q).reshape(tensor.shape)))
@@ -199,6 +210,7 @@ def orthogonal_(tensor, gain=1, generator=None):
 
 def _fans(name, tensor):
     """(fan_in, fan_out): how many inputs meet in an output, and outputs in an input, of a weight (out, in, *kernel)."""
+    expect_tensors(name, tensor=tensor)
     if tensor.ndim < 2:
         raise ValueError(f"{name}: expected a weight with 2 axes or more, (out, in, ...), got shape {tensor.shape}")
     field = math.prod(tensor.shape[2:])

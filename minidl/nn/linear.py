@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from ..functions import empty
+import numpy as np
+
+from ..functions import empty, expect_tensors
 from . import functional as F
 from . import init
 from .activation import ReLU
@@ -26,7 +28,7 @@ class Linear(Module):
 
     def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
         super().__init__()
-        self.in_features, self.out_features = _sizes(self, in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = checked_sizes(self, in_features=in_features, out_features=out_features)
         self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
         self.bias = Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
@@ -59,13 +61,16 @@ class LazyLinear(LazyModule, Linear):
     def __init__(self, out_features, bias=True, device=None, dtype=None):
         Module.__init__(self)
         self.in_features = 0
-        (self.out_features,) = _sizes(self, out_features=out_features)
+        (self.out_features,) = checked_sizes(self, out_features=out_features)
         self.weight = UninitializedParameter(device=device, dtype=dtype)
         self.bias = UninitializedParameter(device=device, dtype=dtype) if bias else None
 
     def infer(self, input):
         """Takes in_features from the last axis of the input."""
         if self.has_uninitialized_params():
+            expect_tensors("LazyLinear", input=input)
+            if not input.ndim:
+                raise ValueError("LazyLinear: expected an input (..., in_features), got a number")
             self.in_features = input.shape[-1]
             self.weight.materialize((self.out_features, self.in_features))
             if self.bias is not None:
@@ -90,7 +95,7 @@ class Bilinear(Module):
 
     def __init__(self, in1_features, in2_features, out_features, bias=True, device=None, dtype=None):
         super().__init__()
-        self.in1_features, self.in2_features, self.out_features = _sizes(
+        self.in1_features, self.in2_features, self.out_features = checked_sizes(
             self, in1_features=in1_features, in2_features=in2_features, out_features=out_features
         )
         self.weight = Parameter(empty(out_features, in1_features, in2_features, device=device, dtype=dtype))
@@ -99,7 +104,7 @@ class Bilinear(Module):
 
     def reset_parameters(self):
         """Draws the first values (again)."""
-        bound = 1 / math.sqrt(self.in1_features)
+        bound = 1 / math.sqrt(self.in1_features) if self.in1_features else 0
         init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
@@ -142,6 +147,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input):
+        expect_tensors("Flatten", input=input)
         return input.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self):
@@ -163,6 +169,7 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, input):
+        expect_tensors("Unflatten", input=input)
         return input.unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self):
@@ -197,8 +204,8 @@ class MLP(Sequential):
         super().__init__(*layers, Linear(width, out_features))
 
 
-def _sizes(module, **sizes):
+def checked_sizes(module, **sizes):
     for name, size in sizes.items():
-        if not isinstance(size, int) or size < 0:
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
             raise ValueError(f"{type(module).__name__}: {name} must be an integer of 0 or more, got {size!r}")
-    return sizes.values()
+    return map(int, sizes.values())

@@ -2,11 +2,12 @@
 
 import functools
 
-from ..functions import empty, tensor
+from ..functions import empty, expect_tensors, tensor
 from ..graph import note_write
 from . import functional as F
 from . import init
 from .lazy import LazyModule
+from .linear import checked_sizes
 from .module import Module
 from .parameter import Parameter, Uninitialized, UninitializedBuffer, UninitializedParameter
 
@@ -61,7 +62,12 @@ class _RunningNorm(Module):
             init.zeros_(self.bias)
 
     def _check_input(self, input):
-        if input.ndim not in self.axes:
+        try:
+            fits = input.ndim in self.axes
+        except AttributeError:
+            expect_tensors(type(self).__name__, input=input)
+            raise
+        if not fits:
             wanted = " or ".join(f"{n}" for n in self.axes)
             raise ValueError(f"{type(self).__name__}: expected an input with {wanted} axes, got shape {input.shape}")
 
@@ -305,6 +311,7 @@ class GroupNorm(Module):
 
     def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, device=None, dtype=None, *, bias=True):
         super().__init__()
+        num_groups, num_channels = checked_sizes(self, num_groups=num_groups, num_channels=num_channels)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_channels {num_channels} must be divisible by num_groups {num_groups}")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
@@ -327,7 +334,7 @@ class GroupNorm(Module):
 
 
 def _sizes(module, shape):
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not sizes or not all(isinstance(n, int) and n >= 0 for n in sizes):
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if not sizes or bool in map(type, sizes) or not all(isinstance(n, int) and n >= 0 for n in sizes):
         raise ValueError(f"{type(module).__name__}: normalized_shape must be sizes of one axis or more, got {shape!r}")
     return sizes

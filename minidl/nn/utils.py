@@ -22,11 +22,11 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     >>> clip_grad_norm_([w], 1.0), w.grad
     (tensor(5.), tensor([0.6000, 0.8000]))
     """
-    parameters = _list(parameters)
+    parameters = _list("clip_grad_norm_", parameters)
     grads = [p.grad.array for p in parameters if p.grad is not None]
     max_norm, norm_type = float(max_norm), float(norm_type)
-    if not norm_type > 0:
-        raise ValueError(f"clip_grad_norm_: norm_type must be above 0, got {norm_type}")
+    if not norm_type > 0 or not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm_: norm_type must be above 0 and max_norm 0 or more, got {norm_type} and {max_norm}")
     norms = [_norm(g, norm_type) for g in grads]
     total = _norm(np.array(norms), norm_type)
     if error_if_nonfinite and not math.isfinite(total):
@@ -56,7 +56,9 @@ def clip_grad_value_(parameters, clip_value):
     >>> w.grad
     tensor([3.0000, 3.5000])
     """
-    for p in _list(parameters):
+    if not float(clip_value) >= 0:
+        raise ValueError(f"clip_grad_value_: clip_value must be 0 or more, got {clip_value}")
+    for p in _list("clip_grad_value_", parameters):
         if p.grad is not None:
             np.clip(p.grad.array, -float(clip_value), float(clip_value), out=p.grad.array)
             note_write(p.grad.array)
@@ -69,7 +71,7 @@ def parameters_to_vector(parameters):
     >>> parameters_to_vector([minidl.ones(2, 1), minidl.zeros(1)])
     tensor([1., 1., 0.])
     """
-    return cat([p.reshape(-1) for p in parameters])
+    return cat([p.reshape(-1) for p in _list("parameters_to_vector", parameters)])
 
 
 def vector_to_parameters(vec, parameters):
@@ -82,7 +84,7 @@ def vector_to_parameters(vec, parameters):
     tensor([[1.],
             [2.]])
     """
-    parameters = list(parameters)
+    parameters = _list("vector_to_parameters", parameters)
     sizes = [p.numel() for p in parameters]
     if not isinstance(vec, Tensor) or vec.shape != (sum(sizes),):
         raise ValueError(f"vector_to_parameters: expected a vector of {sum(sizes)} elements, got shape {np.shape(vec)}")
@@ -92,8 +94,12 @@ def vector_to_parameters(vec, parameters):
         start += size
 
 
-def _list(parameters):
-    return [parameters] if isinstance(parameters, Tensor) else list(parameters)
+def _list(name, parameters):
+    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for i, p in enumerate(parameters):
+        if not isinstance(p, Tensor):
+            raise TypeError(f"{name}: expected Tensors, got {type(p).__name__} as parameter {i}")
+    return parameters
 
 
 def _norm(g, p):

@@ -1,6 +1,7 @@
 """Activation functions."""
 
 from ... import ops
+from ...functions import expect_tensors
 from ...tensor import apply
 
 
@@ -11,7 +12,11 @@ def relu(input, inplace=False):
     >>> relu(minidl.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return input.relu_() if inplace else input.relu()
+    try:
+        return input.relu_() if inplace else input.relu()
+    except AttributeError:
+        expect_tensors("relu", input=input)
+        raise
 
 
 def leaky_relu(input, negative_slope=0.01):
@@ -73,7 +78,11 @@ def sigmoid(input):
     >>> sigmoid(minidl.tensor([0.0, 2.0]))
     tensor([0.5000, 0.8808])
     """
-    return input.sigmoid()
+    try:
+        return input.sigmoid()
+    except AttributeError:
+        expect_tensors("sigmoid", input=input)
+        raise
 
 
 def logsigmoid(input):
@@ -93,7 +102,11 @@ def tanh(input):
     >>> tanh(minidl.tensor([0.0, 2.0]))
     tensor([0.0000, 0.9640])
     """
-    return input.tanh()
+    try:
+        return input.tanh()
+    except AttributeError:
+        expect_tensors("tanh", input=input)
+        raise
 
 
 def softmax(input, dim, dtype=None):
@@ -103,7 +116,11 @@ def softmax(input, dim, dtype=None):
     >>> softmax(minidl.tensor([1.0, 2.0, 3.0]), dim=-1)
     tensor([0.0900, 0.2447, 0.6652])
     """
-    return input.softmax(dim, dtype)
+    try:
+        return input.softmax(dim, dtype)
+    except AttributeError:
+        expect_tensors("softmax", input=input)
+        raise
 
 
 def log_softmax(input, dim, dtype=None):
@@ -113,10 +130,19 @@ def log_softmax(input, dim, dtype=None):
     >>> log_softmax(minidl.tensor([1.0, 2.0, 3.0]), dim=-1)
     tensor([-2.4076, -1.4076, -0.4076])
     """
-    return input.log_softmax(dim, dtype)
+    try:
+        return input.log_softmax(dim, dtype)
+    except AttributeError:
+        expect_tensors("log_softmax", input=input)
+        raise
 
 
 def _floating(name, input):
-    if input.array.dtype.kind != "f":
+    try:
+        kind = input.array.dtype.kind
+    except AttributeError:
+        expect_tensors(name, input=input)
+        raise
+    if kind != "f":
         raise TypeError(f"{name}: expected a floating-point tensor, got {input.dtype}; use .float()")
     return input

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ... import ops, random
+from ...functions import expect_tensors
 from ...ops.base import normalize_axis
 from ...tensor import Tensor, apply, wrap
 
@@ -18,7 +19,7 @@ def linear(input, weight, bias=None):
         raise TypeError(f"linear: expected a Tensor, got {type(input).__name__}")
     try:
         return apply(ops.Linear(), input, weight) if bias is None else apply(ops.Linear(), input, weight, bias)
-    except (ValueError, TypeError):  # from the kernel, which checks in any case
+    except (ValueError, TypeError, AttributeError):  # from the kernel, which checks in any case
         _check_linear(input, weight, bias)
         raise
 
@@ -30,6 +31,7 @@ def bilinear(input1, input2, weight, bias=None):
     >>> bilinear(minidl.ones(5, 2), minidl.ones(5, 3), minidl.ones(4, 2, 3)).shape
     (5, 4)
     """
+    expect_tensors("bilinear", input1=input1, input2=input2, weight=weight, bias=weight if bias is None else bias)
     lead = input1.shape[:-1]
     if weight.ndim != 3 or input1.shape != lead + weight.shape[1:2] or input2.shape != lead + weight.shape[2:]:
         raise ValueError(
@@ -52,8 +54,9 @@ def dropout(input, p=0.5, training=True):
     >>> dropout(minidl.ones(2), p=1.0)
     tensor([0., 0.])
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p must lie in [0, 1], got {p}")
+    check_probability("dropout", p)
+    if not isinstance(input, Tensor):
+        raise TypeError(f"dropout: expected a Tensor as input, got {type(input).__name__}")
     if not training or p == 0:
         return input
     shape, dtype = input.array.shape, input.array.dtype
@@ -92,6 +95,7 @@ def embedding(input, weight, padding_idx=None):
     tensor([[0., 1.],
             [1., 0.]])
     """
+    expect_tensors("embedding", weight=weight)
     if weight.ndim != 2:
         raise ValueError(f"embedding: expected a weight (rows, features), got shape {weight.shape}")
     index = _indices("embedding", input, weight.shape[0])
@@ -109,6 +113,7 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
     >>> normalize(minidl.tensor([[3.0, 4.0]]))
     tensor([[0.6000, 0.8000]])
     """
+    expect_tensors("normalize", input=input)
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
 
 
@@ -119,6 +124,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     >>> cosine_similarity(minidl.tensor([[1.0, 0.0]]), minidl.tensor([[1.0, 1.0]]))
     tensor([0.7071])
     """
+    expect_tensors("cosine_similarity", x1=x1, x2=x2)
     norms = x1.norm(2, dim).clamp(min=eps) * x2.norm(2, dim).clamp(min=eps)
     return (x1 * x2).sum(dim) / norms
 
@@ -130,10 +136,17 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     >>> pairwise_distance(minidl.tensor([[3.0, 4.0]]), minidl.zeros(1, 2))
     tensor([5.0000])
     """
+    expect_tensors("pairwise_distance", x1=x1, x2=x2)
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
+def check_probability(name, p):
+    if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
+        raise ValueError(f"{name}: p must lie in [0, 1], got {p!r}")
+
+
 def _check_linear(x, w, b):
+    expect_tensors("linear", weight=w, bias=w if b is None else b)
     if w.ndim != 2 or x.shape[-1:] != w.shape[1:]:
         wanted = f"input[..., {w.shape[1]}]" if w.ndim == 2 else "input[..., in] and weight (out, in)"
         raise ValueError(f"linear: input {x.shape} and weight {w.shape} disagree: expected {wanted}")

@@ -2,8 +2,10 @@
 
 from functools import lru_cache
 
+import numpy as np
+
 from ... import dtypes, ops
-from ...functions import expect_room
+from ...functions import expect_room, expect_tensors
 from ...tensor import Tensor, apply
 
 
@@ -48,6 +50,7 @@ def convolve2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups
     >>> convolve2d(x, w, padding=(0, 2))
     tensor([[[0.0000, 1.0000, 2.5000, 4.0000, 1.5000]]])
     """
+    expect_tensors("convolve2d", input=input, weight=weight)
     return conv2d(input, weight.flip((2, 3)), bias, stride, padding, dilation, groups)
 
 
@@ -196,7 +199,14 @@ def _sides(name, padding, kernel, stride, dilation):
 
 
 def _fixed(option):
-    return tuple(option) if type(option) is list else option
+    """What a cache can be asked for."""
+    return (
+        tuple(np.ravel(option).tolist())
+        if isinstance(option, np.ndarray)
+        else tuple(option)
+        if type(option) is list
+        else option
+    )
 
 
 def _check_operands(name, input, weight, bias):

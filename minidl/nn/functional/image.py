@@ -5,9 +5,10 @@ import math
 import numpy as np
 
 from ... import ops, random
-from ...functions import expect_room
+from ...functions import expect_room, expect_tensors
 from ...ops.conv import blocks
 from ...tensor import Tensor, apply
+from .basic import check_probability
 from .conv import as_tuple
 
 _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}  # how many axes each takes
@@ -23,8 +24,11 @@ def pad(input, pad, mode="constant", value=None):
     >>> pad(minidl.tensor([[1, 2, 3]]), (2, 1), "reflect")
     tensor([[3, 2, 1, 2, 3, 2]])
     """
+    expect_tensors("pad", input=input)
     if not isinstance(pad, (tuple, list)) or len(pad) % 2 or any(type(n) is not int for n in pad):
         raise ValueError(f"pad: expected two integers for each axis, (left, right, top, bottom, …), got {pad!r}")
+    if value is not None and not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"pad: value must be a number, got {value!r}")
     widths = tuple(zip(pad[::2], pad[1::2], strict=True))[::-1]
     shape = input.shape
     if len(widths) > len(shape):
@@ -63,6 +67,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
             [3., 4.],
             [4., 5.]])
     """
+    expect_tensors("unfold", input=input)
     geometry = _geometry("unfold", kernel_size, dilation, padding, stride)
     shape = input.shape
     if len(shape) not in (3, 4) or 0 in shape[-3:]:
@@ -87,6 +92,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
               [2., 4., 2.],
               [1., 2., 1.]]]])
     """
+    expect_tensors("fold", input=input)
     size, geometry = (
         as_tuple("fold", "output_size", output_size, 2, 1),
         _geometry("fold", kernel_size, dilation, padding, stride),
@@ -118,6 +124,7 @@ def interpolate(
     >>> interpolate(minidl.tensor([[[0.0, 4.0]]]), scale_factor=2, mode="linear")
     tensor([[[0., 1., 3., 4.]]])
     """
+    expect_tensors("interpolate", input=input)
     if mode in ("bicubic", "area", "lanczos"):
         raise NotImplementedError(f"interpolate: mode {mode!r} is not supported; use 'nearest' or 'bilinear'")
     if mode not in ("nearest", "nearest-exact", *_LINEAR):
@@ -166,6 +173,7 @@ def pixel_shuffle(input, upscale_factor):
     tensor([[[0, 1],
              [2, 3]]])
     """
+    expect_tensors("pixel_shuffle", input=input)
     (r,) = as_tuple("pixel_shuffle", "upscale_factor", upscale_factor, 1, 1)
     if input.ndim < 3 or input.shape[-3] % r**2:
         raise ValueError(f"pixel_shuffle: expected an input (…, C·{r * r}, H, W), got shape {input.shape}")
@@ -182,6 +190,7 @@ def pixel_unshuffle(input, downscale_factor):
     >>> pixel_unshuffle(minidl.arange(4).reshape(1, 2, 2), 2).flatten()
     tensor([0, 1, 2, 3])
     """
+    expect_tensors("pixel_unshuffle", input=input)
     (r,) = as_tuple("pixel_unshuffle", "downscale_factor", downscale_factor, 1, 1)
     if input.ndim < 3 or input.shape[-2] % r or input.shape[-1] % r:
         raise ValueError(f"pixel_unshuffle: expected an input (…, C, H·{r}, W·{r}), got shape {input.shape}")
@@ -212,8 +221,8 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
 
 
 def _channel_dropout(name, d, input, p, training, inplace):
-    if not 0 <= p <= 1:
-        raise ValueError(f"{name}: p must lie in [0, 1], got {p}")
+    check_probability(name, p)
+    expect_tensors(name, input=input)
     if inplace:
         raise NotImplementedError(f"{name}: inplace=True is not supported; use inplace=False (the values are the same)")
     # PyTorch takes (C, H, W) for (N, C, L), and warns that it will not always: of three axes, dropout1d knows which are which

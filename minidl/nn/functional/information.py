@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from ...functions import arange
+from ...functions import arange, expect_tensors
 from ...ops.base import normalize_axis
 from ...tensor import cat, wrap
 from .basic import normalize
@@ -131,6 +131,7 @@ def info_nce(query, key, negatives=None, *, temperature=0.1, normalize_vectors=T
     n, e = query.shape
     vectors = [query, key]
     if negatives is not None:
+        expect_tensors(name, negatives=negatives)
         shape = negatives.shape
         if shape not in (shape[-2:-1] + (e,), (n,) + shape[-2:-1] + (e,)) or len(shape) < 2:
             raise ValueError(f"{name}: expected negatives (M, {e}) or ({n}, M, {e}), got {shape}")

@@ -10,6 +10,7 @@ import operator
 import numpy as np
 
 from ... import ops
+from ...functions import expect_tensors
 from ...ops.base import normalize_axis
 from ...tensor import Tensor, apply, wrap
 
@@ -46,7 +47,7 @@ def smooth_l1_loss(input, target, *, reduction="mean", beta=1.0):
     tensor([0.1250, 1.5000])
     """
     _check_reduction("smooth_l1_loss", reduction)
-    if beta < 0:
+    if not isinstance(beta, (int, float, np.number)) or not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must be 0 or more, got {beta}")
     target = _matched("smooth_l1_loss", input, target)
     return apply(ops.Huber(reduction, beta, 1 / beta) if beta else ops.AbsoluteError(reduction), input, target)
@@ -60,7 +61,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
     tensor([0.1250, 1.5000])
     """
     _check_reduction("huber_loss", reduction)
-    if delta <= 0:
+    if not isinstance(delta, (int, float, np.number)) or not delta > 0:
         raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
     return apply(ops.Huber(reduction, delta, 1), input, _matched("huber_loss", input, target))
 
@@ -77,6 +78,8 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     _check_reduction("gaussian_nll_loss", reduction)
     target = _matched("gaussian_nll_loss", input, target)
     if not isinstance(var, Tensor):
+        if not isinstance(var, (int, float, np.number)):
+            raise TypeError(f"gaussian_nll_loss: var must be a Tensor or a number, got {type(var).__name__}")
         var = wrap(np.full(input.shape, var, input.dtype))
     if (var.array < 0).any():
         raise ValueError(f"gaussian_nll_loss: a variance cannot be negative, got {var.array.min()}")
@@ -112,8 +115,12 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     """
     name = "cross_entropy"
     _check_reduction(name, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}")
+    try:
+        fits = 0 <= label_smoothing <= 1
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
     try:
         soft = target.array.dtype.kind == "f" and target.array.shape == input.array.shape
     except AttributeError:
@@ -121,7 +128,10 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     if soft:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows, labels = _rows(name, input, target)
-    ignore_index = operator.index(ignore_index)
+    try:
+        ignore_index = operator.index(ignore_index)
+    except TypeError:
+        raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}") from None
     weights = None if weight is None else _class_weights(name, weight, rows)
     smoothing = float(label_smoothing)
     if reduction == "none":
@@ -223,6 +233,7 @@ def entropy_from_logits(logits, dim=-1):
     >>> entropy_from_logits(minidl.zeros(4))
     tensor(1.3863)
     """
+    expect_tensors("entropy_from_logits", logits=logits)
     if logits.dtype.kind != "f":
         raise TypeError(f"entropy_from_logits: expected floating-point logits, got {logits.dtype}")
     return apply(ops.EntropyFromLogits(normalize_axis("entropy_from_logits", dim, logits.ndim)), logits)
@@ -292,6 +303,8 @@ def _rows(name, input, target):
 
 
 def _check_labels(name, labels, classes, ignore_index):
+    if not isinstance(ignore_index, (int, np.integer)):
+        raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}")
     bad = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
     if bad.any():
         raise IndexError(

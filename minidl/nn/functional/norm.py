@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ... import kernels, ops
+from ...functions import expect_tensors
 from ...graph import note_write
 from ...tensor import Tensor, apply
 
@@ -35,7 +36,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
         stats = np.empty((2, shape[1]))
         stats[0], stats[1] = running_mean.array, running_var.array
     op = ops.BatchNorm(float(eps), stats)
-    y = apply(op, input, weight, bias)
+    y = _apply("batch_norm", op, input, weight, bias)
     if training and running_mean is not None and count:
         _update(running_mean, running_var, op.stats, momentum, count)
     return y
@@ -50,7 +51,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
             [-1.0000,  1.0000]])
     """
     axes = _trailing("layer_norm", input, normalized_shape)
-    return apply(ops.LayerNorm(axes, float(eps)), input, weight, bias)
+    return _apply("layer_norm", ops.LayerNorm(axes, float(eps)), input, weight, bias)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):
@@ -61,8 +62,10 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     tensor([ 1., -1.])
     """
     axes = _trailing("rms_norm", input, normalized_shape)
+    if input.array.dtype.kind != "f":
+        raise TypeError(f"rms_norm: expected floating-point numbers, got {input.dtype}; use .float() first")
     eps = float(np.finfo(input.dtype).eps if eps is None else eps)
-    return apply(ops.RMSNorm(axes, eps), input, weight, None)
+    return _apply("rms_norm", ops.RMSNorm(axes, eps), input, weight, None)
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
@@ -77,7 +80,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
         raise ValueError(f"group_norm: the {shape[1]} channels of the input {shape} cannot make {num_groups!r} equal groups")
     if math.prod(shape) == num_groups:
         raise ValueError(f"group_norm: expected more than 1 value in a group, got {shape} in {num_groups} groups")
-    return apply(ops.GroupNorm(num_groups, float(eps)), input, weight, bias)
+    return _apply("group_norm", ops.GroupNorm(num_groups, float(eps)), input, weight, bias)
 
 
 def instance_norm(
@@ -102,12 +105,21 @@ def instance_norm(
     if not C:
         return input.clone()
     op = ops.GroupNorm(C, float(eps))
-    y = apply(op, input, weight, bias)
+    y = _apply("instance_norm", op, input, weight, bias)
     if running_mean is not None and y.array.size:
         mean, rstd = op.stats.T
         stats = np.array([mean, rstd**-2 - op.eps]).reshape(2, N, C).mean(1)
         _update(running_mean, running_var, stats, momentum, count)
     return y
+
+
+def _apply(name, op, input, weight, bias):
+    try:
+        return apply(op, input, weight, bias)
+    except AttributeError:  # of what is no tensor
+        given = {"weight": weight, "bias": bias}
+        expect_tensors(name, **{what: x for what, x in given.items() if x is not None})
+        raise
 
 
 def _update(running_mean, running_var, stats, momentum, count):
@@ -130,6 +142,7 @@ def _check_running(name, input, running_mean, running_var):
         if running_mean is not running_var:
             raise ValueError(f"{name}: running_mean and running_var must be given both, or neither")
         return
+    expect_tensors(name, running_mean=running_mean, running_var=running_var)
     array = input.array
     for x in (running_mean.array, running_var.array):
         what = "running_mean" if x is running_mean.array else "running_var"
@@ -145,6 +158,8 @@ def _trailing(name, input, normalized_shape):
     """How many axes are normalised."""
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+    if not isinstance(normalized_shape, (tuple, list)):
+        raise TypeError(f"{name}: normalized_shape must be a tuple of sizes, got {normalized_shape!r}")
     shape, wanted = input.array.shape, tuple(normalized_shape)
     if not wanted:
         raise ValueError(f"{name}: normalized_shape must name one axis or more, got {normalized_shape!r}")

@@ -125,6 +125,8 @@ def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_siz
     kernel, stride, padding = _options(name, 2, kernel_size, stride, padding)
     sizes = [(n - 1) * s - 2 * p + k for n, k, s, p in zip(input.shape[-2:], kernel, stride, padding, strict=True)]
     if output_size is not None:
+        if not isinstance(output_size, (tuple, list)):
+            raise TypeError(f"{name}: output_size must be a tuple of sizes, got {output_size!r}")
         asked = tuple(output_size)[-2:]
         if len(asked) < 2 or any(abs(n - m) >= s for n, m, s in zip(asked, sizes, stride, strict=True)):
             raise ValueError(f"{name}: output_size {tuple(output_size)} must be within the stride {stride} of {tuple(sizes)}")
@@ -178,7 +180,11 @@ def _check(name, d, input, kinds):
 
 def _options(name, d, kernel_size, stride, padding):
     kernel = as_tuple(name, "kernel_size", kernel_size, d, 1)
-    stride = kernel if stride is None or stride == [] or stride == () else as_tuple(name, "stride", stride, d, 1)
+    stride = (
+        kernel
+        if stride is None or (isinstance(stride, (tuple, list)) and not stride)
+        else as_tuple(name, "stride", stride, d, 1)
+    )
     padding = as_tuple(name, "padding", padding, d, 0)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ValueError(f"{name}: padding {padding} must be at most half of kernel_size {kernel}")

@@ -119,6 +119,6 @@ def random_split(dataset, lengths, generator=None):
             warnings.warn(f"random_split: of {total} samples, subset {lengths.index(0)} gets none", stacklevel=2)
     if sum(lengths) != total or min(lengths, default=0) < 0:
         raise ValueError(f"random_split: lengths {lengths} must add up to {total}, or fractions to 1")
-    order = (generator or random.default_generator).randperm(total).tolist()
+    order = random.source(generator).randperm(total).tolist()
     ends = itertools.accumulate(lengths)
     return [Subset(dataset, order[end - n : end]) for end, n in zip(ends, lengths, strict=True)]

@@ -51,6 +51,8 @@ def write_idx(path, array):
     >>> path.read_bytes().hex(" ")
     '00 00 08 01 00 00 00 02 07 02'
     """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"write_idx: expected an ndarray, got {type(array).__name__}")
     code = next((code for code, name in _TYPES.items() if np.dtype(name) == array.dtype.newbyteorder(">")), None)
     if code is None:
         names = ", ".join(np.dtype(name).name for name in _TYPES.values())

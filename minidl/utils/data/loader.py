@@ -4,6 +4,7 @@ import collections
 import itertools
 import multiprocessing
 import warnings
+from collections.abc import Iterable
 
 from ... import random
 from .collate import default_collate, default_convert
@@ -62,6 +63,18 @@ class DataLoader:
         }.items():
             if value:
                 raise NotImplementedError(f"DataLoader: {name} is not supported")
+        random.source(generator)  # now, not at the first epoch
+        if type(num_workers) is not int or not isinstance(timeout, (int, float)):
+            raise TypeError(
+                f"DataLoader: num_workers must be an integer and timeout a number, got {num_workers!r} and {timeout!r}"
+            )
+        if collate_fn is not None and not callable(collate_fn):
+            raise TypeError(f"DataLoader: collate_fn must be a function of a list of samples, got {collate_fn!r}")
+        if not isinstance(dataset, IterableDataset) and not hasattr(dataset, "__getitem__"):
+            raise TypeError(f"DataLoader: expected a data set, with __getitem__ and __len__, got {type(dataset).__name__}")
+        for name, order in {"sampler": sampler, "batch_sampler": batch_sampler}.items():
+            if order is not None and not isinstance(order, Iterable):
+                raise TypeError(f"DataLoader: {name} must be an iterable of indices, got {order!r}")
         if num_workers < 0 or timeout < 0:
             raise ValueError(f"DataLoader: num_workers and timeout must be 0 or more, got {num_workers} and {timeout}")
         if not num_workers and (timeout or worker_init_fn or multiprocessing_context):
@@ -88,7 +101,9 @@ class DataLoader:
         if sampler is None and not self._streams:
             sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
         if batch_size is not None and batch_sampler is None:
-            batch_sampler = BatchSampler(sampler, batch_size, drop_last)  # checks batch_size, also for streams
+            batch_sampler = BatchSampler(
+                dataset if self._streams else sampler, batch_size, drop_last
+            )  # checks batch_size, also for streams
         self.batch_size, self.drop_last = batch_size, drop_last
         self.sampler, self.batch_sampler = sampler, batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
@@ -105,7 +120,7 @@ class DataLoader:
 
     def __iter__(self):
         # Drawn at the start of each epoch even without workers, as PyTorch does: else the order would depend on num_workers.
-        seed = draw_seed(self.generator or random.default_generator)
+        seed = draw_seed(random.source(self.generator))
         if self._streams:
             return self._stream()
         order = iter(self.sampler if self.batch_sampler is None else self.batch_sampler)

@@ -2,6 +2,7 @@
 
 import itertools
 import operator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -42,6 +43,7 @@ class RandomSampler(Sampler):
     def __init__(self, data_source, replacement=False, num_samples=None, generator=None):
         if not isinstance(replacement, bool):
             raise TypeError(f"RandomSampler: replacement must be True or False, got {replacement!r}")
+        random.source(generator)
         self.data_source, self.replacement = data_source, replacement
         self._num_samples = None if num_samples is None else _count("RandomSampler", num_samples)
         self.generator = generator
@@ -73,10 +75,11 @@ class SubsetRandomSampler(Sampler):
     """The given indices in a new random order each time."""
 
     def __init__(self, indices, generator=None):
+        random.source(generator)  # now, not at the first epoch
         self.indices, self.generator = indices, generator
 
     def __iter__(self):
-        for i in (self.generator or random.default_generator).randperm(len(self.indices)).tolist():
+        for i in random.source(self.generator).randperm(len(self.indices)).tolist():
             yield self.indices[i]
 
     def __len__(self):
@@ -92,11 +95,12 @@ class WeightedRandomSampler(Sampler):
         self.weights = np.asarray(weights.array if isinstance(weights, Tensor) else weights, np.float64)
         if self.weights.ndim != 1:
             raise ValueError(f"WeightedRandomSampler: weights must have one axis, got shape {self.weights.shape}")
+        random.source(generator)
         self.num_samples = _count("WeightedRandomSampler", num_samples)
         self.replacement, self.generator = replacement, generator
 
     def __iter__(self):
-        generator = self.generator or random.default_generator
+        generator = random.source(self.generator)
         yield from generator.multinomial(self.weights, self.num_samples, self.replacement).tolist()
 
     def __len__(self):
@@ -113,6 +117,8 @@ class BatchSampler(Sampler):
     def __init__(self, sampler, batch_size, drop_last):
         if not isinstance(drop_last, bool):
             raise TypeError(f"BatchSampler: drop_last must be True or False, got {drop_last!r}")
+        if not isinstance(sampler, Iterable):
+            raise TypeError(f"BatchSampler: expected a sampler, or another iterable of indices, got {sampler!r}")
         self.sampler, self.drop_last = sampler, drop_last
         self.batch_size = _count("BatchSampler", batch_size, "batch_size")
 

@@ -102,7 +102,7 @@ def random_horizontal_flip(x, p=0.5, generator=None):
     array = _images("random_horizontal_flip", x)
     if not 0 <= p <= 1:
         raise ValueError(f"random_horizontal_flip: p must lie between 0 and 1, got {p}")
-    flipped = (generator or random.default_generator).rand(array.shape[:-3]) < p
+    flipped = random.source(generator).rand(array.shape[:-3]) < p
     result = array.copy()
     result[flipped] = result[flipped][..., ::-1]
     return wrap(result)
@@ -185,7 +185,7 @@ def _crops(name, array, h, w, generator):
     *batch, channels, height, width = array.shape
     if h > height or w > width:
         raise ValueError(f"{name}: the size {(h, w)} is larger than the images, {(height, width)} with their padding")
-    generator = generator or random.default_generator
+    generator = random.source(generator)
     top = generator.randint(0, height - h + 1, batch)
     left = generator.randint(0, width - w + 1, batch)
     images = array.reshape(-1, channels, height, width)

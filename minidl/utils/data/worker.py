@@ -40,7 +40,9 @@ def fetch(dataset, indices, collate, batched):
         if type(dataset) is Subset:
             inner, rows = dataset.dataset, [dataset.indices[i] for i in indices]
         if type(inner) is TensorDataset:  # one lookup in place of many; the values are the same, and a copy
-            rows = np.asarray(rows, np.int64)
+            rows = np.asarray(rows if len(rows) else np.zeros(0, np.int64))
+            if rows.dtype.kind not in "iu":
+                raise TypeError(f"DataLoader: expected integers from the sampler, got {indices}")
             return [x[rows] for x in inner.tensors]
     if hasattr(dataset, "__getitems__"):
         return collate(dataset.__getitems__(list(indices)))
