@@ -11,7 +11,8 @@ import numpy as np
 from numba import types
 
 from . import vmath
-from .jit import PerDtype, dense, jit
+from .jit import dense, jit
+from .shares import Kernel
 from .threads import run
 from .vmath import scalar, select
 
@@ -32,8 +33,7 @@ def part_of(x, part, parts):
 def _by_dtype(formula, loop, operands):
     """The kernel that is this loop around a formula, over so many arrays of operands."""
     loop.__qualname__ = formula.__qualname__  # keeps apart the cache files of kernels that come from the same lines
-    numbers = types.float64, types.float64, types.intp, types.intp
-    return PerDtype(jit(loop), lambda t: (*[dense(t, 1)] * operands, dense(t, 1, True), *numbers))
+    return Kernel(jit(loop), lambda t: (*[dense(t, 1)] * operands, dense(t, 1, True), types.float64, types.float64))
 
 
 def unary(formula):

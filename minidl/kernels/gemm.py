@@ -19,6 +19,7 @@ from numba import types
 
 from .elementwise import add_columns, column_sums, plain
 from .jit import PerDtype, call, dense, jit, strided
+from .shares import Kernel
 from .threads import run
 from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, copy_wide, moved, tile, transpose_block
 
@@ -212,11 +213,11 @@ def inner(x, y, out):
 
 
 def _product_types(t):
-    return strided(t, 2), strided(t, 2), dense(t, 1), dense(t, 2, True), strided(types.int64, 2), types.intp, types.intp
+    return strided(t, 2), strided(t, 2), dense(t, 1), dense(t, 2, True), strided(types.int64, 2)
 
 
 def _vector_types(t):
-    return strided(t, 2), dense(t, 1), dense(t, 1), dense(t, 1, True), types.intp, types.intp
+    return strided(t, 2), dense(t, 1), dense(t, 1), dense(t, 1, True)
 
 
 def _gradient_types(t):
@@ -224,7 +225,7 @@ def _gradient_types(t):
     return types.intp, dense(t, 2), strided(t, 2), strided(t, 2), *written, strided(types.int64, 2)
 
 
-_product, _vector = PerDtype(product, _product_types), PerDtype(vector, _vector_types)
+_product, _vector = Kernel(product, _product_types), Kernel(vector, _vector_types)
 _linear_gradients = PerDtype(linear_gradients, _gradient_types, calls=_product)
 _inner = PerDtype(inner, lambda t: (dense(t, 1), dense(t, 1), dense(t, 0, True)))
 _ONE_ITEM = np.zeros((1, 2), np.int64)

@@ -176,26 +176,6 @@ class PerDtype(dict):
         code = self.kernel.overloads[self.signature(numba.from_dtype(dtype))]
         return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
 
-    @functools.cached_property
-    def shared(self):
-        """shared[dtype](arguments, parts): kernel(*arguments, part, parts) for every part, on all threads."""
-        return PerDtype(in_parts, lambda t: (types.intp, types.Tuple.from_types(self.signature(t)[:-2]), types.intp), self)
-
-
-class Shared(PerDtype):
-    """twin[dtype](*arguments): the same for a kernel that runs the shares of another one, whose address it takes first.
-
-    To call by address takes seconds off the compilation: Numba would compile the body anew, more than once.
-    """
-
-    def __init__(self, twin, body, signature=None):
-        super().__init__(twin, signature or (lambda t: (types.intp, *body.signature(t)[:-1])))
-        self.body = body
-
-    def __missing__(self, dtype):
-        self[dtype] = code = functools.partial(super().__missing__(dtype), self.body.address(dtype))
-        return code
-
 
 @intrinsic
 def call(typing, address, *arguments):
@@ -219,13 +199,6 @@ if numba.config.DISABLE_JIT:
 
     def call(kernel, *arguments):
         kernel(*arguments)
-
-
-@jit(parallel=True)
-def in_parts(body, arguments, parts):
-    """To call the body by its address takes seconds off the compilation: Numba would compile it anew, more than once."""
-    for part in numba.prange(parts):
-        call(body, *arguments, part, parts)
 
 
 def strided(element, ndim):

@@ -13,6 +13,7 @@ from numba import types
 from . import vmath
 from .elementwise import plain
 from .jit import PerDtype, dense, jit
+from .shares import Kernel
 from .threads import run
 
 BLOCK = 2048  # elements treated at once
@@ -144,12 +145,18 @@ def log_softmax_gradient(dy, y, dx, part, parts):
                 dx[n, c] = dy[n, c] - dx[n, c] * total
 
 
-_part = types.intp, types.intp
-_softmax = PerDtype(softmax_rows, lambda t: (dense(t, 2), dense(t, 2, True), *_part))
-_log_softmax = PerDtype(log_softmax_rows, _softmax.signature)
-_logsumexp = PerDtype(shifts_and_logs, _softmax.signature)
-_softmax_backward = PerDtype(softmax_gradient, lambda t: (dense(t, 2), dense(t, 2), dense(t, 2, True), *_part))
-_log_softmax_backward = PerDtype(log_softmax_gradient, _softmax_backward.signature)
+def _one_array(t):
+    return dense(t, 2), dense(t, 2, True)
+
+
+def _two_arrays(t):
+    return dense(t, 2), dense(t, 2), dense(t, 2, True)
+
+
+_softmax = Kernel(softmax_rows, _one_array)
+_log_softmax, _logsumexp = Kernel(log_softmax_rows, _one_array), Kernel(shifts_and_logs, _one_array)
+_softmax_backward = Kernel(softmax_gradient, _two_arrays)
+_log_softmax_backward = Kernel(log_softmax_gradient, _two_arrays)
 
 
 def _check(name, like, **expected):
@@ -306,11 +313,11 @@ _label_losses = PerDtype(
     label_losses,
     lambda t: (dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS, dense(t, 2, True), types.boolean, dense(t, 1, True)),
 )
-_label_gradient = PerDtype(
+_label_gradient = Kernel(
     label_gradient,
     lambda t: (
         *(dense(t, 2), dense(t, 1), types.float64, dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS),
-        *(dense(t, 2, True), *_part),
+        dense(t, 2, True),
     ),
 )
 
@@ -396,9 +403,9 @@ _soft_losses = PerDtype(
     soft_losses,
     lambda t: (dense(t, 2), dense(t, 2), dense(t, 1), types.float64, dense(t, 2), dense(t, 1, True)),
 )
-_soft_gradient = PerDtype(
+_soft_gradient = Kernel(
     soft_gradient,
-    lambda t: (dense(t, 2), dense(t, 1), dense(t, 2), dense(t, 2), dense(t, 1), types.float64, dense(t, 2, True), *_part),
+    lambda t: (dense(t, 2), dense(t, 1), dense(t, 2), dense(t, 2), dense(t, 1), types.float64, dense(t, 2, True)),
 )
 
 

@@ -1,8 +1,8 @@
 """When a kernel uses more than one thread: only where it pays, and only where it is safe.
 
-A kernel that can be shared out is written as a pair: `body(*arrays, part, parts)` does one share of the work, and a
-`parallel=True` twin runs all shares in a `prange`. A share owns its part of the output and the arithmetic of an output
-element does not depend on `parts`, so one thread and two give the same bits.
+A kernel that can be shared out does one share of the work, `kernel(*arguments, part, parts)`; `shares` runs all of them in one
+parallel loop. A share owns its part of the output and the arithmetic of an output element does not depend on `parts`, so one
+thread and two give the same bits.
 """
 
 import os
@@ -46,19 +46,8 @@ def set_num_threads(number):
     _number = int(number)
 
 
-def share(pays, body, twin, *args):
-    """Runs `twin(*args, parts)` on all threads if that `pays` and nobody else is doing so; else `body(*args, 0, 1)`."""
-    if pays and _number > 1 and not _forked and _one_at_a_time.acquire(blocking=False):
-        try:
-            twin(*args, _number)
-        finally:
-            _one_at_a_time.release()
-    else:
-        body(*args, 0, 1)
-
-
 def run(pays, kernel, dtype, *args):
-    """Runs a `PerDtype`: all parts of kernel(*args, part, parts), on all threads if that `pays` and nobody else does so."""
+    """Runs a `shares.Kernel`: all parts of it, on all threads if that `pays` and nobody else is doing so."""
     if pays and _number > 1 and not _forked and _one_at_a_time.acquire(blocking=False):
         try:
             kernel.shared[dtype](args, _number)
