@@ -1,10 +1,10 @@
 """Loops over arrays, compiled by Numba: arrays in, arrays out. No Tensor, no graph, no derivative lore.
 
-`jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how. `vmath` holds functions of
-one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with, and
-`conv`, `conv_weight` and (for few channels) `depthwise` images, over `planes` that they lay out. `rows` works along rows (softmax
-and what is made of it), `pool` takes the maxima and means of windows, `norm` normalises, `special` has Γ and its relatives,
-`update` is the optimizer's step.
+`jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how. `vmath` holds
+functions of one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies
+matrices with, and `conv`, `conv_weight` and (for few channels) `depthwise` images, over `planes` that they lay out. `rows`
+works along rows (softmax and what is made of it), `pool` takes the maxima and means of windows, `norm` normalises, `special`
+has Γ and its relatives, `update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input
