@@ -161,7 +161,10 @@ class Tensor(Attributes, Methods):
     _apply, _wrap = staticmethod(apply), staticmethod(wrap)
 
     def __init__(self, data=()):
-        self.array = np.array(data.array if isinstance(data, Tensor) else data, dtypes.float32)
+        array = data.array if isinstance(data, Tensor) else np.asarray(data)
+        if array.dtype.kind not in "fiub":  # NumPy would make NaN of None, and 1 of "1"
+            raise TypeError(f"Tensor: expected numbers, got {data!r}")
+        self.array = np.array(array, dtypes.float32)
 
     # --- the graph
 
@@ -503,6 +506,8 @@ class Tensor(Attributes, Methods):
 
     def equal(self, other):
         """Whether shape and every element are the same."""
+        if not isinstance(other, Tensor):
+            raise TypeError(f"equal: expected a Tensor, got {type(other).__name__}")
         return self.shape == other.shape and bool(np.array_equal(self.array, other.array))
 
     # --- products
@@ -593,9 +598,13 @@ class Tensor(Attributes, Methods):
 
     def masked_select(self, mask):
         """The elements where the mask is True, as a vector."""
-        return self.expand(np.broadcast_shapes(self.shape, mask.shape))[
-            mask.expand(np.broadcast_shapes(self.shape, mask.shape))
-        ]
+        if not isinstance(mask, Tensor) or mask.array.dtype.kind != "b":
+            raise TypeError(
+                f"masked_select: expected a boolean Tensor as mask, got {getattr(mask, 'dtype', type(mask).__name__)}"
+            )
+        _check_broadcast("masked_select", self, mask)
+        shape = np.broadcast_shapes(self.shape, mask.shape)
+        return self.expand(shape)[mask.expand(shape)]
 
     # --- in place. Each computes as its namesake does and then takes the result's place in the graph.
 
@@ -679,15 +688,15 @@ class Tensor(Attributes, Methods):
 
     def normal_(self, mean=0.0, std=1.0, *, generator=None):
         """Draws every element from the normal distribution."""
-        return self._become(wrap((generator or random.default_generator).normal(self.shape, self.dtype, mean, std)))
+        return self._become(wrap(random.source(generator).normal(self.shape, self.dtype, mean, std)))
 
     def uniform_(self, low=0.0, high=1.0, *, generator=None):
         """Draws every element from the uniform distribution on [low, high)."""
-        return self._become(wrap((generator or random.default_generator).uniform(self.shape, self.dtype, low, high)))
+        return self._become(wrap(random.source(generator).uniform(self.shape, self.dtype, low, high)))
 
     def bernoulli_(self, p=0.5, *, generator=None):
         """Sets every element to 1 with probability p, else to 0."""
-        return self._become(wrap((generator or random.default_generator).bernoulli(self.shape, p, self.dtype)))
+        return self._become(wrap(random.source(generator).bernoulli(self.shape, p, self.dtype)))
 
     def _become(self, result):
         """self ← result, in self's memory; in the graph self is from now on what the result is."""

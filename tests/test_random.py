@@ -351,6 +351,9 @@ def test_errors_name_the_function_and_the_value(call, error, message):
         lambda g: minidl.randperm(5, generator=g),
         lambda g: minidl.bernoulli(minidl.ones(2), generator=g),
         lambda g: minidl.multinomial(minidl.ones(2), 1, generator=g),
+        lambda g: minidl.zeros(2).normal_(generator=g),
+        lambda g: minidl.zeros(2).uniform_(generator=g),
+        lambda g: minidl.zeros(2).bernoulli_(generator=g),
     ],
 )
 def test_a_generator_that_is_none_is_refused(draw, wrong):

@@ -1,6 +1,7 @@
 """Making tensors, looking at them, taking them to Python and NumPy and back, and the errors on the way."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -644,3 +645,19 @@ def test_promise_41_memory_in_any_order_is_read_and_never_written(name, layout, 
             gradients.append(leaf.grad.numpy())
         assert np.allclose(*gradients, rtol=1e-5, atol=1e-6)
         assert np.array_equal(a, before)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: minidl.Tensor(None), TypeError, "Tensor: expected numbers, got None"),
+        (lambda: minidl.Tensor(["1"]), TypeError, "Tensor: expected numbers, got ['1']"),
+        (lambda: minidl.zeros(2).equal([0, 0]), TypeError, "equal: expected a Tensor, got list"),
+        (lambda: minidl.zeros(2).masked_select([True, False]), TypeError, "expected a boolean Tensor as mask, got list"),
+        (lambda: minidl.zeros(2).masked_select(minidl.ones(2)), TypeError, "expected a boolean Tensor as mask, got float32"),
+        (lambda: minidl.zeros(2).masked_select(minidl.ones(3) > 0), ValueError, "masked_select: shapes (2,) and (3,)"),
+    ],
+)
+def test_what_is_no_tensor_or_no_mask_is_named(call, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        call()
