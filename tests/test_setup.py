@@ -189,10 +189,9 @@ def outer(x):
 # Two threads use `outer` first. Prints for which kernels Numba made a dispatcher, and how many of them were compiled.
 FIRST_USE = """
 import sys, threading
-from numba.core.dispatcher import Dispatcher
 import room
 sys.setswitchinterval(1e-6)
-early, made, make = room.outer, [], room.jit._make
+made, make = [], room.jit._make
 room.jit._make = lambda *arguments: made.append(make(*arguments)) or made[-1]
 results, barrier = [], threading.Barrier(2)
 def use():
@@ -201,8 +200,6 @@ def use():
 threads = [threading.Thread(target=use) for _ in range(2)]
 [t.start() for t in threads], [t.join() for t in threads]
 assert results == [42, 42]
-assert isinstance(room.outer, Dispatcher)  # so that calls by this name make no detour
-assert early is not room.outer and early(20) == 42 and early.overloads is room.outer.overloads
 print(*sorted({kernel.__name__ for kernel in made}), sum(sum(kernel.stats.cache_misses.values()) for kernel in made))
 """
 

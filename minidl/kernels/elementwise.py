@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from . import vmath
-from .jit import dense, jit
+from .jit import PerDtype, dense, jit
 from .shares import Kernel
 from .threads import run
 from .vmath import scalar, select
@@ -303,14 +303,6 @@ def softplus_backward(dy, x, beta=1.0, threshold=20.0):
     return _softplus_backward_map(dy, x, float(beta), float(threshold))
 
 
-def column_sums(dy):
-    """Σₙ dy[n, :] of an (N, C) array: the gradient of a bias. Blocks of rows are summed apart, for accuracy."""
-    dy = plain(dy)
-    total = np.zeros(dy.shape[1], dy.dtype)
-    add_columns(dy, total)
-    return total
-
-
 @jit
 def add_columns(dy, total):
     """total[c] += Σ_n dy[n, c]"""
@@ -326,34 +318,48 @@ def add_columns(dy, total):
             total[c] += block[c]
 
 
-def add_rows(table, index, rows):
-    """table[index[i]] += rows[i], in this order: table (V, E), int64 index (n,) in 0…V - 1, rows (n, E). Changes the table."""
-    n, (V, E) = len(index), table.shape
-    if rows.shape != (n, E) or rows.dtype != table.dtype or not table.flags.carray:
-        raise ValueError(f"add_rows: expected a contiguous table and rows {(n, E)}, got {table.shape} and {rows.shape}")
-    if n and not 0 <= index.min() <= index.max() < V:
-        raise IndexError(f"add_rows: expected indices in 0 to {V - 1}, got {index.min()} to {index.max()}")
-    _add_rows(table, plain(index), plain(rows))
-
-
 @jit
-def _add_rows(table, index, rows):
+def add_by_index(table, index, rows):
     for i in range(index.size):
         row = table[index[i]]
         for e in range(row.size):
             row[e] += rows[i, e]
 
 
-def sum_of_squares(x):
-    """Σ x² as a Python float, accumulated in float64: the squared norm of a float32 gradient of 1e19 is finite."""
-    return _sum_of_squares(plain(x).ravel())
-
-
 # Reordering the sum is what lets it use vectors. NaN and inf still come through.
 @jit(fastmath={"reassoc", "contract"})
-def _sum_of_squares(x):
+def squares(x):
     total = 0.0
     for i in range(x.size):
         v = np.float64(x[i])
         total += v * v
     return total
+
+
+_add_columns = PerDtype(add_columns, lambda t: (dense(t, 2), dense(t, 1, True)))
+_add_by_index = PerDtype(add_by_index, lambda t: (dense(t, 2, True), dense(types.int64, 1), dense(t, 2)))
+_squares = PerDtype(squares, lambda t: (dense(t, 1),))
+
+
+def column_sums(dy):
+    """Σₙ dy[n, :] of an (N, C) array: the gradient of a bias. Blocks of rows are summed apart, for accuracy."""
+    total = np.zeros(dy.shape[1], dy.dtype)
+    _add_columns[dy.dtype](plain(dy), total)
+    return total
+
+
+def add_rows(table, index, rows):
+    """table[index[i]] += rows[i], in this order: table (V, E), int64 index (n,) in 0…V - 1, rows (n, E). Changes the table."""
+    n, (V, E) = len(index), table.shape
+    if rows.shape != (n, E) or rows.dtype != table.dtype or not table.flags.carray:
+        raise ValueError(f"add_rows: expected a contiguous table and rows {(n, E)}, got {table.shape} and {rows.shape}")
+    if index.dtype != np.int64 or index.ndim != 1:
+        raise ValueError(f"add_rows: expected an int64 index with one axis, got {index.dtype} of shape {index.shape}")
+    if n and not 0 <= index.min() <= index.max() < V:
+        raise IndexError(f"add_rows: expected indices in 0 to {V - 1}, got {index.min()} to {index.max()}")
+    _add_by_index[table.dtype](table, plain(index), plain(rows))
+
+
+def sum_of_squares(x):
+    """Σ x² as a Python float, accumulated in float64: the squared norm of a float32 gradient of 1e19 is finite."""
+    return _squares[x.dtype](plain(x).ravel())

@@ -131,9 +131,6 @@ class _Kernel:
     def _dispatcher(self):
         if not self._made:
             self._made.append(_make(self.__wrapped__, self._options))
-            scope, name = self.__wrapped__.__globals__, self.__name__
-            if scope.get(name) is self:  # calls by this name then go straight to the dispatcher
-                scope[name] = self._made[0]
         return self._made[0]  # the same for two threads that came at once
 
 
