@@ -974,3 +974,24 @@ def test_grad_of_what_is_no_tensor_is_told(wrong):
         with pytest.raises(TypeError, match="grad: expected Tensors as outputs and inputs, got"):
             grad(*args)
     assert grad(x * x, (p for p in [x]))[0].item() == 2
+
+
+class Impolite(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, dy):
+        dy *= 2
+        return dy
+
+
+def test_a_function_may_write_to_the_cotangent_that_it_is_given():
+    x, w = leaf(1.0), leaf([1.0, 2.0])
+    for _ in range(2):  # the first must not change what the second starts with
+        (dx,) = grad(Impolite.apply(x), x)
+        assert dx.item() == 2.0
+    y = w * 1.0
+    (Impolite.apply(y) + y).backward(minidl.ones(2))  # the sum sends one array to both
+    assert w.grad.tolist() == [3.0, 3.0]

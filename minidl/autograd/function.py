@@ -98,10 +98,11 @@ class _Call(Op):
         return y.array.copy() if any(np.may_share_memory(y.array, x) for x in arrays) else y.array
 
     def backward(self, dy):
+        # Copied, because a user's backward may well write to what it is given, and others may have been sent the same array.
         if isinstance(dy, list):  # of several outputs; one that nobody used sends zeros
-            dys = [wrap(np.zeros(*like) if d is None else d) for d, like in zip(dy, self.like, strict=True)]
+            dys = [wrap(np.zeros(*like) if d is None else d.copy()) for d, like in zip(dy, self.like, strict=True)]
         else:
-            dys = [wrap(dy)]
+            dys = [wrap(dy.copy())]
         with no_grad():
             gradients = self.function.backward(self.context, *dys)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
