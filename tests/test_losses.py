@@ -570,3 +570,11 @@ def test_all_ignored_agrees_with_torch():
     torch = pytest.importorskip("torch")
     assert torch.nn.functional.cross_entropy(torch.zeros(2, 3), torch.tensor([-100, -100])).isnan()
     assert F.cross_entropy(minidl.zeros(2, 3), minidl.tensor([-100, -100])).isnan()
+
+
+def test_what_overflows_is_infinite_without_a_warning():
+    huge = minidl.tensor([[3e38, 0.0], [3e38, 0.0]], requires_grad=True)
+    assert F.cross_entropy(huge, minidl.tensor([1, 1]), reduction="sum").item() == math.inf
+    x = minidl.tensor([[3e38], [-3e38]])
+    assert F.linear(x, minidl.ones(1, 1), minidl.tensor([3e38])).tolist() == [[math.inf], [0.0]]
+    assert F.relu(F.linear(x, minidl.tensor([[2.0], [1.0]]))).tolist()[0][0] == math.inf

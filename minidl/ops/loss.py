@@ -78,6 +78,8 @@ class CrossEntropyTotal(CrossEntropy):
     each row has the same dy_n = dy/w
     """
 
+    warns = True  # of a sum beyond float32
+
     def forward(self, x):
         CrossEntropy.forward(self, x)  # at a tenth of what super() takes
         if not self.mean:
