@@ -3,10 +3,11 @@
 `jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how. `vmath` holds
 functions of one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies
 matrices with, and `conv`, `conv_weight` and (for few channels) `depthwise` images, over `planes` that they lay out. `rows`
-works along rows (softmax and what is made of it), `pool` takes the maxima and means of windows, `norm` normalises, `special`
+works along rows (softmax and what is made of it), `attention` along queries and keys, `pool` takes the maxima and means of windows, `norm` normalises, `special`
 has Γ and its relatives, `update` is the optimizer's step.
 """
 
+from .attention import attention, attention_backward
 from .conv import conv2d, conv2d_input
 from .conv_weight import channel_sums, conv2d_weight
 from .elementwise import (
@@ -78,6 +79,8 @@ from .update import sgd
 __all__ = [
     "adaptive_windows",
     "add_rows",
+    "attention",
+    "attention_backward",
     "batch_norm",
     "batch_norm_backward",
     "binary_cross_entropy_with_logits",

@@ -198,9 +198,9 @@ if numba.config.DISABLE_JIT:
         kernel(*arguments)
 
 
-def strided(element, ndim):
-    """The type of an array of any layout that is only read."""
-    return types.Array(element, ndim, "A", readonly=True)
+def strided(element, ndim, written=False):
+    """The type of an array of any layout."""
+    return types.Array(element, ndim, "A", readonly=not written)
 
 
 def dense(element, ndim, written=False):

@@ -607,22 +607,27 @@ def contiguous(typing, array, i, j, n):
     return sig, codegen
 
 
-@intrinsic
-def moved(typing, array, nbytes):
-    """The same array, its first element `nbytes` further on; strided and read-only to Numba, whatever it was.
+def _moved(written):
+    def moved(typing, array, nbytes):
+        """The same array, its first element `nbytes` further on; strided and read-only to Numba, whatever it was.
 
-    With one type for all sources, the loops are compiled once. The memory is not kept alive: the source must be.
-    """
-    sig = types.Array(array.dtype, array.ndim, "A", readonly=True)(array, types.intp)
+        With one type for all sources, the loops are compiled once. The memory is not kept alive: the source must be.
+        """
+        sig = types.Array(array.dtype, array.ndim, "A", readonly=not written)(array, types.intp)
 
-    def codegen(context, builder, sig, args):
-        view = context.make_array(sig.return_type)(context, builder, args[0])
-        raw = builder.gep(builder.bitcast(view.data, ir.IntType(8).as_pointer()), [args[1]])
-        view.data = builder.bitcast(raw, view.data.type)
-        view.meminfo, view.parent = view.meminfo.type(None), view.parent.type(None)
-        return view._getvalue()
+        def codegen(context, builder, sig, args):
+            view = context.make_array(sig.return_type)(context, builder, args[0])
+            raw = builder.gep(builder.bitcast(view.data, ir.IntType(8).as_pointer()), [args[1]])
+            view.data = builder.bitcast(raw, view.data.type)
+            view.meminfo, view.parent = view.meminfo.type(None), view.parent.type(None)
+            return view._getvalue()
 
-    return sig, codegen
+        return sig, codegen
+
+    return intrinsic(moved)
+
+
+moved, moved_target = _moved(written=False), _moved(written=True)  # the second one can be written to
 
 
 if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through with a debugger
@@ -682,3 +687,5 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
         address, _ = array.__array_interface__["data"]
         view = {**array.__array_interface__, "data": (address + int(nbytes), False), "strides": array.strides}
         return np.asarray(SimpleNamespace(__array_interface__=view, base=array))
+
+    moved_target = moved

@@ -30,6 +30,7 @@ from .arithmetic import (
     Where,
     XLogY,
 )
+from .attention import ScaledDotProductAttention
 from .base import Op, unbroadcast
 from .conv import (
     Conv2d,
@@ -229,6 +230,7 @@ __all__ = [
     "Reshape",
     "Roll",
     "Rsqrt",
+    "ScaledDotProductAttention",
     "SetItem",
     "SiLU",
     "Sigmoid",

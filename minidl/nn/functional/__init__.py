@@ -13,6 +13,7 @@ from .activation import (
     softplus,
     tanh,
 )
+from .attention import scaled_dot_product_attention
 from .basic import (
     bilinear,
     cosine_similarity,
@@ -132,6 +133,7 @@ __all__ = [
     "pixel_unshuffle",
     "relu",
     "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "sigmoid_focal_loss",
     "silu",
