@@ -14,6 +14,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.kernels import adaptive_windows, pool_windows
+from minidl.kernels.attention_columns import kept, scrambled
 from minidl.ops.base import Op
 from minidl.ops.loss import Distance
 from minidl.ops.reduce import Reduction
@@ -445,6 +446,23 @@ def group_norm(x, w, b, groups, eps):
     rows = x.reshape(x.shape[0] * groups, -1).tolist() if x.size else []
     y = np.reshape([v for row in rows for v in standardized(row, eps)], x.shape)
     return y * (1 if w is None else along_channels(w, x)) + (0 if b is None else along_channels(b, x))
+
+
+def attention(q, k, v, *rest):
+    *mask, scale, causal, allowed, drop, seed = rest
+    batch, L, S = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2]), q.shape[-2], k.shape[-2]
+    q, k, v = (np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (q, k, v))
+    added = np.broadcast_to(mask[0] if mask else 0.0, (*batch, L, S))
+    allowed = np.broadcast_to(True if allowed is None else allowed, (*batch, L, S))
+    y = np.zeros((*batch, L, v.shape[-1]))
+    for item, place in enumerate(np.ndindex(batch)):
+        keeps = kept(np.arange(L * S), int(scrambled(seed, item)), int(drop * 2**32)).reshape(L, S)
+        for i in range(L):
+            seen = [j for j in range(S) if allowed[place][i, j] and not (causal and j > i)]
+            scores = [scale * sum((q[place][i] * k[place][j]).tolist()) + added[place][i, j] for j in seen]
+            for j, p in zip(seen, softmax(scores) if seen else [], strict=True):
+                y[place][i] += p * keeps[i, j] / (1 - drop) * v[place][j]
+    return y
 
 
 def reduced(loss):
@@ -904,6 +922,27 @@ LOSSES = [
     ),
 ]
 
+ALLOWED = np.array([[True, False, True, True], [False] * 4, [True, True, False, False]])
+ATTENTION = [
+    Row(
+        ops.ScaledDotProductAttention,
+        attention,
+        [
+            ((0.7, False, None, 0.0, 0), (3, 2), (4, 2), (4, 3)),
+            ((0.7, True, None, 0.0, 0), (2, 1, 4, 2), (1, 3, 3, 2), (3, 3, 1)),
+            ((-0.5, False, ALLOWED, 0.0, 0), (2, 3, 3), (2, 4, 3), (2, 4, 2)),
+            ((0.5, False, ALLOWED[:1], 0.3, 5), (2, 3, 3), (2, 4, 3), (2, 4, 2)),
+            ((0.5, False, None, 0.0, 0), (2, 3, 3), (2, 4, 3), (2, 4, 2), (3, 4)),
+            ((0.5, False, None, 0.4, 9), (2, 2, 3, 3), (2, 2, 4, 3), (2, 2, 4, 2), (2, 1, 1, 4)),
+            ((0.5, False, None, 0.0, 0), (1, 3), (1, 3), (1, 2)),
+            ((0.5, False, None, 0.0, 0), (2, 0), (3, 0), (3, 2)),
+            ((0.5, False, None, 0.0, 0), (0, 3), (3, 3), (3, 2)),
+            ((0.5, False, None, 0.0, 0), (2, 3), (0, 3), (0, 2)),
+            ((0.5, True, None, 0.0, 0), (0, 2, 3), (0, 4, 3), (0, 4, 2)),
+        ],
+    ),
+]
+
 DISTANCES = [((reduction,), shape, shape) for reduction in ("none", "sum", "mean") for shape in ((3, 4), (5,), ())]
 DISTANCES += [(("none",), (0, 3), (0, 3)), (("sum",), (0,), (0,))]
 ELEMENT_PAIRS = [((), shape, shape) for shape in SHAPES]
@@ -1256,6 +1295,17 @@ POOLING = [
     ),
 ]
 
-TABLE = [*ARITHMETIC, *OF_EACH_ELEMENT, *REDUCTIONS, *PRODUCTS, *NORMALIZATIONS, *LOSSES, *ARRANGEMENTS, *IMAGES, *POOLING]
+TABLE = [
+    *ARITHMETIC,
+    *OF_EACH_ELEMENT,
+    *REDUCTIONS,
+    *PRODUCTS,
+    *ATTENTION,
+    *NORMALIZATIONS,
+    *LOSSES,
+    *ARRANGEMENTS,
+    *IMAGES,
+    *POOLING,
+]
 CASES = [case for row in TABLE for case in row.cases]
 ROW_OF = {row.op: row for row in TABLE}

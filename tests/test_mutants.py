@@ -1,4 +1,4 @@
-"""231 wrong operations, and each must be caught by the check that every right one passes.
+"""240 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -47,6 +47,20 @@ def cross_entropy_without(**changed):
     def backward(s, dy):
         kept = {"labels": s.labels, "weight": s.weight, "ignore_index": s.ignore_index, "smoothing": s.smoothing}
         return kernels.cross_entropy_backward(dy, s.x, s.lse, *{**kept, **changed}.values())
+
+    return backward
+
+
+def attention_with(**changed):
+    """The gradients of attention with other arguments."""
+
+    def backward(s, dy):
+        kept = {"q": s.q, "k": s.k, "v": s.v, "o": s.y, "lse": s.lse, "mask": s.allowed if s.mask is None else s.mask}
+        kept |= {"causal": s.causal, "scale": s.scale, "drop": s.drop, "seed": s.seed}
+        changes = {name: value(s) for name, value in changed.items()}
+        needs = (*(need is not None for need in s.needs), False)[:4]
+        gradients = kernels.attention_backward(dy, **{**kept, **changes}, needs=needs)[: len(s.needs)]
+        return tuple(unbroadcast(g, n.shape) if n else None for g, n in zip(gradients, s.needs, strict=True))
 
     return backward
 
@@ -207,6 +221,14 @@ BACKWARDS = [
         "weight's gradient transposed",
         lambda s, dy: (right(s, dy)[0], s.x.T @ dy, *right(s, dy)[2:]) if s.w.shape == (3, 3) else right(s, dy),
     ),
+    (ops.ScaledDotProductAttention, "sum's slope forgotten", attention_with(o=lambda s: 0 * s.y)),
+    (ops.ScaledDotProductAttention, "later keys seen", attention_with(causal=lambda s: False)),
+    (ops.ScaledDotProductAttention, "hidden keys seen", attention_with(mask=lambda s: s.mask)),
+    (ops.ScaledDotProductAttention, "dropout forgotten", attention_with(drop=lambda s: 0.0)),
+    (ops.ScaledDotProductAttention, "other weights dropped", attention_with(seed=lambda s: s.seed + 1)),
+    (ops.ScaledDotProductAttention, "scale's sign", lambda s, dy: (*(-g for g in right(s, dy)[:2]), *right(s, dy)[2:])),
+    (ops.ScaledDotProductAttention, "mask scaled", lambda s, dy: (*right(s, dy)[:3], *(s.scale * g for g in right(s, dy)[3:]))),
+    (ops.ScaledDotProductAttention, "heads exchanged", lambda s, dy: (right(s, dy)[0][::-1], *right(s, dy)[1:])),
     (ops.Linear, "bias averaged", lambda s, dy: (*right(s, dy)[:2], *(g / 3 for g in right(s, dy)[2:]))),
     (ops.Einsum, "first factor's twice", lambda s, dy: (2 * right(s, dy)[0], *right(s, dy)[1:])),
     (
@@ -369,6 +391,12 @@ OTHERS = [
     (ops.SquaredError, "2 forgotten", {"slope": lambda s, d: d}, check_gradient),
     (ops.AbsoluteError, "as if squared", {"slope": lambda s, d: d}, check_gradient),
     (ops.Huber, "delta ignored", {"slope": lambda s, d: s.scale * d}, check_gradient),
+    (
+        ops.ScaledDotProductAttention,
+        "forward ignores scale",
+        {"forward": lambda s, *xs: ops.ScaledDotProductAttention(1.0, s.causal, s.allowed, s.drop, s.seed).forward(*xs)},
+        check_value,
+    ),
     (ops.Mean, "forward sums", {"forward": ops.Sum.forward}, check_value),
     (ops.ReLU, "forward takes |x|", {"forward": lambda s, x: np.abs(x)}, check_value),
     (ops.ELU, "forward ignores alpha", {"forward": lambda s, x: kernels.elu(x, 1.0)}, check_value),

@@ -3,11 +3,10 @@
 `jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how. `vmath` holds
 functions of one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies
 matrices with, and `conv`, `conv_weight` and (for few channels) `depthwise` images, over `planes` that they lay out. `rows`
-works along rows (softmax and what is made of it), `attention` along queries and keys, `pool` takes the maxima and means of windows, `norm` normalises, `special`
-has Γ and its relatives, `update` is the optimizer's step.
+works along rows (softmax and what is made of it), `attention` along queries and keys, `pool` takes the maxima and means of
+windows, `norm` normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
 """
 
-from .attention import attention, attention_backward
 from .conv import conv2d, conv2d_input
 from .conv_weight import channel_sums, conv2d_weight
 from .elementwise import (
@@ -41,6 +40,7 @@ from .elementwise import (
     tanh,
     tanh_backward,
 )
+from .fused_attention import attention, attention_backward
 from .gemm import linear, linear_backward, matmul
 from .norm import (
     batch_norm,

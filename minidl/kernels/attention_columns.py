@@ -6,8 +6,8 @@ Three walks down the rows of a panel, a whole vector of queries at a time, so no
 - `column_exponentials` turns scores into weights 2^(s − shift) and adds them up;
 - `column_gradients` makes weights again and turns dP into dS.
 
-Scores are in units of ln 2: powers of two are cheaper than powers of e. Dropout is decided here too, by a hash of the place of a
-weight and of a seed: the same decision in forward and backward, for any blocks and threads, and no mask is stored.
+Scores are in units of ln 2: powers of two are cheaper than powers of e. Dropout is decided here too, by a hash of the place of
+a weight and of a seed: the same decision in forward and backward, for any blocks and threads, and no mask is stored.
 Each function has a twin in plain Python at the end.
 """
 

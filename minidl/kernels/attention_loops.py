@@ -15,7 +15,7 @@ The micro-kernel begins with what is there and adds products in the order of k, 
 the blocks nor on who computes them: one pass for each item (batch entry and head), or one pass for dQ, shared by queries, and
 one for dK and dV, shared by keys. Those of O depend on KEYS, a constant.
 
-Dao et al., "FlashAttention" (2022), is where this order of computing comes from. `attention` has the functions that call these loops.
+Dao et al., "FlashAttention" (2022), is where this order of computing comes from. `fused_attention` calls these loops.
 """
 
 import math
@@ -83,9 +83,9 @@ def hide(s, j, rows, n, mask, bias, kind, causal, k0, q0):
 def forward(q, k, v, offsets, mask, bias, kinds, causal, scale, seed, drop, o, lse, part, parts):
     """One share of o and lse (items, Tq): some of the panels of queries of all items.
 
-    q (Tq, E), k (Tk, E), v (Tk, Ev) and o (Tq, Ev) are the first item's; those of item i lie offsets[i] bytes behind. Item i has
-    number kinds[i] of mask (0: hidden) and bias, each (kinds, Tk, Tq), mask also (kinds, Tk, 1), or of size 0. drop: dropout's
-    probability.
+    q (Tq, E), k (Tk, E), v (Tk, Ev) and o (Tq, Ev) are the first item's; those of item i lie offsets[i] bytes behind. Item i
+    has number kinds[i] of mask (0: hidden) and bias, each (kinds, Tk, Tq), mask also (kinds, Tk, 1), or of size 0. drop is
+    dropout's probability.
     """
     (Tq, E), (Tk, Ev), items, T = q.shape, v.shape, offsets.shape[0], lse.dtype.type
     width = VECTORS * (VECTOR_BYTES // lse.itemsize)

@@ -9,7 +9,7 @@ class ScaledDotProductAttention(Op):
     v_j reaches y_i with weight p_ij:                dv_j = Σ_i p_ij dy_i
     s_ij lifts p_ij and, through the sum, lowers all: ds_ij = p_ij (dy_i·v_j − dy_i·y_i)
     s is a product of q and k, plus the mask:         dq_i = scale·Σ_j ds_ij k_j;  dk_j = scale·Σ_i ds_ij q_i;  dmask = ds
-    Hidden places (`allowed` False, later keys if `causal`) have p = 0. Dropout multiplies p by 0 or 1/(1 − drop), as the seed says.
+    Hidden places (`allowed` False; if `causal`, later keys) have p = 0. Dropout multiplies p by 0 or 1/(1 − drop).
     """
 
     warns = False

@@ -13,8 +13,8 @@ def scaled_dot_product_attention(
 ):
     """softmax(q kᵀ·scale + mask) v:  (…, L, E), (…, S, E), (…, S, F) → (…, L, F), without storing the L × S weights
 
-    attn_mask (…, L or 1, S or 1): bool, True where a query may see a key, or float, added to the scores. is_causal: query i sees
-    the keys up to i. scale: 1/√E by default. dropout_p: each weight is dropped with this probability; there is no training
+    attn_mask (…, L or 1, S or 1): bool, True where a query may see a key, or float, added to the scores. is_causal: query i
+    sees the keys up to i. scale: 1/√E by default. dropout_p: each weight is dropped with this probability; there is no training
     flag. enable_gqa: several heads of queries, axis −3, share one of keys. In primitive operations, without dropout:
 
         scores = (query @ key.transpose(-1, -2) * scale).masked_fill(~attn_mask, -math.inf)

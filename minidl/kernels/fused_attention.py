@@ -15,6 +15,8 @@ from .elementwise import sum_of_squares
 from .threads import get_num_threads, run
 from .tile import MASKS, VECTOR_BYTES
 
+NAME = "scaled_dot_product_attention"
+ALL_BUT_MASK = True, True, True, False
 PARALLEL_WORK = 300_000  # multiply-adds from which a second thread pays
 
 
@@ -68,29 +70,26 @@ def _masks(mask, batch, Tq, Tk, dtype):
 
 
 def _check(q, k, v, mask, drop):
-    dtype = q.dtype
+    """The batch axes of all; errors in the names that users know."""
+    dtype, shapes = q.dtype, f"{q.shape}, {k.shape} and {v.shape}"
     if dtype not in (np.float32, np.float64) or k.dtype != dtype or v.dtype != dtype:
-        raise TypeError(
-            f"scaled_dot_product_attention: expected q, k and v all of float32 or float64, got {dtype}, {k.dtype} and {v.dtype}"
-        )
+        got = f"{dtype}, {k.dtype} and {v.dtype}"
+        raise TypeError(f"{NAME}: expected query, key and value all of float32 or all of float64, got {got}")
     if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
-        got = f"{q.shape}, {k.shape} and {v.shape}"
-        raise ValueError(
-            f"scaled_dot_product_attention: expected q (…, queries, E), k (…, keys, E) and v (…, keys, F), got {got}"
-        )
-    batch = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+        raise ValueError(f"{NAME}: expected query (…, L, E), key (…, S, E) and value (…, S, F), got {shapes}")
+    try:
+        batch = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    except ValueError:
+        raise ValueError(f"{NAME}: batch axes of query, key and value do not broadcast, got {shapes}") from None
     if mask is not None:
         if mask.dtype != bool and mask.dtype != dtype:
-            raise TypeError(f"scaled_dot_product_attention: expected a mask of bool or {dtype}, got {mask.dtype}")
+            raise TypeError(f"{NAME}: expected an attn_mask of bool or {dtype}, got {mask.dtype}")
         full = (*batch, q.shape[-2], k.shape[-2])
-        if (
-            mask.ndim < 2
-            or mask.ndim > len(full)
-            or any(m not in (1, n) for m, n in zip(mask.shape[::-1], full[::-1], strict=False))
-        ):
-            raise ValueError(f"scaled_dot_product_attention: expected a mask that broadcasts to {full}, got {mask.shape}")
+        fits = all(m in (1, n) for m, n in zip(mask.shape[::-1], full[::-1], strict=False))
+        if not 2 <= mask.ndim <= len(full) or not fits:
+            raise ValueError(f"{NAME}: expected an attn_mask that broadcasts to {full}, got {mask.shape}")
     if not 0 <= drop < 1:
-        raise ValueError(f"scaled_dot_product_attention: expected a dropout of at least 0 and below 1, got {drop}")
+        raise ValueError(f"{NAME}: expected a dropout of at least 0 and below 1, got {drop}")
     return batch
 
 
@@ -209,9 +208,7 @@ def attention(q, k, v, mask=None, causal=False, scale=1.0, drop=0.0, seed=0):
     return o, lse
 
 
-def attention_backward(
-    do, q, k, v, o, lse, mask=None, causal=False, scale=1.0, drop=0.0, seed=0, needs=(True, True, True, False)
-):
+def attention_backward(do, q, k, v, o, lse, mask=None, causal=False, scale=1.0, drop=0.0, seed=0, needs=ALL_BUT_MASK):
     """(dq, dk, dv, dmask) of `attention`, each with the batch axes of do, or None; needs: which are wanted.
 
     dk and dv are computed if either is wanted. dmask is of the mask's shape but for its last two axes, which are full.
