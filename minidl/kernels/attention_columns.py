@@ -159,11 +159,12 @@ def _emit_exponentials(function, itemsize, drops):
 
 
 def _emit_gradients(function, itemsize, drops):
-    """gradients(s, d, step, rows, n, lse, delta, more, *hash)"""
+    """gradients(s, d, step, rows, n, lse, delta, scale, more, *hash)"""
     builder = ir.IRBuilder(function.append_basic_block())
-    s, d, s_step, rows, n, lse, delta, more, *rest = function.args
+    s, d, s_step, rows, n, lse, delta, scale, more, *rest = function.args
     vec = _Vectors(builder, s.type.pointee, itemsize)
     hash_ = _Hash(vec, *rest) if drops else None
+    scale = vec.splat(builder.fmul(scale, more) if drops else scale, vec.type)
     more = vec.splat(more, vec.type)
 
     def step(vectors, states, places, constants, row):
@@ -174,8 +175,8 @@ def _emit_gradients(function, itemsize, drops):
             if drops:
                 keeps = hash_.keeps(v, row)
                 q = builder.select(keeps, builder.fmul(p, more), vec.zero)
-                dp = builder.select(keeps, builder.fmul(dp, more), vec.zero)
-            ds = builder.fmul(p, builder.fadd(dp, constants[vectors + v]))
+                dp = builder.select(keeps, dp, vec.zero)
+            ds = builder.fmul(p, vec.muladd(dp, scale, constants[vectors + v]))
             vec.store(q, place)
             vec.store(builder.select(builder.fcmp_ordered("==", p, vec.zero), vec.zero, ds), other)
         return []
@@ -221,16 +222,16 @@ def _exponentials(drops):
 
 
 def _gradients(drops):
-    def column_gradients(typing, s, d, j, rows, n, lse, delta, jm, more, counter, stride, seed, limit):
-        """p = 2^(s − lse) and d = p·(d − delta), 0 where p is; s = p. With dropout, s and the old d are times `more` or 0."""
+    def column_gradients(typing, s, d, j, rows, n, lse, delta, jm, scale, more, counter, stride, seed, limit):
+        """p = 2^(s − lse); d = p·(d·scale − delta), 0 where p is; s = p. Dropout: s and the old d are times `more`, or 0."""
         x = types.intp
-        sig = types.void(s, d, x, x, x, lse, delta, x, s.dtype, x, x, x, x)
+        sig = types.void(s, d, x, x, x, lse, delta, x, s.dtype, s.dtype, x, x, x, x)
 
         def codegen(context, builder, sig, args):
             s_at, step, _ = _place(context, builder, sig.args[0], args[0], args[2].type(0), args[2])
             d_at, _, _ = _place(context, builder, sig.args[1], args[1], args[2].type(0), args[2])
             lse, delta = (_column(context, builder, sig, args, p, 7) for p in (5, 6))
-            values = [s_at, d_at, step, args[3], args[4], lse, delta, args[8], *(args[9:] if drops else [])]
+            values = [s_at, d_at, step, args[3], args[4], lse, delta, *args[8:10], *(args[10:] if drops else [])]
             _call_once(context, builder, "att_gradients", _emit_gradients, values, drops)
             return context.get_dummy_value()
 
@@ -286,14 +287,15 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
         column_exponentials(s, j, rows, n, shift, sums, jm)
         s[:rows, j : j + _whole(s, n)] *= kept(_counters(counter, stride, rows, _whole(s, n)), seed, limit)
 
-    def _plain_gradients(s, d, j, rows, n, lse, delta, jm, kept):
+    def _plain_gradients(s, d, j, rows, n, lse, delta, jm, scale, kept):
         p = np.exp2(s[:rows, j : j + n] - lse[jm : jm + n])
-        ds = p * (d[:rows, j : j + n] * kept - delta[jm : jm + n])
+        ds = p * (d[:rows, j : j + n] * (kept * scale) - delta[jm : jm + n])
         s[:rows, j : j + n], d[:rows, j : j + n] = p * kept, np.where(p == 0, 0, ds)
 
-    def column_gradients(s, d, j, rows, n, lse, delta, jm, more, *hash_):
-        _plain_gradients(s, d, j, rows, _whole(s, n), lse, delta, jm, 1)
+    def column_gradients(s, d, j, rows, n, lse, delta, jm, scale, more, *hash_):
+        _plain_gradients(s, d, j, rows, _whole(s, n), lse, delta, jm, scale, 1)
 
-    def dropped_gradients(s, d, j, rows, n, lse, delta, jm, more, counter, stride, seed, limit):
+    def dropped_gradients(s, d, j, rows, n, lse, delta, jm, scale, more, counter, stride, seed, limit):
         n = _whole(s, n)
-        _plain_gradients(s, d, j, rows, n, lse, delta, jm, more * kept(_counters(counter, stride, rows, n), seed, limit))
+        keeps = kept(_counters(counter, stride, rows, n), seed, limit)
+        _plain_gradients(s, d, j, rows, n, lse, delta, jm, scale, more * keeps)

@@ -9,7 +9,7 @@ Everything is computed transposed, with queries in the columns. For a panel of W
 so neither K nor V is packed. Where a block has a greater maximum m, what was summed before is scaled down. Beside O, one number
 per query is kept, lse = m + log₂ Σ 2^(S − m). Backward makes Pᵀ again, block by block:
 
-    dPᵀ = V·dOᵀ    dSᵀ = Pᵀ·(dPᵀ − D), D = Σ_e dO·O    dQᵀ = scale·Kᵀ·dSᵀ    dV = Pᵀ·dO    dK = scale·dSᵀ·Q
+    dPᵀ = V·dOᵀ    dSᵀ = scale·Pᵀ·(dPᵀ − D), D = Σ_e dO·O    dQᵀ = Kᵀ·dSᵀ    dV = Pᵀ·dO    dK = dSᵀ·Q
 
 The micro-kernel begins with what is there and adds products in the order of k, so the bits of dQ, dK and dV depend neither on
 the blocks nor on who computes them: one pass for each item (batch entry and head), or one pass for dQ, shared by queries, and
@@ -35,7 +35,7 @@ from .attention_columns import (
 from .gemm import pack
 from .jit import dense, jit, strided
 from .shares import Kernel
-from .tile import ROWS, VECTOR_BYTES, VECTORS, contiguous, moved, moved_target, tile
+from .tile import ROWS, VECTOR_BYTES, VECTORS, contiguous, moved, moved_target, tile, transpose_block
 
 KEYS = 256  # in a block of forward, each of which is summed up on its own: one long sum loses more to rounding
 BACK_KEYS, BACK_PANELS = 96, 4  # in a block of backward: Sᵀ and dPᵀ, 72 KiB each in single precision, stay in the L2 cache
@@ -50,10 +50,19 @@ def times_panel(a, a0, rows, depth, panel, p0, out, j, n):
         tile(a, a0 + r, 0, depth, panel, p0, 0, out, r, j, nothing, 0, rows - r, n)
 
 
-@jit(forceinline=True)
-def copy_scaled(x, factor, y):
-    for i in range(x.size):
-        y[i] = x[i] * factor
+@jit
+def put_transposed(source, s0, n, E, target, t0):
+    """target[t0 + c, e] = source[s0 + e, c] for c < n, e < E"""
+    lanes = VECTOR_BYTES // source.itemsize
+    if n >= lanes and lanes <= E:
+        for c in range(0, n, lanes):
+            for e in range(0, E, lanes):  # the last block is moved back, over the one before it
+                c1, e1 = min(c, n - lanes), min(e, E - lanes)
+                transpose_block(source.T, c1, s0 + e1, target, t0 + c1, e1)
+    else:
+        for c in range(n):
+            for e in range(E):
+                target[t0 + c, e] = source[s0 + e, c]
 
 
 @jit
@@ -93,7 +102,6 @@ def forward(q, k, v, offsets, mask, bias, kinds, causal, scale, seed, drop, o, l
     factor, more, limit = T(scale * LOG2E), T(1 / (1 - drop)), int(drop * 2**32)
     qt, st = np.zeros((E, width), lse.dtype), np.empty((min(KEYS, Tk), width), lse.dtype)
     ot, some = np.zeros((Ev, width), lse.dtype), np.zeros((Ev, width), lse.dtype)
-    rows = np.empty((width, Ev), lse.dtype)
     m, shift, sums, totals = np.zeros(width, T), np.zeros(width, T), np.zeros(width, T), np.zeros(width, T)
     shrink, nothing = np.zeros(width, T), lse[0, :0]
     for unit in range(part, items * panels, parts):  # in turns: causal panels differ in work
@@ -140,19 +148,17 @@ def forward(q, k, v, offsets, mask, bias, kinds, causal, scale, seed, drop, o, l
         for e in range(Ev):
             for c in range(whole):
                 ot[e, c] *= totals[c]
-        pack(moved(ot.T, 0), 0, n, 0, Ev, Ev, rows)
-        for c in range(n):
-            copy_scaled(contiguous(rows, c, 0, Ev), T(1), contiguous(o_, q0 + c, 0, Ev))
+        put_transposed(ot, 0, n, Ev, o_, q0)
 
 
 @jit(fastmath={"reassoc", "contract"})
-def inner_products(x, y, i0, n, out):
-    """out[i] = Σ_e x[i0 + i, e]·y[i0 + i, e]"""
+def inner_products(x, y, i0, n, factor, out):
+    """out[i] = factor·Σ_e x[i0 + i, e]·y[i0 + i, e]"""
     for i in range(n):
         a, b, total = contiguous(x, i0 + i, 0, x.shape[1]), contiguous(y, i0 + i, 0, x.shape[1]), out.dtype.type(0)
         for e in range(x.shape[1]):
             total += a[e] * b[e]
-        out[i] = total
+        out[i] = total * factor
 
 
 @jit
@@ -172,7 +178,7 @@ def backward(
     span = panels * width  # queries of a group of panels
     qt, gt, dqt = (np.zeros((panels * E, width), T), np.zeros((panels * Ev, width), T), np.zeros((panels * E, width), T))
     st, dt = np.zeros((min(BACK_KEYS, Tk), span), T), np.zeros((min(BACK_KEYS, Tk), span), T)
-    rows, delta, logs, nothing = np.zeros((width, E), T), np.zeros(span, T), np.zeros(span, T), lse[0, :0]
+    delta, logs, nothing = np.zeros(span, T), np.zeros(span, T), lse[0, :0]
     first_item, last_item, qa, qz, ka, kz = 0, items, 0, Tq, 0, Tk
     if wants_q and (wants_kv or dbias.size):
         first_item, last_item = items * part // parts, items * (part + 1) // parts
@@ -199,7 +205,7 @@ def backward(
             for e in range(qt.shape[0]):
                 for c in range(width):
                     qt[e, c] *= factor
-            inner_products(do_, o_, q0, n, delta)
+            inner_products(do_, o_, q0, n, outer, delta)
             for c in range(n):
                 logs[c] = lse[item, q0 + c]
             for b in range(ka, min(kz, q0 + n) if causal else kz, BACK_KEYS):
@@ -214,13 +220,13 @@ def backward(
                     hide(st, j, these, w, mask, bias, kind, causal, b, q0 + j)
                     if limit:
                         counter, this = (q0 + j) * Tk + b, scrambled(seed, item)
-                        dropped_gradients(st, dt, j, these, w, logs, delta, j, more, counter, Tk, this, limit)
+                        dropped_gradients(st, dt, j, these, w, logs, delta, j, outer, more, counter, Tk, this, limit)
                     else:
-                        column_gradients(st, dt, j, these, w, logs, delta, j, more, 0, 0, 0, 0)
+                        column_gradients(st, dt, j, these, w, logs, delta, j, outer, more, 0, 0, 0, 0)
                     if dbias.size:
                         for r in range(these):
                             for c in range(w):
-                                dbias[kind, b + r, q0 + j + c] += dt[r, j + c]
+                                dbias[kind, b + r, q0 + j + c] += dt[r, j + c] / outer
                     if wants_q:
                         for e in range(0, E, ROWS):
                             tile(kT, e, b, these, dt, 0, j, dqt, p * E + e, 0, nothing, 1 if b > ka else 0, E - e, w)
@@ -233,13 +239,7 @@ def backward(
                             tile(dt, r, begin, n - begin, q_, q0 + begin, e, dk_, b + r, e, nothing, 1, keys - r, E - e)
             if wants_q:
                 for p in range((n + width - 1) // width):
-                    w = min(width, n - p * width)
-                    pack(moved(dqt.T, p * E * width * lse.itemsize), 0, w, 0, E, E, rows)
-                    for c in range(w):
-                        copy_scaled(contiguous(rows, c, 0, E), outer, contiguous(dq_, q0 + p * width + c, 0, E))
-        if wants_kv:
-            for r in range(ka, kz):
-                copy_scaled(contiguous(dk_, r, 0, E), outer, contiguous(dk_, r, 0, E))
+                    put_transposed(dqt, p * E, min(width, n - p * width), E, dq_, q0 + p * width)
 
 
 def _forward_types(t):

@@ -216,8 +216,12 @@ def attention_backward(do, q, k, v, o, lse, mask=None, causal=False, scale=1.0, 
     batch = _check(q, k, v, mask, drop)
     E = q.shape[-1]
     q, k = (x if E else np.zeros((*x.shape[:-1], 1), x.dtype) for x in (q, k))
+    zero = scale == 0  # the same as queries of 0, but that dmask is found from dS, in which `scale` is a factor
+    q, scale = (np.zeros_like(q), 1.0) if zero else (q, scale)
     arguments = do, q, k, v, o, lse, mask, batch, (bool(causal), float(scale), int(seed), float(drop)), needs
     dq, dk, dv, dmask = _compute_back(*arguments)
     if (causal or mask is not None) and not _finite(dq, dk, dv, dmask):
         dq, dk, dv, dmask = _compute_back_seen(*arguments)
+    if zero and dq is not None:
+        dq *= 0
     return *(x if E or x is None else x[..., :0] for x in (dq, dk)), dv, dmask
