@@ -5,6 +5,7 @@ import resource
 from pathlib import Path
 
 import numpy as np
+import sequences
 from cases import arrays
 
 # (name, batch, input channels, pixels a side, output channels, kernel, options)
@@ -178,9 +179,14 @@ def cnn_step(library, lib):
 
 
 def peak_memory(lib, network):
-    """Bytes that the process's memory grows to at most in three steps, beyond what it has after a step of two images."""
-    _step(lib, network, batch=2)()  # loads, and compiles, the code
-    step, clear = _step(lib, network), Path("/proc/self/clear_refs")
+    """Bytes that the process's memory grows to at most in three steps, beyond what it has after a first, smaller step."""
+    if network in NETWORKS:
+        _step(lib, network, batch=2)()  # loads, and compiles, the code
+        step = _step(lib, network)
+    else:
+        step = sequences.PEAKS[network](lib)
+        step()
+    clear = Path("/proc/self/clear_refs")
     if not clear.exists():
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     else:

@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 
 import convnets
+import sequences
 from harness import LIBRARIES, compare, environment, installed, machine
 
 GROUPS = ("overhead", "matmul", "matmul_float64", "rows", "elementwise", "step", "start")
-GROUPS += ("conv_forward", "conv_backward", "pool_norm", "cnn_step", "memory")
+GROUPS += ("conv_forward", "conv_backward", "pool_norm", "cnn_step", "attention", "sequence_step", "memory")
 
 
 def main():
@@ -84,7 +85,7 @@ def memory(threads):
     """The most memory that training steps of a network take, each library in a process of its own."""
     program = "import sys, cases, convnets; print(convnets.peak_memory(cases.load(sys.argv[1]), sys.argv[2]))"
     libraries = [library for library in ("minidl", "torch") if installed(library)]
-    for network in convnets.NETWORKS:
+    for network in (*convnets.NETWORKS, *sequences.PEAKS):
         sizes = {}
         for library in libraries:
             call = [sys.executable, "-c", program, library, network]
