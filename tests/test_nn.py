@@ -155,18 +155,98 @@ def test_assignment_replaces_and_deletes():
 @pytest.mark.parametrize(
     "holder, home",
     [
-        (lambda: [nn.Linear(2, 2)], "ModuleList"),
-        (lambda: {"a": nn.Linear(2, 2)}, "ModuleDict"),
-        (lambda: (1, [nn.Linear(2, 2)]), "ModuleList"),
-        (lambda: [nn.Parameter(minidl.ones(2))], "ParameterList"),
+        (lambda: [nn.Linear(2, 2)], "a list that holds a Linear.*nn.ModuleList"),
+        (lambda: (1, nn.Linear(2, 2)), "a tuple that holds a Linear.*nn.ModuleList"),
+        (lambda: {"a": nn.Linear(2, 2)}, "a dict that holds a Linear.*nn.ModuleDict"),
+        (lambda: [nn.Parameter(minidl.ones(2))], "a list that holds a Parameter.*nn.ParameterList"),
+        (lambda: {"a": nn.Parameter(minidl.ones(2))}, "a dict that holds a Parameter.*nn.ParameterDict"),
+        (lambda: [None] * 999 + [nn.ReLU()], "a list that holds a ReLU.*nn.ModuleList"),
     ],
 )
-def test_promise_33_modules_in_plain_lists_are_refused(holder, home):
+def test_promise_33_a_module_in_a_plain_list_is_warned_of_once(holder, home):
+    net = nn.Sequential(nn.Linear(2, 3))
+    net[0].layers = holder()
+    assert list(net.state_dict()) == ["0.weight", "0.bias"]
+    with pytest.warns(UserWarning, match=rf"^Sequential: 0\.layers is {home}$") as caught:
+        assert len(list(net.parameters())) == 2
+    assert len(caught) == 1 and caught[0].filename == __file__
+    list(net.parameters()), net.zero_grad(), list(net[0].named_parameters())  # warnings are errors here: it is silent now
+
+
+@pytest.mark.parametrize("ask", [lambda net: net.named_parameters(), lambda net: net.zero_grad(), lambda net: net.double()])
+def test_promise_33_the_warning_names_the_line_that_asked(ask):
     net = nn.Module()
-    with pytest.raises(TypeError, match=rf"'layers' is a .*{home}"):
-        net.layers = holder()
-    net.sizes = [1, 2, [3]]
-    net.table = {"a": minidl.ones(2)}
+    net.layers = [nn.Linear(2, 2)]
+    with pytest.warns(UserWarning, match="^Module: layers is a list") as caught:
+        ask(net)
+    assert caught[0].filename == __file__
+
+
+def test_promise_33_what_is_registered_in_the_tree_or_hidden_is_not_warned_of():
+    class Book(nn.Module):
+        """As the book's save_hyperparameters has it: the arguments in a dict before they are attributes."""
+
+        def __init__(self, encoder, size):
+            super().__init__()
+            self.hparams = {"encoder": encoder, "size": size}
+            for name, value in self.hparams.items():
+                setattr(self, name, value)
+
+    net = Book(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), 4)
+    net.encoder.parent = [net]
+    net.weights = [net.encoder[0].weight]
+    net.deeper = [[nn.Linear(5, 5)]]  # it looks one level deep
+    net.far = [None] * 1000 + [nn.Linear(5, 5)]  # at the first 1,000
+    vars(net)["teacher"] = nn.Linear(6, 6)
+    assert len(list(net.parameters())) == 4
+    assert [name for name, _ in net.named_children()] == ["encoder"]
+    assert not any(key.startswith("teacher") for key in net.state_dict())
+    assert net.teacher(minidl.ones(1, 6)).shape == (1, 6)
+
+
+def test_promise_33_a_large_list_is_not_walked_and_a_dict_may_hold_itself():
+    class Counted(list):
+        walked = 0
+
+        def __iter__(self):
+            for x in super().__iter__():
+                self.walked += 1
+                yield x
+
+    net = nn.Module()
+    net.memory = Counted(range(10**5))
+    assert net.memory.walked == 0
+    list(net.parameters())
+    assert net.memory.walked == 1000
+    knot = {"net": net}
+    knot["self"] = knot
+    net.knot = knot
+    assert net.knot is knot and list(nn.Sequential(net).parameters()) == []
+
+
+def test_promise_33_the_other_methods_leave_plain_lists_alone():
+    net = nn.Module()
+    net.body, net.others = nn.Linear(2, 2), [nn.Linear(2, 2)]
+    net.eval()
+    assert net.others[0].training and not net.body.training
+    net.load_state_dict(net.state_dict())
+    assert "others" not in repr(net)
+
+
+def test_parts_are_listed_in_the_order_of_registration():
+    net = nn.Module()
+    net.head = None  # registers nothing
+    net.register_parameter("scale", None)  # keeps a place
+    net.body, net.head, net.bias = nn.Linear(2, 3), nn.Linear(3, 1), nn.Parameter(minidl.ones(1))
+    net.scale = nn.Parameter(minidl.ones(1))
+    assert [name for name, _ in net.named_children()] == ["body", "head"]
+    assert list(net.state_dict()) == ["scale", "bias", "body.weight", "body.bias", "head.weight", "head.bias"]
+    net.body = None
+    net.body = nn.Linear(2, 2)
+    assert [name for name, _ in net.named_children()] == ["body", "head"]
+    del net.body
+    net.body = nn.Linear(2, 2)
+    assert [name for name, _ in net.named_children()] == ["head", "body"]
 
 
 def test_promise_33_an_unknown_attribute_is_named():

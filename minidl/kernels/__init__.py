@@ -74,9 +74,10 @@ from .rows import (
 )
 from .special import digamma, gamma_slope, gammainc, lgamma, polygamma
 from .threads import get_num_threads, set_num_threads
-from .update import sgd
+from .update import adam, sgd
 
 __all__ = [
+    "adam",
     "adaptive_windows",
     "add_rows",
     "attention",

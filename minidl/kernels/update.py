@@ -1,9 +1,13 @@
-"""The step of stochastic gradient descent, in place and in one pass over the memory."""
+"""The steps of stochastic gradient descent and of Adam, in place and in one pass over the memory."""
+
+import math
 
 from numba import types
 
-from .elementwise import plain
+from .elementwise import SHARED_SIZE, part_of, plain
 from .jit import PerDtype, dense, jit
+from .shares import Kernel
+from .threads import run
 
 
 @jit(fastmath={"contract"})
@@ -26,11 +30,47 @@ def descend_with_momentum(p, g, buffer, lr, momentum, dampening, decay, nesterov
         p[i] -= lr * (d + momentum * b if nesterov else b)
 
 
+# Adam's kernels are not told to contract products and sums: whether the compiler does may depend on where a part begins.
+
+
+@jit
+def adapt(p, g, m, v, sign, decay, shrink, beta1, beta2, rate, root, eps, part, parts):
+    T = p.dtype.type
+    sign, decay, shrink, old1, old2 = T(sign), T(decay), T(shrink), T(beta1), T(beta2)
+    new1, new2, rate, root, eps = T(1 - beta1), T(1 - beta2), T(rate), T(root), T(eps)
+    p, g, m, v = part_of(p, part, parts), part_of(g, part, parts), part_of(m, part, parts), part_of(v, part, parts)
+    for i in range(p.size):
+        d = sign * g[i] + decay * p[i] if decay else sign * g[i]
+        m[i] = old1 * m[i] + new1 * d
+        v[i] = old2 * v[i] + new2 * (d * d)
+        p[i] = shrink * p[i] - rate * (m[i] / (math.sqrt(v[i]) / root + eps))
+
+
+@jit
+def adapt_by_maximum(p, g, m, v, top, sign, decay, shrink, beta1, beta2, rate, root, eps, part, parts):
+    T = p.dtype.type
+    sign, decay, shrink, old1, old2 = T(sign), T(decay), T(shrink), T(beta1), T(beta2)
+    new1, new2, rate, root, eps = T(1 - beta1), T(1 - beta2), T(rate), T(root), T(eps)
+    p, g, m, v = part_of(p, part, parts), part_of(g, part, parts), part_of(m, part, parts), part_of(v, part, parts)
+    top = part_of(top, part, parts)
+    for i in range(p.size):
+        d = sign * g[i] + decay * p[i] if decay else sign * g[i]
+        m[i] = old1 * m[i] + new1 * d
+        now = old2 * v[i] + new2 * (d * d)
+        v[i] = now
+        top[i] = top[i] if now <= top[i] or top[i] != top[i] else now  # NaN stays
+        p[i] = shrink * p[i] - rate * (m[i] / (math.sqrt(top[i]) / root + eps))
+
+
 _NUMBER, _FLAG = types.float64, types.boolean
 _sgd = PerDtype(descend, lambda t: (dense(t, 1, True), dense(t, 1), *[_NUMBER] * 3))
 _sgd_momentum = PerDtype(
     descend_with_momentum,
     lambda t: (dense(t, 1, True), dense(t, 1), dense(t, 1, True), *[_NUMBER] * 4, _FLAG, _NUMBER, _FLAG),
+)
+_adam, _adam_maximum = (
+    Kernel(kernel, lambda t, n=n: (dense(t, 1, True), dense(t, 1), *[dense(t, 1, True)] * n, *[_NUMBER] * 8))
+    for kernel, n in ((adapt, 2), (adapt_by_maximum, 3))
 )
 
 
@@ -54,9 +94,9 @@ def sgd(
     """
     shape, dtype = parameter.shape, parameter.dtype
     if gradient.shape != shape or gradient.dtype != dtype:
-        _refuse(parameter, gradient)
+        _refuse("sgd", parameter, gradient)
     if buffer is not None and (buffer.shape != shape or buffer.dtype != dtype):
-        _refuse(parameter, buffer)
+        _refuse("sgd", parameter, buffer)
     sign = -1.0 if maximize else 1.0
     p, g = plain(parameter), plain(gradient)  # copies where the layout is unusual; what is new is then written back
     if buffer is None:
@@ -71,6 +111,51 @@ def sgd(
         parameter[...] = p
 
 
-def _refuse(parameter, other):
-    expected = f"expected the parameter's shape {parameter.shape} and dtype {parameter.dtype} for its gradient and buffer"
-    raise ValueError(f"sgd: {expected}, got {other.shape} of {other.dtype}")
+def adam(
+    parameter,
+    gradient,
+    mean,
+    square,
+    maximum=None,
+    *,
+    step=1,
+    lr=0.001,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=0.0,
+    decoupled=False,
+    maximize=False,
+):
+    """Changes `parameter`, `mean`, `square` and `maximum` in place as torch.optim.Adam does at its step number `step`, from 1:
+
+    d = ±gradient + weight_decay·parameter              - where maximize is set; without the decay where it is decoupled
+    mean = β₁·mean + (1 - β₁)·d
+    square = β₂·square + (1 - β₂)·d²
+    maximum = max(maximum, square)                      if there is one; it then takes the place of square below
+    parameter -= lr·weight_decay·parameter              where the decay is decoupled
+    parameter -= lr/(1 - β₁ˢᵗᵉᵖ) · mean / (√square/√(1 - β₂ˢᵗᵉᵖ) + eps)
+    """
+    shape, dtype = parameter.shape, parameter.dtype
+    given = [gradient, mean, square] if maximum is None else [gradient, mean, square, maximum]
+    for x in given:
+        if x.shape != shape or x.dtype != dtype:
+            _refuse("adam", parameter, x)
+    if step < 1:
+        raise ValueError(f"adam: expected a step of 1 or more, got {step}")
+    decay, shrink = (0.0, 1.0 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
+    sign = -1.0 if maximize else 1.0
+    rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    arrays = [parameter, *given]
+    used = [plain(x) for x in arrays]  # copies where the layout is unusual; what is new is then written back
+    kernel = _adam if maximum is None else _adam_maximum
+    numbers = sign, decay, shrink, beta1, beta2, rate, root, eps
+    run(parameter.size >= SHARED_SIZE, kernel, dtype, *[x.ravel() for x in used], *numbers)
+    for i, (x, y) in enumerate(zip(arrays, used, strict=True)):
+        if x is not y and i != 1:
+            x[...] = y
+
+
+def _refuse(name, parameter, other):
+    expected = f"expected the parameter's shape {parameter.shape} and dtype {parameter.dtype} for its gradient and buffers"
+    raise ValueError(f"{name}: {expected}, got {other.shape} of {other.dtype}")

@@ -14,10 +14,12 @@ class _Indexed(Module):
     kind = Module
 
     def _items(self):
-        return [x for x in vars(self).values() if isinstance(x, self.kind)]
+        own = vars(self)
+        return [own[name] for name in self._names()]
 
     def _names(self):
-        return [name for name, x in vars(self).items() if isinstance(x, self.kind)]
+        own = vars(self)
+        return [name for name in self._members if isinstance(own.get(name), self.kind)]
 
     def _admit(self, x):
         if not isinstance(x, self.kind):
@@ -110,7 +112,9 @@ class Sequential(_Indexed):
                 setattr(self, str(i), self._admit(module))
 
     def forward(self, input):
-        for module in vars(self).values():
+        own = vars(self)
+        for name in own["_members"]:
+            module = own.get(name)
             if isinstance(module, Module):
                 input = module(input)
         return input

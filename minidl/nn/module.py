@@ -1,8 +1,8 @@
 """Module: a tree of parameters, buffers and smaller modules, with a forward.
 
-An attribute is a parameter because it is a `Parameter`, a submodule because it is a `Module`: the object's own `__dict__` is
-the registry, and reading `self.weight` costs no more than reading any attribute. Only buffers, which are ordinary tensors,
-have their names written down.
+An attribute is a parameter because a `Parameter` was assigned, a submodule because a `Module` was. It lies in the object's own
+`__dict__` like any other, so reading `self.weight` costs no more; what is written down beside it is its name, in the order of
+registration.
 """
 
 from collections import OrderedDict, namedtuple
@@ -14,7 +14,7 @@ from .. import dtypes
 from ..graph import note_write
 from ..tensor import Tensor, wrap
 from .parameter import Parameter, Uninitialized
-from .registry import HookHandle, Registry
+from .registry import HookHandle, Registry, warn_of_hidden
 
 
 class Module:
@@ -34,9 +34,11 @@ class Module:
     """
 
     _hooks = None  # ({key: before forward}, {key: after forward}) once there are any
+    _searched = False  # whether parameters() has looked for modules in plain lists
 
     def __init__(self):
-        vars(self).update(training=True, _persistent={})  # name of a buffer -> whether state_dict has it
+        # _members: the names of parameters and modules; _persistent: name of a buffer -> whether state_dict has it
+        vars(self).update(training=True, _members={}, _persistent={})
 
     def forward(self, *inputs):
         """What the module computes; called by `module(*inputs)`."""
@@ -64,7 +66,8 @@ class Module:
         if isinstance(value, (Parameter, Module)):
             self._check_begun(name)
             own["_persistent"].pop(name, None)
-        elif value is not None and isinstance(old, (Parameter, Module)):
+            own["_members"].setdefault(name)
+        elif value is not None and isinstance(old, (Parameter, Module)) and name in own["_members"]:
             kind = "Module" if isinstance(old, Module) else "Parameter"
             raise TypeError(
                 f"{type(self).__name__}: {name!r} is a {kind}; expected another {kind} or None, got {type(value).__name__}"
@@ -73,18 +76,11 @@ class Module:
             raise TypeError(
                 f"{type(self).__name__}: {name!r} is a buffer; expected a Tensor or None, got {type(value).__name__}"
             )
-        elif isinstance(value, (list, tuple, dict, set)):
-            hidden = _hidden(value)
-            if hidden is not None:
-                home = "ModuleList or ModuleDict" if isinstance(hidden, Module) else "ParameterList"
-                raise TypeError(
-                    f"{type(self).__name__}: {name!r} is a {type(value).__name__} that holds a {type(hidden).__name__}, which "
-                    f"would be found neither by parameters() nor by state_dict(); use nn.{home}"
-                )
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name):
         object.__delattr__(self, name)
+        self._members.pop(name, None)
         self._persistent.pop(name, None)
 
     def register_parameter(self, name, param):
@@ -112,6 +108,8 @@ class Module:
             raise KeyError(f"{type(self).__name__}: it already has an attribute {name!r}")
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {type(value).__name__}")
+        if kind is not Tensor:
+            self._members.setdefault(name)  # None, too, keeps its place in the order
         setattr(self, name, value)
 
     def _check_begun(self, name):
@@ -122,16 +120,15 @@ class Module:
 
     @property
     def _parameters(self):
-        return Registry(self, lambda name, value: isinstance(value, Parameter))
+        return Registry(self, self._members, Parameter)
 
     @property
     def _modules(self):
-        return Registry(self, lambda name, value: isinstance(value, Module))
+        return Registry(self, self._members, Module)
 
     @property
     def _buffers(self):
-        names = self._persistent
-        return Registry(self, lambda name, value: name in names and isinstance(value, Tensor))
+        return Registry(self, self._persistent, Tensor)
 
     def named_modules(self, memo=None, prefix="", remove_duplicate=True):
         """(dotted name, module) of this module, named as the prefix, and of all in it, parents first."""
@@ -161,7 +158,12 @@ class Module:
         return (module for _, module in self.named_children())
 
     def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
-        """(dotted name, parameter) of this module and, with recurse, of all in it; a shared one once, under its first name."""
+        """(dotted name, parameter) of this module and, with recurse, of all in it; a shared one once, under its first name.
+
+        The first call warns of modules and parameters in plain lists, tuples and dicts, which are not found.
+        """
+        if recurse and not self._searched:
+            warn_of_hidden(self, Module, Parameter)
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse=True):
@@ -369,21 +371,6 @@ class LoadResult(namedtuple("IncompatibleKeys", "missing_keys unexpected_keys"))
 
     def __repr__(self):
         return super().__repr__() if any(self) else "<All keys matched successfully>"
-
-
-def _hidden(value):
-    """The first Parameter or Module somewhere in nested lists, tuples, sets and dicts, or None."""
-    if isinstance(value, (Parameter, Module)):
-        return value
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, (list, tuple, set)):
-        return None
-    for part in value:
-        hidden = _hidden(part)
-        if hidden is not None:
-            return hidden
-    return None
 
 
 def _array(value):

@@ -1,5 +1,8 @@
-"""What Module hands out: its attributes by kind, and handles of hooks."""
+"""What Module hands out: its attributes by kind, and handles of hooks. And its look at what it cannot hand out."""
 
+import itertools
+import sys
+import warnings
 from collections.abc import MutableMapping
 
 from ..graph import next_serial
@@ -23,19 +26,20 @@ class HookHandle:
 
 
 class Registry(MutableMapping):
-    """The attributes of a module that are of one kind, by name. Writing to it writes to the module."""
+    """The attributes of a module that stand under these names and are of this kind. Writing to it writes to the module."""
 
-    def __init__(self, module, belongs):
-        self.module, self.belongs = module, belongs
+    def __init__(self, module, names, kind):
+        self.module, self.names, self.kind = module, names, kind
 
     def __iter__(self):
-        return iter([name for name, value in vars(self.module).items() if self.belongs(name, value)])
+        own, kind = vars(self.module), self.kind
+        return iter([name for name in self.names if isinstance(own.get(name), kind)])
 
     def __len__(self):
         return len(list(iter(self)))
 
     def __getitem__(self, name):
-        if name not in vars(self.module) or not self.belongs(name, vars(self.module)[name]):
+        if name not in self.names or not isinstance(vars(self.module).get(name), self.kind):
             raise KeyError(name)
         return vars(self.module)[name]
 
@@ -49,3 +53,44 @@ class Registry(MutableMapping):
 
     def __repr__(self):
         return repr(dict(self))
+
+
+_LOOKED_AT = 1000  # items of a list: enough for any list of layers, and nothing for a million samples
+
+
+def warn_of_hidden(root, Module, Parameter):
+    """Warns of attributes in the tree that are plain lists, tuples, sets or dicts and hold what is registered nowhere in it.
+
+    It looks one level deep, at the first items of each, and at each module of the tree once in its life.
+    """
+    tree = list(root.named_modules())
+    registered = {id(module) for _, module in tree}
+    for _, module in tree:
+        registered.update(map(id, module._parameters.values()))
+    for path, module in tree:
+        if module._searched:
+            continue
+        vars(module)["_searched"] = True
+        for name, value in list(vars(module).items()):
+            if not isinstance(value, (list, tuple, dict, set)):
+                continue
+            items = dict.values(value) if isinstance(value, dict) else value
+            for x in itertools.islice(items, _LOOKED_AT):
+                if isinstance(x, (Module, Parameter)) and id(x) not in registered:
+                    kind = "Module" if isinstance(x, Module) else "Parameter"
+                    warnings.warn(
+                        f"{type(root).__name__}: {f'{path}.{name}' if path else name} is a {type(value).__name__} that holds a "
+                        f"{type(x).__name__}, which is found neither by parameters() nor by state_dict(); to have it found, "
+                        f"use nn.{kind}{'Dict' if isinstance(value, dict) else 'List'}",
+                        stacklevel=_level_of_user(),
+                    )
+                    break
+
+
+def _level_of_user():
+    """The stacklevel with which a warning names the line of the program that asked, whichever method it asked."""
+    package = __package__.partition(".")[0] + "."
+    frame, level = sys._getframe(1), 1  # frame 1 warns
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
+        frame, level = frame.f_back, level + 1
+    return level

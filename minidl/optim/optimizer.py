@@ -12,7 +12,7 @@ from ..graph import note_write
 from ..tensor import Tensor, wrap
 
 _UNSUPPORTED = ("foreach", "differentiable", "fused", "capturable")  # how PyTorch may compute a step; here there is one way
-_NUMBERS = ("lr", "momentum", "dampening", "weight_decay")  # what a rule that has them computes with
+_NUMBERS = ("lr", "momentum", "dampening", "weight_decay", "eps")  # what a rule that has them computes with
 
 
 class Optimizer:
