@@ -17,6 +17,7 @@ from .activation import (
     Softplus,
     Tanh,
 )
+from .attention_pooling import AdditiveAttention, DotProductAttention
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import (
     Conv1d,
@@ -102,6 +103,7 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdditiveAttention",
     "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
@@ -118,6 +120,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
+    "DotProductAttention",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
