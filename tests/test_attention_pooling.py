@@ -469,3 +469,84 @@ def test_gradients_of_the_layers():
     attention(*[x.detach().float() for x in inputs])
     attention.double()
     assert gradcheck(lambda q, k, v: attention(q, k, v, lens), inputs)
+
+
+# --- the reader's own code, in the book's manner
+
+
+def test_the_books_kernels_by_hand_give_the_same():
+    def gaussian(x):
+        return torch.exp(-(x**2) / 2)
+
+    def boxcar(x):
+        return torch.abs(x) < 1.0
+
+    def constant(x):
+        return 1.0 + 0 * x
+
+    def triangular(x):
+        return torch.max(1 - torch.abs(x), torch.zeros_like(x))
+
+    torch.manual_seed(0)
+    x_train, _ = torch.sort(torch.rand(40) * 5)
+    y_train = 2 * torch.sin(x_train) + x_train + torch.randn(40)
+    x_val = torch.arange(0, 5, 0.1)
+    for kernel in (gaussian, boxcar, constant, triangular):
+        dists = x_train.reshape((-1, 1)) - x_val.reshape((1, -1))
+        k = kernel(dists).type(torch.float32)
+        attention_w = k / k.sum(0)
+        y_hat = y_train @ attention_w
+        y, weights = F.nadaraya_watson(x_val, x_train, y_train, kernel.__name__, return_weights=True)
+        np.testing.assert_allclose(y.numpy(), y_hat.numpy(), rtol=2e-5)
+        np.testing.assert_allclose(weights.T.numpy(), attention_w.numpy(), rtol=1e-4, atol=1e-6)
+
+
+class BookDotProduct(nn.Module):
+    def __init__(self, dropout):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, queries, keys, values, valid_lens=None):
+        scores = torch.bmm(queries, keys.transpose(1, 2)) / math.sqrt(queries.shape[-1])
+        self.attention_weights = book_masked_softmax(scores, valid_lens)
+        return torch.bmm(self.dropout(self.attention_weights), values)
+
+
+class BookAdditive(nn.Module):
+    def __init__(self, num_hiddens, dropout):
+        super().__init__()
+        self.hparams = {"num_hiddens": num_hiddens, "dropout": dropout}
+        self.W_k = nn.LazyLinear(num_hiddens, bias=False)
+        self.W_q = nn.LazyLinear(num_hiddens, bias=False)
+        self.w_v = nn.LazyLinear(1, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, queries, keys, values, valid_lens=None):
+        features = torch.tanh(self.W_q(queries).unsqueeze(2) + self.W_k(keys).unsqueeze(1))
+        self.attention_weights = book_masked_softmax(self.w_v(features).squeeze(-1), valid_lens)
+        return torch.bmm(self.dropout(self.attention_weights), values)
+
+
+@pytest.mark.parametrize("each", [False, True])
+@pytest.mark.parametrize(
+    ("own", "layer"),
+    [
+        (lambda: BookDotProduct(0.5), lambda: nn.DotProductAttention(0.5)),
+        (lambda: BookAdditive(8, 0.5), lambda: nn.AdditiveAttention(8, 0.5)),
+    ],
+)
+def test_the_books_layers_by_hand_give_the_same_outputs_and_gradients(own, layer, each):
+    own, layer = own().eval(), layer().eval()
+    queries, keys, values = (draw(2, n, size, seed=n).float() for n, size in ((3, 5), (10, 5), (10, 4)))
+    lens = torch.tensor([[1, 2, 10], [4, 5, 6]] if each else [2, 6])
+    own(queries, keys, values), layer(queries, keys, values)
+    layer.load_state_dict(own.state_dict())
+    results = []
+    for module in (own, layer):
+        inputs = [x.detach().requires_grad_() for x in (queries, keys, values)]
+        y = module(*inputs, lens)
+        (y * y).sum().backward()
+        grads = [x.grad for x in (*inputs, *module.parameters())]
+        results.append([y.detach(), module.attention_weights, *grads])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-4, atol=1e-6)

@@ -159,7 +159,7 @@ def test_prediction_ends_when_every_sequence_has_ended():
             return 0
 
         def forward(self, X, state):
-            script = minidl.tensor([[4, 2, 4, 3], [3, 2, 2, 3]])  # 2 is <eos>
+            script = minidl.tensor([[4, 2, 4, 3], [2, 3, 4, 3]])  # 2 is <eos>
             return F.one_hot(script[:, state : state + 1], 5).float(), state + 1
 
     class Empty(Encoder):
@@ -167,8 +167,8 @@ def test_prediction_ends_when_every_sequence_has_ended():
             return None
 
     net = EncoderDecoder(Empty(), Scripted())
-    assert net.predict(SOURCE[:2], bos=1, num_steps=4, eos=2)[0].tolist() == [[4, 2], [3, 2]]
-    assert net.predict(SOURCE[:2], bos=1, num_steps=3)[0].tolist() == [[4, 2, 4], [3, 2, 2]]
+    assert net.predict(SOURCE[:2], bos=1, num_steps=4, eos=2)[0].tolist() == [[4, 2], [2, 3]]
+    assert net.predict(SOURCE[:2], bos=1, num_steps=3)[0].tolist() == [[4, 2, 4], [2, 3, 4]]
 
 
 def test_the_first_values_are_glorots():

@@ -45,6 +45,18 @@ class EncoderDecoder(nn.Module):
     """An encoder and a decoder: model(enc_X, dec_X, *args) is the decoder's logits for dec_X, (B, steps, vocabulary).
 
     The arguments after dec_X, such as the valid lengths of enc_X, are given to the encoder and to init_state.
+
+    >>> import minidl
+    >>> class Letters(Encoder):
+    ...     def forward(self, X, *args):
+    ...         return X
+    >>> class Copy(Decoder):
+    ...     def init_state(self, enc_all_outputs, *args):
+    ...         return enc_all_outputs
+    ...     def forward(self, X, state):  # the next letter of the source, whatever was said before
+    ...         return nn.functional.one_hot(state[:, : X.shape[1]], 5).float(), state[:, X.shape[1] :]
+    >>> EncoderDecoder(Letters(), Copy()).predict(minidl.tensor([[3, 1, 4]]), bos=0, num_steps=3)[0]
+    tensor([[3, 1, 4]])
     """
 
     def __init__(self, encoder, decoder):

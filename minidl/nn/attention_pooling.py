@@ -6,7 +6,7 @@
 from ..functions import expect_tensors
 from . import functional as F
 from .dropout import Dropout
-from .functional.attention_pooling import additive, softmax_where, valid_mask, where_seen
+from .functional.attention_pooling import additive, pool_where, softmax_where, valid_mask, where_seen
 from .linear import LazyLinear
 from .module import Module
 
@@ -83,4 +83,5 @@ def _pooled(module, score, queries, keys, values, valid_lens):
     scores = score(queries, keys)
     weights = scores.softmax(-1) if mask is None else softmax_where(mask, scores)
     module.attention_weights = weights.detach()
-    return F.attention_pooling(module.dropout(weights), values, mask)
+    weights = module.dropout(weights)
+    return weights @ values if mask is None else pool_where(mask, weights, values)

@@ -38,7 +38,12 @@ def attention_pooling(weights, values, mask=None):
     if mask is None:
         return weights @ values
     mask = _mask_of(name, mask, weights.shape)
-    weights, values = where(mask, weights, 0.0), where_seen(mask, values)
+    return pool_where(mask, where(mask, weights, 0.0), values)
+
+
+def pool_where(mask, weights, values):
+    """attention_pooling for weights that are 0 where the mask (an ndarray) is False."""
+    values = where_seen(mask, values)
     if np.isfinite(values.array).all():
         return weights @ values
     # Here 0·NaN would be NaN: a value that one query sees, and another does not. Each pair by itself.
@@ -71,7 +76,9 @@ def softmax_where(mask, scores):
 
 
 def where_seen(mask, x):
-    """Keys or values (..., m, d), with 0 at positions that the mask (..., n, m) hides from every query."""
+    """Keys or values (..., m, d), if not all finite with 0 at positions that the mask (..., n, m) hides from every query."""
+    if np.isfinite(x.array).all():  # a weight of 0 is enough
+        return x
     seen = mask.any(-2)[..., None]
     return x if seen.all() else where(seen, x, 0.0)
 
