@@ -450,6 +450,14 @@ def test_Z5_what_keys_and_values_hold_beyond_the_lengths_does_not_matter(make, l
     assert (y[0] == 0).all() if lens == [0, 3] else (y[0] != 0).any()
 
 
+def test_Z5_a_masked_weight_counts_as_0():
+    weights, values = draw(2, 3, requires_grad=True), draw(3, 4, requires_grad=True)
+    mask = minidl.tensor([[True, True, False], [True, False, False]])
+    close(F.attention_pooling(weights, values, mask), (weights * mask.to(FLOAT64)) @ values)
+    assert gradcheck(lambda w, v: F.attention_pooling(w, v, mask), (weights, values))
+    close(F.attention_pooling(weights, values, mask[1]), weights[:, :1] @ values[:1])
+
+
 def test_Z5_a_value_that_one_query_sees_and_another_does_not():
     weights = minidl.full((2, 2), 0.5, requires_grad=True)
     values = minidl.tensor([[1.0], [math.nan]], requires_grad=True)

@@ -1,9 +1,12 @@
 """Encoder and decoder, with and without Bahdanau's attention: against a plain loop, and on a task whose alignment is known."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 import minidl
+import minidl as torch  # so that the book's code reads as in the book
 import minidl.nn as nn
 import minidl.nn.functional as F
 from minidl.models import (
@@ -212,3 +215,88 @@ def test_attention_learns_to_read_backwards():
     assert (tokens == source.flip(1)).all(1).float().mean() > 0.8
     # One place late: an output of the encoder knows the token before its own as well, and the first is in the state.
     assert minidl.cat(weights, 1).mean(0).argmax(1).tolist() == [4, 4, 3, 2, 1]
+
+
+# --- the reader's own code, in the book's manner
+
+
+class HyperParameters:
+    """The book's: all arguments of __init__ become attributes, modules among them, and stand in a dict."""
+
+    def save_hyperparameters(self, ignore=()):
+        frame = inspect.currentframe().f_back
+        _, _, _, local_vars = inspect.getargvalues(frame)
+        self.hparams = {k: v for k, v in local_vars.items() if k not in {*ignore, "self"} and not k.startswith("_")}
+        for k, v in self.hparams.items():
+            setattr(self, k, v)
+
+
+class BookEncoder(nn.Module, HyperParameters):
+    def __init__(self, vocab_size, embed_size, num_hiddens, num_layers, dropout=0):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embed_size)
+        self.rnn = nn.GRU(embed_size, num_hiddens, num_layers, dropout=dropout)
+
+    def forward(self, X, *args):
+        embs = self.embedding(X.t().type(torch.int64))
+        return self.rnn(embs)
+
+
+class BookAttentionDecoder(nn.Module, HyperParameters):
+    def __init__(self, vocab_size, embed_size, num_hiddens, num_layers, dropout=0):
+        super().__init__()
+        self.save_hyperparameters()
+        self.attention = nn.AdditiveAttention(num_hiddens, dropout)
+        self.embedding = nn.Embedding(vocab_size, embed_size)
+        self.rnn = nn.GRU(embed_size + num_hiddens, num_hiddens, num_layers, dropout=self.dropout)
+        self.dense = nn.LazyLinear(vocab_size)
+
+    def init_state(self, enc_outputs, enc_valid_lens):
+        outputs, hidden_state = enc_outputs
+        return (outputs.permute(1, 0, 2), hidden_state, enc_valid_lens)
+
+    def forward(self, X, state):
+        enc_outputs, hidden_state, enc_valid_lens = state
+        X = self.embedding(X).permute(1, 0, 2)
+        outputs, self._attention_weights = [], []
+        for x in X:
+            query = torch.unsqueeze(hidden_state[-1], dim=1)
+            context = self.attention(query, enc_outputs, enc_outputs, enc_valid_lens)
+            x = torch.cat((context, torch.unsqueeze(x, dim=1)), dim=-1)
+            out, hidden_state = self.rnn(x.permute(1, 0, 2), hidden_state)
+            outputs.append(out)
+            self._attention_weights.append(self.attention.attention_weights)
+        outputs = self.dense(torch.cat(outputs, dim=0))
+        return outputs.permute(1, 0, 2), [enc_outputs, hidden_state, enc_valid_lens]
+
+
+class BookSeq2Seq(nn.Module, HyperParameters):
+    def __init__(self, encoder, decoder, tgt_pad, lr):
+        super().__init__()
+        self.save_hyperparameters()
+
+    def forward(self, enc_X, dec_X, *args):
+        enc_all_outputs = self.encoder(enc_X, *args)
+        dec_state = self.decoder.init_state(enc_all_outputs, *args)
+        return self.decoder(dec_X, dec_state)[0]
+
+
+def test_the_books_model_by_hand_gives_the_same():
+    minidl.manual_seed(0)
+    sizes = {"vocab_size": 7, "embed_size": 4, "num_hiddens": 5, "num_layers": 2}
+    book = BookSeq2Seq(BookEncoder(**sizes), BookAttentionDecoder(**sizes), tgt_pad=0, lr=0.005)
+    book(SOURCE, TARGET, LENS)
+    assert sorted(book.hparams) == ["decoder", "encoder", "lr", "tgt_pad"]
+    ours = model(True)
+    ours(SOURCE, TARGET, LENS)
+    ours.load_state_dict(book.state_dict())
+    results = []
+    for net in (book, ours):
+        logits = net(SOURCE, TARGET, LENS)
+        (logits * logits).sum().backward()
+        weights = minidl.cat(net.decoder._attention_weights, 1)
+        grads = {name: p.grad for name, p in net.named_parameters()}
+        results.append([logits.detach(), weights, *[grads[name] for name in sorted(grads)]])
+    assert len(results[0]) == len(results[1]) == 2 + len(book.state_dict())
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
