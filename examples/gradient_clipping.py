@@ -122,7 +122,7 @@ def picture(path, runs):
     )
     above.legend(loc="lower left")
     below.axhline(THETA, color="black", linestyle="--")
-    below.text(0, THETA, "clipped to 1", va="bottom")
+    below.text(below.get_xlim()[1], 1.2 * THETA, "clipped to 1 ", ha="right", va="bottom")
     below.set(
         yscale="log",
         ylim=(0.05, 1e6),

@@ -1,8 +1,9 @@
-"""Convolutional networks of the book *Dive into Deep Learning*, block by block, under the names that it uses.
+"""Networks of the book *Dive into Deep Learning*, block by block, under the names that it uses.
 
-They end in logits, (N, num_classes), for cross_entropy. Layers are lazy: the first input decides how many channels and pixels
-there are, so give a model one batch before you count its parameters, draw other first values or show it to an optimizer's
-`state_dict`. The tests write down what shape each block makes of what. Read `lenet` first, then `resnet`.
+The convolutional ones end in logits, (N, num_classes), for cross_entropy. Their layers are lazy: the first input decides how
+many channels and pixels there are, so give a model one batch before you count its parameters, draw other first values or show
+it to an optimizer's `state_dict`. The tests write down what shape each block makes of what. Read `lenet` first, then `resnet`.
+`seq2seq` turns sequences into sequences, with a recurrent encoder and decoder, and with Bahdanau's attention between them.
 """
 
 from .alexnet import AlexNet
@@ -11,15 +12,29 @@ from .googlenet import GoogLeNet, Inception
 from .lenet import BNLeNet, LeNet, init_cnn
 from .nin import NiN, nin_block
 from .resnet import Residual, ResNet, ResNet18, ResNeXtBlock
+from .seq2seq import (
+    AttentionDecoder,
+    Decoder,
+    Encoder,
+    EncoderDecoder,
+    Seq2SeqAttentionDecoder,
+    Seq2SeqDecoder,
+    Seq2SeqEncoder,
+    init_seq2seq,
+)
 from .vgg import VGG, VGG11, vgg_block
 
 __all__ = [
     "VGG",
     "VGG11",
     "AlexNet",
+    "AttentionDecoder",
     "BNLeNet",
+    "Decoder",
     "DenseBlock",
     "DenseNet",
+    "Encoder",
+    "EncoderDecoder",
     "GoogLeNet",
     "Inception",
     "LeNet",
@@ -28,8 +43,12 @@ __all__ = [
     "ResNet",
     "ResNet18",
     "Residual",
+    "Seq2SeqAttentionDecoder",
+    "Seq2SeqDecoder",
+    "Seq2SeqEncoder",
     "conv_block",
     "init_cnn",
+    "init_seq2seq",
     "nin_block",
     "transition_block",
     "vgg_block",
