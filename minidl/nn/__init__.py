@@ -93,6 +93,7 @@ from .pool import (
     MaxPool2d,
     MaxUnpool2d,
 )
+from .positional import PositionalEncoding
 
 __all__ = [
     "ELU",
@@ -161,6 +162,7 @@ __all__ = [
     "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PositionalEncoding",
     "RMSNorm",
     "ReLU",
     "ReflectionPad1d",

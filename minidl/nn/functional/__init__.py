@@ -78,12 +78,15 @@ from .pool import (
     max_pool2d,
     max_unpool2d,
 )
+from .positional import alibi_bias, alibi_slopes, rotary
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
+    "alibi_bias",
+    "alibi_slopes",
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
@@ -133,6 +136,7 @@ __all__ = [
     "pixel_unshuffle",
     "relu",
     "rms_norm",
+    "rotary",
     "scaled_dot_product_attention",
     "sigmoid",
     "sigmoid_focal_loss",
