@@ -1,4 +1,4 @@
-"""Convolutional networks of the book *Dive into Deep Learning*, block by block, under the names that it uses.
+"""Networks of the book *Dive into Deep Learning*, block by block, under the names that it uses; and GPT.
 
 They end in logits, (N, num_classes), for cross_entropy. Layers are lazy: the first input decides how many channels and pixels
 there are, so give a model one batch before you count its parameters, draw other first values or show it to an optimizer's
@@ -6,29 +6,36 @@ there are, so give a model one batch before you count its parameters, draw other
 """
 
 from .alexnet import AlexNet
+from .attention import KeyValueCache, SelfAttention
 from .densenet import DenseBlock, DenseNet, conv_block, transition_block
 from .googlenet import GoogLeNet, Inception
+from .gpt import GPT, GPTBlock, decay_groups
 from .lenet import BNLeNet, LeNet, init_cnn
 from .nin import NiN, nin_block
 from .resnet import Residual, ResNet, ResNet18, ResNeXtBlock
 from .vgg import VGG, VGG11, vgg_block
 
 __all__ = [
+    "GPT",
     "VGG",
     "VGG11",
     "AlexNet",
     "BNLeNet",
     "DenseBlock",
     "DenseNet",
+    "GPTBlock",
     "GoogLeNet",
     "Inception",
+    "KeyValueCache",
     "LeNet",
     "NiN",
     "ResNeXtBlock",
     "ResNet",
     "ResNet18",
     "Residual",
+    "SelfAttention",
     "conv_block",
+    "decay_groups",
     "init_cnn",
     "nin_block",
     "transition_block",
