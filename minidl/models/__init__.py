@@ -1,8 +1,8 @@
 """Networks of the book *Dive into Deep Learning*, block by block, under the names that it uses; and GPT.
 
-They end in logits, (N, num_classes), for cross_entropy (GPT has some for each token). Layers of those that read images are lazy:
-the first input decides how many channels and pixels there are, so give a model one batch before you count its parameters, draw
-other first values or show it to an optimizer's `state_dict`. The tests write down what shape each block makes of what. Of
+They end in logits, (N, num_classes), for cross_entropy (GPT has some for each token). Layers of those that read images are
+lazy: the first input decides how many channels and pixels there are, so give a model one batch before you count its parameters,
+draw other first values or show it to an optimizer's `state_dict`. The tests write down what shape each block makes of what. Of
 convolutional networks read `lenet` first, then `resnet`; of Transformers `attention`, then `gpt` and `vit`.
 """
 

@@ -1,11 +1,9 @@
 """Self-attention as GPT and ViT use it: one dense layer makes queries, keys and values for all heads."""
 
 import math
-from contextlib import contextmanager
 
 from .. import nn
 from ..functions import cat, ones
-from ..grad_mode import no_grad
 from ..nn import functional as F
 from ..nn.functional.basic import check_probability
 
@@ -113,16 +111,3 @@ class KeyValueCache:
     def take(self, rows):
         """Keeps these sequences, a tensor of integers, in this order; one may be taken more than once (beam search)."""
         self._layers = {layer: (k[rows], v[rows]) for layer, (k, v) in self._layers.items()}
-
-
-@contextmanager
-def looking(model):
-    """A stretch of code that looks at a model: no dropout and no gradients within, and all as it was after it."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

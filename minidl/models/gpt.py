@@ -7,8 +7,10 @@ import math
 
 from .. import nn
 from ..functions import arange, expect_tensors
+from ..grad_mode import no_grad
 from ..nn import functional as F
-from .attention import KeyValueCache, SelfAttention, later_hidden, looking
+from ..nn.utils import evaluating
+from .attention import KeyValueCache, SelfAttention, later_hidden
 
 POSITIONS = ("learned", "rotary", "alibi")
 
@@ -119,7 +121,7 @@ class GPT(nn.Module):
     def attention_weights(self, tokens):
         """What each place looks at, in each layer: integers (N, T) → a list of (N, H, T, T). Without dropout or gradients."""
         seen = []
-        with looking(self):
+        with no_grad(), evaluating(self):
             self._read(tokens, None, seen)
         return seen
 

@@ -5,7 +5,9 @@ Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021); block by block as in
 
 from .. import nn
 from ..functions import cat, expect_tensors, randn, zeros
-from .attention import SelfAttention, looking
+from ..grad_mode import no_grad
+from ..nn.utils import evaluating
+from .attention import SelfAttention
 
 
 def _pair(name, what, size):
@@ -131,7 +133,7 @@ class ViT(nn.Module):
         Place 0 is the class token, and place 1 + i the patch i, counted row after row.
         """
         seen = []
-        with looking(self):
+        with no_grad(), evaluating(self):
             self._read(X, seen)
         return seen
 
