@@ -180,6 +180,18 @@ def test_dropout_acts_in_training_and_pictures_are_without_it():
     np.testing.assert_array_equal(read(model.eval(), tokens), read(tiny(dropout=0.0), tokens))
 
 
+def test_where_dropout_acts():
+    """With probability 1 it is plain to see: all of what it acts on is 0."""
+    model = tiny(dropout=1.0).train()
+    with minidl.no_grad():
+        bias_alone = (model.norm.bias @ model.head.weight.T).numpy()
+        np.testing.assert_allclose(read(model, draw(1, 3)), np.broadcast_to(bias_alone, (1, 3, 11)), atol=1e-12)
+        x, block = minidl.randn(2, 3, 12, dtype=minidl.float64), model.blocks[0]
+        np.testing.assert_array_equal(block(x).numpy(), x.numpy())  # both of the terms that it adds are dropped
+        weights_dropped = block.attention(x).numpy()
+    np.testing.assert_allclose(weights_dropped, np.broadcast_to(block.attention.out.bias.detach().numpy(), (2, 3, 12)))
+
+
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_gradients(positions):
     model = tiny(positions, vocab_size=5, context=4, width=4, layers=1)

@@ -105,6 +105,19 @@ def test_dropout_acts_in_training_and_pictures_are_without_it():
         np.testing.assert_array_equal(read(model.eval(), images), read(tiny(), images))
 
 
+def test_where_dropout_acts():
+    """With probability 1 it is plain to see: all of what it acts on is 0."""
+    mlp, x = models.ViTMLP(6, 4, dropout=1.0), minidl.randn(2, 3, 4)
+    assert not mlp(x).any()
+    mlp.dropout2.p = 0.0
+    np.testing.assert_allclose(mlp(x).detach().numpy(), np.broadcast_to(mlp.dense2.bias.detach().numpy(), (2, 3, 4)))
+    block = tiny(blk_dropout=1.0, use_bias=True).train().blks[0]
+    with minidl.no_grad():
+        x = minidl.randn(2, 3, 8, dtype=minidl.float64)
+        bias = block.attention.out.bias.detach().numpy()
+        np.testing.assert_allclose((block(x) - x).numpy(), np.broadcast_to(bias, (2, 3, 8)), atol=1e-12)
+
+
 def test_gradients():
     model = tiny(img_size=(4, 4), patch_size=(2, 2), num_hiddens=4, mlp_num_hiddens=3, num_blks=1, num_classes=3)
     images, labels = draw(2, 4, 4), minidl.tensor([2, 0])
