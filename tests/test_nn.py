@@ -1051,6 +1051,8 @@ FUNCTIONALS = {  # every function of nn.functional: arguments of which each tens
     "pixel_unshuffle": (IMAGES, 2),
     "relu": (X,),
     "rms_norm": (X, (3,), V),
+    "rotary": (minidl.ones(2, 4),),
+    "scaled_dot_product_attention": (IMAGES, IMAGES, IMAGES),
     "sigmoid": (X,),
     "sigmoid_focal_loss": (X, X),
     "silu": (X,),

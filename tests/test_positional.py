@@ -9,6 +9,7 @@ import minidl
 import minidl.nn.functional as F
 from minidl import nn
 from minidl.autograd import gradcheck
+from minidl.nn.positional import alibi_bias, alibi_slopes
 
 
 def test_the_book_s_numbers():
@@ -56,9 +57,9 @@ def test_dropout_acts_on_the_sum_in_training_alone():
         (lambda: F.rotary(minidl.ones(2, 4), [0.0, 1.0]), "expected 2 integers as positions"),
         (lambda: F.rotary(minidl.ones(4)), r"shape \(…, T, E\)"),
         (lambda: F.rotary(minidl.ones(2, 4), base=0), "base must be a number above 0"),
-        (lambda: F.alibi_slopes(0), "at least 1"),
-        (lambda: F.alibi_bias(minidl.ones(2), 3, 2), "0 ≤ queries ≤ keys"),
-        (lambda: F.alibi_bias(minidl.ones(2, 1), 3, 3), r"expected slopes \(H\)"),
+        (lambda: alibi_slopes(0), "at least 1"),
+        (lambda: alibi_bias(minidl.ones(2), 3, 2), "0 ≤ queries ≤ keys"),
+        (lambda: alibi_bias(minidl.ones(2, 1), 3, 3), r"expected slopes \(H\)"),
     ],
 )
 def test_errors_say_what_is_wrong(call, message):
@@ -106,23 +107,23 @@ def test_gradient_of_rotary():
 
 
 def test_slopes_of_the_paper():
-    assert F.alibi_slopes(8).tolist() == [2.0**-i for i in range(1, 9)]
-    np.testing.assert_allclose(F.alibi_slopes(16).numpy(), 2 ** (-0.5 * np.arange(1, 17)), rtol=1e-6)
+    assert alibi_slopes(8).tolist() == [2.0**-i for i in range(1, 9)]
+    np.testing.assert_allclose(alibi_slopes(16).numpy(), 2 ** (-0.5 * np.arange(1, 17)), rtol=1e-6)
     # 12 heads: the 8 of 8 heads, then the 1st, 3rd, 5th and 7th of 16
     more = [2**-0.5, 2**-1.5, 2**-2.5, 2**-3.5]
-    np.testing.assert_allclose(F.alibi_slopes(12).numpy(), [2.0**-i for i in range(1, 9)] + more, rtol=1e-6)
-    assert F.alibi_slopes(1).tolist() == [2.0**-8]
+    np.testing.assert_allclose(alibi_slopes(12).numpy(), [2.0**-i for i in range(1, 9)] + more, rtol=1e-6)
+    assert alibi_slopes(1).tolist() == [2.0**-8]
 
 
 def test_alibi_bias_is_the_distance_times_the_slope():
     slopes = minidl.tensor([0.5, 0.25])
-    bias = F.alibi_bias(slopes, 3, 5).numpy()
+    bias = alibi_bias(slopes, 3, 5).numpy()
     for h, slope in enumerate([0.5, 0.25]):
         for i in range(3):
             for j in range(5):
                 distance = (i + 2) - j  # the queries are positions 2, 3, 4
                 assert bias[h, i, j] == (-slope * distance if distance >= 0 else -math.inf)
-    both = F.alibi_bias(slopes, 4, 4, causal=False).numpy()
+    both = alibi_bias(slopes, 4, 4, causal=False).numpy()
     np.testing.assert_array_equal(both, both.transpose(0, 2, 1))
     assert both[1, 0, 3] == -0.75
-    assert F.alibi_bias(minidl.zeros(1), 2, 2).tolist() == [[[0, -math.inf], [0, 0]]]
+    assert alibi_bias(minidl.zeros(1), 2, 2).tolist() == [[[0, -math.inf], [0, 0]]]

@@ -8,7 +8,7 @@ import math
 from .. import nn
 from ..functions import arange, expect_tensors
 from ..grad_mode import no_grad
-from ..nn import functional as F
+from ..nn.positional import alibi_bias, alibi_slopes
 from ..nn.utils import evaluating
 from .attention import KeyValueCache, SelfAttention, later_hidden
 
@@ -48,7 +48,7 @@ class GPT(nn.Module):
     positions: how it knows the order of tokens.
       "learned": a vector for each place is added to the embedding. More than `context` tokens are an error.
       "rotary": queries and keys are turned by their places (F.rotary). Any length works, the worse the longer.
-      "alibi": scores fall with distance (F.alibi_bias). Any length works; the paper's point is that it works well.
+      "alibi": scores fall with distance (nn.positional.alibi_bias). Any length works; the paper's point is that it works well.
 
     tie_weights: the rows that give the logits are the embedding's (Press and Wolf, 2017): one parameter in two places.
 
@@ -89,7 +89,7 @@ class GPT(nn.Module):
         self.places = nn.Embedding(context, width) if positions == "learned" else None
         self.slopes = None
         if positions == "alibi":
-            self.register_buffer("slopes", F.alibi_slopes(heads), persistent=False)
+            self.register_buffer("slopes", alibi_slopes(heads), persistent=False)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList([GPTBlock(width, heads, dropout, bias) for _ in range(layers)])
         self.norm = nn.LayerNorm(width, bias=bias)
@@ -136,7 +136,7 @@ class GPT(nn.Module):
         if self.positions == "rotary":
             options["positions"] = arange(start, start + length)
         if self.positions == "alibi":
-            options["mask"] = F.alibi_bias(self.slopes, length, start + length)
+            options["mask"] = alibi_bias(self.slopes, length, start + length)
         elif start == 0:
             options["causal"] = True
         elif length > 1:  # several after a past; a single one sees all

@@ -78,15 +78,13 @@ from .pool import (
     max_pool2d,
     max_unpool2d,
 )
-from .positional import alibi_bias, alibi_slopes, rotary
+from .positional import rotary
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
-    "alibi_bias",
-    "alibi_slopes",
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
