@@ -5,8 +5,8 @@
    1.5692. Target: the network's perplexity on letters it has not seen lies between, and within 0.01 of the best. (It is
    measured with the true probabilities of the next letter, so that chance in the letters plays no part.)
 
-2. Characters of what Python's help() says (it is on every machine). Each of the three layers, 64 wide, learns for the same number
-   of steps, in pieces of 32 characters, through which the state is carried on but the gradient is not (truncated
+2. Characters of what Python's help() says (it is on every machine). Each of the three layers, 64 wide, learns for the same
+   number of steps, in pieces of 32 characters, through which the state is carried on but the gradient is not (truncated
    backpropagation). Target: GRU and LSTM halve the perplexity of single characters on a tenth of the text that is held out.
 
 The picture shows both: how the perplexities fell, between their bounds, and what the networks write. Half a minute.

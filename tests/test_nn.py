@@ -1059,6 +1059,8 @@ FUNCTIONALS = {  # every function of nn.functional: arguments of which each tens
     "relu": (X,),
     "rms_norm": (X, (3,), V),
     "scaled_dot_product_scores": (X, W),
+    "rotary": (minidl.ones(2, 4),),
+    "scaled_dot_product_attention": (IMAGES, IMAGES, IMAGES),
     "sigmoid": (X,),
     "sigmoid_focal_loss": (X, X),
     "silu": (X,),

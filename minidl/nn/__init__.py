@@ -94,6 +94,7 @@ from .pool import (
     MaxPool2d,
     MaxUnpool2d,
 )
+from .positional import PositionalEncoding
 from .recurrent import GRU, LSTM, RNN, RNNBase
 from .recurrent_cells import GRUCell, LSTMCell, RNNCell
 
@@ -171,6 +172,7 @@ __all__ = [
     "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PositionalEncoding",
     "RMSNorm",
     "RNNBase",
     "RNNCell",

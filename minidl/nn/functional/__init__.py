@@ -89,6 +89,7 @@ from .pool import (
     max_pool2d,
     max_unpool2d,
 )
+from .positional import rotary
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -151,6 +152,7 @@ __all__ = [
     "pixel_unshuffle",
     "relu",
     "rms_norm",
+    "rotary",
     "scaled_dot_product_attention",
     "scaled_dot_product_scores",
     "sigmoid",
