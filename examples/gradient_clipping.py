@@ -2,9 +2,9 @@
 
 A recurrent network (tanh, 64 wide) reads 24 numbers between 0 and 1, two of them marked, and is to say the sum of the two at
 the end (the adding problem of Hochreiter and Schmidhuber, 1997). Its weights begin large, so that gradients grow on their way
-back through the steps: now and then one is many times as long as the others (they explode). Plain SGD takes a step that long, and
-what was learned is lost, often for good: the next gradient is longer still. Clipping shortens such a step to length 1 and keeps
-its direction: g ← min(1, θ/‖g‖)·g, the norm taken over all parameters together (Pascanu et al., 2013; the book's section 9.5).
+back through the steps: now and then one is many times as long as the others (they explode). Plain SGD takes a step that long,
+and what was learned is lost, often for good: the next gradient is longer still. Clipping shortens such a step to length 1 and
+keeps its direction: g ← min(1, θ/‖g‖)·g, with the norm of all parameters together (Pascanu et al., 2013; the book's 9.5).
 
 Target: with clipping, the squared error on sequences that were not seen ends below a quarter of 0.167, the error of who always
 says 1; without it, it does not. The picture shows both errors, and how long the gradients were. A quarter of a minute.

@@ -1219,6 +1219,12 @@ ARRANGEMENTS = [
         [((0,), (3,), (3,)), ((1,), (2, 3), (2, 3), (2, 3)), ((2,), (2, 3), (2, 3)), ((0,), (), ()), ((1,), (0, 2), (0, 2))],
     ),
     Row(
+        ops.Unbind,
+        lambda x, axis: np.array([v for i in range(x.shape[axis]) for at, v in np.ndenumerate(x) if at[axis] == i]),
+        [((0,), (3, 2)), ((1,), (2, 3)), ((2,), (2, 2, 3, 2)), ((0,), (4,)), ((1,), (0, 2))],
+        several=True,
+    ),
+    Row(
         ops.Diagonal,
         diagonal,
         [

@@ -1,4 +1,4 @@
-"""255 wrong operations, and each must be caught by the check that every right one passes.
+"""257 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -399,6 +399,8 @@ BACKWARDS = [
     (ops.Patch, "nothing for the part", lambda s, dy: (right(s, dy)[0], None)),
     (ops.Gather, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, s.where, dy)),
     (ops.Cat, "in reverse", lambda s, dy: tuple(np.split(np.flip(dy, s.axis), np.cumsum(s.sizes)[:-1], s.axis))),
+    (ops.Unbind, "in reverse", lambda s, dy: right(s, dy[::-1])),
+    (ops.Unbind, "one forgotten", lambda s, dy: right(s, [*dy[:-1], 0 * dy[-1]])),
     (ops.Stack, "in reverse", lambda s, dy: right(s, dy)[::-1]),
     (ops.Diagonal, "in reverse", lambda s, dy: right(s, np.flip(dy, -1))),
     (ops.Triangle, "mask forgotten", lambda s, dy: dy),
