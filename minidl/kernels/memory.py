@@ -1,0 +1,131 @@
+"""A free list for large arrays: memory that is used again in the next step need not be asked of the system again.
+
+The C library gives large blocks back to the system when they are freed. In the next step the system must hand out every page
+anew, cleared, and that takes longer than many a kernel that writes to it. So `empty` makes large arrays in blocks which are kept
+when their array is gone, up to a limit; beyond it the block that has waited longest goes back to the system.
+
+A block holds one array at a time, and is free when that array is gone. NumPy sees to it that a view refers to the array that it
+shows, as do memoryviews and the libraries that share memory, so an array is gone only when nothing shows its memory.
+"""
+
+import math
+import os
+import sys
+import threading
+import weakref
+
+import numpy as np
+
+LARGE = 1 << 18  # bytes from which an array is made in a block
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+class Block(np.ndarray):
+    """Memory for one large array, which has it as its base: an array with such a base shares its memory with no other array."""
+
+    __slots__ = ()
+
+
+def _new_block(size):
+    """A block of so many bytes and a little more, and where in it the array begins."""
+    block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
+    return block, -block.ctypes.data % ALIGNMENT
+
+
+class FreeList:
+    """Blocks by size, at most `limit` bytes of them.
+
+    An array can go at any moment, also while this list is being changed (the garbage collector may run at any line). Then, and
+    when another thread is at the list, its block is not kept: the lock is only tried, never waited for.
+    """
+
+    def __init__(self, limit):
+        self.limit = limit
+        self.lent = {}  # id of a weak reference to an array -> (that reference, its block, where in the block it begins)
+        self.forget()
+
+    def forget(self):
+        """Begins anew with no blocks."""
+        self.lock, self.free, self.bytes = threading.Lock(), {}, 0  # free: size -> blocks; first the size that waits longest
+
+    def empty(self, shape, dtype, nbytes):
+        step = 1 << nbytes.bit_length() - 4
+        size = -(-nbytes // step) * step  # at most an eighth more, so that similar arrays share blocks
+        block, start = self._take(size) or _new_block(size)
+        array = np.ndarray(shape, dtype, block, start)
+        reference = weakref.ref(array, self._give_back)
+        self.lent[id(reference)] = reference, block, start
+        return array
+
+    def _take(self, size):
+        if self.lock.acquire(blocking=False):
+            try:
+                blocks = self.free.get(size)
+                if blocks:
+                    self.bytes -= size
+                    return blocks.pop()  # the one given back last: it may still be in the cache
+            finally:
+                self.lock.release()
+        return None
+
+    def _give_back(self, reference):
+        """Called when an array is gone."""
+        entry = self.lent.pop(id(reference))
+        # Three refer to the block: the entry, the array that is going, and this call. Whoever else does keeps it for himself.
+        if sys.getrefcount(entry[1]) > 3 or not self.lock.acquire(blocking=False):
+            return
+        try:
+            size = entry[1].nbytes - ALIGNMENT
+            blocks = self.free.pop(size, [])
+            blocks.append(entry[1:])
+            self.free[size] = blocks
+            self.bytes += size
+            self._shrink()
+        finally:
+            self.lock.release()
+
+    def _shrink(self):
+        while self.bytes > self.limit:
+            size = next(iter(self.free))
+            if self.free[size]:
+                del self.free[size][0]
+                self.bytes -= size
+            else:
+                del self.free[size]
+
+
+def _chosen_limit():
+    chosen = os.environ.get("MINIDL_MEMORY_KEPT", "256")
+    if not chosen.isdigit():
+        raise ValueError(f"the environment variable MINIDL_MEMORY_KEPT must be a number of MiB, 0 for none, got {chosen!r}")
+    return int(chosen) << 20
+
+
+_list = FreeList(_chosen_limit())
+
+if hasattr(os, "register_at_fork"):  # the lock may be held by a thread that the child does not have
+    os.register_at_fork(after_in_child=_list.forget)
+
+
+def empty(shape, dtype):
+    """np.empty(shape, dtype) for a tuple and a np.dtype; a large array's memory comes from the free list, and returns to it."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes < LARGE or not _list.limit:
+        return np.empty(shape, dtype)
+    return _list.empty(shape, dtype, nbytes)
+
+
+def get_memory_kept():
+    """How many MiB of freed memory are kept for new arrays at most."""
+    return _list.limit >> 20
+
+
+def set_memory_kept(mebibytes):
+    """Keeps at most so many MiB of freed memory for new arrays; 0 keeps none. What is kept now goes back to the system.
+
+    The environment variable MINIDL_MEMORY_KEPT says the same from the start (256 without it).
+    """
+    if type(mebibytes) is not int or mebibytes < 0:
+        raise ValueError(f"set_memory_kept: expected a whole number of MiB, 0 or more, got {mebibytes!r}")
+    _list.limit = mebibytes << 20
+    _list.forget()
