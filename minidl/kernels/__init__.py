@@ -1,6 +1,7 @@
 """Loops over arrays, compiled by Numba: arrays in, arrays out. No Tensor, no graph, no derivative lore.
 
-`jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how. `vmath` holds
+`jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how; `memory` keeps the
+memory of large arrays for new ones. `vmath` holds
 functions of one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies
 matrices with, and `conv`, `conv_weight` and (for few channels) `depthwise` images, over `planes` that they lay out. `rows`
 works along rows (softmax and what is made of it), `pool` takes the maxima and means of windows, `norm` normalises, `special`
@@ -41,6 +42,7 @@ from .elementwise import (
     tanh_backward,
 )
 from .gemm import linear, linear_backward, matmul
+from .memory import empty_cache, get_memory_kept, set_memory_kept
 from .norm import (
     batch_norm,
     batch_norm_backward,
@@ -95,6 +97,7 @@ __all__ = [
     "digamma",
     "elu",
     "elu_backward",
+    "empty_cache",
     "erf",
     "exp",
     "expm1",
@@ -102,6 +105,7 @@ __all__ = [
     "gammainc",
     "gelu",
     "gelu_backward",
+    "get_memory_kept",
     "get_num_threads",
     "group_norm",
     "group_norm_backward",
@@ -130,6 +134,7 @@ __all__ = [
     "pool_windows",
     "relu",
     "relu_backward",
+    "set_memory_kept",
     "set_num_threads",
     "sgd",
     "sigmoid",

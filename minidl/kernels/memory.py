@@ -1,11 +1,11 @@
-"""A free list for large arrays: memory that is used again in the next step need not be asked of the system again.
+"""A free list for large arrays: memory that the next step uses again need not be asked of the system again.
 
-The C library gives large blocks back to the system when they are freed. In the next step the system must hand out every page
-anew, cleared, and that takes longer than many a kernel that writes to it. So `empty` makes large arrays in blocks which are kept
-when their array is gone, up to a limit; beyond it the block that has waited longest goes back to the system.
+The C library gives large blocks back to the system when they are freed. In the next step the system hands out every page anew,
+cleared, and that takes longer than many a kernel that writes to it. So `empty` makes large arrays in blocks which are kept when
+their array is gone, up to a limit; beyond it the block that has waited longest goes back to the system.
 
-A block holds one array at a time, and is free when that array is gone. NumPy sees to it that a view refers to the array that it
-shows, as do memoryviews and the libraries that share memory, so an array is gone only when nothing shows its memory.
+A block holds one array at a time, and is free when that array is gone. Every view refers to the array that it shows; so do
+memoryviews and other libraries that share its memory. An array is therefore gone only when nothing shows its memory any more.
 """
 
 import math
@@ -21,41 +21,43 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 class Block(np.ndarray):
-    """Memory for one large array, which has it as its base: an array with such a base shares its memory with no other array."""
+    """Memory for one large array, which has it as its base. An array with such a base shares its memory with no other array."""
 
     __slots__ = ()
-
-
-def _new_block(size):
-    """A block of so many bytes and a little more, and where in it the array begins."""
-    block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
-    return block, -block.ctypes.data % ALIGNMENT
 
 
 class FreeList:
     """Blocks by size, at most `limit` bytes of them.
 
     An array can go at any moment, also while this list is being changed (the garbage collector may run at any line). Then, and
-    when another thread is at the list, its block is not kept: the lock is only tried, never waited for.
+    when another thread is at the list, its block is not kept: there the lock is only tried, never waited for.
     """
 
     def __init__(self, limit):
         self.limit = limit
-        self.lent = {}  # id of a weak reference to an array -> (that reference, its block, where in the block it begins)
-        self.forget()
+        self.lent = {}  # id of a weak reference to an array -> (that reference, its block, where in it the array begins, size)
+        self.begin()
 
-    def forget(self):
-        """Begins anew with no blocks."""
+    def begin(self):
+        """Begins with no blocks and an open lock, also in a forked child: another thread may have held the parent's."""
         self.lock, self.free, self.bytes = threading.Lock(), {}, 0  # free: size -> blocks; first the size that waits longest
 
+    def clear(self, limit):
+        with self.lock:
+            self.limit, self.free, self.bytes = limit, {}, 0
+
     def empty(self, shape, dtype, nbytes):
-        step = 1 << nbytes.bit_length() - 4
+        step = 1 << (nbytes.bit_length() - 4)
         size = -(-nbytes // step) * step  # at most an eighth more, so that similar arrays share blocks
-        block, start = self._take(size) or _new_block(size)
+        block, start = self._take(size) or self._make(size)
         array = np.ndarray(shape, dtype, block, start)
         reference = weakref.ref(array, self._give_back)
-        self.lent[id(reference)] = reference, block, start
+        self.lent[id(reference)] = reference, block, start, size
         return array
+
+    def _make(self, size):
+        block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
+        return block, -block.ctypes.data % ALIGNMENT
 
     def _take(self, size):
         if self.lock.acquire(blocking=False):
@@ -68,47 +70,51 @@ class FreeList:
                 self.lock.release()
         return None
 
-    def _give_back(self, reference):
+    def _give_back(self, reference, getrefcount=sys.getrefcount):  # at the end of the process, `sys` may be gone
         """Called when an array is gone."""
         entry = self.lent.pop(id(reference))
-        # Three refer to the block: the entry, the array that is going, and this call. Whoever else does keeps it for himself.
-        if sys.getrefcount(entry[1]) > 3 or not self.lock.acquire(blocking=False):
+        # Three refer to the block: the entry, the array that is going, and the call. It is not free if somebody else does.
+        if getrefcount(entry[1]) > 3 or not self.lock.acquire(blocking=False):
             return
         try:
-            size = entry[1].nbytes - ALIGNMENT
+            _, block, start, size = entry
             blocks = self.free.pop(size, [])
-            blocks.append(entry[1:])
+            blocks.append((block, start))
             self.free[size] = blocks
             self.bytes += size
-            self._shrink()
+            while self.bytes > self.limit:
+                self._drop()
         finally:
             self.lock.release()
 
-    def _shrink(self):
-        while self.bytes > self.limit:
-            size = next(iter(self.free))
-            if self.free[size]:
-                del self.free[size][0]
-                self.bytes -= size
-            else:
-                del self.free[size]
+    def _drop(self):
+        size, blocks = next(iter(self.free.items()))
+        if blocks:
+            del blocks[0]
+            self.bytes -= size
+        else:
+            del self.free[size]
 
 
 def _chosen_limit():
     chosen = os.environ.get("MINIDL_MEMORY_KEPT", "256")
     if not chosen.isdigit():
-        raise ValueError(f"the environment variable MINIDL_MEMORY_KEPT must be a number of MiB, 0 for none, got {chosen!r}")
+        raise ValueError(f"the environment variable MINIDL_MEMORY_KEPT must be a number of MiB, or 0 for none, got {chosen!r}")
     return int(chosen) << 20
 
 
 _list = FreeList(_chosen_limit())
 
-if hasattr(os, "register_at_fork"):  # the lock may be held by a thread that the child does not have
-    os.register_at_fork(after_in_child=_list.forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_list.begin)
 
 
 def empty(shape, dtype):
-    """np.empty(shape, dtype) for a tuple and a np.dtype; a large array's memory comes from the free list, and returns to it."""
+    """np.empty(shape, dtype) for a tuple and a np.dtype; a large array's memory comes from the free list, and returns to it.
+
+    >>> empty((2, 3), np.dtype("float32")).shape
+    (2, 3)
+    """
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < LARGE or not _list.limit:
         return np.empty(shape, dtype)
@@ -116,16 +122,20 @@ def empty(shape, dtype):
 
 
 def get_memory_kept():
-    """How many MiB of freed memory are kept for new arrays at most."""
+    """How many MiB of memory, no longer used, are kept for new arrays at most."""
     return _list.limit >> 20
 
 
 def set_memory_kept(mebibytes):
-    """Keeps at most so many MiB of freed memory for new arrays; 0 keeps none. What is kept now goes back to the system.
+    """Keeps at most so many MiB of memory, no longer used, for new arrays; 0 keeps none. What is kept now is given back.
 
-    The environment variable MINIDL_MEMORY_KEPT says the same from the start (256 without it).
+    The environment variable MINIDL_MEMORY_KEPT says it from the start; without it the number is 256.
     """
     if type(mebibytes) is not int or mebibytes < 0:
         raise ValueError(f"set_memory_kept: expected a whole number of MiB, 0 or more, got {mebibytes!r}")
-    _list.limit = mebibytes << 20
-    _list.forget()
+    _list.clear(mebibytes << 20)
+
+
+def empty_cache():
+    """Gives back to the system what is kept for new arrays. Results do not change; the next step takes longer."""
+    _list.clear(_list.limit)

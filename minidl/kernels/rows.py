@@ -358,7 +358,7 @@ def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index
     if dloss.shape != (row,) or lse.shape != (N, 2) or labels.shape != (N,) or not like or weight is not None:
         _check("cross_entropy_backward", NO_LABELS, labels=(labels, (N,)))
         _check("cross_entropy_backward", logits, dloss=(dloss, (row,)), lse=(lse, (N, 2)), weight=(weight, (C,)))
-    dlogits = empty((N, C), dtype)
+    dlogits = (np.empty if N * C < SHARED_SIZE else empty)((N, C), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
     arguments = logits, plain(dloss), scale, plain(lse), labels, weight, ignore_index, label_smoothing, dlogits
     run(N * C >= SHARED_SIZE, _label_gradient, dtype, *arguments)
