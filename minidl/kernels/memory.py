@@ -1,8 +1,13 @@
-"""A free list for large arrays: memory that the next step uses again need not be asked of the system again.
+"""Memory that the next step uses again need not be asked of the system again: a free list for large arrays.
 
 The C library gives large blocks back to the system when they are freed. In the next step the system hands out every page anew,
-cleared, and that takes longer than many a kernel that writes to it. So `empty` makes large arrays in blocks which are kept when
-their array is gone, up to a limit; beyond it the block that has waited longest goes back to the system.
+cleared, and that takes longer than many a kernel that writes to it. Two things are done about it:
+
+- Below 32 MiB the C library could keep them itself. That of Linux (glibc) begins to once it has seen a large block freed, so it
+  is shown one at the import. This holds for what NumPy allocates, too: the results of a * b, and copies.
+- Larger ones it never keeps. `empty` makes such arrays in blocks which are kept when their array is gone, up to a limit; beyond
+  it the block that has waited longest goes back to the system. To keep smaller ones in the same way took a third more memory in
+  a step, since an array does not fit into the block of a smaller one, and no less time.
 
 A block holds one array at a time, and is free when that array is gone. Every view refers to the array that it shows; so do
 memoryviews and other libraries that share its memory. An array is therefore gone only when nothing shows its memory any more.
@@ -16,7 +21,7 @@ import weakref
 
 import numpy as np
 
-LARGE = 1 << 18  # bytes from which an array is made in a block
+LARGE = (32 << 20) - 8192  # bytes from which an array is made in a block; two pages below the most that glibc keeps
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
@@ -97,13 +102,17 @@ class FreeList:
 
 
 def _chosen_limit():
-    chosen = os.environ.get("MINIDL_MEMORY_KEPT", "256")
+    chosen = os.environ.get("MINIDL_MEMORY_KEPT", "512")
     if not chosen.isdigit():
         raise ValueError(f"the environment variable MINIDL_MEMORY_KEPT must be a number of MiB, or 0 for none, got {chosen!r}")
     return int(chosen) << 20
 
 
 _list = FreeList(_chosen_limit())
+if _list.limit:
+    # From now on malloc keeps blocks up to this size, and up to twice as much in all, as after any array of this size that a
+    # program frees (mallopt(3), M_MMAP_THRESHOLD: "dynamic"). None of its pages is touched; it takes some microseconds.
+    np.empty(LARGE, np.uint8)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_list.begin)
@@ -129,7 +138,8 @@ def get_memory_kept():
 def set_memory_kept(mebibytes):
     """Keeps at most so many MiB of memory, no longer used, for new arrays; 0 keeps none. What is kept now is given back.
 
-    The environment variable MINIDL_MEMORY_KEPT says it from the start; without it the number is 256.
+    The environment variable MINIDL_MEMORY_KEPT says it from the start; without it the number is 512. With 0 there, the C
+    library is left as it is, too.
     """
     if type(mebibytes) is not int or mebibytes < 0:
         raise ValueError(f"set_memory_kept: expected a whole number of MiB, 0 or more, got {mebibytes!r}")
