@@ -4,8 +4,8 @@
 memory of large arrays for new ones. `vmath` holds functions of one number as vector code, which `elementwise` maps over arrays;
 `tile` is the vector code that `gemm` multiplies matrices with, and `conv`, `conv_weight` and (for few channels) `depthwise`
 images, over `planes` that they lay out. `rows` works along rows (softmax and what is made of it), `fused_attention` along
-queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows, `norm`
-normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
+queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows,
+`norm` normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input

@@ -114,7 +114,7 @@ def _check(p, targets, lengths, sizes, blank):
 
 
 def ctc_forward(p, targets, lengths, sizes, blank):
-    """−ln P(targets), (N,), for log-probabilities p (T, N, C) and int64 targets (N, S), of `lengths` steps and `sizes` labels."""
+    """−ln P(targets), (N,), for log-probabilities p (T, N, C) and int64 targets (N, S), of `lengths` steps, `sizes` labels."""
     lists = _check(p, targets, lengths, sizes, blank)
     losses = np.empty(p.shape[1], p.dtype)
     run(p.shape[0] * targets.size > PARALLEL_WORK, _forward, p.dtype, p, *lists, losses)
