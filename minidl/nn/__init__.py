@@ -94,6 +94,7 @@ from .pool import (
     MaxPool2d,
     MaxUnpool2d,
 )
+from .positional import PositionalEncoding, alibi_bias, alibi_slopes, apply_rotary
 from .transformer import (
     Transformer,
     TransformerDecoder,
@@ -170,6 +171,7 @@ __all__ = [
     "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PositionalEncoding",
     "RMSNorm",
     "ReLU",
     "ReflectionPad1d",
@@ -198,6 +200,9 @@ __all__ = [
     "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
+    "alibi_bias",
+    "alibi_slopes",
+    "apply_rotary",
     "functional",
     "init",
     "utils",

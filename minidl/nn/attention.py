@@ -136,10 +136,7 @@ class MultiheadAttention(Module):
         """Queries (N, H, L, D), keys and values (N, H, S, D): projected, then cut into heads."""
         E, H, D, bias = self.embed_dim, self.num_heads, self.head_dim, self.in_proj_bias
         if query is key and key is value and self.in_proj_weight is not None:  # one product in place of three
-            packed = F.linear(query, self.in_proj_weight, bias)
-            packed = packed.reshape(*query.shape[:2], 3, H, D)
-            packed = packed.permute(2, 0, 3, 1, 4) if batch_first else packed.permute(2, 1, 3, 0, 4)
-            return packed[0], packed[1], packed[2]
+            return unpacked_heads(F.linear(query, self.in_proj_weight, bias), H, batch_first)
         if self.in_proj_weight is not None:
             weights = self.in_proj_weight.split(E)
         else:
@@ -196,6 +193,18 @@ class MultiheadAttention(Module):
             f"embed_dim={self.embed_dim}, num_heads={self.num_heads}{sizes}, dropout={self.dropout}, "
             f"bias={self.in_proj_bias is not None}, batch_first={self.batch_first}"
         )
+
+
+def unpacked_heads(packed, num_heads, batch_first=True):
+    """Queries, keys and values (N, H, T, D) from what one dense layer made of them, (N, T, 3·H·D) (or T first)
+
+    >>> import minidl
+    >>> [x.shape for x in unpacked_heads(minidl.ones(2, 5, 24), 4)]
+    [(2, 4, 5, 2), (2, 4, 5, 2), (2, 4, 5, 2)]
+    """
+    packed = packed.reshape(*packed.shape[:2], 3, num_heads, -1)
+    packed = packed.permute(2, 0, 3, 1, 4) if batch_first else packed.permute(2, 1, 3, 0, 4)
+    return packed[0], packed[1], packed[2]
 
 
 def attention_weights(q, k, mask=None):
