@@ -140,7 +140,7 @@ class CausalSelfAttention(nn.Module):
             )
         if rotary and num_hiddens // num_heads % 2:
             raise ValueError(
-                f"CausalSelfAttention: rotary positions turn pairs, so num_hiddens/num_heads must be even; got {num_hiddens} and "
+                f"CausalSelfAttention: rotary turns pairs, so num_hiddens/num_heads must be even; got {num_hiddens} and "
                 f"{num_heads}"
             )
         self.num_heads, self.dropout, self.rotary = num_heads, dropout, rotary
