@@ -30,11 +30,33 @@ def cotangent(y, seed=1):
     return np.asarray(rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape), y.dtype)
 
 
+def joined(make):
+    """The operation, if it has several outputs, as one with a single output: all of theirs in a row."""
+
+    class Joined(make):
+        def forward(self, *arrays):
+            outputs = super().forward(*arrays)
+            self.shapes = [y.shape for y in outputs]
+            return np.concatenate([y.ravel() for y in outputs])
+
+        def backward(self, dy):
+            ends = np.cumsum([np.prod(shape, dtype=int) for shape in self.shapes])[:-1]
+            parts = zip(np.split(np.ascontiguousarray(dy), ends), self.shapes, strict=True)
+            return super().backward([part.reshape(shape) for part, shape in parts])
+
+    return Joined
+
+
+def maker(case, make):
+    make = make or case.row.op
+    return joined(make) if case.row.several else make
+
+
 def run(case, make=None, inputs=None, dy=None, wanted=None, options=None):
     """(op, y, dy, gradients) of one pass forward and back. `wanted`: which inputs need a gradient; all arrays by default."""
     inputs = case.inputs if inputs is None else inputs
     wanted = [is_array(x) for x in inputs] if wanted is None else wanted
-    op = (make or case.row.op)(*(case.options if options is None else options))
+    op = maker(case, make)(*(case.options if options is None else options))
     op.needs = [Leaf(x.shape, x.dtype) if want else None for x, want in zip(inputs, wanted, strict=True)]
     y = np.asarray(op.forward(*inputs))
     dy = cotangent(y) if dy is None else dy
@@ -62,7 +84,7 @@ def check_row(check, row, make=None):
 
 def check_value(case, make=None):
     """The forward value is the reference's; the result holds an ndarray of its own, also for 0-d."""
-    y = apply((make or case.row.op)(*case.options), *(wrap(x) if is_array(x) else x for x in copied(case.inputs))).array
+    y = apply(maker(case, make)(*case.options), *(wrap(x) if is_array(x) else x for x in copied(case.inputs))).array
     assert type(y) is np.ndarray
     assert y.dtype == np.float64
     assert_close(y, np.asarray(case.row.reference(*case.inputs, *case.options), np.float64))
@@ -70,7 +92,7 @@ def check_value(case, make=None):
 
 def check_gradient(case, make=None):
     """The gradient of every input agrees with central differences."""
-    make = make or case.row.op
+    make = maker(case, make)
     inputs = [wrap(x).requires_grad_() if is_array(x) else x for x in copied(case.inputs)]
     assert gradcheck(lambda *xs: apply(make(*case.options), *xs), inputs)
 
@@ -148,7 +170,7 @@ def check_purity(case, make=None):
 
 def check_memory(case, make=None):
     """A gradient is new, or dy or a view of it: never a saved array, an input, or the other gradient's memory."""
-    op, inputs = (make or case.row.op)(*copied(case.options)), copied(case.inputs)
+    op, inputs = maker(case, make)(*copied(case.options)), copied(case.inputs)
     op.needs = [Leaf(x.shape, x.dtype) if is_array(x) else None for x in inputs]
     y = op.forward(*inputs)
     saved = [x for value in vars(op).values() for x in (value if isinstance(value, (tuple, list)) else [value])]

@@ -17,14 +17,16 @@ from minidl.kernels import adaptive_windows, pool_windows
 from minidl.kernels.attention_columns import kept, scrambled
 from minidl.ops.base import Op
 from minidl.ops.loss import Distance
+from minidl.ops.recurrent import Recurrent
 from minidl.ops.reduce import Reduction
 
-ABSTRACT = {Reduction, Distance}  # what operations inherit from, but is none itself
+ABSTRACT = {Reduction, Distance, Recurrent}  # what operations inherit from, but is none itself
 
 
 class Row:
-    def __init__(self, op, reference, cases, domain=None, view=False, float32=True):
+    def __init__(self, op, reference, cases, domain=None, view=False, float32=True, several=False):
         self.op, self.reference, self.domain = op, reference, domain or normal
+        self.several = several  # outputs, which the reference gives in a row
         self.view = view  # forward may answer with a view of its input
         self.float32 = float32  # float32 in, float32 out
         self.cases = [Case(self, options, shapes) for options, *shapes in cases]
@@ -463,6 +465,75 @@ def attention(q, k, v, *rest):
             for j, p in zip(seen, softmax(scores) if seen else [], strict=True):
                 y[place][i] += p * keeps[i, j] / (1 - drop) * v[place][j]
     return y
+
+
+def recurrent(step, count=1):
+    """All steps of all sequences, one after the other: step(x, states, of_x, of_h, options) gives the new states.
+
+    of_x(x) and of_h(h) are W_ih x + b_ih and W_hh h + b_hh, or of given rows of them.
+    """
+
+    def reference(x, *rest):
+        states, rest = rest[:count], list(rest[count:])
+        arrays = [a for a in rest if isinstance(a, np.ndarray)]
+        sizes, reverse, *options = rest[len(arrays) :]
+        w_ih, w_hh, b_ih, b_hh = arrays if len(arrays) == 4 else [*arrays, *(np.zeros(len(arrays[0])) for _ in range(2))]
+        N = states[0].shape[0]
+        if sizes is None:
+            sizes, shape = (N,) * len(x), x.shape[:2]
+        else:
+            shape = x.shape[:1]
+        rows = [(t, n) for t, size in enumerate(sizes) for n in range(size)]  # of x, in this order
+        inputs = dict(zip(rows, x.reshape(len(rows), x.shape[-1]), strict=True))
+        y, lasts = {}, [s.copy() for s in states]
+        for n in range(N):
+            steps = [t for t, size in enumerate(sizes) if n < size]
+            for t in reversed(steps) if reverse else steps:
+
+                def affine(w, b, chosen, v):
+                    return np.array([sum((w[i] * v).tolist()) + b[i] for i in chosen])
+
+                new = step(
+                    inputs[t, n],
+                    [s[n].copy() for s in lasts],
+                    lambda chosen, v: affine(w_ih, b_ih, chosen, v),
+                    lambda chosen, v: affine(w_hh, b_hh, chosen, v),
+                    *options,
+                )
+                for s, value in zip(lasts, new, strict=True):
+                    s[n] = value
+                y[t, n] = new[0]
+        y = np.array([y[row] for row in rows]).reshape(*shape, w_hh.shape[1]) if rows else np.zeros((*shape, w_hh.shape[1]))
+        return np.concatenate([y.ravel(), *(s.ravel() for s in lasts)])
+
+    return reference
+
+
+def logistic(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def rnn_step(x, states, of_x, of_h, relu=False):
+    (h,) = states
+    a = of_x(range(len(h)), x) + of_h(range(len(h)), h)
+    return [np.maximum(a, 0) if relu else np.tanh(a)]
+
+
+def lstm_step(x, states, of_x, of_h):
+    h, c = states
+    H = len(h)
+    i, f, g, o = (of_x(range(k * H, k * H + H), x) + of_h(range(k * H, k * H + H), h) for k in range(4))
+    c = logistic(f) * c + logistic(i) * np.tanh(g)
+    return [logistic(o) * np.tanh(c), c]
+
+
+def gru_step(x, states, of_x, of_h, reset_after=True):
+    (h,) = states
+    H = len(h)
+    r, z = (logistic(of_x(range(k * H, k * H + H), x) + of_h(range(k * H, k * H + H), h)) for k in range(2))
+    last = range(2 * H, 3 * H)
+    n = np.tanh(of_x(last, x) + (r * of_h(last, h) if reset_after else of_h(last, r * h)))
+    return [(1 - z) * n + z * h]
 
 
 def reduced(loss):
@@ -943,6 +1014,31 @@ ATTENTION = [
     ),
 ]
 
+
+def sequences(gates, states, *options):
+    """Cases of a recurrent layer: x, first states, weights and biases; of one length, packed, from the end, without biases."""
+    cases = []
+    kinds = [
+        (None, False, (4, 3, 2), 3),
+        (None, True, (3, 2, 3), 2),
+        ((3, 2, 2, 1), False, (8, 2), 3),
+        ((2, 2, 1), True, (5, 3), 2),
+    ]
+    kinds += [(None, False, (1, 1, 2), 1), (None, False, (2, 0, 3), 2)]
+    for i, (sizes, reverse, x, H) in enumerate(kinds):
+        N = x[1] if sizes is None else sizes[0]
+        biases = [] if i == 1 else [(gates * H,)] * 2
+        firsts = [(N, H)] * states
+        cases.append(((sizes, reverse, *options), x, *firsts, (gates * H, x[-1]), (gates * H, H), *biases))
+    return cases
+
+
+SEQUENCES = [
+    Row(ops.RNN, recurrent(rnn_step), [*sequences(1, 1, False), *sequences(1, 1, True)], several=True),
+    Row(ops.LSTM, recurrent(lstm_step, 2), sequences(4, 2), several=True),
+    Row(ops.GRU, recurrent(gru_step), [*sequences(3, 1, True), *sequences(3, 1, False)], several=True),
+]
+
 DISTANCES = [((reduction,), shape, shape) for reduction in ("none", "sum", "mean") for shape in ((3, 4), (5,), ())]
 DISTANCES += [(("none",), (0, 3), (0, 3)), (("sum",), (0,), (0,))]
 ELEMENT_PAIRS = [((), shape, shape) for shape in SHAPES]
@@ -1123,6 +1219,12 @@ ARRANGEMENTS = [
         [((0,), (3,), (3,)), ((1,), (2, 3), (2, 3), (2, 3)), ((2,), (2, 3), (2, 3)), ((0,), (), ()), ((1,), (0, 2), (0, 2))],
     ),
     Row(
+        ops.Unbind,
+        lambda x, axis: np.array([x[at(i, axis, j)] for j in range(x.shape[axis]) for i in places_without(x.shape, axis)]),
+        [((0,), (3, 2)), ((1,), (2, 3)), ((2,), (2, 2, 3, 2)), ((0,), (4,)), ((1,), (0, 2))],
+        several=True,
+    ),
+    Row(
         ops.Diagonal,
         diagonal,
         [
@@ -1301,6 +1403,7 @@ TABLE = [
     *REDUCTIONS,
     *PRODUCTS,
     *ATTENTION,
+    *SEQUENCES,
     *NORMALIZATIONS,
     *LOSSES,
     *ARRANGEMENTS,

@@ -1,4 +1,4 @@
-"""240 wrong operations, and each must be caught by the check that every right one passes.
+"""255 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -30,7 +30,8 @@ from .table import ROW_OF, TABLE
 
 def right(s, dy):
     """The gradients of the real operation."""
-    return type(s).__base__.backward(s, dy)
+    real = next(kind for kind in type(s).__mro__ if kind.__module__.startswith("minidl."))
+    return real.backward(s, dy)
 
 
 def both(f, g):
@@ -63,6 +64,16 @@ def attention_with(**changed):
         return tuple(unbroadcast(g, n.shape) if n else None for g, n in zip(gradients, s.needs, strict=True))
 
     return backward
+
+
+def with_changed(s, dy, **changed):
+    """The gradients of the real operation when it had saved something else."""
+    kept = {name: getattr(s, name) for name in changed}
+    vars(s).update(changed)
+    try:
+        return right(s, dy)
+    finally:
+        vars(s).update(kept)
 
 
 def scattered(shape, where, dy):
@@ -229,6 +240,26 @@ BACKWARDS = [
     (ops.ScaledDotProductAttention, "scale's sign", lambda s, dy: (*(-g for g in right(s, dy)[:2]), *right(s, dy)[2:])),
     (ops.ScaledDotProductAttention, "mask scaled", lambda s, dy: (*right(s, dy)[:3], *(s.scale * g for g in right(s, dy)[3:]))),
     (ops.ScaledDotProductAttention, "heads exchanged", lambda s, dy: (right(s, dy)[0][::-1], *right(s, dy)[1:])),
+    (ops.RNN, "ReLU for tanh", lambda s, dy: with_changed(s, dy, relu=not s.relu)),
+    (ops.RNN, "last state forgotten", lambda s, dy: right(s, [dy[0], 0 * dy[1]])),
+    (ops.RNN, "read from the other end", lambda s, dy: with_changed(s, dy, reverse=not s.reverse)),
+    (
+        ops.RNN,
+        "the state after for the one before",
+        lambda s, dy: with_changed(s, dy, before=lambda h, _: h[len(h) - len(s.rows(s.x)) :]),
+    ),
+    (ops.RNN, "second bias forgotten", lambda s, dy: (*right(s, dy)[:-1], None)),
+    (ops.LSTM, "last cell forgotten", lambda s, dy: right(s, [*dy[:2], 0 * dy[2]])),
+    (ops.LSTM, "outputs forgotten", lambda s, dy: right(s, [0 * dy[0], *dy[1:]])),
+    (ops.LSTM, "first states exchanged", lambda s, dy: (right(s, dy)[0], *right(s, dy)[2:0:-1], *right(s, dy)[3:])),
+    (ops.LSTM, "gates in another order", lambda s, dy: with_changed(s, dy, gates=np.ascontiguousarray(s.gates[:, ::-1]))),
+    (ops.GRU, "reset on the other side", lambda s, dy: with_changed(s, dy, gates=s.gates * 0.99)),
+    (
+        ops.GRU,
+        "weights' rows not put back",
+        lambda s, dy: (*right(s, dy)[:2], np.roll(right(s, dy)[2], 1, 0), *right(s, dy)[3:]),
+    ),
+    (ops.GRU, "first state forgotten", lambda s, dy: (right(s, dy)[0], 0 * right(s, dy)[1], *right(s, dy)[2:])),
     (ops.Linear, "bias averaged", lambda s, dy: (*right(s, dy)[:2], *(g / 3 for g in right(s, dy)[2:]))),
     (ops.Einsum, "first factor's twice", lambda s, dy: (2 * right(s, dy)[0], *right(s, dy)[1:])),
     (
@@ -397,6 +428,9 @@ OTHERS = [
         {"forward": lambda s, *xs: ops.ScaledDotProductAttention(1.0, s.causal, s.allowed, s.drop, s.seed).forward(*xs)},
         check_value,
     ),
+    (ops.RNN, "forward ignores reverse", {"forward": lambda s, *xs: ops.RNN(s.sizes, False, s.relu).forward(*xs)}, check_value),
+    (ops.GRU, "forward resets after", {"forward": lambda s, *xs: ops.GRU(s.sizes, s.reverse).forward(*xs)}, check_value),
+    (ops.LSTM, "forward forgets c", {"forward": lambda s, x, h, c, *ws: ops.LSTM.forward(s, x, h, 0 * c, *ws)}, check_value),
     (ops.Mean, "forward sums", {"forward": ops.Sum.forward}, check_value),
     (ops.ReLU, "forward takes |x|", {"forward": lambda s, x: np.abs(x)}, check_value),
     (ops.ELU, "forward ignores alpha", {"forward": lambda s, x: kernels.elu(x, 1.0)}, check_value),

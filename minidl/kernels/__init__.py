@@ -3,8 +3,8 @@
 `jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how. `vmath` holds
 functions of one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies
 matrices with, and `conv`, `conv_weight` and (for few channels) `depthwise` images, over `planes` that they lay out. `rows`
-works along rows (softmax and what is made of it), `attention` along queries and keys, `pool` takes the maxima and means of
-windows, `norm` normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
+works along rows (softmax and what is made of it), `fused_attention` along queries and keys, `recurrent` along sequences; `pool`
+takes the maxima and means of windows, `norm` normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input
@@ -60,6 +60,7 @@ from .pool import (
     mean_pool_backward,
     pool_windows,
 )
+from .recurrent import gru, gru_backward, lstm, lstm_backward, rnn, rnn_backward
 from .rows import (
     cross_entropy,
     cross_entropy_backward,
@@ -109,6 +110,8 @@ __all__ = [
     "get_num_threads",
     "group_norm",
     "group_norm_backward",
+    "gru",
+    "gru_backward",
     "layer_norm",
     "layer_norm_backward",
     "leaky_relu",
@@ -124,6 +127,8 @@ __all__ = [
     "logsigmoid",
     "logsigmoid_backward",
     "logsumexp",
+    "lstm",
+    "lstm_backward",
     "matmul",
     "max_pool",
     "max_pool_backward",
@@ -134,6 +139,8 @@ __all__ = [
     "pool_windows",
     "relu",
     "relu_backward",
+    "rnn",
+    "rnn_backward",
     "set_num_threads",
     "sgd",
     "sigmoid",

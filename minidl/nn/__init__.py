@@ -95,6 +95,8 @@ from .pool import (
     MaxUnpool2d,
 )
 from .positional import PositionalEncoding, alibi_bias, alibi_slopes, apply_rotary
+from .recurrent import GRU, LSTM, RNN, RNNBase
+from .recurrent_cells import GRUCell, LSTMCell, RNNCell
 from .transformer import (
     Transformer,
     TransformerDecoder,
@@ -106,7 +108,10 @@ from .transformer import (
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -134,6 +139,7 @@ __all__ = [
     "Flatten",
     "FocalLoss",
     "Fold",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "HuberLoss",
@@ -144,6 +150,7 @@ __all__ = [
     "JSDivLoss",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
@@ -173,6 +180,8 @@ __all__ = [
     "PixelUnshuffle",
     "PositionalEncoding",
     "RMSNorm",
+    "RNNBase",
+    "RNNCell",
     "ReLU",
     "ReflectionPad1d",
     "ReflectionPad2d",

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from .. import ops
 from ..functions import empty, expect_tensors
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, apply, wrap
 from . import functional as F
 from . import init
 from .functional.basic import check_probability
@@ -202,9 +203,9 @@ def unpacked_heads(packed, num_heads, batch_first=True):
     >>> [x.shape for x in unpacked_heads(minidl.ones(2, 5, 24), 4)]
     [(2, 4, 5, 2), (2, 4, 5, 2), (2, 4, 5, 2)]
     """
-    packed = packed.reshape(*packed.shape[:2], 3, num_heads, -1)
-    packed = packed.permute(2, 0, 3, 1, 4) if batch_first else packed.permute(2, 1, 3, 0, 4)
-    return packed[0], packed[1], packed[2]
+    order = (0, 2, 1, 3) if batch_first else (1, 2, 0, 3)
+    packed = packed.reshape(*packed.shape[:2], 3, num_heads, packed.shape[-1] // (3 * num_heads))
+    return tuple(x.permute(order) for x in apply(ops.Unbind(2), packed))
 
 
 def attention_weights(q, k, mask=None):

@@ -99,6 +99,7 @@ from .pool import (
     MaxUnpool,
     MeanPool,
 )
+from .recurrent import GRU, LSTM, RNN
 from .reduce import (
     Amax,
     Amin,
@@ -146,6 +147,9 @@ from .special import (
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Abs",
     "AbsoluteError",
     "Acos",

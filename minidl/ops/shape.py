@@ -264,6 +264,27 @@ class Stack(Op):
         return tuple(np.moveaxis(dy, self.axis, 0))
 
 
+class Unbind(Op):
+    """y_i = x at place i of an axis, which is dropped: as many outputs as there are places
+    dx has dy_i at place i: written once, where an Index for each would add up arrays of x's size
+    """
+
+    warns = False
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, x):
+        return tuple(np.moveaxis(x, self.axis, 0))
+
+    def backward(self, dy):
+        dx = np.zeros(self.needs[0].shape, next(part.dtype for part in dy if part is not None))
+        for place, part in zip(np.moveaxis(dx, self.axis, 0), dy, strict=True):
+            if part is not None:  # an output that nothing was made of
+                place[...] = part
+        return dx
+
+
 class Diagonal(Op):
     """y = the elements of x with equal indices on two axes, offset apart; the diagonal is y's last axis
     dx = 0 with dy on the diagonal

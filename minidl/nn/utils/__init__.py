@@ -1,12 +1,12 @@
-"""Gradient clipping, and parameters as one vector."""
+"""Gradient clipping, and parameters as one vector. `rnn` packs and pads sequences."""
 
 import math
 
 import numpy as np
 
-from .. import kernels
-from ..graph import note_write
-from ..tensor import Tensor, cat, wrap
+from ... import kernels
+from ...graph import note_write
+from ...tensor import Tensor, cat, wrap
 
 
 def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):

@@ -1,0 +1,136 @@
+"""Recurrent layers: what callers see. All sequences run through all steps in one kernel of `recurrent_loops`.
+
+x (rows, I) has the rows of step t from starts[t] to starts[t + 1], one for each sequence that still runs, longest first;
+starts[1] is N, the number of sequences, of which h and c (N, H) are the first states. All float32 or all float64.
+
+`states` (N + rows, H) are h and then the states after each row, `cells` the same of LSTM's c, `gates` (rows, 4H or a little
+more) the gates after their functions. The functions for backward return d, what reaches the gates before their functions, and
+the gradients of the first states; their dh and dc are those of the last states, which they do not change.
+"""
+
+import numpy as np
+
+from . import recurrent_loops as loops
+from .elementwise import plain
+from .threads import run
+from .tile import ROWS, VECTOR_BYTES
+
+PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
+
+
+def _wide(rows, columns, dtype):
+    """Rows a cache line apart from multiples of 1024 bytes: those would all fall into the same few sets of the cache."""
+    more = VECTOR_BYTES // dtype.itemsize if columns * dtype.itemsize % 1024 == 0 else 0
+    x = np.empty((rows, columns + more), dtype)
+    x[:, columns:] = 0
+    return x
+
+
+def _after(initial, rows):
+    """Room for the states: the first one, then one row for each row of x."""
+    N, H = initial.shape
+    states = np.empty((N + rows, H), initial.dtype)
+    states[:N] = initial
+    return states
+
+
+def _pays(starts, H, gates):
+    return int(starts[-1]) * H * H * gates >= PARALLEL_WORK and starts[1] > ROWS
+
+
+def _check(name, x, starts, w_ih, w_hh, bias, gates, *states):
+    """The arrays in the form for kernels; a wrong one would be read past its end."""
+    dtype, H, rows = x.dtype, w_hh.shape[-1], gates * w_hh.shape[-1]
+    if dtype not in (np.float32, np.float64) or any(a.dtype != dtype for a in (w_ih, w_hh, bias, *states)):
+        got = ", ".join(str(a.dtype) for a in (x, w_ih, w_hh, bias, *states))
+        raise TypeError(f"{name}: expected arrays all of float32 or all of float64, got {got}")
+    sizes = np.diff(starts)
+    if starts.dtype != np.int64 or not len(sizes) or starts[0] != 0 or (sizes < 0).any() or (np.diff(sizes) > 0).any():
+        raise ValueError(f"{name}: expected int64 starts of steps that get shorter, from 0, got {starts}")
+    N = int(starts[1])
+    fits = x.ndim == 2 and x.shape == (starts[-1], w_ih.shape[-1]) and w_ih.shape == (rows, x.shape[1])
+    if not fits or w_hh.shape != (rows, H) or bias.shape != (rows,) or not H or not x.shape[1]:
+        got = f"{x.shape}, {w_ih.shape}, {w_hh.shape}, {bias.shape}"
+        raise ValueError(f"{name}: x, w_ih, w_hh and bias of shapes {got} do not fit {starts[-1]} rows and {gates} gates")
+    if any(a.shape != (N, H) for a in states):
+        raise ValueError(f"{name}: expected first states of shape {(N, H)}, got {[a.shape for a in states]}")
+    return plain(x), plain(w_ih), plain(w_hh), plain(bias)
+
+
+def _check_back(name, dy, starts, columns, *others):
+    """dy as the kernels want it; the other arrays are (shape, array) pairs."""
+    rows = int(starts[-1])
+    for shape, a in ((((rows, columns)), dy), *others):
+        if a.shape != shape or a.dtype != dy.dtype:
+            raise ValueError(f"{name}: expected an array {shape} of {dy.dtype}, got {a.shape} of {a.dtype}")
+    return plain(dy)
+
+
+def rnn(x, h, w_ih, w_hh, bias, starts, relu=False):
+    """states: h_t = f(W_ih x_t + W_hh h_{t−1} + bias), f = tanh or ReLU."""
+    x, w_ih, w_hh, bias = _check("rnn", x, starts, w_ih, w_hh, bias, 1, h)
+    states = _after(h, len(x))
+    run(_pays(starts, w_hh.shape[1], 1), loops.rnn_forward, x.dtype, x, w_ih, w_hh, bias, starts, bool(relu), states)
+    return states
+
+
+def rnn_backward(dy, dh, w_hh, starts, states, relu=False):
+    """(d, dh) of `rnn`"""
+    N, H = int(starts[1]), w_hh.shape[1]
+    dy = _check_back("rnn_backward", dy, starts, H, ((N, H), dh), ((H, H), w_hh), ((N + len(dy), H), states))
+    dh, d = np.array(dh, order="C"), np.empty_like(dy)
+    run(_pays(starts, H, 1), loops.rnn_backward, dy.dtype, plain(w_hh), starts, bool(relu), states, dy, dh, d)
+    return d, dh
+
+
+def lstm(x, h, c, w_ih, w_hh, bias, starts):
+    """(gates, states, cells): c_t = f c_{t−1} + i g and h_t = o tanh c_t.
+
+    i, f, o = σ(…), g = tanh(…) of W_ih x_t + W_hh h_{t−1} + bias, in the order i, f, g, o.
+    """
+    x, w_ih, w_hh, bias = _check("lstm", x, starts, w_ih, w_hh, bias, 4, h, c)
+    H = w_hh.shape[1]
+    gates, states, cells = _wide(len(x), 4 * H, x.dtype), _after(h, len(x)), _after(c, len(x))
+    run(_pays(starts, H, 4), loops.lstm_forward, x.dtype, x, w_ih, w_hh, bias, starts, gates, states, cells)
+    return gates, states, cells
+
+
+def lstm_backward(dy, dh, dc, w_hh, starts, gates, cells):
+    """(d, dh, dc) of `lstm`"""
+    N, H = int(starts[1]), w_hh.shape[1]
+    pairs = ((N, H), dh), ((N, H), dc), ((4 * H, H), w_hh), ((len(dy), gates.shape[1]), gates), ((N + len(dy), H), cells)
+    dy = _check_back("lstm_backward", dy, starts, H, *pairs)
+    dh, dc, d = np.array(dh, order="C"), np.array(dc, order="C"), _wide(len(dy), 4 * H, dy.dtype)
+    run(_pays(starts, H, 4), loops.lstm_backward, dy.dtype, plain(w_hh), starts, gates, cells, dy, dh, dc, d)
+    return d[:, : 4 * H], dh, dc
+
+
+def gru(x, h, w_ih, w_hh, b_ih, b_hh, starts, reset_after=True):
+    """(gates, states): r, z = σ(…); n = tanh(W_in x_t + b_in + r (W_hn h_{t−1} + b_hn)), h_t = (1 − z) n + z h_{t−1}.
+
+    reset_after=False: n = tanh(W_in x_t + b_in + W_hn (r h_{t−1}) + b_hn). Columns of gates: n, r, z, and q = W_hn h + b_hn, or
+    r h. Rows of the weights: r, z, n.
+    """
+    H = w_hh.shape[-1]
+    x, w_ih, w_hh, b_ih = _check("gru", x, starts, w_ih, w_hh, b_ih, 3, h)
+    b_hh = _check("gru", x, starts, w_ih, w_hh, b_hh, 3, h)[3]
+    shared = b_ih[: 2 * H] + b_hh[: 2 * H]
+    if reset_after:
+        kernel, bias = loops.gru_forward, np.concatenate([b_ih[2 * H :], shared, b_hh[2 * H :]])
+    else:
+        kernel, bias = loops.gru_before_forward, np.concatenate([b_ih[2 * H :] + b_hh[2 * H :], shared])
+    gates, states = _wide(len(x), 4 * H, x.dtype), _after(h, len(x))
+    rolled = np.roll(w_ih, H, axis=0)  # r, z, n to n, r, z
+    run(_pays(starts, H, 3), kernel, x.dtype, x, rolled, w_hh, bias, starts, gates, states)
+    return gates, states
+
+
+def gru_backward(dy, dh, w_hh, starts, gates, states, reset_after=True):
+    """(d, dh) of `gru`; columns of d: n, r, z, and with reset_after q."""
+    N, H = int(starts[1]), w_hh.shape[1]
+    pairs = ((N, H), dh), ((3 * H, H), w_hh), ((len(dy), gates.shape[1]), gates), ((N + len(dy), H), states)
+    dy = _check_back("gru_backward", dy, starts, H, *pairs)
+    dh, d = np.array(dh, order="C"), _wide(len(dy), 4 * H, dy.dtype)
+    kernel = loops.gru_backward if reset_after else loops.gru_before_backward
+    run(_pays(starts, H, 3), kernel, dy.dtype, plain(w_hh), starts, gates, states, dy, dh, d)
+    return d[:, : 4 * H if reset_after else 3 * H], dh

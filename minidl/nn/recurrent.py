@@ -1,0 +1,246 @@
+"""Recurrent layers: RNN, LSTM and GRU over whole sequences. All steps of a layer are one operation, and one kernel."""
+
+import math
+import numbers
+import operator
+
+import numpy as np
+
+from .. import ops
+from ..functions import empty
+from ..tensor import Tensor, apply, cat, stack
+from . import functional as F
+from . import init
+from .module import Module
+from .parameter import Parameter
+from .utils.rnn import PackedSequence
+
+PARTS = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
+
+
+class RNNBase(Module):
+    """What RNN, LSTM and GRU have in common: parameters, layers one above the other, directions.
+
+    Layer l has weight_ih_l{l} (gates·hidden, inputs), weight_hh_l{l} (gates·hidden, hidden), bias_ih_l{l} and bias_hh_l{l}
+    (gates·hidden), and the same with _reverse for the direction from the end. All start from the uniform distribution on
+    ±1/√hidden_size.
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        mode,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        bias=True,
+        batch_first=False,
+        dropout=0.0,
+        bidirectional=False,
+        proj_size=0,
+        device=None,
+        dtype=None,
+    ):
+        super().__init__()
+        name = type(self).__name__
+        if proj_size != 0:
+            raise NotImplementedError(f"{name}: proj_size is not supported")
+        self.mode, self.bias, self.batch_first, self.bidirectional = mode, bias, batch_first, bidirectional
+        self.input_size, self.hidden_size, self.num_layers = sizes_of(
+            self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers
+        )
+        if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
+            raise ValueError(f"{name}: dropout must be a probability from 0 to 1, got {dropout!r}")
+        self.dropout, self.proj_size = float(dropout), 0
+        self._flat_weights_names = []
+        for layer in range(self.num_layers):
+            inputs = self.input_size if layer == 0 else self.hidden_size * self.directions
+            for suffix in self._suffixes(layer):
+                shapes = (inputs,), (self.hidden_size,), (), ()
+                for part, shape in zip(PARTS[: 4 if bias else 2], shapes, strict=False):
+                    shape = self.gates * self.hidden_size, *shape
+                    setattr(self, part + suffix, Parameter(empty(shape, device=device, dtype=dtype)))
+                    self._flat_weights_names.append(part + suffix)
+        self.reset_parameters()
+
+    @property
+    def directions(self):
+        return 2 if self.bidirectional else 1
+
+    def _suffixes(self, layer):
+        return [f"_l{layer}", f"_l{layer}_reverse"][: self.directions]
+
+    @property
+    def _flat_weights(self):
+        return [getattr(self, name) for name in self._flat_weights_names]
+
+    @property
+    def all_weights(self):
+        """The parameters, a list for each layer and direction."""
+        count = 4 if self.bias else 2
+        return [self._flat_weights[i : i + count] for i in range(0, len(self._flat_weights_names), count)]
+
+    def reset_parameters(self):
+        """Draws the first values (again)."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for weight in self.parameters():
+            init.uniform_(weight, -bound, bound)
+
+    def flatten_parameters(self):
+        """There is nothing to do: each weight is packed when it is used."""
+
+    def extra_repr(self):
+        text = f"{self.input_size}, {self.hidden_size}"
+        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        changed = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
+        return ", ".join([text, *(f"{name}={value}" for name, value in changed.items())])
+
+    def forward(self, input, hx=None):
+        name, packed = type(self).__name__, isinstance(input, PackedSequence)
+        x, sizes = (input.data, tuple(input.batch_sizes.tolist())) if packed else (input, None)
+        batched = packed or self._check_input(name, x)
+        if not packed:
+            if not batched:
+                x = x.unsqueeze(1)
+            elif self.batch_first:
+                x = x.transpose(0, 1)
+            if 0 in x.shape[:1]:
+                raise ValueError(f"{name}: expected sequences of length 1 or more, got an input of shape {input.shape}")
+        elif x.ndim != 2 or x.shape[1] != self.input_size:
+            raise ValueError(f"{name}: expected packed rows of {self.input_size} features, got shape {x.shape}")
+        states = self._first_states(name, hx, sizes[0] if packed else x.shape[1], batched, x)
+        if packed and input.sorted_indices is not None:
+            states = [None if s is None else s.index_select(1, input.sorted_indices) for s in states]
+        zeros = np.zeros((sizes[0] if packed else x.shape[1], self.hidden_size), x.dtype)
+        lasts = []
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                x = F.dropout(x, self.dropout, self.training)
+            outputs = []
+            for direction, suffix in enumerate(self._suffixes(layer)):
+                at = layer * self.directions + direction
+                firsts = [zeros if s is None else s[at] for s in states]
+                weights = [getattr(self, part + suffix) for part in PARTS[: 4 if self.bias else 2]]
+                y, *last = apply(self._operation(sizes, direction == 1), x, *firsts, *weights)
+                outputs.append(y)
+                lasts.append(last)
+            x = cat(outputs, -1) if self.bidirectional else outputs[0]
+        lasts = [stack(parts) for parts in zip(*lasts, strict=True)]
+        if packed:
+            if input.unsorted_indices is not None:
+                lasts = [last.index_select(1, input.unsorted_indices) for last in lasts]
+            x = PackedSequence(x, *input[1:])
+        elif not batched:
+            x, lasts = x.squeeze(1), [last.squeeze(1) for last in lasts]
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        return x, lasts[0] if len(lasts) == 1 else tuple(lasts)
+
+    def _check_input(self, name, x):
+        """Whether there is a batch axis."""
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}: expected a Tensor or a PackedSequence, got {type(x).__name__}; write minidl.tensor(x)")
+        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            order = "(N, T" if self.batch_first else "(T, N"
+            raise ValueError(f"{name}: expected an input {order}, {self.input_size}) or (T, {self.input_size}), got {x.shape}")
+        return x.ndim == 3
+
+    def _first_states(self, name, hx, N, batched, x):
+        """[h] or [h, c], each (layers·directions, N, hidden), or None for zeros."""
+        count = 2 if self.mode == "LSTM" else 1
+        given = [None] * count if hx is None else list(hx) if count == 2 and isinstance(hx, (tuple, list)) else [hx]
+        if len(given) != count:
+            right = "(h_0, c_0)" if count == 2 else "a Tensor h_0"
+            raise TypeError(f"{name}: expected the first states as {right}, got {type(hx).__name__}")
+        lead = self.num_layers * self.directions
+        shape = (lead, N, self.hidden_size) if batched else (lead, self.hidden_size)
+        for label, state in zip(("h_0", "c_0"), given, strict=False):
+            if state is None and hx is None:
+                continue
+            if not isinstance(state, Tensor):
+                raise TypeError(f"{name}: expected {label} as a Tensor, got {type(state).__name__}")
+            if state.shape != shape or state.dtype != x.dtype:
+                got = f"{state.shape} and {state.dtype}"
+                raise ValueError(f"{name}: expected {label} of shape {shape} and {x.dtype}, got {got}")
+        return [s if s is None or batched else s.unsqueeze(1) for s in given]
+
+
+def sizes_of(module, **sizes):
+    """The sizes as Python integers of 1 or more."""
+    name = type(module).__name__
+    for key, value in sizes.items():
+        try:
+            size = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{name}: {key} must be an integer, got {value!r}") from None
+        if isinstance(value, bool) or size < 1:
+            raise ValueError(f"{name}: {key} must be 1 or more, got {value!r}")
+        yield size
+
+
+class RNN(RNNBase):
+    """h_t = tanh(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh), or ReLU in tanh's place:  (T, N, input) → (T, N, hidden), last states
+
+    batch_first: (N, T, …). Without a batch axis: (T, input) → (T, hidden). A PackedSequence gives a PackedSequence. The first
+    states are zeros by default, (layers·directions, N, hidden). With several layers, each reads the outputs of the one below,
+    after dropout; bidirectional: a second direction reads from the end, and its outputs stand beside the first one's.
+
+    >>> import minidl
+    >>> y, h = minidl.nn.RNN(10, 20)(minidl.ones(5, 3, 10))
+    >>> y.shape, h.shape
+    ((5, 3, 20), (1, 3, 20))
+    """
+
+    def __init__(self, input_size, hidden_size, num_layers=1, nonlinearity="tanh", *args, **options):
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
+        self.nonlinearity = nonlinearity
+        super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, *args, **options)
+
+    def _operation(self, sizes, reverse):
+        return ops.RNN(sizes, reverse, self.nonlinearity == "relu")
+
+
+class LSTM(RNNBase):
+    """i, f, o = σ(…), g = tanh(…); c_t = f·c_{t−1} + i·g; h_t = o·tanh(c_t):  (T, N, input) → (T, N, hidden), (last h, last c)
+
+    Each gate is a function of W_ih x_t + b_ih + W_hh h_{t−1} + b_hh, whose rows have the order i, f, g, o. Shapes and options
+    as `RNN`; the first states are a pair (h_0, c_0). Hochreiter and Schmidhuber, "Long short-term memory" (1997).
+
+    >>> import minidl
+    >>> y, (h, c) = minidl.nn.LSTM(10, 20, num_layers=2, batch_first=True)(minidl.ones(3, 5, 10))
+    >>> y.shape, h.shape, c.shape
+    ((3, 5, 20), (2, 3, 20), (2, 3, 20))
+    """
+
+    gates = 4
+
+    def __init__(self, *args, **options):
+        super().__init__("LSTM", *args, **options)
+
+    def _operation(self, sizes, reverse):
+        return ops.LSTM(sizes, reverse)
+
+
+class GRU(RNNBase):
+    """n = tanh(W_in x_t + b_in + r·(W_hn h_{t−1} + b_hn)); h_t = (1 − z)·n + z·h_{t−1}:  (T, N, input) → (T, N, hidden), last h
+
+    r, z = σ(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh). The rows of the weights have the order r, z, n. reset_after=False: r is
+    multiplied before the product, as *Dive into Deep Learning* has it: n = tanh(W_in x_t + b_in + W_hn (r·h_{t−1}) + b_hn).
+    Shapes and other options as `RNN`. Cho et al. (2014).
+
+    >>> import minidl
+    >>> y, h = minidl.nn.GRU(10, 20, bidirectional=True)(minidl.ones(5, 3, 10))
+    >>> y.shape, h.shape
+    ((5, 3, 40), (2, 3, 20))
+    """
+
+    gates = 3
+
+    def __init__(self, *args, reset_after=True, **options):
+        self.reset_after = reset_after
+        super().__init__("GRU", *args, **options)
+
+    def _operation(self, sizes, reverse):
+        return ops.GRU(sizes, reverse, self.reset_after)
