@@ -399,6 +399,8 @@ BACKWARDS = [
     (ops.Patch, "nothing for the part", lambda s, dy: (right(s, dy)[0], None)),
     (ops.Gather, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, s.where, dy)),
     (ops.Cat, "in reverse", lambda s, dy: tuple(np.split(np.flip(dy, s.axis), np.cumsum(s.sizes)[:-1], s.axis))),
+    (ops.Unbind, "in reverse", lambda s, dy: right(s, dy[::-1])),
+    (ops.Unbind, "one forgotten", lambda s, dy: right(s, [*dy[:-1], 0 * dy[-1]])),
     (ops.Stack, "in reverse", lambda s, dy: right(s, dy)[::-1]),
     (ops.Diagonal, "in reverse", lambda s, dy: right(s, np.flip(dy, -1))),
     (ops.Triangle, "mask forgotten", lambda s, dy: dy),

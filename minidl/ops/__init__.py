@@ -129,6 +129,7 @@ from .shape import (
     Sort,
     Stack,
     Triangle,
+    Unbind,
     is_basic,
 )
 from .softmax import (
@@ -254,6 +255,7 @@ __all__ = [
     "Tan",
     "Tanh",
     "Triangle",
+    "Unbind",
     "Unfold",
     "Var",
     "Where",

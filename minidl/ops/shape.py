@@ -279,9 +279,9 @@ class Unbind(Op):
 
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, next(part.dtype for part in dy if part is not None))
-        for place, part in zip(np.moveaxis(dx, self.axis, 0), dy, strict=True):
-            if part is not None:  # an output that nothing was made of
-                place[...] = part
+        for i, part in enumerate(dy):
+            if part is not None:  # else nothing was made of this output
+                dx[(slice(None),) * self.axis + (i,)] = part
         return dx
 
 
