@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import nn
-from ..functions import arange, empty, expect_tensors
+from ..functions import arange, expect_tensors
 from ..nn import functional as F
 from ..nn.attention import unpacked_heads
 from ..tensor import wrap
@@ -42,7 +42,8 @@ class GPT(nn.Module):
         super().__init__()
         if positions not in POSITIONS:
             raise ValueError(f"GPT: positions must be one of {', '.join(map(repr, POSITIONS))}, got {positions!r}")
-        self.vocab_size, self.block_size, self.positions = vocab_size, block_size, positions
+        self.vocab_size, self.block_size = vocab_size, block_size
+        self.num_heads, self.num_hiddens, self.positions = num_heads, num_hiddens, positions
         self.tokens = nn.Embedding(vocab_size, num_hiddens)
         self.places = nn.Embedding(block_size, num_hiddens) if positions == "learned" else None
         self.dropout = nn.Dropout(dropout)
@@ -89,7 +90,7 @@ class GPT(nn.Module):
     def _mask(self, T, seen):
         """None where causality is all: then attention needs no mask, and skips what is hidden."""
         if self.positions == "alibi":
-            return nn.alibi_bias(self.blocks[0].attention.num_heads, T, seen + T)
+            return nn.alibi_bias(self.num_heads, T, seen + T, dtype=self.tokens.weight.dtype)
         if seen:
             return wrap(np.tri(T, seen + T, seen, dtype=bool))
         return None
@@ -165,12 +166,9 @@ class KeyValueCache:
     """
 
     def __init__(self, model, batch_size):
-        attention = model.blocks[0].attention if len(model.blocks) else None
-        self.length, self.layers = 0, []
-        for _ in model.blocks:
-            hiddens = attention.out.in_features
-            sizes = (2, batch_size, attention.num_heads, model.block_size, hiddens // attention.num_heads)
-            self.layers.append(LayerCache(empty(sizes, dtype=attention.qkv.weight.dtype).numpy()))
+        head = model.num_hiddens // model.num_heads
+        sizes, dtype = (2, batch_size, model.num_heads, model.block_size, head), model.tokens.weight.dtype
+        self.length, self.layers = 0, [LayerCache(np.empty(sizes, dtype)) for _ in model.blocks]
 
     def select(self, rows):
         """Goes on with these rows of the batch, an array of integers; one may be taken more than once."""

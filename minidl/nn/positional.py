@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..dtypes import as_dtype
 from ..functions import expect_tensors, stack
 from ..tensor import wrap
 from .dropout import Dropout
@@ -80,15 +81,10 @@ def alibi_slopes(num_heads):
     >>> alibi_slopes(4)
     tensor([0.2500, 0.0625, 0.0156, 0.0039])
     """
-    if isinstance(num_heads, bool) or not isinstance(num_heads, int) or num_heads < 1:
-        raise ValueError(f"alibi_slopes: num_heads must be an integer of 1 or more, got {num_heads!r}")
-    below = 1 << (num_heads.bit_length() - 1)
-    slopes = [2 ** (-8 * h / below) for h in range(1, below + 1)]
-    slopes += [2 ** (-4 * h / below) for h in range(1, 2 * below, 2)][: num_heads - below]
-    return wrap(np.array(slopes, np.float32))
+    return wrap(_slopes("alibi_slopes", num_heads).astype(np.float32))
 
 
-def alibi_bias(num_heads, L, S=None, causal=True):
+def alibi_bias(num_heads, L, S=None, causal=True, dtype=None):
     """What ALiBi adds to the scores: −slope·distance, and −inf for later keys if causal:  → (num_heads, L, S)
 
     The L queries are the last of the S places (all by default), as they are when earlier ones are kept in a cache.
@@ -101,7 +97,15 @@ def alibi_bias(num_heads, L, S=None, causal=True):
     if type(L) is not int or type(S) is not int or not 0 <= L <= S:
         raise ValueError(f"alibi_bias: expected lengths 0 <= L <= S, got L={L!r} and S={S!r}")
     distance = np.arange(S - L, S)[:, None] - np.arange(S)
-    bias = alibi_slopes(num_heads).numpy()[:, None, None] * -np.abs(distance)
+    bias = _slopes("alibi_bias", num_heads)[:, None, None] * -np.abs(distance)
     if causal:
         bias[:, distance < 0] = -math.inf
-    return wrap(bias.astype(np.float32))
+    return wrap(bias.astype(np.float32 if dtype is None else as_dtype(dtype)))
+
+
+def _slopes(name, num_heads):
+    if isinstance(num_heads, bool) or not isinstance(num_heads, int) or num_heads < 1:
+        raise ValueError(f"{name}: num_heads must be an integer of 1 or more, got {num_heads!r}")
+    below = 1 << (num_heads.bit_length() - 1)
+    slopes = [2 ** (-8 * h / below) for h in range(1, below + 1)]
+    return np.array(slopes + [2 ** (-4 * h / below) for h in range(1, 2 * below, 2)][: num_heads - below])
