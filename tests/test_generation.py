@@ -168,8 +168,10 @@ def test_tokens_are_the_same_with_and_without_the_cache(positions):
                 tokens.append(generate(model, start, n, use_cache=use_cache, **options))
             assert tokens[0].equal(tokens[1]) and tokens[0].shape == (3, 4 + n)
     for n in (5, 15):
-        with_cache, without = (beam_search(model, start[0], n, 3, use_cache=use) for use in (True, False))
-        assert with_cache[0].equal(without[0]) and math.isclose(with_cache[1], without[1], rel_tol=1e-4)
+        for stop in (None, *range(9)):  # beams that are finished leave the cache
+            options = {"num_beams": 4, "stop_token": stop}
+            with_cache, without = (beam_search(model, start[0], n, use_cache=use, **options) for use in (True, False))
+            assert with_cache[0].equal(without[0]) and math.isclose(with_cache[1], without[1], rel_tol=1e-4)
     long = minidl.randint(0, 9, (2, 15))
     assert greedy_search(model, long, 1)[:, -1].equal(model(long[:, -12:])[:, -1].argmax(-1))
 

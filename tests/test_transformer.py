@@ -243,6 +243,17 @@ def test_what_is_padded_does_not_matter_even_nan(need_weights):
     assert outputs[0].equal(outputs[1])
 
 
+@pytest.mark.parametrize("need_weights", BOTH)
+def test_empty_sequences_and_batches(need_weights):
+    layer = randomised(nn.MultiheadAttention(E, H, batch_first=True))
+    for n, of_queries, of_keys in ((0, 3, 3), (2, 0, 3), (2, 3, 0)):
+        q, k = minidl.zeros(n, of_queries, E, dtype=minidl.float64), minidl.zeros(n, of_keys, E, dtype=minidl.float64)
+        pad = minidl.zeros(n, of_keys) > 0
+        output, weights = layer(q, k, k, pad, need_weights)
+        assert (output.shape == (n, of_queries, E) and output.equal(layer.out_proj.bias.expand(n, of_queries, E))) or of_keys
+        assert weights is None or weights.shape == (n, of_queries, of_keys)
+
+
 def test_dropout_of_weights_is_that_of_training_and_shown():
     layer = nn.MultiheadAttention(8, 2, dropout=0.5, batch_first=True)
     x = minidl.randn(4, 30, 8)
@@ -295,6 +306,7 @@ def test_encoder_layer(norm_first, bias, batch_first, activation):
         E, H, 7, activation=given, norm_first=norm_first, bias=bias, batch_first=batch_first, layer_norm_eps=0.1
     )
     assert all(bias or not name.endswith("bias") for name, _ in layer.named_parameters())
+    assert all(m.eps == 0.1 for m in layer.modules() if isinstance(m, nn.LayerNorm))
     layer = randomised(layer)
     x, mask, pad = draw(N, L, E), draw(L, L) > 0.8, np.arange(L) >= L - np.arange(N)[:, None]
     wanted = np.stack(
@@ -311,6 +323,7 @@ def test_decoder_layer(norm_first, bias, batch_first, activation):
         E, H, 7, activation=given, norm_first=norm_first, bias=bias, batch_first=batch_first, layer_norm_eps=0.1
     )
     assert all(bias or not name.endswith("bias") for name, _ in layer.named_parameters())
+    assert all(m.eps == 0.1 for m in layer.modules() if isinstance(m, nn.LayerNorm))
     layer = randomised(layer)
     x, memory = draw(N, L, E), draw(N, S, E, seed=1)
     own, other, own_pad, other_pad = (draw(*s, seed=i) > 0.7 for i, s in enumerate([(L, L), (L, S), (N, L), (N, S)]))
@@ -418,6 +431,7 @@ def test_a_causal_mask_is_seen_and_then_no_mask_is_stored(monkeypatch):
 def test_transformer(batch_first, norm_first):
     model = nn.Transformer(E, H, 2, 1, 7, 0.0, "gelu", layer_norm_eps=0.1, batch_first=batch_first, norm_first=norm_first)
     assert len(model.encoder.layers) == 2 and len(model.decoder.layers) == 1
+    assert [m.eps for m in model.modules() if isinstance(m, nn.LayerNorm)] == [0.1] * 9  # 2 in 2 layers, 3 in 1, 2 at the ends
     model = randomised(model)
     src, tgt = draw(N, L, E), draw(N, S, E, seed=1)
     pads = [draw(N, n, seed=i) > 1 for i, n in enumerate((L, S, L))]

@@ -8,6 +8,7 @@ from .. import nn
 from ..functions import arange, expect_tensors
 from ..nn import functional as F
 from ..nn.attention import unpacked_heads
+from ..nn.linear import checked_sizes
 from ..tensor import wrap
 
 POSITIONS = ("learned", "rotary", "alibi")
@@ -42,8 +43,9 @@ class GPT(nn.Module):
         super().__init__()
         if positions not in POSITIONS:
             raise ValueError(f"GPT: positions must be one of {', '.join(map(repr, POSITIONS))}, got {positions!r}")
-        self.vocab_size, self.block_size = vocab_size, block_size
-        self.num_heads, self.num_hiddens, self.positions = num_heads, num_hiddens, positions
+        sizes = checked_sizes(self, vocab_size=vocab_size, block_size=block_size, num_heads=num_heads, num_hiddens=num_hiddens)
+        self.vocab_size, self.block_size, self.num_heads, self.num_hiddens = sizes
+        self.positions = positions
         self.tokens = nn.Embedding(vocab_size, num_hiddens)
         self.places = nn.Embedding(block_size, num_hiddens) if positions == "learned" else None
         self.dropout = nn.Dropout(dropout)

@@ -1,7 +1,7 @@
 """The vision Transformer: an image is cut into patches, which are read like words (Dosovitskiy et al., 2021)."""
 
 from .. import nn
-from ..functions import cat, randn, zeros
+from ..functions import cat, expect_tensors, randn, zeros
 from ..nn import functional as F
 
 
@@ -26,6 +26,7 @@ class PatchEmbedding(nn.Module):
         self.conv = nn.LazyConv2d(num_hiddens, kernel_size=self.patch_size, stride=self.patch_size)
 
     def forward(self, X):
+        expect_tensors("PatchEmbedding", X=X)
         if X.ndim != 4 or X.shape[2:] != self.img_size:
             raise ValueError(f"PatchEmbedding: expected images (N, C, {str(self.img_size)[1:]}, got {X.shape}")
         return self.conv(X).flatten(2).transpose(1, 2)

@@ -120,7 +120,7 @@ class MultiheadAttention(Module):
         if need_weights:
             weights = F.dropout(attention_weights(q, k, mask), dropout)
             if key_padding_mask is not None and key_padding_mask.dtype == bool:  # 0 times a value that is NaN would be NaN
-                v = v.masked_fill(key_padding_mask.reshape(v.shape[0], 1, -1, 1), 0.0)
+                v = v.masked_fill(key_padding_mask.reshape(v.shape[0], 1, v.shape[2], 1), 0.0)
             heads = weights @ v
         else:
             weights = None
