@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 LIBRARIES = ("minidl", "numpy", "torch", "jax")
+HERE = Path(__file__).parent.parent  # the tree whose minidl is timed
 PAUSE = 0.1  # seconds; OpenBLAS spins longest
 
 
@@ -24,12 +25,13 @@ def installed(name):
     return importlib.util.find_spec(name) is not None
 
 
-def environment(threads):
-    """The environment of a process whose library is to use so many threads."""
+def environment(threads, tree=HERE):
+    """The environment of a process whose library is to use so many threads; minidl is the one of this tree."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "MINIDL_NUM_THREADS")
     limits = dict.fromkeys(names, str(threads))
     if threads == 1:
         limits["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    limits["PYTHONPATH"] = os.pathsep.join(filter(None, (str(tree), os.environ.get("PYTHONPATH"))))
     return {**os.environ, "JAX_PLATFORMS": "cpu", "MINIDL_QUIET": "1", **limits}
 
 
@@ -41,15 +43,15 @@ def cores(threads):
 class Worker:
     """A process that times one library's side of every case of a group, when it is told to."""
 
-    def __init__(self, library, group, threads):
+    def __init__(self, library, group, threads, tree=HERE):
         program = [sys.executable, str(Path(__file__).with_name("worker.py")), library, group, *cores(threads)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen(program, env=environment(threads), text=True, **pipes)
+        self.process = subprocess.Popen(program, env=environment(threads, tree), text=True, **pipes)
 
     def ask(self, line):
         print(line, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline().rstrip("\n")
-        if self.process.poll():
+        if not answer and self.process.wait():
             raise RuntimeError(f"a worker failed with exit code {self.process.returncode}")
         return answer
 
@@ -58,14 +60,20 @@ class Worker:
         self.process.wait()
 
 
-def compare(group, threads, seconds):
-    """Yields (case, {library: median seconds of one call}) for every case of a group."""
+def contestants():
+    """{name: (library, tree)} of what is compared: the libraries that are installed."""
+    return {library: (library, HERE) for library in LIBRARIES if installed(library)}
+
+
+def compare(group, threads, seconds, sides=None):
+    """Yields (case, {name: median seconds of one call}) for every case of a group; `sides` as `contestants` has them."""
     with contextlib.ExitStack() as stack:
-        workers = {library: Worker(library, group, threads) for library in LIBRARIES if installed(library)}
+        sides = contestants() if sides is None else sides
+        workers = {name: Worker(library, group, threads, tree) for name, (library, tree) in sides.items()}
         for worker in workers.values():
             stack.callback(worker.close)
         while True:
-            names = {library: worker.ask("next") for library, worker in workers.items()}
+            names = {name: worker.ask("next") for name, worker in workers.items()}
             case = names["minidl"]
             if case == "end":
                 return

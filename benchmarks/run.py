@@ -1,9 +1,13 @@
 """Times minidl against NumPy, and against PyTorch and JAX where they are installed; prints one table.
 
 A ratio is the other library's time divided by minidl's, measured in turns: above 1, minidl is faster.
+
+With --against COMMIT, minidl is timed against itself at that commit, and that commit against itself as a control. Both run this
+tree's cases. A ratio is then the new time divided by the old one: above 1, the new one is slower.
 """
 
 import argparse
+import contextlib
 import math
 import os
 import statistics
@@ -15,7 +19,7 @@ from pathlib import Path
 
 import convnets
 import sequences
-from harness import LIBRARIES, compare, environment, installed, machine
+from harness import HERE, LIBRARIES, compare, contestants, environment, machine
 
 GROUPS = ("overhead", "matmul", "matmul_float64", "rows", "elementwise", "step", "start")
 GROUPS += ("conv_forward", "conv_backward", "pool_norm", "cnn_step", "attention", "sequence_step", "memory")
@@ -26,8 +30,12 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="for every library (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each case and library (default: %(default)s)")
     parser.add_argument("--only", nargs="*", choices=GROUPS, default=GROUPS, metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--against", metavar="COMMIT", help="time minidl against itself at this commit")
     parser.add_argument("--out", type=Path, help="folder for the table as benchmarks.md and benchmarks.png")
     options = parser.parse_args()
+    if options.against:
+        against(options)
+        return
 
     groups = {}
     for group in options.only:
@@ -50,6 +58,45 @@ def main():
         (options.out / "benchmarks.md").write_text(text)
         picture(groups, options.out / "benchmarks.png")
         print(f"written: {options.out / 'benchmarks.md'}, {options.out / 'benchmarks.png'}")
+
+
+def against(options):
+    """For each group the median over its cases of new/old, and of how far the control, old/old, is from 1."""
+    worse = []
+    with old_tree(options.against) as tree:
+        sides = {"minidl": ("minidl", HERE), "old": ("minidl", tree), "control": ("minidl", tree)}
+        for group in options.only:
+            if group == "start":  # it is not timed in turns
+                continue
+            own = (
+                memory(options.threads, sides) if group == "memory" else compare(group, options.threads, options.seconds, sides)
+            )
+            ratios, spreads = [], []
+            for case, times in own:
+                ratios.append(times["minidl"] / times["old"])
+                spreads.append(abs(times["control"] / times["old"] - 1))
+                print(
+                    f"{case:45s} {_quantity(group, times['old']):>9s}  new {ratios[-1]:.3f}  control ±{spreads[-1]:.3f}",
+                    flush=True,
+                )
+            ratio, spread = statistics.median(ratios), statistics.median(spreads)
+            slower = ratio > 1 + spread + 0.02
+            worse += [group] * slower
+            print(f"{group}: median new/old {ratio:.3f}, control ±{spread:.3f}{', slower' * slower}\n", flush=True)
+    print(f"Slower than the control's spread plus 2 %: {', '.join(worse) or 'no group'}.")
+
+
+@contextlib.contextmanager
+def old_tree(commit):
+    """A folder with the files of this repository at a commit."""
+    git = ["git", "-C", str(HERE), "worktree"]
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "old")
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), commit], check=True)
+        try:
+            yield tree
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
 FIRST_STEP = """
@@ -81,19 +128,19 @@ def start(threads):
         yield "process with a first step, filled cache", {"minidl": warm}
 
 
-def memory(threads):
+def memory(threads, sides=None):
     """The most memory that training steps of a network take, each library in a process of its own."""
     program = "import sys, cases, convnets; print(convnets.peak_memory(cases.load(sys.argv[1]), sys.argv[2]))"
-    libraries = [library for library in ("minidl", "torch") if installed(library)]
+    sides = {name: side for name, side in (sides or contestants()).items() if side[0] in ("minidl", "torch")}
     for network in (*convnets.NETWORKS, *sequences.PEAKS):
         sizes = {}
-        for library in libraries:
+        for name, (library, tree) in sides.items():
             call = [sys.executable, "-c", program, library, network]
             runs = [
-                subprocess.run(call, check=True, capture_output=True, env=environment(threads), cwd=Path(__file__).parent)
+                subprocess.run(call, check=True, capture_output=True, env=environment(threads, tree), cwd=Path(__file__).parent)
                 for _ in range(3)
             ]
-            sizes[library] = statistics.median(float(run.stdout) for run in runs)
+            sizes[name] = statistics.median(float(run.stdout) for run in runs)
         yield f"peak memory of a step, {network}", sizes
 
 

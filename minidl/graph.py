@@ -24,6 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
+from .kernels.memory import Block
+
 # What np.errstate sets; to set it directly takes a quarter of the time. A NumPy without it would warn of infinities and NaNs.
 float_errors = getattr(np._core.umath, "_extobj_contextvar", None) or contextvars.ContextVar("float_errors")
 SILENT = np._core.umath._make_extobj(all="ignore") if hasattr(np._core.umath, "_make_extobj") else None
@@ -120,7 +122,7 @@ def _walk(seeds, retain_graph, wanted):
                 check_finite(node, dx, "the gradient that it passes back")
             if parent not in pending:
                 pending[parent] = dx
-                if dx is dy or dx.base is not None:
+                if dx is dy or not (dx.base is None or type(dx.base) is Block):  # anything but an array of its own
                     lent.add(parent)
                 if type(parent) is not Leaf:
                     _enqueue(queue, parent)
@@ -179,7 +181,7 @@ _writes = _Writes()
 
 
 def _owner(array):
-    while isinstance(array.base, np.ndarray):
+    while isinstance(array.base, np.ndarray) and type(array.base) is not Block:
         array = array.base
     return array
 

@@ -1,10 +1,11 @@
 """Loops over arrays, compiled by Numba: arrays in, arrays out. No Tensor, no graph, no derivative lore.
 
-`jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how. `vmath` holds
-functions of one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies
-matrices with, and `conv`, `conv_weight` and (for few channels) `depthwise` images, over `planes` that they lay out. `rows`
-works along rows (softmax and what is made of it), `fused_attention` along queries and keys, `recurrent` along sequences; `pool`
-takes the maxima and means of windows, `norm` normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
+`jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how; `memory` keeps the
+memory of large arrays for new ones. `vmath` holds functions of one number as vector code, which `elementwise` maps over arrays;
+`tile` is the vector code that `gemm` multiplies matrices with, and `conv`, `conv_weight` and (for few channels) `depthwise`
+images, over `planes` that they lay out. `rows` works along rows (softmax and what is made of it), `fused_attention` along
+queries and keys, `recurrent` along sequences; `pool` takes the maxima and means of windows, `norm` normalises, `special` has Γ
+and its relatives, `update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input
@@ -42,6 +43,7 @@ from .elementwise import (
 )
 from .fused_attention import attention, attention_backward
 from .gemm import linear, linear_backward, matmul
+from .memory import empty_cache, get_memory_kept, set_memory_kept
 from .norm import (
     batch_norm,
     batch_norm_backward,
@@ -100,6 +102,7 @@ __all__ = [
     "digamma",
     "elu",
     "elu_backward",
+    "empty_cache",
     "erf",
     "exp",
     "expm1",
@@ -107,6 +110,7 @@ __all__ = [
     "gammainc",
     "gelu",
     "gelu_backward",
+    "get_memory_kept",
     "get_num_threads",
     "group_norm",
     "group_norm_backward",
@@ -141,6 +145,7 @@ __all__ = [
     "relu_backward",
     "rnn",
     "rnn_backward",
+    "set_memory_kept",
     "set_num_threads",
     "sgd",
     "sigmoid",

@@ -26,6 +26,7 @@ from numba import types
 from .depthwise import depthwise, depthwise_input, pays
 from .gemm import matmul
 from .jit import PerDtype, dense, jit
+from .memory import empty
 from .planes import backward_phases, forward_phases, make_plan, out_size, place, sort
 from .shares import Kernel
 from .threads import get_num_threads, run
@@ -303,7 +304,7 @@ def conv2d(x, w, b=None, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), g
         raise ValueError(f"conv2d: weight {w.shape} expects a bias ({rows},), got {b.shape}")
     if pays(channels, rows // groups) and x.size and w.size:
         return depthwise(x, w, b, (oh, ow), tuple(stride), tuple(padding), tuple(dilation), groups)
-    y = np.empty((x.shape[0], rows, oh, ow), dtype)
+    y = empty((x.shape[0], rows, oh, ow), dtype)
     if y.size and w.size:
         rows, taps = rows // groups, channels * kh * kw
         bias = _NO_BIAS[dtype] if b is None else np.ascontiguousarray(b)
@@ -327,10 +328,10 @@ def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 
     if dy.size and w.size and plan.work > (w.shape[0] // groups + BORDER) * oh * ow * kh * kw:
         return _scatter(dy, w, size, stride, padding, dilation, groups)
     shape = dy.shape[0], rows * groups, *size
-    dx = (np.zeros if plan.gaps else np.empty)(shape, dtype)
-    if not dy.size or not w.size:
+    dx = empty(shape, dtype)
+    if plan.gaps or not dy.size or not w.size:
         dx[...] = 0
-    elif plan.work:
+    if dy.size and w.size and plan.work:
         _run(dy, w, _NO_BIAS[dtype], dx, plan, groups, rows, w.size // groups, kh * kw)
     return dx
 

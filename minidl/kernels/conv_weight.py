@@ -22,6 +22,7 @@ from numba import types
 from .depthwise import depthwise_weight, pays
 from .gemm import cut
 from .jit import dense, jit, strided
+from .memory import empty
 from .planes import out_size
 from .shares import Kernel
 from .threads import run
@@ -268,7 +269,7 @@ def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilat
     """
     _check(x, dy, kernel_size, stride, padding, dilation, groups)
     o, c, kh, kw = dy.shape[1] // groups, x.shape[1] // groups, *kernel_size
-    dw = np.empty((groups * o, c, kh, kw), x.dtype)
+    dw = empty((groups * o, c, kh, kw), x.dtype)
     if not (x.size and dy.size):
         dw[...] = 0
         return dw
@@ -286,7 +287,7 @@ def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilat
     a_rows, a_steps, plan = _plan(x.shape, dy.shape, *geometry, groups, x.itemsize, mirrored)
     slices, direct = plan[0], plan[-1]
     whole = direct or (slices == 1 and mirrored and kh == kw == 1)  # nothing to be added up or transposed afterwards
-    total = dw if whole else np.empty((slices, groups, c * kh * kw, o), x.dtype)
+    total = dw if whole else empty((slices, groups, c * kh * kw, o), x.dtype)
     pixels = np.ascontiguousarray(dy).reshape(n * groups * o, oh * ow).T
     arguments = np.ascontiguousarray(x).reshape(-1), pixels, a_rows, a_steps, plan, total.reshape(-1)
     run(dw.size * n * oh * ow >= PARALLEL_WORK, _weight_sums, x.dtype, *arguments)

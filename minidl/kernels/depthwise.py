@@ -29,6 +29,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import dense, jit
+from .memory import empty
 from .planes import backward_phases, forward_phases, make_plan, place, sort
 from .shares import Kernel
 from .threads import run
@@ -509,7 +510,7 @@ def depthwise(x, w, b, size, stride, padding, dilation, groups):
     As `conv2d`, which alone calls it: nothing is checked, and nothing is empty.
     """
     geometry = x.shape, w.shape, size, stride, padding, dilation, groups, x.itemsize
-    y = np.empty((x.shape[0], w.shape[0], *size), x.dtype)
+    y = empty((x.shape[0], w.shape[0], *size), x.dtype)
     bias = np.zeros(w.shape[0], x.dtype) if b is None else np.ascontiguousarray(b)
     _correlation(x, w, bias, y, groups, _forward_lane_plan, _forward_plan, geometry)
     return y
@@ -518,7 +519,7 @@ def depthwise(x, w, b, size, stride, padding, dilation, groups):
 def depthwise_input(dy, w, size, stride, padding, dilation, groups):
     """dx of `depthwise` for an input of `size` (H, W). As `conv2d_input`, which alone calls it."""
     geometry = dy.shape, w.shape, size, stride, padding, dilation, groups, dy.itemsize
-    dx = np.empty((dy.shape[0], w.shape[1] * groups, *size), dy.dtype)
+    dx = empty((dy.shape[0], w.shape[1] * groups, *size), dy.dtype)
     bias = np.zeros(dx.shape[1], dx.dtype)
     _correlation(dy, w, bias, dx, groups, _backward_lane_plan, _backward_plan, geometry)
     return dx

@@ -12,6 +12,7 @@ from numba import types
 
 from . import vmath
 from .jit import PerDtype, dense, jit
+from .memory import empty
 from .shares import Kernel
 from .threads import run
 from .vmath import scalar, select
@@ -50,10 +51,11 @@ def unary(formula):
     @functools.wraps(formula)
     def apply(x, a=0.0, b=0.0):
         x, dtype = plain(x), x.dtype
-        y = np.empty(x.shape, dtype)
         if x.size < SHARED_SIZE:
+            y = np.empty(x.shape, dtype)
             kernel[dtype](x.ravel(), y.ravel(), a, b, 0, 1)
         else:
+            y = empty(x.shape, dtype)
             run(True, kernel, dtype, x.ravel(), y.ravel(), a, b)
         return y
 
@@ -78,10 +80,11 @@ def binary(formula):
             got = f"{shape} of {dtype} and {y.shape} of {y.dtype}"
             raise ValueError(f"{formula.__name__.strip('_')}: expected two arrays of one shape and dtype, got {got}")
         x, y = plain(x), plain(y)
-        z = np.empty(shape, dtype)
         if x.size < SHARED_SIZE:
+            z = np.empty(shape, dtype)
             kernel[dtype](x.ravel(), y.ravel(), z.ravel(), a, b, 0, 1)
         else:
+            z = empty(shape, dtype)
             run(True, kernel, dtype, x.ravel(), y.ravel(), z.ravel(), a, b)
         return z
 

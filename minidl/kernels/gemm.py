@@ -19,6 +19,7 @@ from numba import types
 
 from .elementwise import add_columns, column_sums, plain
 from .jit import PerDtype, call, dense, jit, strided
+from .memory import empty
 from .shares import Kernel
 from .threads import run
 from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, copy_wide, moved, tile, transpose_block
@@ -288,10 +289,11 @@ def matmul(a, b):
         _check("matmul", a, b)
     if len(a_shape) == 2 and len(b_shape) == 2 and a_shape[1] == b_shape[0]:
         (m, k), n = a_shape, b_shape[1]
-        c = np.empty((m, n), dtype)
         if m > 1 and n > 1 and 0 < m * n * k < PARALLEL_WORK:  # as _fill would, without the call: small ones are common
+            c = np.empty((m, n), dtype)
             _product[dtype](a, b, _NO_BIAS[dtype], c, _ONE_ITEM, 0, 1)
         else:
+            c = empty((m, n), dtype)
             _fill(c, a, b, _NO_BIAS[dtype], m, n, k)
         return c
     if not a_shape or not b_shape or a_shape[-1] != b_shape[-2 if len(b_shape) > 1 else 0]:
@@ -317,7 +319,7 @@ def matmul(a, b):
         batch, offsets = _offsets(a_shape[:-2], a.strides[:-2], b_shape[:-2], b.strides[:-2])
     except ValueError:
         raise ValueError(f"matmul: batch axes cannot be broadcast, got {a_shape} and {b_shape}") from None
-    c = np.empty((*batch, m, n), dtype)
+    c = empty((*batch, m, n), dtype)
     if c.size == 0 or a_shape[-1] == 0:
         c[...] = 0
         return c
@@ -342,13 +344,14 @@ def linear(x, w, b=None):
     bias = _NO_BIAS[dtype] if b is None else _dense(b)
     if len(shape) == 2:
         m = shape[0]
-        y = np.empty((m, n), dtype)
         if m > 1 and n > 1 and 0 < m * n * k < PARALLEL_WORK:  # as _fill would, without the call: small ones are common
+            y = np.empty((m, n), dtype)
             _product[dtype](x, w.T, bias, y, _ONE_ITEM, 0, 1)
         else:
+            y = empty((m, n), dtype)
             _fill(y, x, w.T, bias, m, n, k)
         return y
-    y = np.empty((*shape[:-1], n), dtype)
+    y = empty((*shape[:-1], n), dtype)
     if y.size:
         m = y.size // n
         _fill(y.reshape(m, n), x.reshape(m, k), w.T, bias, m, n, k)

@@ -24,6 +24,7 @@ from numba import types
 
 from .elementwise import column_sums, plain
 from .jit import PerDtype, dense, jit
+from .memory import empty
 from .shares import Kernel
 from .threads import run
 
@@ -502,7 +503,7 @@ def batch_norm(x, weight=None, bias=None, eps=1e-5, stats=None):
     (N, C), L, given = x.shape[:2], math.prod(x.shape[2:]), stats is not None
     weight, bias = _parameters("batch_norm", x, (C,), weight, bias)
     stats = _statistics("batch_norm", stats, (2, C)) if given else np.zeros((2, C))
-    x, y = plain(x), np.empty(x.shape, x.dtype)
+    x, y = plain(x), empty(x.shape, x.dtype)
     if L < SMALL_PLANE:
         _run(_columns, x, x.reshape(N, C * L), weight, bias, eps, given, stats, y.reshape(N, C * L))
     else:
@@ -515,7 +516,7 @@ def batch_norm_backward(dy, x, weight, eps, stats, batch=True, wanted=True):
     (N, C), L, given = x.shape[:2], math.prod(x.shape[2:]), not batch
     stats, weight = _statistics("batch_norm_backward", stats, (2, C)), _parameters("batch_norm_backward", x, (C,), weight)[0]
     _check("batch_norm_backward", x, "dy", dy, x.shape)
-    dx, dw, db = np.empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype), np.zeros(C, x.dtype), np.zeros(C, x.dtype)
+    dx, dw, db = empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype), np.zeros(C, x.dtype), np.zeros(C, x.dtype)
     x, dy, sums = plain(x), plain(dy), (dw.reshape(1, C), db.reshape(1, C))
     if L < SMALL_PLANE:
         flat = dy.reshape(N, C * L), x.reshape(N, C * L), dx.reshape(len(dx), C * L)
@@ -533,7 +534,7 @@ def layer_norm(x, axes, weight=None, bias=None, eps=1e-5, centred=True):
     """
     shape, M = x.shape[x.ndim - axes :], math.prod(x.shape[: x.ndim - axes])
     weight, bias = _parameters("layer_norm", x, shape, weight, bias)
-    x, y, stats = plain(x), np.empty(x.shape, x.dtype), np.empty((M, 2))
+    x, y, stats = plain(x), empty(x.shape, x.dtype), np.empty((M, 2))
     _run(_rows, x, x.reshape(M, weight.size), weight, bias, eps, centred, stats, y.reshape(M, weight.size))
     return y, stats
 
@@ -544,7 +545,7 @@ def layer_norm_backward(dy, x, axes, weight, stats, centred=True, wanted=True):
     weight, stats = _parameters("layer_norm_backward", x, shape, weight)[0], _statistics("layer_norm_backward", stats, (M, 2))
     _check("layer_norm_backward", x, "dy", dy, x.shape)
     K, chunks = weight.size, -(-M // CHUNK)
-    dx, sums = np.empty(x.shape if wanted else (0, K), x.dtype), np.zeros((chunks if affine else 0, 2, K), x.dtype)
+    dx, sums = empty(x.shape if wanted else (0, K), x.dtype), np.zeros((chunks if affine else 0, 2, K), x.dtype)
     x, dy = plain(x), plain(dy)
     _run(_rows_backward, x, dy.reshape(M, K), x.reshape(M, K), weight, centred, stats, dx.reshape(-1, K), sums)
     dw = db = None
@@ -563,7 +564,7 @@ def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
         raise ValueError(f"group_norm: expected an input (N, C, ...) and groups that divide C, got {x.shape} and {groups}")
     (N, C), L = x.shape[:2], math.prod(x.shape[2:])
     weight, bias = _parameters("group_norm", x, (C,), weight, bias)
-    x, y, stats = plain(x), np.empty(x.shape, x.dtype), np.zeros((N * groups, 2))
+    x, y, stats = plain(x), empty(x.shape, x.dtype), np.zeros((N * groups, 2))
     _run(_planes, x, x.reshape(N * C, L), True, weight, bias, eps, False, stats, y.reshape(N * C, L))
     return y, stats
 
@@ -574,7 +575,7 @@ def group_norm_backward(dy, x, groups, weight, stats, wanted=True):
     stats = _statistics("group_norm_backward", stats, (N * groups, 2))
     weight = _parameters("group_norm_backward", x, (C,), weight)[0]
     _check("group_norm_backward", x, "dy", dy, x.shape)
-    dx, dw, db = np.empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype), *(np.zeros((N, C), x.dtype) for _ in range(2))
+    dx, dw, db = empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype), *(np.zeros((N, C), x.dtype) for _ in range(2))
     x, dy = plain(x), plain(dy)
     flat = dy.reshape(N * C, L), x.reshape(N * C, L), dx.reshape(len(dx) * C, L)
     _run(_planes_backward, x, *flat[:2], True, weight, 0.0, False, stats, flat[2], dw, db)

@@ -19,6 +19,7 @@ from numba import types
 
 from .elementwise import plain
 from .jit import dense, jit
+from .memory import empty
 from .shares import Kernel
 from .threads import run
 from .tile import contiguous
@@ -377,8 +378,8 @@ def max_pool(x, axes):
     """The largest of each window of x (..., sizes), and its number among the window's taps; one Windows for each axis."""
     planes, rows, columns = _planes("max_pool", x, _sizes(axes), axes)
     taps = rows.kernel * columns.kernel
-    y = np.empty((len(planes), rows.out, columns.out), x.dtype)
-    codes = np.empty(y.shape, np.uint8 if taps <= 256 else np.int32)
+    y = empty((len(planes), rows.out, columns.out), x.dtype)
+    codes = empty(y.shape, np.dtype(np.uint8 if taps <= 256 else np.int32))
     regular, inside = rows.stride and columns.stride, not (rows.padding or columns.padding)
     inside = inside and rows.dilation * columns.dilation == 1
     if regular and (not inside or rows.out * columns.out > FEW):
@@ -405,7 +406,7 @@ def max_pool_backward(dy, codes, axes):
     if codes.shape != dy.shape:
         raise ValueError(f"max_pool_backward: dy {dy.shape} and codes {codes.shape} disagree")
     planes, rows, columns = _planes("max_pool_backward", dy, _outs(axes), axes)
-    dx = np.empty((len(planes), rows.size, columns.size), dy.dtype)
+    dx = empty((len(planes), rows.size, columns.size), dy.dtype)
     tables = rows.begins, columns.begins, _offsets(rows, columns)
     run(
         dx.size >= SHARED_SIZE, _maxima_backward[codes.dtype], dy.dtype, planes, plain(codes).reshape(planes.shape), *tables, dx
@@ -432,7 +433,7 @@ def mean_pool(x, axes, count_include_pad=True, divisor=None):
     if any(axis.dilation > 1 for axis in axes):
         raise ValueError("mean_pool: windows must not be dilated")
     planes, rows, columns = _planes("mean_pool", x, _sizes(axes), axes)
-    y = np.empty((len(planes), rows.out, columns.out), x.dtype)
+    y = empty((len(planes), rows.out, columns.out), x.dtype)
     tables = rows.starts, rows.counts, columns.starts, columns.counts
     run(
         x.size >= SHARED_SIZE,
@@ -449,7 +450,7 @@ def mean_pool(x, axes, count_include_pad=True, divisor=None):
 def mean_pool_backward(dy, axes, count_include_pad=True, divisor=None):
     """dx (..., sizes): each dy by its window's divisor, for all elements of the window."""
     planes, rows, columns = _planes("mean_pool_backward", dy, _outs(axes), axes)
-    dx = np.empty((len(planes), rows.size, columns.size), dy.dtype)
+    dx = empty((len(planes), rows.size, columns.size), dy.dtype)
     tables = rows.starts, rows.counts, columns.starts, columns.counts
     divisors = _divisors(rows, columns, count_include_pad, divisor, dy.dtype)
     run(dx.size >= SHARED_SIZE, _means_backward, dy.dtype, planes, *tables, *divisors, dx)

@@ -10,6 +10,7 @@ the gradients of the first states; their dh and dc are those of the last states,
 
 import numpy as np
 
+from . import memory
 from . import recurrent_loops as loops
 from .elementwise import plain
 from .threads import run
@@ -21,7 +22,7 @@ PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
 def _wide(rows, columns, dtype):
     """Rows a cache line apart from multiples of 1024 bytes: those would all fall into the same few sets of the cache."""
     more = VECTOR_BYTES // dtype.itemsize if columns * dtype.itemsize % 1024 == 0 else 0
-    x = np.empty((rows, columns + more), dtype)
+    x = memory.empty((rows, columns + more), dtype)
     x[:, columns:] = 0
     return x
 
@@ -29,7 +30,7 @@ def _wide(rows, columns, dtype):
 def _after(initial, rows):
     """Room for the states: the first one, then one row for each row of x."""
     N, H = initial.shape
-    states = np.empty((N + rows, H), initial.dtype)
+    states = memory.empty((N + rows, H), initial.dtype)
     states[:N] = initial
     return states
 
@@ -78,7 +79,7 @@ def rnn_backward(dy, dh, w_hh, starts, states, relu=False):
     """(d, dh) of `rnn`"""
     N, H = int(starts[1]), w_hh.shape[1]
     dy = _check_back("rnn_backward", dy, starts, H, ((N, H), dh), ((H, H), w_hh), ((N + len(dy), H), states))
-    dh, d = np.array(dh, order="C"), np.empty_like(dy)
+    dh, d = np.array(dh, order="C"), memory.empty(dy.shape, dy.dtype)
     run(_pays(starts, H, 1), loops.rnn_backward, dy.dtype, plain(w_hh), starts, bool(relu), states, dy, dh, d)
     return d, dh
 

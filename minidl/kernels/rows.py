@@ -13,6 +13,7 @@ from numba import types
 from . import vmath
 from .elementwise import plain
 from .jit import PerDtype, dense, jit
+from .memory import empty
 from .shares import Kernel
 from .threads import run
 
@@ -187,7 +188,7 @@ def _unmatrix(y, x, axis):
 def softmax(x, axis=-1):
     """exp(xᵢ) / Σⱼ exp(xⱼ) along `axis`; 0 where all are -inf, so that a fully masked row has no weight."""
     rows = _matrix(x, axis)
-    y = np.empty(rows.shape, rows.dtype)
+    y = empty(rows.shape, rows.dtype)
     run(rows.size >= SHARED_SIZE, _softmax, rows.dtype, rows, y)
     return _unmatrix(y, x, axis)
 
@@ -200,7 +201,7 @@ def softmax_backward(dy, y, axis=-1):
 def log_softmax(x, axis=-1):
     """xᵢ - ln Σⱼ exp(xⱼ) along `axis`; -inf where all are -inf."""
     rows = _matrix(x, axis)
-    y = np.empty(rows.shape, rows.dtype)
+    y = empty(rows.shape, rows.dtype)
     run(rows.size >= SHARED_SIZE, _log_softmax, rows.dtype, rows, y)
     return _unmatrix(y, x, axis)
 
@@ -213,7 +214,7 @@ def log_softmax_backward(dy, y, axis=-1):
 def _backward(name, kernel, dy, y, axis):
     _check(name, y, dy=(dy, y.shape))
     rows = _matrix(y, axis)
-    dx = np.empty(rows.shape, rows.dtype)
+    dx = empty(rows.shape, rows.dtype)
     run(rows.size >= SHARED_SIZE, kernel, rows.dtype, _matrix(dy, axis), rows, dx)
     return _unmatrix(dx, y, axis)
 
@@ -357,7 +358,7 @@ def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index
     if dloss.shape != (row,) or lse.shape != (N, 2) or labels.shape != (N,) or not like or weight is not None:
         _check("cross_entropy_backward", NO_LABELS, labels=(labels, (N,)))
         _check("cross_entropy_backward", logits, dloss=(dloss, (row,)), lse=(lse, (N, 2)), weight=(weight, (C,)))
-    dlogits = np.empty((N, C), dtype)
+    dlogits = (np.empty if N * C < SHARED_SIZE else empty)((N, C), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
     arguments = logits, plain(dloss), scale, plain(lse), labels, weight, ignore_index, label_smoothing, dlogits
     run(N * C >= SHARED_SIZE, _label_gradient, dtype, *arguments)
@@ -426,7 +427,7 @@ def cross_entropy_soft_backward(dloss, logits, lse, targets, weight=None, label_
     N, C = logits.shape
     arrays = {"dloss": (dloss, (N,)), "lse": (lse, (N, 2)), "targets": (targets, (N, C)), "weight": (weight, (C,))}
     _check("cross_entropy_soft_backward", logits, **arrays)
-    dlogits = np.empty((N, C), dtype)
+    dlogits = empty((N, C), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
     options = plain(targets), weight, label_smoothing
     run(N * C >= SHARED_SIZE, _soft_gradient, dtype, logits, plain(dloss), plain(lse), *options, dlogits)

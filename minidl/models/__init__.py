@@ -1,19 +1,30 @@
-"""Convolutional networks and a ViT of the book *Dive into Deep Learning*, block by block, under its names; a GPT.
+"""Networks of the book *Dive into Deep Learning*, block by block, under the names that it uses; and GPT.
 
-The networks for images end in logits, (N, num_classes), for cross_entropy. Their layers are lazy: the first input decides how
+Those that read images end in logits, (N, num_classes), for cross_entropy. Their layers are lazy: the first input decides how
 many channels and pixels there are, so give a model one batch before you count its parameters, draw other first values or show
-it to an optimizer's `state_dict`. The tests write down what shape each block makes of what. Read `lenet` first, then `resnet`.
-The GPT gives logits of the next token at each place, and `generation` continues sequences with it or any other model.
+it to an optimizer's `state_dict`. The tests write down what shape each block makes of what. Of convolutional networks read
+`lenet` first, then `resnet`; of Transformers `attention`, then `gpt` and `vit`. `seq2seq` turns sequences into sequences, with
+a recurrent encoder and decoder, and with Bahdanau's attention between them.
 """
 
 from .alexnet import AlexNet
+from .attention import KeyValueCache, SelfAttention
 from .densenet import DenseBlock, DenseNet, conv_block, transition_block
-from .generation import beam_search, generate, greedy_search, next_probabilities
 from .googlenet import GoogLeNet, Inception
-from .gpt import GPT, CausalSelfAttention, GPTBlock, KeyValueCache
+from .gpt import GPT, GPTBlock, decay_groups
 from .lenet import BNLeNet, LeNet, init_cnn
 from .nin import NiN, nin_block
 from .resnet import Residual, ResNet, ResNet18, ResNeXtBlock
+from .seq2seq import (
+    AttentionDecoder,
+    Decoder,
+    Encoder,
+    EncoderDecoder,
+    Seq2SeqAttentionDecoder,
+    Seq2SeqDecoder,
+    Seq2SeqEncoder,
+    init_seq2seq,
+)
 from .vgg import VGG, VGG11, vgg_block
 from .vit import PatchEmbedding, ViT, ViTBlock, ViTMLP
 
@@ -22,10 +33,13 @@ __all__ = [
     "VGG",
     "VGG11",
     "AlexNet",
+    "AttentionDecoder",
     "BNLeNet",
-    "CausalSelfAttention",
+    "Decoder",
     "DenseBlock",
     "DenseNet",
+    "Encoder",
+    "EncoderDecoder",
     "GPTBlock",
     "GoogLeNet",
     "Inception",
@@ -37,15 +51,17 @@ __all__ = [
     "ResNet",
     "ResNet18",
     "Residual",
+    "SelfAttention",
+    "Seq2SeqAttentionDecoder",
+    "Seq2SeqDecoder",
+    "Seq2SeqEncoder",
     "ViT",
     "ViTBlock",
     "ViTMLP",
-    "beam_search",
     "conv_block",
-    "generate",
-    "greedy_search",
+    "decay_groups",
     "init_cnn",
-    "next_probabilities",
+    "init_seq2seq",
     "nin_block",
     "transition_block",
     "vgg_block",

@@ -1,15 +1,27 @@
-"""The vision Transformer: an image is cut into patches, which are read like words (Dosovitskiy et al., 2021)."""
+"""The vision Transformer: an image is cut into patches, and they are read as words are.
+
+Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021); block by block as in the book *Dive into Deep Learning*, 11.8.
+"""
 
 from .. import nn
 from ..functions import cat, expect_tensors, randn, zeros
-from ..nn import functional as F
+from ..grad_mode import no_grad
+from ..nn.utils import evaluating
+from .attention import SelfAttention
+
+
+def _pair(name, what, size):
+    """(height, width) from an integer or a pair."""
+    pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+    if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in pair):
+        raise ValueError(f"{name}: {what} must be an integer of at least 1, or two of them, got {size!r}")
+    return pair
 
 
 class PatchEmbedding(nn.Module):
-    """Cuts an image into patches and makes a vector of each: (N, C, H, W) → (N, num_patches, num_hiddens)
+    """Cuts images into patches and makes a vector of each, row after row:  (N, C, H, W) → (N, num_patches, num_hiddens)
 
-    img_size, patch_size: an integer or (height, width); patches must tile the image. A convolution whose stride is its size is
-    a dense layer of each patch.
+    A convolution whose windows do not overlap does both. What does not fill a patch, at the right and below, is left out.
 
     >>> import minidl
     >>> PatchEmbedding(96, 16, 512)(minidl.zeros(4, 3, 96, 96)).shape
@@ -18,77 +30,75 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, img_size=96, patch_size=16, num_hiddens=512):
         super().__init__()
-        self.img_size, self.patch_size = _pair(img_size), _pair(patch_size)
-        (H, W), (h, w) = self.img_size, self.patch_size
-        if min(h, w) < 1 or H % h or W % w:
-            raise ValueError(f"PatchEmbedding: patches of {(h, w)} pixels do not tile an image of {(H, W)}")
-        self.num_patches = (H // h) * (W // w)
-        self.conv = nn.LazyConv2d(num_hiddens, kernel_size=self.patch_size, stride=self.patch_size)
+        self.img_size = _pair("PatchEmbedding", "img_size", img_size)
+        patch = _pair("PatchEmbedding", "patch_size", patch_size)
+        rows, columns = (n // m for n, m in zip(self.img_size, patch, strict=True))
+        if not rows * columns:
+            raise ValueError(f"PatchEmbedding: a patch of {patch} does not fit into an image of {self.img_size}")
+        self.num_patches = rows * columns
+        self.conv = nn.LazyConv2d(num_hiddens, kernel_size=patch, stride=patch)
 
     def forward(self, X):
         expect_tensors("PatchEmbedding", X=X)
         if X.ndim != 4 or X.shape[2:] != self.img_size:
-            raise ValueError(f"PatchEmbedding: expected images (N, C, {str(self.img_size)[1:]}, got {X.shape}")
+            height, width = self.img_size
+            raise ValueError(f"PatchEmbedding: expected images (N, C, {height}, {width}), got shape {X.shape}")
+        # (N, num_hiddens, rows, columns) → (N, num_patches, num_hiddens)
         return self.conv(X).flatten(2).transpose(1, 2)
 
 
 class ViTMLP(nn.Module):
-    """Two dense layers with GELU and dropout, for each place: (N, T, E) → (N, T, mlp_num_outputs)
+    """A dense layer, GELU, a dense layer, each followed by dropout:  (N, T, E) → (N, T, mlp_num_outputs)
 
     >>> import minidl
-    >>> ViTMLP(16, 8)(minidl.ones(2, 5, 8)).shape
+    >>> ViTMLP(16, 8)(minidl.zeros(2, 5, 8)).shape
     (2, 5, 8)
     """
 
     def __init__(self, mlp_num_hiddens, mlp_num_outputs, dropout=0.5):
         super().__init__()
         self.dense1 = nn.LazyLinear(mlp_num_hiddens)
+        self.gelu = nn.GELU()
         self.dropout1 = nn.Dropout(dropout)
         self.dense2 = nn.LazyLinear(mlp_num_outputs)
         self.dropout2 = nn.Dropout(dropout)
 
     def forward(self, x):
-        return self.dropout2(self.dense2(self.dropout1(F.gelu(self.dense1(x)))))
+        return self.dropout2(self.dense2(self.dropout1(self.gelu(self.dense1(x)))))
 
 
 class ViTBlock(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)): (N, T, num_hiddens), of the same shape out
+    """x + attention(norm(x)), then x + mlp(norm(x)):  (N, T, num_hiddens) → (N, T, num_hiddens)
 
-    With need_weights=True forward returns (output, weights (N, num_heads, T, T)).
+    norm_shape: which last axes are normalized, num_hiddens in a ViT. use_bias: biases in the attention's dense layers. With a
+    list as `seen`, forward appends the attention's weights (N, H, T, T) to it.
 
     >>> import minidl
-    >>> ViTBlock(24, 24, 48, 8, 0.5)(minidl.ones(2, 101, 24)).shape
-    (2, 101, 24)
+    >>> ViTBlock(24, 24, 48, 8, 0.5)(minidl.zeros(2, 100, 24)).shape
+    (2, 100, 24)
     """
 
     def __init__(self, num_hiddens, norm_shape, mlp_num_hiddens, num_heads, dropout, use_bias=False):
         super().__init__()
         self.ln1 = nn.LayerNorm(norm_shape)
-        self.attention = nn.MultiheadAttention(num_hiddens, num_heads, dropout, bias=use_bias, batch_first=True)
+        self.attention = SelfAttention(num_hiddens, num_heads, dropout, use_bias)
         self.ln2 = nn.LayerNorm(norm_shape)
         self.mlp = ViTMLP(mlp_num_hiddens, num_hiddens, dropout)
 
-    def forward(self, X, need_weights=False):
-        Y = self.ln1(X)
-        Y, weights = self.attention(Y, Y, Y, need_weights=need_weights, average_attn_weights=False)
-        X = X + Y
-        X = X + self.mlp(self.ln2(X))
-        return (X, weights) if need_weights else X
+    def forward(self, X, seen=None):
+        X = X + self.attention(self.ln1(X), seen=seen)
+        return X + self.mlp(self.ln2(X))
 
 
 class ViT(nn.Module):
-    """Patches behind a class token, positions, blocks, and a dense layer of what became of the class token.
+    """Logits of classes from what blocks of attention write into a class token:  (N, C, H, W) → (N, num_classes)
 
-    img_size, patch_size: as PatchEmbedding's. num_blks: blocks of num_heads heads. emb_dropout: of patches and positions;
-    blk_dropout: of attention weights and dense layers. use_bias: whether attention has biases. (N, C, H, W) → (N, num_classes).
-    With need_weights=True forward returns (logits, [weights (N, num_heads, 1 + num_patches, 1 + num_patches) of each block]);
-    weights[..., 0, 1:] is where the class token looks.
+    A learned token is put in front of the patches, and to each of them a learned vector for its place is added; a dense layer
+    reads the class token after the last block. emb_dropout acts on the sum, blk_dropout within the blocks.
 
     >>> import minidl
-    >>> vit = ViT(img_size=28, patch_size=7, num_hiddens=16, mlp_num_hiddens=32, num_heads=2, num_blks=1)
-    >>> logits, weights = vit(minidl.zeros(2, 1, 28, 28), need_weights=True)
-    >>> logits.shape, weights[0].shape
-    ((2, 10), (2, 2, 17, 17))
+    >>> ViT(32, 8, 24, 48, num_heads=2, num_blks=1)(minidl.zeros(2, 3, 32, 32)).shape
+    (2, 10)
     """
 
     def __init__(
@@ -99,37 +109,39 @@ class ViT(nn.Module):
         mlp_num_hiddens,
         num_heads,
         num_blks,
-        emb_dropout=0.1,
-        blk_dropout=0.1,
+        emb_dropout=0.0,
+        blk_dropout=0.0,
         use_bias=False,
         num_classes=10,
     ):
         super().__init__()
         self.patch_embedding = PatchEmbedding(img_size, patch_size, num_hiddens)
         self.cls_token = nn.Parameter(zeros(1, 1, num_hiddens))
-        num_steps = self.patch_embedding.num_patches + 1  # the class token stands before the patches
-        self.pos_embedding = nn.Parameter(0.02 * randn(1, num_steps, num_hiddens))  # small, so that patches are heard
+        places = self.patch_embedding.num_patches + 1  # one for the class token
+        self.pos_embedding = nn.Parameter(randn(1, places, num_hiddens))
         self.dropout = nn.Dropout(emb_dropout)
-        blocks = [
-            ViTBlock(num_hiddens, num_hiddens, mlp_num_hiddens, num_heads, blk_dropout, use_bias) for _ in range(num_blks)
-        ]
-        self.blks = nn.ModuleList(blocks)
+        options = num_hiddens, num_hiddens, mlp_num_hiddens, num_heads, blk_dropout, use_bias
+        self.blks = nn.ModuleList([ViTBlock(*options) for _ in range(num_blks)])
         self.head = nn.Sequential(nn.LayerNorm(num_hiddens), nn.Linear(num_hiddens, num_classes))
 
-    def forward(self, X, need_weights=False):
+    def forward(self, X):
+        return self.head(self._read(X)[:, 0])
+
+    def attention_weights(self, X):
+        """What each place looks at, in each block: images → a list of (N, H, T, T). Without dropout or gradients.
+
+        Place 0 is the class token, and place 1 + i the patch i, counted row after row.
+        """
+        seen = []
+        with no_grad(), evaluating(self):
+            self._read(X, seen)
+        return seen
+
+    def _read(self, X, seen=None):
+        """The vectors after the last block, (N, 1 + num_patches, num_hiddens)."""
         X = self.patch_embedding(X)
-        X = cat((self.cls_token.expand(X.shape[0], -1, -1), X), 1)
+        X = cat([self.cls_token.expand(len(X), -1, -1), X], dim=1)
         X = self.dropout(X + self.pos_embedding)
-        weights = []
         for blk in self.blks:
-            if need_weights:
-                X, of_block = blk(X, need_weights=True)
-                weights.append(of_block)
-            else:
-                X = blk(X)
-        logits = self.head(X[:, 0])
-        return (logits, weights) if need_weights else logits
-
-
-def _pair(size):
-    return tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+            X = blk(X, seen)
+        return X

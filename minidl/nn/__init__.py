@@ -18,6 +18,7 @@ from .activation import (
     Tanh,
 )
 from .attention import MultiheadAttention
+from .attention_pooling import AdditiveAttention, DotProductAttention
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import (
     Conv1d,
@@ -94,7 +95,7 @@ from .pool import (
     MaxPool2d,
     MaxUnpool2d,
 )
-from .positional import PositionalEncoding, alibi_bias, alibi_slopes, apply_rotary
+from .positional import PositionalEncoding
 from .recurrent import GRU, LSTM, RNN, RNNBase
 from .recurrent_cells import GRUCell, LSTMCell, RNNCell
 from .transformer import (
@@ -116,6 +117,7 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdditiveAttention",
     "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
@@ -132,6 +134,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
+    "DotProductAttention",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -209,9 +212,6 @@ __all__ = [
     "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
-    "alibi_bias",
-    "alibi_slopes",
-    "apply_rotary",
     "functional",
     "init",
     "utils",

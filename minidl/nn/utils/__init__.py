@@ -1,12 +1,14 @@
-"""Gradient clipping, and parameters as one vector. `rnn` packs and pads sequences."""
+"""Gradient clipping, parameters as one vector, and evaluation for a while. `rnn` packs and pads sequences."""
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 
 from ... import kernels
 from ...graph import note_write
 from ...tensor import Tensor, cat, wrap
+from ..module import Module
 
 
 def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):
@@ -92,6 +94,30 @@ def vector_to_parameters(vec, parameters):
     for p, size in zip(parameters, sizes, strict=True):
         p.data.copy_(vec.detach()[start : start + size].reshape(p.shape))
         start += size
+
+
+@contextmanager
+def evaluating(model):
+    """Within it a Module and all in it are in evaluation mode; after it each is in the mode that it was in before.
+
+    What is no Module stays as it is.
+
+    >>> import minidl
+    >>> net = minidl.nn.Sequential(minidl.nn.Dropout(0.5))
+    >>> with evaluating(net):
+    ...     net(minidl.ones(3))
+    tensor([1., 1., 1.])
+    >>> net.training
+    True
+    """
+    modes = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
+    for module, _ in modes:
+        module.training = False
+    try:
+        yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def _list(name, parameters):

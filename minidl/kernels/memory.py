@@ -1,0 +1,151 @@
+"""Memory that the next step uses again need not be asked of the system again: a free list for large arrays.
+
+The C library gives large blocks back to the system when they are freed. In the next step the system hands out every page anew,
+cleared, and that takes longer than many a kernel that writes to it. Two things are done about it:
+
+- Below 32 MiB the C library could keep them itself. That of Linux (glibc) begins to once it has seen a large block freed, so it
+  is shown one at the import. This holds for what NumPy allocates, too: the results of a * b, and copies.
+- Larger ones it never keeps. `empty` makes such arrays in blocks which are kept when their array is gone, up to a limit; beyond
+  it the block that has waited longest goes back to the system. To keep smaller ones in the same way took a third more memory in
+  a step, since an array does not fit into the block of a smaller one, and no less time.
+
+A block holds one array at a time, and is free when that array is gone. Every view refers to the array that it shows; so do
+memoryviews and other libraries that share its memory. An array is therefore gone only when nothing shows its memory any more.
+"""
+
+import math
+import os
+import sys
+import threading
+import weakref
+
+import numpy as np
+
+LARGE = (32 << 20) - 8192  # bytes from which an array is made in a block; two pages below the most that glibc keeps
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+class Block(np.ndarray):
+    """Memory for one large array, which has it as its base. An array with such a base shares its memory with no other array."""
+
+    __slots__ = ()
+
+
+class FreeList:
+    """Blocks by size, at most `limit` bytes of them.
+
+    An array can go at any moment, also while this list is being changed (the garbage collector may run at any line). Then, and
+    when another thread is at the list, its block is not kept: there the lock is only tried, never waited for.
+    """
+
+    def __init__(self, limit):
+        self.limit = limit
+        self.lent = {}  # id of a weak reference to an array -> (that reference, its block, where in it the array begins, size)
+        self.begin()
+
+    def begin(self):
+        """Begins with no blocks and an open lock, also in a forked child: another thread may have held the parent's."""
+        self.lock, self.free, self.bytes = threading.Lock(), {}, 0  # free: size -> blocks; first the size that waits longest
+
+    def clear(self, limit):
+        with self.lock:
+            self.limit, self.free, self.bytes = limit, {}, 0
+
+    def empty(self, shape, dtype, nbytes):
+        step = 1 << (nbytes.bit_length() - 4)
+        size = -(-nbytes // step) * step  # at most an eighth more, so that similar arrays share blocks
+        block, start = self._take(size) or self._make(size)
+        array = np.ndarray(shape, dtype, block, start)
+        reference = weakref.ref(array, self._give_back)
+        self.lent[id(reference)] = reference, block, start, size
+        return array
+
+    def _make(self, size):
+        block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
+        return block, -block.ctypes.data % ALIGNMENT
+
+    def _take(self, size):
+        if self.lock.acquire(blocking=False):
+            try:
+                blocks = self.free.get(size)
+                if blocks:
+                    self.bytes -= size
+                    return blocks.pop()  # the one given back last: it may still be in the cache
+            finally:
+                self.lock.release()
+        return None
+
+    def _give_back(self, reference, getrefcount=sys.getrefcount):  # at the end of the process, `sys` may be gone
+        """Called when an array is gone."""
+        entry = self.lent.pop(id(reference))
+        # Three refer to the block: the entry, the array that is going, and the call. It is not free if somebody else does.
+        if getrefcount(entry[1]) > 3 or not self.lock.acquire(blocking=False):
+            return
+        try:
+            _, block, start, size = entry
+            blocks = self.free.pop(size, [])
+            blocks.append((block, start))
+            self.free[size] = blocks
+            self.bytes += size
+            while self.bytes > self.limit:
+                self._drop()
+        finally:
+            self.lock.release()
+
+    def _drop(self):
+        size, blocks = next(iter(self.free.items()))
+        if blocks:
+            del blocks[0]
+            self.bytes -= size
+        else:
+            del self.free[size]
+
+
+def _chosen_limit():
+    chosen = os.environ.get("MINIDL_MEMORY_KEPT", "512")
+    if not chosen.isdigit():
+        raise ValueError(f"the environment variable MINIDL_MEMORY_KEPT must be a number of MiB, or 0 for none, got {chosen!r}")
+    return int(chosen) << 20
+
+
+_list = FreeList(_chosen_limit())
+if _list.limit:
+    # From now on malloc keeps blocks up to this size, and up to twice as much in all, as after any array of this size that a
+    # program frees (mallopt(3), M_MMAP_THRESHOLD: "dynamic"). None of its pages is touched; it takes some microseconds.
+    np.empty(LARGE, np.uint8)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_list.begin)
+
+
+def empty(shape, dtype):
+    """np.empty(shape, dtype) for a tuple and a np.dtype; a large array's memory comes from the free list, and returns to it.
+
+    >>> empty((2, 3), np.dtype("float32")).shape
+    (2, 3)
+    """
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes < LARGE or not _list.limit:
+        return np.empty(shape, dtype)
+    return _list.empty(shape, dtype, nbytes)
+
+
+def get_memory_kept():
+    """How many MiB of memory, no longer used, are kept for new arrays at most."""
+    return _list.limit >> 20
+
+
+def set_memory_kept(mebibytes):
+    """Keeps at most so many MiB of memory, no longer used, for new arrays; 0 keeps none. What is kept now is given back.
+
+    The environment variable MINIDL_MEMORY_KEPT says it from the start; without it the number is 512. With 0 there, the C
+    library is left as it is, too.
+    """
+    if type(mebibytes) is not int or mebibytes < 0:
+        raise ValueError(f"set_memory_kept: expected a whole number of MiB, 0 or more, got {mebibytes!r}")
+    _list.clear(mebibytes << 20)
+
+
+def empty_cache():
+    """Gives back to the system what is kept for new arrays. Results do not change; the next step takes longer."""
+    _list.clear(_list.limit)
