@@ -218,10 +218,12 @@ def test_the_hint_of_causality_changes_nothing(need_weights, boolean):
 
 
 @pytest.mark.parametrize("need_weights", BOTH)
-def test_a_query_that_sees_nothing_gives_the_bias_and_no_nan(need_weights):
+@pytest.mark.parametrize("boolean", BOTH)
+def test_a_query_that_sees_nothing_gives_the_bias_and_no_nan(need_weights, boolean):
     layer = randomised(nn.MultiheadAttention(E, H, batch_first=True))
     x = minidl.tensor(draw(2, L, E), requires_grad=True)
-    pad = minidl.tensor(np.array([[True] * L, [False] * L]))
+    pad = np.array([[True] * L, [False] * L])
+    pad = minidl.tensor(pad if boolean else np.where(pad, -np.inf, 0.0))
     output, weights = layer(x, x, x, pad, need_weights)
     assert output[0].equal(layer.out_proj.bias.expand(L, E))
     if need_weights:
@@ -231,16 +233,23 @@ def test_a_query_that_sees_nothing_gives_the_bias_and_no_nan(need_weights):
 
 
 @pytest.mark.parametrize("need_weights", BOTH)
-def test_what_is_padded_does_not_matter_even_nan(need_weights):
+@pytest.mark.parametrize("kind", ["padding", "float padding", "mask", "float mask", "float mask of heads"])
+def test_what_is_hidden_does_not_matter_even_nan(need_weights, kind):
     layer = randomised(nn.MultiheadAttention(E, H, batch_first=True))
-    q, k = tensors(draw(2, L, E), draw(2, S, E, seed=1))
-    pad = np.zeros((2, S), bool)
-    pad[1, 3:] = True
-    outputs = []
-    for rubbish in (0.0, math.nan):
-        k[1, 3:] = rubbish
-        outputs.append(layer(q, k, k, minidl.tensor(pad), need_weights)[0])
-    assert outputs[0].equal(outputs[1])
+    k = minidl.tensor(draw(2, S, E, seed=1))
+    hidden = np.zeros((2, S) if "padding" in kind else (4, L, S) if "heads" in kind else (L, S), bool)
+    hidden[..., 3:] = True
+    name = "key_padding_mask" if "padding" in kind else "attn_mask"
+    mask = minidl.tensor(np.where(hidden, -np.inf, 0.5) if "float" in kind else hidden)
+    results = []
+    for rubbish in (0.0, math.nan, math.inf):
+        q = minidl.tensor(draw(2, L, E), requires_grad=True)
+        k[:, 3:] = rubbish
+        output = layer(q, k, k, need_weights=need_weights, **{name: mask})[0]
+        (output * minidl.tensor(draw(2, L, E, seed=2))).sum().backward()
+        results.append((output, q.grad))
+    for output, gradient in results[1:]:
+        assert output.allclose(results[0][0], atol=1e-12) and gradient.allclose(results[0][1], atol=1e-12)
 
 
 @pytest.mark.parametrize("need_weights", BOTH)
