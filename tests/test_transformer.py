@@ -218,10 +218,12 @@ def test_the_hint_of_causality_changes_nothing(need_weights, boolean):
 
 
 @pytest.mark.parametrize("need_weights", BOTH)
-def test_a_query_that_sees_nothing_gives_the_bias_and_no_nan(need_weights):
+@pytest.mark.parametrize("boolean", BOTH)
+def test_a_query_that_sees_nothing_gives_the_bias_and_no_nan(need_weights, boolean):
     layer = randomised(nn.MultiheadAttention(E, H, batch_first=True))
     x = minidl.tensor(draw(2, L, E), requires_grad=True)
-    pad = minidl.tensor(np.array([[True] * L, [False] * L]))
+    pad = np.array([[True] * L, [False] * L])
+    pad = minidl.tensor(pad if boolean else np.where(pad, -np.inf, 0.0))
     output, weights = layer(x, x, x, pad, need_weights)
     assert output[0].equal(layer.out_proj.bias.expand(L, E))
     if need_weights:
@@ -231,16 +233,34 @@ def test_a_query_that_sees_nothing_gives_the_bias_and_no_nan(need_weights):
 
 
 @pytest.mark.parametrize("need_weights", BOTH)
-def test_what_is_padded_does_not_matter_even_nan(need_weights):
+@pytest.mark.parametrize("kind", ["padding", "float padding", "mask", "float mask", "float mask of heads"])
+def test_what_is_hidden_does_not_matter_even_nan(need_weights, kind):
     layer = randomised(nn.MultiheadAttention(E, H, batch_first=True))
-    q, k = tensors(draw(2, L, E), draw(2, S, E, seed=1))
-    pad = np.zeros((2, S), bool)
-    pad[1, 3:] = True
-    outputs = []
-    for rubbish in (0.0, math.nan):
-        k[1, 3:] = rubbish
-        outputs.append(layer(q, k, k, minidl.tensor(pad), need_weights)[0])
-    assert outputs[0].equal(outputs[1])
+    k = minidl.tensor(draw(2, S, E, seed=1))
+    hidden = np.zeros((2, S) if "padding" in kind else (4, L, S) if "heads" in kind else (L, S), bool)
+    hidden[..., 3:] = True
+    name = "key_padding_mask" if "padding" in kind else "attn_mask"
+    mask = minidl.tensor(np.where(hidden, -np.inf, 0.5) if "float" in kind else hidden)
+    results = []
+    for rubbish in (0.0, math.nan, math.inf):
+        q = minidl.tensor(draw(2, L, E), requires_grad=True)
+        k[:, 3:] = rubbish
+        output = layer(q, k, k, need_weights=need_weights, **{name: mask})[0]
+        (output * minidl.tensor(draw(2, L, E, seed=2))).sum().backward()
+        results.append((output, q.grad))
+    for output, gradient in results[1:]:
+        assert output.allclose(results[0][0], atol=1e-12) and gradient.allclose(results[0][1], atol=1e-12)
+
+
+@pytest.mark.parametrize("need_weights", BOTH)
+def test_empty_sequences_and_batches(need_weights):
+    layer = randomised(nn.MultiheadAttention(E, H, batch_first=True))
+    for n, of_queries, of_keys in ((0, 3, 3), (2, 0, 3), (2, 3, 0)):
+        q, k = minidl.zeros(n, of_queries, E, dtype=minidl.float64), minidl.zeros(n, of_keys, E, dtype=minidl.float64)
+        pad = minidl.zeros(n, of_keys) > 0
+        output, weights = layer(q, k, k, pad, need_weights)
+        assert (output.shape == (n, of_queries, E) and output.equal(layer.out_proj.bias.expand(n, of_queries, E))) or of_keys
+        assert weights is None or weights.shape == (n, of_queries, of_keys)
 
 
 def test_dropout_of_weights_is_that_of_training_and_shown():
@@ -295,6 +315,7 @@ def test_encoder_layer(norm_first, bias, batch_first, activation):
         E, H, 7, activation=given, norm_first=norm_first, bias=bias, batch_first=batch_first, layer_norm_eps=0.1
     )
     assert all(bias or not name.endswith("bias") for name, _ in layer.named_parameters())
+    assert all(m.eps == 0.1 for m in layer.modules() if isinstance(m, nn.LayerNorm))
     layer = randomised(layer)
     x, mask, pad = draw(N, L, E), draw(L, L) > 0.8, np.arange(L) >= L - np.arange(N)[:, None]
     wanted = np.stack(
@@ -311,6 +332,7 @@ def test_decoder_layer(norm_first, bias, batch_first, activation):
         E, H, 7, activation=given, norm_first=norm_first, bias=bias, batch_first=batch_first, layer_norm_eps=0.1
     )
     assert all(bias or not name.endswith("bias") for name, _ in layer.named_parameters())
+    assert all(m.eps == 0.1 for m in layer.modules() if isinstance(m, nn.LayerNorm))
     layer = randomised(layer)
     x, memory = draw(N, L, E), draw(N, S, E, seed=1)
     own, other, own_pad, other_pad = (draw(*s, seed=i) > 0.7 for i, s in enumerate([(L, L), (L, S), (N, L), (N, S)]))
@@ -418,6 +440,7 @@ def test_a_causal_mask_is_seen_and_then_no_mask_is_stored(monkeypatch):
 def test_transformer(batch_first, norm_first):
     model = nn.Transformer(E, H, 2, 1, 7, 0.0, "gelu", layer_norm_eps=0.1, batch_first=batch_first, norm_first=norm_first)
     assert len(model.encoder.layers) == 2 and len(model.decoder.layers) == 1
+    assert [m.eps for m in model.modules() if isinstance(m, nn.LayerNorm)] == [0.1] * 9  # 2 in 2 layers, 3 in 1, 2 at the ends
     model = randomised(model)
     src, tgt = draw(N, L, E), draw(N, S, E, seed=1)
     pads = [draw(N, n, seed=i) > 1 for i, n in enumerate((L, S, L))]

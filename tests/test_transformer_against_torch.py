@@ -9,6 +9,7 @@ import pytest
 
 import minidl
 from minidl import nn
+from minidl.generation import generate
 
 torch = pytest.importorskip("torch")
 
@@ -163,3 +164,19 @@ def test_the_arguments_are_pytorchs():
         for method in ("__init__", "forward"):
             ours, theirs = (inspect.signature(getattr(getattr(t.nn, name), method)) for t in (minidl, torch))
             assert list(ours.parameters) == list(theirs.parameters), (name, method)
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 3}, {"temperature": 0.5}])
+def test_sampling_takes_pytorchs_random_numbers(options):
+    table = data(6, 6, seed=4)
+    tokens = np.array([[0], [3], [5]])
+    minidl.manual_seed(9)
+    ours = generate(lambda x: minidl.tensor(table)[x], minidl.tensor(tokens), 40, **options)
+    torch.manual_seed(9)
+    theirs = torch.tensor(tokens)
+    for _ in range(40):
+        logits = torch.tensor(table)[theirs[:, -1]] / options.get("temperature", 1.0)
+        limit = logits.topk(options.get("top_k", 6)).values[:, -1:]
+        p = logits.masked_fill(logits < limit, -np.inf).softmax(-1)
+        theirs = torch.cat([theirs, torch.multinomial(p, 1)], 1)
+    assert ours.tolist() == theirs.tolist()

@@ -1,10 +1,9 @@
 """Self-attention as GPT and ViT use it: one dense layer makes queries, keys and values for all heads."""
 
-import math
-
 from .. import nn
 from ..functions import cat, ones
 from ..nn import functional as F
+from ..nn.attention import attention_weights, unpacked_heads
 from ..nn.functional.basic import check_probability
 
 
@@ -34,36 +33,17 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(width, width, bias=bias)
 
     def forward(self, x, mask=None, causal=False, positions=None, past=None, seen=None):
-        # (N, T, 3E) → (N, T, 3, H, D) → (3, N, H, T, D)
-        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        if positions is None:
-            q, k, v = qkv.unbind()
-        else:
-            (q, k), v = F.rotary(qkv[:2], positions).unbind(), qkv[2]
+        q, k, v = unpacked_heads(self.qkv(x), self.heads)  # each (N, H, T, D)
+        if positions is not None:
+            q, k = F.rotary(q, positions), F.rotary(k, positions)
         if past is not None:
             layer, cache = past
             k, v = cache.extend(layer, k, v)  # (N, H, S, D)
         if seen is not None:
-            seen.append(attention_weights(q, k, mask, causal))
+            seen.append(attention_weights(q, k, later_hidden(q.shape[-2], k.shape[-2]) if causal else mask))
         drop = self.dropout if self.training else 0.0
         y = F.scaled_dot_product_attention(q, k, v, mask, drop, is_causal=causal)  # (N, H, T, D)
         return self.out(y.transpose(1, 2).flatten(-2))  # the heads side by side again
-
-
-def attention_weights(q, k, mask=None, causal=False):
-    """softmax(q kᵀ/√D + mask), which F.scaled_dot_product_attention does not keep:  (N, H, T, D), (N, H, S, D) → (N, H, T, S)
-
-    >>> import minidl
-    >>> attention_weights(minidl.zeros(1, 1, 2, 4), minidl.zeros(1, 1, 2, 4), causal=True)
-    tensor([[[[1.0000, 0.0000],
-              [0.5000, 0.5000]]]])
-    """
-    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-    if causal:
-        mask = later_hidden(q.shape[-2], k.shape[-2])
-    if mask is not None:
-        scores = scores + mask if mask.is_floating_point() else scores.masked_fill(~mask, -math.inf)
-    return scores.softmax(-1)
 
 
 def later_hidden(queries, keys):

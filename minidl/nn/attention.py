@@ -9,6 +9,7 @@ from ..functions import empty, expect_tensors
 from ..tensor import Tensor, apply, wrap
 from . import functional as F
 from . import init
+from .functional.attention_pooling import pool_where, softmax_where, where_seen
 from .functional.basic import check_probability
 from .linear import Linear, checked_sizes
 from .module import Module
@@ -119,9 +120,7 @@ class MultiheadAttention(Module):
         dropout = self.dropout if self.training else 0.0
         if need_weights:
             weights = F.dropout(attention_weights(q, k, mask), dropout)
-            if key_padding_mask is not None and key_padding_mask.dtype == bool:  # 0 times a value that is NaN would be NaN
-                v = v.masked_fill(key_padding_mask.reshape(v.shape[0], 1, -1, 1), 0.0)
-            heads = weights @ v
+            heads = weights @ v if mask is None else pool_where(seen_by(mask), weights, v)
         else:
             weights = None
             heads = F.scaled_dot_product_attention(q, k, v, mask, dropout, causal)
@@ -215,10 +214,17 @@ def attention_weights(q, k, mask=None):
     >>> attention_weights(minidl.ones(1, 2), minidl.ones(4, 2))
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
-    scores = q * (1 / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == bool else scores + mask
-    return scores.softmax(-1)  # where a row is −inf throughout, zeros
+    q = q * (1 / math.sqrt(q.shape[-1]))
+    if mask is None:
+        return (q @ k.transpose(-1, -2)).softmax(-1)
+    seen = seen_by(mask)
+    scores = q @ where_seen(seen, k).transpose(-1, -2)
+    return softmax_where(seen, scores if mask.dtype == bool else scores + mask)
+
+
+def seen_by(mask):
+    """Where a mask, True for seen or floats to be added, lets a query see a key: an array of booleans."""
+    return mask.array if mask.dtype == bool else mask.array != -math.inf
 
 
 def merged_mask(mask, padding, dtype):
