@@ -67,10 +67,15 @@ def _gpt(lib):
             self.n1, self.n2, self.qkv, self.o = nn.LayerNorm(128), nn.LayerNorm(128), nn.Linear(128, 384), nn.Linear(128, 128)
             self.up, self.down = nn.Linear(128, 512), nn.Linear(512, 128)
 
+        past = None  # keys and values, while a sequence is written
+
         def forward(self, x):
             n, t, e = x.shape
             q, k, v = (z.reshape(n, t, 4, 32).transpose(1, 2) for z in self.qkv(self.n1(x)).split(128, dim=-1))
-            a = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(n, t, e)
+            if self.past is not None:
+                k, v = (lib.cat([old, new], 2) for old, new in zip(self.past, (k, v), strict=True)) if self.past else (k, v)
+                self.past = k, v
+            a = F.scaled_dot_product_attention(q, k, v, is_causal=t > 1).transpose(1, 2).reshape(n, t, e)
             x = x + self.o(a)
             return x + self.down(F.gelu(self.up(self.n2(x))))
 
@@ -80,8 +85,9 @@ def _gpt(lib):
             self.tokens, self.places = nn.Embedding(96, 128), nn.Embedding(128, 128)
             self.body, self.head = nn.Sequential(Layer(), Layer(), Layer()), nn.Linear(128, 96)
 
-        def forward(self, i):
-            return self.head(self.body(self.tokens(i) + self.places(lib.arange(i.shape[1])))).reshape(-1, 96)
+        def forward(self, i, start=0):
+            places = self.places(lib.arange(start, start + i.shape[1]))
+            return self.head(self.body(self.tokens(i) + places)).reshape(-1, 96)
 
     letters = np.arange(16 * 129).reshape(16, 129) * 7 % 96
     return GPT(), lib.tensor(letters[:, :-1].copy()), lib.tensor(letters[:, 1:].reshape(-1))
@@ -113,6 +119,31 @@ def sequence_step(library, lib):
     """A whole training step: forward, loss, backward, SGD with weight decay."""
     for name in MODELS:
         yield name, step(lib, name) if library in ("minidl", "torch") else None
+
+
+def _write(lib, cached):
+    """Writes 96 characters after 32, the most likely one each time."""
+    model, prompt, _ = _gpt(lib)
+    model.eval()
+
+    def run():
+        tokens = prompt[:1, :32]
+        with lib.no_grad():
+            for layer in model.body:
+                layer.past = () if cached else None
+            for _ in range(96):
+                seen = tokens.shape[1]
+                fresh = tokens[:, -1:] if cached and seen > 32 else tokens
+                logits = model(fresh, seen - fresh.shape[1])
+                tokens = lib.cat([tokens, logits[-1:].argmax(-1, keepdim=True)], 1)
+
+    return run
+
+
+def generation(library, lib):
+    """96 tokens after 32 by the GPT above: the time divided into 96 is tokens per second."""
+    for name, cached in (("GPT writes 96 tokens, without a cache", False), ("GPT writes 96 tokens, with a cache", True)):
+        yield name, _write(lib, cached) if library in ("minidl", "torch") else None
 
 
 PEAKS = {name: functools.partial(step, name=name) for name in list(MODELS)[3:]}
