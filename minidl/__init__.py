@@ -22,7 +22,7 @@ from .random import (
 from .tensor import Tensor
 from .warmup import warmup
 
-_LATER = ("distributions", "generation", "models", "utils")  # rooms that few programs need, or import by name
+_LATER = ("distributions", "generation", "models", "text", "utils")  # rooms that few programs need, or import by name
 
 
 def __getattr__(name):

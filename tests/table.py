@@ -536,6 +536,19 @@ def gru_step(x, states, of_x, of_h, reset_after=True):
     return [(1 - z) * n + z * h]
 
 
+def ctc(x, targets, lengths, sizes, blank, zero_infinity):
+    """By trying every alignment."""
+    losses = []
+    for n in range(x.shape[1]):
+        wanted, total = targets[n, : sizes[n]].tolist(), 0.0
+        for path in itertools.product(range(x.shape[2]), repeat=int(lengths[n])):
+            merged = [c for c, _ in itertools.groupby(path) if c != blank]
+            if merged == wanted:
+                total += math.exp(sum(x[t, n, c] for t, c in enumerate(path)))
+        losses.append(-math.log(total) if total else 0.0 if zero_infinity else math.inf)
+    return np.array(losses)
+
+
 def reduced(loss):
     """The loss of each pair of numbers, summed or averaged as asked."""
 
@@ -1037,6 +1050,19 @@ SEQUENCES = [
     Row(ops.RNN, recurrent(rnn_step), [*sequences(1, 1, False), *sequences(1, 1, True)], several=True),
     Row(ops.LSTM, recurrent(lstm_step, 2), sequences(4, 2), several=True),
     Row(ops.GRU, recurrent(gru_step), [*sequences(3, 1, True), *sequences(3, 1, False)], several=True),
+]
+
+LOSSES += [
+    Row(
+        ops.CTC,
+        ctc,
+        [
+            ((np.array([[1, 2], [2, 2], [1, 0]]), np.array([4, 3, 2]), np.array([2, 2, 1]), 0, False), (4, 3, 3)),
+            ((np.array([[0, 1], [0, 0]]), np.array([3, 2]), np.array([2, 0]), 2, False), (3, 2, 3)),
+            ((np.array([[1, 1], [1, 2]]), np.array([2, 2]), np.array([2, 2]), 0, True), (2, 2, 3)),
+            ((np.zeros((0, 2), int), np.zeros(0, int), np.zeros(0, int), 0, False), (4, 0, 3)),
+        ],
+    ),
 ]
 
 DISTANCES = [((reduction,), shape, shape) for reduction in ("none", "sum", "mean") for shape in ((3, 4), (5,), ())]

@@ -1,4 +1,4 @@
-"""257 wrong operations, and each must be caught by the check that every right one passes.
+"""262 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -260,6 +260,10 @@ BACKWARDS = [
         lambda s, dy: (*right(s, dy)[:2], np.roll(right(s, dy)[2], 1, 0), *right(s, dy)[3:]),
     ),
     (ops.GRU, "first state forgotten", lambda s, dy: (right(s, dy)[0], 0 * right(s, dy)[1], *right(s, dy)[2:])),
+    (ops.CTC, "sign", lambda s, dy: -right(s, dy)),
+    (ops.CTC, "PyTorch's, for logits", lambda s, dy: right(s, dy) + dy[None, :, None] * np.exp(s.x)),
+    (ops.CTC, "another blank", lambda s, dy: with_changed(s, dy, lists=(*s.lists[:3], (s.lists[3] + 1) % s.x.shape[2]))),
+    (ops.CTC, "padding counts", lambda s, dy: with_changed(s, dy, lists=(s.lists[0], 0 * s.lists[1] + len(s.x), *s.lists[2:]))),
     (ops.Linear, "bias averaged", lambda s, dy: (*right(s, dy)[:2], *(g / 3 for g in right(s, dy)[2:]))),
     (ops.Einsum, "first factor's twice", lambda s, dy: (2 * right(s, dy)[0], *right(s, dy)[1:])),
     (
@@ -433,6 +437,7 @@ OTHERS = [
     (ops.RNN, "forward ignores reverse", {"forward": lambda s, *xs: ops.RNN(s.sizes, False, s.relu).forward(*xs)}, check_value),
     (ops.GRU, "forward resets after", {"forward": lambda s, *xs: ops.GRU(s.sizes, s.reverse).forward(*xs)}, check_value),
     (ops.LSTM, "forward forgets c", {"forward": lambda s, x, h, c, *ws: ops.LSTM.forward(s, x, h, 0 * c, *ws)}, check_value),
+    (ops.CTC, "infinity kept", {"forward": lambda s, x: ops.CTC(*s.lists).forward(x)}, check_value),
     (ops.Mean, "forward sums", {"forward": ops.Sum.forward}, check_value),
     (ops.ReLU, "forward takes |x|", {"forward": lambda s, x: np.abs(x)}, check_value),
     (ops.ELU, "forward ignores alpha", {"forward": lambda s, x: kernels.elu(x, 1.0)}, check_value),

@@ -1017,6 +1017,7 @@ FUNCTIONALS = {  # every function of nn.functional: arguments of which each tens
     "conv_transpose2d": (IMAGES, KERNELS, V),
     "convolve2d": (IMAGES, KERNELS),
     "cosine_similarity": (X, X),
+    "ctc_loss": (minidl.zeros(3, 1, 4), minidl.tensor([[1]]), [3], [1]),
     "cross_entropy": (X, LABELS),
     "dot_product_scores": (X, W),
     "dropout": (X,),

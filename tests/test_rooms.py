@@ -19,7 +19,7 @@ FLOORS = [
     {"tensor"},
     {"functions", "namespace"},  # the vocabulary of the top level
     {"autograd", "io", "nn", "information"},
-    {"optim", "utils", "models", "distributions", "generation"},
+    {"optim", "utils", "models", "distributions", "generation", "text"},
     {"warmup"},
     {"__init__"},
 ]

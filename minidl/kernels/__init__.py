@@ -4,12 +4,13 @@
 memory of large arrays for new ones. `vmath` holds functions of one number as vector code, which `elementwise` maps over arrays;
 `tile` is the vector code that `gemm` multiplies matrices with, and `conv`, `conv_weight` and (for few channels) `depthwise`
 images, over `planes` that they lay out. `rows` works along rows (softmax and what is made of it), `fused_attention` along
-queries and keys, `recurrent` along sequences; `pool` takes the maxima and means of windows, `norm` normalises, `special` has Γ
-and its relatives, `update` is the optimizer's step.
+queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows,
+`norm` normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input
 from .conv_weight import channel_sums, conv2d_weight
+from .ctc import ctc_backward, ctc_forward
 from .elementwise import (
     add_rows,
     binary_cross_entropy_with_logits,
@@ -99,6 +100,8 @@ __all__ = [
     "cross_entropy_soft",
     "cross_entropy_soft_backward",
     "cross_entropy_soft_backward_targets",
+    "ctc_backward",
+    "ctc_forward",
     "digamma",
     "elu",
     "elu_backward",

@@ -132,6 +132,23 @@ class NLLLoss(_Loss):
         return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
+class CTCLoss(_Loss):
+    """−ln P(target) over all alignments to the steps: `functional.ctc_loss`.
+
+    >>> import minidl
+    >>> minidl.nn.CTCLoss()(minidl.full((2, 1, 3), 1 / 3).log(), minidl.tensor([[1]]), [2], [1])
+    tensor(1.0986)
+    """
+
+    def __init__(self, blank=0, reduction="mean", zero_infinity=False):
+        super().__init__(reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(self, log_probs, targets, input_lengths, target_lengths):
+        options = self.blank, self.reduction, self.zero_infinity
+        return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, *options)
+
+
 class BCELoss(_Loss):
     """−t·ln x − (1 − t)·ln(1 − x), from probabilities: `functional.binary_cross_entropy`.
 

@@ -38,6 +38,7 @@ from .conv import (
     Fold,
     Unfold,
 )
+from .ctc import CTC
 from .elementwise import (
     Abs,
     Acos,
@@ -146,6 +147,7 @@ from .special import (
 )
 
 __all__ = [
+    "CTC",
     "ELU",
     "GELU",
     "GRU",

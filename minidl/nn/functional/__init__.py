@@ -42,6 +42,7 @@ from .conv import (
     conv_transpose2d,
     convolve2d,
 )
+from .ctc import ctc_loss
 from .image import (
     dropout1d,
     dropout2d,
@@ -112,6 +113,7 @@ __all__ = [
     "convolve2d",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dot_product_scores",
     "dropout",
     "dropout1d",
