@@ -11,6 +11,7 @@ import pytest
 import minidl
 from minidl import nn
 from minidl.autograd import gradcheck
+from minidl.nn.attention import unpacked_heads
 
 BOTH = (False, True)
 
@@ -250,6 +251,29 @@ def test_what_is_hidden_does_not_matter_even_nan(need_weights, kind):
         results.append((output, q.grad))
     for output, gradient in results[1:]:
         assert output.allclose(results[0][0], atol=1e-12) and gradient.allclose(results[0][1], atol=1e-12)
+
+
+@pytest.mark.parametrize("used", [(0,), (1,), (2,), (0, 2)])
+def test_what_is_unpacked_and_not_used_gets_a_gradient_of_zeros(used):
+    packed = minidl.tensor(draw(2, 3, 12), requires_grad=True)
+    parts = unpacked_heads(packed, 2)
+    sum((i + 1) * parts[i].sum() for i in used).backward()
+    wanted = np.repeat([i + 1 if i in used else 0 for i in range(3)], 4)
+    assert (packed.grad.numpy() == wanted).all()
+
+
+@pytest.mark.parametrize("need_weights", BOTH)
+def test_no_nan_comes_from_a_key_that_another_query_sees(need_weights):
+    layer = randomised(nn.MultiheadAttention(E, H, batch_first=True))
+    q, k = tensors(draw(1, L, E), draw(1, S, E, seed=1))
+    hidden = np.zeros((L, S), bool)
+    hidden[:2, 4] = True
+    for mask in (hidden, np.where(hidden, -np.inf, 0.0)):
+        outputs = []
+        for rubbish in (0.0, math.nan):
+            k[:, 4] = rubbish
+            outputs.append(layer(q, k, k, None, need_weights, minidl.tensor(mask))[0])
+        assert outputs[0][:, :2].allclose(outputs[1][:, :2], atol=1e-12) and outputs[1][:, 2:].isnan().all()
 
 
 @pytest.mark.parametrize("need_weights", BOTH)

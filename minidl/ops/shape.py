@@ -278,10 +278,9 @@ class Unbind(Op):
         return tuple(np.moveaxis(x, self.axis, 0))
 
     def backward(self, dy):
-        dx = np.zeros(self.needs[0].shape, next(part.dtype for part in dy if part is not None))
+        dx = np.empty(self.needs[0].shape, next(part.dtype for part in dy if part is not None))
         for i, part in enumerate(dy):
-            if part is not None:  # else nothing was made of this output
-                dx[(slice(None),) * self.axis + (i,)] = part
+            dx[(slice(None),) * self.axis + (i,)] = 0 if part is None else part  # None: nothing was made of this output
         return dx
 
 
