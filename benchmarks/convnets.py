@@ -181,11 +181,10 @@ def cnn_step(library, lib):
 def peak_memory(lib, network):
     """Bytes that the process's memory grows to at most in three steps, beyond what it has after a first, smaller step."""
     if network in NETWORKS:
-        _step(lib, network, batch=2)()  # loads, and compiles, the code
-        step = _step(lib, network)
+        first, step = _step(lib, network, batch=2), _step(lib, network)
     else:
-        step = sequences.PEAKS[network](lib)
-        step()
+        first, step = (make(lib) for make in sequences.PEAKS[network])
+    first()  # loads, and compiles, the code
     clear = Path("/proc/self/clear_refs")
     if not clear.exists():
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -225,6 +225,8 @@ def test_dropout_lies_between_the_layers_and_only_in_training():
     assert minidl.allclose(y, without(minidl.zeros(4, 2, 40))[0])  # the second one's is, and its outputs are not
     layer.eval()
     assert minidl.allclose(layer(x)[0], without(first(x)[0])[0], atol=1e-6)
+    with pytest.warns(UserWarning, match="GRU: dropout stands between layers"):
+        nn.GRU(3, 4, dropout=0.5)
 
 
 def test_promise_09_an_output_written_in_place_is_noticed():

@@ -3,6 +3,7 @@
 import math
 import numbers
 import operator
+import warnings
 
 import numpy as np
 
@@ -52,6 +53,8 @@ class RNNBase(Module):
         )
         if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
             raise ValueError(f"{name}: dropout must be a probability from 0 to 1, got {dropout!r}")
+        if dropout and self.num_layers == 1:
+            warnings.warn(f"{name}: dropout stands between layers, and with num_layers=1 there is none", stacklevel=3)
         self.dropout, self.proj_size = float(dropout), 0
         self._flat_weights_names = []
         for layer in range(self.num_layers):
