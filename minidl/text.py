@@ -192,7 +192,8 @@ class NGram:
 
     n(h) is how often h was followed by a token, so that all P(x' | h) add up to 1. ε → 0 gives the frequencies, a large ε the
     uniform distribution, or P(x'). With ε = 0 a history that never came backs off, too. smoothing: ε, or one for each length
-    (ε₁, ε₂, …). vocabulary: all tokens that there are; by default those of the text. From *Dive into Deep Learning*, 9.3.
+    (ε₁, ε₂, …). vocabulary: all tokens that there are, and others are refused; by default those of the text, and then any other
+    has the probability of what was never seen, as "dog" below. From *Dive into Deep Learning*, 9.3.
 
     >>> model = NGram("the cat sat on the mat the cat ran".split(), n=2)
     >>> round(model.probability("cat", "the"), 7), round(model.probability("dog"), 7)
@@ -208,17 +209,22 @@ class NGram:
         if len(numbers) != n or len(self.smoothing) != n:
             raise ValueError(f"NGram: expected a smoothing of 0 or more, or {n} of them, got {smoothing!r}")
         self.vocabulary = sorted(set(tokens)) if vocabulary is None else list(dict.fromkeys(vocabulary))
-        strange = set(tokens) - set(self.vocabulary)
-        if strange:
-            raise ValueError(f"NGram: the corpus has tokens outside the vocabulary: {sorted(strange)[:3]}")
+        self._known = None if vocabulary is None else set(self.vocabulary)
+        self._expect_known("the corpus", tokens)
         self.counts = [ngrams(tokens, k) for k in range(1, n + 1)]
         self.histories = [Counter() for _ in range(n)]  # how often each is followed by a token
         for k, counts in enumerate(self.counts):
             for gram, count in counts.items():
                 self.histories[k][gram[:-1]] += count
 
+    def _expect_known(self, what, tokens):
+        strange = list(dict.fromkeys(x for x in tokens if x not in self._known)) if self._known is not None else []
+        if strange:
+            raise ValueError(f"NGram: expected tokens of the vocabulary given, but {what} has {strange[:3]}")
+
     def probability(self, token, *history):
         """P(token | the last n − 1 tokens of the history)."""
+        self._expect_known("probability", (token, *history))
         history = history[max(0, len(history) - self.n + 1) :]
         single = self._smoothed((token,), (), 1 / len(self.vocabulary))
         return self._smoothed((*history, token), history, single) if history else single
@@ -241,6 +247,7 @@ class NGram:
     def sample(self, length, start=(), generator=None):
         """`length` tokens, each drawn with its probability after those before it; they go on from `start`."""
         tokens, begun = list(start), len(start)
+        self._expect_known("start", tokens)
         uniform = source(generator).rand((_count("NGram.sample", "length", length, 0),), np.float64)
         for u in uniform:
             history = tokens[max(0, len(tokens) - self.n + 1) :]
@@ -256,16 +263,16 @@ def sequential_batches(corpus, batch_size, num_steps, generator=None):
     """Pieces of a long sequence in order, for truncated backpropagation: yields X, Y (batch_size, num_steps), int64
 
     Y is X one step on. The corpus is cut into batch_size runs, and each row goes on where it ended in the batch before. It
-    begins at a place drawn from 0 to num_steps − 1 if a generator is given, else at 0.
+    begins at a place drawn from 0 to num_steps − 1 (or fewer, in a short corpus) if a generator is given, else at 0.
 
     >>> for x, y in sequential_batches(range(9), batch_size=2, num_steps=2):
     ...     print(x.tolist(), y.tolist())
     [[0, 1], [4, 5]] [[1, 2], [5, 6]]
     [[2, 3], [6, 7]] [[3, 4], [7, 8]]
     """
-    name = "sequential_batches"
-    offset = 0 if generator is None else int(source(generator).randint(0, num_steps, ()))
-    corpus, columns = _corpus(name, corpus, batch_size, num_steps, offset)
+    corpus, places = _corpus("sequential_batches", corpus, batch_size, num_steps)
+    offset = 0 if generator is None else int(source(generator).randint(0, places, ()))
+    columns = (len(corpus) - 1 - offset) // batch_size
     usable = columns * batch_size
     x = corpus[offset : offset + usable].reshape(batch_size, columns)
     y = corpus[offset + 1 : offset + usable + 1].reshape(batch_size, columns)
@@ -276,33 +283,33 @@ def sequential_batches(corpus, batch_size, num_steps, generator=None):
 def random_batches(corpus, batch_size, num_steps, generator=None):
     """Pieces of a long sequence in random order: yields X, Y (batch_size, num_steps), int64; Y is X one step on.
 
-    The pieces begin num_steps apart, the first at a place drawn from 0 to num_steps − 1; each comes once.
+    The pieces begin num_steps apart, the first at a place drawn from 0 to num_steps − 1 (or fewer, in a short corpus); none
+    comes twice.
 
     >>> import minidl
     >>> batches = list(random_batches(range(35), 2, 5, minidl.Generator().manual_seed(0)))
     >>> len(batches), all((y == x + 1).all() for x, y in batches)
     (3, True)
     """
+    corpus, places = _corpus("random_batches", corpus, batch_size, num_steps)
     numbers = source(generator)
-    offset = int(numbers.randint(0, max(1, operator.index(num_steps)), ()))
-    corpus, _ = _corpus("random_batches", corpus, batch_size, num_steps, offset)
+    offset = int(numbers.randint(0, places, ()))
     begins = offset + num_steps * numbers.randperm((len(corpus) - 1 - offset) // num_steps)
     for i in range(0, len(begins) - batch_size + 1, batch_size):
-        places = begins[i : i + batch_size, None] + np.arange(num_steps)
-        yield wrap(corpus[places]), wrap(corpus[places + 1])
+        inputs = begins[i : i + batch_size, None] + np.arange(num_steps)
+        yield wrap(corpus[inputs]), wrap(corpus[inputs + 1])
 
 
-def _corpus(name, corpus, batch_size, num_steps, offset):
-    """The corpus as int64, and how long each of batch_size runs is."""
+def _corpus(name, corpus, batch_size, num_steps):
+    """The corpus as int64, and at how many places one may begin so that a whole batch is left: at most num_steps."""
     corpus = np.asarray(corpus.array if isinstance(corpus, Tensor) else list(corpus))
     if corpus.ndim != 1 or corpus.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected a sequence of integers, got {corpus.dtype} of shape {corpus.shape}; see text.Vocab")
     batch_size, num_steps = _count(name, "batch_size", batch_size, 1), _count(name, "num_steps", num_steps, 1)
-    columns = (len(corpus) - 1 - offset) // batch_size
-    if columns < num_steps:
-        least = batch_size * num_steps + num_steps
+    least = batch_size * num_steps + 1  # the last input has a target, too
+    if len(corpus) < least:
         raise ValueError(f"{name}: {batch_size} rows of {num_steps} steps want {least} tokens or more, got {len(corpus)}")
-    return corpus.astype(np.int64), columns
+    return corpus.astype(np.int64), min(num_steps, len(corpus) - least + 1)
 
 
 def pad_or_cut(tokens, length, padding):
@@ -357,8 +364,8 @@ def bleu(pred_seq, label_seq, k):
     """How well a translation agrees with the right one, from 0 to 1: exp(min(0, 1 − len_label/len_pred)) ∏ₙ pₙ^(1/2ⁿ), n ≤ k
 
     pₙ is the share of n-grams of pred_seq that are in label_seq, each as often as it is there. Both are strings of words with
-    spaces between them, or lists of tokens. 0 if pred_seq has fewer than k tokens. (Papineni et al., 2002; with the weights
-    1/2ⁿ of *Dive into Deep Learning*, 10.7.)
+    spaces between them, or lists of tokens. A pred_seq of fewer than k tokens has no longer n-grams, and none are asked of it;
+    an empty one has 0. (Papineni et al., 2002; with the weights 1/2ⁿ of *Dive into Deep Learning*, 10.7.)
 
     >>> round(bleu("A B", "A B C D E F", 2), 6)
     0.135335
@@ -367,7 +374,7 @@ def bleu(pred_seq, label_seq, k):
     k = _count("bleu", "k", k, 1)
     if not label or label == [""]:
         raise ValueError("bleu: expected a label_seq of one token or more, got an empty one")
-    if len(pred) < k or pred == [""]:
+    if not pred or pred == [""]:
         return 0.0
     score = math.exp(min(0.0, 1 - len(label) / len(pred)))
     for n in range(1, min(k, len(pred)) + 1):

@@ -1,5 +1,6 @@
 """Connectionist temporal classification: forms of targets, reductions, what is impossible, mistakes. Values: the table."""
 
+import itertools
 import math
 
 import numpy as np
@@ -41,6 +42,18 @@ def test_by_hand():
     assert twice.item() == math.inf  # there is no step for the blank between
     nothing = F.ctc_loss(p.log(), minidl.zeros(1, 0, dtype=minidl.int64), [2], [0])
     assert nothing.item() == pytest.approx(-math.log(0.5 * 0.1))
+
+
+@pytest.mark.parametrize(("T", "blank"), [(1, 0), (3, 1), (5, 2)])
+def test_all_targets_together_have_probability_one(T, blank):
+    """Each of the 3^T alignments belongs to exactly one target, of at most T labels."""
+    x = example(T, 1, 3, seed=T).log_softmax(-1)
+    labels, total = [c for c in range(3) if c != blank], 0.0
+    for S in range(T + 1):
+        for target in itertools.product(labels, repeat=S):
+            row = minidl.tensor(target, dtype=minidl.int64)
+            total += math.exp(-F.ctc_loss(x, row, [T], [S], np.int64(blank), "sum").item())
+    assert total == pytest.approx(1, abs=1e-12)
 
 
 def test_gradients():
@@ -94,6 +107,7 @@ def test_promise_25_threads_do_not_matter(monkeypatch):
         ({"target_lengths": [3.0, 2.0, 1.0]}, ValueError, "3 integers"),
         ({"target_lengths": [3, -1, 1]}, ValueError, "0 or more"),
         ({"blank": 5}, ValueError, "from 0 to 4, got 5"),
+        ({"blank": True}, ValueError, "an integer from 0 to 4, got True"),
         ({"reduction": "max"}, ValueError, "'none', 'mean' or 'sum'"),
         ({"log_probs": minidl.zeros(6, 3, 5).long()}, ValueError, "floating-point"),
         ({"log_probs": np.zeros((6, 3, 5))}, TypeError, "ndarray"),

@@ -154,6 +154,35 @@ def test_random_batches():
     assert {b % 5 for b in begins} == {begins[0] % 5}
 
 
+@pytest.mark.parametrize("make", [text.sequential_batches, text.random_batches])
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 40), st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_batches_of_any_corpus_that_is_long_enough(make, batch_size, num_steps, more, seed):
+    """From batch_size·num_steps + 1 tokens on, whatever is drawn: no target twice, and only what fills no batch is left out."""
+    corpus = np.arange(batch_size * num_steps + 1 + more)
+    batches = list(make(corpus, batch_size, num_steps, minidl.Generator().manual_seed(seed)))
+    targets = np.concatenate([y.numpy().ravel() for _, y in batches])
+    begin = min(x.numpy().min() for x, _ in batches)
+    assert all(x.shape == (batch_size, num_steps) and minidl.equal(y, x + 1) for x, y in batches)
+    assert len(set(targets)) == len(targets) and targets.max() <= corpus[-1]
+    if make is text.sequential_batches:
+        assert begin < num_steps and len(batches) == (len(corpus) - 1 - begin) // batch_size // num_steps
+    with pytest.raises(ValueError, match=rf"want {batch_size * num_steps + 1} tokens or more, got {batch_size * num_steps}"):
+        list(make(corpus[: batch_size * num_steps], batch_size, num_steps, minidl.Generator().manual_seed(seed)))
+
+
+def test_a_token_outside_the_vocabulary_given_is_refused():
+    """Without one it has the probability of what was never seen, as in row R3; with one a perplexity would be too good."""
+    model = text.NGram("abab", n=2, vocabulary="abc")
+    assert model.probability("c", "a") > 0 and len(model.log_probabilities("abc")) == 3
+    for call in (lambda: model.probability("z"), lambda: model.log_probabilities("az"), lambda: model.sample(1, "za")):
+        with pytest.raises(ValueError, match=r"tokens of the vocabulary given, but .* has \['z'\]"):
+            call()
+    with pytest.raises(ValueError, match="but the corpus has"):
+        text.NGram("abc", vocabulary="ab")
+    assert text.NGram("abab").log_probabilities("z").exp().item() == pytest.approx(1 / 2 / 5)
+
+
 def test_arrays_of_sentences_and_their_loss():
     vocab = text.Vocab(["il", "est", "parti"], reserved_tokens=["<pad>", "<bos>", "<eos>"])
     arrays, lens = text.sequence_arrays([["il", "est"], ["il", "est", "parti", "il"]], vocab, 4, begin=True)
@@ -176,7 +205,10 @@ def test_row_r8_bleu():
     assert text.bleu("je suis .", "je suis chez moi .", 2) == pytest.approx(0.4317306, abs=1e-7)
     assert text.bleu("il est calme .", "il est calme .", 4) == 1
     assert text.bleu("a a a", "a b", 1) == pytest.approx((1 / 3) ** 0.5)  # each n-gram counts as often as it is in the label
-    assert text.bleu("x y", "a b", 2) == 0 and text.bleu("a", "a b", 2) == 0
+    assert text.bleu("x y", "a b", 2) == 0 and text.bleu("", "a b", 2) == text.bleu([], ["a"], 1) == 0
+    # shorter than k: the book's n goes to min(k, len_pred)
+    assert text.bleu("va", "va", 2) == 1 and text.bleu("va", "va !", 2) == pytest.approx(math.exp(1 - 2))
+    assert text.bleu("va vite", "va vite !", 4) == pytest.approx(math.exp(1 - 3 / 2))
 
 
 @pytest.mark.parametrize(
@@ -193,10 +225,15 @@ def test_row_r8_bleu():
         (lambda: text.NGram([]), ValueError, "empty"),
         (lambda: text.NGram("ab", n=2, smoothing=-1), ValueError, "smoothing"),
         (lambda: text.NGram("ab", n=2, smoothing=[1, 1, 1]), ValueError, "2 of them"),
-        (lambda: text.NGram("abc", vocabulary="ab"), ValueError, "outside the vocabulary"),
         (lambda: list(text.sequential_batches(range(5), 2, 3)), ValueError, "2 rows of 3 steps"),
         (lambda: list(text.sequential_batches("hello there", 1, 3)), TypeError, "text.Vocab"),
         (lambda: list(text.random_batches(range(9), 0, 3)), ValueError, "batch_size"),
+        (lambda: list(text.random_batches(range(9), 2, "a")), ValueError, "random_batches: num_steps .* got 'a'"),
+        (
+            lambda: list(text.sequential_batches(range(9), 2, 0, minidl.Generator())),
+            ValueError,
+            "sequential_batches: num_steps must be an integer of 1 or more, got 0",
+        ),
         (lambda: text.sequence_arrays([["a"]], text.Vocab(["a"]), 3), ValueError, "<pad>, <eos>"),
         (lambda: text.bleu("a", "", 1), ValueError, "label_seq"),
         (lambda: text.bleu("a", "a", 0), ValueError, "k must be"),

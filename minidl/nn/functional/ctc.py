@@ -32,14 +32,14 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     x = log_probs if batched else log_probs.unsqueeze(1)
     T, N, C = x.shape
     lengths, sizes = _lengths("input_lengths", input_lengths, N, T), _lengths("target_lengths", target_lengths, N)
-    if type(blank) is not int or not 0 <= blank < C:
+    if not isinstance(blank, (int, np.integer)) or isinstance(blank, bool) or not 0 <= blank < C:
         raise ValueError(f"ctc_loss: blank must be an integer from 0 to {C - 1}, got {blank!r}")
     rows = _rows(targets, sizes, N, batched)
     for row, size in zip(rows, sizes, strict=True):
         wrong = row[:size][(row[:size] < 0) | (row[:size] >= C) | (row[:size] == blank)]
         if wrong.size:
             raise IndexError(f"ctc_loss: targets must be from 0 to {C - 1} and not the blank, {blank}; got {wrong[0]}")
-    y = apply(ops.CTC(rows, lengths, sizes, blank, bool(zero_infinity)), x)
+    y = apply(ops.CTC(rows, lengths, sizes, int(blank), bool(zero_infinity)), x)
     if reduction == "mean":
         return (y / wrap(np.maximum(sizes, 1).astype(y.dtype))).mean()
     return y.sum() if reduction == "sum" else y if batched else y.squeeze(0)
