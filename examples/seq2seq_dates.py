@@ -67,7 +67,7 @@ SHOWN = [["the third of March 1998", "3.3.1998"], ["Tuesday, 3 March 1998", "Mar
 PAD, BEGIN, END = "_^$"
 LETTERS = PAD + string.ascii_letters + string.digits + " ,.'/-"
 ANSWERS = PAD + BEGIN + END + "0123456789-"
-STEPS = len("1998-03-03$")
+LONGEST, STEPS = len("the twenty-seventh of September 1998"), len("1998-03-03$")
 
 
 def ordinal(n):
@@ -89,7 +89,7 @@ class BidirectionalEncoder(Encoder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1500, help=f"batches of {BATCH} dates (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=1200, help=f"batches of {BATCH} dates (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="for the months held out, the dates and the weights")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="20 steps, and no target to meet: shows that it runs")
@@ -141,9 +141,11 @@ def encode(texts, alphabet, length):
 
 
 def encode_sources(sources):
-    """(tokens (N, T), the number of characters of each)"""
-    lengths = [len(source) for source in sources]
-    return encode(sources, LETTERS, max(lengths)), minidl.tensor(lengths)
+    """(tokens (N, LONGEST), the number of characters of each)
+
+    The GRU that reads from the right reads the padding first, so its amount must not depend on the other dates of the batch.
+    """
+    return encode(sources, LETTERS, LONGEST), minidl.tensor([len(source) for source in sources])
 
 
 def train(model, random, months, test, steps):
@@ -174,7 +176,7 @@ def train(model, random, months, test, steps):
 
 
 def write(model, sources):
-    """(the answers, the weights (N, steps, T) with which each character of them looked at the source)"""
+    """(the answers, the weights (N, steps, LONGEST) with which each character of them looked at the source)"""
     model.eval()
     tokens, lengths = encode_sources(sources)
     options = {"bos": ANSWERS.index(BEGIN), "eos": ANSWERS.index(END), "num_steps": STEPS}
@@ -185,8 +187,11 @@ def write(model, sources):
 
 def picture(path, model, history, test, written, exact):
     figure = plt.figure(figsize=(14, 12), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1.3, 1])
-    above.suptitle("Where the decoder looks (dates that it has never seen): a row for each character written", weight="bold")
+    above, below = figure.subfigures(2, 1, height_ratios=[1.35, 1])
+    above.suptitle(
+        "Where the decoder looks in dates that it has never seen: a column for each character read, a row for each written",
+        weight="bold",
+    )
     rows = [[shown(test, name) for name in names] for names in SHOWN]
     columns = max(sum(map(len, row)) for row in rows)
     for row, line in zip(rows, above.subfigures(len(rows), 1), strict=True):
@@ -208,9 +213,9 @@ def picture(path, model, history, test, written, exact):
         of = [j for j, sample in enumerate(test) if sample[0] == name]
         j = min(of, key=lambda j: exact[j])
         height, right_ones = 1 - (i + 0.5) / len(SPELLINGS), f"{exact[of].sum()} of {len(of)}"
-        texts = [(0, test[j][1], "black"), (0.53, f"→ {written[j]}", "black"), (0.98, right_ones, "gray")]
+        texts = [(0, test[j][1], "black"), (0.5, f"→ {written[j]}", "black"), (0.98, right_ones, "gray")]
         if not exact[j]:
-            texts[1] = 0.53, f"→ {written[j]}, is {test[j][2]}", "red"
+            texts[1] = 0.5, f"→ {written[j]}, is {test[j][2]}", "red"
         for x, text, color in texts:
             right.text(x, height, text, color=color, family="monospace", va="center", ha="right" if x > 0.9 else "left")
     figure.savefig(path, dpi=100)
@@ -226,11 +231,11 @@ def shown(test, name):
 def heat_map(axes, model, source, true):
     """The weights of one date: a column for each character that is read, a row for each that is written (in red: wrong)."""
     (answer,), (weights,) = write(model, [source])
-    axes.imshow(weights[: len(answer)], cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    axes.imshow(weights[: len(answer), : len(source)], cmap="Blues", vmin=0, vmax=1, aspect="equal")
     axes.set_xticks(range(len(source)), source, family="monospace", fontsize=13)
     axes.set_yticks(range(len(answer)), answer, family="monospace", fontsize=13)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
-    for label, c in zip(axes.get_yticklabels(), true.ljust(len(answer), PAD)):
+    for label, c in zip(axes.get_yticklabels(), true.ljust(len(answer), PAD), strict=False):
         label.set_color("black" if label.get_text() == c else "red")
     axes.set_xticks(np.arange(len(source)) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(answer)) - 0.5, minor=True)
