@@ -168,7 +168,7 @@ def train(model, random, months, test, steps):
         clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         scheduler.step()
-        if step % max(1, steps // 20) == 0 or step == steps:
+        if step % max(1, steps // 40) == 0 or step == steps:
             written = write(model, [source for _, source, _ in test])[0]
             share = faultless(written, test).mean()
             history.append((step, share, written))
@@ -213,7 +213,7 @@ def picture(path, model, history, test, written, exact):
 
     early_step, _, early = min(history, key=lambda h: abs(h[1] - 0.5))
     right.axis("off")
-    right.set_title(f"{exact.sum()} of {len(test)} held-out dates are right at the end")
+    right.set_title(f"{exact.sum()} of {len(test)} held-out dates are right at the end", pad=14)
     head = (0, "a date of each spelling"), (0.41, f"step {early_step}"), (0.57, "at the end"), (0.9, "right")
     for x, text in head:
         right.text(x, 1, text, color="gray", va="center")
