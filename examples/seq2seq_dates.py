@@ -10,7 +10,8 @@ come to it by attention. It is trained with the true characters before each one 
 gradients, and must then write with its own. Target: at least 98 % of 2,000 held-out dates without any mistake. About a minute.
 
 The picture shows where the decoder looks while it writes: a row for each character written, a column for each character read,
-dark where the weight is large. It looks at the year first, then at the month and at the day, wherever these stand. Below it,
+dark where the weight is large. It looks at the year first, then at the month and at the day, wherever these stand. (Often at
+the second digit of the year for the first one, which follows from it; and where it looks for a hyphen is of no account.) Below,
 how the share of faultless dates went, and a date of each spelling as it was written early and at the end (mistakes in red).
 """
 
@@ -209,7 +210,7 @@ def picture(path, model, history, test, written, exact):
     left.plot([h[0] for h in history], [h[1] for h in history], "o-")
     left.axhline(TARGET, color="gray", linestyle=":")
     left.text(history[-1][0], TARGET - 0.01, f"target: {TARGET:.0%}", ha="right", va="top", color="gray")
-    left.set(title="Held-out dates without any mistake", xlabel="step", ylabel="share", ylim=(-0.02, 1.03))
+    left.set(title="400 of the held-out dates", xlabel="step", ylabel="share without any mistake", ylim=(-0.02, 1.03))
 
     early_step, _, early = min(history, key=lambda h: abs(h[1] - 0.5))
     right.axis("off")
