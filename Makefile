@@ -11,7 +11,7 @@ ARGS =
 
 help:
 	@echo "make demo    train a network on handwritten digits and draw what it learned"
-	@echo "make test    run all tests"
+	@echo "make test    run all tests, on all cores"
 	@echo "make bench   measure minidl's speed against NumPy's (and PyTorch's and JAX's, if they are in $(VENV))"
 	@echo "make lint    check style"
 	@echo "make clean   remove $(VENV) and everything that was generated"
@@ -21,7 +21,7 @@ demo: $(VENV)/examples
 	$(VENV)/bin/python examples/digits_mlp.py $(ARGS)
 
 test: $(VENV)/tests
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 bench: $(VENV)/benchmarks
 	$(VENV)/bin/python benchmarks/run.py --out out $(ARGS)

@@ -71,16 +71,19 @@ def _masks(mask, batch, Tq, Tk, dtype):
 
 def _check(q, k, v, mask, drop):
     """The batch axes of all; errors in the names that users know."""
-    dtype, shapes = q.dtype, f"{q.shape}, {k.shape} and {v.shape}"
+    dtype, batch = q.dtype, q.shape[:-2]
     if dtype not in (np.float32, np.float64) or k.dtype != dtype or v.dtype != dtype:
         got = f"{dtype}, {k.dtype} and {v.dtype}"
         raise TypeError(f"{NAME}: expected query, key and value all of float32 or all of float64, got {got}")
     if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
-        raise ValueError(f"{NAME}: expected query (…, L, E), key (…, S, E) and value (…, S, F), got {shapes}")
-    try:
-        batch = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-    except ValueError:
-        raise ValueError(f"{NAME}: batch axes of query, key and value do not broadcast, got {shapes}") from None
+        got = f"{q.shape}, {k.shape} and {v.shape}"
+        raise ValueError(f"{NAME}: expected query (…, L, E), key (…, S, E) and value (…, S, F), got {got}")
+    if k.shape[:-2] != batch or v.shape[:-2] != batch:
+        try:
+            batch = np.broadcast_shapes(batch, k.shape[:-2], v.shape[:-2])
+        except ValueError:
+            got = f"{q.shape}, {k.shape} and {v.shape}"
+            raise ValueError(f"{NAME}: batch axes of query, key and value do not broadcast, got {got}") from None
     if mask is not None:
         if mask.dtype != bool and mask.dtype != dtype:
             raise TypeError(f"{NAME}: expected an attn_mask of bool or {dtype}, got {mask.dtype}")
