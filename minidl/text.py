@@ -218,8 +218,8 @@ class NGram:
                 self.histories[k][gram[:-1]] += count
 
     def _expect_known(self, what, tokens):
-        strange = list(dict.fromkeys(x for x in tokens if x not in self._known)) if self._known is not None else []
-        if strange:
+        if self._known is not None and not self._known.issuperset(tokens):
+            strange = list(dict.fromkeys(x for x in tokens if x not in self._known))
             raise ValueError(f"NGram: expected tokens of the vocabulary given, but {what} has {strange[:3]}")
 
     def probability(self, token, *history):
