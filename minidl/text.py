@@ -123,26 +123,26 @@ def _merged(parts, pair):
 
 
 class Vocab:
-    """Tokens as numbers: 0 is "<unk>", for all that is not in it; then the reserved tokens, and the others, in sorted order.
+    """Tokens as numbers: the reserved ones, "<unk>" for all that is not in it, and the others, in sorted order.
 
     tokens: a list of tokens, or of lists of them. min_freq: rarer ones are left out. `token_freqs` are (token, how often), the
     most frequent first. From *Dive into Deep Learning*, 9.2.
 
     >>> vocab = Vocab(["to", "be", "or", "not", "to", "be"], min_freq=2, reserved_tokens=["<pad>"])
     >>> len(vocab), vocab["be"], vocab[["to", "or"]], vocab.to_tokens([1, 2])
-    (4, 2, [3, 0], ['<pad>', 'be'])
+    (4, 2, [3, 1], ['<unk>', 'be'])
     """
 
     def __init__(self, tokens=(), min_freq=0, reserved_tokens=()):
         if isinstance(tokens, str) or isinstance(reserved_tokens, str):
             raise TypeError("Vocab: expected lists of tokens, got a str; see text.characters and text.words")
         tokens = list(tokens)
-        if tokens and isinstance(tokens[0], (list, tuple)):
+        if tokens and isinstance(tokens[0], list):
             tokens = [token for line in tokens for token in line]
         counts = Counter(tokens)
         self.token_freqs = sorted(counts.items(), key=lambda pair: pair[1], reverse=True)
-        kept = sorted(token for token, count in counts.items() if count >= min_freq)
-        self.idx_to_token = list(dict.fromkeys(["<unk>", *reserved_tokens, *kept]))
+        kept = [token for token, count in counts.items() if count >= min_freq]
+        self.idx_to_token = sorted({"<unk>", *reserved_tokens, *kept}, key=str)
         self.token_to_idx = {token: i for i, token in enumerate(self.idx_to_token)}
 
     def __len__(self):
@@ -329,8 +329,8 @@ def sequence_arrays(sentences, vocab, num_steps, begin=False):
 
     >>> vocab = Vocab(["go", "now"], reserved_tokens=["<pad>", "<bos>", "<eos>"])
     >>> sequence_arrays([["go"], ["go", "now"]], vocab, 3)
-    (tensor([[4, 3, 1],
-            [4, 5, 3]]), tensor([2, 3]))
+    (tensor([[4, 1, 2],
+            [4, 5, 1]]), tensor([2, 3]))
     """
     wanted = ["<pad>", "<eos>", *(["<bos>"] if begin else [])]
     missing = [token for token in wanted if token not in vocab]

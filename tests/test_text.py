@@ -51,10 +51,11 @@ PIECES = text.BytePairEncoding(CORPUS + " ä ö ü 1234 ... !!", 30)
 def test_vocab():
     vocab = text.Vocab([["b", "a"], ["b", "c"], ["b", "a"]], min_freq=2, reserved_tokens=["<pad>", "<bos>"])
     assert vocab.token_freqs == [("b", 3), ("a", 2), ("c", 1)]
-    assert vocab.idx_to_token == ["<unk>", "<pad>", "<bos>", "a", "b"] and len(vocab) == 5
-    assert vocab["b"] == 4 and vocab["c"] == vocab.unk == 0 and vocab[["a", ["b"]]] == [3, [4]]
+    assert vocab.idx_to_token == ["<bos>", "<pad>", "<unk>", "a", "b"] and len(vocab) == 5  # the book sorts all of them
+    assert vocab["b"] == 4 and vocab["c"] == vocab.unk == 2 and vocab[["a", ["b"]]] == [3, [4]]
     assert vocab.to_tokens(minidl.tensor([[3], [4]])) == [["a"], ["b"]] and vocab.to_tokens(1) == "<pad>"
     assert "a" in vocab and "c" not in vocab and len(text.Vocab()) == 1
+    assert len(text.Vocab([("a", "b"), ("a", "b")])) == 2  # a pair is a token by itself
 
 
 # --- n-grams
