@@ -251,13 +251,14 @@ def lstm_bidirectional(t):
     yield from concise(t, lambda i, h: t.nn.LSTM(i, h, bidirectional=True), 64, optimizer="Adam", lr=0.02)
 
 
-PROGRAMS = {
-    rnn_scratch: (80, 2.9),
-    gru_scratch: (80, 2.9),
-    lstm_scratch: (80, 2.9),
-    rnn_concise: (80, 2.5),
-    gru_deep: (80, 2.2),
-    lstm_bidirectional: (80, 1.0),
+UNIGRAM = 2.81  # what the frequencies of the letters alone reach
+PROGRAMS = {  # steps, bound of the loss
+    rnn_scratch: (100, 2.7),
+    gru_scratch: (80, 2.1),
+    lstm_scratch: (100, 2.4),
+    rnn_concise: (80, 2.4),
+    gru_deep: (80, 1.0),
+    lstm_bidirectional: (80, 0.15),  # it sees the answer
 }
 
 
@@ -265,9 +266,8 @@ PROGRAMS = {
 def test_it_learns(program):
     steps, bound = PROGRAMS[program]
     losses = list(itertools.islice(program(minidl), steps))
-    print(losses)
     assert losses[0] == pytest.approx(math.log(27), abs=0.2)
-    assert np.mean(losses[-5:]) < bound
+    assert np.mean(losses[-5:]) < bound < UNIGRAM
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -1,7 +1,7 @@
 """Language models as others write them run when only the import changes, and learn.
 
-Three manners: the small models of *makemore*, a file like *nanoGPT*'s model.py, and PyTorch's example *word_language_model*. Each program
-takes the framework `t` and yields the loss of each training step; where PyTorch is installed, its losses are the same.
+Three manners: the small models of *makemore*, a file like *nanoGPT*'s model.py, and PyTorch's example *word_language_model*. Each
+program takes the framework `t` and yields the loss of each training step; where PyTorch is installed, its losses are the same.
 """
 
 import codecs
@@ -147,7 +147,7 @@ def attentive(t, vocab_size, width, n=32, heads=4, layers=2):
         def __init__(self):
             super().__init__()
             self.ln_1, self.attn, self.ln_2 = nn.LayerNorm(n), CausalSelfAttention(), nn.LayerNorm(n)
-            self.mlp = nn.ModuleDict(dict(c_fc=nn.Linear(n, 4 * n), c_proj=nn.Linear(4 * n, n), act=NewGELU()))
+            self.mlp = nn.ModuleDict(dict(c_fc=nn.Linear(n, 4 * n), c_proj=nn.Linear(4 * n, n), act=NewGELU()))  # noqa: C408
             m = self.mlp
             self.mlpf = lambda x: m.c_proj(m.act(m.c_fc(x)))
 
@@ -158,7 +158,7 @@ def attentive(t, vocab_size, width, n=32, heads=4, layers=2):
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
-            parts = dict(wte=nn.Embedding(vocab_size, n), wpe=nn.Embedding(width, n))
+            parts = {"wte": nn.Embedding(vocab_size, n), "wpe": nn.Embedding(width, n)}
             parts["h"] = nn.ModuleList([Block() for _ in range(layers)])
             self.transformer = nn.ModuleDict(dict(**parts, ln_f=nn.LayerNorm(n)))
             self.lm_head = nn.Linear(n, vocab_size, bias=False)
@@ -254,7 +254,7 @@ def gpt(t, config):
         def __init__(self):
             super().__init__()
             self.transformer = nn.ModuleDict(
-                dict(
+                dict(  # noqa: C408
                     wte=nn.Embedding(config.vocab_size, config.n_embd),
                     wpe=nn.Embedding(config.block_size, config.n_embd),
                     drop=nn.Dropout(config.dropout),
@@ -278,7 +278,7 @@ def gpt(t, config):
                 t.nn.init.normal_(module.weight, mean=0.0, std=0.02)
 
         def forward(self, idx, targets=None):
-            b, length = idx.size()
+            _, length = idx.size()
             pos = t.arange(0, length, dtype=t.long, device=idx.device)
             x = self.transformer.drop(self.transformer.wte(idx) + self.transformer.wpe(pos))
             for block in self.transformer.h:
@@ -338,7 +338,8 @@ def nanogpt(t):
         assert model.generate(x[:1, :3], 2, temperature=0.8, top_k=200).shape == (1, 5)
 
 
-PROGRAMS = {makemore_rnn: (50, 2.2), makemore_gru: (50, 2.2), makemore_transformer: (40, 2.2), nanogpt: (60, 2.9)}
+UNIGRAM = 2.86  # what the frequencies of the letters alone reach; 3.11 in the text
+PROGRAMS = {makemore_rnn: (50, 1.4), makemore_gru: (50, 1.3), makemore_transformer: (40, 0.95), nanogpt: (60, 2.75)}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -346,7 +347,7 @@ def test_it_learns(program):
     steps, bound = PROGRAMS[program]
     losses = list(itertools.islice(program(minidl), steps))
     assert losses[0] > 2.9
-    assert np.mean(losses[-5:]) < bound
+    assert np.mean(losses[-5:]) < bound < UNIGRAM
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
