@@ -63,7 +63,7 @@ def book(t):
 
         def clip_gradients(self, grad_clip_val):
             params = [p for p in self.parameters() if p.requires_grad]
-            norm = t.sqrt(sum(t.sum((p.grad**2)) for p in params))
+            norm = t.sqrt(sum(t.sum(p.grad**2) for p in params))
             if norm > grad_clip_val:
                 for param in params:
                     param.grad[:] *= grad_clip_val / norm
@@ -212,9 +212,9 @@ def lstm_scratch(t):
                 H, C = H_C
             outputs = []
             for X in inputs:
-                I = t.sigmoid(t.matmul(X, self.W_xi) + t.matmul(H, self.W_hi) + self.b_i)  # noqa: E741
+                I = t.sigmoid(t.matmul(X, self.W_xi) + t.matmul(H, self.W_hi) + self.b_i)
                 F = t.sigmoid(t.matmul(X, self.W_xf) + t.matmul(H, self.W_hf) + self.b_f)
-                O = t.sigmoid(t.matmul(X, self.W_xo) + t.matmul(H, self.W_ho) + self.b_o)  # noqa: E741
+                O = t.sigmoid(t.matmul(X, self.W_xo) + t.matmul(H, self.W_ho) + self.b_o)
                 C_tilde = t.tanh(t.matmul(X, self.W_xc) + t.matmul(H, self.W_hc) + self.b_c)
                 C = F * C + I * C_tilde
                 H = O * t.tanh(C)

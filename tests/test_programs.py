@@ -1,7 +1,7 @@
 """Language models as others write them run when only the import changes, and learn.
 
-Three manners: the small models of *makemore*, a file like *nanoGPT*'s model.py, and PyTorch's example *word_language_model*. Each
-program takes the framework `t` and yields the loss of each training step; where PyTorch is installed, its losses are the same.
+Two manners: the small models of *makemore*, and a file like *nanoGPT*'s model.py. Each program takes the framework `t` and
+yields the loss of each training step; where PyTorch is installed, its losses are the same.
 """
 
 import codecs
