@@ -184,17 +184,29 @@ class Attributes:
 
     # --- new tensors like this one
 
-    def new_zeros(self, *size):
-        return self._wrap(np.zeros(sizes_of("new_zeros", size), self.dtype))
+    def new_zeros(self, *size, dtype=None, device=None, requires_grad=False):
+        """Zeros in this tensor's dtype, or another.
 
-    def new_ones(self, *size):
-        return self._wrap(np.ones(sizes_of("new_ones", size), self.dtype))
+        >>> import minidl
+        >>> minidl.ones(2).new_zeros(1, 3, dtype=minidl.int64)
+        tensor([[0, 0, 0]])
+        """
+        return self._new(np.zeros(sizes_of("new_zeros", size), self.dtype), dtype, device, requires_grad)
 
-    def new_full(self, size, fill_value):
-        return self.new_zeros(size).fill_(fill_value)
+    def new_ones(self, *size, dtype=None, device=None, requires_grad=False):
+        """Ones in this tensor's dtype, or another."""
+        return self._new(np.ones(sizes_of("new_ones", size), self.dtype), dtype, device, requires_grad)
 
-    def new_tensor(self, data):
+    def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False):
+        """One value everywhere, in this tensor's dtype, or another."""
+        return self.new_zeros(size, dtype=dtype, device=device).fill_(fill_value).requires_grad_(requires_grad)
+
+    def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
+        """The data, copied, in this tensor's dtype, or another."""
         array = np.asarray(data.array if isinstance(data, Methods) else data)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"new_tensor: expected numbers, or nested lists of them, got {data!r}")
-        return self._wrap(np.array(array, self.dtype))
+        return self._new(np.array(array), self.dtype if dtype is None else dtype, device, requires_grad)
+
+    def _new(self, array, dtype, device, requires_grad):
+        return self._wrap(array).to(dtype=dtype, device=device).requires_grad_(requires_grad)

@@ -705,6 +705,9 @@ def test_dropout():
             nn.Dropout(p)
     with pytest.raises(NotImplementedError, match="inplace"):
         nn.Dropout(inplace=True)
+    with pytest.raises(NotImplementedError, match="inplace=True is not supported"):
+        nn.functional.dropout(minidl.ones(2), inplace=True)
+    assert nn.functional.dropout(minidl.ones(2), p=0.5, training=False, inplace=False).tolist() == [1, 1]
 
 
 ACTIVATIONS = {

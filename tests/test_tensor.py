@@ -661,3 +661,19 @@ def test_promise_41_memory_in_any_order_is_read_and_never_written(name, layout, 
 def test_what_is_no_tensor_or_no_mask_is_named(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def test_new_tensors_take_a_dtype_a_device_and_a_gradient():
+    x = minidl.ones(2)
+    made = [
+        x.new_zeros(2, dtype=minidl.int64, device="cpu"),
+        x.new_ones((2,), dtype=minidl.float64, requires_grad=True),
+        x.new_full((2,), 16777217, dtype=minidl.int64),  # float32 has no such number
+        x.new_tensor([16777217, 1], dtype=minidl.int64),
+        x.new_full((2,), 0.5, requires_grad=True),
+    ]
+    assert [y.tolist() for y in made] == [[0, 0], [1, 1], [16777217] * 2, [16777217, 1], [0.5, 0.5]]
+    assert [y.dtype for y in made] == [minidl.int64, minidl.float64, minidl.int64, minidl.int64, minidl.float32]
+    assert [y.requires_grad for y in made] == [False, True, False, False, True]
+    with pytest.raises(RuntimeError):
+        x.new_zeros(2, device="cuda")

@@ -47,7 +47,7 @@ def bilinear(input1, input2, weight, bias=None):
     return y + bias
 
 
-def dropout(input, p=0.5, training=True):
+def dropout(input, p=0.5, training=True, inplace=False):
     """Sets elements to 0 with probability p and divides the others by 1 − p; the input itself unless training.
 
     >>> import minidl
@@ -55,6 +55,8 @@ def dropout(input, p=0.5, training=True):
     tensor([0., 0.])
     """
     check_probability("dropout", p)
+    if inplace:
+        raise NotImplementedError("dropout: inplace=True is not supported; use inplace=False (the values are the same)")
     if not isinstance(input, Tensor):
         raise TypeError(f"dropout: expected a Tensor as input, got {type(input).__name__}")
     if not training or p == 0:
