@@ -39,7 +39,7 @@ OF_PAIRS = 0.5
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1200, help="of 32 pieces of text each (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=1000, help="of 32 pieces of text each (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="for the weights, the pieces and what is written")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="10 steps, and no target to meet: shows that it runs")
