@@ -95,8 +95,8 @@ def picture(path, model, history, test, predicted, accuracy):
     looks = model.attention_weights(x)[-1].mean(1)[:, 0, 1:].numpy()  # of the class token at the patches, (N, patches)
     x, y = x.numpy()[:, 0], y.numpy()
     wrong = np.flatnonzero(predicted != y)
-    shown = np.concatenate([[np.flatnonzero((y == d) & (predicted == y))[0] for d in range(10) if (y == d).any()], wrong[:5]])
-    shown = shown[:15].astype(int)
+    right_ones = [np.flatnonzero((y == digit) & (predicted == y))[:1] for digit in range(10)]  # one of each, if there is one
+    shown = np.concatenate([*right_ones, wrong])[:15]
 
     figure = plt.figure(figsize=(14, 7), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1, 2.2])
