@@ -90,7 +90,7 @@ def _walk(seeds, retain_graph, wanted):
     found = {}
     watch = mode.anomaly
     for node in seeds:
-        _enqueue(queue, node)
+        enqueue(queue, node)
     while queue:
         node = heappop(queue)[1]
         dy = pending.pop(node)
@@ -103,11 +103,11 @@ def _walk(seeds, retain_graph, wanted):
             op = node.needs[0]
             if op not in pending:
                 pending[op] = [None] * op.outputs
-                _enqueue(queue, op)
+                enqueue(queue, op)
             pending[op][node.index] = dy
             continue
         if node.serial < _writes.newest:
-            _check_unchanged(node)
+            check_unchanged(node)
         gradients = node.backward(dy)
         if type(gradients) is not tuple:
             gradients = (gradients,)
@@ -125,7 +125,7 @@ def _walk(seeds, retain_graph, wanted):
                 if dx is dy or not (dx.base is None or type(dx.base) is Block):  # anything but an array of its own
                     lent.add(parent)
                 if type(parent) is not Leaf:
-                    _enqueue(queue, parent)
+                    enqueue(queue, parent)
             elif parent in lent:
                 pending[parent] = np.asarray(pending[parent] + dx)
                 lent.discard(parent)
@@ -141,7 +141,7 @@ def _walk(seeds, retain_graph, wanted):
     return found
 
 
-def _enqueue(queue, node):
+def enqueue(queue, node):
     if node.needs:
         heappush(queue, (-node.serial, node))
     elif node.needs is None:
@@ -186,6 +186,11 @@ def _owner(array):
     return array
 
 
+def written_since(serial):
+    """Whether any array was written to in place after this time."""
+    return serial < _writes.newest
+
+
 def note_write(array):
     """Remembers that this array's memory has been changed in place, now."""
     owner = array if array.base is None else _owner(array)
@@ -201,7 +206,7 @@ def _forgotten(owner):
     return weakref.ref(owner, lambda _, forget=_writes.times.pop: forget(key, None))
 
 
-def _check_unchanged(op):
+def check_unchanged(op):
     for name, value in vars(op).items():
         for array in value if isinstance(value, (tuple, list)) else (value,):
             if isinstance(array, np.ndarray) and _writes.times.get(id(_owner(array)), (None, 0))[1] > op.serial:

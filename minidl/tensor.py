@@ -11,7 +11,7 @@ import weakref
 
 import numpy as np
 
-from . import dtypes, ops, random
+from . import double_backward, dtypes, ops, random
 from .attributes import Attributes
 from .graph import SILENT, Leaf, Part, check_finite, float_errors, mode, next_serial, note_write, user_line, walk
 from .indexing import checked_index, integers_first, numpy_index
@@ -246,11 +246,13 @@ class Tensor(Attributes, Methods):
             raise RuntimeError("register_hook: this tensor does not require grad")
         node, key = self.node, next_serial()
 
-        def on_array(dy):
+        def on_gradient(dy):
+            if type(dy) is not _ndarray:  # of a walk with create_graph
+                return hook(dy)
             result = hook(wrap(dy.copy()))  # a copy, because others may be sent the same array
             return None if result is None else result.array
 
-        node.hooks = {**(node.hooks or {}), key: on_array}
+        node.hooks = {**(node.hooks or {}), key: on_gradient}
         return HookHandle(node, key)
 
     def backward(self, gradient=None, retain_graph=False, create_graph=False, inputs=None):
@@ -270,7 +272,8 @@ class Tensor(Attributes, Methods):
             if not wanted or None in wanted:
                 raise RuntimeError("backward: inputs must be one or more tensors that require grad")
         if create_graph:
-            raise NotImplementedError("backward: create_graph=True (gradients of gradients) is not supported")
+            self._backward_recorded(gradient, wanted)
+            return
         for node, dx in walk({self.node: cotangent("backward", self, gradient)}, retain_graph, wanted).items():
             if wanted and node not in wanted:
                 continue
@@ -282,6 +285,12 @@ class Tensor(Attributes, Methods):
             else:
                 node.grad.array += dx
                 note_write(node.grad.array)
+
+    def _backward_recorded(self, gradient, wanted):
+        seed = recorded_cotangent("backward", self, gradient)
+        for node, dx in double_backward.walk({self.node: seed}, wanted).items():
+            if not wanted or node in wanted:
+                node.grad = dx.clone() if node.grad is None else node.grad + dx
 
     def detach(self):
         """The same memory, outside the graph."""
@@ -878,6 +887,12 @@ def cotangent(name, output, dy):
     if dy.shape != array.shape:
         raise RuntimeError(f"{name}: the gradient has shape {dy.shape}, the tensor {array.shape}")
     return dy.astype(array.dtype, copy=False)
+
+
+def recorded_cotangent(name, output, dy):
+    """The tensor to start a recorded walk with: the given one, in its graph, or a constant."""
+    array = cotangent(name, output, dy)
+    return dy if isinstance(dy, Tensor) and dy.node is not None and dy.dtype == output.dtype else wrap(array)
 
 
 # --- small helpers

@@ -297,6 +297,20 @@ def log_det(x):
     return np.log(np.abs(dets))
 
 
+def inverse(x):
+    """By Cramer's rule, the determinants by Leibniz's."""
+    y = np.empty(x.shape)
+
+    def det(m):
+        return 1.0 if not len(m) else sum((-1) ** j * m[0][j] * det([r[:j] + r[j + 1 :] for r in m[1:]]) for j in range(len(m)))
+
+    for *lead, i, j in np.ndindex(x.shape):
+        m = x[tuple(lead)].tolist()
+        minor = [r[:i] + r[i + 1 :] for n, r in enumerate(m) if n != j]
+        y[(*lead, i, j)] = (-1) ** (i + j) * det(minor) / det(m)
+    return y
+
+
 def windows(size, kernel, stride, padding, dilation):
     """(i, k, p): output i sees, through tap k of the kernel, place p of an axis; taps beyond the edges are left out."""
     before, after = padding
@@ -336,6 +350,17 @@ def conv_transpose2d(x, w, *rest):
             for ij, kl, pq in met:
                 y[(n, channel, *pq)] += w[(c, o, *kl)] * x[(n, c, *ij)]
     return y
+
+
+def conv2d_weight(x, dy, kernel, stride, padding, dilation, groups):
+    out, met = meetings(x.shape[2:], kernel, stride, (padding[:2], padding[2:]), dilation)
+    assert out == dy.shape[2:]
+    w = np.zeros((dy.shape[1], x.shape[1] // groups, *kernel))
+    for n, o, c in np.ndindex(len(x), *w.shape[:2]):
+        channel = o // (len(w) // groups) * w.shape[1] + c
+        for ij, kl, pq in met:
+            w[(o, c, *kl)] += dy[(n, o, *ij)] * x[(n, channel, *pq)]
+    return w
 
 
 def unfold(x, kernel, dilation, padding, stride):
@@ -901,6 +926,12 @@ PRODUCTS = [
         domain=(regular, normal),
     ),
     Row(
+        ops.Inverse,
+        inverse,
+        [((), (2, 3, 3)), ((), (2, 1, 2, 2)), ((), (1, 1)), ((), (0, 2, 2))],
+        domain=regular,
+    ),
+    Row(
         ops.LogDet,
         log_det,
         [((), (2, 3, 3)), ((), (2, 1, 2, 2)), ((), (1, 1)), ((), (0, 2, 2))],
@@ -1305,6 +1336,18 @@ IMAGES = [
             (((1, 2), NONE, ONE, 3), (2, 3, 3, 4), (6, 1, 2, 2)),
             ((ONE, (0, 0, 1, 1), (1, 2), 1), (2, 2, 1, 5), (3, 2, 1, 3), (3,)),
             ((ONE, (1, 1, 1, 1), ONE, 1), (0, 2, 3, 3), (2, 2, 3, 3), (2,)),
+        ],
+    ),
+    Row(
+        ops.Conv2dWeight,
+        conv2d_weight,
+        [
+            (((2, 3), ONE, NONE, ONE, 1), (2, 1, 3, 4), (2, 3, 2, 2)),
+            (((3, 3), (2, 1), (1, 1, 1, 1), ONE, 1), (1, 2, 4, 3), (1, 2, 2, 3)),
+            (((3, 2), (2, 3), NONE, ONE, 1), (1, 1, 4, 6), (1, 2, 1, 2)),
+            (((3, 2), ONE, (2, 2, 1, 1), (2, 1), 1), (1, 1, 3, 3), (1, 1, 3, 4)),
+            (((3, 3), ONE, (1, 1, 1, 1), ONE, 2), (1, 4, 3, 2), (1, 4, 3, 2)),
+            (((2, 2), ONE, NONE, ONE, 1), (0, 2, 3, 3), (0, 2, 2, 2)),
         ],
     ),
     Row(

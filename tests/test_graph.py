@@ -196,13 +196,6 @@ def test_one_element_counts_as_scalar_and_backward_takes_arrays_and_numbers():
     assert s.grad.item() == 12.0
 
 
-def test_create_graph_is_refused():
-    x = leaf(1.0)
-    for call in (lambda: (x * x).backward(create_graph=True), lambda: grad(x * x, x, create_graph=True)):
-        with pytest.raises(NotImplementedError, match="create_graph"):
-            call()
-
-
 def test_promise_11_integers_cannot_require_grad():
     for make in (
         lambda: minidl.tensor([1, 2], requires_grad=True),

@@ -310,6 +310,8 @@ BACKWARDS = [
     (ops.Polygamma, "sign", lambda s, dy: -right(s, dy)),
     (ops.GammaInc, "sign of da", lambda s, dy: (-right(s, dy)[0], right(s, dy)[1])),
     (ops.GammaInc, "density of ln x for that of x", lambda s, dy: (right(s, dy)[0], right(s, dy)[1] * s.x)),
+    (ops.Inverse, "sign", lambda s, dy: -right(s, dy)),
+    (ops.Inverse, "not transposed", lambda s, dy: -(s.y @ dy @ s.y)),
     (ops.LogDet, "inverse not transposed", lambda s, dy: dy[..., None, None] * np.linalg.inv(s.x)),
     (ops.LogDet, "det for its logarithm", lambda s, dy: right(s, dy) * np.linalg.det(s.x)[..., None, None]),
     # losses
@@ -340,7 +342,7 @@ BACKWARDS = [
     (ops.KLDivergence, "sign", lambda s, dy: (dy * s.t, right(s, dy)[1])),
     (ops.KLDivergence, "log_target ignored", lambda s, dy: (right(s, dy)[0], dy * (s.gap + 1))),
     (ops.EntropyFromLogits, "entropy itself forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * s.p * s.logp),
-    (ops.EntropyFromLogits, "probability forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * (s.logp + s.y)),
+    (ops.EntropyFromLogits, "probability forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * (s.logp + s.entropy)),
     # convolutions and images
     (ops.Conv2d, "kernel turned for dx", lambda s, dy: (with_turned_kernel(s, dy)[0], *right(s, dy)[1:])),
     (
@@ -348,6 +350,8 @@ BACKWARDS = [
         "kernel's gradient turned",
         lambda s, dy: (right(s, dy)[0], np.flip(right(s, dy)[1], (2, 3)), *right(s, dy)[2:]),
     ),
+    (ops.Conv2dWeight, "off by a column", lambda s, dy: (np.roll(right(s, dy)[0], 1, 3), right(s, dy)[1])),
+    (ops.Conv2dWeight, "images exchanged", lambda s, dy: (right(s, dy)[0], -right(s, dy)[1])),
     (ops.Conv2d, "bias averaged", lambda s, dy: (*right(s, dy)[:2], *(g / 4 for g in right(s, dy)[2:]))),
     (ops.Conv2d, "bias of the first image", lambda s, dy: (*right(s, dy)[:2], *(dy[:1].sum((0, 2, 3)) for _ in s.needs[2:]))),
     (ops.Conv2d, "off by a column", lambda s, dy: (np.roll(right(s, dy)[0], 1, 3), *right(s, dy)[1:])),

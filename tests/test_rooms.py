@@ -15,11 +15,11 @@ FLOORS = [
     {"ops"},  # the calculus
     {"graph"},  # the walk back
     {"grad_mode", "methods"},
-    {"attributes", "indexing"},
+    {"attributes", "indexing", "double_backward"},
     {"tensor"},
     {"functions", "namespace"},  # the vocabulary of the top level
     {"autograd", "io", "nn", "information"},
-    {"optim", "utils", "models", "distributions", "generation", "text"},
+    {"func", "optim", "utils", "models", "distributions", "generation", "text"},
     {"warmup"},
     {"__init__"},
 ]

@@ -1,6 +1,7 @@
 """What one calls to study gradients: grad, gradcheck, operations of one's own, anomaly mode."""
 
 from ..grad_mode import detect_anomaly, enable_grad, no_grad, set_grad_enabled
+from . import functional
 from .function import Function
 from .functional import grad
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
@@ -10,6 +11,7 @@ __all__ = [
     "GradcheckError",
     "detect_anomaly",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",

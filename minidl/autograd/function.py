@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..double_backward import Unknown
 from ..grad_mode import no_grad
 from ..ops import Op
 from ..tensor import Tensor, apply, wrap
@@ -86,6 +87,7 @@ class _Call(Op):
         with no_grad():
             result = self.function.forward(ctx, *args)
         self.saved = [x.array for x in ctx.saved_tensors if x is not None]  # for the check of changes in place
+        self.sources = [self._source(x, arrays, result) for x in ctx.saved_tensors]
         if not isinstance(result, tuple):
             return self._own(result, arrays)
         results = tuple(self._own(y, arrays) for y in result)
@@ -97,6 +99,30 @@ class _Call(Op):
             raise TypeError(f"{self.name}.forward: expected a Tensor or a tuple of Tensors, got {type(y).__name__}")
         return y.array.copy() if any(np.may_share_memory(y.array, x) for x in arrays) else y.array
 
+    def _source(self, saved, arrays, result):
+        """Which input it is, or "y" for the result, or None for what forward made on the way."""
+        if saved is None:
+            return None
+        return "y" if saved is result else next((i for i, x in enumerate(arrays) if x is saved.array), None)
+
+    def _node(self, source, shape):
+        if source == "y":
+            return self
+        return Unknown(self, "saved_tensors[…]", shape) if source is None else self.needs[source]
+
+    def backward_recorded(self, dy):
+        """backward on tensors in the graph; what forward saved of its inputs, and its result, is in it, too."""
+        ctx = Context()
+        vars(ctx).update(vars(self.context))
+        ctx.saved_tensors = tuple(
+            x if x is None or x.array.dtype.kind != "f" else wrap(x.array, self._node(source, x.shape))
+            for x, source in zip(ctx.saved_tensors, self.sources, strict=True)
+        )
+        if isinstance(dy, list):
+            dy = [wrap(np.zeros(*like)) if d is None else d for d, like in zip(dy, self.like, strict=True)]
+        gradients = self._checked(self.function.backward(ctx, *(dy if isinstance(dy, list) else [dy])))
+        return tuple(g for g, is_tensor in zip(gradients, self.is_tensor, strict=True) if is_tensor)
+
     def backward(self, dy):
         # Copied, because a user's backward may well write to what it is given, and others may have been sent the same array.
         if isinstance(dy, list):  # of several outputs; one that nobody used sends zeros
@@ -104,22 +130,22 @@ class _Call(Op):
         else:
             dys = [wrap(dy.copy())]
         with no_grad():
-            gradients = self.function.backward(self.context, *dys)
+            gradients = self._checked(self.function.backward(self.context, *dys))
+        # Copied, because a user's backward may well return one tensor twice, or one that it saved.
+        pairs = zip(gradients, self.is_tensor, strict=True)
+        return tuple(None if g is None else g.array.copy() for g, is_tensor in pairs if is_tensor)
+
+    def _checked(self, gradients):
+        """One gradient, a Tensor or None, for each argument of forward."""
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         expected = len(self.is_tensor)
         if len(gradients) < expected or any(g is not None for g in gradients[expected:]):
             raise RuntimeError(
                 f"{self.name}.backward: expected {expected} gradients, one for each argument of forward, got {len(gradients)}"
             )
-        return tuple(self._gradient(i, g) for i, g in enumerate(gradients[:expected]) if self._has_gradient(i, g))
-
-    def _has_gradient(self, i, gradient):
-        if gradient is not None and not self.is_tensor[i]:
-            raise RuntimeError(f"{self.name}.backward: gradient {i} must be None, because argument {i} is no tensor")
-        return self.is_tensor[i]
-
-    def _gradient(self, i, gradient):
-        if gradient is not None and not isinstance(gradient, Tensor):
-            raise TypeError(f"{self.name}.backward: gradient {i} must be a Tensor or None, got {type(gradient).__name__}")
-        # Copied, because a user's backward may well return one tensor twice, or one that it saved.
-        return None if gradient is None else gradient.array.copy()
+        for i, (gradient, is_tensor) in enumerate(zip(gradients[:expected], self.is_tensor, strict=True)):
+            if gradient is not None and not is_tensor:
+                raise RuntimeError(f"{self.name}.backward: gradient {i} must be None, because argument {i} is no tensor")
+            if gradient is not None and not isinstance(gradient, Tensor):
+                raise TypeError(f"{self.name}.backward: gradient {i} must be a Tensor or None, got {type(gradient).__name__}")
+        return gradients[:expected]

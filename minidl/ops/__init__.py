@@ -34,6 +34,7 @@ from .attention import ScaledDotProductAttention
 from .base import Op, unbroadcast
 from .conv import (
     Conv2d,
+    Conv2dWeight,
     ConvTranspose2d,
     Fold,
     Unfold,
@@ -70,6 +71,7 @@ from .image import (
 )
 from .linalg import (
     Cholesky,
+    Inverse,
     LogDet,
     SolveTriangular,
 )
@@ -171,6 +173,7 @@ __all__ = [
     "Clone",
     "Continue",
     "Conv2d",
+    "Conv2dWeight",
     "ConvTranspose2d",
     "Cos",
     "Cosh",
@@ -196,6 +199,7 @@ __all__ = [
     "Huber",
     "Index",
     "Interpolate",
+    "Inverse",
     "KLDivergence",
     "LayerNorm",
     "LeakyReLU",

@@ -140,6 +140,8 @@ class Dropout(Op):
     dx = dy·mask
     """
 
+    linear = True
+
     def __init__(self, mask):
         self.mask = mask
 

@@ -78,6 +78,8 @@ class Neg(Op):
     dx = −dy
     """
 
+    linear = True
+
     def forward(self, x):
         return -x
 
@@ -117,6 +119,8 @@ class Remainder(Op):
     between the jumps ⌊a/b⌋ is constant:  da = dy,  db = −dy·⌊a/b⌋
     """
 
+    constants = ("floor",)
+
     def forward(self, a, b):
         self.floor = np.floor_divide(a, b) if self.needs[1] else None
         return np.remainder(a, b)
@@ -132,6 +136,8 @@ class Maximum(Op):
     """y = max(a, b)
     the larger operand is y and takes dy; a tie is shared half and half, as in PyTorch. NaN wins and takes dy.
     """
+
+    constants = ("share",)
 
     def forward(self, a, b):
         y = np.maximum(a, b)
@@ -184,7 +190,7 @@ class Where(Op):
 class XLogY(Op):
     """y = a·ln b, and 0 where a = 0, whatever b is (0 log 0 = 0)
     da = dy·ln b   (0 where a = 0 and b ≤ 0: the term 0 log 0 asks for no change)
-    db = dy·a/b    (0 where a = 0)
+    db = dy·a/b    (the same)
     """
 
     def forward(self, a, b):
@@ -195,10 +201,10 @@ class XLogY(Op):
     def backward(self, dy):
         a, b = self.needs
         da = db = None
-        zero, nothing = dy.dtype.type(0), np.equal(self.a, 0)
+        zero, nothing = dy.dtype.type(0), np.equal(self.a, 0) & np.less_equal(self.b, 0)
         if a:
             slope = np.log(self.b, dtype=dy.dtype)
-            da = unbroadcast(dy * np.where(nothing & np.less_equal(self.b, 0), zero, slope), a.shape)
+            da = unbroadcast(dy * np.where(nothing, zero, slope), a.shape)
         if b:
             db = unbroadcast(dy * np.where(nothing, zero, self.a / self.b), b.shape)
         return da, db
@@ -208,6 +214,8 @@ class Cast(Op):
     """y = x in another floating type
     dx = dy, in x's type
     """
+
+    linear = True
 
     def __init__(self, dtype):
         self.dtype = dtype
@@ -224,6 +232,8 @@ class Clone(Op):
     """y = a copy of x
     dx = dy
     """
+
+    linear = True
 
     def forward(self, x):
         return x.copy()

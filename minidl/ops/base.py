@@ -25,6 +25,8 @@ class Op:
     grad = None
     origin = None  # the user's line, under detect_anomaly
     warns = True  # forward lets NumPy compute, which would warn of infinities and NaNs
+    constants = ()  # names of saved arrays that do not move with the inputs, though they are made of them: masks, shares
+    linear = False  # y = A x of one input: then the gradient of dx = Aᵀ dy is A again, and nothing more need be said of it
 
     def forward(self, *arrays):
         raise NotImplementedError(f"{type(self).__name__} has no forward")

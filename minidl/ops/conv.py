@@ -60,10 +60,31 @@ class ConvTranspose2d(Op):
         return (dx, dw, db)[: len(self.needs)]
 
 
+class Conv2dWeight(Op):
+    """y[o,c,k,l] = Σ_{n,i,j} dy[n,o,i,j]·x[n,c,i+k,j+l]: what Conv2d's backward makes for w of x and of its cotangent
+    it is linear in both, and what comes in for w, g, stands where w stood:  dx = Conv2d's dx for w = g;  d(dy) = conv2d(x, g)
+    """
+
+    def __init__(self, kernel_size, stride, padding, dilation, groups):
+        self.kernel_size, self.geometry = kernel_size, (stride, padding, dilation, groups)
+
+    def forward(self, x, dy):
+        self.x = x if self.needs[1] else None
+        self.dy = dy if self.needs[0] else None
+        return kernels.conv2d_weight(x, dy, self.kernel_size, *self.geometry)
+
+    def backward(self, g):
+        x, dy = self.needs
+        dx = kernels.conv2d_input(self.dy, g, x.shape[2:], *self.geometry) if x else None
+        return dx, kernels.conv2d(self.x, g, None, *self.geometry) if dy else None
+
+
 class Unfold(Op):
     """y[n, (c,k,l), (i,j)] = x[n,c,i+k,j+l]: each window as a column, so that a convolution is one product of matrices
     an element of x stands in every window that holds it:  dx = Fold of dy, their sum
     """
+
+    linear = True
 
     def __init__(self, kernel_size, dilation, padding, stride):
         self.geometry = kernel_size, dilation, padding, stride
@@ -79,6 +100,8 @@ class Fold(Op):
     """y[n,c,p,q] = Σ of x[n, (c,k,l), (i,j)] over i+k = p and j+l = q: windows are put back, and overlaps add up
     each element of y takes x with factor 1:  dx = Unfold of dy
     """
+
+    linear = True
 
     def __init__(self, output_size, kernel_size, dilation, padding, stride):
         self.size, self.geometry = output_size, (kernel_size, dilation, padding, stride)

@@ -167,9 +167,9 @@ class Clamp(Op):
     def backward(self, dy):
         inside = np.ones(self.x.shape, bool)
         if self.low is not None:
-            inside &= self.x >= self.low
+            inside = inside & (self.x >= self.low)
         if self.high is not None:
-            inside &= self.x <= self.high
+            inside = inside & (self.x <= self.high)
         return np.where(inside, dy, dy.dtype.type(0))
 
 

@@ -42,6 +42,8 @@ class Continue(Op):
     what was repeated gets the sum over its repeats:  dx = the inner part of dy, with what lies outside added where it came from
     """
 
+    linear = True
+
     def __init__(self, mode, widths):
         self.mode, self.widths = mode, widths
 
@@ -81,6 +83,8 @@ class Interpolate(Op):
     each x gets back what it gave:  dx[low[i]] += (1 − t[i])·dy[i],  dx[high[i]] += t[i]·dy[i]
     low and high never decrease.
     """
+
+    linear = True
 
     def __init__(self, axis, low, high=None, t=None):
         self.axis, self.low, self.high, self.t = axis, low, high, t

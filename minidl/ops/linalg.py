@@ -5,6 +5,20 @@ import numpy as np
 from .base import Op, unbroadcast
 
 
+class Inverse(Op):
+    """y = x⁻¹, of the matrices in the last two axes
+    y x = 1 stays so:  (dy)x + y(dx) = 0 for the changes of both, and read backwards  dx = −yᵀ dy yᵀ
+    """
+
+    def forward(self, x):
+        self.y = np.linalg.inv(x)
+        return self.y
+
+    def backward(self, dy):
+        transposed = np.swapaxes(self.y, -1, -2)
+        return -(transposed @ dy @ transposed)
+
+
 class LogDet(Op):
     """y = ln |det x|, of the matrices in the last two axes; −∞ for a singular one, which has no gradient
     det x is linear in x[i,j], with its cofactor as the slope, and the inverse is cofactors over det:  dx = dy·x⁻ᵀ
@@ -30,9 +44,7 @@ class Cholesky(Op):
 
     def backward(self, dy):
         transposed = np.swapaxes(self.y, -1, -2)
-        phi = np.tril(transposed @ dy)
-        diagonal = np.arange(phi.shape[-1])
-        phi[..., diagonal, diagonal] /= 2
+        phi = np.tril(transposed @ dy) * (1 - np.eye(dy.shape[-1], dtype=dy.dtype) / 2)
         half = np.linalg.solve(transposed, phi)  # L⁻ᵀ Φ, then times L⁻¹ from the right
         dx = np.swapaxes(np.linalg.solve(transposed, np.swapaxes(half, -1, -2)), -1, -2)
         return (dx + np.swapaxes(dx, -1, -2)) / 2
@@ -44,12 +56,12 @@ class SolveTriangular(Op):
     """
 
     def forward(self, a, b):
-        self.a = np.tril(a)
-        self.y = np.linalg.solve(self.a, b)
+        self.a = a
+        self.y = np.linalg.solve(np.tril(a), b)
         return self.y
 
     def backward(self, dy):
         a, b = self.needs
-        db = np.linalg.solve(np.swapaxes(self.a, -1, -2), dy)
+        db = np.linalg.solve(np.swapaxes(np.tril(self.a), -1, -2), dy)
         da = unbroadcast(-np.tril(db @ np.swapaxes(self.y, -1, -2)), a.shape) if a else None
         return da, unbroadcast(db, b.shape) if b else None

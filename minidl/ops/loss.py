@@ -26,7 +26,7 @@ class Distance(Op):
     def backward(self, dy):
         x, t = self.needs
         if self.reduction == "mean":
-            dy = dy / dy.dtype.type(max(self.d.size, 1))
+            dy = dy / dy.dtype.type(max(np.size(self.d), 1))
         dx = dy * self.slope(self.d)
         return dx if x else None, -dx if t else None
 
@@ -98,6 +98,8 @@ class NegativeLogLikelihood(Op):
     A row of weight 0 (an ignored label) gives exactly 0, whatever is in it.
     """
 
+    linear = True
+
     def __init__(self, labels, weights):
         self.labels, self.weights = labels, weights
 
@@ -161,18 +163,19 @@ class KLDivergence(Op):
         self.log_target = log_target
 
     def forward(self, x, t):
-        self.t, log_t = (np.exp(t), t) if self.log_target else (t, np.log(np.where(t == 0, t.dtype.type(1), t)))
-        self.gap = np.where(self.t == 0, t.dtype.type(0), log_t - x)
-        return np.where(self.t == 0, t.dtype.type(0), self.t * self.gap)
+        self.x, self.t = x, t
+        self.p, log_p = (np.exp(t), t) if self.log_target else (t, np.log(np.where(t == 0, t.dtype.type(1), t)))
+        self.gap = np.where(self.p == 0, t.dtype.type(0), log_p - x)
+        return np.where(self.p == 0, t.dtype.type(0), self.p * self.gap)
 
     def backward(self, dy):
         x, t = self.needs
         dt = None
         if t:
-            dt = dy * np.where(self.t == 0, 0, self.gap + 1)
+            dt = dy * np.where(self.p == 0, 0, self.gap + 1)
             if self.log_target:
-                dt *= self.t
-        return -dy * self.t if x else None, dt
+                dt *= self.p
+        return -dy * self.p if x else None, dt
 
 
 class EntropyFromLogits(Op):
@@ -186,10 +189,10 @@ class EntropyFromLogits(Op):
 
     def forward(self, x):
         logp = kernels.log_softmax(x, self.axis)
-        self.p = np.exp(logp)
+        self.x, self.p = x, np.exp(logp)
         self.logp = np.where(self.p == 0, x.dtype.type(0), logp)
-        self.y = -(self.p * self.logp).sum(self.axis, keepdims=True)
-        return self.y.squeeze(self.axis)
+        self.entropy = -(self.p * self.logp).sum(self.axis, keepdims=True)
+        return self.entropy.squeeze(self.axis)
 
     def backward(self, dy):
-        return -np.expand_dims(dy, self.axis) * self.p * (self.logp + self.y)
+        return -np.expand_dims(dy, self.axis) * self.p * (self.logp + self.entropy)

@@ -35,6 +35,8 @@ class MeanPool(Op):
     n_o counts the padding too, or not, or is a given divisor.
     """
 
+    linear = True
+
     def __init__(self, axes, count_include_pad=True, divisor=None):
         self.axes, self.count_include_pad, self.divisor = axes, count_include_pad, divisor
 
@@ -49,6 +51,8 @@ class MaxUnpool(Op):
     """y[p, index[p, k]] = x[p, k] in every plane p, and 0 elsewhere
     what was put there comes back:  dx[p, k] = dy[p, index[p, k]], but 0 for an x that a later one overwrote
     """
+
+    linear = True
 
     def __init__(self, index, sizes):
         self.index, self.sizes = index, sizes  # of x's shape; sizes of the axes that are unpooled

@@ -30,6 +30,8 @@ class Sum(Reduction):
     every x moves y by as much as itself:  dx = dy, repeated over the axes
     """
 
+    linear = True
+
     def forward(self, x):
         return np.add.reduce(x, axis=self.axes, keepdims=self.keepdim)
 
@@ -41,6 +43,8 @@ class Mean(Reduction):
     """y = 1/n Σ x
     dx = dy/n, repeated over the axes
     """
+
+    linear = True
 
     def forward(self, x):
         n = _count(x.shape, self.axes)
@@ -64,7 +68,7 @@ class Var(Reduction):
         n = _count(x.shape, self.axes)
         centred = x - np.add.reduce(x, axis=self.axes, keepdims=True) / x.dtype.type(n)
         free = x.dtype.type(max(n - self.correction, 0))
-        self.scaled = centred / free
+        self.x, self.scaled = x, centred / free
         return (centred * centred).sum(axis=self.axes, keepdims=self.keepdim) / free
 
     def backward(self, dy):
@@ -97,7 +101,7 @@ class Amax(Reduction):
     the largest x takes dy; where several are largest, they share it equally, as in PyTorch's amax. NaN is largest of all.
     """
 
-    pick = staticmethod(np.max)
+    pick, constants = staticmethod(np.max), ("share",)
 
     def forward(self, x):
         y = self.pick(x, axis=self.axes, keepdims=True)
@@ -122,6 +126,8 @@ class Pick(Op):
     the element that was picked takes dy
     """
 
+    linear = True
+
     def __init__(self, index, axis, keepdim):
         self.index, self.axis, self.keepdim = index, axis, keepdim  # index has size 1 along the axis
 
@@ -139,6 +145,8 @@ class CumSum(Op):
     """y_i = Σ_{j≤i} x_j
     x_j is in every y_i from i = j on:  dx_j = Σ_{i≥j} dy_i
     """
+
+    linear = True
 
     def __init__(self, axis):
         self.axis = axis
@@ -172,6 +180,8 @@ class Norm(Reduction):
     dx = dy·sign(x)·(|x|/y)^(p−1), and 0 where y = 0;  p = ∞: the largest |x| share dy equally
     """
 
+    constants = ("share",)
+
     def __init__(self, axes, keepdim, p):
         super().__init__(axes, keepdim)
         self.p = float(p)  # a NumPy number would widen float32
@@ -180,7 +190,10 @@ class Norm(Reduction):
         p, size = self.p, np.abs(x)
         # Scaled by the largest, so that a large x does not overflow and a small one does not vanish when raised to p.
         top = size.max(axis=self.axes, keepdims=True, initial=0)
-        if p != np.inf:
+        if p == np.inf:
+            chosen = size == top
+            self.share = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
+        else:
             scale = np.where((top > 0) & np.isfinite(top), top, x.dtype.type(1))
             top = scale * ((size / scale) ** p).sum(axis=self.axes, keepdims=True) ** (1 / p)
         self.x, self.y = x, top
@@ -188,12 +201,11 @@ class Norm(Reduction):
 
     def backward(self, dy):
         x, y, p = self.x, self.y, self.p
-        size = np.abs(x)
+        if p == 2:
+            return self.restore(dy) * x / np.where(y == 0, y.dtype.type(1), y)
         if p == np.inf:
-            chosen = size == y
-            slope = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
-        else:
-            slope = np.where((x == 0) | (y == 0), x.dtype.type(0), (size / y) ** (p - 1))
+            return self.restore(dy) * np.sign(x) * self.share
+        slope = np.where((x == 0) | (y == 0), x.dtype.type(0), (np.abs(x) / y) ** (p - 1))
         return self.restore(dy) * np.sign(x) * slope
 
 

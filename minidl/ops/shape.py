@@ -13,6 +13,8 @@ class Reshape(Op):
     dx = dy in x's shape
     """
 
+    linear = True
+
     def __init__(self, shape):
         self.new_shape = shape
 
@@ -27,6 +29,8 @@ class Permute(Op):
     """y = x with its axes in another order
     dx = dy with its axes in the first order
     """
+
+    linear = True
 
     def __init__(self, axes):
         self.axes = axes
@@ -43,6 +47,8 @@ class Expand(Op):
     dx = dy summed over the repeats
     """
 
+    linear = True
+
     def __init__(self, shape):
         self.new_shape = shape
 
@@ -57,6 +63,8 @@ class Repeat(Op):
     """y = x tiled, `repeats[i]` times along axis i (as many counts as y has axes)
     dx = dy summed over the tiles
     """
+
+    linear = True
 
     def __init__(self, repeats):
         self.repeats = repeats
@@ -76,6 +84,8 @@ class RepeatInterleave(Op):
     dx = dy summed over each run
     """
 
+    linear = True
+
     def __init__(self, repeats, axis):
         self.repeats, self.axis = repeats, axis
 
@@ -94,6 +104,8 @@ class Flip(Op):
     dx = dy, reversed again
     """
 
+    linear = True
+
     def __init__(self, axes):
         self.axes = axes
 
@@ -109,6 +121,8 @@ class Roll(Op):
     dx = dy shifted back
     """
 
+    linear = True
+
     def __init__(self, shifts, axes):
         self.shifts, self.axes = shifts, axes
 
@@ -123,6 +137,8 @@ class Index(Op):
     """y = x[index], in any of NumPy's forms
     dx = 0 with dy put where it was taken from; an element taken twice gets both
     """
+
+    linear = True
 
     def __init__(self, index):
         self.index = index
@@ -214,6 +230,8 @@ class Gather(Op):
     dx = 0 with dy added where it was taken from
     """
 
+    linear = True
+
     def __init__(self, axis, index):
         self.axis, self.index = axis, index
 
@@ -289,6 +307,8 @@ class Diagonal(Op):
     dx = 0 with dy on the diagonal
     """
 
+    linear = True
+
     def __init__(self, where):
         self.where = where  # offset, axis1, axis2
 
@@ -310,6 +330,8 @@ class Triangle(Op):
     dx = dy, but 0 in the same places
     """
 
+    linear = True
+
     def __init__(self, lower, k):
         self.cut, self.k = np.tril if lower else np.triu, k
 
@@ -326,6 +348,8 @@ class Sort(Op):
     """y = x in another order along an axis: y = x taken at `index`
     dx = dy put back in x's order
     """
+
+    linear = True
 
     def __init__(self, index, axis):
         self.index, self.axis = index, axis

@@ -55,13 +55,17 @@ class GammaInc(Op):
     """
 
     def forward(self, a, x):
-        shape, dtype = np.broadcast_shapes(np.shape(a), np.shape(x)), np.result_type(a, x)
-        self.a, self.x = (np.broadcast_to(np.asarray(v, dtype), shape) for v in (a, x))
-        return kernels.gammainc(self.a, self.x)
+        self.a, self.x = a, x
+        return kernels.gammainc(*self._alike())
+
+    def _alike(self):
+        """Both as arrays of one shape and dtype."""
+        shape, dtype = np.broadcast_shapes(np.shape(self.a), np.shape(self.x)), np.result_type(self.a, self.x)
+        return [np.broadcast_to(np.asarray(v, dtype), shape) for v in (self.a, self.x)]
 
     def backward(self, dy):
-        a, x = self.needs
-        log_x = kernels.log(self.x)
-        dlog_x = dy * kernels.exp(self.a * log_x - self.x - kernels.lgamma(self.a))  # f(x)·x
-        da = unbroadcast(-dlog_x * kernels.gamma_slope(self.a, log_x), a.shape) if a else None
-        return da, unbroadcast(dlog_x / self.x, x.shape) if x else None
+        (needs_a, needs_x), (a, x) = self.needs, self._alike()
+        log_x = kernels.log(x)
+        dlog_x = dy * kernels.exp(a * log_x - x - kernels.lgamma(a))  # f(x)·x
+        da = unbroadcast(-dlog_x * kernels.gamma_slope(a, log_x), needs_a.shape) if needs_a else None
+        return da, unbroadcast(dlog_x / x, needs_x.shape) if needs_x else None

@@ -1,0 +1,58 @@
+"""The gradient of a linear operation, as an operation."""
+
+import copy
+
+from ..graph import next_serial
+from ..ops import Op
+
+
+class _Place:
+    """What a node looks like to a backward: a shape."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+
+class Adjoint(Op):
+    """dx = Aᵀ dy: what a linear operation y = A x passes back, by its own backward; linear itself
+    the gradient of a linear map is its adjoint, and the adjoint of the adjoint is the map:  d(dy) = A d(dx)
+    """
+
+    linear = True
+
+    def __init__(self, op, shape=None):
+        self.op = copy.copy(op)  # it must outlive the graph that op is a node of
+        self.op.needs = [_Place(op.needs[0].shape if shape is None else shape)]
+
+    def forward(self, dy):
+        return self.op.backward(dy)
+
+    def backward(self, ddx):
+        return copy.copy(self.op).forward(ddx)
+
+
+class Unknown(Op):
+    """A saved array that is neither an input nor the output, as a node: it came from the inputs, nobody says how."""
+
+    def __init__(self, op, name, shape):
+        self.needs, self.shape, self.serial = op.needs, shape, next_serial()
+        self.message = (
+            f"its backward reads self.{name}, which is neither an input of forward nor its output self.y, so that the slope "
+            "of that is not known; save inputs or the output, or list it in `constants` if it does not move with the inputs"
+        )
+
+    def backward(self, dy):
+        raise NotImplementedError(self.message)
+
+
+class Opaque(Op):
+    """y = f(x…), where nobody knows the slope of f."""
+
+    def __init__(self, module, name):
+        self.module, self.function = module, name
+
+    def forward(self, *arrays):
+        return getattr(self.module, self.function)(*arrays)
+
+    def backward(self, dy):
+        raise NotImplementedError(f"the slope of {self.function} is not known")

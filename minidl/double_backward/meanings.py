@@ -1,0 +1,200 @@
+"""What `np` and `kernels` mean in a backward that is read with tensors for arrays: operations.
+
+A kernel made for speed is here the formula that it computes. The tests compare each with its kernel.
+"""
+
+import math
+import operator
+
+import numpy as np
+
+from .. import kernels, ops
+from ..methods import Methods
+from .linear import Opaque
+
+
+class Names:
+    """A module whose functions, given a tensor, are those of `meanings`; else they are its own."""
+
+    def __init__(self, module, meanings):
+        self.module, self.meanings = module, meanings
+
+    def __getattr__(self, name):
+        own, meaning = getattr(self.module, name), self.meanings.get(name)
+        if isinstance(meaning, Names) or not callable(own) or isinstance(own, type):
+            return meaning or own
+
+        def function(*args, **options):
+            if not any(isinstance(x, Methods) for x in args):
+                return own(*args, **options)
+            if meaning is None:
+                raise NotImplementedError(f"{name} has no meaning for tensors yet; give it one in double_backward/meanings.py")
+            return meaning(*args, **options)
+
+        setattr(self, name, function)
+        return function
+
+
+def a_tensor(*values):
+    return next(x for x in values if isinstance(x, Methods))
+
+
+def as_tensor(x, like):
+    return x if isinstance(x, Methods) else like._wrap(np.asarray(x, like.dtype))
+
+
+# --- NumPy's names
+
+
+def where(condition, a, b):
+    condition = condition.array if isinstance(condition, Methods) else condition
+    if isinstance(condition, (bool, np.bool_)):
+        return a if condition else b  # and nothing at all of the other, whose slope may be infinite
+    if not isinstance(a, Methods) and not isinstance(b, Methods):
+        return np.where(condition, a, b)
+    return a_tensor(a, b)._apply(ops.Where(condition), a, b)
+
+
+def einsum(expression, *xs, optimize=True):
+    left, right = expression.split("->")
+    return a_tensor(*xs)._apply(ops.Einsum(tuple(left.split(",")), right), *xs)
+
+
+def split(x, ends, axis):
+    return x.split(np.diff([0, *ends, x.shape[axis]]).tolist(), axis)
+
+
+def inverse(x):
+    return x._apply(ops.Inverse(), x)
+
+
+def solve(a, b):
+    return inverse(as_tensor(a, b) if isinstance(b, Methods) else a) @ b
+
+
+MEANINGS = {
+    "linalg": Names(np.linalg, {"inv": inverse, "solve": solve}),
+    **{name: operator.methodcaller(name) for name in ("sin", "cos", "sinh", "cosh", "sqrt", "exp", "abs", "sign", "log1p")},
+    "log": lambda x, dtype=None: x.log(),
+    "power": operator.pow,
+    "where": where,
+    "equal": operator.eq,
+    "less_equal": operator.le,
+    "isneginf": lambda x: x == -math.inf,
+    "maximum": lambda a, b: a.maximum(b) if isinstance(a, Methods) else b.maximum(a),
+    "clip": lambda x, low, high: x.clamp(low, high),
+    "swapaxes": lambda x, i, j: x.transpose(i, j),
+    "moveaxis": lambda x, i, j: x.movedim(i, j),
+    "tril": lambda x: x.tril(),
+    "shape": lambda x: x.shape,
+    "size": lambda x: x.numel(),
+    "broadcast_to": lambda x, shape: x.expand(shape),
+    "asarray": lambda x, dtype=None: x,
+    "zeros_like": lambda x: np.zeros(x.shape, x.dtype),
+    "result_type": lambda *xs: np.result_type(*(x.array if isinstance(x, Methods) else x for x in xs)),
+    "einsum": einsum,
+    "split": split,
+}
+NUMPY = Names(np, MEANINGS)
+
+
+# --- the kernels
+
+
+def elu_backward(dy, x, alpha):
+    return dy * x._apply(ops.Where(x.array > 0), 1.0, alpha * x.clamp(max=0).exp())
+
+
+def gelu_backward(dy, x, approximate):
+    if approximate:
+        c = math.sqrt(2 / math.pi)
+        t = (c * (x + 0.044715 * x**3)).tanh()
+        return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x))
+    return dy * (0.5 * (1 + (x / math.sqrt(2)).erf()) + x * (-0.5 * x * x).exp() / math.sqrt(2 * math.pi))
+
+
+def silu_backward(dy, x):
+    s = x.sigmoid()
+    return dy * s * (1 + x * (1 - s))
+
+
+def softmax_backward(dy, y, axis):
+    return y * (dy - (dy * y).sum(axis, keepdim=True))
+
+
+def log_softmax_backward(dy, y, axis):
+    return dy - y.exp() * dy.sum(axis, keepdim=True)
+
+
+def cross_entropy_backward(dy, x, lse, labels, weight, ignore_index, smoothing, scale=1.0):
+    classes = x.shape[1]
+    weight, counted = np.ones(classes) if weight is None else weight, labels != ignore_index
+    q = np.where(counted[:, None], weight * smoothing / classes, 0)  # what each −ln p counts for
+    rows, known = np.flatnonzero(counted), labels[counted]
+    q[rows, known] += (1 - smoothing) * weight[known]
+    q = q.astype(x.dtype)
+    return dy[:, None] * scale * (x.softmax(1) * q.sum(1, keepdims=True) - q)
+
+
+def cross_entropy_soft_backward(dy, x, lse, t, weight, smoothing):
+    q = (1 - smoothing) * t + smoothing / t.shape[1]
+    q = q if weight is None else q * weight
+    return dy[:, None] * (as_tensor(x, dy).softmax(1) * q.sum(1, keepdims=True) - q)
+
+
+def cross_entropy_soft_backward_targets(dy, x, lse, weight, smoothing):
+    dt = dy[:, None] * (smoothing - 1) * as_tensor(x, dy).log_softmax(1)
+    return dt if weight is None else dt * weight
+
+
+def linear_backward(dy, x, w, needs):
+    need_x, need_w, need_b = needs if len(needs) == 3 else (*needs, None)
+    rows = dy.reshape(math.prod(dy.shape[:-1]), dy.shape[-1])
+    dx = dy @ w if need_x else None
+    dw = rows.T @ x.reshape(len(rows), x.shape[-1]) if need_w else None
+    return dx, dw, rows.sum(0) if need_b else None
+
+
+def conv2d(x, w, b, *geometry):
+    return a_tensor(x, w)._apply(ops.Conv2d(*geometry), x, w)
+
+
+def conv2d_input(dy, w, size, *geometry):
+    return a_tensor(dy, w)._apply(ops.ConvTranspose2d(size, *geometry), dy, w)
+
+
+def conv2d_weight(x, dy, kernel_size, *geometry):
+    return a_tensor(x, dy)._apply(ops.Conv2dWeight(kernel_size, *geometry), x, dy)
+
+
+def gamma_slope(a, log_x):
+    return a_tensor(a, log_x)._apply(Opaque(kernels, "gamma_slope"), a, log_x)
+
+
+FORMULAS = {
+    **{name: operator.methodcaller(name) for name in ("exp", "log", "lgamma", "digamma")},
+    "polygamma": lambda n, x: x.polygamma(n),
+    "matmul": operator.matmul,
+    "relu_backward": lambda dy, y: dy._apply(ops.Where(y.array > 0), dy, 0.0),
+    "leaky_relu_backward": lambda dy, x, slope: dy._apply(ops.Where(x.array > 0), dy, dy * slope),
+    "elu_backward": elu_backward,
+    "gelu_backward": gelu_backward,
+    "silu_backward": silu_backward,
+    "softplus_backward": lambda dy, x, beta, threshold: dy * where(beta * x > threshold, 1.0, (beta * x).sigmoid()),
+    "sigmoid_backward": lambda dy, y: dy * y * (1 - y),
+    "logsigmoid_backward": lambda dy, x: dy * (-x).sigmoid(),
+    "tanh_backward": lambda dy, y: dy * (1 - y * y),
+    "softmax_backward": softmax_backward,
+    "log_softmax_backward": log_softmax_backward,
+    "cross_entropy_backward": cross_entropy_backward,
+    "cross_entropy_soft_backward": cross_entropy_soft_backward,
+    "cross_entropy_soft_backward_targets": cross_entropy_soft_backward_targets,
+    "binary_cross_entropy_with_logits_backward": lambda x, t: x.sigmoid() - t,
+    "linear_backward": linear_backward,
+    "conv2d": conv2d,
+    "conv2d_input": conv2d_input,
+    "conv2d_weight": conv2d_weight,
+    "channel_sums": lambda dy: dy.sum((0, 2, 3)),
+    "gamma_slope": gamma_slope,
+}
+KERNELS = Names(kernels, FORMULAS)

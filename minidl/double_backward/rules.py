@@ -1,0 +1,161 @@
+"""Backwards told once more, for tensors: those whose text in `ops/` is for arrays alone. `self` is a second reading."""
+
+import copy
+import math
+
+import numpy as np
+
+from .. import ops
+from ..graph import next_serial
+from ..ops.base import unbroadcast
+from ..ops.shape import _fit, is_basic
+from .linear import Adjoint
+from .meanings import as_tensor
+
+
+def distance(self, dy):
+    node = ops.Sub()  # d = x − t was saved, not x and t
+    node.needs, node.shape, node.serial = self.inputs, self.d.shape, next_serial()
+    self.d = dy._wrap(self.d.array, node)
+    return self.backward(dy)
+
+
+def var(self, dy):
+    n = math.prod(self.x.shape[axis] for axis in self.axes)
+    centred = self.x - self.x.mean(self.axes, keepdim=True)
+    return self.restore(dy) * centred * (2 / max(n - self.correction, 0) if n > self.correction else math.inf)
+
+
+def prod(self, dy):
+    x, kept = self.x, [axis for axis in range(self.x.ndim) if axis not in self.axes]
+    order = kept + list(self.axes)
+    n = math.prod(x.shape[axis] for axis in self.axes)
+    rows = x.permute(order).reshape([*(x.shape[axis] for axis in kept), 1, n])
+    others = x._apply(ops.Where(np.eye(n, dtype=bool)), 1.0, rows).prod(-1)  # Π of row i without element i
+    others = others.reshape([x.shape[axis] for axis in order]).permute(np.argsort(order).tolist())
+    return self.restore(dy) * others
+
+
+def kl_divergence(self, dy):
+    needs_x, needs_t = self.needs
+    x, t = as_tensor(self.x, dy), as_tensor(self.t, dy)
+    p = t.exp() if self.log_target else t
+    log_p = t if self.log_target else dy._apply(ops.Where(t.array == 0), 1.0, t).log()
+    dt = None
+    if needs_t:
+        dt = dy * dy._apply(ops.Where(p.array == 0), 0.0, log_p - x + 1)
+        dt = dt * p if self.log_target else dt
+    return -dy * p if needs_x else None, dt
+
+
+def entropy(self, dy):
+    log_p = self.x.log_softmax(self.axis)
+    p = log_p.exp()
+    log_p = dy._apply(ops.Where(p.array == 0), 0.0, log_p)
+    y = -(p * log_p).sum(self.axis, keepdim=True)
+    return -dy.unsqueeze(self.axis) * p * (log_p + y)
+
+
+def pad(self, dy):
+    # The border does not move: what is linear is the rest.
+    return dy._apply(Adjoint(ops.Pad(self.widths, 0.0), self.needs[0].shape), dy)
+
+
+def max_pool(self, dy):
+    index = self.indices()
+    planes, places = math.prod(index.shape[: -len(self.axes)]), math.prod(index.shape[-len(self.axes) :])
+    x_shape = self.needs[0].shape
+    taken = ops.Index((np.arange(planes)[:, None], index.reshape(planes, places)))
+    dx = dy._apply(Adjoint(taken, (planes, math.prod(x_shape[-len(self.axes) :]))), dy.reshape(planes, places))
+    return dx.reshape(x_shape)
+
+
+def set_item(self, dy):
+    x, v = self.needs
+    dx = dv = None
+    if x:
+        dx = dy._apply(ops.SetItem(self.index), dy, np.zeros((), dy.dtype))
+    if v:
+        taken = dy._apply(ops.Index(self.index), dy)
+        if not is_basic(self.index):
+            number = np.arange(taken.numel()).reshape(taken.shape)
+            last = np.full(dy.shape, -1)
+            last[self.index] = number
+            taken = taken * (last[self.index] == number)
+        dv = _fit(taken, v.shape)
+    return dx, dv
+
+
+def patch(self, dy):
+    dv = dy._apply(copy.copy(self.view), dy)
+    return dy._apply(ops.Patch(copy.copy(self.view)), dy, np.zeros(dv.shape, dy.dtype)), dv
+
+
+# --- normalisation: x̂ from x again, as the statistics move with it
+
+
+def _standard(x, axes, eps, centred=True):
+    d = x - x.mean(axes, keepdim=True) if centred else x
+    r = ((d * d).mean(axes, keepdim=True) + eps).rsqrt()
+    return d * r, r
+
+
+def _across(g, x_hat, r, axes, centred=True):
+    """r·(g − mean(g) − x̂·mean(g·x̂))"""
+    g = g - g.mean(axes, keepdim=True) if centred else g
+    return r * (g - x_hat * (g * x_hat).mean(axes, keepdim=True))
+
+
+def batch_norm(self, dy):
+    need_x, need_w, need_b = self.needs
+    x, axes = as_tensor(self.x, dy), (0, *range(2, dy.ndim))
+    column = [-1 if axis == 1 else 1 for axis in range(dy.ndim)]
+    if self.batch:
+        x_hat, r = _standard(x, axes, self.eps)
+    else:
+        mean, r = self.stats[0], 1 / np.sqrt(self.stats[1] + self.eps)
+        mean, r = (as_tensor(v.reshape(column), dy) for v in (mean, r))
+        x_hat = (x - mean) * r
+    g = dy if self.w is None else dy * as_tensor(self.w, dy).reshape(column)
+    dx = (_across(g, x_hat, r, axes) if self.batch else r * g) if need_x else None
+    return dx, (dy * x_hat).sum(axes) if need_w else None, dy.sum(axes) if need_b else None
+
+
+def layer_norm(self, dy):
+    need_x, need_w, need_b = self.needs
+    axes = tuple(range(dy.ndim - self.axes, dy.ndim))
+    x_hat, r = _standard(as_tensor(self.x, dy), axes, self.eps, self.centred)
+    dx = _across(dy if self.w is None else dy * self.w, x_hat, r, axes, self.centred) if need_x else None
+    dw = unbroadcast(dy * x_hat, need_w.shape) if need_w else None
+    return dx, dw, unbroadcast(dy, need_b.shape) if need_b else None
+
+
+def group_norm(self, dy):
+    need_x, need_w, need_b = self.needs
+    shape, axes = dy.shape, (0, *range(2, dy.ndim))
+    grouped = shape[0], self.groups, math.prod(shape[1:]) // self.groups
+    x_hat, r = _standard(as_tensor(self.x, dy).reshape(grouped), 2, self.eps)
+    column = [-1 if axis == 1 else 1 for axis in range(dy.ndim)]
+    g = dy if self.w is None else dy * as_tensor(self.w, dy).reshape(column)
+    dx = _across(g.reshape(grouped), x_hat, r, 2).reshape(shape) if need_x else None
+    dw = (dy * x_hat.reshape(shape)).sum(axes) if need_w else None
+    return dx, dw, dy.sum(axes) if need_b else None
+
+
+RULES = {
+    ops.SquaredError: distance,
+    ops.AbsoluteError: distance,
+    ops.Huber: distance,
+    ops.Var: var,
+    ops.Prod: prod,
+    ops.KLDivergence: kl_divergence,
+    ops.EntropyFromLogits: entropy,
+    ops.Pad: pad,
+    ops.MaxPool: max_pool,
+    ops.SetItem: set_item,
+    ops.Patch: patch,
+    ops.BatchNorm: batch_norm,
+    ops.LayerNorm: layer_norm,
+    ops.RMSNorm: layer_norm,
+    ops.GroupNorm: group_norm,
+}
