@@ -3,12 +3,9 @@
 from importlib import import_module
 
 from . import autograd, information, nn, optim
-from .dtypes import *  # noqa: F403
-from .functions import *  # noqa: F403
-from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .graph.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .io import load, save
 from .kernels import get_num_threads, set_num_threads
-from .namespace import *  # noqa: F403
 from .random import (
     Generator,
     default_generator,
@@ -19,14 +16,44 @@ from .random import (
     seed,
     set_rng_state,
 )
-from .tensor import Tensor
+from .tensors.counting import bincount, isin, unique
+from .tensors.creation import (
+    arange,
+    as_tensor,
+    e,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    inf,
+    is_tensor,
+    linspace,
+    logspace,
+    nan,
+    numel,
+    ones,
+    ones_like,
+    pi,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from .tensors.dtypes import *  # noqa: F403
+from .tensors.functions import *  # noqa: F403
+from .tensors.indexing import where
+from .tensors.joining import cat, concat, concatenate, hstack, meshgrid, stack, vstack
+from .tensors.products import einsum, matmul
+from .tensors.random_tensors import bernoulli, multinomial, normal, rand, rand_like, randint, randn, randn_like, randperm
+from .tensors.tensor import Tensor
 from .warmup import warmup
 
-_LATER = ("distributions", "generation", "models", "text", "utils")  # rooms that few programs need, or import by name
+_LATER = ("distributions", "generation", "models", "text", "utils")  # loaded at their first use: few programs need them
 
 
 def __getattr__(name):
-    """Loads a room at its first use (PEP 562)."""
+    """Loads such a module at its first use (PEP 562)."""
     if name in _LATER:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

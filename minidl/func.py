@@ -11,9 +11,11 @@ tensor(48.)
 import numpy as np
 
 from . import autograd
-from .grad_mode import enable_grad
-from .graph import Leaf
-from .tensor import Tensor, stack, wrap
+from .graph.modes import enable_grad
+from .graph.nodes import Leaf
+from .tensors.joining import stack
+from .tensors.record import wrap
+from .tensors.tensor import Tensor
 
 
 def grad(func, argnums=0, has_aux=False):

@@ -15,11 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .functions import cat, expect_tensors, multinomial
-from .grad_mode import no_grad
+from .graph.modes import no_grad
 from .nn import Module
 from .nn.utils import evaluating
-from .tensor import Tensor, wrap
+from .tensors.arguments import expect_tensors
+from .tensors.joining import cat
+from .tensors.random_tensors import multinomial
+from .tensors.record import wrap
+from .tensors.tensor import Tensor
 
 
 def generate(

@@ -34,10 +34,12 @@ import numbers
 import numpy as np
 
 from . import ops
-from .functions import as_tensor
-from .methods import floating
 from .ops.base import normalize_axes
-from .tensor import Tensor, apply, stack, where, wrap
+from .tensors.creation import as_tensor
+from .tensors.indexing import where
+from .tensors.joining import stack
+from .tensors.record import apply, floating, wrap
+from .tensors.tensor import Tensor
 
 __all__ = [
     "bivariate_normal_mutual_information",

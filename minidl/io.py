@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import dtypes
-from .tensor import Tensor, wrap
+from .tensors import dtypes
+from .tensors.record import wrap
+from .tensors.tensor import Tensor
 
 _STRUCTURE = "structure.json"
 # What NumPy and zipfile raise for other files and for damaged ones, depending on where the damage is.

@@ -12,10 +12,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from .functions import expect_tensors
 from .nn import functional as F
 from .random import source
-from .tensor import Tensor, wrap
+from .tensors.arguments import expect_tensors
+from .tensors.record import wrap
+from .tensors.tensor import Tensor
 
 # --- tokens
 

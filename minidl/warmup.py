@@ -3,9 +3,10 @@
 import copy
 
 from . import nn, optim
-from .functions import rand, zeros
-from .grad_mode import enable_grad
+from .graph.modes import enable_grad
 from .random import fork_rng
+from .tensors.creation import zeros
+from .tensors.random_tensors import rand
 
 __all__ = ["warmup"]
 

@@ -8,8 +8,8 @@ import itertools
 import numpy as np
 
 from minidl.autograd import gradcheck
-from minidl.graph import Leaf
-from minidl.tensor import apply, wrap
+from minidl.graph.nodes import Leaf
+from minidl.tensors.record import apply, wrap
 
 
 def is_array(x):

@@ -13,7 +13,7 @@ import minidl
 import minidl.nn.functional as F
 from minidl import nn, ops
 from minidl.autograd import gradcheck
-from minidl.graph import Leaf
+from minidl.graph.nodes import Leaf
 
 
 def randn(*shape, dtype=minidl.float32):

@@ -12,7 +12,7 @@ import pytest
 import minidl
 from minidl import func, nn, ops
 from minidl.autograd import Function, GradcheckError, functional, grad, gradcheck, gradgradcheck
-from minidl.tensor import apply, wrap
+from minidl.tensors.record import apply, wrap
 
 from .checks import cotangent, is_array, run
 from .table import TABLE

@@ -13,7 +13,9 @@ import pytest
 
 import minidl
 from minidl import kernels, nn
-from minidl.graph import Leaf, _writes, note_write, walk
+from minidl.graph.nodes import Leaf
+from minidl.graph.walk import walk
+from minidl.graph.writes import _writes, check_unchanged, note_write
 from minidl.kernels import memory
 from minidl.ops import Op
 
@@ -339,10 +341,10 @@ def test_a_write_is_remembered_for_the_array_and_not_for_its_memory():
     array = made()
     assert address(array) == where
     op = Give(array, 0)  # older than the write above, which must not be held against the array that came after
-    minidl.graph._check_unchanged(op)
+    check_unchanged(op)
     note_write(array[5:])
     with pytest.raises(RuntimeError, match=r"saved as 'dx'"):
-        minidl.graph._check_unchanged(op)
+        check_unchanged(op)
 
 
 def _trained(between=lambda: None):

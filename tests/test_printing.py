@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from minidl import printing
-from minidl.printing import format_tensor, set_printoptions
+from minidl.tensors import printing
+from minidl.tensors.printing import format_tensor, set_printoptions
 
 nan, inf = np.nan, np.inf
 

@@ -169,7 +169,7 @@ def test_casts_keep_the_graph_between_floats_only():
 @pytest.mark.parametrize("wrong", ["complex64", "float16", "object", "int63", None, "datetime64[s]"])
 def test_other_dtypes_are_refused_by_name(wrong):
     with pytest.raises(TypeError, match="minidl has the dtypes float32, float64, int64"):
-        minidl.dtypes.as_dtype(wrong)
+        minidl.tensors.dtypes.as_dtype(wrong)
 
 
 def test_complex_operands_are_refused():

@@ -13,7 +13,7 @@ from minidl.autograd import gradcheck
 from minidl.kernels import recurrent as kernels
 from minidl.kernels import threads
 from minidl.nn.utils import rnn as utils
-from minidl.tensor import apply
+from minidl.tensors.record import apply
 
 from .kernel_checks import WIDE, run_again
 

@@ -1,6 +1,7 @@
 """What one calls to study gradients: grad, gradcheck, operations of one's own, anomaly mode."""
 
-from ..grad_mode import detect_anomaly, enable_grad, no_grad, set_grad_enabled
+from ..graph.anomaly import detect_anomaly
+from ..graph.modes import enable_grad, no_grad, set_grad_enabled
 from . import functional
 from .function import Function
 from .functional import grad

@@ -3,9 +3,10 @@
 import numpy as np
 
 from ..double_backward import Unknown
-from ..grad_mode import no_grad
+from ..graph.modes import no_grad
 from ..ops import Op
-from ..tensor import Tensor, apply, wrap
+from ..tensors.record import apply, wrap
+from ..tensors.tensor import Tensor
 
 
 class Function:

@@ -5,9 +5,12 @@ from collections.abc import Iterable
 import numpy as np
 
 from .. import double_backward
-from ..grad_mode import enable_grad
-from ..graph import walk
-from ..tensor import Tensor, cotangent, recorded_cotangent, stack, wrap
+from ..graph.modes import enable_grad
+from ..graph.walk import walk
+from ..tensors.gradients import cotangent, recorded_cotangent
+from ..tensors.joining import stack
+from ..tensors.record import wrap
+from ..tensors.tensor import Tensor
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=False, create_graph=False, allow_unused=False):

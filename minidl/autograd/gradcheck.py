@@ -14,9 +14,10 @@ import itertools
 
 import numpy as np
 
-from ..grad_mode import enable_grad, no_grad
+from ..graph.modes import enable_grad, no_grad
 from ..random import fork_rng
-from ..tensor import Tensor, wrap
+from ..tensors.record import wrap
+from ..tensors.tensor import Tensor
 from .functional import grad
 
 

@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 
-from ..functions import arange
-from ..grad_mode import no_grad
+from ..graph.modes import no_grad
 from ..nn.functional import logsigmoid
 from ..random import default_generator
-from ..tensor import where, wrap
+from ..tensors.creation import arange
+from ..tensors.indexing import where
+from ..tensors.record import wrap
 from . import constraints
 from .counting import draw_around_mode, log_choose
 from .distribution import Distribution, broadcast_all

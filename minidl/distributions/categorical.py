@@ -5,11 +5,12 @@ import operator
 
 import numpy as np
 
-from ..functions import arange, eye
-from ..grad_mode import no_grad
+from ..graph.modes import no_grad
 from ..nn.functional import entropy_from_logits, log_softmax, one_hot
 from ..random import default_generator
-from ..tensor import where, wrap
+from ..tensors.creation import arange, eye
+from ..tensors.indexing import where
+from ..tensors.record import wrap
 from . import constraints
 from .bernoulli import Binomial
 from .counting import log_factorial

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..tensor import wrap
+from ..tensors.record import wrap
 
 __all__ = [
     "Constraint",

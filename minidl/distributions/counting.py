@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .. import dtypes
 from ..random import default_generator
+from ..tensors import dtypes
 
 
 def log_factorial(n):

@@ -8,10 +8,10 @@ import numbers
 
 import numpy as np
 
-from .. import dtypes
-from ..grad_mode import no_grad
-from ..methods import floating
-from ..tensor import Tensor, wrap
+from ..graph.modes import no_grad
+from ..tensors import dtypes
+from ..tensors.record import floating, wrap
+from ..tensors.tensor import Tensor
 from . import constraints
 
 

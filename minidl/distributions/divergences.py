@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from ..functions import full
-from ..tensor import where
+from ..tensors.creation import full
+from ..tensors.indexing import where
 from .gamma import Beta, Dirichlet, Gamma
 from .kl import kl_divergence, register_kl
 from .location import Exponential, Laplace, Normal, Uniform

@@ -10,7 +10,8 @@ import numpy as np
 
 from .. import kernels
 from ..random import default_generator
-from ..tensor import where, wrap
+from ..tensors.indexing import where
+from ..tensors.record import wrap
 from . import constraints
 from .distribution import Distribution, broadcast_all
 

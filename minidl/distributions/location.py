@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 
 from ..random import default_generator
-from ..tensor import wrap
+from ..tensors.record import wrap
 from . import constraints
 from .distribution import Distribution, broadcast_all
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from .. import ops
-from ..functions import eye
-from ..methods import floating
 from ..random import default_generator
-from ..tensor import Tensor, apply, wrap
+from ..tensors.creation import eye
+from ..tensors.record import apply, floating, wrap
+from ..tensors.tensor import Tensor
 from . import constraints
 from .distribution import Distribution
 from .parameters import derived

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..methods import floating
-from ..tensor import Tensor
+from ..tensors.record import floating
+from ..tensors.tensor import Tensor
 
 
 class derived:

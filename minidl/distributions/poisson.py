@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from ..functions import arange
-from ..grad_mode import no_grad
-from ..tensor import wrap
+from ..graph.modes import no_grad
+from ..tensors.creation import arange
+from ..tensors.record import wrap
 from . import constraints
 from .bernoulli import Bernoulli
 from .counting import draw_around_mode, log_factorial

@@ -4,7 +4,7 @@ import functools
 import operator
 
 from ..nn.functional import softplus
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 from . import constraints
 
 

@@ -19,8 +19,12 @@ from types import FunctionType
 import numpy as np
 
 from .. import kernels, ops
-from ..graph import SILENT, Leaf, Part, check_finite, check_unchanged, enqueue, float_errors, mode, written_since
-from ..methods import Methods
+from ..graph.anomaly import check_finite
+from ..graph.modes import SILENT, float_errors, mode
+from ..graph.nodes import Leaf, Part
+from ..graph.walk import enqueue
+from ..graph.writes import check_unchanged, written_since
+from ..tensors.record import TensorBase, apply, wrap
 from .linear import Adjoint, Unknown
 from .meanings import KERNELS, NUMPY
 from .rules import RULES
@@ -115,15 +119,15 @@ def backward(op, dy, needs):
         if hasattr(op, "backward_recorded"):
             gradients = op.backward_recorded(dy)
         elif op.linear:
-            gradients = dy._apply(Adjoint(op), dy)
+            gradients = apply(Adjoint(op), dy)
         else:
-            twin = with_tensors(op, dy._wrap, needs)
+            twin = with_tensors(op, wrap, needs)
             told = RULES.get(type(op))
             gradients = told(twin, dy) if told else twin.backward(dy)
     except NotImplementedError as error:
         raise NotImplementedError(f"{op.name}: its gradient cannot be differentiated: {error}") from None
     gradients = gradients if type(gradients) is tuple else (gradients,)
-    return [dx if dx is None or isinstance(dx, Methods) else dy._wrap(np.asarray(dx)) for dx in gradients]
+    return [dx if dx is None or isinstance(dx, TensorBase) else wrap(np.asarray(dx)) for dx in gradients]
 
 
 def with_tensors(op, wrap, needs):

@@ -2,7 +2,7 @@
 
 import copy
 
-from ..graph import next_serial
+from ..graph.nodes import next_serial
 from ..ops import Op
 
 

@@ -9,7 +9,7 @@ import operator
 import numpy as np
 
 from .. import kernels, ops
-from ..methods import Methods
+from ..tensors.record import TensorBase, apply, wrap
 from .linear import Opaque
 
 
@@ -25,7 +25,7 @@ class Names:
             return meaning or own
 
         def function(*args, **options):
-            if not any(isinstance(x, Methods) for x in args):
+            if not any(isinstance(x, TensorBase) for x in args):
                 return own(*args, **options)
             if meaning is None:
                 raise NotImplementedError(f"{name} has no meaning for tensors yet; give it one in double_backward/meanings.py")
@@ -36,28 +36,28 @@ class Names:
 
 
 def a_tensor(*values):
-    return next(x for x in values if isinstance(x, Methods))
+    return next(x for x in values if isinstance(x, TensorBase))
 
 
 def as_tensor(x, like):
-    return x if isinstance(x, Methods) else like._wrap(np.asarray(x, like.dtype))
+    return x if isinstance(x, TensorBase) else wrap(np.asarray(x, like.dtype))
 
 
 # --- NumPy's names
 
 
 def where(condition, a, b):
-    condition = condition.array if isinstance(condition, Methods) else condition
+    condition = condition.array if isinstance(condition, TensorBase) else condition
     if isinstance(condition, (bool, np.bool_)):
         return a if condition else b  # and nothing at all of the other, whose slope may be infinite
-    if not isinstance(a, Methods) and not isinstance(b, Methods):
+    if not isinstance(a, TensorBase) and not isinstance(b, TensorBase):
         return np.where(condition, a, b)
-    return a_tensor(a, b)._apply(ops.Where(condition), a, b)
+    return apply(ops.Where(condition), a, b)
 
 
 def einsum(expression, *xs, optimize=True):
     left, right = expression.split("->")
-    return a_tensor(*xs)._apply(ops.Einsum(tuple(left.split(",")), right), *xs)
+    return apply(ops.Einsum(tuple(left.split(",")), right), *xs)
 
 
 def split(x, ends, axis):
@@ -65,11 +65,11 @@ def split(x, ends, axis):
 
 
 def inverse(x):
-    return x._apply(ops.Inverse(), x)
+    return apply(ops.Inverse(), x)
 
 
 def solve(a, b):
-    return inverse(as_tensor(a, b) if isinstance(b, Methods) else a) @ b
+    return inverse(as_tensor(a, b) if isinstance(b, TensorBase) else a) @ b
 
 
 MEANINGS = {
@@ -81,7 +81,7 @@ MEANINGS = {
     "equal": operator.eq,
     "less_equal": operator.le,
     "isneginf": lambda x: x == -math.inf,
-    "maximum": lambda a, b: a.maximum(b) if isinstance(a, Methods) else b.maximum(a),
+    "maximum": lambda a, b: a.maximum(b) if isinstance(a, TensorBase) else b.maximum(a),
     "clip": lambda x, low, high: x.clamp(low, high),
     "swapaxes": lambda x, i, j: x.transpose(i, j),
     "moveaxis": lambda x, i, j: x.movedim(i, j),
@@ -91,7 +91,7 @@ MEANINGS = {
     "broadcast_to": lambda x, shape: x.expand(shape),
     "asarray": lambda x, dtype=None: x,
     "zeros_like": lambda x: np.zeros(x.shape, x.dtype),
-    "result_type": lambda *xs: np.result_type(*(x.array if isinstance(x, Methods) else x for x in xs)),
+    "result_type": lambda *xs: np.result_type(*(x.array if isinstance(x, TensorBase) else x for x in xs)),
     "einsum": einsum,
     "split": split,
 }
@@ -102,7 +102,7 @@ NUMPY = Names(np, MEANINGS)
 
 
 def elu_backward(dy, x, alpha):
-    return dy * x._apply(ops.Where(x.array > 0), 1.0, alpha * x.clamp(max=0).exp())
+    return dy * apply(ops.Where(x.array > 0), 1.0, alpha * x.clamp(max=0).exp())
 
 
 def gelu_backward(dy, x, approximate):
@@ -156,27 +156,27 @@ def linear_backward(dy, x, w, needs):
 
 
 def conv2d(x, w, b, *geometry):
-    return a_tensor(x, w)._apply(ops.Conv2d(*geometry), x, w)
+    return apply(ops.Conv2d(*geometry), x, w)
 
 
 def conv2d_input(dy, w, size, *geometry):
-    return a_tensor(dy, w)._apply(ops.ConvTranspose2d(size, *geometry), dy, w)
+    return apply(ops.ConvTranspose2d(size, *geometry), dy, w)
 
 
 def conv2d_weight(x, dy, kernel_size, *geometry):
-    return a_tensor(x, dy)._apply(ops.Conv2dWeight(kernel_size, *geometry), x, dy)
+    return apply(ops.Conv2dWeight(kernel_size, *geometry), x, dy)
 
 
 def gamma_slope(a, log_x):
-    return a_tensor(a, log_x)._apply(Opaque(kernels, "gamma_slope"), a, log_x)
+    return apply(Opaque(kernels, "gamma_slope"), a, log_x)
 
 
 FORMULAS = {
     **{name: operator.methodcaller(name) for name in ("exp", "log", "lgamma", "digamma")},
     "polygamma": lambda n, x: x.polygamma(n),
     "matmul": operator.matmul,
-    "relu_backward": lambda dy, y: dy._apply(ops.Where(y.array > 0), dy, 0.0),
-    "leaky_relu_backward": lambda dy, x, slope: dy._apply(ops.Where(x.array > 0), dy, dy * slope),
+    "relu_backward": lambda dy, y: apply(ops.Where(y.array > 0), dy, 0.0),
+    "leaky_relu_backward": lambda dy, x, slope: apply(ops.Where(x.array > 0), dy, dy * slope),
     "elu_backward": elu_backward,
     "gelu_backward": gelu_backward,
     "silu_backward": silu_backward,

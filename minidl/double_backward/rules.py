@@ -6,9 +6,10 @@ import math
 import numpy as np
 
 from .. import ops
-from ..graph import next_serial
+from ..graph.nodes import next_serial
 from ..ops.base import unbroadcast
 from ..ops.shape import _fit, is_basic
+from ..tensors.record import apply, wrap
 from .linear import Adjoint
 from .meanings import as_tensor
 
@@ -16,7 +17,7 @@ from .meanings import as_tensor
 def distance(self, dy):
     node = ops.Sub()  # d = x − t was saved, not x and t
     node.needs, node.shape, node.serial = self.inputs, self.d.shape, next_serial()
-    self.d = dy._wrap(self.d.array, node)
+    self.d = wrap(self.d.array, node)
     return self.backward(dy)
 
 
@@ -31,7 +32,7 @@ def prod(self, dy):
     order = kept + list(self.axes)
     n = math.prod(x.shape[axis] for axis in self.axes)
     rows = x.permute(order).reshape([*(x.shape[axis] for axis in kept), 1, n])
-    others = x._apply(ops.Where(np.eye(n, dtype=bool)), 1.0, rows).prod(-1)  # Π of row i without element i
+    others = apply(ops.Where(np.eye(n, dtype=bool)), 1.0, rows).prod(-1)  # Π of row i without element i
     others = others.reshape([x.shape[axis] for axis in order]).permute(np.argsort(order).tolist())
     return self.restore(dy) * others
 
@@ -40,10 +41,10 @@ def kl_divergence(self, dy):
     needs_x, needs_t = self.needs
     x, t = as_tensor(self.x, dy), as_tensor(self.t, dy)
     p = t.exp() if self.log_target else t
-    log_p = t if self.log_target else dy._apply(ops.Where(t.array == 0), 1.0, t).log()
+    log_p = t if self.log_target else apply(ops.Where(t.array == 0), 1.0, t).log()
     dt = None
     if needs_t:
-        dt = dy * dy._apply(ops.Where(p.array == 0), 0.0, log_p - x + 1)
+        dt = dy * apply(ops.Where(p.array == 0), 0.0, log_p - x + 1)
         dt = dt * p if self.log_target else dt
     return -dy * p if needs_x else None, dt
 
@@ -51,14 +52,14 @@ def kl_divergence(self, dy):
 def entropy(self, dy):
     log_p = self.x.log_softmax(self.axis)
     p = log_p.exp()
-    log_p = dy._apply(ops.Where(p.array == 0), 0.0, log_p)
+    log_p = apply(ops.Where(p.array == 0), 0.0, log_p)
     y = -(p * log_p).sum(self.axis, keepdim=True)
     return -dy.unsqueeze(self.axis) * p * (log_p + y)
 
 
 def pad(self, dy):
     # The border does not move: what is linear is the rest.
-    return dy._apply(Adjoint(ops.Pad(self.widths, 0.0), self.needs[0].shape), dy)
+    return apply(Adjoint(ops.Pad(self.widths, 0.0), self.needs[0].shape), dy)
 
 
 def max_pool(self, dy):
@@ -66,7 +67,7 @@ def max_pool(self, dy):
     planes, places = math.prod(index.shape[: -len(self.axes)]), math.prod(index.shape[-len(self.axes) :])
     x_shape = self.needs[0].shape
     taken = ops.Index((np.arange(planes)[:, None], index.reshape(planes, places)))
-    dx = dy._apply(Adjoint(taken, (planes, math.prod(x_shape[-len(self.axes) :]))), dy.reshape(planes, places))
+    dx = apply(Adjoint(taken, (planes, math.prod(x_shape[-len(self.axes) :]))), dy.reshape(planes, places))
     return dx.reshape(x_shape)
 
 
@@ -74,9 +75,9 @@ def set_item(self, dy):
     x, v = self.needs
     dx = dv = None
     if x:
-        dx = dy._apply(ops.SetItem(self.index), dy, np.zeros((), dy.dtype))
+        dx = apply(ops.SetItem(self.index), dy, np.zeros((), dy.dtype))
     if v:
-        taken = dy._apply(ops.Index(self.index), dy)
+        taken = apply(ops.Index(self.index), dy)
         if not is_basic(self.index):
             number = np.arange(taken.numel()).reshape(taken.shape)
             last = np.full(dy.shape, -1)
@@ -87,8 +88,8 @@ def set_item(self, dy):
 
 
 def patch(self, dy):
-    dv = dy._apply(copy.copy(self.view), dy)
-    return dy._apply(ops.Patch(copy.copy(self.view)), dy, np.zeros(dv.shape, dy.dtype)), dv
+    dv = apply(copy.copy(self.view), dy)
+    return apply(ops.Patch(copy.copy(self.view)), dy, np.zeros(dv.shape, dy.dtype)), dv
 
 
 # --- normalisation: x̂ from x again, as the statistics move with it

@@ -1,10 +1,11 @@
 """Self-attention as GPT and ViT use it: one dense layer makes queries, keys and values for all heads."""
 
 from .. import nn
-from ..functions import cat, ones
 from ..nn import functional as F
 from ..nn.attention import attention_weights, unpacked_heads
 from ..nn.functional.basic import check_probability
+from ..tensors.creation import ones
+from ..tensors.joining import cat
 
 
 class SelfAttention(nn.Module):

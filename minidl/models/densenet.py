@@ -1,7 +1,7 @@
 """DenseNet (Huang et al., 2017): every layer sees what all layers before it have made."""
 
 from .. import nn
-from ..tensor import cat
+from ..tensors.joining import cat
 
 
 def conv_block(num_channels):

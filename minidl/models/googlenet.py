@@ -2,7 +2,7 @@
 
 from .. import nn
 from ..nn import functional as F
-from ..tensor import cat
+from ..tensors.joining import cat
 
 
 class Inception(nn.Module):

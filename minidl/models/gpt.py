@@ -6,10 +6,11 @@ Radford et al., "Language Models are Unsupervised Multitask Learners" (2019). `m
 import math
 
 from .. import nn
-from ..functions import arange, expect_tensors
-from ..grad_mode import no_grad
+from ..graph.modes import no_grad
 from ..nn.positional import alibi_bias, alibi_slopes
 from ..nn.utils import evaluating
+from ..tensors.arguments import expect_tensors
+from ..tensors.creation import arange
 from .attention import KeyValueCache, SelfAttention, later_hidden
 
 POSITIONS = ("learned", "rotary", "alibi")

@@ -9,9 +9,9 @@ predict, its own, one by one.
 """
 
 from .. import nn
-from ..functions import full
-from ..grad_mode import no_grad
-from ..tensor import cat
+from ..graph.modes import no_grad
+from ..tensors.creation import full
+from ..tensors.joining import cat
 
 
 class Encoder(nn.Module):

@@ -4,9 +4,12 @@ Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021); block by block as in
 """
 
 from .. import nn
-from ..functions import cat, expect_tensors, randn, zeros
-from ..grad_mode import no_grad
+from ..graph.modes import no_grad
 from ..nn.utils import evaluating
+from ..tensors.arguments import expect_tensors
+from ..tensors.creation import zeros
+from ..tensors.joining import cat
+from ..tensors.random_tensors import randn
 from .attention import SelfAttention
 
 

@@ -5,8 +5,10 @@ import math
 import numpy as np
 
 from .. import ops
-from ..functions import empty, expect_tensors
-from ..tensor import Tensor, apply, wrap
+from ..tensors.arguments import expect_tensors
+from ..tensors.creation import empty
+from ..tensors.record import apply, wrap
+from ..tensors.tensor import Tensor
 from . import functional as F
 from . import init
 from .functional.attention_pooling import pool_where, softmax_where, where_seen

@@ -3,7 +3,7 @@
 `F.scaled_dot_product_attention` computes the same without keeping the weights, and `nn.MultiheadAttention` is PyTorch's layer.
 """
 
-from ..functions import expect_tensors
+from ..tensors.arguments import expect_tensors
 from . import functional as F
 from .dropout import Dropout
 from .functional.attention_pooling import additive, pool_where, softmax_where, valid_mask, where_seen

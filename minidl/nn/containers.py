@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Iterable, Mapping
 
-from ..tensor import Tensor
+from ..tensors.tensor import Tensor
 from .module import Module
 from .parameter import Parameter
 

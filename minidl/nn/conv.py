@@ -2,7 +2,8 @@
 
 import math
 
-from ..functions import empty, expect_tensors
+from ..tensors.arguments import expect_tensors
+from ..tensors.creation import empty
 from . import functional as F
 from . import init
 from .functional.conv import as_tuple

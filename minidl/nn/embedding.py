@@ -1,6 +1,7 @@
 """Embedding: a learned vector for each of a set of integers."""
 
-from ..functions import empty, expect_tensors
+from ..tensors.arguments import expect_tensors
+from ..tensors.creation import empty
 from . import functional as F
 from . import init
 from .linear import checked_sizes

@@ -9,9 +9,9 @@ import warnings
 import numpy as np
 
 from .. import random
-from ..functions import expect_tensors
-from ..grad_mode import no_grad
-from ..tensor import wrap
+from ..graph.modes import no_grad
+from ..tensors.arguments import expect_tensors
+from ..tensors.record import wrap
 
 
 def calculate_gain(nonlinearity, param=None):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..functions import empty, expect_tensors
+from ..tensors.arguments import expect_tensors
+from ..tensors.creation import empty
 from . import functional as F
 from . import init
 from .activation import ReLU

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .. import dtypes
-from ..graph import note_write
-from ..tensor import Tensor, wrap
+from ..graph.writes import note_write
+from ..tensors import dtypes
+from ..tensors.record import wrap
+from ..tensors.tensor import Tensor
 from .parameter import Parameter, Uninitialized
 from .registry import HookHandle, Registry, warn_of_hidden
 

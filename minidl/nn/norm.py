@@ -2,8 +2,9 @@
 
 import functools
 
-from ..functions import empty, expect_tensors, tensor
-from ..graph import note_write
+from ..graph.writes import note_write
+from ..tensors.arguments import expect_tensors
+from ..tensors.creation import empty, tensor
 from . import functional as F
 from . import init
 from .lazy import LazyModule

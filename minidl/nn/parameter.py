@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from .. import dtypes
-from ..tensor import Tensor, wrap
+from ..tensors import dtypes
+from ..tensors.record import wrap
+from ..tensors.tensor import Tensor
 
 
 class Parameter(Tensor):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..functions import expect_tensors
-from ..tensor import wrap
+from ..tensors.arguments import expect_tensors
+from ..tensors.record import wrap
 from .dropout import Dropout
 from .functional.positional import sinusoids
 from .linear import checked_sizes

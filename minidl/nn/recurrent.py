@@ -8,8 +8,10 @@ import warnings
 import numpy as np
 
 from .. import ops
-from ..functions import empty
-from ..tensor import Tensor, apply, cat, stack
+from ..tensors.creation import empty
+from ..tensors.joining import cat, stack
+from ..tensors.record import apply
+from ..tensors.tensor import Tensor
 from . import functional as F
 from . import init
 from .module import Module

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from .. import ops
-from ..functions import empty
-from ..tensor import Tensor, apply
+from ..tensors.creation import empty
+from ..tensors.record import apply
+from ..tensors.tensor import Tensor
 from . import init
 from .module import Module
 from .parameter import Parameter

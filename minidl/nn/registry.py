@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import MutableMapping
 
-from ..graph import next_serial
+from ..graph.nodes import next_serial
 
 
 class HookHandle:

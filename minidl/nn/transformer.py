@@ -10,7 +10,8 @@ and floats are added to the scores; see nn.MultiheadAttention. Arguments and par
 import copy
 import math
 
-from ..functions import expect_tensors, full
+from ..tensors.arguments import expect_tensors
+from ..tensors.creation import full
 from . import functional as F
 from . import init
 from .attention import MultiheadAttention, is_causal_mask

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .. import dtypes
-from ..graph import note_write
+from ..graph.writes import note_write
 from ..kernels import adam
-from ..tensor import Tensor, wrap
+from ..tensors import dtypes
+from ..tensors.record import wrap
+from ..tensors.tensor import Tensor
 from .optimizer import Optimizer
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ..grad_mode import enable_grad
-from ..graph import note_write
-from ..tensor import Tensor, wrap
+from ..graph.modes import enable_grad
+from ..graph.writes import note_write
+from ..tensors.record import wrap
+from ..tensors.tensor import Tensor
 
 _UNSUPPORTED = ("foreach", "differentiable", "fused", "capturable")  # how PyTorch may compute a step; here there is one way
 _NUMBERS = ("lr", "momentum", "dampening", "weight_decay", "eps")  # what a rule that has them computes with

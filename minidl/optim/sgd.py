@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..graph import note_write
+from ..graph.writes import note_write
 from ..kernels import sgd
-from ..tensor import wrap
+from ..tensors.record import wrap
 from .optimizer import Optimizer
 
 

@@ -1,8 +1,8 @@
 """Activation functions."""
 
 from ... import ops
-from ...functions import expect_tensors
-from ...tensor import apply
+from ...tensors.arguments import expect_tensors
+from ...tensors.record import apply
 
 
 def relu(input, inplace=False):

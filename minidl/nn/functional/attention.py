@@ -3,8 +3,9 @@
 import math
 
 from ... import ops, random
-from ...functions import expect_tensors
-from ...tensor import Tensor, apply
+from ...tensors.arguments import expect_tensors
+from ...tensors.record import apply
+from ...tensors.tensor import Tensor
 from .basic import check_probability, dropout
 
 

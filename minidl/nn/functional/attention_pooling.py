@@ -10,8 +10,11 @@ import math
 
 import numpy as np
 
-from ...functions import expect_tensors, ones
-from ...tensor import Tensor, where, wrap
+from ...tensors.arguments import expect_tensors
+from ...tensors.creation import ones
+from ...tensors.indexing import where
+from ...tensors.record import wrap
+from ...tensors.tensor import Tensor
 
 KERNELS = ("gaussian", "boxcar", "triangular", "constant")
 

@@ -3,9 +3,10 @@
 import numpy as np
 
 from ... import ops, random
-from ...functions import expect_tensors
 from ...ops.base import normalize_axis
-from ...tensor import Tensor, apply, wrap
+from ...tensors.arguments import expect_tensors
+from ...tensors.record import apply, wrap
+from ...tensors.tensor import Tensor
 
 
 def linear(input, weight, bias=None):

@@ -4,9 +4,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from ... import dtypes, ops
-from ...functions import expect_room, expect_tensors
-from ...tensor import Tensor, apply
+from ... import ops
+from ...tensors import dtypes
+from ...tensors.arguments import expect_memory, expect_tensors
+from ...tensors.record import apply
+from ...tensors.tensor import Tensor
 
 
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -149,7 +151,7 @@ def _plan_transposed(name, d, shape, kernel, stride, padding, dilation, output_p
         raise ValueError(
             f"{name}: the output would have size {size}, for input {shape}, kernel {kernel[2:]} and padding {padding}"
         )
-    expect_room(name, (*shape[: -d - 1], kernel[1] * groups, *size), dtypes.float32)
+    expect_memory(name, (*shape[: -d - 1], kernel[1] * groups, *size), dtypes.float32)
     # an output_padding of the stride or more makes a size that belongs to an input with more rows: of zeros
     more = tuple((0, e // s) for e, s in zip(extra, stride, strict=True))
     row = 2 - d

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ... import ops
-from ...functions import expect_tensors
-from ...tensor import Tensor, apply, wrap
+from ...tensors.arguments import expect_tensors
+from ...tensors.record import apply, wrap
+from ...tensors.tensor import Tensor
 
 
 def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):

@@ -5,9 +5,10 @@ import math
 import numpy as np
 
 from ... import ops, random
-from ...functions import expect_room, expect_tensors
 from ...ops.conv import blocks
-from ...tensor import Tensor, apply
+from ...tensors.arguments import expect_memory, expect_tensors
+from ...tensors.record import apply
+from ...tensors.tensor import Tensor
 from .basic import check_probability
 from .conv import as_tuple
 
@@ -39,7 +40,7 @@ def pad(input, pad, mode="constant", value=None):
         if n + before + after < least or min(before, after) < -n:
             raise ValueError(f"pad: {pad} cuts too much off an axis of {n}, in mode {mode!r} (input {shape})")
     grown = tuple(n + before + after for n, (before, after) in zip(sizes, widths, strict=True))
-    expect_room("pad", (*shape[: len(shape) - len(widths)], *grown), input.dtype)
+    expect_memory("pad", (*shape[: len(shape) - len(widths)], *grown), input.dtype)
     if mode == "constant":
         return apply(ops.Pad(widths, 0 if value is None else value), input)
     if mode not in ("reflect", "replicate", "circular"):
@@ -157,7 +158,7 @@ def interpolate(
             factors = (None,) * d
     if min(*old, *new) < 1:
         raise ValueError(f"interpolate: input {input.shape} would get size {new}; expected sizes of 1 or more")
-    expect_room("interpolate", (*input.shape[:2], *new), input.dtype, 64 * sum(new))  # the places to read from
+    expect_memory("interpolate", (*input.shape[:2], *new), input.dtype, 64 * sum(new))  # the places to read from
     for axis in range(2, 2 + d):
         n, out, factor = old[axis - 2], new[axis - 2], factors[axis - 2]
         options = _linear(n, out, factor, align_corners) if mode in _LINEAR else _nearest(n, out, factor, mode)

@@ -8,9 +8,11 @@ import math
 
 import numpy as np
 
-from ...functions import arange, expect_tensors
 from ...ops.base import normalize_axis
-from ...tensor import cat, wrap
+from ...tensors.arguments import expect_tensors
+from ...tensors.creation import arange
+from ...tensors.joining import cat
+from ...tensors.record import wrap
 from .basic import normalize
 from .loss import (
     _check_labels,

@@ -10,9 +10,10 @@ import operator
 import numpy as np
 
 from ... import ops
-from ...functions import expect_tensors
 from ...ops.base import normalize_axis
-from ...tensor import Tensor, apply, wrap
+from ...tensors.arguments import expect_tensors
+from ...tensors.record import apply, wrap
+from ...tensors.tensor import Tensor
 
 # --- numbers
 

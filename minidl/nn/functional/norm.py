@@ -5,9 +5,10 @@ import math
 import numpy as np
 
 from ... import kernels, ops
-from ...functions import expect_tensors
-from ...graph import note_write
-from ...tensor import Tensor, apply
+from ...graph.writes import note_write
+from ...tensors.arguments import expect_tensors
+from ...tensors.record import apply
+from ...tensors.tensor import Tensor
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):

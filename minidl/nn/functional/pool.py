@@ -3,8 +3,9 @@
 import numpy as np
 
 from ... import kernels, ops
-from ...functions import expect_room
-from ...tensor import Tensor, apply, wrap
+from ...tensors.arguments import expect_memory
+from ...tensors.record import apply, wrap
+from ...tensors.tensor import Tensor
 from .conv import as_tuple
 
 
@@ -211,5 +212,5 @@ def _adaptive_axes(name, d, input, output_size, kinds):
     if 0 in shape:
         raise ValueError(f"{name}: the pooled axes of an input must have elements, got shape {input.shape}")
     sizes = tuple([n if out is None else out for n, out in zip(shape, sizes, strict=True)])
-    expect_room(name, (*input.array.shape[:-d], *sizes), input.array.dtype, 96 * sum(sizes))  # the tables of windows
+    expect_memory(name, (*input.array.shape[:-d], *sizes), input.array.dtype, 96 * sum(sizes))  # the tables of windows
     return tuple([kernels.adaptive_windows(n, out) for n, out in zip(shape, sizes, strict=True)])

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from ...functions import as_tensor, expect_tensors
-from ...tensor import wrap
+from ...tensors.arguments import expect_tensors
+from ...tensors.creation import as_tensor
+from ...tensors.record import wrap
 
 
 def sinusoids(positions, width, base=10000.0):

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from ... import kernels
-from ...graph import note_write
-from ...tensor import Tensor, cat, wrap
+from ...graph.writes import note_write
+from ...tensors.joining import cat
+from ...tensors.record import wrap
+from ...tensors.tensor import Tensor
 from ..module import Module
 
 

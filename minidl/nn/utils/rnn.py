@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...tensor import Tensor, stack, wrap
+from ...tensors.joining import stack
+from ...tensors.record import wrap
+from ...tensors.tensor import Tensor
 
 
 class PackedSequence(NamedTuple):

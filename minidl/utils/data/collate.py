@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ... import dtypes
-from ...functions import as_tensor, tensor
-from ...tensor import Tensor, stack
+from ...tensors import dtypes
+from ...tensors.creation import as_tensor, tensor
+from ...tensors.joining import stack
+from ...tensors.tensor import Tensor
 
 
 def default_collate(batch):

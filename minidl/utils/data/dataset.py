@@ -6,7 +6,7 @@ import math
 import warnings
 
 from ... import random
-from ...tensor import Tensor
+from ...tensors.tensor import Tensor
 
 
 class Dataset:

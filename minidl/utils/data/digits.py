@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ...random import Generator
-from ...tensor import wrap
+from ...tensors.record import wrap
 from .dataset import TensorDataset
 from .transforms import resize
 

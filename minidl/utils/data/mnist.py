@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...tensor import wrap
+from ...tensors.record import wrap
 from .. import data
 from .dataset import Dataset
 from .idx import read_idx

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ... import random
-from ...tensor import Tensor
+from ...tensors.tensor import Tensor
 
 
 class Sampler:

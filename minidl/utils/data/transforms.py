@@ -7,7 +7,8 @@ each image of a batch by itself, from `generator` or minidl's default one; the s
 import numpy as np
 
 from ... import kernels, random
-from ...tensor import Tensor, wrap
+from ...tensors.record import wrap
+from ...tensors.tensor import Tensor
 
 
 def normalize(x, mean, std):

@@ -1,57 +1,68 @@
-"""The rooms of the house and the one direction of imports, read from the source: a room imports only from lower floors."""
+"""The layers of the package and the one direction of imports, read from the source: a module imports only from lower layers."""
 
 import ast
+import inspect
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from minidl import Tensor, tensors
+
 PACKAGE = Path(__file__).parent.parent / "minidl"
 
-# From the ground up. Rooms on one floor do not know each other; a new room must be given a floor.
-FLOORS = [
-    {"kernels", "dtypes", "random", "printing"},  # numbers and arrays
+# From the bottom up. A part is a module or a package at the top of minidl, and within `tensors` each file is a part of its own.
+# Parts of one layer do not know each other; a new part must be given a layer.
+METHODS = "attributes comparisons elementwise products reductions shapes slices views in_place arithmetic conversion gradients"
+LAYERS = [
+    {"kernels", "random", "tensors.dtypes", "tensors.printing", "tensors.__init__"},  # numbers and arrays
     {"ops"},  # the calculus
     {"graph"},  # the walk back
-    {"grad_mode", "methods"},
-    {"attributes", "indexing", "double_backward"},
-    {"tensor"},
-    {"functions", "namespace"},  # the vocabulary of the top level
+    {"tensors.record"},  # how an operation is recorded
+    {"double_backward", "tensors.arguments"},
+    {*(f"tensors.{name}" for name in METHODS.split()), "tensors.indexing"},  # the methods of Tensor
+    {"tensors.ordering"},
+    {"tensors.tensor"},
+    {"tensors.creation", "tensors.joining", "tensors.functions"},  # the functions of the top level
+    {"tensors.random_tensors", "tensors.counting"},
     {"autograd", "io", "nn", "information"},
     {"func", "optim", "utils", "models", "distributions", "generation", "text"},
     {"warmup"},
     {"__init__"},
 ]
-FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+LAYER = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 OUTSIDE = {"numpy", "numba", "llvmlite"}
 
 
 def complaints(package):
-    """What in this package breaks the rules of the house, as a list of 'file:line: what'."""
+    """What in this package breaks the rules, as a list of 'file:line: what'."""
     files = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(package.rglob("*.py"))}
-    homes = {}  # class -> the files that define it
+    sources = {}  # class -> the files that define it
     for path, tree in files.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
-                homes.setdefault(node.name, set()).add(path)
+                sources.setdefault(node.name, set()).add(path)
     found = []
     for path, tree in files.items():
         name = path.relative_to(package)
-        check = [*_directions(package, path, tree), *_places(tree), *_attached(path, tree, homes)]
+        check = [*_directions(package, path, tree), *_places(tree), *_attached(path, tree, sources)]
         found += [f"{name}:{line}: {what}" for line, what in check]
     return found
 
 
-def _room(package, path):
-    """The room of a module: the first part of its path below the package."""
-    return path.relative_to(package).parts[0].removesuffix(".py") if path != package else "__init__"
+def _part(package, path):
+    """The part of the package that a file is in: the first name of its path; of a file in `tensors` the first two."""
+    if path in (package, package / "tensors"):
+        path /= "__init__"
+    names = path.relative_to(package).with_suffix("").parts
+    return ".".join(names[:2]) if names[0] == "tensors" else names[0]
 
 
 def _directions(package, path, tree):
-    room, later = _room(package, path), _later(path, tree)
-    if room not in FLOOR:
-        yield 1, f"the room {room!r} has no floor yet: add it to FLOORS"
+    part, later = _part(package, path), _later(path, tree)
+    if part not in LAYER:
+        yield 1, f"{part!r} has no layer yet: add it to LAYERS"
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -59,15 +70,15 @@ def _directions(package, path, tree):
         elif isinstance(node, ast.ImportFrom):
             targets = [node.module] if not node.level else []
             for target in _relative(package, path, node) if node.level else []:
-                if target != room and FLOOR.get(target, len(FLOORS)) >= FLOOR[room]:
-                    yield node.lineno, f"{room} must not import {target}, which is not on a lower floor"
+                if target != part and LAYER.get(target, len(LAYERS)) >= LAYER[part]:
+                    yield node.lineno, f"{part} must not import {target}, which is not in a lower layer"
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
             "__import__",
             "importlib.import_module",
             "import_module",
         ):
             if node not in later:
-                yield node.lineno, "an import in the dress of a call"
+                yield node.lineno, "an import by a call"
             continue
         else:
             continue
@@ -85,16 +96,10 @@ def _later(path, tree):
 
 
 def _relative(package, path, node):
-    """The rooms that a relative import reaches."""
-    folder = path.parents[node.level - 1]
-    if node.module:
-        return [_room(package, folder / node.module.replace(".", "/"))]
-    reached = []
-    for alias in node.names:
-        module = folder / alias.name
-        exists = module.with_suffix(".py").exists() or module.is_dir()
-        reached.append(_room(package, module if exists else folder))
-    return reached
+    """The parts that a relative import reaches."""
+    origin = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+    modules = [origin / alias.name for alias in node.names]
+    return [_part(package, m if m.with_suffix(".py").exists() or m.is_dir() else origin) for m in modules]
 
 
 def _places(tree):
@@ -113,7 +118,7 @@ def _places(tree):
             yield node.lineno, "an import inside a function, a class or a condition"
 
 
-def _attached(path, tree, homes):
+def _attached(path, tree, sources):
     """Attributes that a class is given by another file, or by its own file after the class body is closed."""
     at_module_level = {id(target) for statement in tree.body for target in _targets(statement)}
     for node in ast.walk(tree):
@@ -121,11 +126,11 @@ def _attached(path, tree, homes):
             if not (isinstance(target, ast.Attribute) and isinstance(target.value, (ast.Name, ast.Attribute))):
                 continue
             owner = target.value.id if isinstance(target.value, ast.Name) else target.value.attr
-            if owner in homes and (path not in homes[owner] or id(target) in at_module_level):
+            if owner in sources and (path not in sources[owner] or id(target) in at_module_level):
                 yield target.lineno, f"{owner}.{target.attr} is attached from outside the class"
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr":
             owner = ast.unparse(node.args[0]).rpartition(".")[2]
-            if owner in homes or owner == "cls":
+            if owner in sources or owner == "cls":
                 yield node.lineno, f"setattr on the class {owner}"
 
 
@@ -135,28 +140,29 @@ def _targets(node):
     return [node.target] if isinstance(node, (ast.AugAssign, ast.AnnAssign)) else []
 
 
-def test_the_house_keeps_its_rules():
+def test_the_package_keeps_its_rules():
     assert not complaints(PACKAGE)
 
 
 def test_every_room_is_seen():
-    rooms = {_room(PACKAGE, path) for path in PACKAGE.rglob("*.py")}
-    assert {"__init__", "kernels", "ops", "graph", "tensor", "nn", "optim", "utils", "autograd"} <= rooms <= set(FLOOR)
+    parts = {_part(PACKAGE, path) for path in PACKAGE.rglob("*.py")}
+    assert {"__init__", "kernels", "ops", "graph", "tensors.tensor", "nn", "optim", "utils", "autograd"} <= parts <= set(LAYER)
 
 
 LATER = "def __getattr__(name):\n    return import_module('.module', __name__)\n"
 CLEAN = {
-    "__init__.py": f'"""The package."""\n\nfrom . import nn\nfrom .tensor import Tensor\n\n{LATER}',
+    "__init__.py": f'"""The package."""\n\nfrom . import nn\nfrom .tensors.tensor import Tensor\n\n{LATER}',
     "kernels/__init__.py": "import numba\nfrom numba.core import types\n",
     "ops/__init__.py": "from .base import Op\n",
     "ops/base.py": "import numpy as np\nfrom .. import kernels\nclass Op:\n    def f(self):\n        Op.newest = 1\n",
-    "tensor.py": "import functools\nfrom . import ops\nfrom .ops.base import Op\nclass Tensor:\n    pass\n",
+    "tensors/__init__.py": "",
+    "tensors/tensor.py": "import functools\nfrom .. import ops\nfrom ..ops.base import Op\nclass Tensor:\n    pass\n",
     "nn/__init__.py": "from . import init\n",
-    "nn/init.py": "from ..tensor import Tensor\n",
+    "nn/init.py": "from ..tensors.tensor import Tensor\n",
 }
 BROKEN = [
-    ("ops/shape.py", "from ..tensor import Tensor", "ops must not import tensor"),
-    ("ops/shape.py", "from .. import tensor", "ops must not import tensor"),
+    ("ops/shape.py", "from ..tensors.tensor import Tensor", "ops must not import tensors.tensor"),
+    ("ops/shape.py", "from ..tensors import tensor", "ops must not import tensors.tensor"),
     ("kernels/__init__.py", "from ..ops.base import Op", "kernels must not import ops"),
     ("nn/init.py", "from .. import Tensor", "nn must not import __init__"),
     ("nn/init.py", "from ..autograd import grad", "nn must not import autograd"),
@@ -165,17 +171,17 @@ BROKEN = [
     ("nn/init.py", "def f():\n    import math", "inside a function"),
     ("nn/init.py", "if True:\n    import math", "inside a function, a class or a condition"),
     ("nn/init.py", "x = 1\nimport math", "an import below other code"),
-    ("nn/init.py", "__import__('math')", "an import in the dress of a call"),
-    ("nn/init.py", LATER, "an import in the dress of a call"),
-    ("nn/__init__.py", LATER.replace("__getattr__", "load"), "an import in the dress of a call"),
-    ("nn/__init__.py", LATER.replace(".module", "..tensor"), "an import in the dress of a call"),
-    ("nn/__init__.py", LATER.replace("'.module', __name__", "'math'"), "an import in the dress of a call"),
-    ("nn/__init__.py", "class Layer:\n    " + LATER.replace("\n", "\n    "), "an import in the dress of a call"),
+    ("nn/init.py", "__import__('math')", "an import by a call"),
+    ("nn/init.py", LATER, "an import by a call"),
+    ("nn/__init__.py", LATER.replace("__getattr__", "load"), "an import by a call"),
+    ("nn/__init__.py", LATER.replace(".module", "..tensors"), "an import by a call"),
+    ("nn/__init__.py", LATER.replace("'.module', __name__", "'math'"), "an import by a call"),
+    ("nn/__init__.py", "class Layer:\n    " + LATER.replace("\n", "\n    "), "an import by a call"),
     ("nn/init.py", "Tensor.relu = None", "Tensor.relu is attached from outside"),
     ("nn/init.py", "def f():\n    Tensor.relu, x = 1, 2", "Tensor.relu is attached from outside"),
     ("nn/init.py", "setattr(Tensor, 'relu', 1)", "setattr on the class Tensor"),
-    ("tensor.py", "Tensor.relu = 1", "Tensor.relu is attached from outside"),
-    ("attic.py", "x = 1", "the room 'attic' has no floor yet"),
+    ("tensors/tensor.py", "Tensor.relu = 1", "Tensor.relu is attached from outside"),
+    ("misplaced.py", "x = 1", "'misplaced' has no layer yet"),
 ]
 
 
@@ -187,7 +193,7 @@ def build(folder, files):
     return folder
 
 
-def test_a_tidy_house_has_no_complaints(tmp_path):
+def test_a_package_in_order_has_no_complaints(tmp_path):
     assert complaints(build(tmp_path, CLEAN)) == []
 
 
@@ -195,3 +201,23 @@ def test_a_tidy_house_has_no_complaints(tmp_path):
 def test_a_broken_rule_is_found(tmp_path, file, text, message):
     found = complaints(build(tmp_path, {**CLEAN, file: CLEAN.get(file, "") + text + "\n"}))
     assert found and all(message in complaint for complaint in found)
+
+
+def test_every_method_of_tensor_is_where_the_index_and_the_readme_say():
+    index, file = {}, None
+    for line in tensors.__doc__.splitlines():
+        if re.match(r"\w+\.py: ", line):
+            file = line.partition(":")[0]
+        elif file and line.startswith("    "):
+            index |= dict.fromkeys(line.split(), file)
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    sentence = re.search(r"Every method of Tensor is in .*?by name\.", readme, re.DOTALL)[0]
+    fields = {"base", "node", "views"}  # data, not methods
+    homes = {}
+    for name in set(dir(Tensor)) - fields:
+        if not name.startswith("_"):
+            member = inspect.getattr_static(Tensor, name)
+            function = member.fget if isinstance(member, property) else member
+            homes[name] = Path(inspect.getsourcefile(function)).name
+    assert index == homes
+    assert set(homes.values()) <= set(re.findall(r"`(\w+\.py)`", sentence))

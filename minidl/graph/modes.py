@@ -1,12 +1,28 @@
-"""Switching recording off and on, and looking for the first number that is not finite: contexts that are also decorators."""
+"""What a thread does with operations, and the contexts (they are decorators, too) that change it: no_grad and its relatives."""
 
+import contextvars
 import functools
 import inspect
+import threading
 
-from .graph import mode
+import numpy as np
+
+# What np.errstate sets; to set it directly takes a quarter of the time. A NumPy without it would warn of infinities and NaNs.
+float_errors = getattr(np._core.umath, "_extobj_contextvar", None) or contextvars.ContextVar("float_errors")
+SILENT = np._core.umath._make_extobj(all="ignore") if hasattr(np._core.umath, "_make_extobj") else None
 
 
-class _Switch:
+class _Mode(threading.local):
+    """What a thread does with operations: `recording` them, and looking for the first that is not finite."""
+
+    recording = True
+    anomaly = False
+
+
+mode = _Mode()
+
+
+class Switch:
     """Sets one field of the thread's mode, as a context (any number of times, nested) or as a decorator of a function."""
 
     field, value = "recording", False
@@ -47,12 +63,12 @@ class _Switch:
 
     def _fresh(self):
         """The same switch, for one call."""
-        new = _Switch()
+        new = Switch()
         new.field, new.value = self.field, self.value
         return new
 
 
-class no_grad(_Switch):
+class no_grad(Switch):
     """Operations inside are not recorded, in this thread: `with no_grad():` or `@no_grad()`.
 
     >>> import minidl
@@ -76,7 +92,7 @@ class enable_grad(no_grad):
     value = True
 
 
-class set_grad_enabled(_Switch):
+class set_grad_enabled(Switch):
     """Recording on or off, at once; as a context also back again at its end."""
 
     def __init__(self, enabled):
@@ -92,20 +108,6 @@ class set_grad_enabled(_Switch):
     def __call__(self, function):
         mode.recording = self.found.pop()  # a decorator changes nothing until the function is called
         return super().__call__(function)
-
-
-class detect_anomaly(_Switch):
-    """Raises at the first operation whose output or gradient is not finite, and names it and the line that called it.
-
-    >>> import minidl
-    >>> x = minidl.zeros(1, requires_grad=True)
-    >>> with minidl.autograd.detect_anomaly():
-    ...     y = x.log()  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    RuntimeError: detect_anomaly: Log: its output is not finite. The operation was called at ...
-    """
-
-    field, value = "anomaly", True
 
 
 def is_grad_enabled():

@@ -1,100 +1,15 @@
-"""What a Tensor is without its graph: its sizes and dtype, what it looks like, and its way to Python, NumPy and other dtypes.
-
-These are methods of `Tensor` (in `tensor.py`, which inherits them).
-"""
+"""A tensor's way to Python, to NumPy and to other dtypes, and new tensors like it."""
 
 import numpy as np
 
-from . import dtypes, ops
-from .methods import Methods, sizes_of
-from .ops.base import normalize_axis
-from .printing import format_tensor
-
-_CPU = dtypes.device("cpu")
+from .. import ops
+from . import dtypes
+from .arguments import sizes_of
+from .record import TensorBase, apply, wrap
 
 
-class Attributes:
-    """The parts of a Tensor that read its array and leave its graph alone."""
-
-    # --- what it is
-
-    @property
-    def shape(self):
-        """The size of each axis, as a tuple."""
-        return self.array.shape
-
-    @property
-    def ndim(self):
-        return self.array.ndim
-
-    @property
-    def dtype(self):
-        return self.array.dtype
-
-    @property
-    def device(self):
-        return _CPU
-
-    @property
-    def itemsize(self):
-        return self.array.itemsize
-
-    @property
-    def nbytes(self):
-        return self.array.nbytes
-
-    def size(self, dim=None):
-        """The shape, or the size of one axis."""
-        return self.array.shape if dim is None else self.array.shape[normalize_axis("size", dim, self.ndim)]
-
-    def dim(self):
-        return self.array.ndim
-
-    def numel(self):
-        """How many elements."""
-        return self.array.size
-
-    nelement = numel
-
-    def element_size(self):
-        return self.array.itemsize
-
-    def stride(self):
-        """Steps between neighbours along each axis, in elements."""
-        return tuple(s // self.array.itemsize for s in self.array.strides)
-
-    def is_contiguous(self):
-        return self.array.flags.c_contiguous
-
-    def is_floating_point(self):
-        return self.array.dtype.kind == "f"
-
-    def data_ptr(self):
-        return self.array.ctypes.data
-
-    def __len__(self):
-        if not self.array.ndim:
-            raise TypeError("len() of a 0-d tensor")
-        return len(self.array)
-
-    def __iter__(self):
-        if not self.array.ndim:
-            raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind())
-
-    def __contains__(self, element):
-        return bool((self == element).any())
-
-    def __repr__(self):
-        node = self.node
-        if node is None:
-            suffix = ()
-        else:
-            suffix = ("requires_grad=True",) if self.is_leaf else (f"grad_fn={node!r}",)
-        return format_tensor(self.array, suffix_parts=suffix)
-
-    def __format__(self, spec):
-        return format(self.item(), spec) if not self.array.ndim else object.__format__(self, spec)
+class Conversion:
+    """To Python, NumPy, other dtypes."""
 
     # --- out of the graph: to Python, to NumPy
 
@@ -137,7 +52,7 @@ class Attributes:
     def to(self, *args, dtype=None, device=None, copy=False):
         """In another dtype, or another tensor's; the device can only be "cpu". Itself where nothing changes."""
         for arg in args:
-            if isinstance(arg, Methods):
+            if isinstance(arg, TensorBase):
                 dtype = arg.dtype
             elif isinstance(arg, dtypes.device) or (
                 isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda", "mps", "meta")
@@ -151,9 +66,9 @@ class Attributes:
         if dtype is self.array.dtype or dtype == self.array.dtype:
             return self.clone() if copy else self
         if dtype.kind == "f" and self.array.dtype.kind == "f":
-            return self._apply(ops.Cast(dtype), self)
+            return apply(ops.Cast(dtype), self)
         with np.errstate(invalid="ignore"):
-            return self._wrap(self.array.astype(dtype))
+            return wrap(self.array.astype(dtype))
 
     def type(self, dtype):
         return self.to(dtype)
@@ -203,10 +118,10 @@ class Attributes:
 
     def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
         """The data, copied, in this tensor's dtype, or another."""
-        array = np.asarray(data.array if isinstance(data, Methods) else data)
+        array = np.asarray(data.array if isinstance(data, TensorBase) else data)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"new_tensor: expected numbers, or nested lists of them, got {data!r}")
         return self._new(np.array(array), self.dtype if dtype is None else dtype, device, requires_grad)
 
     def _new(self, array, dtype, device, requires_grad):
-        return self._wrap(array).to(dtype=dtype, device=device).requires_grad_(requires_grad)
+        return wrap(array).to(dtype=dtype, device=device).requires_grad_(requires_grad)

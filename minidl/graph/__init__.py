@@ -1,0 +1,8 @@
+"""The graph and the walk back through it. Knows nodes and arrays; knows no formula and no Tensor.
+
+nodes.py   the ends of the graph (`Leaf`) and the outputs of operations with several (`Part`)
+walk.py    the walk back
+modes.py   recording on and off: no_grad and its relatives; what watches the operations
+writes.py  what was written in place, and when
+anomaly.py detect_anomaly
+"""

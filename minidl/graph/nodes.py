@@ -1,0 +1,36 @@
+"""The nodes of the graph beside the operations themselves.
+
+A node is a recorded operation (`ops.base.Op`) or a `Leaf`, the end of the graph at a tensor the user made. An operation points
+to the nodes of its inputs (`needs`), so the graph is held by its results and dies with them; nothing points forward.
+"""
+
+import itertools
+
+next_serial = itertools.count(1).__next__
+
+
+class Leaf:
+    """Where the gradient of a tensor that the user made arrives and is kept."""
+
+    needs = ()
+    hooks = None
+    retains = True
+    name = "leaf"
+
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype, self.grad = shape, dtype, None
+
+    def __getstate__(self):
+        return {**vars(self), "hooks": None}  # a hook belongs to one tensor, not to its copies
+
+
+class Part:
+    """Output number `index` of an operation with several: a node of its own, so that each collects its own gradient."""
+
+    hooks, retains, grad, name = None, False, None, "Part"
+
+    def __init__(self, op, index, shape):
+        self.needs, self.index, self.shape, self.serial = (op,), index, shape, next_serial()
+
+    def __repr__(self):
+        return repr(self.needs[0])

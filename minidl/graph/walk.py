@@ -1,0 +1,117 @@
+"""The walk back: sends cotangents from the outputs to the leaves.
+
+Why it goes from the newest node to the oldest: take
+
+    b = a + a
+    c = b + b
+
+Every input exists before the output made from it, so the order of creation is already a topological order. Walked newest first,
+a node is reached only after everything that used it has sent its share, and `b` hands on 2 once rather than 1 twice.
+"""
+
+from heapq import heappop, heappush
+
+import numpy as np
+from numpy import ndarray
+
+from ..kernels.memory import Block
+from .anomaly import check_finite
+from .modes import SILENT, float_errors, mode
+from .nodes import Leaf, Part
+from .writes import _writes, check_unchanged
+
+
+def walk(seeds, retain_graph=False, wanted=()):
+    """Sends the cotangents `seeds` ({node: dy}) back to the leaves.
+
+    Returns {node: gradient} for the leaves, for the nodes that retain theirs and for the `wanted` ones; these arrays belong to
+    the caller alone. Operations are released as they are passed, unless `retain_graph`.
+    """
+    token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
+    try:
+        return _walk(seeds, retain_graph, wanted)
+    finally:
+        float_errors.reset(token)
+
+
+def _walk(seeds, retain_graph, wanted):
+    pending = dict(seeds)  # node -> the gradient that has arrived so far
+    lent = set(seeds)  # nodes whose pending array others hold, too: it may not be added to in place, nor given away
+    queue = []  # the operations among the pending nodes, the newest at the top of the heap
+    found = {}
+    watch = mode.anomaly
+    for node in seeds:
+        enqueue(queue, node)
+    while queue:
+        node = heappop(queue)[1]
+        dy = pending.pop(node)
+        if node.hooks:
+            dy = _run_hooks(node, dy)
+            lent.add(node)
+        if node.retains or (wanted and node in wanted):
+            found[node] = dy.copy() if node in lent else dy
+        if type(node) is Part:
+            op = node.needs[0]
+            if op not in pending:
+                pending[op] = [None] * op.outputs
+                enqueue(queue, op)
+            pending[op][node.index] = dy
+            continue
+        if node.serial < _writes.newest:
+            check_unchanged(node)
+        gradients = node.backward(dy)
+        if type(gradients) is not tuple:
+            gradients = (gradients,)
+        for parent, dx in zip(node.needs, gradients):  # noqa: B905 (strict=True would cost as much as the loop)
+            if parent is None or dx is None:
+                continue
+            if type(dx) is not ndarray:
+                dx = np.asarray(dx)  # arithmetic on 0-d arrays makes NumPy scalars
+            if dx.shape != parent.shape:
+                raise RuntimeError(f"{node.name}.backward: a gradient of shape {dx.shape} for an input of {parent.shape}")
+            if watch:
+                check_finite(node, dx, "the gradient that it passes back")
+            if parent not in pending:
+                pending[parent] = dx
+                if dx is dy or not (dx.base is None or type(dx.base) is Block):  # anything but an array of its own
+                    lent.add(parent)
+                if type(parent) is not Leaf:
+                    enqueue(queue, parent)
+            elif parent in lent:
+                pending[parent] = np.asarray(pending[parent] + dx)
+                lent.discard(parent)
+            else:
+                pending[parent] += dx
+        if not retain_graph:
+            release(node)
+    for leaf, dy in pending.items():  # what is left has no way on
+        if leaf.hooks:
+            dy = _run_hooks(leaf, dy)
+            lent.add(leaf)
+        found[leaf] = dy.copy() if leaf in lent else dy
+    return found
+
+
+def enqueue(queue, node):
+    if node.needs:
+        heappush(queue, (-node.serial, node))
+    elif node.needs is None:
+        raise RuntimeError(
+            f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
+            "Pass retain_graph=True to the first backward, or compute the loss again."
+        )
+
+
+def release(op):
+    """Drops all that an operation saved, and its way to older nodes; a gradient that was asked for stays."""
+    op.__dict__ = {"needs": None, "retains": True, "grad": op.grad} if op.retains else {"needs": None}
+
+
+def _run_hooks(node, dy):
+    for hook in list(node.hooks.values()):
+        result = hook(dy)
+        if result is not None:
+            if result.shape != dy.shape:
+                raise RuntimeError(f"hook on {node.name}: expected a gradient of shape {dy.shape}, got {result.shape}")
+            dy = result
+    return dy

@@ -1,0 +1,57 @@
+"""What was written in place, and when.
+
+An operation may have saved an array that is overwritten before backward reads it. Rather than give each tensor a version and
+each operation a list of them, a write notes the time (a serial number) under the array that owns the memory. Recording an
+operation then costs nothing, and the walk compares one number as long as nothing newer than the node was written.
+"""
+
+import weakref
+
+import numpy as np
+
+from ..kernels.memory import Block
+from .nodes import next_serial
+
+
+class _Writes:
+    newest = 0
+    times = {}  # id of the array that owns the memory -> [weak reference to it, serial of the last write]
+
+
+_writes = _Writes()
+
+
+def _owner(array):
+    while isinstance(array.base, np.ndarray) and type(array.base) is not Block:
+        array = array.base
+    return array
+
+
+def written_since(serial):
+    """Whether any array was written to in place after this time."""
+    return serial < _writes.newest
+
+
+def note_write(array):
+    """Remembers that this array's memory has been changed in place, now."""
+    owner = array if array.base is None else _owner(array)
+    entry = _writes.times.get(id(owner))
+    if entry is None:
+        entry = _writes.times[id(owner)] = [_forgotten(owner), 0]
+    _writes.newest = entry[1] = next_serial()
+
+
+def _forgotten(owner):
+    """A weak reference that removes the owner's entry when it dies, before its id can be used again."""
+    key = id(owner)
+    return weakref.ref(owner, lambda _, forget=_writes.times.pop: forget(key, None))
+
+
+def check_unchanged(op):
+    for name, value in vars(op).items():
+        for array in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(array, np.ndarray) and _writes.times.get(id(_owner(array)), (None, 0))[1] > op.serial:
+                raise RuntimeError(
+                    f"{op.name}: an array that backward needs (saved as '{name}', shape {array.shape}) was changed in place "
+                    "after the operation, or by an optimizer step. Call backward before that, or change a clone()."
+                )

@@ -1,0 +1,42 @@
+"""The Tensor: which file holds which of its methods.
+
+record.py: how an operation is recorded: `apply`
+tensor.py: the class, put together of the parts below
+gradients.py: the graph: requires_grad, backward, grad, hooks, detach, clone, copies:
+    backward clone data detach detach_ grad grad_fn is_leaf register_hook requires_grad requires_grad_ retain_grad
+    retains_grad
+arithmetic.py: operators, and functions of two tensors elementwise:
+    add div divide floor_divide igamma lerp maximum minimum mul multiply neg negative pow remainder sub subtract xlogy
+products.py: products of vectors and matrices, einsum:
+    bmm dot matmul mm mv outer
+comparisons.py: comparisons and logic:
+    allclose eq equal ge gt isclose isfinite isinf isnan le logical_and logical_not logical_or lt ne
+elementwise.py: functions of each element, softmax:
+    abs absolute acos arccos arcsin arctan asin atan ceil clamp clip cos cosh digamma erf exp expm1 floor lgamma log
+    log10 log1p log2 log_softmax polygamma reciprocal relu round rsqrt sigmoid sign sin sinh softmax sqrt square tan
+    tanh trunc
+reductions.py: sums, means, extremes, norms:
+    all amax amin any count_nonzero cumsum logsumexp mean nansum norm prod std sum var
+ordering.py: the largest, sorting:
+    argmax argmin argsort max min sort topk
+shapes.py: reshape, transpose, repeat:
+    T broadcast_to contiguous expand expand_as flatten flip mT movedim permute ravel repeat repeat_interleave reshape
+    reshape_as roll squeeze swapaxes swapdims t tile transpose unflatten unsqueeze view view_as
+slices.py: pieces along an axis, diagonals, triangles:
+    chunk diag diagonal narrow select split trace tril triu unbind
+indexing.py: by index, by mask:
+    gather index_select masked_fill masked_select nonzero take_along_dim where
+in_place.py: what ends in _ , and += and its relatives:
+    add_ bernoulli_ clamp_ copy_ div_ exp_ fill_ masked_fill_ mul_ neg_ normal_ pow_ relu_ sigmoid_ sqrt_ sub_ tanh_
+    uniform_ zero_
+views.py: what a write to a view does to the graph
+conversion.py: to Python, NumPy, other dtypes; new tensors like this one:
+    bool cpu cuda double float int item long new_full new_ones new_tensor new_zeros numpy to tolist type type_as
+attributes.py: sizes, dtype, memory, printing:
+    data_ptr device dim dtype element_size is_contiguous is_floating_point itemsize nbytes ndim nelement numel shape
+    size stride
+
+The functions of the top level: creation.py makes tensors, random_tensors.py random ones, joining.py one of several, counting.py
+counts; functions.py has `minidl.exp(x)` for `x.exp()`. dtypes.py has the types of numbers, printing.py what a tensor looks
+like, arguments.py the checks of arguments that several files share.
+"""

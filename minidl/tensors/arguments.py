@@ -1,0 +1,85 @@
+"""Checks of arguments that many functions share: tensors, sizes, integers, memory for a result."""
+
+import math
+import operator
+
+import numpy as np
+
+from .record import TensorBase
+
+
+def expect_tensors(name, **given):
+    """Raises for the first argument that is no Tensor."""
+    for what, x in given.items():
+        if not isinstance(x, TensorBase):
+            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}")
+
+
+def expect_memory(name, shape, dtype, more=0):
+    """Raises, before any work is done, if there is no memory for an array of this shape and `more` bytes beside it."""
+    need = math.prod(shape) * dtype.itemsize + more
+    try:
+        if need > 1 << 24:
+            np.empty(need, np.uint8)  # memory that nobody writes to is promised, but not yet taken
+    except (MemoryError, OverflowError, ValueError):
+        raise MemoryError(f"{name}: no memory for {need / 2**30:.4g} GiB, to make {shape} of {dtype}") from None
+
+
+def tensors_of(name, tensors):
+    """The tensors in a list or tuple, as a list."""
+    if not isinstance(tensors, (list, tuple)) or not tensors or not all(isinstance(x, TensorBase) for x in tensors):
+        raise TypeError(f"{name}: expected one or more Tensors, in a list or tuple")
+    return list(tensors)
+
+
+def numbers_of(name, **given):
+    """The numbers that were given, also as tensors of one element, as Python's."""
+    for what, x in given.items():
+        x = x.item() if isinstance(x, TensorBase) or (isinstance(x, np.ndarray) and x.size == 1) else x
+        x = x.item() if isinstance(x, np.generic) else x
+        if not isinstance(x, (int, float)):
+            raise TypeError(f"{name}: {what} must be a number, got {x!r}")
+        yield x
+
+
+def size_of(name, sizes, size=None):
+    if size is None:
+        size = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    elif sizes:
+        raise TypeError(f"{name}: give the sizes once, got {sizes} and size={size}")
+    size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    try:
+        result = tuple(map(operator.index, size))
+    except TypeError:
+        result = (-1,)
+    if bool in map(type, size) or min(result, default=0) < 0:
+        raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
+    return result
+
+
+def sizes_of(name, sizes):
+    """(2, 3), ((2, 3),) and ([2, 3],) alike, as a tuple of integers."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = sizes[0]
+    for n in sizes:
+        if type(n) is not int:
+            return tuple(integer(name, n) for n in sizes)
+    return tuple(sizes)
+
+
+def integer(name, n):
+    """n as a Python int: integers of NumPy's and tensors of one integer are some too, booleans and floats are not."""
+    try:
+        if type(n) is not bool:
+            return operator.index(n)
+    except TypeError:
+        pass
+    raise TypeError(f"{name}: expected an integer, got {n!r}")
+
+
+def one_name(name, dim, axis):
+    if axis is None:
+        return dim
+    if dim is not None:
+        raise TypeError(f"{name}: give dim or axis, not both")
+    return axis

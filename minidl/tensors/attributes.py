@@ -1,0 +1,89 @@
+"""What a tensor is without its graph: sizes, dtype, device, memory, and what it looks like."""
+
+from ..ops.base import normalize_axis
+from . import dtypes
+from .printing import format_tensor
+
+_CPU = dtypes.device("cpu")
+
+
+class Attributes:
+    """The parts of a Tensor that read its array and leave its graph alone."""
+
+    @property
+    def shape(self):
+        """The size of each axis, as a tuple."""
+        return self.array.shape
+
+    @property
+    def ndim(self):
+        return self.array.ndim
+
+    @property
+    def dtype(self):
+        return self.array.dtype
+
+    @property
+    def device(self):
+        return _CPU
+
+    @property
+    def itemsize(self):
+        return self.array.itemsize
+
+    @property
+    def nbytes(self):
+        return self.array.nbytes
+
+    def size(self, dim=None):
+        """The shape, or the size of one axis."""
+        return self.array.shape if dim is None else self.array.shape[normalize_axis("size", dim, self.ndim)]
+
+    def dim(self):
+        return self.array.ndim
+
+    def numel(self):
+        """How many elements."""
+        return self.array.size
+
+    nelement = numel
+
+    def element_size(self):
+        return self.array.itemsize
+
+    def stride(self):
+        """Steps between neighbours along each axis, in elements."""
+        return tuple(s // self.array.itemsize for s in self.array.strides)
+
+    def is_contiguous(self):
+        return self.array.flags.c_contiguous
+
+    def is_floating_point(self):
+        return self.array.dtype.kind == "f"
+
+    def data_ptr(self):
+        return self.array.ctypes.data
+
+    def __len__(self):
+        if not self.array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    def __iter__(self):
+        if not self.array.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind())
+
+    def __contains__(self, element):
+        return bool((self == element).any())
+
+    def __repr__(self):
+        node = self.node
+        if node is None:
+            suffix = ()
+        else:
+            suffix = ("requires_grad=True",) if self.is_leaf else (f"grad_fn={node!r}",)
+        return format_tensor(self.array, suffix_parts=suffix)
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if not self.array.ndim else object.__format__(self, spec)

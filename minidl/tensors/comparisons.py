@@ -1,0 +1,86 @@
+"""Comparisons and logic: boolean results, outside the graph."""
+
+import functools
+
+import numpy as np
+
+from .record import TensorBase, check_broadcast, promote, wrap
+
+
+class Comparisons:
+    """Boolean, elementwise with broadcasting, outside the graph."""
+
+    def __eq__(self, other):
+        return False if other is None or isinstance(other, str) else _compare(np.equal, self, other)
+
+    def __ne__(self, other):
+        return True if other is None or isinstance(other, str) else _compare(np.not_equal, self, other)
+
+    def __lt__(self, other):
+        return _compare(np.less, self, other)
+
+    def __le__(self, other):
+        return _compare(np.less_equal, self, other)
+
+    def __gt__(self, other):
+        return _compare(np.greater, self, other)
+
+    def __ge__(self, other):
+        return _compare(np.greater_equal, self, other)
+
+    eq, ne, lt, le, gt, ge = __eq__, __ne__, __lt__, __le__, __gt__, __ge__
+
+    def __invert__(self):
+        if self.array.dtype.kind == "f":
+            raise TypeError(f"~: expected a boolean or integer tensor, got {self.dtype}")
+        return wrap(~self.array)
+
+    def __and__(self, other):
+        return _compare(np.bitwise_and, self, other)
+
+    def __or__(self, other):
+        return _compare(np.bitwise_or, self, other)
+
+    def __xor__(self, other):
+        return _compare(np.bitwise_xor, self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def logical_not(self):
+        return wrap(np.logical_not(self.array))
+
+    def logical_and(self, other):
+        return _compare(np.logical_and, self, other)
+
+    def logical_or(self, other):
+        return _compare(np.logical_or, self, other)
+
+    def isnan(self):
+        return wrap(np.asarray(np.isnan(self.array)))
+
+    def isinf(self):
+        return wrap(np.asarray(np.isinf(self.array)))
+
+    def isfinite(self):
+        return wrap(np.asarray(np.isfinite(self.array)))
+
+    def isclose(self, other, rtol=1e-5, atol=1e-8, equal_nan=False):
+        return _compare(functools.partial(np.isclose, rtol=rtol, atol=atol, equal_nan=equal_nan), self, other)
+
+    def allclose(self, other, rtol=1e-5, atol=1e-8, equal_nan=False):
+        return bool(self.isclose(other, rtol, atol, equal_nan).array.all())
+
+    def equal(self, other):
+        """Whether shape and every element are the same."""
+        if not isinstance(other, TensorBase):
+            raise TypeError(f"equal: expected a Tensor, got {type(other).__name__}")
+        return self.shape == other.shape and bool(np.array_equal(self.array, other.array))
+
+
+def _compare(function, a, b):
+    a, b = promote(function.__name__ if hasattr(function, "__name__") else "isclose", a, b)
+    try:
+        return wrap(np.asarray(function(*(x.array if isinstance(x, TensorBase) else x for x in (a, b)))))
+    except ValueError:
+        check_broadcast(getattr(function, "__name__", "isclose"), a, b)
+        raise

@@ -1,0 +1,221 @@
+"""Functions that make tensors: from data, filled with one number, in steps."""
+
+import math
+
+import numpy as np
+
+from . import dtypes
+from .arguments import expect_memory, expect_tensors, numbers_of, size_of
+from .record import wrap
+from .tensor import Tensor
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False):
+    """A tensor with a copy of the data: a number, nested lists, an ndarray or a Tensor.
+
+    Floating-point numbers become float32, integers int64, as in PyTorch; an ndarray keeps its dtype.
+
+    >>> tensor([1.0, 2.0])
+    tensor([1., 2.])
+    >>> tensor([[1, 2], [3, 4]]).dtype
+    dtype('int64')
+    """
+    _on_cpu(device)
+    if isinstance(data, Tensor):
+        array = data.array
+    elif isinstance(data, (np.ndarray, np.generic)):
+        array = data
+    else:
+        try:
+            array = np.asarray(_plain(data))
+        except ValueError as error:
+            raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
+        if dtype is None and array.dtype.kind == "f" and not _holds_doubles(data):
+            dtype = dtypes.float32
+    if dtype is None or array.dtype.kind not in "fiub":  # what holds no numbers is refused: NumPy would make None NaN, "1" 1
+        dtype = array.dtype
+    dtype = dtypes.as_dtype(dtype)
+    return made(np.array(array, dtype, order="C"), None, requires_grad)
+
+
+def as_tensor(data, dtype=None, device=None):
+    """The data as a tensor, sharing its memory where it is a Tensor or an ndarray of that dtype.
+
+    >>> a = np.zeros(2)
+    >>> as_tensor(a)[0] = 1.0
+    >>> a
+    array([1., 0.])
+    """
+    _on_cpu(device)
+    result = data if isinstance(data, Tensor) else from_numpy(data) if isinstance(data, np.ndarray) else tensor(data)
+    return result if dtype is None else result.to(dtype)
+
+
+def from_numpy(ndarray):
+    """A tensor that shares the memory of an ndarray: writing to one writes to the other.
+
+    >>> a = np.zeros(2)
+    >>> t = from_numpy(a)
+    >>> t[0] = 1.0
+    >>> a
+    array([1., 0.])
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"from_numpy: expected an ndarray, got {type(ndarray).__name__}")
+    dtypes.as_dtype(ndarray.dtype)
+    return wrap(np.asarray(ndarray))  # of a matrix, the plain array that it is
+
+
+def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
+    """All 0: zeros(2, 3), zeros((2, 3)) or zeros(size=(2, 3)).
+
+    >>> zeros(2, dtype=dtypes.int64)
+    tensor([0, 0])
+    """
+    return made(np.zeros(size_of("zeros", sizes, size), dtype_or_default(dtype)), device, requires_grad)
+
+
+def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
+    """All 1: ones(2, 3), ones((2, 3)) or ones(size=(2, 3))."""
+    return made(np.ones(size_of("ones", sizes, size), dtype_or_default(dtype)), device, requires_grad)
+
+
+def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
+    """Whatever the memory holds."""
+    return made(np.empty(size_of("empty", sizes, size), dtype_or_default(dtype)), device, requires_grad)
+
+
+def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
+    """All one number, whose type decides the dtype.
+
+    >>> full((2, 2), 7)
+    tensor([[7, 7],
+            [7, 7]])
+    """
+    (fill_value,) = numbers_of("full", fill_value=fill_value)
+    dtype = tensor(fill_value).dtype if dtype is None else dtypes.as_dtype(dtype)
+    return made(np.full(size_of("full", (size,)), fill_value, dtype), device, requires_grad)
+
+
+def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
+    """As zeros, with the shape and dtype of a tensor."""
+    expect_tensors("zeros_like", input=input)
+    return zeros(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+def ones_like(input, *, dtype=None, device=None, requires_grad=False):
+    """As ones, with the shape and dtype of a tensor."""
+    expect_tensors("ones_like", input=input)
+    return ones(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+def empty_like(input, *, dtype=None, device=None, requires_grad=False):
+    """As empty, with the shape and dtype of a tensor."""
+    expect_tensors("empty_like", input=input)
+    return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
+    """As full, with the shape and dtype of a tensor."""
+    expect_tensors("full_like", input=input)
+    return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
+    """The identity matrix; with m, the first m of its columns (n by m)."""
+    sizes = size_of("eye", (n, n if m is None else m))
+    return made(np.eye(*sizes, dtype=dtype_or_default(dtype)), device, requires_grad)
+
+
+def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
+    """start, start + step, … below end; arange(end) starts at 0. Integers give int64, other numbers float32.
+
+    >>> arange(0, 1, 0.25)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500])
+    """
+    start, end = (0, start) if end is None else (start, end)
+    start, end, step = numbers_of("arange", start=start, end=end, step=step)
+    if not math.isfinite(start + end + step) or step == 0 or (end - start) * step < 0:
+        raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
+    whole = all(isinstance(x, int) for x in (start, end, step))
+    dtype = (dtypes.int64 if whole else dtypes.float32) if dtype is None else dtypes.as_dtype(dtype)
+    count = math.ceil((end - start) / step)
+    expect_memory("arange", (count,), dtype, 8 * count)
+    if whole:
+        array = np.arange(start, end, step)
+    else:
+        array = np.arange(count, dtype=np.float64)
+        array *= step  # in float64, so that the steps do not add up their errors
+        array += start
+    return made(array.astype(dtype, copy=False), device, requires_grad)
+
+
+def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
+    """`steps` numbers from start to end, both included.
+
+    >>> linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    return made(_spaced("linspace", start, end, steps).astype(dtype_or_default(dtype)), device, requires_grad)
+
+
+def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
+    """base to the powers linspace(start, end, steps)."""
+    (base,) = numbers_of("logspace", base=base)
+    return made((base ** _spaced("logspace", start, end, steps)).astype(dtype_or_default(dtype)), device, requires_grad)
+
+
+def is_tensor(obj):
+    """Whether it is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def numel(input):
+    """How many elements."""
+    expect_tensors("numel", input=input)
+    return input.numel()
+
+
+pi, e, inf, nan = np.pi, np.e, np.inf, np.nan
+
+
+# --- helpers
+
+
+def _spaced(name, start, end, steps):
+    start, end = numbers_of(name, start=start, end=end)
+    (steps,) = size_of(name, (steps,))
+    expect_memory(name, (steps,), dtypes.float64, 16 * steps)
+    return np.linspace(start, end, steps)
+
+
+def _on_cpu(device):
+    if device is not None:
+        dtypes.device(device)
+
+
+def dtype_or_default(dtype):
+    return dtypes.float32 if dtype is None else dtypes.as_dtype(dtype)
+
+
+def made(array, device, requires_grad):
+    _on_cpu(device)
+    if requires_grad is False:
+        return wrap(array)
+    if requires_grad is not True:
+        raise TypeError(f"requires_grad must be True or False, got {requires_grad!r}")
+    return wrap(array).requires_grad_()
+
+
+def _holds_doubles(data):
+    """Whether nested lists hold a NumPy float64: unlike Python's numbers, it says which precision it wants."""
+    return any(_holds_doubles(x) for x in data) if isinstance(data, (list, tuple)) else type(data) is np.float64
+
+
+def _plain(data):
+    """Nested lists with the tensors in them replaced by numbers and lists."""
+    if isinstance(data, Tensor):
+        return data.tolist()
+    if isinstance(data, (list, tuple)) and any(isinstance(x, (list, tuple, Tensor)) for x in data):
+        return [_plain(x) for x in data]
+    return data

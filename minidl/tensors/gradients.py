@@ -1,0 +1,216 @@
+"""A tensor in the graph: whether it wants a gradient, `backward`, what has arrived, hooks, and the ways out of the graph."""
+
+import copy
+import warnings
+
+import numpy as np
+
+from .. import double_backward, ops
+from ..graph.nodes import Leaf, next_serial
+from ..graph.walk import walk
+from ..graph.writes import note_write
+from .record import TensorBase, apply, operand, wrap
+
+
+class Gradients:
+    """What makes a tensor part of the graph."""
+
+    @property
+    def requires_grad(self):
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted):
+        self.requires_grad_(wanted)
+
+    def requires_grad_(self, requires_grad=True):
+        """Makes this tensor a leaf that collects its gradient in `.grad`, or a constant again."""
+        if requires_grad and self.node is None:
+            if self.array.dtype.kind != "f":
+                raise TypeError(
+                    f"requires_grad: only floating-point tensors can require gradients, got {self.dtype} "
+                    "(write [1., 2.] or dtype=minidl.float32)"
+                )
+            self.node = Leaf(self.array.shape, self.array.dtype)
+        elif not requires_grad and self.node is not None:
+            if not self.is_leaf:
+                raise RuntimeError("requires_grad: only a leaf can stop requiring grad; use .detach() on a result")
+            self.node = None
+        return self
+
+    @property
+    def is_leaf(self):
+        """Whether the user made it (True), or an operation on something that requires grad (False)."""
+        return self.node is None or type(self.node) is Leaf
+
+    @property
+    def grad_fn(self):
+        """The operation that made it, or None."""
+        return None if self.is_leaf else self.node
+
+    @property
+    def grad(self):
+        """The gradient of the last backward(s), a Tensor, or None. Only leaves keep theirs, and results after retain_grad()."""
+        if self.node is None:
+            return None
+        if not self.node.retains:
+            warnings.warn(
+                ".grad of the result of an operation is not kept, and None: call retain_grad() on it before backward()",
+                stacklevel=2,
+            )
+        return self.node.grad
+
+    @grad.setter
+    def grad(self, grad):
+        if grad is not None and (not isinstance(grad, TensorBase) or grad.shape != self.shape or grad.dtype != self.dtype):
+            raise TypeError(f"grad: expected None or a {self.dtype} Tensor of shape {self.shape}, got {grad!r}")
+        if self.node is None:
+            if grad is not None:
+                raise RuntimeError("grad: this tensor does not require grad")
+        else:
+            self.node.grad = grad
+
+    @grad.deleter
+    def grad(self):
+        self.grad = None
+
+    def retain_grad(self):
+        """Asks that backward() also keep the gradient of this result in `.grad`."""
+        if self.node is None:
+            raise RuntimeError("retain_grad: this tensor does not require grad")
+        self.node.retains = True
+
+    @property
+    def retains_grad(self):
+        return self.node is not None and self.node.retains and not self.is_leaf
+
+    def register_hook(self, hook):
+        """Calls hook(grad) when the gradient of this tensor has arrived; a Tensor that it returns takes the gradient's place.
+
+        Returns a handle whose `remove()` takes the hook off.
+        """
+        if self.node is None:
+            raise RuntimeError("register_hook: this tensor does not require grad")
+        node, key = self.node, next_serial()
+
+        def on_gradient(dy):
+            if type(dy) is not np.ndarray:  # of a walk with create_graph
+                return hook(dy)
+            result = hook(wrap(dy.copy()))  # a copy, because others may be sent the same array
+            return None if result is None else result.array
+
+        node.hooks = {**(node.hooks or {}), key: on_gradient}
+        return HookHandle(node, key)
+
+    def backward(self, gradient=None, retain_graph=False, create_graph=False, inputs=None):
+        """Adds ∂self/∂leaf to the `.grad` of every leaf this tensor was made from (or of `inputs` only).
+
+        gradient: the cotangent ∂L/∂self, of this tensor's shape; 1 by default, for a scalar only.
+
+        >>> import minidl
+        >>> x = minidl.tensor([1., 2.], requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        tensor([2., 4.])
+        """
+        wanted = ()
+        if inputs is not None:
+            wanted = {x.node for x in ([inputs] if isinstance(inputs, TensorBase) else inputs)}
+            if not wanted or None in wanted:
+                raise RuntimeError("backward: inputs must be one or more tensors that require grad")
+        if create_graph:
+            self._backward_recorded(gradient, wanted)
+            return
+        for node, dx in walk({self.node: cotangent("backward", self, gradient)}, retain_graph, wanted).items():
+            if wanted and node not in wanted:
+                continue
+            if type(node) is Leaf and dx.dtype is not node.dtype and dx.dtype != node.dtype:
+                raise RuntimeError(f"backward: a gradient of dtype {dx.dtype} arrived at a leaf of dtype {node.dtype}")
+            if node.grad is None:
+                node.grad = wrap(dx)
+            else:
+                node.grad.array += dx
+                note_write(node.grad.array)
+
+    def _backward_recorded(self, gradient, wanted):
+        seed = recorded_cotangent("backward", self, gradient)
+        for node, dx in double_backward.walk({self.node: seed}, wanted).items():
+            if not wanted or node in wanted:
+                node.grad = dx.clone() if node.grad is None else node.grad + dx
+
+    def detach(self):
+        """The same memory, outside the graph."""
+        return wrap(self.array)
+
+    def detach_(self):
+        self.node = None
+        return self
+
+    @property
+    def data(self):
+        """The same memory, outside the graph: writing to it writes to this tensor."""
+        return wrap(self.array)
+
+    @data.setter
+    def data(self, value):
+        if not isinstance(value, TensorBase) or (self.node is not None and not value.is_floating_point()):
+            kind = value.dtype if isinstance(value, TensorBase) else type(value).__name__
+            raise TypeError(f"data: expected a Tensor{'' if self.node is None else ' of floating-point numbers'}, got {kind}")
+        self.array = value.array
+        if type(self.node) is Leaf:
+            self.node.shape, self.node.dtype = value.shape, value.dtype
+
+    def clone(self):
+        """A copy with memory of its own, in the graph."""
+        return apply(ops.Clone(), self)
+
+    # --- copies
+
+    def __getstate__(self):
+        if not self.is_leaf:
+            raise RuntimeError("only a leaf tensor can be copied or pickled: use .detach() or .clone() on a result")
+        return {key: value for key, value in vars(self).items() if key not in ("base", "views")}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+
+    def __deepcopy__(self, memo):
+        state = self.__getstate__()
+        result = memo[id(self)] = object.__new__(type(self))
+        vars(result).update({key: copy.deepcopy(value, memo) for key, value in state.items()})
+        return result
+
+
+class HookHandle:
+    """What register_hook returns: `remove()` takes the hook off."""
+
+    def __init__(self, node, key):
+        self.node, self.key = node, key
+
+    def remove(self):
+        self.node.hooks = {key: hook for key, hook in (self.node.hooks or {}).items() if key != self.key}
+
+
+_ONE = {np.dtype(T): np.ones((), T) for T in (np.float32, np.float64)}
+
+
+def cotangent(name, output, dy):
+    """The array to start a walk with from this tensor; None stands for 1, at a scalar."""
+    if output.node is None:
+        raise RuntimeError(f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk")
+    array = output.array
+    if dy is None:
+        if array.size != 1:
+            raise RuntimeError(f"{name}: a gradient can be left out only for a scalar; this tensor has shape {array.shape}")
+        return _ONE[array.dtype] if array.ndim == 0 else np.ones(array.shape, array.dtype)
+    dy = operand(name, dy)
+    dy = dy.array if isinstance(dy, TensorBase) else np.asarray(dy)
+    if dy.shape != array.shape:
+        raise RuntimeError(f"{name}: the gradient has shape {dy.shape}, the tensor {array.shape}")
+    return dy.astype(array.dtype, copy=False)
+
+
+def recorded_cotangent(name, output, dy):
+    """The tensor to start a recorded walk with: the given one, in its graph, or a constant."""
+    array = cotangent(name, output, dy)
+    return dy if isinstance(dy, TensorBase) and dy.node is not None and dy.dtype == output.dtype else wrap(array)

@@ -1,0 +1,164 @@
+"""Elements by index or by condition: x[i], x[i] = v, gather, where, masks."""
+
+import numpy as np
+
+from .. import ops
+from ..graph.modes import mode
+from ..graph.writes import note_write
+from ..ops.base import normalize_axis
+from . import dtypes
+from .record import TensorBase, apply, check_broadcast, operand, wrap
+
+
+class Indexing:
+    """What PyTorch allows between [ and ], and the functions that take an index or a mask."""
+
+    def __getitem__(self, index):
+        if (type(index) is int or type(index) is slice) and self.array.ndim:
+            return self._view(ops.Index, (index, Ellipsis))
+        index = numpy_index(self, index)
+        if ops.is_basic(index):
+            full = any(part is Ellipsis for part in index)
+            return self._view(ops.Index, index if full else (*index, Ellipsis))  # "..." makes a view of 0-d results too
+        if int in map(type, index):
+            integers, rest = integers_first(index)
+            return self[integers][rest]
+        return apply(ops.Index(index), self)
+
+    def __setitem__(self, index, value):
+        index = numpy_index(self, index)
+        if int in map(type, index) and not ops.is_basic(index):
+            integers, index = integers_first(index)
+            self[integers][index] = value
+            return
+        value = operand("setitem", value)
+        value = value.to(self.dtype) if isinstance(value, TensorBase) else wrap(np.asarray(value, self.dtype))
+        try:
+            if (self.node is None and value.node is None) or not mode.recording:
+                self._check_writable()
+                self.array[index] = value.array
+                note_write(self.array)
+            else:
+                self._become(apply(ops.SetItem(index), self, value))
+        except ValueError as error:
+            raise ValueError(f"setitem: a value of shape {value.shape} does not fit in {self.shape}[index]: {error}") from None
+
+    def gather(self, dim, index):
+        """The elements of an axis at an index of the result's shape: y[i][j] = x[index[i][j]][j] for dim 0."""
+        axis = normalize_axis("gather", dim, self.ndim)
+        rows = checked_index("gather", index, self.shape[axis])
+        others = [i for i in range(self.ndim) if i != axis]
+        if rows.ndim != self.ndim or any(rows.shape[i] > self.shape[i] for i in others):
+            raise ValueError(f"gather: an index of shape {rows.shape} does not fit input {self.shape} along axis {dim}")
+        return apply(ops.Gather(axis, rows), self)
+
+    def take_along_dim(self, indices, dim):
+        return self.gather(dim, indices)
+
+    def index_select(self, dim, index):
+        """The slices of an axis at the indices in a vector."""
+        axis = normalize_axis("index_select", dim, self.ndim)
+        rows = checked_index("index_select", index, self.shape[axis])
+        return apply(ops.Index((slice(None),) * axis + (rows,)), self)
+
+    def masked_select(self, mask):
+        """The elements where the mask is True, as a vector."""
+        if not isinstance(mask, TensorBase) or mask.array.dtype.kind != "b":
+            raise TypeError(
+                f"masked_select: expected a boolean Tensor as mask, got {getattr(mask, 'dtype', type(mask).__name__)}"
+            )
+        check_broadcast("masked_select", self, mask)
+        shape = np.broadcast_shapes(self.shape, mask.shape)
+        return self.expand(shape)[mask.expand(shape)]
+
+    def where(self, condition, other):
+        """self where the condition holds, else other."""
+        return where(condition, self, other)
+
+    def masked_fill(self, mask, value):
+        """self, with `value` (a number or a 0-d tensor) where the mask is True; the dtype stays."""
+        value = operand("masked_fill", value)
+        if isinstance(value, TensorBase):
+            if value.ndim:
+                raise ValueError(f"masked_fill: expected a number or a 0-d tensor, got shape {value.shape}")
+            value = value.to(self.dtype)
+        elif dtypes.result_type(self.array, value) != self.dtype:
+            raise TypeError(f"masked_fill: {value!r} cannot be kept in a tensor of {self.dtype}")
+        return where(mask, value, self)
+
+    def nonzero(self):
+        """The indices of what is not zero, one row each."""
+        return wrap(np.argwhere(self.array))
+
+
+def where(condition, input=None, other=None):
+    """input where the condition holds, else other; the side that is not chosen gets a gradient of exactly 0.
+
+    where(condition) alone gives the indices of what is true, one tensor for each axis.
+    """
+    condition = condition.array if isinstance(condition, TensorBase) else np.asarray(condition)
+    if input is None and other is None:
+        return tuple(wrap(index) for index in np.nonzero(condition))
+    if condition.dtype.kind != "b":
+        raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
+    a, b = operand("where", input), operand("where", other)
+    dtype = dtypes.result_type(*(x.array if isinstance(x, TensorBase) else x for x in (a, b)))
+    a, b = (x.to(dtype) if isinstance(x, TensorBase) else wrap(np.asarray(x, dtype)) for x in (a, b))
+    try:
+        return apply(ops.Where(condition), a, b)
+    except ValueError:
+        raise ValueError(f"where: shapes {condition.shape}, {a.shape} and {b.shape} do not broadcast") from None
+
+
+# --- from what PyTorch allows between [ and ] to what NumPy does
+
+
+def numpy_index(x, index):
+    """The index as a tuple in NumPy's terms, of what PyTorch allows."""
+    if type(index) is slice or type(index) is int:
+        parts = (index,)
+    else:
+        parts = tuple([_index_part(part) for part in (index if isinstance(index, tuple) else (index,))])
+    used = 0
+    for p in parts:
+        used += p.ndim if isinstance(p, np.ndarray) and p.dtype.kind == "b" else p is not None and p is not Ellipsis
+    if used > x.array.ndim:
+        raise IndexError(f"index: {used} indices for a tensor with {x.ndim} axes, shape {x.shape}")
+    return parts
+
+
+def integers_first(index):
+    """Two indices for one of arrays and integers: PyTorch takes integers first, NumPy would count them among the arrays."""
+    whole = []
+    for part in index:
+        if type(part) is int or part is Ellipsis:
+            whole.append(part)
+        elif part is not None:
+            whole += [slice(None)] * (part.ndim if isinstance(part, np.ndarray) and part.dtype.kind == "b" else 1)
+    return tuple(whole), tuple(part for part in index if type(part) is not int)
+
+
+def _index_part(part):
+    if part is None or part is Ellipsis or (isinstance(part, (slice, int)) and not isinstance(part, bool)):
+        return part
+    if isinstance(part, (TensorBase, np.ndarray)):
+        array = part.array if isinstance(part, TensorBase) else part
+        if array.dtype.kind not in "iub" or array.dtype == np.uint8:
+            raise TypeError(f"index: tensors used as indices must be integers or booleans, got {array.dtype}")
+        return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
+    if isinstance(part, (list, range)):
+        part = [p.item() if isinstance(p, TensorBase) else p for p in part]
+        return np.asarray(part) if len(part) else np.zeros(0, np.int64)
+    if isinstance(part, (bool, np.bool_, np.integer)):
+        return np.asarray(part) if isinstance(part, (bool, np.bool_)) else int(part)
+    raise TypeError(f"index: expected integers, slices, None, ..., lists or tensors, got {type(part).__name__}")
+
+
+def checked_index(name, index, bound):
+    array = index.array if isinstance(index, TensorBase) else np.asarray(index)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: the index must hold integers, got {array.dtype}")
+    bad = (array < 0) | (array >= bound)
+    if bad.any():
+        raise IndexError(f"{name}: index {array[bad][0]} is out of range for size {bound}")
+    return array

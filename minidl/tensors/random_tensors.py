@@ -1,0 +1,88 @@
+"""Random tensors: the same numbers as PyTorch's for the same seed (`minidl/random.py` has the stream)."""
+
+import numpy as np
+
+from .. import random
+from . import dtypes
+from .arguments import expect_tensors, numbers_of, size_of
+from .creation import dtype_or_default, made
+from .record import wrap
+from .tensor import Tensor
+
+
+def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
+    """Uniform on [0, 1)."""
+    return made(random.source(generator).rand(size_of("rand", sizes, size), dtype_or_default(dtype)), device, requires_grad)
+
+
+def randn(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
+    """From the normal distribution with mean 0 and standard deviation 1."""
+    return made(random.source(generator).normal(size_of("randn", sizes, size), dtype_or_default(dtype)), device, requires_grad)
+
+
+def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False):
+    """From the normal distribution: normal(mean, std, size), or elementwise where mean or std is a tensor."""
+    source = random.source(generator)
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        if size is not None:
+            raise TypeError("normal: size goes with numbers; tensors say their own")
+        mean, std = (
+            x.array if isinstance(x, Tensor) else np.float32(*numbers_of("normal", **{what: x}))
+            for what, x in (("mean", mean), ("std", std))
+        )
+        if mean.dtype.kind != "f" or std.dtype.kind != "f":
+            raise TypeError(f"normal: expected floating-point mean and std, got {mean.dtype} and {std.dtype}")
+        if not np.all(std >= 0):
+            raise ValueError(f"normal: std must be at least 0, got {np.min(std)}")
+        try:
+            shape = np.broadcast_shapes(mean.shape, std.shape)
+        except ValueError:
+            raise ValueError(f"normal: shapes {mean.shape} and {std.shape} do not broadcast") from None
+        kind = np.result_type(mean, std)
+        return wrap(np.asarray(source.normal(shape, kind) * std + mean, kind))
+    if size is None:
+        raise TypeError("normal: expected size=(...)")
+    return made(source.normal(size_of("normal", (size,)), dtype_or_default(dtype), mean, std), device, requires_grad)
+
+
+def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=None):
+    """Integers in [low, high): randint(low, high, size) or randint(high, size)."""
+    if size is None:
+        high, size = None, high
+    if high is None:
+        low, high = 0, low
+    dtype = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
+    return made(random.source(generator).randint(low, high, size_of("randint", (size,)), dtype), device, False)
+
+
+def randperm(n, *, generator=None, dtype=None, device=None):
+    """The integers 0 to n − 1 in random order."""
+    order = random.source(generator).randperm(n)
+    return made(order if dtype is None else order.astype(dtypes.as_dtype(dtype)), device, False)
+
+
+def bernoulli(input, p=None, *, generator=None):
+    """1 with the probability that the input gives for each element (or p for all), else 0."""
+    expect_tensors("bernoulli", input=input)
+    chance = input.array if p is None else p
+    return wrap(random.source(generator).bernoulli(input.shape, chance, input.dtype))
+
+
+def multinomial(input, num_samples, replacement=False, *, generator=None):
+    """num_samples indices drawn with the weights in each row: (k) → (num_samples), (n, k) → (n, num_samples)."""
+    expect_tensors("multinomial", input=input)
+    return wrap(random.source(generator).multinomial(input.array, num_samples, replacement))
+
+
+def rand_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
+    """As rand, with the shape and dtype of a tensor."""
+    expect_tensors("rand_like", input=input)
+    options = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
+    return rand(input.shape, generator=generator, **options)
+
+
+def randn_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
+    """As randn, with the shape and dtype of a tensor."""
+    expect_tensors("randn_like", input=input)
+    options = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
+    return randn(input.shape, generator=generator, **options)

@@ -1,0 +1,155 @@
+"""Recording an operation: `apply` runs it forward and, if any input wants a gradient, keeps it as the node of its result.
+
+Start reading here. The methods of Tensor, in the files beside this one, call `apply`; but `apply` makes Tensors. One of the two
+must come first: this file has a bare `TensorBase`, and the class derived from it (`Tensor`, in tensor.py) takes its place here
+when it is defined.
+"""
+
+import numpy as np
+
+from ..graph.anomaly import check_finite, user_line
+from ..graph.modes import SILENT, float_errors, mode
+from ..graph.nodes import Part, next_serial
+from . import dtypes
+
+
+class TensorBase:
+    """What `apply` has to know of a tensor: its ndarray `array`, and `node`, its place in the graph (None for a constant)."""
+
+    node = None
+
+    def __init_subclass__(cls):
+        global Tensor
+        if Tensor is TensorBase:  # the first class that is derived; later ones (Parameter) are derived from that
+            Tensor = cls
+
+
+Tensor = TensorBase
+
+
+_NUMBERS = (int, float, np.integer, np.floating, np.bool_)
+_new, _ndarray = object.__new__, np.ndarray
+
+
+def apply(op, *inputs):
+    """Runs a fresh operation on tensors (binary ones also take a Python number) and records it if a gradient is wanted."""
+    needs, arrays, wanted = [], [], False
+    for x in inputs:
+        if isinstance(x, Tensor):
+            node = x.node
+            if node is not None:
+                wanted = True
+            needs.append(node)
+            arrays.append(x.array)
+        else:
+            needs.append(None)
+            arrays.append(x)
+    if wanted and not mode.recording:
+        needs, wanted = [None] * len(needs), False
+    op.needs = needs
+    if op.warns:
+        token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
+        try:
+            y = op.forward(*arrays)
+        finally:
+            float_errors.reset(token)
+    else:
+        y = op.forward(*arrays)
+    if type(y) is not _ndarray:
+        if type(y) is tuple:
+            return _record_parts(op, y, wanted)
+        y = np.asarray(y)  # arithmetic on 0-d arrays makes NumPy scalars
+    result = _new(Tensor)
+    result.array = y
+    if wanted:
+        op.serial = next_serial()
+        op.shape = y.shape
+        result.node = op
+        if mode.anomaly:
+            op.origin = user_line()
+            check_finite(op, y, "its output")
+    return result
+
+
+def wrap(array, node=None):
+    """A Tensor around this very array, without a copy or a check."""
+    result = _new(Tensor)
+    result.array = array
+    if node is not None:
+        result.node = node
+    return result
+
+
+def _record_parts(op, arrays, wanted):
+    results = [wrap(np.asarray(y)) for y in arrays]
+    if wanted:
+        op.serial, op.outputs = next_serial(), len(arrays)
+        for i, result in enumerate(results):
+            if dtypes.is_float(result.array.dtype):
+                result.node = Part(op, i, result.array.shape)
+        if mode.anomaly:
+            op.origin = user_line()
+            for y in arrays:
+                check_finite(op, y, "its output")
+    return tuple(results)
+
+
+# --- operands: broadcasting, and the dtype that two of them have in common
+
+
+def binary(op, a, b):
+    """`apply` for two operands that broadcast, after bringing them to PyTorch's common dtype."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        alike = a.array.dtype is b.array.dtype
+    else:  # a Python number next to floats needs no care, and never widens them
+        alike = _float_and_number(a, b) or _float_and_number(b, a)
+    if not alike:
+        a, b = promote(op.name, a, b)
+    try:
+        return apply(op, a, b)
+    except ValueError:
+        check_broadcast(op.name.lower(), a, b)
+        raise
+
+
+def _float_and_number(a, b):
+    return type(b) in (float, int) and isinstance(a, Tensor) and a.array.dtype.kind == "f"
+
+
+def promote(name, a, b):
+    """Two operands in their common dtype; a Python number stays a number, and never widens a tensor."""
+    a, b = operand(name, a), operand(name, b)
+    a_tensor, b_tensor = isinstance(a, Tensor), isinstance(b, Tensor)
+    if not a_tensor and not b_tensor:
+        raise TypeError(f"{name.lower()}: expected a Tensor among the operands, got {type(a).__name__} and {type(b).__name__}")
+    dtype = dtypes.result_type(a.array if a_tensor else a, b.array if b_tensor else b)
+    return (a.to(dtype) if a_tensor else a), (b.to(dtype) if b_tensor else b)
+
+
+def operand(name, x):
+    """x as a Tensor or a Python number (NumPy's arrays share their memory, NumPy's scalars count as numbers)."""
+    if isinstance(x, Tensor) or type(x) in (int, float, bool):
+        return x
+    if isinstance(x, _NUMBERS):
+        return x.item() if isinstance(x, np.generic) else x
+    if isinstance(x, np.ndarray):
+        return wrap(checked_dtype(name, np.asarray(x)))
+    raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}")
+
+
+def checked_dtype(name, array):
+    if array.dtype not in dtypes.SUPPORTED:
+        raise TypeError(f"{name.lower()}: dtype {array.dtype} is not supported")
+    return array
+
+
+def check_broadcast(name, a, b):
+    a, b = np.shape(getattr(a, "array", a)), np.shape(getattr(b, "array", b))
+    for axis, (m, n) in enumerate(zip(reversed(a), reversed(b), strict=False), 1):
+        if m != n and m != 1 and n != 1:
+            raise ValueError(f"{name}: shapes {a} and {b} do not broadcast: axis -{axis} has {m} and {n}")
+
+
+def floating(x):
+    """x, or x as float32 where it holds integers: what functions such as exp compute with."""
+    return x if x.array.dtype.kind == "f" else x.to(dtypes.float32)

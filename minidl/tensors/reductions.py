@@ -1,0 +1,107 @@
+"""Reductions: one number for many. dim (or axis) is None for all axes, a number, or a tuple; keepdim keeps them with size 1."""
+
+import numbers
+
+import numpy as np
+
+from .. import ops
+from ..ops.base import normalize_axes, normalize_axis
+from . import dtypes
+from .arguments import one_name
+from .record import apply, floating, wrap
+
+
+class Reductions:
+    """Sums, means, extremes, norms; dim (or axis) is None for all axes, a number, or a tuple."""
+
+    def sum(self, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=False):
+        """The sum; of integers and booleans an int64."""
+        dim, keepdim = one_name("sum", dim, axis), keepdim or keepdims
+        x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
+        return apply(ops.Sum(reduced_axes(self, "sum", dim, keepdim), keepdim), x)
+
+    def nansum(self, dim=None, keepdim=False):
+        """The sum of what is not NaN."""
+        return self.masked_fill(self.isnan(), 0).sum(dim, keepdim)
+
+    def mean(self, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=False):
+        """The arithmetic mean, of floating-point tensors."""
+        dim, keepdim = one_name("mean", dim, axis), keepdim or keepdims
+        x = self if dtype is None else self.to(dtype)
+        if x.array.dtype.kind != "f":
+            raise RuntimeError(f"mean: expected a floating-point tensor, got {x.dtype}; use .float() or dtype=")
+        return apply(ops.Mean(reduced_axes(self, "mean", dim, keepdim), keepdim), x)
+
+    def var(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
+        """The variance: Σ(x − μ)²/(n − correction). The correction is 1 (unbiased) unless it is said to be 0."""
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim  # PyTorch's var(unbiased)
+        if unbiased is not None and correction is not None:
+            raise TypeError("var: give unbiased or correction, not both")
+        correction = correction if correction is not None else 1 if unbiased is None else int(unbiased)
+        if self.array.dtype.kind != "f":
+            raise RuntimeError(f"var: expected a floating-point tensor, got {self.dtype}; use .float()")
+        keepdim = keepdim or keepdims
+        axes = reduced_axes(self, "var", one_name("var", dim, axis), keepdim)
+        return apply(ops.Var(axes, keepdim, correction), self)
+
+    def std(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
+        """The square root of the variance."""
+        return self.var(dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims).sqrt()
+
+    def prod(self, dim=None, keepdim=False, *, dtype=None):
+        x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
+        return apply(ops.Prod(reduced_axes(self, "prod", dim, keepdim), keepdim), x)
+
+    def amax(self, dim=None, keepdim=False):
+        """The largest; equal ones share the gradient equally."""
+        return apply(ops.Amax(nonempty_axes(self, "amax", dim, keepdim), keepdim), self)
+
+    def amin(self, dim=None, keepdim=False):
+        """The smallest; equal ones share the gradient equally."""
+        return apply(ops.Amin(nonempty_axes(self, "amin", dim, keepdim), keepdim), self)
+
+    def logsumexp(self, dim, keepdim=False):
+        """ln Σ eˣ along one or several axes."""
+        return apply(ops.LogSumExp(reduced_axes(self, "logsumexp", dim, keepdim), keepdim), floating(self))
+
+    def norm(self, p="fro", dim=None, keepdim=False):
+        """(Σ|x|ᵖ)^(1/p), p = 2 by default; math.inf gives the largest |x|. The gradient at 0 is 0."""
+        p = 2 if p in ("fro", None) else p
+        if not isinstance(p, numbers.Real) or not p > 0:
+            raise ValueError(f"norm: p must be a number above 0, or math.inf, got {p!r}")
+        return apply(ops.Norm(reduced_axes(self, "norm", dim, keepdim), keepdim, p), floating(self))
+
+    def cumsum(self, dim=None, *, axis=None):
+        dim = one_name("cumsum", dim, axis)
+        if dim is None:
+            raise TypeError("cumsum: expected dim")
+        axis = normalize_axis("cumsum", dim, self.ndim)
+        x = self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
+        return apply(ops.CumSum(axis), x) if self.ndim else x.clone()
+
+    def all(self, dim=None, keepdim=False):
+        return wrap(np.asarray(self.array.all(axis=reduced_axes(self, "all", dim, keepdim), keepdims=keepdim)))
+
+    def any(self, dim=None, keepdim=False):
+        return wrap(np.asarray(self.array.any(axis=reduced_axes(self, "any", dim, keepdim), keepdims=keepdim)))
+
+    def count_nonzero(self, dim=None):
+        return wrap(np.asarray(np.count_nonzero(self.array, axis=reduced_axes(self, "count_nonzero", dim))))
+
+
+def reduced_axes(x, name, dim, keepdim=False):
+    """The axes to reduce; all of them for None and for an empty tuple; none of a 0-d tensor's."""
+    if dim is None:
+        return tuple(range(x.array.ndim))
+    if not isinstance(keepdim, bool):
+        raise TypeError(f"{name}: keepdim must be True or False, got {keepdim!r}; several axes go into a tuple, dim=(0, 1)")
+    axes = normalize_axes(name, dim, x.array.ndim)
+    return (axes or tuple(range(x.array.ndim))) if x.array.ndim else ()
+
+
+def nonempty_axes(x, name, dim, keepdim=False):
+    axes = reduced_axes(x, name, dim, keepdim)
+    if any(x.shape[axis] == 0 for axis in axes):
+        raise ValueError(f"{name}: cannot be taken over an axis of size 0, shape {x.shape}")
+    return axes

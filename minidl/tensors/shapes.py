@@ -1,0 +1,171 @@
+"""The same elements in another shape: reshape and what is made of it, axes in another order, repetition."""
+
+import math
+
+import numpy as np
+
+from .. import ops
+from ..ops.base import normalize_axes, normalize_axis
+from .arguments import sizes_of
+from .record import TensorBase, apply
+
+
+class Shapes:
+    """Shapes take sizes as PyTorch's do: (2, 3), ((2, 3),) and ([2, 3],) alike."""
+
+    def reshape(self, *shape):
+        """The same elements in another shape; one size may be −1. Shares memory where it can."""
+        shape = sizes_of("reshape", shape)
+        try:
+            if min(shape, default=0) >= -1:
+                return self._view(ops.Reshape, shape)
+        except ValueError:
+            pass
+        raise ValueError(f"reshape: {self.numel()} elements of shape {self.shape} do not fit into shape {shape}")
+
+    def view(self, *shape):
+        """As reshape, but raises where memory cannot be shared. view(dtype) is not supported."""
+        if len(shape) == 1 and isinstance(shape[0], np.dtype):
+            raise TypeError("view: reinterpreting the memory as another dtype is not supported; use .to(dtype)")
+        result = self.reshape(*shape)
+        if result.array.size and not np.may_share_memory(result.array, self.array):
+            raise RuntimeError(f"view: shape {result.shape} needs a copy of this non-contiguous tensor; use .reshape(...)")
+        return result
+
+    def reshape_as(self, other):
+        return self.reshape(other.shape)
+
+    def view_as(self, other):
+        return self.view(other.shape)
+
+    def flatten(self, start_dim=0, end_dim=-1):
+        """One axis in place of those from start_dim to end_dim."""
+        first, last = (normalize_axis("flatten", d, self.ndim) for d in (start_dim, end_dim))
+        if first > last:
+            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+        shape = self.shape[:first] + (math.prod(self.shape[first : last + 1]),) + self.shape[last + 1 :]
+        return self.reshape(shape)
+
+    def ravel(self):
+        return self.reshape(-1)
+
+    def unflatten(self, dim, sizes):
+        """Several axes in place of one."""
+        axis = normalize_axis("unflatten", dim, self.ndim)
+        sizes, size = sizes_of("unflatten", (sizes,)), self.shape[axis]
+        if sizes.count(-1) == 1 and (known := -math.prod(sizes)):
+            sizes = tuple(size // known if n == -1 else n for n in sizes)
+        if math.prod(sizes) != size or min(sizes) < 0:
+            raise ValueError(f"unflatten: axis {dim} of size {size} does not split into {sizes}")
+        return self.reshape(self.shape[:axis] + sizes + self.shape[axis + 1 :])
+
+    @property
+    def T(self):
+        """The axes in reverse order."""
+        return self._view(ops.Permute, tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self):
+        """The last two axes exchanged."""
+        return self.transpose(-1, -2)
+
+    def t(self):
+        """The transpose of a matrix."""
+        if self.ndim > 2:
+            raise ValueError(f"t: expected at most 2 axes, got shape {self.shape}")
+        return self.T
+
+    def transpose(self, dim0, dim1):
+        """Two axes exchanged."""
+        axes = list(range(self.ndim))
+        i, j = normalize_axis("transpose", dim0, self.ndim), normalize_axis("transpose", dim1, self.ndim)
+        if axes:
+            axes[i], axes[j] = axes[j], axes[i]
+        return self._view(ops.Permute, tuple(axes))
+
+    swapaxes = swapdims = transpose
+
+    def permute(self, *dims):
+        """The axes in the given order."""
+        axes = normalize_axes("permute", sizes_of("permute", dims), self.ndim)
+        if len(axes) != self.ndim:
+            raise ValueError(f"permute: expected {self.ndim} axes, got {dims}")
+        return self._view(ops.Permute, axes)
+
+    def movedim(self, source, destination):
+        """Axes moved to other positions, the rest in order."""
+        source = normalize_axes("movedim", source, self.ndim)
+        destination = normalize_axes("movedim", destination, self.ndim)
+        if len(source) != len(destination):
+            raise ValueError(f"movedim: {len(source)} axes cannot go to {len(destination)} places")
+        axes = [axis for axis in range(self.ndim) if axis not in source]
+        for place, axis in sorted(zip(destination, source, strict=True)):
+            axes.insert(place, axis)
+        return self._view(ops.Permute, tuple(axes))
+
+    def unsqueeze(self, dim):
+        """A new axis of size 1."""
+        axis = normalize_axis("unsqueeze", dim, self.ndim + 1)
+        return self._view(ops.Reshape, self.shape[:axis] + (1,) + self.shape[axis:])
+
+    def squeeze(self, dim=None):
+        """Without its axes of size 1, or without those of `dim` that have size 1."""
+        axes = normalize_axes("squeeze", dim, self.ndim)
+        return self._view(ops.Reshape, tuple(n for i, n in enumerate(self.shape) if n != 1 or i not in axes))
+
+    def expand(self, *sizes):
+        """Repeated along axes of size 1 without copying; −1 leaves an axis as it is."""
+        sizes = sizes_of("expand", sizes)
+        lead = len(sizes) - self.ndim
+        shape = tuple(self.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(sizes))
+        fits = lead >= 0 and all(old in (1, new) for old, new in zip(self.shape, shape[lead:], strict=True))
+        if not fits or -1 in shape:
+            raise ValueError(f"expand: shape {self.shape} cannot be expanded to {sizes}: only axes of size 1 can grow")
+        return self._view(ops.Expand, shape)
+
+    def expand_as(self, other):
+        return self.expand(other.shape)
+
+    broadcast_to = expand
+
+    def repeat(self, *repeats):
+        """Tiled: `repeats[i]` copies along axis i; more counts than axes put new axes in front."""
+        repeats = sizes_of("repeat", repeats)
+        if len(repeats) < self.ndim or any(n < 0 for n in repeats):
+            raise ValueError(f"repeat: expected a count of 0 or more for each of the {self.ndim} axes, got {repeats}")
+        return apply(ops.Repeat(repeats), self)
+
+    def tile(self, *dims):
+        dims = sizes_of("tile", dims)
+        return self.repeat((1,) * (self.ndim - len(dims)) + dims)
+
+    def repeat_interleave(self, repeats, dim=None):
+        """Every element (or slice along dim) `repeats` times in a row; a tensor gives a count for each."""
+        x, axis = (self.flatten(), 0) if dim is None else (self, normalize_axis("repeat_interleave", dim, self.ndim))
+        repeats = np.asarray(repeats.array if isinstance(repeats, TensorBase) else repeats)
+        if repeats.dtype.kind not in "iu":
+            raise TypeError(f"repeat_interleave: expected integers, got {repeats.dtype}")
+        if np.any(np.less(repeats, 0)) or np.size(repeats) not in (1, x.shape[axis]):
+            raise ValueError(f"repeat_interleave: expected one count, or {x.shape[axis]} counts, of 0 or more, got {repeats}")
+        return apply(ops.RepeatInterleave(repeats, axis), x)
+
+    def flip(self, *dims):
+        """In reverse order along the given axes (a copy)."""
+        axes = normalize_axes("flip", sizes_of("flip", dims), self.ndim)
+        return apply(ops.Flip(axes if self.ndim else ()), self)
+
+    def roll(self, shifts, dims=None):
+        """Shifted along the given axes (all of the flattened tensor by default), around the ends."""
+        if dims is None:
+            return self.flatten().roll(shifts, 0).reshape(self.shape)
+        axes = normalize_axes("roll", dims, self.ndim)
+        shifts = sizes_of("roll", (shifts,))
+        if len(shifts) != len(axes):
+            raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
+        return apply(ops.Roll(shifts, axes), self)
+
+    def contiguous(self):
+        """Itself if its elements lie in order, else a copy."""
+        if self.array.flags.c_contiguous:
+            return self
+        return apply(ops.Clone(), self)

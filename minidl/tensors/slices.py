@@ -1,0 +1,83 @@
+"""Parts of a tensor by place: pieces along an axis, slices, diagonals, triangles."""
+
+import numpy as np
+
+from .. import ops
+from ..ops.base import normalize_axis
+from .arguments import integer, sizes_of
+from .record import apply, wrap
+
+
+class Slices:
+    """Views of parts, and matrices with parts set to 0."""
+
+    def unbind(self, dim=0):
+        """The slices along an axis, which is dropped."""
+        axis = normalize_axis("unbind", dim, self.ndim)
+        return tuple(self[(slice(None),) * axis + (i,)] for i in range(self.shape[axis]))
+
+    def split(self, split_size_or_sections, dim=0):
+        """Pieces along an axis: of one size (the last may be smaller), or of the sizes listed."""
+        axis = normalize_axis("split", dim, self.ndim)
+        total, sizes = self.shape[axis], split_size_or_sections
+        if isinstance(sizes, (tuple, list)):
+            sizes = sizes_of("split", sizes)
+        else:
+            sizes = integer("split", sizes)
+            if sizes < 1:
+                raise ValueError(f"split: the size of a piece must be 1 or more, got {sizes}")
+            sizes = [min(sizes, total - start) for start in range(0, total, sizes)] or [0]
+        if sum(sizes) != total or any(n < 0 for n in sizes):
+            raise ValueError(f"split: sizes {list(sizes)} do not add up to {total}, the size of axis {dim}")
+        ends = np.cumsum([0, *sizes]).tolist()
+        return tuple(self.narrow(axis, start, n) for start, n in zip(ends, sizes, strict=False))
+
+    def chunk(self, chunks, dim=0):
+        """At most so many pieces along an axis, as equal as can be."""
+        if integer("chunk", chunks) < 1:
+            raise ValueError(f"chunk: expected 1 chunk or more, got {chunks}")
+        axis = normalize_axis("chunk", dim, self.ndim)
+        return self.split(max(-(-self.shape[axis] // chunks), 1), axis)
+
+    def narrow(self, dim, start, length):
+        """The stretch [start, start + length) of an axis."""
+        axis = normalize_axis("narrow", dim, self.ndim)
+        start, length = integer("narrow", start), integer("narrow", length)
+        if not 0 <= start <= start + length <= self.shape[axis]:
+            raise IndexError(f"narrow: [{start}, {start + length}) is not within axis {dim} of size {self.shape[axis]}")
+        return self[(slice(None),) * axis + (slice(start, start + length),)]
+
+    def select(self, dim, index):
+        """One slice of an axis, which is dropped."""
+        return self[(slice(None),) * normalize_axis("select", dim, self.ndim) + (integer("select", index),)]
+
+    def diagonal(self, offset=0, dim1=0, dim2=1):
+        """The elements with equal indices (offset apart) on two axes, as the last axis."""
+        axes = normalize_axis("diagonal", dim1, self.ndim), normalize_axis("diagonal", dim2, self.ndim)
+        offset = integer("diagonal", offset)
+        if self.ndim < 2 or axes[0] == axes[1]:
+            raise ValueError(f"diagonal: expected two different axes of a tensor with 2 or more, got shape {self.shape}")
+        return self._view(ops.Diagonal, (offset, *axes))
+
+    def diag(self, diagonal=0):
+        """Of a matrix its diagonal; of a vector the matrix that has it as its diagonal."""
+        diagonal = integer("diag", diagonal)
+        if self.ndim == 2:
+            return self.diagonal(diagonal).clone()
+        if self.ndim != 1:
+            raise ValueError(f"diag: expected a vector or a matrix, got shape {self.shape}")
+        n = len(self) + abs(diagonal)
+        row = np.arange(len(self)) + max(-diagonal, 0)
+        zeros = wrap(np.zeros((n, n), self.dtype))
+        return apply(ops.SetItem((row, row + diagonal)), zeros, self)
+
+    def tril(self, diagonal=0):
+        """0 above the diagonal."""
+        return apply(ops.Triangle(True, integer("tril", diagonal)), self)
+
+    def triu(self, diagonal=0):
+        """0 below the diagonal."""
+        return apply(ops.Triangle(False, integer("triu", diagonal)), self)
+
+    def trace(self):
+        return self.diagonal().sum()
