@@ -19,7 +19,6 @@ from types import FunctionType
 import numpy as np
 
 from .. import kernels, ops
-from ..graph.anomaly import check_finite
 from ..graph.modes import SILENT, float_errors, mode
 from ..graph.nodes import Leaf, Part
 from ..graph.walk import enqueue
@@ -73,8 +72,8 @@ def _walk(seeds, wanted, useful):
                 continue
             if dx.shape != parent.shape:
                 raise RuntimeError(f"{node.name}: a gradient of shape {dx.shape} for an input of {parent.shape}")
-            if mode.anomaly:
-                check_finite(node, dx.array, "the gradient that it passes back")
+            if mode.watch is not None:
+                mode.watch.share(node, parent, dx.array, dy if isinstance(dy, list) else dy.array)
             if parent in pending:
                 pending[parent] = pending[parent] + dx
             else:

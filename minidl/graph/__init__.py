@@ -2,7 +2,8 @@
 
 nodes.py   the ends of the graph (`Leaf`) and the outputs of operations with several (`Part`)
 walk.py    the walk back
-modes.py   recording on and off: no_grad and its relatives; what watches the operations
+modes.py   recording on and off: no_grad and its relatives
 writes.py  what was written in place, and when
-anomaly.py detect_anomaly
+watch.py   observers, which are told of every operation
+anomaly.py detect_anomaly, an observer
 """

@@ -1,6 +1,7 @@
 """What a thread does with operations, and the contexts (they are decorators, too) that change it: no_grad and its relatives."""
 
 import contextvars
+import copy
 import functools
 import inspect
 import threading
@@ -12,11 +13,25 @@ float_errors = getattr(np._core.umath, "_extobj_contextvar", None) or contextvar
 SILENT = np._core.umath._make_extobj(all="ignore") if hasattr(np._core.umath, "_make_extobj") else None
 
 
+watchers = []  # one entry for each thread that is watched: while it is empty, nobody need ask `mode.watch`
+
+
 class _Mode(threading.local):
-    """What a thread does with operations: `recording` them, and looking for the first that is not finite."""
+    """What a thread does with operations: `recording` them, and who is told of them (`watch`, see watch.py)."""
 
     recording = True
-    anomaly = False
+    _watch = None
+
+    @property
+    def watch(self):
+        """None, or the object that is told of every operation of this thread."""
+        return self._watch
+
+    @watch.setter
+    def watch(self, observer):
+        if (observer is None) is not (self._watch is None):
+            watchers.pop() if observer is None else watchers.append(True)
+        self._watch = observer
 
 
 mode = _Mode()
@@ -29,10 +44,13 @@ class Switch:
 
     def __enter__(self):
         self.__dict__.setdefault("before", []).append(getattr(mode, self.field))
-        setattr(mode, self.field, self.value)
+        setattr(mode, self.field, self.chosen())
 
     def __exit__(self, *error):
         setattr(mode, self.field, self.before.pop())
+
+    def chosen(self):
+        return self.value
 
     def __call__(self, function):
         @functools.wraps(function)
@@ -63,8 +81,8 @@ class Switch:
 
     def _fresh(self):
         """The same switch, for one call."""
-        new = Switch()
-        new.field, new.value = self.field, self.value
+        new = copy.copy(self)
+        new.before = []
         return new
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy import ndarray
 
 from ..kernels.memory import Block
-from .anomaly import check_finite
 from .modes import SILENT, float_errors, mode
 from .nodes import Leaf, Part
 from .writes import _writes, check_unchanged
@@ -39,7 +38,7 @@ def _walk(seeds, retain_graph, wanted):
     lent = set(seeds)  # nodes whose pending array others hold, too: it may not be added to in place, nor given away
     queue = []  # the operations among the pending nodes, the newest at the top of the heap
     found = {}
-    watch = mode.anomaly
+    watch = mode.watch
     for node in seeds:
         enqueue(queue, node)
     while queue:
@@ -59,6 +58,8 @@ def _walk(seeds, retain_graph, wanted):
             continue
         if node.serial < _writes.newest:
             check_unchanged(node)
+        if watch is not None:
+            watch.before_backward(node, dy)
         gradients = node.backward(dy)
         if type(gradients) is not tuple:
             gradients = (gradients,)
@@ -69,8 +70,8 @@ def _walk(seeds, retain_graph, wanted):
                 dx = np.asarray(dx)  # arithmetic on 0-d arrays makes NumPy scalars
             if dx.shape != parent.shape:
                 raise RuntimeError(f"{node.name}.backward: a gradient of shape {dx.shape} for an input of {parent.shape}")
-            if watch:
-                check_finite(node, dx, "the gradient that it passes back")
+            if watch is not None:
+                watch.share(node, parent, dx, dy)
             if parent not in pending:
                 pending[parent] = dx
                 if dx is dy or not (dx.base is None or type(dx.base) is Block):  # anything but an array of its own

@@ -7,8 +7,7 @@ when it is defined.
 
 import numpy as np
 
-from ..graph.anomaly import check_finite, user_line
-from ..graph.modes import SILENT, float_errors, mode
+from ..graph.modes import SILENT, float_errors, mode, watchers
 from ..graph.nodes import Part, next_serial
 from . import dtypes
 
@@ -47,6 +46,9 @@ def apply(op, *inputs):
     if wanted and not mode.recording:
         needs, wanted = [None] * len(needs), False
     op.needs = needs
+    watch = mode.watch if watchers else None
+    if watch is not None:
+        watch.before(op)
     if op.warns:
         token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
         try:
@@ -57,7 +59,10 @@ def apply(op, *inputs):
         y = op.forward(*arrays)
     if type(y) is not _ndarray:
         if type(y) is tuple:
-            return _record_parts(op, y, wanted)
+            results = _record_parts(op, y, wanted)
+            if watch is not None:
+                watch.after(op, inputs, arrays, results)
+            return results
         y = np.asarray(y)  # arithmetic on 0-d arrays makes NumPy scalars
     result = _new(Tensor)
     result.array = y
@@ -65,9 +70,8 @@ def apply(op, *inputs):
         op.serial = next_serial()
         op.shape = y.shape
         result.node = op
-        if mode.anomaly:
-            op.origin = user_line()
-            check_finite(op, y, "its output")
+    if watch is not None:
+        watch.after(op, inputs, arrays, (result,))
     return result
 
 
@@ -87,10 +91,6 @@ def _record_parts(op, arrays, wanted):
         for i, result in enumerate(results):
             if dtypes.is_float(result.array.dtype):
                 result.node = Part(op, i, result.array.shape)
-        if mode.anomaly:
-            op.origin = user_line()
-            for y in arrays:
-                check_finite(op, y, "its output")
     return tuple(results)
 
 
