@@ -21,7 +21,7 @@ import numpy as np
 from .. import kernels, ops
 from ..graph.modes import SILENT, float_errors, mode
 from ..graph.nodes import Leaf, Part
-from ..graph.walk import enqueue
+from ..graph.walk import enqueue, leading_to, leads_on
 from ..graph.writes import check_unchanged, written_since
 from ..tensors.record import TensorBase, apply, wrap
 from .linear import Adjoint, Unknown
@@ -38,7 +38,10 @@ def walk(seeds, wanted=()):
     recording, mode.recording = mode.recording, True
     token = float_errors.set(SILENT)
     try:
-        return _walk(seeds, set(wanted), _leading_to(wanted, seeds) if wanted else None)
+        if not wanted:
+            return _walk(seeds, (), None)
+        useful = leading_to(wanted, seeds)
+        return _walk({node: dy for node, dy in seeds.items() if node in useful}, wanted, useful)
     finally:
         float_errors.reset(token)
         mode.recording = recording
@@ -55,6 +58,8 @@ def _walk(seeds, wanted, useful):
             dy = _given(hook(dy), dy)
         if node.retains or node in wanted:
             found[node] = dy
+        if useful is not None and not leads_on(node, useful):
+            continue
         if type(node) is Part:
             op = node.needs[0]
             if op not in pending:
@@ -65,8 +70,6 @@ def _walk(seeds, wanted, useful):
         if written_since(node.serial):
             check_unchanged(node)
         needs = node.needs if useful is None else [parent if parent in useful else None for parent in node.needs]
-        if not any(needs):
-            continue
         for parent, dx in zip(needs, backward(node, dy, needs), strict=False):
             if parent is None or dx is None:
                 continue
@@ -95,21 +98,6 @@ def _own(dx, seeds, found):
     """The gradient in memory that no other shares."""
     alone = dx.array.base is None and sum(dx.array is other.array for other in (*found.values(), *seeds.values())) == 1
     return dx if alone else dx.clone()
-
-
-def _leading_to(wanted, seeds):
-    """The nodes from which a way leads back to a wanted one."""
-    reached, stack = set(), list(seeds)
-    while stack:
-        node = stack.pop()
-        if node is not None and node not in reached:
-            reached.add(node)
-            stack.extend(node.needs or ())
-    useful = set(wanted)
-    for node in sorted((n for n in reached if n.needs), key=lambda n: n.serial):
-        if any(parent in useful for parent in node.needs):
-            useful.add(node)
-    return useful
 
 
 def backward(op, dy, needs):

@@ -24,16 +24,20 @@ def walk(seeds, retain_graph=False, wanted=()):
     """Sends the cotangents `seeds` ({node: dy}) back to the leaves.
 
     Returns {node: gradient} for the leaves, for the nodes that retain theirs and for the `wanted` ones; these arrays belong to
-    the caller alone. Operations are released as they are passed, unless `retain_graph`.
+    the caller alone. If some are wanted, only what leads to them is computed. Operations are released as they are passed,
+    unless `retain_graph`.
     """
     token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
     try:
-        return _walk(seeds, retain_graph, wanted)
+        if not wanted:
+            return _walk(seeds, retain_graph, wanted, None)
+        useful = leading_to(wanted, seeds)
+        return _walk({node: dy for node, dy in seeds.items() if node in useful}, retain_graph, wanted, useful)
     finally:
         float_errors.reset(token)
 
 
-def _walk(seeds, retain_graph, wanted):
+def _walk(seeds, retain_graph, wanted, useful):
     pending = dict(seeds)  # node -> the gradient that has arrived so far
     lent = set(seeds)  # nodes whose pending array others hold, too: it may not be added to in place, nor given away
     queue = []  # the operations among the pending nodes, the newest at the top of the heap
@@ -49,6 +53,8 @@ def _walk(seeds, retain_graph, wanted):
             lent.add(node)
         if node.retains or (wanted and node in wanted):
             found[node] = dy.copy() if node in lent else dy
+        if useful is not None and not leads_on(node, useful):
+            continue
         if type(node) is Part:
             op = node.needs[0]
             if op not in pending:
@@ -60,7 +66,7 @@ def _walk(seeds, retain_graph, wanted):
             check_unchanged(node)
         if watch is not None:
             watch.before_backward(node, dy)
-        gradients = node.backward(dy)
+        gradients = node.backward(dy) if useful is None else _backward_for(node, dy, useful)
         if type(gradients) is not tuple:
             gradients = (gradients,)
         for parent, dx in zip(node.needs, gradients):  # noqa: B905 (strict=True would cost as much as the loop)
@@ -91,6 +97,36 @@ def _walk(seeds, retain_graph, wanted):
             lent.add(leaf)
         found[leaf] = dy.copy() if leaf in lent else dy
     return found
+
+
+def leading_to(wanted, seeds):
+    """The nodes between the seeds and the wanted ones, both included: those from which a way leads back to a wanted one."""
+    reached, stack = set(), list(seeds)
+    while stack:
+        node = stack.pop()
+        if node is not None and node not in reached:
+            reached.add(node)
+            stack.extend(node.needs or ())
+    useful = {node for node in reached if node in wanted or node.needs is None}  # of a released one nobody knows where it led
+    for node in sorted((n for n in reached if n.needs), key=lambda n: n.serial):
+        if leads_on(node, useful):
+            useful.add(node)
+    return useful
+
+
+def leads_on(node, useful):
+    """Whether the gradient of one of the node's inputs is of use."""
+    return not useful.isdisjoint(node.needs or (node,))
+
+
+def _backward_for(node, dy, useful):
+    """node.backward(dy) as if nobody had asked for the gradients that are of no use."""
+    needs = [parent if parent in useful else None for parent in node.needs]
+    twin = object.__new__(type(node))
+    twin.__dict__ = {**vars(node), "needs": needs}
+    gradients = twin.backward(dy)
+    gradients = gradients if type(gradients) is tuple else (gradients,)
+    return tuple([dx if parent else None for parent, dx in zip(needs, gradients, strict=False)])
 
 
 def enqueue(queue, node):
