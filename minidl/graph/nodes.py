@@ -20,9 +20,6 @@ class Leaf:
     def __init__(self, shape, dtype):
         self.shape, self.dtype, self.grad = shape, dtype, None
 
-    def __getstate__(self):
-        return {**vars(self), "hooks": None}  # a hook belongs to one tensor, not to its copies
-
 
 class Part:
     """Output number `index` of an operation with several: a node of its own, so that each collects its own gradient."""
