@@ -1069,3 +1069,14 @@ def test_what_was_not_computed_can_be_computed_later():
     assert grad(a.sum(), x)[0].shape == (2,)  # the second walk has not been here, and released nothing
     with pytest.raises(RuntimeError, match="walked before"):
         grad(b.sum(), w)
+
+
+def test_next_functions_are_the_edges_of_the_graph():
+    x, w = minidl.ones(2, 3, requires_grad=True), minidl.ones(3, 4, requires_grad=True)
+    h = x @ w
+    y = h * 2
+    assert y.grad_fn.next_functions == ((h.grad_fn, 0), (None, 0))
+    assert h.grad_fn.next_functions == ((x.node, 0), (w.node, 0)) and x.node.next_functions == ()
+    first, second = apply(ops.Unbind(0), x)
+    assert second.grad_fn.next_functions == ((x.node, 0),)
+    assert (first + second).grad_fn.next_functions == ((first.grad_fn.edge[0], 0), (first.grad_fn.edge[0], 1))

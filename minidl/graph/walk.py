@@ -39,7 +39,7 @@ def walk(seeds, retain_graph=False, wanted=()):
 
 def _walk(seeds, retain_graph, wanted, useful):
     pending = dict(seeds)  # node -> the gradient that has arrived so far
-    lent = set(seeds)  # nodes whose pending array others hold, too: it may not be added to in place, nor given away
+    shared = set(seeds)  # nodes whose pending array others hold, too: it may not be added to in place, nor given away
     queue = []  # the operations among the pending nodes, the newest at the top of the heap
     found = {}
     watch = mode.watch
@@ -50,9 +50,9 @@ def _walk(seeds, retain_graph, wanted, useful):
         dy = pending.pop(node)
         if node.hooks:
             dy = _run_hooks(node, dy)
-            lent.add(node)
+            shared.add(node)
         if node.retains or (wanted and node in wanted):
-            found[node] = dy.copy() if node in lent else dy
+            found[node] = dy.copy() if node in shared else dy
         if useful is not None and not leads_on(node, useful):
             continue
         if type(node) is Part:
@@ -81,12 +81,12 @@ def _walk(seeds, retain_graph, wanted, useful):
             if parent not in pending:
                 pending[parent] = dx
                 if dx is dy or not (dx.base is None or type(dx.base) is Block):  # anything but an array of its own
-                    lent.add(parent)
+                    shared.add(parent)
                 if type(parent) is not Leaf:
                     enqueue(queue, parent)
-            elif parent in lent:
+            elif parent in shared:
                 pending[parent] = np.asarray(pending[parent] + dx)
-                lent.discard(parent)
+                shared.discard(parent)
             else:
                 pending[parent] += dx
         if not retain_graph:
@@ -94,8 +94,8 @@ def _walk(seeds, retain_graph, wanted, useful):
     for leaf, dy in pending.items():  # what is left has no way on
         if leaf.hooks:
             dy = _run_hooks(leaf, dy)
-            lent.add(leaf)
-        found[leaf] = dy.copy() if leaf in lent else dy
+            shared.add(leaf)
+        found[leaf] = dy.copy() if leaf in shared else dy
     return found
 
 

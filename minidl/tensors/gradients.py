@@ -28,7 +28,7 @@ class Gradients:
     def requires_grad_(self, requires_grad=True):
         """Makes this tensor a leaf that collects its gradient in `.grad`, or a constant again.
 
-        It is a switch: while a tensor is frozen (`requires_grad_(False)`), operations take it for a constant, but its `.grad`, its
+        It is a switch. While a tensor is frozen (`requires_grad_(False)`), operations take it for a constant; its `.grad`, its
         hooks and the graphs made before stay, and go on when it requires grad again.
 
         >>> import minidl

@@ -75,10 +75,8 @@ class Views:
             in_graph = in_graph or root.node is not None
         if mode.recording:
             if type(root.node) is Leaf:
-                part = "" if root is self else "a view of "
-                raise RuntimeError(
-                    f"in place: {part}a leaf that requires grad cannot be changed while recording; use no_grad()"
-                )
+                what = "a leaf" if root is self else "a view of a leaf"
+                raise RuntimeError(f"in place: {what} that requires grad cannot be changed while recording; use no_grad()")
             if in_graph and self.node is None:
                 raise RuntimeError(
                     "in place: this view was made under no_grad() of a tensor that requires grad, so a change of it cannot be "
@@ -90,9 +88,8 @@ class Views:
             )
 
     def _outdate_views(self):
-        """What shows this memory or that of its bases, but for the way to this view, will ask for its place in the graph again."""
-        seen, source, base = [], None, self
-        while base is not None:
+        """What shows this memory, or that of the bases, will ask for its place in the graph again; but not this view's
+        bases.""" seen, source, base = [], None, self while base is not None:
             seen.append((base, source))
             base, source = base.base and base.base[0], base
         outdated = []
@@ -102,8 +99,8 @@ class Views:
                 if view is not None and view is not source:
                     if type(view.node) is Leaf:
                         raise RuntimeError(
-                            "in place: this memory is shown by a view that is a leaf and requires grad; it cannot be changed while "
-                            "recording: use no_grad(), or make the view require grad after the change"
+                            "in place: this memory is shown by a view that is a leaf and requires grad, and cannot be changed "
+                            "while recording; use no_grad(), or make the view require grad after the change"
                         )
                     outdated.append(view)
                     seen.append((view, None))
