@@ -88,8 +88,9 @@ class Views:
             )
 
     def _outdate_views(self):
-        """What shows this memory, or that of the bases, will ask for its place in the graph again; but not this view's
-        bases.""" seen, source, base = [], None, self while base is not None:
+        """What shows this memory, or that of the bases, will ask for its place in the graph again; the bases will not."""
+        seen, source, base = [], None, self
+        while base is not None:
             seen.append((base, source))
             base, source = base.base and base.base[0], base
         outdated = []
