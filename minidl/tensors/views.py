@@ -6,7 +6,7 @@ other take n steps and not n².
 """
 
 import functools
-import weakref
+from weakref import ref
 
 import numpy as np
 
@@ -31,16 +31,15 @@ class Views:
         shown = view.array.base
         if shown is owner or shown is self.array or op_class is not ops.Reshape:  # else it had to be copied
             view.base = (self, op_class, options)
-            self._is_shown_by(view)
+            views = self.views
+            if views is None:
+                self.views = [ref(view)]
+            else:
+                n = len(views)
+                if not n & (n - 1):  # at 1, 2, 4, 8, … references: those to views that are gone can go
+                    views[:] = [reference for reference in views if reference() is not None]
+                views.append(ref(view))
         return view
-
-    def _is_shown_by(self, view):
-        views = self.views
-        if views is None:
-            self.views = views = []
-        elif not len(views) & (len(views) - 1):  # at 1, 2, 4, 8, … references: those to views that are gone can go
-            views[:] = [reference for reference in views if reference() is not None]
-        views.append(weakref.ref(view))
 
     def _become(self, result):
         """self ← result, in self's memory; in the graph self is from now on what the result is."""
@@ -106,7 +105,7 @@ class Views:
                     outdated.append(view)
                     seen.append((view, None))
         for base, source in seen:
-            base.views = None if source is None else [weakref.ref(source)]
+            base.views = None if source is None else [ref(source)]
         for view in outdated:
             view.__class__ = _outdated(type(view))
 
@@ -133,7 +132,9 @@ class Outdated:
             for view in reversed(chain):
                 base, op_class, options = view.base
                 view.node = apply(op_class(options), base).node
-                base._is_shown_by(view)
+                if base.views is None:
+                    base.views = []
+                base.views.append(ref(view))
         finally:
             mode.recording = recording
         return self.node
