@@ -1,4 +1,4 @@
-"""minidl: a deep-learning framework small enough to read in a weekend, with PyTorch's names."""
+"""minidl: a deep-learning framework to learn from, with PyTorch's names."""
 
 from importlib import import_module
 
