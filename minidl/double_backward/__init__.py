@@ -10,6 +10,7 @@ Two kinds of backward are not read again. Of a linear operation y = A x it is dx
 those once more.
 """
 
+import copy
 import functools
 import inspect
 import sys
@@ -24,6 +25,7 @@ from ..graph.nodes import Leaf, Part
 from ..graph.walk import enqueue, leading_to, leads_on
 from ..graph.writes import check_unchanged, written_since
 from ..tensors.record import TensorBase, apply, wrap
+from .composites import COMPOSITES
 from .linear import Adjoint, Unknown
 from .meanings import KERNELS, NUMPY
 from .rules import RULES
@@ -65,7 +67,8 @@ def _walk(seeds, wanted, useful):
             if op not in pending:
                 pending[op] = [None] * op.outputs
                 enqueue(queue, op)
-            pending[op][node.index] = dy
+            others = pending[op][node.index]
+            pending[op][node.index] = dy if others is None else others + dy
             continue
         if written_since(node.serial):
             check_unchanged(node)
@@ -108,13 +111,32 @@ def backward(op, dy, needs):
         elif op.linear:
             gradients = apply(Adjoint(op), dy)
         else:
+            composite, rule = COMPOSITES.get(type(op)), RULES.get(type(op))
+            if composite:
+                return of_composite(composite, op, dy, needs)
             twin = with_tensors(op, wrap, needs)
-            told = RULES.get(type(op))
-            gradients = told(twin, dy) if told else twin.backward(dy)
+            gradients = rule(twin, dy) if rule else twin.backward(dy)
     except NotImplementedError as error:
         raise NotImplementedError(f"{op.name}: its gradient cannot be differentiated: {error}") from None
     gradients = gradients if type(gradients) is tuple else (gradients,)
     return [dx if dx is None or isinstance(dx, TensorBase) else wrap(np.asarray(dx)) for dx in gradients]
+
+
+def of_composite(composite, op, dy, needs):
+    """The gradients of the same formula, written in primitive operations."""
+    twin, inputs = copy.copy(op), []
+    for name, node, need in zip(_parameters(type(op))[0], op.needs, needs, strict=False):
+        if vars(op).get(name) is not None:
+            x = wrap(getattr(op, name), node)
+            x = x if need is None else apply(ops.Reshape(x.shape), x)  # a node of its own: one input may be made of another
+            setattr(twin, name, x)
+        inputs.append(None if need is None else x.node)
+    outputs, seeds = composite(twin), {}
+    for y, d in zip(*((outputs, dy) if isinstance(dy, list) else ((outputs,), (dy,))), strict=True):
+        if d is not None and y.node is not None:
+            seeds[y.node] = seeds[y.node] + d if y.node in seeds else d
+    found = walk(seeds, {node for node in inputs if node is not None})
+    return [None if node is None else found.get(node) for node in inputs]
 
 
 def with_tensors(op, wrap, needs):

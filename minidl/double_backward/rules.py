@@ -71,6 +71,12 @@ def max_pool(self, dy):
     return dx.reshape(x_shape)
 
 
+def unbind(self, dy):
+    like = next(part for part in dy if part is not None)
+    zeros = np.zeros(like.shape, like.dtype)
+    return apply(ops.Stack(self.axis), *(wrap(zeros) if part is None else part for part in dy))
+
+
 def set_item(self, dy):
     x, v = self.needs
     dx = dv = None
@@ -154,6 +160,7 @@ RULES = {
     ops.Pad: pad,
     ops.MaxPool: max_pool,
     ops.SetItem: set_item,
+    ops.Unbind: unbind,
     ops.Patch: patch,
     ops.BatchNorm: batch_norm,
     ops.LayerNorm: layer_norm,
