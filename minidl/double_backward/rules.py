@@ -1,4 +1,4 @@
-"""Backwards told once more, for tensors: those whose text in `ops/` is for arrays alone. `self` is a second reading."""
+"""Backwards written a second time, for tensors: those that are for arrays alone in `ops/`. `self` is the operation with tensors."""
 
 import copy
 import math
@@ -120,7 +120,8 @@ def batch_norm(self, dy):
     if self.batch:
         x_hat, r = _standard(x, axes, self.eps)
     else:
-        mean, r = self.stats[0], 1 / np.sqrt(self.stats[1] + self.eps)
+        mean, variance = self.stats.array  # the running ones, which do not move with x
+        r = 1 / np.sqrt(variance + self.eps)
         mean, r = (as_tensor(v.reshape(column), dy) for v in (mean, r))
         x_hat = (x - mean) * r
     g = dy if self.w is None else dy * as_tensor(self.w, dy).reshape(column)

@@ -60,7 +60,8 @@ def _walk(seeds, retain_graph, wanted, useful):
             if op not in pending:
                 pending[op] = [None] * op.outputs
                 enqueue(queue, op)
-            pending[op][node.index] = dy
+            others = pending[op][node.index]  # an output may have several nodes: a gradient of a gradient makes one anew
+            pending[op][node.index] = dy if others is None else np.asarray(others + dy)
             continue
         if node.serial < _writes.newest:
             check_unchanged(node)

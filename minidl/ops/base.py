@@ -14,6 +14,10 @@ class Op:
     node that waits for the gradient of input i (its `.shape` is that input's shape), or None where nobody asked: the edges of
     the graph, which PyTorch shows as `next_functions`.
 
+    An input is saved under the name that it has in `forward`, the output as `y`; what else is saved has another name. So a
+    gradient of a gradient knows what moves with what (`double_backward`); masks and shares, which do not move, are listed in
+    `constants`.
+
     `backward` never changes an array that it is given. It returns new arrays, `dy` itself or views of it: never an array that
     was saved, and never the same new array twice, because what is new may be added to in place.
     """
