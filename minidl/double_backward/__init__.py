@@ -40,7 +40,9 @@ def walk(seeds, wanted=()):
         if not wanted:
             return _walk(seeds, (), None)
         useful = leading_to(wanted, seeds)
-        return _walk({node: dy for node, dy in seeds.items() if node in useful}, wanted, useful)
+        if useful is not None:
+            seeds = {node: dy for node, dy in seeds.items() if node in useful}
+        return _walk(seeds, wanted, useful)
     finally:
         float_errors.reset(token)
         mode.recording = recording

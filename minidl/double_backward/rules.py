@@ -1,4 +1,4 @@
-"""Backwards written a second time, for tensors: those that are for arrays alone in `ops/`. `self` is the operation with tensors."""
+"""Backwards written a second time, in tensors: those that `ops/` has for arrays alone. `self` is the operation with tensors."""
 
 import copy
 import math

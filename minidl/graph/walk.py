@@ -32,7 +32,9 @@ def walk(seeds, retain_graph=False, wanted=()):
         if not wanted:
             return _walk(seeds, retain_graph, wanted, None)
         useful = leading_to(wanted, seeds)
-        return _walk({node: dy for node, dy in seeds.items() if node in useful}, retain_graph, wanted, useful)
+        if useful is not None:
+            seeds = {node: dy for node, dy in seeds.items() if node in useful}
+        return _walk(seeds, retain_graph, wanted, useful)
     finally:
         float_errors.reset(token)
 
@@ -101,13 +103,22 @@ def _walk(seeds, retain_graph, wanted, useful):
 
 
 def leading_to(wanted, seeds):
-    """The nodes between the seeds and the wanted ones, both included: those from which a way leads back to a wanted one."""
-    reached, stack = set(), list(seeds)
+    """The nodes between the seeds and the wanted ones, both included: those from which a way leads back to a wanted one.
+
+    None stands for all of them: every way from the seeds ends in a wanted leaf.
+    """
+    reached, stack, all_ends_wanted = {None}, list(seeds), True
     while stack:
         node = stack.pop()
-        if node is not None and node not in reached:
+        if node not in reached:
             reached.add(node)
-            stack.extend(node.needs or ())
+            if node.needs:
+                stack += node.needs
+            elif node not in wanted:
+                all_ends_wanted = False
+    if all_ends_wanted:
+        return None
+    reached.discard(None)
     useful = {node for node in reached if node in wanted or node.needs is None}  # of a released one nobody knows where it led
     for node in sorted((n for n in reached if n.needs), key=lambda n: n.serial):
         if leads_on(node, useful):
@@ -123,6 +134,8 @@ def leads_on(node, useful):
 def _backward_for(node, dy, useful):
     """node.backward(dy) as if nobody had asked for the gradients that are of no use."""
     needs = [parent if parent in useful else None for parent in node.needs]
+    if needs == node.needs:
+        return node.backward(dy)
     twin = object.__new__(type(node))
     twin.__dict__ = {**vars(node), "needs": needs}
     gradients = twin.backward(dy)
