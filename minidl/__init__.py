@@ -49,7 +49,8 @@ from .tensors.random_tensors import bernoulli, multinomial, normal, rand, rand_l
 from .tensors.tensor import Tensor
 from .warmup import warmup
 
-_LATER = ("distributions", "func", "generation", "models", "text", "utils")  # loaded at their first use: few programs need them
+# loaded at their first use: few programs need them
+_LATER = ("distributions", "func", "generation", "models", "profiler", "text", "utils")
 
 
 def __getattr__(name):

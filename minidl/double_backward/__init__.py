@@ -71,6 +71,8 @@ def _walk(seeds, wanted, useful):
             continue
         if written_since(node.serial):
             check_unchanged(node)
+        if mode.watch is not None:
+            mode.watch.before_backward(node, dy if isinstance(dy, list) else dy.array)
         needs = node.needs if useful is None else [parent if parent in useful else None for parent in node.needs]
         for parent, dx in zip(needs, backward(node, dy, needs), strict=False):
             if parent is None or dx is None:

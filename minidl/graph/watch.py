@@ -24,6 +24,12 @@ class Observer:
     def share(self, node, parent, dx, dy):
         """The walk sends dx, a part of the gradient of `parent`, from `node` on to it."""
 
+    def enter(self, name):
+        """A part of the program begins that has a name (`profiler.record_function`)."""
+
+    def leave(self, name):
+        """It ends."""
+
 
 class watching(Switch):
     """Tells an observer of all operations of this thread inside; also a decorator. Several may watch, the outermost first.
@@ -68,3 +74,11 @@ class Several(Observer):
     def share(self, node, parent, dx, dy):
         for observer in self.both:
             observer.share(node, parent, dx, dy)
+
+    def enter(self, name):
+        for observer in self.both:
+            observer.enter(name)
+
+    def leave(self, name):
+        for observer in self.both:
+            observer.leave(name)
