@@ -778,7 +778,7 @@ OF_EACH_ELEMENT = [
         elementwise(-0.5, 0.7) + elementwise(None, 0.4)[:3] + elementwise(-0.1, None)[:3],
     ),
     Row(
-        ops.Step,
+        ops.PiecewiseConstant,
         each_of_one(lambda x, f: {np.sign: lambda x: math.copysign(1, x), np.floor: math.floor, np.round: round}[f](x)),
         elementwise(np.sign) + elementwise(np.floor) + elementwise(np.round),
         domain=off_half,
@@ -847,7 +847,7 @@ REDUCTIONS = [
         domain=lambda rng, shape: distinct(rng, shape) + 0.05,
     ),
     Row(
-        ops.Pick,
+        ops.TakeAlongAxis,
         pick,
         [
             ((labels([1], [3], [0]), 1, False), (3, 4)),
@@ -1238,7 +1238,7 @@ ARRANGEMENTS = [
         ],
     ),
     Row(
-        ops.Patch,
+        ops.ReplaceView,
         patched,
         [
             ((ops.Index((slice(1, 3), Ellipsis)),), (4, 3), (2, 3)),
@@ -1396,7 +1396,7 @@ IMAGES = [
         ],
     ),
     Row(
-        ops.Continue,
+        ops.PadFromInput,
         continued,
         [
             *[((mode, ((2, 1),)), (2, 3)) for mode in ("reflect", "replicate", "circular")],

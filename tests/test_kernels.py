@@ -257,15 +257,15 @@ def test_one_thread_and_two_give_the_same_bits(rng):
         yield ew.tanh_backward(dy, x)
         y = rows.softmax(x)
         yield y
-        losses, lse, *_ = rows.cross_entropy(x, labels)
+        losses, shift_and_log, *_ = rows.cross_entropy(x, labels)
         yield losses
         if PLAIN:
             z = rows.log_softmax(x)
             yield z
             yield rows.softmax_backward(dy, y)
             yield rows.log_softmax_backward(dy, z)
-            yield rows.cross_entropy_backward(dy[:, 0], x, lse, labels)
-            yield rows.cross_entropy_soft_backward(dy[:, 0], x, lse, y)
+            yield rows.cross_entropy_backward(dy[:, 0], x, shift_and_log, labels)
+            yield rows.cross_entropy_soft_backward(dy[:, 0], x, shift_and_log, y)
 
     threads.set_num_threads(1)
     one = list(results())
@@ -363,9 +363,9 @@ def test_softmax_at_the_extremes(T):
     np.testing.assert_array_equal(rows.softmax(x), [[1, 0, 0, 0]])
     np.testing.assert_array_equal(rows.log_softmax(x), [[0, -1000, -1000, -1000]])
     np.testing.assert_array_equal(rows.logsumexp(x), [1000])
-    losses, lse, *_ = rows.cross_entropy(x, np.array([1]))
+    losses, shift_and_log, *_ = rows.cross_entropy(x, np.array([1]))
     np.testing.assert_array_equal(losses, [1000])
-    np.testing.assert_array_equal(rows.cross_entropy_backward(np.ones(1, T), x, lse, np.array([1])), [[1, -1, 0, 0]])
+    np.testing.assert_array_equal(rows.cross_entropy_backward(np.ones(1, T), x, shift_and_log, np.array([1])), [[1, -1, 0, 0]])
 
 
 def test_fully_masked_rows_have_no_weight_and_spoil_nothing():
@@ -406,22 +406,22 @@ def test_cross_entropy_against_numpy(weighted, smoothing, T, rng):
     q[[3, 7]] = 0
     p = reference_softmax(logits.astype(np.float64))
 
-    losses, lse, *_ = rows.cross_entropy(logits, labels, weight, -100, smoothing)
+    losses, shift_and_log, *_ = rows.cross_entropy(logits, labels, weight, -100, smoothing)
     assert losses.dtype == T and losses[3] == 0
     np.testing.assert_allclose(losses, losses_by_hand(logits, q, w), **tolerance)
     gradient = dloss[:, None] * ((q * w).sum(1, keepdims=True) * p - q * w)
-    result = rows.cross_entropy_backward(dloss, logits, lse, labels, weight, -100, smoothing)
+    result = rows.cross_entropy_backward(dloss, logits, shift_and_log, labels, weight, -100, smoothing)
     assert result.dtype == T
     np.testing.assert_allclose(result, gradient, **tolerance)
 
     targets = rng.dirichlet(np.ones(C), N).astype(T)
     q = (1 - smoothing) * targets + smoothing / C
-    losses, lse = rows.cross_entropy_soft(logits, targets, weight, smoothing)
+    losses, shift_and_log = rows.cross_entropy_soft(logits, targets, weight, smoothing)
     np.testing.assert_allclose(losses, losses_by_hand(logits, q, w), **tolerance)
     gradient = dloss[:, None] * ((q * w).sum(1, keepdims=True) * p - q * w)
-    result = rows.cross_entropy_soft_backward(dloss, logits, lse, targets, weight, smoothing)
+    result = rows.cross_entropy_soft_backward(dloss, logits, shift_and_log, targets, weight, smoothing)
     np.testing.assert_allclose(result, gradient, **tolerance)
-    result = rows.cross_entropy_soft_backward_targets(dloss, logits, lse, weight, smoothing)
+    result = rows.cross_entropy_soft_backward_targets(dloss, logits, shift_and_log, weight, smoothing)
     assert result.dtype == T
     np.testing.assert_allclose(result, dloss[:, None] * (1 - smoothing) * w * -np.log(p), **tolerance)
 
@@ -436,29 +436,31 @@ def test_cross_entropy_against_torch(rng):
         x, t = torch.tensor(logits, requires_grad=True), torch.tensor(targets, requires_grad=True)
         expected = torch.nn.functional.cross_entropy(x, torch.tensor(labels), ignore_index=4, **options)
         expected.backward(torch.tensor(dloss))
-        losses, lse, *_ = rows.cross_entropy(logits, labels, w, 4, smoothing)
+        losses, shift_and_log, *_ = rows.cross_entropy(logits, labels, w, 4, smoothing)
         np.testing.assert_allclose(losses, expected.detach(), atol=1e-13)
-        np.testing.assert_allclose(rows.cross_entropy_backward(dloss, logits, lse, labels, w, 4, smoothing), x.grad, atol=1e-13)
+        np.testing.assert_allclose(
+            rows.cross_entropy_backward(dloss, logits, shift_and_log, labels, w, 4, smoothing), x.grad, atol=1e-13
+        )
         x.grad = None
         expected = torch.nn.functional.cross_entropy(x, t, **options)
         expected.backward(torch.tensor(dloss))
-        losses, lse = rows.cross_entropy_soft(logits, targets, w, smoothing)
+        losses, shift_and_log = rows.cross_entropy_soft(logits, targets, w, smoothing)
         np.testing.assert_allclose(losses, expected.detach(), atol=1e-13)
         np.testing.assert_allclose(
-            rows.cross_entropy_soft_backward(dloss, logits, lse, targets, w, smoothing), x.grad, atol=1e-13
+            rows.cross_entropy_soft_backward(dloss, logits, shift_and_log, targets, w, smoothing), x.grad, atol=1e-13
         )
         np.testing.assert_allclose(
-            rows.cross_entropy_soft_backward_targets(dloss, logits, lse, w, smoothing), t.grad, atol=1e-13
+            rows.cross_entropy_soft_backward_targets(dloss, logits, shift_and_log, w, smoothing), t.grad, atol=1e-13
         )
 
 
 def test_cross_entropy_of_ruled_out_classes_is_finite():
     """Promises 16, 17: a logit of -inf for a wrong class costs nothing and gets no gradient."""
     x, labels = np.array([[-np.inf, 1.0, 1.0]]), np.array([1])
-    losses, lse, *_ = rows.cross_entropy(x, labels)
+    losses, shift_and_log, *_ = rows.cross_entropy(x, labels)
     np.testing.assert_allclose(losses, [math.log(2)])
-    np.testing.assert_allclose(rows.cross_entropy_backward(np.ones(1), x, lse, labels), [[0, -0.5, 0.5]], atol=1e-15)
-    losses, lse = rows.cross_entropy_soft(x, np.array([[0, 0.5, 0.5]]))
+    np.testing.assert_allclose(rows.cross_entropy_backward(np.ones(1), x, shift_and_log, labels), [[0, -0.5, 0.5]], atol=1e-15)
+    losses, shift_and_log = rows.cross_entropy_soft(x, np.array([[0, 0.5, 0.5]]))
     np.testing.assert_allclose(losses, [math.log(2)])
     assert rows.cross_entropy_soft(x, np.array([[0.5, 0.5, 0]]))[0] == np.inf
 
@@ -517,7 +519,7 @@ def test_plain_python_and_bounds_checks(switch, tmp_path):
 def test_arrays_that_do_not_match_raise_before_the_kernel():
     """Kernels check no bounds: a wrong length would read or write memory that is not theirs."""
     x, y, labels = np.zeros((4, 3), np.float32), np.zeros((4, 2), np.float32), np.zeros(4, np.int64)
-    lse = rows.cross_entropy(x, labels)[1]
+    shift_and_log = rows.cross_entropy(x, labels)[1]
     ones = np.ones(4, np.float32)
     wrong = [
         lambda: ew.relu_backward(x, y),
@@ -526,11 +528,11 @@ def test_arrays_that_do_not_match_raise_before_the_kernel():
         lambda: rows.log_softmax_backward(x, y),
         lambda: rows.cross_entropy(x, labels[:3]),
         lambda: rows.cross_entropy(x, labels, np.ones(2, np.float32)),
-        lambda: rows.cross_entropy_backward(ones[:2], x, lse, labels),
-        lambda: rows.cross_entropy_backward(ones, x, lse[:2], labels),
-        lambda: rows.cross_entropy_backward(ones, x, lse, labels[:2]),
+        lambda: rows.cross_entropy_backward(ones[:2], x, shift_and_log, labels),
+        lambda: rows.cross_entropy_backward(ones, x, shift_and_log[:2], labels),
+        lambda: rows.cross_entropy_backward(ones, x, shift_and_log, labels[:2]),
         lambda: rows.cross_entropy_soft(x, y),
-        lambda: rows.cross_entropy_soft_backward(ones[:2], x, lse, x),
+        lambda: rows.cross_entropy_soft_backward(ones[:2], x, shift_and_log, x),
         lambda: update.sgd(x, y),
         lambda: update.sgd(x, x, y, momentum=0.9),
     ]
@@ -541,9 +543,9 @@ def test_arrays_that_do_not_match_raise_before_the_kernel():
 
 def test_labels_that_were_spoilt_after_forward_write_nowhere():
     x, labels = np.zeros((2, 3), np.float32), np.array([0, 1])
-    lse = rows.cross_entropy(x, labels)[1]
+    shift_and_log = rows.cross_entropy(x, labels)[1]
     labels[1] = 10**9
-    dx = rows.cross_entropy_backward(np.ones(2, np.float32), x, lse, labels)
+    dx = rows.cross_entropy_backward(np.ones(2, np.float32), x, shift_and_log, labels)
     np.testing.assert_allclose(dx, [[-2 / 3, 1 / 3, 1 / 3], [0, 0, 0]], rtol=1e-6)
 
 

@@ -47,7 +47,7 @@ def both(f, g):
 def cross_entropy_without(**changed):
     def backward(s, dy):
         kept = {"labels": s.labels, "weight": s.weight, "ignore_index": s.ignore_index, "smoothing": s.smoothing}
-        return kernels.cross_entropy_backward(dy, s.x, s.lse, *{**kept, **changed}.values())
+        return kernels.cross_entropy_backward(dy, s.x, s.shift_and_log, *{**kept, **changed}.values())
 
     return backward
 
@@ -160,7 +160,7 @@ BACKWARDS = [
     (ops.Abs, "x for its sign", lambda s, dy: dy * s.x),
     (ops.Clamp, "mask forgotten", lambda s, dy: dy),
     (ops.Clamp, "upper bound forgotten", lambda s, dy: dy * (s.x >= (-np.inf if s.low is None else s.low))),
-    (ops.Step, "straight through", lambda s, dy: dy),
+    (ops.PiecewiseConstant, "straight through", lambda s, dy: dy),
     (ops.Sin, "sin for cos", lambda s, dy: dy * np.sin(s.x)),
     (ops.Cos, "sign", lambda s, dy: dy * np.sin(s.x)),
     (ops.Tan, "1 forgotten", lambda s, dy: dy * s.y**2),
@@ -208,8 +208,8 @@ BACKWARDS = [
     (ops.Norm, "sign forgotten", lambda s, dy: np.abs(right(s, dy))),
     (ops.Norm, "p ignored", lambda s, dy: s.restore(dy) * s.x / np.where(s.y == 0, 1, s.y)),
     (ops.Norm, "root forgotten", lambda s, dy: right(s, dy) * s.y),
-    (ops.Pick, "off by one", lambda s, dy: np.roll(right(s, dy), 1)),
-    (ops.Pick, "every element", lambda s, dy: right(s, dy) + dy.sum() / 9),
+    (ops.TakeAlongAxis, "off by one", lambda s, dy: np.roll(right(s, dy), 1)),
+    (ops.TakeAlongAxis, "every element", lambda s, dy: right(s, dy) + dy.sum() / 9),
     (ops.CumSum, "not in reverse", lambda s, dy: np.cumsum(dy, s.axis).reshape(dy.shape)),
     (ops.CumSum, "itself left out", lambda s, dy: right(s, dy) - dy),
     (ops.Softmax, "diagonal only", lambda s, dy: dy * s.y),
@@ -369,8 +369,8 @@ BACKWARDS = [
     (ops.Fold, "taps in reverse", lambda s, dy: right(s, dy)[:, ::-1]),
     (ops.Pad, "the border's too", lambda s, dy: right(s, dy) + (dy.sum() - right(s, dy).sum())),
     (ops.Pad, "from the first element", lambda s, dy: dy[tuple(slice(n) for n in s.needs[0].shape)]),
-    (ops.Continue, "border forgotten", lambda s, dy: as_if(ops.Pad(s.widths, 0), s, dy)),
-    (ops.Continue, "always around the ends", lambda s, dy: as_if(ops.Continue("circular", s.widths), s, dy)),
+    (ops.PadFromInput, "border forgotten", lambda s, dy: as_if(ops.Pad(s.widths, 0), s, dy)),
+    (ops.PadFromInput, "always around the ends", lambda s, dy: as_if(ops.PadFromInput("circular", s.widths), s, dy)),
     (ops.Interpolate, "the first takes all", lambda s, dy: as_if(ops.Interpolate(s.axis, s.low), s, dy)),
     (
         ops.Interpolate,
@@ -403,8 +403,8 @@ BACKWARDS = [
             dy[s.index].reshape(right(s, dy)[1].shape) if dy[s.index].size == right(s, dy)[1].size else right(s, dy)[1],
         ),
     ),
-    (ops.Patch, "what was overwritten kept", lambda s, dy: (dy, right(s, dy)[1])),
-    (ops.Patch, "nothing for the part", lambda s, dy: (right(s, dy)[0], None)),
+    (ops.ReplaceView, "what was overwritten kept", lambda s, dy: (dy, right(s, dy)[1])),
+    (ops.ReplaceView, "nothing for the part", lambda s, dy: (right(s, dy)[0], None)),
     (ops.Gather, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, s.where, dy)),
     (ops.Cat, "in reverse", lambda s, dy: tuple(np.split(np.flip(dy, s.axis), np.cumsum(s.sizes)[:-1], s.axis))),
     (ops.Unbind, "in reverse", lambda s, dy: right(s, dy[::-1])),

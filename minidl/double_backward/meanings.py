@@ -126,7 +126,7 @@ def log_softmax_backward(dy, y, axis):
     return dy - y.exp() * dy.sum(axis, keepdim=True)
 
 
-def cross_entropy_backward(dy, x, lse, labels, weight, ignore_index, smoothing, scale=1.0):
+def cross_entropy_backward(dy, x, shift_and_log, labels, weight, ignore_index, smoothing, scale=1.0):
     classes = x.shape[1]
     if weight is None and not smoothing and ignore_index not in labels:
         return dy[:, None] * scale * (x.softmax(1) - np.eye(classes, dtype=x.dtype)[labels])
@@ -138,13 +138,13 @@ def cross_entropy_backward(dy, x, lse, labels, weight, ignore_index, smoothing, 
     return dy[:, None] * scale * (x.softmax(1) * q.sum(1, keepdims=True) - q)
 
 
-def cross_entropy_soft_backward(dy, x, lse, t, weight, smoothing):
+def cross_entropy_soft_backward(dy, x, shift_and_log, t, weight, smoothing):
     q = (1 - smoothing) * t + smoothing / t.shape[1]
     q = q if weight is None else q * weight
     return dy[:, None] * (as_tensor(x, dy).softmax(1) * q.sum(1, keepdims=True) - q)
 
 
-def cross_entropy_soft_backward_targets(dy, x, lse, weight, smoothing):
+def cross_entropy_soft_backward_targets(dy, x, shift_and_log, weight, smoothing):
     dt = dy[:, None] * (smoothing - 1) * as_tensor(x, dy).log_softmax(1)
     return dt if weight is None else dt * weight
 

@@ -95,7 +95,7 @@ def set_item(self, dy):
 
 def patch(self, dy):
     dv = apply(copy.copy(self.view), dy)
-    return apply(ops.Patch(copy.copy(self.view)), dy, np.zeros(dv.shape, dy.dtype)), dv
+    return apply(ops.ReplaceView(copy.copy(self.view)), dy, np.zeros(dv.shape, dy.dtype)), dv
 
 
 # --- normalisation: x̂ from x again, as the statistics move with it
@@ -162,7 +162,7 @@ RULES = {
     ops.MaxPool: max_pool,
     ops.SetItem: set_item,
     ops.Unbind: unbind,
-    ops.Patch: patch,
+    ops.ReplaceView: patch,
     ops.BatchNorm: batch_norm,
     ops.LayerNorm: layer_norm,
     ops.RMSNorm: layer_norm,

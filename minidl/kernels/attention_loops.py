@@ -34,7 +34,7 @@ from .attention_columns import (
 )
 from .gemm import pack
 from .jit import dense, jit, strided
-from .shares import Kernel
+from .shares import SharedCode
 from .tile import ROWS, VECTOR_BYTES, VECTORS, contiguous, moved, moved_target, tile, transpose_block
 
 KEYS = 256  # in a block of forward, each of which is summed up on its own: one long sum loses more to rounding
@@ -255,4 +255,4 @@ def _backward_types(t):
     return *[strided(t, 2)] * 5, dense(t, 2), strided(types.int64, 2), *masks, *options, *outs
 
 
-forward_kernel, backward_kernel = Kernel(forward, _forward_types), Kernel(backward, _backward_types)
+forward_kernel, backward_kernel = SharedCode(forward, _forward_types), SharedCode(backward, _backward_types)

@@ -26,10 +26,10 @@ from numba import types
 from .conv_loops import DEPTH, correlate, pack_weights
 from .depthwise import depthwise, depthwise_input, pays
 from .gemm import matmul
-from .jit import PerDtype, dense
+from .jit import CodeByDtype, dense
 from .memory import empty
 from .planes import SIZES, backward_phases, forward_phases, make_plan, out_size
-from .shares import Kernel
+from .shares import SharedCode
 from .threads import get_num_threads, run
 from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES
 
@@ -53,8 +53,8 @@ def _correlate_types(t):
     return *arrays, *tables, *[_INDEX] * 5
 
 
-_pack = PerDtype(pack_weights, _pack_types)
-_correlate = Kernel(correlate, _correlate_types)
+_pack = CodeByDtype(pack_weights, _pack_types)
+_correlate = SharedCode(correlate, _correlate_types)
 _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
 # where the rows of a gathered panel begin
 _ALONG = {dtype: np.arange(DEPTH) * (PACKED_VECTORS * VECTOR_BYTES // dtype.itemsize) for dtype in _NO_BIAS}

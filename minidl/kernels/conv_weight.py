@@ -24,7 +24,7 @@ from .gemm import cut
 from .jit import dense, jit, strided
 from .memory import empty
 from .planes import out_size
-from .shares import Kernel
+from .shares import SharedCode
 from .threads import run
 from .tile import ROWS, VECTOR_BYTES, VECTORS, moved, table_tile, transpose_block
 
@@ -194,9 +194,9 @@ def _weight_sums_types(t):
     return dense(t, 1), strided(t, 2), _INTS, _INTS, types.UniTuple(types.intp, 23), dense(t, 1, True)
 
 
-_weight_sums = Kernel(weight_sums, _weight_sums_types)
-_add_slices = Kernel(add_slices, lambda t: (dense(t, 4, True), dense(t, 3, True), types.intp))
-_plane_sums = Kernel(plane_sums, lambda t: (dense(t, 3), dense(t, 1, True)))
+_weight_sums = SharedCode(weight_sums, _weight_sums_types)
+_add_slices = SharedCode(add_slices, lambda t: (dense(t, 4, True), dense(t, 3, True), types.intp))
+_plane_sums = SharedCode(plane_sums, lambda t: (dense(t, 3), dense(t, 1, True)))
 
 
 def _even(size, most):

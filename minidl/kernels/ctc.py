@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 
 from .jit import dense, jit, strided
-from .shares import Kernel
+from .shares import SharedCode
 from .threads import run
 
 PARALLEL_WORK = 50_000  # places, over all steps and sequences, from which a second thread pays
@@ -93,8 +93,8 @@ def _types(*rest):
     return lambda t: (strided(t, 3), *lists, *(part(t) for part in rest))
 
 
-_forward = Kernel(forward, _types(lambda t: dense(t, 1, True)))
-_backward = Kernel(backward, _types(lambda t: dense(t, 1), lambda t: dense(t, 3, True)))
+_forward = SharedCode(forward, _types(lambda t: dense(t, 1, True)))
+_backward = SharedCode(backward, _types(lambda t: dense(t, 1), lambda t: dense(t, 3, True)))
 
 
 def _check(p, targets, lengths, sizes, blank):

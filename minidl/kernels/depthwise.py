@@ -31,7 +31,7 @@ from numba.extending import intrinsic
 from .jit import dense, jit
 from .memory import empty
 from .planes import SIZES, backward_phases, forward_phases, make_plan, place, sort
-from .shares import Kernel
+from .shares import SharedCode
 from .threads import run
 from .tile import VECTOR_BYTES, _call_once, _Vectors
 
@@ -344,7 +344,7 @@ _TABLE, _LIST = dense(types.int64, 2), dense(types.int64, 1)
 def _kernel(body, arrays, *tables):
     """A kernel that reads so many arrays and writes one; `tables` are types, or sizes of tuples of integers."""
     tables = [types.UniTuple(types.intp, table) if isinstance(table, int) else table for table in tables]
-    return Kernel(body, lambda t: (*[dense(t, 1)] * arrays, dense(t, 1, True), *tables))
+    return SharedCode(body, lambda t: (*[dense(t, 1)] * arrays, dense(t, 1, True), *tables))
 
 
 _correlate = _kernel(correlate, 3, SIZES, _TABLE, _LIST, _LIST, _TABLE, *[types.intp] * 4)

@@ -11,9 +11,9 @@ import numpy as np
 from numba import types
 
 from . import vmath
-from .jit import PerDtype, dense, jit
+from .jit import CodeByDtype, dense, jit
 from .memory import empty
-from .shares import Kernel
+from .shares import SharedCode
 from .threads import run
 from .vmath import scalar, select
 
@@ -34,7 +34,7 @@ def part_of(x, part, parts):
 def _by_dtype(formula, loop, operands):
     """The kernel that is this loop around a formula, over so many arrays of operands."""
     loop.__qualname__ = formula.__qualname__  # keeps apart the cache files of kernels that come from the same lines
-    return Kernel(jit(loop), lambda t: (*[dense(t, 1)] * operands, dense(t, 1, True), types.float64, types.float64))
+    return SharedCode(jit(loop), lambda t: (*[dense(t, 1)] * operands, dense(t, 1, True), types.float64, types.float64))
 
 
 def unary(formula):
@@ -339,9 +339,9 @@ def squares(x):
     return total
 
 
-_add_columns = PerDtype(add_columns, lambda t: (dense(t, 2), dense(t, 1, True)))
-_add_by_index = PerDtype(add_by_index, lambda t: (dense(t, 2, True), dense(types.int64, 1), dense(t, 2)))
-_squares = PerDtype(squares, lambda t: (dense(t, 1),))
+_add_columns = CodeByDtype(add_columns, lambda t: (dense(t, 2), dense(t, 1, True)))
+_add_by_index = CodeByDtype(add_by_index, lambda t: (dense(t, 2, True), dense(types.int64, 1), dense(t, 2)))
+_squares = CodeByDtype(squares, lambda t: (dense(t, 1),))
 
 
 def column_sums(dy):

@@ -18,9 +18,9 @@ import numpy as np
 from numba import types
 
 from .elementwise import add_columns, column_sums, plain
-from .jit import PerDtype, call, dense, jit, strided
+from .jit import CodeByDtype, call, dense, jit, strided
 from .memory import empty
-from .shares import Kernel
+from .shares import SharedCode
 from .threads import run
 from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, copy_wide, moved, tile, transpose_block
 
@@ -226,9 +226,9 @@ def _gradient_types(t):
     return types.intp, dense(t, 2), strided(t, 2), strided(t, 2), *written, strided(types.int64, 2)
 
 
-_product, _vector = Kernel(product, _product_types), Kernel(vector, _vector_types)
-_linear_gradients = PerDtype(linear_gradients, _gradient_types, calls=_product)
-_inner = PerDtype(inner, lambda t: (dense(t, 1), dense(t, 1), dense(t, 0, True)))
+_product, _vector = SharedCode(product, _product_types), SharedCode(vector, _vector_types)
+_linear_gradients = CodeByDtype(linear_gradients, _gradient_types, calls=_product)
+_inner = CodeByDtype(inner, lambda t: (dense(t, 1), dense(t, 1), dense(t, 0, True)))
 _ONE_ITEM = np.zeros((1, 2), np.int64)
 _NOTHING = {np.dtype(char): np.empty((0, 0), char) for char in "fd"}
 _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}

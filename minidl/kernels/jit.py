@@ -110,7 +110,7 @@ class _Cache(caching.FunctionCache):
             super().save_overload(sig, data)
 
 
-class _Kernel:
+class _LazyKernel:
     """A kernel that has not been used yet. Its dispatcher, what Numba puts in front of it, is made at the first use.
 
     A process uses few of the kernels, and to make the dispatchers of all of them was a tenth of the time of the import.
@@ -145,10 +145,10 @@ def jit(function=None, **options):
     """numba.njit with this package's settings: no GIL, IEEE division by zero, cached on disk."""
     if function is None:
         return lambda f: jit(f, **options)
-    return function if numba.config.DISABLE_JIT else _Kernel(function, options)
+    return function if numba.config.DISABLE_JIT else _LazyKernel(function, options)
 
 
-class PerDtype(dict):
+class CodeByDtype(dict):
     """kernel[dtype](*arguments): the machine code of a kernel for one element type, compiled at its first use.
 
     For kernels that take arrays of any layout: `signature(element)` is the tuple of argument types they are compiled

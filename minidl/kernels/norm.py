@@ -23,9 +23,9 @@ import numpy as np
 from numba import types
 
 from .elementwise import column_sums, plain
-from .jit import PerDtype, dense, jit
+from .jit import CodeByDtype, dense, jit
 from .memory import empty
-from .shares import Kernel
+from .shares import SharedCode
 from .threads import run
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -443,21 +443,21 @@ def _matrix(t, written=False):
     return dense(t, 2, written)
 
 
-_planes = Kernel(planes, lambda t: (_matrix(t), _flag, _row(t), _row(t), _eps, _flag, _means, _matrix(t, True)))
-_columns = Kernel(columns, lambda t: (_matrix(t), _row(t), _row(t), _eps, _flag, _stats, _matrix(t, True)))
-_rows = Kernel(rows, lambda t: (_matrix(t), _row(t), _row(t), _eps, _flag, _stats, _matrix(t, True)))
-_planes_backward = Kernel(
+_planes = SharedCode(planes, lambda t: (_matrix(t), _flag, _row(t), _row(t), _eps, _flag, _means, _matrix(t, True)))
+_columns = SharedCode(columns, lambda t: (_matrix(t), _row(t), _row(t), _eps, _flag, _stats, _matrix(t, True)))
+_rows = SharedCode(rows, lambda t: (_matrix(t), _row(t), _row(t), _eps, _flag, _stats, _matrix(t, True)))
+_planes_backward = SharedCode(
     planes_backward,
     lambda t: (_matrix(t), _matrix(t), _flag, _row(t), _eps, _flag, _means, *[_matrix(t, True)] * 3),
 )
-_columns_backward = Kernel(
+_columns_backward = SharedCode(
     columns_backward,
     lambda t: (_matrix(t), _matrix(t), _row(t), _eps, _flag, _stats, *[_matrix(t, True)] * 3),
 )
-_rows_backward = Kernel(
+_rows_backward = SharedCode(
     rows_backward, lambda t: (_matrix(t), _matrix(t), _row(t), _flag, _stats, _matrix(t, True), dense(t, 3, True))
 )
-_running = PerDtype(running, lambda t: (_row(t, True), _row(t, True), _stats, types.float64, types.float64))
+_running = CodeByDtype(running, lambda t: (_row(t, True), _row(t, True), _stats, types.float64, types.float64))
 
 
 def _run(kernel, x, *arguments):

@@ -20,7 +20,7 @@ from numba import types
 from .elementwise import plain
 from .jit import dense, jit
 from .memory import empty
-from .shares import Kernel
+from .shares import SharedCode
 from .threads import run
 from .tile import contiguous
 from .vmath import select
@@ -343,7 +343,7 @@ def _mean_types(t):
 def _by_code(body, signature):
     """The kernel for codes of one byte, which is what nearly all windows need, and for codes of four."""
     return {
-        np.dtype(code): Kernel(body, lambda t, kind=kind: signature(t, kind))
+        np.dtype(code): SharedCode(body, lambda t, kind=kind: signature(t, kind))
         for code, kind in ((np.uint8, types.uint8), (np.int32, types.int32))
     }
 
@@ -355,7 +355,7 @@ _maxima_one_by_one = _by_code(
     _max_one_by_one, lambda t, code: (dense(t, 3), *[_TABLE] * 4, types.intp, dense(t, 3, True), dense(code, 3, True))
 )
 _maxima_backward = _by_code(_max_backward, lambda t, code: (dense(t, 3), dense(code, 3), *[_TABLE] * 3, dense(t, 3, True)))
-_means, _means_backward = Kernel(_mean, _mean_types), Kernel(_mean_backward, _mean_types)
+_means, _means_backward = SharedCode(_mean, _mean_types), SharedCode(_mean_backward, _mean_types)
 
 
 def _planes(name, x, sizes, axes):

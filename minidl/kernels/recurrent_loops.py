@@ -9,7 +9,7 @@ from numba import types
 
 from .jit import dense, jit
 from .recurrent_parts import packed, project, rows_of, rows_together, run_of, share, sigmoid, tanh, times
-from .shares import Kernel
+from .shares import SharedCode
 from .tile import moved
 from .vmath import select
 
@@ -251,10 +251,10 @@ def _backward_types(saved, written, *options):
 
 
 rnn_forward, rnn_backward = (
-    Kernel(rnn_loop, _forward_types(1, types.boolean)),
-    Kernel(rnn_back, _backward_types(1, 2, types.boolean)),
+    SharedCode(rnn_loop, _forward_types(1, types.boolean)),
+    SharedCode(rnn_back, _backward_types(1, 2, types.boolean)),
 )
-lstm_forward, lstm_backward = Kernel(lstm_loop, _forward_types(3)), Kernel(lstm_back, _backward_types(2, 3))
-gru_forward, gru_backward = Kernel(gru_loop, _forward_types(2)), Kernel(gru_back, _backward_types(2, 2))
-gru_before_forward = Kernel(gru_before_loop, _forward_types(2))
-gru_before_backward = Kernel(gru_before_back, _backward_types(2, 2))
+lstm_forward, lstm_backward = SharedCode(lstm_loop, _forward_types(3)), SharedCode(lstm_back, _backward_types(2, 3))
+gru_forward, gru_backward = SharedCode(gru_loop, _forward_types(2)), SharedCode(gru_back, _backward_types(2, 2))
+gru_before_forward = SharedCode(gru_before_loop, _forward_types(2))
+gru_before_backward = SharedCode(gru_before_back, _backward_types(2, 2))

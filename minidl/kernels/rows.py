@@ -12,9 +12,9 @@ from numba import types
 
 from . import vmath
 from .elementwise import plain
-from .jit import PerDtype, dense, jit
+from .jit import CodeByDtype, dense, jit
 from .memory import empty
-from .shares import Kernel
+from .shares import SharedCode
 from .threads import run
 
 BLOCK = 2048  # elements treated at once
@@ -154,10 +154,10 @@ def _two_arrays(t):
     return dense(t, 2), dense(t, 2), dense(t, 2, True)
 
 
-_softmax = Kernel(softmax_rows, _one_array)
-_log_softmax, _logsumexp = Kernel(log_softmax_rows, _one_array), Kernel(shifts_and_logs, _one_array)
-_softmax_backward = Kernel(softmax_gradient, _two_arrays)
-_log_softmax_backward = Kernel(log_softmax_gradient, _two_arrays)
+_softmax = SharedCode(softmax_rows, _one_array)
+_log_softmax, _logsumexp = SharedCode(log_softmax_rows, _one_array), SharedCode(shifts_and_logs, _one_array)
+_softmax_backward = SharedCode(softmax_gradient, _two_arrays)
+_log_softmax_backward = SharedCode(log_softmax_gradient, _two_arrays)
 
 
 def _check(name, like, **expected):
@@ -310,11 +310,11 @@ def label_gradient(logits, dloss, scale, shift_and_log, labels, weight, ignore_i
 
 
 _LABELS, _NUMBERS = dense(types.int64, 1), (types.int64, types.float64)
-_label_losses = PerDtype(
+_label_losses = CodeByDtype(
     label_losses,
     lambda t: (dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS, dense(t, 2, True), types.boolean, dense(t, 1, True)),
 )
-_label_gradient = Kernel(
+_label_gradient = SharedCode(
     label_gradient,
     lambda t: (
         *(dense(t, 2), dense(t, 1), types.float64, dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS),
@@ -349,18 +349,29 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
     return losses, shift_and_log, loss, total
 
 
-def cross_entropy_backward(dloss, logits, lse, labels, weight=None, ignore_index=-100, label_smoothing=0.0, scale=1.0):
-    """dlogits (N, C) from the losses' cotangents scale·dloss; dloss (N,), or (1,) for all alike; `lse` from `cross_entropy`."""
+def cross_entropy_backward(
+    dloss, logits, shift_and_log, labels, weight=None, ignore_index=-100, label_smoothing=0.0, scale=1.0
+):
+    """dlogits (N, C) from the losses' cotangents scale·dloss; dloss (N,), or (1,) for all alike.
+
+    shift_and_log (N, 2) is the second result of `cross_entropy`: what each row was shifted by, and the logarithm of its sum.
+    """
     logits, labels, dtype = plain(logits), plain(labels), logits.dtype
     N, C = logits.shape
     row = 1 if dloss.size == 1 else N
-    like = dloss.dtype == dtype == lse.dtype and labels.dtype == np.int64
-    if dloss.shape != (row,) or lse.shape != (N, 2) or labels.shape != (N,) or not like or weight is not None:
+    like = dloss.dtype == dtype == shift_and_log.dtype and labels.dtype == np.int64
+    if dloss.shape != (row,) or shift_and_log.shape != (N, 2) or labels.shape != (N,) or not like or weight is not None:
         _check("cross_entropy_backward", NO_LABELS, labels=(labels, (N,)))
-        _check("cross_entropy_backward", logits, dloss=(dloss, (row,)), lse=(lse, (N, 2)), weight=(weight, (C,)))
+        _check(
+            "cross_entropy_backward",
+            logits,
+            dloss=(dloss, (row,)),
+            shift_and_log=(shift_and_log, (N, 2)),
+            weight=(weight, (C,)),
+        )
     dlogits = (np.empty if N * C < SHARED_SIZE else empty)((N, C), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
-    arguments = logits, plain(dloss), scale, plain(lse), labels, weight, ignore_index, label_smoothing, dlogits
+    arguments = logits, plain(dloss), scale, plain(shift_and_log), labels, weight, ignore_index, label_smoothing, dlogits
     run(N * C >= SHARED_SIZE, _label_gradient, dtype, *arguments)
     return dlogits
 
@@ -400,11 +411,11 @@ def soft_gradient(logits, dloss, shift_and_log, targets, weight, smoothing, dlog
                 dlogits[n, c] = dloss[n] * (total * dlogits[n, c] - q)
 
 
-_soft_losses = PerDtype(
+_soft_losses = CodeByDtype(
     soft_losses,
     lambda t: (dense(t, 2), dense(t, 2), dense(t, 1), types.float64, dense(t, 2), dense(t, 1, True)),
 )
-_soft_gradient = Kernel(
+_soft_gradient = SharedCode(
     soft_gradient,
     lambda t: (dense(t, 2), dense(t, 1), dense(t, 2), dense(t, 2), dense(t, 1), types.float64, dense(t, 2, True)),
 )
@@ -421,21 +432,26 @@ def cross_entropy_soft(logits, targets, weight=None, label_smoothing=0.0):
     return losses, shift_and_log
 
 
-def cross_entropy_soft_backward(dloss, logits, lse, targets, weight=None, label_smoothing=0.0):
-    """dlogits (N, C); `lse` is the second result of `cross_entropy_soft`."""
+def cross_entropy_soft_backward(dloss, logits, shift_and_log, targets, weight=None, label_smoothing=0.0):
+    """dlogits (N, C); `shift_and_log` is the second result of `cross_entropy_soft`."""
     logits, dtype = plain(logits), logits.dtype
     N, C = logits.shape
-    arrays = {"dloss": (dloss, (N,)), "lse": (lse, (N, 2)), "targets": (targets, (N, C)), "weight": (weight, (C,))}
+    arrays = {
+        "dloss": (dloss, (N,)),
+        "shift_and_log": (shift_and_log, (N, 2)),
+        "targets": (targets, (N, C)),
+        "weight": (weight, (C,)),
+    }
     _check("cross_entropy_soft_backward", logits, **arrays)
     dlogits = empty((N, C), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
     options = plain(targets), weight, label_smoothing
-    run(N * C >= SHARED_SIZE, _soft_gradient, dtype, logits, plain(dloss), plain(lse), *options, dlogits)
+    run(N * C >= SHARED_SIZE, _soft_gradient, dtype, logits, plain(dloss), plain(shift_and_log), *options, dlogits)
     return dlogits
 
 
-def cross_entropy_soft_backward_targets(dloss, logits, lse, weight=None, label_smoothing=0.0):
+def cross_entropy_soft_backward_targets(dloss, logits, shift_and_log, weight=None, label_smoothing=0.0):
     """dtargets[n, c] = dloss[n]·(1 - ε)·w[c]·(-ln p[n, c])"""
-    surprise = lse[:, 1:] - (logits - lse[:, :1])
+    surprise = shift_and_log[:, 1:] - (logits - shift_and_log[:, :1])
     scale = logits.dtype.type(1 - label_smoothing) * dloss[:, None]
     return scale * surprise if weight is None else scale * weight * surprise

@@ -13,7 +13,7 @@ from numba import prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import PerDtype, call, jit
+from .jit import CodeByDtype, call, jit
 
 
 @jit(parallel=True)
@@ -64,17 +64,20 @@ if numba.config.DISABLE_JIT:
             body(*arguments, part, parts)
 
 
-_loop = PerDtype(all_shares, lambda _: (types.intp,) * 3)
+_loop = CodeByDtype(all_shares, lambda _: (types.intp,) * 3)
 
 
-class _OnAllThreads(PerDtype):
+class _OnAllThreads(CodeByDtype):
     def __missing__(self, dtype):
         self[dtype] = code = functools.partial(super().__missing__(dtype), _loop.address(dtype))
         return code
 
 
-class Kernel(PerDtype):
-    """A PerDtype for kernels of any arguments; `signature` leaves out part and parts."""
+class SharedCode(CodeByDtype):
+    """The code of a kernel for each element type, to be called for one share of the work, or (`shared`) by all threads.
+
+    `signature` leaves out part and parts, the last two arguments of the kernel.
+    """
 
     def __init__(self, body, signature):
         super().__init__(body, lambda t: (*signature(t), types.intp, types.intp))

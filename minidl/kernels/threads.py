@@ -47,7 +47,7 @@ def set_num_threads(number):
 
 
 def run(pays, kernel, dtype, *args):
-    """Runs a `shares.Kernel`: all parts of it, on all threads if that `pays` and nobody else is doing so."""
+    """Runs a `shares.SharedCode`: all parts of it, on all threads if that `pays` and nobody else is doing so."""
     if pays and _number > 1 and not _forked and _one_at_a_time.acquire(blocking=False):
         try:
             kernel.shared[dtype](args, _number)

@@ -5,8 +5,8 @@ import math
 from numba import types
 
 from .elementwise import SHARED_SIZE, part_of, plain
-from .jit import PerDtype, dense, jit
-from .shares import Kernel
+from .jit import CodeByDtype, dense, jit
+from .shares import SharedCode
 from .threads import run
 
 
@@ -63,13 +63,13 @@ def adapt_by_maximum(p, g, m, v, top, sign, decay, shrink, beta1, beta2, rate, r
 
 
 _NUMBER, _FLAG = types.float64, types.boolean
-_sgd = PerDtype(descend, lambda t: (dense(t, 1, True), dense(t, 1), *[_NUMBER] * 3))
-_sgd_momentum = PerDtype(
+_sgd = CodeByDtype(descend, lambda t: (dense(t, 1, True), dense(t, 1), *[_NUMBER] * 3))
+_sgd_momentum = CodeByDtype(
     descend_with_momentum,
     lambda t: (dense(t, 1, True), dense(t, 1), dense(t, 1, True), *[_NUMBER] * 4, _FLAG, _NUMBER, _FLAG),
 )
 _adam, _adam_maximum = (
-    Kernel(kernel, lambda t, n=n: (dense(t, 1, True), dense(t, 1), *[dense(t, 1, True)] * n, *[_NUMBER] * 8))
+    SharedCode(kernel, lambda t, n=n: (dense(t, 1, True), dense(t, 1), *[dense(t, 1, True)] * n, *[_NUMBER] * 8))
     for kernel, n in ((adapt, 2), (adapt_by_maximum, 3))
 )
 

@@ -173,7 +173,7 @@ class Clamp(Op):
         return np.where(inside, dy, dy.dtype.type(0))
 
 
-class Step(Op):
+class PiecewiseConstant(Op):
     """y = a function that is flat between its jumps (sign, floor, ceil, round, trunc)
     dx = 0
     """

@@ -37,7 +37,7 @@ class Pad(Op):
         return dx
 
 
-class Continue(Op):
+class PadFromInput(Op):
     """y = x continued past its edges: "reflect" cb|abc|ba, "replicate" aa|abc|cc, "circular" bc|abc|ab
     what was repeated gets the sum over its repeats:  dx = the inner part of dy, with what lies outside added where it came from
     """

@@ -121,7 +121,7 @@ class Amin(Amax):
     pick = staticmethod(np.min)
 
 
-class Pick(Op):
+class TakeAlongAxis(Op):
     """y = x at one index per row along an axis, which is dropped or kept with size 1 (max, min, median with dim)
     the element that was picked takes dy
     """

@@ -204,7 +204,7 @@ def _fit(dx, shape):
     return unbroadcast(dx, shape[extra:]).reshape(shape)
 
 
-class Patch(Op):
+class ReplaceView(Op):
     """y = x with the part that a view shows replaced by v
     dx = dy, but 0 in the part;  dv = the part of dy
     """

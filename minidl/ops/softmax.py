@@ -51,15 +51,15 @@ class CrossEntropy(Op):
         self.mean = mean  # of `CrossEntropyTotal`
 
     def forward(self, x):
-        y, self.lse, self.sum, self.total = kernels.cross_entropy(
+        y, self.shift_and_log, self.sum, self.total = kernels.cross_entropy(
             x, self.labels, self.weight, self.ignore_index, self.smoothing
         )
-        self.x = x  # and two numbers for each row, in lse: the probabilities are made again when they are needed
+        self.x = x  # and two numbers for each row, in shift_and_log: the probabilities are made again when they are needed
         return y
 
     def backward(self, dy, scale=1.0):
         options = self.labels, self.weight, self.ignore_index, self.smoothing
-        return kernels.cross_entropy_backward(dy, self.x, self.lse, *options, scale)
+        return kernels.cross_entropy_backward(dy, self.x, self.shift_and_log, *options, scale)
 
 
 class CrossEntropySoft(Op):
@@ -74,12 +74,20 @@ class CrossEntropySoft(Op):
         self.weight, self.smoothing = weight, smoothing
 
     def forward(self, x, t):
-        y, self.lse = kernels.cross_entropy_soft(x, t, self.weight, self.smoothing)
+        y, self.shift_and_log = kernels.cross_entropy_soft(x, t, self.weight, self.smoothing)
         self.x, self.t = x, t if self.needs[0] else None
         return y
 
     def backward(self, dy):
         x, t = self.needs
-        dx = kernels.cross_entropy_soft_backward(dy, self.x, self.lse, self.t, self.weight, self.smoothing) if x else None
-        dt = kernels.cross_entropy_soft_backward_targets(dy, self.x, self.lse, self.weight, self.smoothing) if t else None
+        dx = (
+            kernels.cross_entropy_soft_backward(dy, self.x, self.shift_and_log, self.t, self.weight, self.smoothing)
+            if x
+            else None
+        )
+        dt = (
+            kernels.cross_entropy_soft_backward_targets(dy, self.x, self.shift_and_log, self.weight, self.smoothing)
+            if t
+            else None
+        )
         return dx, dt

@@ -127,7 +127,11 @@ def _floor_divide(a, b):
     with np.errstate(divide="ignore", invalid="ignore"):
         result = np.asarray(np.floor_divide(*_whole(a, b)[1]))
     # Constant between its jumps: in the graph it passes back zeros.
-    return apply(ops.Step(lambda x: result), a) if isinstance(a, TensorBase) and result.shape == a.shape else wrap(result)
+    return (
+        apply(ops.PiecewiseConstant(lambda x: result), a)
+        if isinstance(a, TensorBase) and result.shape == a.shape
+        else wrap(result)
+    )
 
 
 def _remainder(a, b):

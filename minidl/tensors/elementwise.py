@@ -106,21 +106,21 @@ class Elementwise:
         return apply(ops.ReLU(), self) if self.array.dtype.kind == "f" else wrap(np.maximum(self.array, 0))
 
     def sign(self):
-        return self.clone() if self.array.dtype.kind == "b" else apply(ops.Step(np.sign), self)
+        return self.clone() if self.array.dtype.kind == "b" else apply(ops.PiecewiseConstant(np.sign), self)
 
     def floor(self):
-        return apply(ops.Step(np.floor), self)
+        return apply(ops.PiecewiseConstant(np.floor), self)
 
     def ceil(self):
-        return apply(ops.Step(np.ceil), self)
+        return apply(ops.PiecewiseConstant(np.ceil), self)
 
     def trunc(self):
-        return apply(ops.Step(np.trunc), self)
+        return apply(ops.PiecewiseConstant(np.trunc), self)
 
     def round(self, *, decimals=0):
         """To the nearest number with so many decimals; half goes to even."""
         decimals = integer("round", decimals)
-        return apply(ops.Step(functools.partial(np.round, decimals=decimals)), self)
+        return apply(ops.PiecewiseConstant(functools.partial(np.round, decimals=decimals)), self)
 
     def clamp(self, min=None, max=None):
         """Held between min and max, numbers or tensors."""

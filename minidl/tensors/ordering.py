@@ -65,7 +65,7 @@ def _extreme(x, result, arg, whole, dim, keepdim):
     axis = normalize_axis(result.__name__, dim, x.ndim)
     if not x.ndim:
         return result(x.clone(), wrap(index))
-    values = apply(ops.Pick(index, axis, keepdim), x)
+    values = apply(ops.TakeAlongAxis(index, axis, keepdim), x)
     return result(values, wrap(index if keepdim else index.squeeze(axis)))
 
 

@@ -51,7 +51,7 @@ class Views:
         result, old, new = result.to(self.dtype), self.node, result.node
         recorded = mode.recording and old is not new
         if recorded and new is None:  # it stays in the graph; what it was before gets the gradient 0
-            new = apply(ops.Step(lambda x: result.array), self).node
+            new = apply(ops.PiecewiseConstant(lambda x: result.array), self).node
         if new is not None:  # what its backward reads of the old values would be lost with them
             for name, value in vars(new).items():
                 if value is self.array:
@@ -114,7 +114,7 @@ class Views:
         view = self
         while view.base is not None:
             base, op_class, options = view.base
-            base.node = apply(ops.Patch(op_class(options), base.array), base, view).node
+            base.node = apply(ops.ReplaceView(op_class(options), base.array), base, view).node
             view = base
 
 

@@ -55,7 +55,7 @@ def pad(input, pad, mode="constant", value=None):
             raise NotImplementedError(f"pad: mode 'circular' cannot cut off, got {pad}; slice the input first")
         if max(before, after) > most:
             raise ValueError(f"pad: mode {mode!r} can add {most} to an axis of {n}, and {pad} asks for more (input {shape})")
-    return apply(ops.Continue(mode, widths), input)
+    return apply(ops.PadFromInput(mode, widths), input)
 
 
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
