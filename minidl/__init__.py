@@ -49,7 +49,14 @@ from .tensors.random_tensors import bernoulli, multinomial, normal, rand, rand_l
 from .tensors.tensor import Tensor
 from .warmup import warmup
 
-_LATER = ("distributions", "generation", "models", "text", "utils")  # loaded at their first use: few programs need them
+_LATER = (
+    "distributions",
+    "generation",
+    "models",
+    "profiler",
+    "text",
+    "utils",
+)  # loaded at their first use: few programs need them
 
 
 def __getattr__(name):

@@ -58,11 +58,12 @@ def _walk(seeds, retain_graph, wanted):
             continue
         if node.serial < _writes.newest:
             check_unchanged(node)
-        if watch is not None:
-            watch.before_backward(node, dy)
-        gradients = node.backward(dy)
-        if type(gradients) is not tuple:
-            gradients = (gradients,)
+        if watch is None:
+            gradients = node.backward(dy)
+            if type(gradients) is not tuple:
+                gradients = (gradients,)
+        else:
+            gradients = _watched_backward(watch, node, dy)
         for parent, dx in zip(node.needs, gradients):  # noqa: B905 (strict=True would cost as much as the loop)
             if parent is None or dx is None:
                 continue
@@ -91,6 +92,14 @@ def _walk(seeds, retain_graph, wanted):
             lent.add(leaf)
         found[leaf] = dy.copy() if leaf in lent else dy
     return found
+
+
+def _watched_backward(watch, node, dy):
+    watch.before_backward(node, dy)
+    gradients = node.backward(dy)
+    gradients = gradients if type(gradients) is tuple else (gradients,)
+    watch.after_backward(node, gradients)
+    return gradients
 
 
 def enqueue(queue, node):
