@@ -62,14 +62,15 @@ class FunctionEvent(_Times):
     """
 
     count, is_async, is_remote, node_id, use_device, is_legacy = 1, False, False, -1, None, False
+    # What follows an event gets if it is known; most have little of it, and an event should cost little while a profile runs.
+    input_shapes, stack, module, sequence_nr = (), (), "", -1
+    cpu_memory_usage, failed, origin = 0, False, 0
+    _forward, _backward, _parent, _place = 0, 0, None, None
 
     def __init__(self, id, kind, name, thread, start):
         self.id, self.kind, self.name, self.thread = id, kind, name, thread
         self._start, self._end = start, None  # nanoseconds, exact
-        self.origin, self._parent, self.cpu_children = 0, None, []
-        self.input_shapes, self.stack, self.module, self.line = [], [], "", ""
-        self.cpu_memory_usage, self.sequence_nr, self.failed = 0, -1, False
-        self._forward = self._backward = 0
+        self.cpu_children = []
 
     @property
     def key(self):
@@ -84,6 +85,11 @@ class FunctionEvent(_Times):
     @property
     def is_user_annotation(self):
         return self.kind == "label"
+
+    @property
+    def line(self):
+        """The line of the user's program, as 'file(line): function'."""
+        return "" if self._place is None else "{}({}): {}".format(*self._place)
 
     @property
     def cpu_parent(self):
@@ -310,7 +316,7 @@ def connect(events):
         elif event.kind == "backward":
             operation = operations.get(event.sequence_nr)
             if operation is not None:
-                event.line, event.module, event.stack = operation.line, operation.module, operation.stack
+                event._place, event.module, event.stack = operation._place, operation.module, operation.stack
                 above += [operation, *_ancestors(operation)]
             outer = set().union(*(counted[parent.id] for parent in _ancestors(event) if parent.kind == "backward"))
             targets = {target.id: target for target in [event, *above]}

@@ -21,7 +21,8 @@ from ..tensors.record import apply
 from .events import FunctionEvent, connect, nest
 
 PACKAGE = str(Path(__file__).parents[1])
-RUNS = {apply.__code__, walk._walk.__code__, double_backward._walk.__code__}  # the functions that tell an observer
+# The functions that tell an observer. Codes are compared by `is`: to hash one takes as long as all the rest.
+APPLY, WALK, WALK_RECORDED = apply.__code__, walk._walk.__code__, double_backward._walk.__code__
 MODULE_CALL = Module.__call__.__code__
 
 
@@ -32,7 +33,7 @@ class Recorder(Observer):
         self.clock, self.shapes, self.memory, self.stacks, self.modules = clock, shapes, memory, stacks, modules
         self.events, self.open, self.running = [], [], False
         self.names = weakref.WeakKeyDictionary()  # module -> {module in it: its name}
-        self.own = {}  # code -> whether it is minidl's
+        self.own = {}  # file -> whether it is minidl's
         self.compiled = _Compiled(self)
 
     def begin(self, origin=None):
@@ -111,11 +112,15 @@ class Recorder(Observer):
     # --- events that are open
 
     def _begin(self, kind, name, key, frames):
-        """Opens an event. `frames` of an operation or a backward are the stack; it is the innermost of RUNS."""
+        """Opens an event. `frames` of an operation or a backward are the stack; it belongs to the innermost that tells."""
         depth = code = None
         if frames is not None:
-            i, code = next((i, frame.f_code) for i, frame in enumerate(frames) if frame.f_code in RUNS)
-            depth = len(frames) - i
+            depth = len(frames)
+            for frame in frames:
+                code = frame.f_code
+                if code is APPLY or code is WALK or code is WALK_RECORDED:
+                    break
+                depth -= 1
             if self.open:
                 self._drop_dead(frames, depth)
         event = FunctionEvent(len(self.events), kind, name, self.thread, 0)
@@ -182,21 +187,29 @@ class Recorder(Observer):
 
     def _place(self, event, frames):
         """The line of the user's program that the event comes from, and the modules that it is in."""
-        own, line, modules = self.own, None, []
+        own, stacks, place, modules, stack = self.own, self.stacks, None, [], []
         for frame in frames:
             code = frame.f_code
             if code is MODULE_CALL:
                 if self.modules:
                     modules.append(frame.f_locals["self"])
                 continue
-            inside = own.get(code)
+            if place is not None and not stacks:  # only modules are looked for
+                continue
+            file = code.co_filename
+            inside = own.get(file)
             if inside is None:
-                inside = own[code] = code.co_filename.startswith(PACKAGE)
-            if not inside:
-                if line is None:
-                    event.line = line = _entry(frame)
-                if self.stacks:
-                    event.stack.append(_entry(frame))
+                inside = own[file] = file.startswith(PACKAGE)
+            if inside:
+                continue
+            if place is None:
+                event._place = place = file, frame.f_lineno, code.co_name
+            if stacks:
+                stack.append(f"{file}({frame.f_lineno}): {code.co_name}")
+            elif not self.modules:
+                break
+        if stack:
+            event.stack = stack
         if modules:
             event.module = self._path(modules[::-1])
 
@@ -260,8 +273,3 @@ def _owner(array):
     while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray) and type(array.base) is not Block:
         array = array.base
     return array
-
-
-def _entry(frame):
-    code = frame.f_code
-    return f"{code.co_filename}({frame.f_lineno}): {code.co_name}"
