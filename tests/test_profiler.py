@@ -388,6 +388,25 @@ def test_other_threads_are_not_seen():
     assert list(counts(p)) == ["Log"]
 
 
+def test_a_profile_changes_nothing():
+    def gradients():
+        minidl.manual_seed(3)
+        model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Dropout(0.5), nn.ReLU(), nn.Linear(4, 2))
+        optimizer = minidl.optim.Adam(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(minidl.randn(6, 3)), minidl.tensor([0, 1] * 3))
+            (dx,) = minidl.autograd.grad(loss, list(model.parameters())[:1], create_graph=True)
+            (loss + (dx * dx).sum()).backward()
+            optimizer.step()
+        return [x.numpy() for p in model.parameters() for x in (p.detach(), p.grad)]
+
+    plain = gradients()
+    with profile(record_shapes=True, profile_memory=True, with_stack=True):
+        watched = gradients()
+    assert all(np.array_equal(a, b) for a, b in zip(plain, watched, strict=True))
+
+
 def test_nothing_is_kept_alive():
     gc.collect()
     gc.disable()
@@ -396,7 +415,8 @@ def test_nothing_is_kept_alive():
         x = minidl.ones(5, 3)
         p = profile(record_shapes=True, profile_memory=True, with_stack=True)
         with p:
-            y = model(x)
+            with record_function("forward"):
+                y = model(x)
             h = y * 2
             array = weakref.ref(h.array)
             op = weakref.ref(h.node)
@@ -408,7 +428,10 @@ def test_nothing_is_kept_alive():
                 lost @ minidl.ones(7, 7)
             y.sum().backward()
         p.key_averages().table()
-        watched = [weakref.ref(thing) for thing in (model, x.array, y.array, y.node, p, p.events()[0])]
+        events = p.events()
+        assert any(event.cpu_parent for event in events)
+        watched = [weakref.ref(thing) for thing in (model, x.array, y.array, y.node, p, *events)]
+        del events
         del model, x, y, p, lost
         assert [reference() for reference in watched] == [None] * len(watched)
         assert dead() is None
@@ -779,6 +802,20 @@ def test_without_a_schedule_the_end_is_ready():
         p.step()
         assert p.step_num == 2 and ready == []
     assert ready == [p]
+
+
+def test_a_schedule_that_is_wrong_leaves_the_profile_to_be_stopped():
+    def plan(step):
+        if step == 2:
+            raise KeyError
+        return ProfilerAction.RECORD if step == 0 else "RECORD"
+
+    with pytest.raises(TypeError, match="ProfilerAction, got 'RECORD' for step 1"), profile(schedule=plan) as p:
+        p.step()
+    with pytest.raises(KeyError), profile(schedule=lambda step: plan(2 * step)) as p:
+        minidl.ones(1).exp()
+        p.step()
+    assert p.step_num == 0 and counts(p) == {"ProfilerStep*": 1, "Exp": 1}
 
 
 def test_start_and_stop_in_the_wrong_order():

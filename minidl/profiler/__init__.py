@@ -38,7 +38,8 @@ class profile:
 
     A backward has the name of its operation and "Backward0", and its line and module. Kernels that are compiled meanwhile are
     events of their own, "compile NAME"; what is done at the first use of kernels that are compiled already counts as the
-    operation's time: run a step before. Other threads are not seen. An event costs about 5 µs (`python benchmarks/watching.py`).
+    operation's time: run a step before. Other threads are not seen.
+    An event costs about 5 µs (benchmarks/watching.py prints it).
 
     >>> import minidl
     >>> from minidl import nn
@@ -95,14 +96,15 @@ class profile:
         self.record_shapes, self.profile_memory = record_shapes, profile_memory
         self.with_stack, self.with_modules, self.acc_events = with_stack, with_modules, acc_events
         self.schedule, self.on_trace_ready = schedule, on_trace_ready
-        self.step_num, self._origin = 0, None
+        self.step_num, self.current_action, self._origin = 0, self._planned(0), None
         self._recorder = self._thread = self._label = self._events = None
         self._metadata = {}
 
-    @property
-    def current_action(self):
-        """What is done with the step that runs now."""
-        return ProfilerAction.RECORD if self.schedule is None else self.schedule(self.step_num)
+    def _planned(self, step):
+        action = ProfilerAction.RECORD if self.schedule is None else self.schedule(step)
+        if not isinstance(action, ProfilerAction):
+            raise TypeError(f"profile: the schedule must give a ProfilerAction, got {action!r} for step {step}")
+        return action
 
     # --- from start to stop
 
@@ -117,32 +119,29 @@ class profile:
         """Begins; what was recorded before is forgotten."""
         if self._thread is not None:
             raise RuntimeError("profile.start: it runs already; call stop() first, or make another profile")
-        action = self.current_action
         self._thread, self._events, self._origin = threading.get_ident(), None, None
-        self._go(action)
+        self._go()
 
     def stop(self):
         """Ends; the events are complete now."""
-        action = self.current_action
         self._check_running("stop")
         self._thread = None
-        self._halt(action in RECORDED)
+        self._halt(self.current_action in RECORDED)
 
     def step(self):
         """Says that a step of the training has ended and the next begins."""
-        before = self.current_action
         self._check_running("step")
-        self.step_num += 1
+        before, after = self.current_action, self._planned(self.step_num + 1)
+        self.step_num, self.current_action = self.step_num + 1, after
         if self.schedule is None:
             return
-        after = self.current_action
         if before in RECORDED and (before is ProfilerAction.RECORD_AND_SAVE or after not in RECORDED):
             if before is ProfilerAction.RECORD:
                 warnings.warn("Incorrect schedule: RECORD followed by " + after.name, stacklevel=2)
             self._halt(before is ProfilerAction.RECORD_AND_SAVE)
         elif before is ProfilerAction.WARMUP and after is ProfilerAction.NONE:
             warnings.warn("Incorrect schedule: WARMUP followed by NONE", stacklevel=2)
-        self._go(after)
+        self._go()
 
     def _check_running(self, name):
         if self._thread is None:
@@ -150,12 +149,12 @@ class profile:
         if self._thread != threading.get_ident():
             raise RuntimeError(f"profile.{name}: a profile is of one thread; call {name}() in the thread that called start()")
 
-    def _go(self, action):
+    def _go(self):
         """Begins to record if it is to be, or goes on, and names the step."""
         if self._label is not None:
             self._label.__exit__()
             self._label = None
-        if action not in RECORDED:
+        if self.current_action not in RECORDED:
             return
         if self._recorder is None:
             self._recorder = Recorder(self.clock, self.record_shapes, self.profile_memory, self.with_stack, self.with_modules)
