@@ -1,4 +1,4 @@
-"""minidl: a deep-learning framework small enough to read in a weekend, with PyTorch's names."""
+"""minidl: a deep-learning framework to learn from, with PyTorch's names."""
 
 from importlib import import_module
 
@@ -49,14 +49,8 @@ from .tensors.random_tensors import bernoulli, multinomial, normal, rand, rand_l
 from .tensors.tensor import Tensor
 from .warmup import warmup
 
-_LATER = (
-    "distributions",
-    "generation",
-    "models",
-    "profiler",
-    "text",
-    "utils",
-)  # loaded at their first use: few programs need them
+# loaded at their first use: few programs need them
+_LATER = ("distributions", "func", "generation", "models", "profiler", "text", "utils")
 
 
 def __getattr__(name):

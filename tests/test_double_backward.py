@@ -12,6 +12,7 @@ import pytest
 import minidl
 from minidl import func, nn, ops
 from minidl.autograd import Function, GradcheckError, functional, grad, gradcheck, gradgradcheck
+from minidl.double_backward.composites import COMPOSITES
 from minidl.tensors.record import apply, wrap
 
 from .checks import cotangent, is_array, run
@@ -29,16 +30,23 @@ def leaves(arrays, dtype=np.float64, only=None):
     return [wrap(x.astype(dtype)).requires_grad_(only in (None, i)) if is_array(x) else x for i, x in enumerate(arrays)]
 
 
+def call(row, options, *xs):
+    """The output of an operation; of several, all in a row."""
+    y = apply(row.op(*options), *xs)
+    return minidl.cat([part.reshape(-1) for part in y]) if isinstance(y, tuple) else y
+
+
 # --- every operation
 
 
 @ROWS
 def test_the_gradient_of_the_gradient(row):
-    for case in row.cases:
-        for only in (None, *(i for i, x in enumerate(case.inputs) if is_array(x) and len(case.inputs) > 1)):
+    for number, case in enumerate(row.cases):
+        alone = [i for i, x in enumerate(case.inputs) if is_array(x) and len(case.inputs) > 1]
+        for only in (None, *(alone if number == 0 or row.op not in COMPOSITES else [])):  # those take long
             if row.op is ops.GammaInc and only != 1 and is_array(case.inputs[0]):
                 continue  # the slope of its slope in a is not known; it says so, below
-            assert gradgradcheck(lambda *xs, case=case: apply(row.op(*case.options), *xs), leaves(case.inputs, only=only)), case
+            assert gradgradcheck(lambda *xs, case=case: call(row, case.options, *xs), leaves(case.inputs, only=only)), case
 
 
 @ROWS
@@ -47,7 +55,7 @@ def test_the_recorded_gradient_is_the_gradient(row):
         for dtype in (np.float64, np.float32) if row.float32 else (np.float64,):
             inputs = leaves(case.inputs, dtype)
             options = [x.astype(dtype) if is_array(x) and x.dtype.kind == "f" else x for x in case.options]
-            y = apply(row.op(*options), *inputs)
+            y = call(row, options, *inputs)
             xs, dy = [x for x in inputs if isinstance(x, minidl.Tensor)], wrap(cotangent(y.array))
             first, again = grad(y, xs, dy, retain_graph=True), grad(y, xs, dy, create_graph=True)
             for dx, other in zip(first, again, strict=True):
@@ -60,13 +68,13 @@ def test_the_recorded_gradient_is_the_gradient(row):
 
 @ROWS
 def test_mixed_derivatives_where_only_one_gradient_was_asked_for(row):
-    for case in row.cases:
+    for case in row.cases[:1] if row.op in COMPOSITES else row.cases:
         places = [i for i, x in enumerate(case.inputs) if is_array(x)]
         for i in places if len(places) > 1 and row.op is not ops.GammaInc else []:
 
             def one(*xs, i=i, case=case):
                 with minidl.enable_grad():
-                    y = apply(row.op(*case.options), *xs)
+                    y = call(row, case.options, *xs)
                     return grad(y, xs[i], wrap(cotangent(y.array)), create_graph=True, allow_unused=True)[0]
 
             inputs = leaves(case.inputs)
@@ -90,7 +98,7 @@ def test_saved_arrays_are_called_what_they_are(row):
             if is_array(saved) and is_array(x):
                 np.testing.assert_array_equal(saved, x)
         if is_array(vars(op).get("y")):
-            np.testing.assert_array_equal(op.y.reshape(y.shape), y)
+            np.testing.assert_array_equal(op.y.ravel(), y.ravel()[: op.y.size])  # of several outputs, the first
 
 
 @ROWS

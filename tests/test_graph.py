@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 
 import minidl
+from minidl import ops
 from minidl.autograd import Function, detect_anomaly, grad
+from minidl.tensors.record import apply
 
 
 def leaf(values):
@@ -988,3 +990,93 @@ def test_a_function_may_write_to_the_cotangent_that_it_is_given():
     y = w * 1.0
     (Impolite.apply(y) + y).backward(minidl.ones(2))  # the sum sends one array to both
     assert w.grad.tolist() == [3.0, 3.0]
+
+
+# --- only what leads to the inputs
+
+
+class Slow(Function):
+    """The identity; remembers that somebody asked for its gradient."""
+
+    calls = []
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, dy):
+        Slow.calls.append(dy.shape)
+        return dy
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("how", ["grad", "backward"])
+def test_only_what_leads_to_the_inputs_is_computed(how, create_graph):
+    Slow.calls.clear()
+    x, w = minidl.ones(3, requires_grad=True), minidl.ones(3, requires_grad=True)
+    seen = []
+    w.register_hook(seen.append)
+    aside = Slow.apply(w)
+    aside.register_hook(seen.append)
+    loss = (Slow.apply(x) * aside).sum()
+    if how == "grad":
+        (dx,) = grad(loss, x, create_graph=create_graph)
+    else:
+        loss.backward(inputs=[x], create_graph=create_graph)
+        dx = x.grad
+    assert dx.tolist() == [1, 1, 1] and w.grad is None
+    assert Slow.calls == [(3,)] and seen == []
+
+
+def test_the_gradient_of_an_intermediate_stops_there():
+    Slow.calls.clear()
+    x = minidl.ones(3, requires_grad=True)
+    h = Slow.apply(x)
+    (dh,) = grad((h * h).sum(), h)
+    assert dh.tolist() == [2, 2, 2] and Slow.calls == []
+
+
+def test_an_input_above_another_input_and_an_input_that_is_the_output():
+    x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    h = x * 3
+    loss = (h * h).sum()
+    dloss, dh, dx = grad(loss, [loss, h, x], retain_graph=True)
+    assert (dloss.item(), dh.tolist(), dx.tolist()) == (1.0, [6, 12], [18, 36])
+    (dx,) = grad([loss, x.sum() * 0], x, retain_graph=True)
+    assert dx.tolist() == [18, 36]
+    unused = minidl.ones(1, requires_grad=True)
+    assert grad(loss, [unused, x], allow_unused=True)[0] is None
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_one_of_several_outputs_as_an_input(create_graph):
+    x = minidl.arange(6.0).reshape(2, 3).requires_grad_()
+    parts = apply(ops.Unbind(0), x)
+    loss = (parts[0] * parts[1]).sum()
+    (d0,) = grad(loss, parts[0], retain_graph=True, create_graph=create_graph)
+    assert d0.tolist() == [3, 4, 5]
+    d0, dx = grad(loss, [parts[0], x], create_graph=create_graph)
+    assert d0.tolist() == [3, 4, 5] and dx.tolist() == [[3, 4, 5], [0, 1, 2]]
+
+
+def test_what_was_not_computed_can_be_computed_later():
+    x, w = minidl.ones(2, requires_grad=True), minidl.tensor([2.0, 3.0], requires_grad=True)
+    a, b = x.exp(), w.exp()
+    loss = (a * b).sum()
+    grad(loss, x, retain_graph=True)
+    assert grad(loss, w)[0].shape == (2,)  # the needs of every operation are as they were
+    assert grad(a.sum(), x)[0].shape == (2,)  # the second walk has not been here, and released nothing
+    with pytest.raises(RuntimeError, match="walked before"):
+        grad(b.sum(), w)
+
+
+def test_next_functions_are_the_edges_of_the_graph():
+    x, w = minidl.ones(2, 3, requires_grad=True), minidl.ones(3, 4, requires_grad=True)
+    h = x @ w
+    y = h * 2
+    assert y.grad_fn.next_functions == ((h.grad_fn, 0), (None, 0))
+    assert h.grad_fn.next_functions == ((x.node, 0), (w.node, 0)) and x.node.next_functions == ()
+    first, second = apply(ops.Unbind(0), x)
+    assert second.grad_fn.next_functions == ((x.node, 0),)
+    assert (first + second).grad_fn.next_functions == ((first.grad_fn.edge[0], 0), (first.grad_fn.edge[0], 1))

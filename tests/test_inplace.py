@@ -195,14 +195,27 @@ def test_in_place_is_its_namesake(name):
     assert gradcheck(through_view, (a, b))
 
 
-def test_a_tensor_overwritten_whole_no_longer_depends_on_what_it_was():
+OVERWRITES = {
+    "zero_": lambda h: h.zero_(),
+    "fill_": lambda h: h.fill_(5.0),
+    "copy_": lambda h: h.copy_(minidl.ones(2)),
+    "normal_": lambda h: h.normal_(),
+    "a slice": lambda h: h[:].zero_(),
+    "an index": lambda h: h.__setitem__(slice(None), 3.0),
+}
+
+
+@pytest.mark.parametrize("name", OVERWRITES)
+def test_a_tensor_overwritten_whole_keeps_its_place_in_the_graph_with_gradient_0(name):
     x, w = leaf([1.0, 2.0]), leaf([3.0, 4.0])
     h = x * 2
-    h.fill_(5.0)
-    assert not h.requires_grad  # PyTorch keeps it, and sends zeros back
+    OVERWRITES[name](h)
+    assert h.requires_grad and h.grad_fn is not None
+    h.sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [0.0, 0.0]
     h += w
     h.sum().backward()
-    assert x.grad is None
+    assert x.grad.tolist() == [0.0, 0.0]
     assert w.grad.tolist() == [1.0, 1.0]
 
 

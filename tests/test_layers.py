@@ -27,7 +27,7 @@ LAYERS = [
     {"tensors.creation", "tensors.joining", "tensors.functions"},  # the functions of the top level
     {"tensors.random_tensors", "tensors.counting"},
     {"autograd", "io", "nn", "information"},
-    {"func", "optim", "profiler", "utils", "models", "distributions", "generation", "text"},
+    {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "text"},
     {"warmup"},
     {"__init__"},
 ]

@@ -410,6 +410,8 @@ def test_promise_43_copies_and_pickles_after_a_forward():
         assert list(twin.state_dict()) == list(net.state_dict())
         assert all(type(p) is nn.Parameter and p.requires_grad for p in twin.parameters())
         assert not any(a is b for a, b in zip(twin.parameters(), net.parameters(), strict=True))
+        assert all(p.grad is None for p in twin.parameters())
+        twin(x).sum().backward()
         descend(p for p in twin.parameters() if p.grad is not None)
         assert not np.array_equal(twin(x).numpy(force=True), y.numpy(force=True))
         assert np.array_equal(net(x).numpy(force=True), y.numpy(force=True))

@@ -94,3 +94,12 @@ def test_the_reading_order_names_files_with_their_lengths():
     assert len(rows) > 10
     lengths = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for _, path, _ in rows}
     assert {path: int(lines) for _, path, lines in rows} == lengths
+
+
+def test_the_readme_counts_the_lines_of_the_engine():
+    def lines(folder):
+        return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "minidl" / folder).rglob("*.py"))
+
+    engine, kernels = sum(map(lines, ("graph", "ops", "tensors"))), lines("kernels")
+    said = f"is {engine:,} lines, its kernels {kernels:,}, and everything built on them {lines('.') - engine - kernels:,}."
+    assert said in readme().replace("\n", " ")

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ..double_backward import Unknown
+from ..double_backward.reading import unknown
 from ..graph.modes import no_grad
+from ..graph.nodes import Part
 from ..ops import Op
 from ..tensors.record import apply, wrap
 from ..tensors.tensor import Tensor
@@ -79,16 +80,16 @@ class _Call(Op):
         return self.function.__name__
 
     def forward(self, *arrays):
-        needs = iter(self.needs)
         self.context = ctx = Context()
-        ctx.needs_input_grad = tuple(is_tensor and next(needs) is not None for is_tensor in self.is_tensor)
+        self._ask(ctx, self.needs)
         tensors = iter(arrays)
         args = [wrap(next(tensors)) if is_tensor else x for x, is_tensor in zip(self.args, self.is_tensor, strict=True)]
-        self.args = None  # backward has what ctx was given, and nothing else is kept
+        options, self.args = self.args, None  # backward has what ctx was given, and nothing else is kept
         with no_grad():
             result = self.function.forward(ctx, *args)
         self.saved = [x.array for x in ctx.saved_tensors if x is not None]  # for the check of changes in place
         self.sources = [self._source(x, arrays, result) for x in ctx.saved_tensors]
+        self.attributes = {name: self._source(x, arrays, result, options) for name, x in vars(ctx).items()}
         if not isinstance(result, tuple):
             return self._own(result, arrays)
         results = tuple(self._own(y, arrays) for y in result)
@@ -100,25 +101,39 @@ class _Call(Op):
             raise TypeError(f"{self.name}.forward: expected a Tensor or a tuple of Tensors, got {type(y).__name__}")
         return y.array.copy() if any(np.may_share_memory(y.array, x) for x in arrays) else y.array
 
-    def _source(self, saved, arrays, result):
-        """Which input it is, or "y" for the result, or None for what forward made on the way."""
-        if saved is None:
+    def _ask(self, ctx, needs):
+        needs = iter(needs)
+        ctx.needs_input_grad = tuple(is_tensor and next(needs) is not None for is_tensor in self.is_tensor)
+
+    def _source(self, saved, arrays, result, options=()):
+        """Where a saved value is from: ("input", i), ("output", i), ("option", 0), or None: forward made it on the way."""
+        results = result if isinstance(result, tuple) else (result,)
+        if isinstance(saved, Tensor):
+            for what, found in (("output", [y is saved for y in results]), ("input", [x is saved.array for x in arrays])):
+                if any(found):
+                    return what, found.index(True)
             return None
-        return "y" if saved is result else next((i for i, x in enumerate(arrays) if x is saved.array), None)
+        return ("option", 0) if any(saved is x for x in options) else None
 
-    def _node(self, source, shape):
-        if source == "y":
-            return self
-        return Unknown(self, "saved_tensors[…]", shape) if source is None else self.needs[source]
+    def _recorded(self, name, value, source):
+        """A saved value with its place in the graph; what forward made on the way has none, and must not be differentiated."""
+        what, i = source or (None, 0)
+        if what == "option" or value is None:
+            return value
+        if what is None or not value.is_floating_point():
+            return unknown(self, name, value)
+        if what == "input":
+            return wrap(value.array, self.needs[i])
+        return wrap(value.array, Part(self, i, value.shape) if hasattr(self, "outputs") else self)
 
-    def backward_recorded(self, dy):
+    def backward_recorded(self, dy, needs):
         """backward on tensors in the graph; what forward saved of its inputs, and its result, is in it, too."""
-        ctx = Context()
-        vars(ctx).update(vars(self.context))
-        ctx.saved_tensors = tuple(
-            x if x is None or x.array.dtype.kind != "f" else wrap(x.array, self._node(source, x.shape))
-            for x, source in zip(ctx.saved_tensors, self.sources, strict=True)
-        )
+        ctx, saved = Context(), self.context.saved_tensors
+        for name, value in vars(self.context).items():
+            setattr(ctx, name, self._recorded(name, value, self.attributes.get(name)))
+        pairs = zip(saved, self.sources, strict=True)
+        ctx.saved_tensors = tuple(self._recorded("saved_tensors[…]", x, source) for x, source in pairs)
+        self._ask(ctx, needs)
         if isinstance(dy, list):
             dy = [wrap(np.zeros(*like)) if d is None else d for d, like in zip(dy, self.like, strict=True)]
         gradients = self._checked(self.function.backward(ctx, *(dy if isinstance(dy, list) else [dy])))
@@ -130,6 +145,7 @@ class _Call(Op):
             dys = [wrap(np.zeros(*like) if d is None else d.copy()) for d, like in zip(dy, self.like, strict=True)]
         else:
             dys = [wrap(dy.copy())]
+        self._ask(self.context, self.needs)
         with no_grad():
             gradients = self._checked(self.function.backward(self.context, *dys))
         # Copied, because a user's backward may well return one tensor twice, or one that it saved.

@@ -147,6 +147,8 @@ def gradgradcheck(
         xs, dys = args[: len(inputs)], args[len(inputs) :]
         with enable_grad():
             live = [(y, dy) for y, dy in zip(_outputs(func, xs), dys, strict=True) if y.requires_grad]
+            if not live:
+                raise ValueError("gradgradcheck: no output of func requires grad")
             ys, dys = zip(*live, strict=True)
             wanted = [x for x in xs if isinstance(x, Tensor) and x.requires_grad]
             return [dx for dx in grad(ys, wanted, dys, create_graph=True, allow_unused=True) if dx is not None]

@@ -45,6 +45,22 @@ class Unknown(Op):
         raise NotImplementedError(self.message)
 
 
+class Unreadable:
+    """What was saved as an attribute and is neither a number nor an array: a function, or an object with attributes."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, attribute):
+        raise NotImplementedError(
+            f"its backward reads self.{self._name}, into which one cannot look for what came from the inputs; save arrays "
+            "under the names of the inputs, or list it in `constants` if it does not move with them"
+        )
+
+    def __call__(self, *args, **kwargs):
+        return self.call
+
+
 class Opaque(Op):
     """y = f(x…), where nobody knows the slope of f."""
 

@@ -128,6 +128,8 @@ def log_softmax_backward(dy, y, axis):
 
 def cross_entropy_backward(dy, x, lse, labels, weight, ignore_index, smoothing, scale=1.0):
     classes = x.shape[1]
+    if weight is None and not smoothing and ignore_index not in labels:
+        return dy[:, None] * scale * (x.softmax(1) - np.eye(classes, dtype=x.dtype)[labels])
     weight, counted = np.ones(classes) if weight is None else weight, labels != ignore_index
     q = np.where(counted[:, None], weight * smoothing / classes, 0)  # what each −ln p counts for
     rows, known = np.flatnonzero(counted), labels[counted]
@@ -149,10 +151,11 @@ def cross_entropy_soft_backward_targets(dy, x, lse, weight, smoothing):
 
 def linear_backward(dy, x, w, needs):
     need_x, need_w, need_b = needs if len(needs) == 3 else (*needs, None)
-    rows = dy.reshape(math.prod(dy.shape[:-1]), dy.shape[-1])
     dx = dy @ w if need_x else None
-    dw = rows.T @ x.reshape(len(rows), x.shape[-1]) if need_w else None
-    return dx, dw, rows.sum(0) if need_b else None
+    if dy.ndim != 2:
+        dy = dy.reshape(math.prod(dy.shape[:-1]), dy.shape[-1])
+        x = x.reshape(len(dy), x.shape[-1]) if need_w else None
+    return dx, dy.T @ x if need_w else None, dy.sum(0) if need_b else None
 
 
 def conv2d(x, w, b, *geometry):

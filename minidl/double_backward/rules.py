@@ -1,4 +1,4 @@
-"""Backwards told once more, for tensors: those whose text in `ops/` is for arrays alone. `self` is a second reading."""
+"""Backwards written a second time, in tensors: those that `ops/` has for arrays alone. `self` is the operation with tensors."""
 
 import copy
 import math
@@ -71,6 +71,12 @@ def max_pool(self, dy):
     return dx.reshape(x_shape)
 
 
+def unbind(self, dy):
+    like = next(part for part in dy if part is not None)
+    zeros = np.zeros(like.shape, like.dtype)
+    return apply(ops.Stack(self.axis), *(wrap(zeros) if part is None else part for part in dy))
+
+
 def set_item(self, dy):
     x, v = self.needs
     dx = dv = None
@@ -114,7 +120,8 @@ def batch_norm(self, dy):
     if self.batch:
         x_hat, r = _standard(x, axes, self.eps)
     else:
-        mean, r = self.stats[0], 1 / np.sqrt(self.stats[1] + self.eps)
+        mean, variance = self.stats.array  # the running ones, which do not move with x
+        r = 1 / np.sqrt(variance + self.eps)
         mean, r = (as_tensor(v.reshape(column), dy) for v in (mean, r))
         x_hat = (x - mean) * r
     g = dy if self.w is None else dy * as_tensor(self.w, dy).reshape(column)
@@ -154,6 +161,7 @@ RULES = {
     ops.Pad: pad,
     ops.MaxPool: max_pool,
     ops.SetItem: set_item,
+    ops.Unbind: unbind,
     ops.Patch: patch,
     ops.BatchNorm: batch_norm,
     ops.LayerNorm: layer_norm,

@@ -12,7 +12,7 @@ next_serial = itertools.count(1).__next__
 class Leaf:
     """Where the gradient of a tensor that the user made arrives and is kept."""
 
-    needs = ()
+    needs = next_functions = ()
     hooks = None
     retains = True
     name = "leaf"
@@ -20,8 +20,9 @@ class Leaf:
     def __init__(self, shape, dtype):
         self.shape, self.dtype, self.grad = shape, dtype, None
 
-    def __getstate__(self):
-        return {**vars(self), "hooks": None}  # a hook belongs to one tensor, not to its copies
+    @property
+    def edge(self):
+        return self, 0
 
 
 class Part:
@@ -31,6 +32,14 @@ class Part:
 
     def __init__(self, op, index, shape):
         self.needs, self.index, self.shape, self.serial = (op,), index, shape, next_serial()
+
+    @property
+    def next_functions(self):
+        return self.edge[0].next_functions if self.needs else ()
+
+    @property
+    def edge(self):
+        return self.needs[0], self.index
 
     def __repr__(self):
         return repr(self.needs[0])

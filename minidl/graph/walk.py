@@ -24,18 +24,24 @@ def walk(seeds, retain_graph=False, wanted=()):
     """Sends the cotangents `seeds` ({node: dy}) back to the leaves.
 
     Returns {node: gradient} for the leaves, for the nodes that retain theirs and for the `wanted` ones; these arrays belong to
-    the caller alone. Operations are released as they are passed, unless `retain_graph`.
+    the caller alone. If some are wanted, only what leads to them is computed. Operations are released as they are passed,
+    unless `retain_graph`.
     """
     token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
     try:
-        return _walk(seeds, retain_graph, wanted)
+        if not wanted:
+            return _walk(seeds, retain_graph, wanted, None)
+        useful = leading_to(wanted, seeds)
+        if useful is not None:
+            seeds = {node: dy for node, dy in seeds.items() if node in useful}
+        return _walk(seeds, retain_graph, wanted, useful)
     finally:
         float_errors.reset(token)
 
 
-def _walk(seeds, retain_graph, wanted):
+def _walk(seeds, retain_graph, wanted, useful):
     pending = dict(seeds)  # node -> the gradient that has arrived so far
-    lent = set(seeds)  # nodes whose pending array others hold, too: it may not be added to in place, nor given away
+    shared = set(seeds)  # nodes whose pending array others hold, too: it may not be added to in place, nor given away
     queue = []  # the operations among the pending nodes, the newest at the top of the heap
     found = {}
     watch = mode.watch
@@ -46,24 +52,28 @@ def _walk(seeds, retain_graph, wanted):
         dy = pending.pop(node)
         if node.hooks:
             dy = _run_hooks(node, dy)
-            lent.add(node)
+            shared.add(node)
         if node.retains or (wanted and node in wanted):
-            found[node] = dy.copy() if node in lent else dy
+            found[node] = dy.copy() if node in shared else dy
+        if useful is not None and not leads_on(node, useful):
+            continue
         if type(node) is Part:
             op = node.needs[0]
             if op not in pending:
                 pending[op] = [None] * op.outputs
                 enqueue(queue, op)
-            pending[op][node.index] = dy
+            others = pending[op][node.index]  # an output may have several nodes: a gradient of a gradient makes one anew
+            pending[op][node.index] = dy if others is None else np.asarray(others + dy)
             continue
         if node.serial < _writes.newest:
             check_unchanged(node)
-        if watch is None:
-            gradients = node.backward(dy)
-            if type(gradients) is not tuple:
-                gradients = (gradients,)
-        else:
-            gradients = _watched_backward(watch, node, dy)
+        if watch is not None:
+            watch.before_backward(node, dy)
+        gradients = node.backward(dy) if useful is None else _backward_for(node, dy, useful)
+        if type(gradients) is not tuple:
+            gradients = (gradients,)
+        if watch is not None:
+            watch.after_backward(node, gradients)
         for parent, dx in zip(node.needs, gradients):  # noqa: B905 (strict=True would cost as much as the loop)
             if parent is None or dx is None:
                 continue
@@ -76,12 +86,12 @@ def _walk(seeds, retain_graph, wanted):
             if parent not in pending:
                 pending[parent] = dx
                 if dx is dy or not (dx.base is None or type(dx.base) is Block):  # anything but an array of its own
-                    lent.add(parent)
+                    shared.add(parent)
                 if type(parent) is not Leaf:
                     enqueue(queue, parent)
-            elif parent in lent:
+            elif parent in shared:
                 pending[parent] = np.asarray(pending[parent] + dx)
-                lent.discard(parent)
+                shared.discard(parent)
             else:
                 pending[parent] += dx
         if not retain_graph:
@@ -89,17 +99,50 @@ def _walk(seeds, retain_graph, wanted):
     for leaf, dy in pending.items():  # what is left has no way on
         if leaf.hooks:
             dy = _run_hooks(leaf, dy)
-            lent.add(leaf)
-        found[leaf] = dy.copy() if leaf in lent else dy
+            shared.add(leaf)
+        found[leaf] = dy.copy() if leaf in shared else dy
     return found
 
 
-def _watched_backward(watch, node, dy):
-    watch.before_backward(node, dy)
-    gradients = node.backward(dy)
+def leading_to(wanted, seeds):
+    """The nodes between the seeds and the wanted ones, both included: those from which a way leads back to a wanted one.
+
+    None stands for all of them: every way from the seeds ends in a wanted leaf.
+    """
+    reached, stack, all_ends_wanted = {None}, list(seeds), True
+    while stack:
+        node = stack.pop()
+        if node not in reached:
+            reached.add(node)
+            if node.needs:
+                stack += node.needs
+            elif node not in wanted:
+                all_ends_wanted = False
+    if all_ends_wanted:
+        return None
+    reached.discard(None)
+    useful = {node for node in reached if node in wanted or node.needs is None}  # of a released one nobody knows where it led
+    for node in sorted((n for n in reached if n.needs), key=lambda n: n.serial):
+        if leads_on(node, useful):
+            useful.add(node)
+    return useful
+
+
+def leads_on(node, useful):
+    """Whether the gradient of one of the node's inputs is of use."""
+    return not useful.isdisjoint(node.needs or (node,))
+
+
+def _backward_for(node, dy, useful):
+    """node.backward(dy) as if nobody had asked for the gradients that are of no use."""
+    needs = [parent if parent in useful else None for parent in node.needs]
+    if needs == node.needs:
+        return node.backward(dy)
+    twin = object.__new__(type(node))
+    twin.__dict__ = {**vars(node), "needs": needs}
+    gradients = twin.backward(dy)
     gradients = gradients if type(gradients) is tuple else (gradients,)
-    watch.after_backward(node, gradients)
-    return gradients
+    return tuple([dx if parent else None for parent, dx in zip(needs, gradients, strict=False)])
 
 
 def enqueue(queue, node):

@@ -23,175 +23,19 @@ from functools import lru_cache
 import numpy as np
 from numba import types
 
+from .conv_loops import DEPTH, correlate, pack_weights
 from .depthwise import depthwise, depthwise_input, pays
 from .gemm import matmul
-from .jit import PerDtype, dense, jit
+from .jit import PerDtype, dense
 from .memory import empty
-from .planes import backward_phases, forward_phases, make_plan, out_size, place, sort
+from .planes import SIZES, backward_phases, forward_phases, make_plan, out_size
 from .shares import Kernel
 from .threads import get_num_threads, run
-from .tile import (
-    GATHERED,
-    PACKED_ROWS,
-    PACKED_VECTORS,
-    VECTOR_BYTES,
-    copy_run,
-    gather_rows,
-    moved,
-    pack_stripe,
-    packed_tile,
-)
+from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES
 
-DEPTH = 192  # k is cut in blocks of at most this many: a panel of B stays in the L1 cache (18 KiB; AVX-512: 36 KiB)
-BLOCK_STRIPES = 64  # stripes of A that stay in the L2 cache while panels pass by (192 KiB of float32)
 BORDER = 400  # multiply-adds with border for each tap and pixel of dy from which `_scatter` is faster
 SCATTERED = 512 * 1024  # numbers that it holds at once
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
-
-# ------------------------------------------------------------------------------------------------------- the loops
-
-
-@jit
-def pack_weights(w, bias, orders, phases, groups, group_step, rows, row_step, packed):
-    """Stripes of rows of A for every phase and group; after them the bias, likewise padded to whole stripes."""
-    stripes = (rows + PACKED_ROWS - 1) // PACKED_ROWS
-    at = 0
-    for f in range(phases.shape[0]):
-        k0, depth = phases[f, 0], phases[f, 1]
-        for g in range(groups):
-            for row in range(0, rows, PACKED_ROWS):
-                start, last = g * group_step + row * row_step, min(PACKED_ROWS, rows - row) - 1
-                pack_stripe(w, start, row_step, last, orders, k0, depth, packed, at)
-                at += depth * PACKED_ROWS
-    for g in range(groups):
-        for row in range(stripes * PACKED_ROWS):
-            packed[at + row] = bias[g * rows + row] if row < rows and bias.size else 0
-        at += stripes * PACKED_ROWS
-
-
-@jit
-def find_pieces(pixel, n, lines, width, pitch, image, sources, targets, lanes):
-    """Whole vectors that, copied in this order, put n pixels from `pixel` on side by side; their number.
-
-    Vectors that reach over the end of a row are overwritten by the next row.
-    """
-    count, done, line, j = 0, 0, pixel // width, pixel % width
-    while done < n:
-        length = min(n - done, width - j)
-        start = line // lines * image + line % lines * pitch + j
-        for piece in range(0, length, lanes):
-            moved = min(piece, max(0, length - lanes))
-            sources[count], targets[count] = start + moved, done + moved
-            count += 1
-        done += length
-        line, j = line + 1, 0
-    return count
-
-
-@jit
-def gather(source, start, steps, k, depth, farthest, sources, targets, count, panel):
-    """panel[q] = the pixels that `find_pieces` found, moved by steps[k + q] ≤ farthest."""
-    lanes = VECTOR_BYTES // source.itemsize
-    reach = 0
-    for piece in range(count):
-        reach = max(reach, sources[piece])
-    if count <= GATHERED and start + farthest + reach + lanes <= source.size:
-        gather_rows(source, start, steps, k, depth, sources, targets, count, panel)
-        return
-    for q in range(depth):
-        for piece in range(count):
-            s, t = start + steps[k + q] + sources[piece], q * PACKED_VECTORS * lanes + targets[piece]
-            for i in range(min(lanes, source.size - s)):  # what a whole vector would read past the end is not needed
-                panel[t + i] = source[s + i]
-
-
-@jit
-def correlate(x, packed, y, sizes, planes, steps, along, phases, images, chunk, groups, channels, rows, part, parts):
-    """One share of a convolution as a Plan describes it; channels and rows are those of x and of y per group."""
-    height, width, pixels, sorts, direct, top, left, stride_h, stride_w, band, bands, plane_rows, pitch, total, farthest = sizes
-    lanes = VECTOR_BYTES // x.itemsize
-    columns = PACKED_VECTORS * lanes
-    stripes = (rows + PACKED_ROWS - 1) // PACKED_ROWS
-    items, unit0, unit1 = (images + chunk - 1) // chunk * bands, 0, groups * stripes
-    item0, item1 = 0, items
-    if items % parts == 0 or items >= 8 * parts:
-        item0, item1 = items * part // parts, items * (part + 1) // parts
-    else:
-        unit0, unit1 = unit1 * part // parts, unit1 * (part + 1) // parts
-    held = 0
-    for f in range(phases.shape[0]):
-        held += chunk * rows * min(band, phases[f, 3]) * (pitch if direct else phases[f, 4])
-    buffered = chunk > 1 or direct or phases[0, 3] * phases[0, 4] < pixels
-    channel_step = planes.shape[0] * plane_rows * pitch
-    image_step = channel_step * (channels if sorts else groups * channels)
-    planar = np.zeros(chunk * image_step + columns if sorts else 0, x.dtype)
-    out = np.empty(held if buffered else 0, x.dtype)
-    panel = np.zeros(DEPTH * columns + lanes, x.dtype)
-    sources, targets = np.empty(columns, np.int64), np.empty(columns, np.int64)
-    for item in range(item0, item1):
-        n0, i0 = item // bands * chunk, item % bands * band
-        together = min(chunk, images - n0)
-        for g in range(unit0 // stripes, (unit1 + stripes - 1) // stripes):
-            stripe0, stripe1 = max(unit0 - g * stripes, 0), min(unit1 - g * stripes, stripes)
-            row0, row1 = stripe0 * PACKED_ROWS, min(stripe1 * PACKED_ROWS, rows)
-            source, base = moved(x, 0), (n0 * groups + g) * channels * channel_step + i0 * pitch
-            if sorts:
-                source, base = moved(planar, 0), 0
-                origin = top + i0 * stride_h, left
-                for n in range(together):
-                    for c in range(channels):
-                        start = (((n0 + n) * groups + g) * channels + c) * height * width
-                        at = (n * channels + c) * channel_step
-                        sort(x, start, (height, width), origin, (stride_h, stride_w), planes, plane_rows, pitch, planar, at)
-            out_at = 0
-            for f in range(phases.shape[0]):
-                k_at, k_all, across = phases[f, 0], phases[f, 1], phases[f, 4]
-                down = max(0, min(band, phases[f, 3] - i0))
-                n_pixels = max(0, (down - 1) * pitch + across) if direct else together * down * across
-                c, c_at, c_step = y, (n0 * groups + g) * rows * pixels + i0 * across, pixels
-                if buffered:
-                    c, c_at, c_step = out, out_at - row0 * n_pixels, n_pixels
-                lines, line = (1, down * across) if across == pitch else (down, across)
-                blocks = (k_all + DEPTH - 1) // DEPTH
-                depth = (k_all + blocks - 1) // blocks
-                for k in range(0, k_all, depth):
-                    kn = min(depth, k_all - k)
-                    for s0 in range(stripe0, stripe1, BLOCK_STRIPES):
-                        for p in range(0, n_pixels, columns):
-                            n = min(columns, n_pixels - p)
-                            b, b_at, b_steps, b_k = source, base + p, steps, k_at + k
-                            if not direct:
-                                count = find_pieces(p, n, lines, line, pitch, image_step, sources, targets, lanes)
-                                gather(source, base, steps, k_at + k, kn, farthest, sources, targets, count, panel)
-                                b, b_at, b_steps, b_k = moved(panel, 0), 0, along, 0
-                            for s in range(s0, min(s0 + BLOCK_STRIPES, stripe1)):
-                                r = s * PACKED_ROWS
-                                a = ((k_at * groups + g * k_all) * stripes + s * k_all + k) * PACKED_ROWS
-                                bias = (total * groups * stripes + g * stripes + s) * PACKED_ROWS
-                                packed_tile(
-                                    packed, a, b, b_at, b_steps, b_k, kn, c, c_at + r * c_step + p, c_step, bias, k, rows - r, n
-                                )
-                if buffered:
-                    first, step, length = (n0 * groups + g) * rows, pitch if direct else across, n_pixels // together
-                    spread(
-                        out, out_at, step, length, y, phases, f, i0, down, pixels, first, groups * rows, together, row0, row1
-                    )
-                out_at += n_pixels * (row1 - row0)
-
-
-@jit
-def spread(out, at, line, length, y, phases, f, i0, down, pixels, first, image_rows, together, row0, row1):
-    """From `out`, which holds (rows, images, `length` pixels in lines) of a band of phase f, to the places in y."""
-    start, across, row_step, step = phases[f, 2], phases[f, 4], phases[f, 5], phases[f, 6]
-    for r in range(row0, row1):
-        for n in range(together):
-            target = (first + n * image_rows + r) * pixels + start + i0 * row_step
-            if step == 1 and row_step == across == line:
-                copy_run(out, at, y, target, down * across)
-            else:
-                place(out, at, line, down, across, y, target, row_step, step)
-            at += length
-
 
 # --------------------------------------------------------------------------------------------- what callers see
 
@@ -204,7 +48,7 @@ def _pack_types(t):
 
 
 def _correlate_types(t):
-    arrays = dense(t, 1), dense(t, 1), dense(t, 1, True), types.UniTuple(_INDEX, 15)
+    arrays = dense(t, 1), dense(t, 1), dense(t, 1, True), SIZES
     tables = dense(types.int64, 2), dense(types.int64, 1), dense(types.int64, 1), dense(types.int64, 2)
     return *arrays, *tables, *[_INDEX] * 5
 

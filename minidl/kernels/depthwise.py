@@ -30,7 +30,7 @@ from numba.extending import intrinsic
 
 from .jit import dense, jit
 from .memory import empty
-from .planes import backward_phases, forward_phases, make_plan, place, sort
+from .planes import SIZES, backward_phases, forward_phases, make_plan, place, sort
 from .shares import Kernel
 from .threads import run
 from .tile import VECTOR_BYTES, _call_once, _Vectors
@@ -163,10 +163,11 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
 @jit
 def sort_planes(x, plane, channels, sizes, planes, i0, source):
     """Sorts the images of `channels` planes of x, from number `plane` on, for a band that begins with row i0 of the output."""
-    height, width, _, _, _, top, left, down, across, _, _, rows, pitch, _, _ = sizes
+    image, stride = (sizes.height, sizes.width), (sizes.stride_h, sizes.stride_w)
+    rows, pitch = sizes.plane_rows, sizes.pitch
     for c in range(channels):
-        start, at = (plane + c) * height * width, c * planes.shape[0] * rows * pitch
-        sort(x, start, (height, width), (top + i0 * down, left), (down, across), planes, rows, pitch, source, at)
+        start, at = (plane + c) * sizes.height * sizes.width, c * planes.shape[0] * rows * pitch
+        sort(x, start, image, (sizes.top + i0 * sizes.stride_h, sizes.left), stride, planes, rows, pitch, source, at)
 
 
 @jit
@@ -176,9 +177,9 @@ def correlate(x, f, bias, y, sizes, planes, steps, along, phases, images, groups
     f and bias hold a vector, the same number L times, for each tap of each row, and for each row. The other arguments are
     those of a Plan; along[i] is i·L.
     """
-    pixels, band, bands, plane_rows, pitch, total = sizes[2], sizes[9], sizes[10], sizes[11], sizes[12], sizes[13]
+    pixels, band, bands, pitch, total = sizes.pixels, sizes.band, sizes.bands, sizes.pitch, sizes.total
     lanes = VECTOR_BYTES // x.itemsize
-    source = np.zeros(channels * planes.shape[0] * plane_rows * pitch + lanes, x.dtype)
+    source = np.zeros(channels * planes.shape[0] * sizes.plane_rows * pitch + lanes, x.dtype)
     out = np.empty(band * pitch + lanes, y.dtype)
     units = images * groups * bands
     for unit in range(units * part // parts, units * (part + 1) // parts):
@@ -209,11 +210,11 @@ def weight_sums(x, dy, dw, sizes, planes, steps, along, pixels, dy_sizes, groups
     pixels: (2, vectors) where those of `lines` rows of dy lie, in a plane of x and in dy.
     """
     images, o, oh, ow = dy_sizes
-    rows, band, pitch = o // groups, sizes[9], sizes[12]
+    rows, band, pitch = o // groups, sizes.band, sizes.pitch
     lanes, taps = VECTOR_BYTES // x.itemsize, steps.size
     whole, ragged = ow // lanes, ow % lanes
     passes = (taps + UNROLL - 1) // UNROLL
-    source = np.zeros(channels * planes.shape[0] * sizes[11] * pitch + lanes, x.dtype)
+    source = np.zeros(channels * planes.shape[0] * sizes.plane_rows * pitch + lanes, x.dtype)
     sums, totals = np.zeros(rows * 2 * taps * lanes, x.dtype), np.empty(rows * 2 * taps * lanes, np.float64)
     for g in range(groups * part // parts, groups * (part + 1) // parts):
         totals[:] = 0
@@ -346,8 +347,8 @@ def _kernel(body, arrays, *tables):
     return Kernel(body, lambda t: (*[dense(t, 1)] * arrays, dense(t, 1, True), *tables))
 
 
-_correlate = _kernel(correlate, 3, 15, _TABLE, _LIST, _LIST, _TABLE, *[types.intp] * 4)
-_weight_sums = _kernel(weight_sums, 2, 15, _TABLE, _LIST, _LIST, _TABLE, 4, *[types.intp] * 3)
+_correlate = _kernel(correlate, 3, SIZES, _TABLE, _LIST, _LIST, _TABLE, *[types.intp] * 4)
+_weight_sums = _kernel(weight_sums, 2, SIZES, _TABLE, _LIST, _LIST, _TABLE, 4, *[types.intp] * 3)
 _correlate_lanes = _kernel(correlate_lanes, 3, _LIST, _TABLE, _TABLE, _TABLE, _LIST, 8)
 _weight_sums_lanes = _kernel(weight_sums_lanes, 2, _LIST, _TABLE, _TABLE, _LIST, 7)
 
@@ -374,7 +375,7 @@ def _backward_plan(dy_shape, w_shape, size, stride, padding, dilation, groups, i
 
 
 def _arguments(plan, images, groups, channels, rows, itemsize):
-    band, pitch, total = plan.sizes[9], plan.sizes[12], plan.steps.size
+    band, pitch, total = plan.sizes.band, plan.sizes.pitch, plan.steps.size
     lanes = VECTOR_BYTES // itemsize
     along = np.arange(max(total, band * pitch // lanes + 1)) * lanes
     return plan.sizes, plan.planes, plan.steps, along, plan.phases, images, groups, channels, rows
@@ -387,9 +388,9 @@ def _weight_plan(x_shape, dy_shape, kernel, stride, padding, dilation, groups, i
     plan = make_plan(x_shape[2:], dy_shape[2:], stride, channels, 1, kernel[0] * kernel[1], phases, direct=True)
     # The vectors of a row lie one after the other, the last one moved back to end with the row.
     starts, whole = np.array([min(j, max(ow - lanes, 0)) for j in range(0, ow, lanes)]), ow // lanes
-    lines = min(plan.sizes[9], max(1, LONG // starts.size))
+    lines = min(plan.sizes.band, max(1, LONG // starts.size))
     i = np.arange(lines)[:, None]
-    pixels = [np.stack((i * plan.sizes[12] + j, i * ow + j)).reshape(2, -1) for j in (starts[:whole], starts[whole:])]
+    pixels = [np.stack((i * plan.sizes.pitch + j, i * ow + j)).reshape(2, -1) for j in (starts[:whole], starts[whole:])]
     along = np.arange(dy_shape[1] // groups * 2 * plan.steps.size) * lanes
     tables = plan.planes, plan.steps, along, np.ascontiguousarray(np.hstack(pixels))
     return plan.sizes, *tables, dy_shape, groups, channels, lines

@@ -14,6 +14,7 @@ gradient of the input one for each residue of its pixels modulo the strides, in 
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
 from .jit import jit
 from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES, copy_run, every_second
@@ -58,10 +59,33 @@ def place(out, at, line, down, across, y, target, row_step, step):
                 y[target + i * row_step + j * step] = out[at + i * line + j]
 
 
+class Sizes(NamedTuple):
+    """The numbers of a Plan."""
+
+    height: int  # of an image
+    width: int
+    pixels: int  # of an image of y
+    sorts: int  # whether the image is sorted into planes; else they are the image itself
+    direct: int  # whether panels are read where they lie, the pixels between the rows included, and not gathered
+    top: int  # where the first tap reads, relative to the image: less than 0 in the padding
+    left: int
+    stride_h: int
+    stride_w: int
+    band: int  # rows of y that are made from one filling of the planes
+    bands: int
+    plane_rows: int  # of a plane, and how far these lie apart
+    pitch: int
+    total: int  # taps of all phases and channels
+    farthest: int  # the largest of `steps`
+
+
+SIZES = types.NamedUniTuple(types.intp, len(Sizes._fields), Sizes)
+
+
 class Plan(NamedTuple):
     """What the kernels need to know of a convolution, apart from the numbers of images, groups and rows."""
 
-    sizes: tuple  # the first line of `correlate`
+    sizes: Sizes
     planes: np.ndarray  # (Q, 2) residues modulo the strides
     steps: np.ndarray  # where tap k is read, relative to the pixel
     orders: np.ndarray  # where the weight of k is, relative to the row's first
@@ -110,7 +134,7 @@ def make_plan(size, target, stride, channels, rows_of_a, weight_step, phases, di
     tables = (np.array(table, np.int64) for table in (planes, steps, orders, table))
     planes, steps, orders, table = tables
     work = sum(phase[1] * phase[2] * len(phase[5]) for phase in phases) * channels
-    sizes = (
+    sizes = Sizes(
         *size,
         pixels,
         sorts,

@@ -31,6 +31,9 @@ class Parameter(Tensor):
     def __repr__(self):
         return "Parameter containing:\n" + super().__repr__()
 
+    def __deepcopy__(self, memo):
+        return self._copy(memo)  # without .grad
+
 
 class Uninitialized:
     """A parameter or buffer whose shape is not known before the first input: empty until `materialize(shape)`.

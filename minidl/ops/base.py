@@ -11,7 +11,12 @@ class Op:
     """One operation on arrays, and, once recorded, one node of the graph.
 
     Options go to the constructor, arrays to `forward`; what `backward` needs is kept in named attributes. `needs[i]` is the
-    node that waits for the gradient of input i (its `.shape` is that input's shape), or None where nobody asked.
+    node that waits for the gradient of input i (its `.shape` is that input's shape), or None where nobody asked: the edges of
+    the graph, which PyTorch shows as `next_functions`.
+
+    An input is saved under the name that it has in `forward`, the output as `y`; what else is saved has another name. So a
+    gradient of a gradient knows what moves with what (`double_backward`); masks and shares, which do not move, are listed in
+    `constants`.
 
     `backward` never changes an array that it is given. It returns new arrays, `dy` itself or views of it: never an array that
     was saved, and never the same new array twice, because what is new may be added to in place.
@@ -37,6 +42,16 @@ class Op:
     @property
     def name(self):
         return type(self).__name__
+
+    @property
+    def next_functions(self):
+        """The nodes that this one sends gradients to, each with the number of its output, as PyTorch lists them."""
+        return tuple((None, 0) if node is None else node.edge for node in self.needs or ())
+
+    @property
+    def edge(self):
+        """This node in another's `next_functions`."""
+        return self, 0
 
     def __repr__(self):
         return f"<{self.name}Backward0>"

@@ -26,6 +26,10 @@ class Recurrent(Op):
     def __init__(self, sizes=None, reverse=False):
         self.sizes, self.reverse = None if sizes is None else tuple(map(int, sizes)), reverse
 
+    def keep(self, x, h, w_ih, w_hh, b_ih, b_hh):
+        """The inputs; backward reads x, w_ih and w_hh, a gradient of the gradient all of them."""
+        self.x, self.h, self.w_ih, self.w_hh, self.b_ih, self.b_hh = x, h, w_ih, w_hh, b_ih, b_hh
+
     def rows(self, x):
         """(T, N, ·) or (rows, ·) as the rows that the kernel reads one after the other."""
         if self.sizes is not None:
@@ -108,7 +112,7 @@ class RNN(Recurrent):
 
     def forward(self, x, h, w_ih, w_hh, b_ih=None, b_hh=None):
         bias = np.zeros(len(w_hh), x.dtype) if b_ih is None else b_ih + b_hh
-        self.x, self.w_ih, self.w_hh = x, w_ih, w_hh
+        self.keep(x, h, w_ih, w_hh, b_ih, b_hh)
         self.states = kernels.rnn(self.rows(x), h, w_ih, w_hh, bias, self.starts(x), self.relu)
         self.y, last = self.results(x, self.states)
         return self.y, last
@@ -129,7 +133,8 @@ class LSTM(Recurrent):
 
     def forward(self, x, h, c, w_ih, w_hh, b_ih=None, b_hh=None):
         bias = np.zeros(len(w_hh), x.dtype) if b_ih is None else b_ih + b_hh
-        self.x, self.w_ih, self.w_hh, starts = x, w_ih, w_hh, self.starts(x)
+        self.keep(x, h, w_ih, w_hh, b_ih, b_hh)
+        self.c, starts = c, self.starts(x)
         self.gates, self.states, self.cells = kernels.lstm(self.rows(x), h, c, w_ih, w_hh, bias, starts)
         self.y, last = self.results(x, self.states)
         return self.y, last, self.results(x, self.cells)[1]
@@ -158,7 +163,7 @@ class GRU(Recurrent):
     def forward(self, x, h, w_ih, w_hh, b_ih=None, b_hh=None):
         none = np.zeros(len(w_hh), x.dtype)
         biases = (none, none) if b_ih is None else (b_ih, b_hh)
-        self.x, self.w_ih, self.w_hh = x, w_ih, w_hh
+        self.keep(x, h, w_ih, w_hh, b_ih, b_hh)
         self.gates, self.states = kernels.gru(self.rows(x), h, w_ih, w_hh, *biases, self.starts(x), self.reset_after)
         self.y, last = self.results(x, self.states)
         return self.y, last

@@ -44,6 +44,7 @@ class CrossEntropy(Op):
     """
 
     warns = False
+    constants = ("weight", "total")
 
     def __init__(self, labels, weight, ignore_index, smoothing, mean=False):
         self.labels, self.weight, self.ignore_index, self.smoothing = labels, weight, ignore_index, smoothing
@@ -66,6 +67,8 @@ class CrossEntropySoft(Op):
     dx_n = dy_n·(softmax(x_n)·Σ_k t_nk − t_n);   dt_n = −dy_n·ln softmax(x_n)
     With smoothing ε, t becomes (1 − ε)·t + ε/C; each class counts with its weight.
     """
+
+    constants = ("weight",)
 
     def __init__(self, weight, smoothing):
         self.weight, self.smoothing = weight, smoothing

@@ -15,6 +15,8 @@ from .record import TensorBase, apply, operand, wrap
 class Gradients:
     """What makes a tensor part of the graph."""
 
+    _frozen = None  # of a leaf that does not require grad for the moment: the Leaf that keeps its .grad and its hooks
+
     @property
     def requires_grad(self):
         return self.node is not None
@@ -24,18 +26,32 @@ class Gradients:
         self.requires_grad_(wanted)
 
     def requires_grad_(self, requires_grad=True):
-        """Makes this tensor a leaf that collects its gradient in `.grad`, or a constant again."""
+        """Makes this tensor a leaf that collects its gradient in `.grad`, or a constant again.
+
+        It is a switch. While a tensor is frozen (`requires_grad_(False)`), operations take it for a constant; its `.grad`, its
+        hooks and the graphs made before stay, and go on when it requires grad again.
+
+        >>> import minidl
+        >>> w = minidl.tensor([1., 2.], requires_grad=True)
+        >>> (w * 3).sum().backward()
+        >>> w.requires_grad_(False).grad
+        tensor([3., 3.])
+        >>> (w.requires_grad_() * 3).sum().backward()
+        >>> w.grad
+        tensor([6., 6.])
+        """
         if requires_grad and self.node is None:
             if self.array.dtype.kind != "f":
                 raise TypeError(
                     f"requires_grad: only floating-point tensors can require gradients, got {self.dtype} "
                     "(write [1., 2.] or dtype=minidl.float32)"
                 )
-            self.node = Leaf(self.array.shape, self.array.dtype)
+            self.node = self._frozen or Leaf(self.array.shape, self.array.dtype)
+            self._frozen = None
         elif not requires_grad and self.node is not None:
             if not self.is_leaf:
                 raise RuntimeError("requires_grad: only a leaf can stop requiring grad; use .detach() on a result")
-            self.node = None
+            self._frozen, self.node = self.node, None
         return self
 
     @property
@@ -51,24 +67,27 @@ class Gradients:
     @property
     def grad(self):
         """The gradient of the last backward(s), a Tensor, or None. Only leaves keep theirs, and results after retain_grad()."""
-        if self.node is None:
+        node = self.node or self._frozen
+        if node is None:
             return None
-        if not self.node.retains:
+        if not node.retains:
             warnings.warn(
                 ".grad of the result of an operation is not kept, and None: call retain_grad() on it before backward()",
                 stacklevel=2,
             )
-        return self.node.grad
+        return node.grad
 
     @grad.setter
     def grad(self, grad):
         if grad is not None and (not isinstance(grad, TensorBase) or grad.shape != self.shape or grad.dtype != self.dtype):
             raise TypeError(f"grad: expected None or a {self.dtype} Tensor of shape {self.shape}, got {grad!r}")
-        if self.node is None:
-            if grad is not None:
-                raise RuntimeError("grad: this tensor does not require grad")
-        else:
-            self.node.grad = grad
+        node = self.node or self._frozen
+        if node is None and grad is not None:
+            if not self.is_floating_point():
+                raise RuntimeError(f"grad: only floating-point tensors have gradients, this is one of {self.dtype}")
+            node = self._frozen = Leaf(self.array.shape, self.array.dtype)
+        if node is not None:
+            node.grad = grad
 
     @grad.deleter
     def grad(self):
@@ -143,6 +162,9 @@ class Gradients:
         return wrap(self.array)
 
     def detach_(self):
+        """Takes this tensor itself out of the graph; a leaf no longer requires grad."""
+        if self.is_leaf:
+            return self.requires_grad_(False)
         self.node = None
         return self
 
@@ -157,27 +179,36 @@ class Gradients:
             kind = value.dtype if isinstance(value, TensorBase) else type(value).__name__
             raise TypeError(f"data: expected a Tensor{'' if self.node is None else ' of floating-point numbers'}, got {kind}")
         self.array = value.array
-        if type(self.node) is Leaf:
-            self.node.shape, self.node.dtype = value.shape, value.dtype
+        leaf = self.node or self._frozen
+        if type(leaf) is Leaf:
+            leaf.shape, leaf.dtype = value.shape, value.dtype
 
     def clone(self):
         """A copy with memory of its own, in the graph."""
         return apply(ops.Clone(), self)
 
-    # --- copies
+    # --- copies: of leaves. A pickle has no .grad, a deepcopy of a tensor has, and one of a Parameter has not, as in PyTorch.
 
     def __getstate__(self):
         if not self.is_leaf:
             raise RuntimeError("only a leaf tensor can be copied or pickled: use .detach() or .clone() on a result")
-        return {key: value for key, value in vars(self).items() if key not in ("base", "views")}
+        state = {key: value for key, value in vars(self).items() if key not in ("base", "views", "node", "_frozen")}
+        return {**state, "requires_grad": self.requires_grad}
 
     def __setstate__(self, state):
+        requires_grad = state.pop("requires_grad", False)
         vars(self).update(state)
+        if requires_grad:
+            self.requires_grad_()
 
     def __deepcopy__(self, memo):
-        state = self.__getstate__()
+        result = self._copy(memo)
+        result.grad = copy.deepcopy(self.grad, memo)
+        return result
+
+    def _copy(self, memo):
         result = memo[id(self)] = object.__new__(type(self))
-        vars(result).update({key: copy.deepcopy(value, memo) for key, value in state.items()})
+        result.__setstate__({key: copy.deepcopy(value, memo) for key, value in self.__getstate__().items()})
         return result
 
 

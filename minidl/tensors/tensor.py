@@ -43,8 +43,6 @@ class Tensor(
     operation that made it. Make one with `minidl.tensor`.
     """
 
-    base = None  # of a view: (the tensor it shows a part of, the class of the operation that shows it, its options)
-    views = None  # of a tensor with views: weak references to them
     __array_ufunc__ = None  # NumPy on the left lets our reflected operator answer
     __hash__ = object.__hash__
 

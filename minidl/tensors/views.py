@@ -1,6 +1,12 @@
-"""Views, and what a write in place does to the graph: a write to a view changes its base, and the base's other views."""
+"""Views, and what a write in place does to the graph: a write to a view changes its base, and the base's other views.
 
-import weakref
+View and base know of each other, also when the view was made under no_grad. After a write through one of them, the others are
+outdated: their place in the graph is found anew when it is next asked for (`Outdated`), so that n views written one after the
+other take n steps and not n².
+"""
+
+import functools
+from weakref import ref
 
 import numpy as np
 
@@ -13,22 +19,26 @@ from .record import apply
 
 
 class Views:
-    """Views and bases know of each other, so that the graph says after a write what memory says."""
+    """Making views, and writing in place."""
+
+    base = None  # of a view: (the tensor it shows a part of, the class of the operation that shows it, its options)
+    views = None  # of a tensor with views that are not outdated: weak references to them
 
     def _view(self, op_class, options):
         """The result of an operation that shows a part of this memory; view and base learn of each other."""
         view = apply(op_class(options), self)
-        if mode.recording:
-            owner = self.array if self.array.base is None else self.array.base
-            shown = view.array.base
-            if shown is owner or shown is self.array or op_class is not ops.Reshape:  # else it had to be copied
-                view.base = (self, op_class, options)
-                views = self.views
-                if views is None:
-                    self.views = views = []
-                elif not len(views) & (len(views) - 1):  # at 1, 2, 4, 8, … references: those to views that are gone can go
+        owner = self.array if self.array.base is None else self.array.base
+        shown = view.array.base
+        if shown is owner or shown is self.array or op_class is not ops.Reshape:  # else it had to be copied
+            view.base = (self, op_class, options)
+            views = self.views
+            if views is None:
+                self.views = [ref(view)]
+            else:
+                n = len(views)
+                if not n & (n - 1):  # at 1, 2, 4, 8, … references: those to views that are gone can go
                     views[:] = [reference for reference in views if reference() is not None]
-                views.append(weakref.ref(view))
+                views.append(ref(view))
         return view
 
     def _become(self, result):
@@ -39,49 +49,102 @@ class Views:
             raise RuntimeError(f"in place: a result of {result.dtype} cannot be kept in a tensor of {self.dtype}")
         self._check_writable()
         result, old, new = result.to(self.dtype), self.node, result.node
+        recorded = mode.recording and old is not new
+        if recorded and new is None:  # it stays in the graph; what it was before gets the gradient 0
+            new = apply(ops.Step(lambda x: result.array), self).node
         if new is not None:  # what its backward reads of the old values would be lost with them
             for name, value in vars(new).items():
                 if value is self.array:
                     setattr(new, name, value.copy())
+        if recorded:
+            self._outdate_views()
         np.copyto(self.array, result.array)
         note_write(self.array)
-        if mode.recording and old is not new:
-            if self.retains_grad and new is not None:  # follows the tensor
+        if recorded:
+            if self.retains_grad:  # follows the tensor
                 old.retains, new.retains = False, True
             self.node = new
-            self._update_views()
             self._update_base()
         return self
 
     def _check_writable(self):
-        root = self
+        root, in_graph = self, False
         while root.base is not None:
             root = root.base[0]
-        if mode.recording and type(root.node) is Leaf:
-            part = "" if root is self else "a view of "
-            raise RuntimeError(f"in place: {part}a leaf that requires grad cannot be changed while recording; use no_grad()")
+            in_graph = in_graph or root.node is not None
+        if mode.recording:
+            if type(root.node) is Leaf:
+                what = "a leaf" if root is self else "a view of a leaf"
+                raise RuntimeError(f"in place: {what} that requires grad cannot be changed while recording; use no_grad()")
+            if in_graph and self.node is None:
+                raise RuntimeError(
+                    "in place: this view was made under no_grad() of a tensor that requires grad, so a change of it cannot be "
+                    "recorded; make the view again while recording, or change it under no_grad()"
+                )
         if not self.array.flags.writeable:
             raise RuntimeError(
                 "in place: this tensor's memory is read-only, or shared by several of its elements; use .clone()"
             )
 
-    def _update_base(self):
-        """After a write to a view: its base is the old base with a patch, and the base's other views are views of that."""
-        view = self
-        while view.base is not None:
-            base, op_class, options = view.base
-            base.node = apply(ops.Patch(op_class(options)), base, view).node
-            base._update_views(view)
-            view = base
-
-    def _update_views(self, source=None):
-        """After a write: what shows this memory (but for the source of the write) is recorded again, from what is there now."""
-        stack = [self]
-        while stack:
-            base = stack.pop()
+    def _outdate_views(self):
+        """What shows this memory, or that of the bases, will ask for its place in the graph again; the bases will not."""
+        seen, source, base = [], None, self
+        while base is not None:
+            seen.append((base, source))
+            base, source = base.base and base.base[0], base
+        outdated = []
+        for base, source in seen:  # grows by the views of views
             for reference in base.views or ():
                 view = reference()
                 if view is not None and view is not source:
-                    _, op_class, options = view.base
-                    view.node = apply(op_class(options), base).node
-                    stack.append(view)
+                    if type(view.node) is Leaf:
+                        raise RuntimeError(
+                            "in place: this memory is shown by a view that is a leaf and requires grad, and cannot be changed "
+                            "while recording; use no_grad(), or make the view require grad after the change"
+                        )
+                    outdated.append(view)
+                    seen.append((view, None))
+        for base, source in seen:
+            base.views = None if source is None else [ref(source)]
+        for view in outdated:
+            view.__class__ = _outdated(type(view))
+
+    def _update_base(self):
+        """After a write to a view: its base is the old base with a patch, and so on to the first base."""
+        view = self
+        while view.base is not None:
+            base, op_class, options = view.base
+            base.node = apply(ops.Patch(op_class(options), base.array), base, view).node
+            view = base
+
+
+class Outdated:
+    """A view whose memory was written to by another way. It is its own class again as soon as its node is asked for."""
+
+    @property
+    def node(self):
+        """The operation that shows the base as it is now."""
+        chain = [self]
+        while isinstance(base := chain[-1].base[0], Outdated):
+            chain.append(base)
+        recording, mode.recording = mode.recording, True
+        try:
+            for view in reversed(chain):
+                base, op_class, options = view.base
+                view.node = apply(op_class(options), base).node
+                if base.views is None:
+                    base.views = []
+                base.views.append(ref(view))
+        finally:
+            mode.recording = recording
+        return self.node
+
+    @node.setter
+    def node(self, node):
+        self.__class__ = type(self).__mro__[2]
+        self.node = node
+
+
+@functools.cache
+def _outdated(cls):
+    return type(cls.__name__, (Outdated, cls), {})

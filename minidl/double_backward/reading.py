@@ -1,0 +1,150 @@
+"""Reading a backward that was written for arrays with tensors in their place.
+
+A function finds `np`, `kernels` and its helpers among its globals. Here it is given others: the same code, in which `np.exp`
+and `kernels.matmul` mean operations on tensors (`meanings`). And the operation is given tensors for the arrays that it saved,
+each with its place in the graph. What has none must not be taken for a constant: it raises when it is differentiated.
+"""
+
+import functools
+import inspect
+import sys
+from types import CellType, FunctionType
+
+import numpy as np
+
+from .. import kernels, ops
+from ..graph.nodes import Part
+from ..tensors.record import TensorBase, wrap
+from .linear import Unknown, Unreadable
+from .meanings import KERNELS, NUMPY
+
+ENGINES_OWN = {"needs", "serial", "shape", "hooks", "retains", "grad", "origin", "outputs"}
+PLAIN = (bool, int, str, type(None), slice, type(...), type, np.dtype, np.bool_, np.integer)
+
+
+def with_tensors(op, needs):
+    """A copy of the operation that holds a tensor for each input and output that was saved; its methods mean tensors, too.
+
+    A saved array is known by its name: it is called as the parameter of `forward` that it came in by, and the output is `y`.
+    Anything else made of numbers may not be differentiated, unless the class lists it in `constants`.
+    """
+    twin = object.__new__(_class_of_tensors(type(op)))
+    names, several, options = parameters(type(op))
+    nodes = dict(zip(names, op.needs, strict=False))
+    state = twin.__dict__ = {**vars(op), "needs": needs, "inputs": op.needs}
+    for name, value in vars(op).items():
+        if name in nodes:
+            state[name] = _input(op, name, value, nodes[name])
+        elif name == several:
+            state[name] = [_input(op, name, x, node) for x, node in zip(value, op.needs, strict=True)]
+        elif name == "y":
+            state[name] = value if value is None else _output(op, np.asarray(value))
+        elif name not in ENGINES_OWN and name not in op.constants:
+            state[name] = unknown(op, name, value, name in options)
+    return twin
+
+
+def _input(op, name, value, node):
+    if not isinstance(value, (np.ndarray, np.floating)):
+        return value
+    if node is None:
+        return np.asarray(value)
+    if np.shape(value) != node.shape:
+        raise NotImplementedError(
+            f"self.{name} is called as an input of forward but has shape {np.shape(value)}, the input {node.shape}; "
+            "give what is made of an input another name"
+        )
+    return wrap(np.asarray(value), node)
+
+
+def _output(op, y):
+    if hasattr(op, "outputs"):
+        return wrap(y, Part(op, 0, y.shape))
+    # saved with axes that the result has not, it is reshaped in the graph, too
+    return wrap(y, op) if y.shape == op.shape else wrap(y.reshape(op.shape), op).reshape(y.shape)
+
+
+def unknown(op, name, value, option=False):
+    """The value with a tensor for each number in it, of which nobody knows how it came from the inputs.
+
+    Of an option only arrays are looked at: numbers and functions that the constructor was given are what they are.
+    """
+    if isinstance(value, (np.ndarray, np.floating)):
+        array = np.asarray(value)
+        known = Unreadable(name) if array.dtype.kind == "O" else value
+        return wrap(array, Unknown(op, name, array.shape)) if array.dtype.kind == "f" else known
+    if isinstance(value, TensorBase):
+        return wrap(value.array, Unknown(op, name, value.shape)) if value.is_floating_point() else value
+    if isinstance(value, (tuple, list)):
+        parts = [unknown(op, name, part, option) for part in value]
+        return value if all(new is old for new, old in zip(parts, value, strict=True)) else type(value)(parts)
+    if isinstance(value, dict):
+        return {key: unknown(op, name, part, option) for key, part in value.items()}
+    if option or isinstance(value, PLAIN):
+        return value
+    if isinstance(value, float):
+        return wrap(np.asarray(value), Unknown(op, name, ()))
+    return Unreadable(name)
+
+
+@functools.cache
+def parameters(cls):
+    """The names of the inputs of forward; that of *inputs, or None; and those of the options."""
+    inputs = list(inspect.signature(cls.forward).parameters.values())[1:]
+    several = [p.name for p in inputs if p.kind is p.VAR_POSITIONAL]
+    names, options = [p.name for p in inputs if p.name not in several], set(inspect.signature(cls).parameters)
+    return names, several[0] if several else None, options - set(names)
+
+
+# --- the same code with other globals
+
+
+def _class_of_tensors(cls):
+    return _minidls_own(cls) if cls.__module__.startswith(ops.__name__) else _read(cls)  # others may still be changed
+
+
+def _read(cls):
+    members = {}
+    for base in cls.__mro__[-3::-1]:  # from the oldest below Op and object
+        names = _globals_of_tensors(base.__module__)
+        members |= {name: _rebound(value, names) for name, value in vars(base).items() if type(value) is FunctionType}
+    return type(cls.__name__, (cls,), members)
+
+
+_minidls_own = functools.cache(_read)
+_GLOBALS = {}
+
+
+def _globals_of_tensors(module):
+    """The names of a module of operations, as they are for tensors."""
+    if module in _GLOBALS:
+        return _GLOBALS[module]
+    names = dict(vars(sys.modules[module]))
+    for name, value in names.items():
+        if value is np or value is kernels:
+            names[name] = _for_tensors(value)
+        elif type(value) is FunctionType and value.__module__ == module:
+            names[name] = _rebound(value, names)
+        elif isinstance(value, type) and issubclass(value, ops.Op) and value.__module__ != module:
+            names[name] = _class_of_tensors(value)
+    if module.startswith(ops.__name__):
+        _GLOBALS[module] = names
+    return names
+
+
+def _for_tensors(module):
+    return NUMPY if module is np else KERNELS
+
+
+def _rebound(function, names):
+    cells = function.__closure__ and tuple(map(_cell, function.__closure__))
+    return FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
+
+
+def _cell(cell):
+    """What a function finds in the function around it: the modules mean tensors there, too."""
+    try:
+        value = cell.cell_contents
+    except ValueError:  # not filled yet
+        return cell
+    return CellType(_for_tensors(value)) if value is np or value is kernels else cell
