@@ -71,16 +71,20 @@ def _walk(seeds, wanted, useful):
             continue
         if written_since(node.serial):
             check_unchanged(node)
-        if mode.watch is not None:
-            mode.watch.before_backward(node, dy if isinstance(dy, list) else dy.array)
+        watch = mode.watch
+        if watch is not None:
+            watch.before_backward(node, _arrays(dy))
         needs = node.needs if useful is None else [parent if parent in useful else None for parent in node.needs]
-        for parent, dx in zip(needs, backward(node, dy, needs), strict=False):
+        gradients = backward(node, dy, needs)
+        if watch is not None:
+            watch.after_backward(node, tuple(_arrays(list(gradients))))
+        for parent, dx in zip(needs, gradients, strict=False):
             if parent is None or dx is None:
                 continue
             if dx.shape != parent.shape:
                 raise RuntimeError(f"{node.name}: a gradient of shape {dx.shape} for an input of {parent.shape}")
-            if mode.watch is not None:
-                mode.watch.share(node, parent, dx.array, dy if isinstance(dy, list) else dy.array)
+            if watch is not None:
+                watch.share(node, parent, dx.array, _arrays(dy))
             if parent in pending:
                 pending[parent] = pending[parent] + dx
             else:
@@ -92,6 +96,11 @@ def _walk(seeds, wanted, useful):
             dy = _given(hook(dy), dy)
         found[leaf] = dy
     return {node: _own(dx, seeds, found) for node, dx in found.items()}
+
+
+def _arrays(dy):
+    """What an observer is told: the array of a tensor, those of the tensors of a list, None for None."""
+    return [_arrays(d) for d in dy] if isinstance(dy, list) else None if dy is None else dy.array
 
 
 def _given(result, dy):

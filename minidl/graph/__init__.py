@@ -4,6 +4,6 @@ nodes.py   the ends of the graph (`Leaf`) and the outputs of operations with sev
 walk.py    the walk back
 modes.py   recording on and off: no_grad and its relatives
 writes.py  what was written in place, and when
-watch.py   observers, which are told of every operation
+watch.py   observers, which are told of every operation, and of the parts of a program that record_function names
 anomaly.py detect_anomaly, an observer
 """

@@ -72,6 +72,8 @@ def _walk(seeds, retain_graph, wanted, useful):
         gradients = node.backward(dy) if useful is None else _backward_for(node, dy, useful)
         if type(gradients) is not tuple:
             gradients = (gradients,)
+        if watch is not None:
+            watch.after_backward(node, gradients)
         for parent, dx in zip(node.needs, gradients):  # noqa: B905 (strict=True would cost as much as the loop)
             if parent is None or dx is None:
                 continue

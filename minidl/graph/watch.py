@@ -3,7 +3,10 @@
 `detect_anomaly` is one, the profiler another. While nobody watches, this costs an operation one test of an empty list.
 """
 
-from .modes import Switch, mode
+import functools
+import inspect
+
+from .modes import Switch, mode, watchers
 
 
 class Observer:
@@ -21,14 +24,17 @@ class Observer:
     def before_backward(self, node, dy):
         """The walk has all of dy, the gradient of the node's output, and is about to call `node.backward(dy)`."""
 
+    def after_backward(self, node, gradients):
+        """`node.backward(dy)` has returned: a tuple of arrays, None where it has no gradient. One that raises is not told."""
+
     def share(self, node, parent, dx, dy):
         """The walk sends dx, a part of the gradient of `parent`, from `node` on to it."""
 
-    def enter(self, name):
-        """A part of the program begins that has a name (`profiler.record_function`)."""
+    def enter(self, label):
+        """A part of the program that has a name begins, and all that the observer is told of is inside until it is left."""
 
-    def leave(self, name):
-        """It ends."""
+    def leave(self, label):
+        """The innermost part of this name ends, normally or by an exception."""
 
 
 class watching(Switch):
@@ -44,41 +50,112 @@ class watching(Switch):
     Sum ()
     """
 
-    field = "watch"
-
     def __init__(self, observer):
         self.observer = observer
 
-    def chosen(self):
-        return self.observer if mode.watch is None else Several(mode.watch, self.observer)
+    def __enter__(self):
+        add(self.observer)
+        return self
+
+    def __exit__(self, *error):
+        remove(self.observer)
+
+
+def add(observer):
+    """Begins to tell this observer, after those that are told already."""
+    mode.watch = observer if mode.watch is None else Several(*_told(), observer)
+
+
+def remove(observer):
+    """Ends it, whatever observers came and went in between; if it was added twice, it is told once from now on."""
+    told = _told()
+    for i in reversed(range(len(told))):
+        if told[i] is observer:
+            del told[i]
+            mode.watch = Several(*told) if len(told) > 1 else told[0] if told else None
+            return
+
+
+def _told():
+    watch = mode.watch
+    return [] if watch is None else list(watch.observers) if type(watch) is Several else [watch]
 
 
 class Several(Observer):
-    """Two observers (each of them may be several) as one."""
+    """Several observers as one."""
 
-    def __init__(self, first, second):
-        self.both = first, second
+    def __init__(self, *observers):
+        self.observers = observers
 
     def before(self, op):
-        for observer in self.both:
+        for observer in self.observers:
             observer.before(op)
 
     def after(self, op, inputs, arrays, outputs):
-        for observer in self.both:
+        for observer in self.observers:
             observer.after(op, inputs, arrays, outputs)
 
     def before_backward(self, node, dy):
-        for observer in self.both:
+        for observer in self.observers:
             observer.before_backward(node, dy)
 
+    def after_backward(self, node, gradients):
+        for observer in self.observers:
+            observer.after_backward(node, gradients)
+
     def share(self, node, parent, dx, dy):
-        for observer in self.both:
+        for observer in self.observers:
             observer.share(node, parent, dx, dy)
 
-    def enter(self, name):
-        for observer in self.both:
-            observer.enter(name)
+    def enter(self, label):
+        for observer in self.observers:
+            observer.enter(label)
 
-    def leave(self, name):
-        for observer in self.both:
-            observer.leave(name)
+    def leave(self, label):
+        for observer in self.observers:
+            observer.leave(label)
+
+
+class record_function:
+    """Names a part of the program for whoever watches it, such as `minidl.profiler.profile`; also a decorator of a function.
+
+    >>> import minidl
+    >>> with minidl.profiler.profile() as p:
+    ...     with record_function("forward"):
+    ...         y = minidl.ones(2).exp()
+    >>> [event.name for event in p.events()]
+    ['forward', 'Exp']
+    """
+
+    def __init__(self, name, args=None):
+        if not isinstance(name, str):
+            raise TypeError(f"record_function: expected a name, got {name!r}")
+        if args is not None:
+            raise NotImplementedError(f"record_function: args={args!r} is not supported; write it into the name")
+        self.name, self._watches = name, []
+
+    def __enter__(self):
+        watch = mode.watch if watchers else None
+        self._watches.append(watch)
+        if watch is not None:
+            watch.enter(self.name)
+        return self
+
+    def __exit__(self, *error):
+        watch = self._watches.pop()
+        if watch is not None:
+            watch.leave(self.name)
+
+    def __call__(self, function):
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"record_function: {function.__name__} is a generator or a coroutine, whose call only makes it; "
+                f"write `with record_function({self.name!r}):` inside it"
+            )
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            with record_function(self.name):
+                return function(*args, **kwargs)
+
+        return wrapper

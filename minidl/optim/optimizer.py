@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ..graph.modes import enable_grad
+from ..graph.modes import enable_grad, watchers
+from ..graph.watch import record_function
 from ..graph.writes import note_write
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
@@ -111,6 +112,12 @@ class Optimizer:
         closure, if given, computes the loss and its gradients first; its result is returned. Options that were changed since
         the last step are checked before any parameter moves.
         """
+        if watchers:
+            with record_function(f"Optimizer.step#{self._name}.step"):
+                return self._step(closure)
+        return self._step(closure)
+
+    def _step(self, closure):
         loss = None
         if closure is not None:
             with enable_grad():

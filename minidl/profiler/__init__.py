@@ -1,74 +1,64 @@
-"""Where the time goes: which operations take how long, forward and back, called from which line and by which module.
+"""Where the time goes: every operation and every backward, with its line, its module and its bytes, under PyTorch's names.
 
-PyTorch's names. Only operations of the thread that started the profile are seen, and only those that a Tensor's methods and
-functions run: what NumPy does, and optimizers, show as the time between them. The profiler's own time is left out.
+profile is the entry. recording.py listens to the engine, events.py has what was heard and its averages, table.py prints them,
+trace.py writes them for chrome://tracing, schedules.py says which steps of a training are profiled.
 """
 
-import enum
-import functools
-import json
-import os
 import threading
+import time
+import warnings
 
-from ..graph.modes import mode
-from ..graph.watch import watching
-from .averages import EventList, FunctionEventAvg
-from .events import Recorder
+from ..graph.watch import add, record_function, remove
+from . import trace
+from .events import EventList, FunctionEvent, FunctionEventAvg
+from .recording import Recorder
+from .schedules import RECORDED, ProfilerAction, ProfilerActivity, schedule, supported_activities
 
-__all__ = ["EventList", "FunctionEventAvg", "ProfilerAction", "ProfilerActivity", "profile", "record_function", "schedule"]
-
-
-class ProfilerActivity(enum.Enum):
-    """What is profiled. There is only the CPU."""
-
-    CPU = 0
-
-
-class ProfilerAction(enum.Enum):
-    """What a schedule says of a step."""
-
-    NONE = 0
-    WARMUP = 1
-    RECORD = 2
-    RECORD_AND_SAVE = 3
-
-
-def schedule(*, wait, warmup, active, repeat=0, skip_first=0):
-    """A function from the number of a step to what is done with it: wait, then warm up, then record, again and again.
-
-    >>> plan = schedule(wait=1, warmup=0, active=2, repeat=1)
-    >>> [plan(step).name for step in range(4)]
-    ['NONE', 'RECORD', 'RECORD_AND_SAVE', 'NONE']
-    """
-    if min(wait, warmup, repeat, skip_first) < 0 or active < 1:
-        raise ValueError("schedule: wait, warmup, repeat and skip_first must be 0 or more, and active 1 or more")
-
-    def action(step):
-        step, period = step - skip_first, wait + warmup + active
-        if step < 0 or (repeat and step >= repeat * period):
-            return ProfilerAction.NONE
-        step %= period
-        if step < wait + warmup:
-            return ProfilerAction.NONE if step < wait else ProfilerAction.WARMUP
-        return ProfilerAction.RECORD if step < period - 1 else ProfilerAction.RECORD_AND_SAVE
-
-    return action
+__all__ = [
+    "EventList",
+    "FunctionEvent",
+    "FunctionEventAvg",
+    "ProfilerAction",
+    "ProfilerActivity",
+    "profile",
+    "record_function",
+    "schedule",
+    "supported_activities",
+]
 
 
 class profile:
-    """A context that records every operation of this thread.
+    """Records every operation of this thread, forward and backward, as a context or between start() and stop().
 
-    record_shapes: shapes of the inputs, to group by. profile_memory: bytes of new results and gradients in the table.
-    with_stack and with_modules are accepted: line and module are always recorded. schedule, with `step()` after each step of
-    the training: records some of the steps only. on_trace_ready(profile) is called when a recording is complete.
+    record_shapes: keep the shapes of inputs (of a backward: of its gradients). profile_memory: count the bytes of the arrays
+    that operations return, as far as they are new; what is freed is not subtracted, what a kernel uses meanwhile not seen.
+    with_stack: keep whole stacks, not only the line. with_modules: keep the path of the module; unlike PyTorch's it is on.
+    schedule, on_trace_ready: record some steps only, which step() separates, and call on_trace_ready(profile) after each cycle;
+    the events are those of the last cycle, with acc_events=True of all.
+
+    A backward has the name of its operation and "Backward0", and its line and module. Kernels that are compiled meanwhile are
+    events of their own, "compile NAME"; what is done at the first use of kernels that are compiled already counts as the
+    operation's time: run a step before. Other threads are not seen.
+    An event costs about 5 µs (benchmarks/watching.py prints it).
 
     >>> import minidl
-    >>> with profile() as p:
-    ...     x = minidl.ones(2, 3, requires_grad=True)
-    ...     (x * 2).sum().backward()
-    >>> [(a.key, a.count, a.backward_time_total > 0) for a in p.key_averages()]
-    [('Mul', 1, True), ('Sum', 1, True)]
+    >>> from minidl import nn
+    >>> from minidl.profiler import ProfilerActivity, profile
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh())
+    >>> with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as p:
+    ...     model(minidl.ones(2, 4)).sum().backward()
+    >>> for event in p.events():
+    ...     print(event.name, event.input_shapes, event.module)
+    Linear [[2, 4], [8, 4], [8]] Sequential.0 (Linear)
+    Tanh [[2, 8]] Sequential.1 (Tanh)
+    Sum [[2, 8]]
+    SumBackward0 [[2, 8]]
+    TanhBackward0 [[2, 8]] Sequential.1 (Tanh)
+    LinearBackward0 [[8, 4], [8]] Sequential.0 (Linear)
+    >>> text = p.key_averages().table(sort_by="self_cpu_time_total", row_limit=10)
     """
+
+    clock = staticmethod(time.perf_counter_ns)
 
     def __init__(
         self,
@@ -80,39 +70,43 @@ class profile:
         profile_memory=False,
         with_stack=False,
         with_flops=False,
-        with_modules=False,
+        with_modules=True,
         experimental_config=None,
+        execution_trace_observer=None,
         acc_events=False,
+        use_cuda=None,
+        custom_trace_id_callback=None,
+        post_processing_timeout_s=None,
     ):
-        if activities is not None and set(activities) != {ProfilerActivity.CPU}:
-            raise ValueError(f"profile: activities can only be [ProfilerActivity.CPU], got {list(activities)}")
-        for name, value in {"with_flops": with_flops, "experimental_config": experimental_config}.items():
+        self.activities = _check_activities(activities)
+        refused = {
+            "with_flops": with_flops,
+            "use_cuda": use_cuda,
+            "experimental_config": experimental_config,
+            "execution_trace_observer": execution_trace_observer,
+            "custom_trace_id_callback": custom_trace_id_callback,
+            "post_processing_timeout_s": post_processing_timeout_s,
+        }
+        for name, value in refused.items():
             if value:
-                raise NotImplementedError(f"profile: {name} is not supported")
-        self.schedule, self.on_trace_ready, self.acc_events = schedule, on_trace_ready, acc_events
-        self.record_shapes, self.profile_memory, self.step_num = record_shapes, profile_memory, 0
-        self._recorder, self._watching = None, None
+                raise NotImplementedError(f"profile: {name}={value!r} is not supported; leave it out")
+        for name, value in (("schedule", schedule), ("on_trace_ready", on_trace_ready)):
+            if value is not None and not callable(value):
+                raise TypeError(f"profile: {name} must be a function, got {value!r}")
+        self.record_shapes, self.profile_memory = record_shapes, profile_memory
+        self.with_stack, self.with_modules, self.acc_events = with_stack, with_modules, acc_events
+        self.schedule, self.on_trace_ready = schedule, on_trace_ready
+        self.step_num, self.current_action, self._origin = 0, self._planned(0), None
+        self._recorder = self._thread = self._label = self._events = None
+        self._metadata = {}
 
-    def start(self):
-        """Begins to record; `with` calls it."""
-        if self._watching is not None:
-            raise RuntimeError("profile: it has been started already")
-        self._go_on(self.schedule(0) if self.schedule else ProfilerAction.RECORD)
+    def _planned(self, step):
+        action = ProfilerAction.RECORD if self.schedule is None else self.schedule(step)
+        if not isinstance(action, ProfilerAction):
+            raise TypeError(f"profile: the schedule must give a ProfilerAction, got {action!r} for step {step}")
+        return action
 
-    def stop(self):
-        """Ends; `with` calls it."""
-        if self._pause() and self.on_trace_ready is not None:
-            self.on_trace_ready(self)
-
-    def step(self):
-        """Says that a step of the training is over. Does nothing without a schedule."""
-        if self.schedule is None:
-            return
-        done = self.schedule(self.step_num)
-        self.step_num += 1
-        if done is ProfilerAction.RECORD_AND_SAVE:
-            self.stop()
-        self._go_on(self.schedule(self.step_num))
+    # --- from start to stop
 
     def __enter__(self):
         self.start()
@@ -121,93 +115,109 @@ class profile:
     def __exit__(self, *error):
         self.stop()
 
-    def _go_on(self, action):
-        wanted = action in (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE)
-        if wanted and self._watching is None:
-            if self._recorder is None or not self.acc_events:
-                self._recorder = Recorder()
-            self._watching = watching(self._recorder)
-            self._watching.__enter__()
+    def start(self):
+        """Begins; what was recorded before is forgotten."""
+        if self._thread is not None:
+            raise RuntimeError("profile.start: it runs already; call stop() first, or make another profile")
+        self._thread, self._events, self._origin = threading.get_ident(), None, None
+        self._go()
 
-    def _pause(self):
-        if self._watching is None:
-            return False
-        self._watching.__exit__(None, None, None)
-        self._watching = None
-        self._recorder.finish()
-        return True
+    def stop(self):
+        """Ends; the events are complete now."""
+        self._check_running("stop")
+        self._thread = None
+        self._halt(self.current_action in RECORDED)
+
+    def step(self):
+        """Says that a step of the training has ended and the next begins."""
+        self._check_running("step")
+        before, after = self.current_action, self._planned(self.step_num + 1)
+        self.step_num, self.current_action = self.step_num + 1, after
+        if self.schedule is None:
+            return
+        if before in RECORDED and (before is ProfilerAction.RECORD_AND_SAVE or after not in RECORDED):
+            if before is ProfilerAction.RECORD:
+                warnings.warn("Incorrect schedule: RECORD followed by " + after.name, stacklevel=2)
+            self._halt(before is ProfilerAction.RECORD_AND_SAVE)
+        elif before is ProfilerAction.WARMUP and after is ProfilerAction.NONE:
+            warnings.warn("Incorrect schedule: WARMUP followed by NONE", stacklevel=2)
+        self._go()
+
+    def _check_running(self, name):
+        if self._thread is None:
+            raise RuntimeError(f"profile.{name}: it does not run; use `with profile():`, or call start() first")
+        if self._thread != threading.get_ident():
+            raise RuntimeError(f"profile.{name}: a profile is of one thread; call {name}() in the thread that called start()")
+
+    def _go(self):
+        """Begins to record if it is to be, or goes on, and names the step."""
+        if self._label is not None:
+            self._label.__exit__()
+            self._label = None
+        if self.current_action not in RECORDED:
+            return
+        if self._recorder is None:
+            self._recorder = Recorder(self.clock, self.record_shapes, self.profile_memory, self.with_stack, self.with_modules)
+            add(self._recorder)
+            self._recorder.begin(self._origin)
+            self._origin = self._recorder.origin
+        if self.schedule is not None:
+            self._label = record_function(f"ProfilerStep#{self.step_num}")
+            self._label.__enter__()
+
+    def _halt(self, ready):
+        """Ends the recording, if there is one, and hands it out if it is ready."""
+        if self._recorder is not None:
+            if self._label is not None:
+                self._label.__exit__()
+                self._label = None
+            recorder, self._recorder = self._recorder, None
+            remove(recorder)
+            events = recorder.finish()
+            self._events = [*(self._events or []), *events] if self.acc_events else events
+            for i, event in enumerate(self._events):
+                event.id = i
+        if ready and self.on_trace_ready is not None:
+            self.on_trace_ready(self)
 
     # --- what was recorded
 
     def events(self):
         """All events, in the order in which they began."""
-        if self._recorder is None:
-            raise RuntimeError("profile: nothing has been recorded yet")
-        return list(self._recorder.events)
+        if self._events is None:
+            raise RuntimeError("profile: nothing is recorded yet; the events are there after the `with` block, or stop()")
+        return EventList(self._events, self.profile_memory, self.with_stack)
 
-    def key_averages(self, group_by_input_shape=False, group_by_stack_n=0):
-        """The events of each name added up; also apart by shapes of the inputs, or by line (group_by_stack_n=1)."""
-        if group_by_stack_n not in (0, 1):
-            raise ValueError(f"key_averages: group_by_stack_n can be 0 or 1, the line of the call, got {group_by_stack_n}")
+    def key_averages(self, group_by_input_shape=False, group_by_stack_n=0, group_by_overload_name=False):
+        """The events of each name together (or of each name and input shapes): a list of FunctionEventAvg, with a `table`."""
         if group_by_input_shape and not self.record_shapes:
-            raise RuntimeError("key_averages: group_by_input_shape needs profile(record_shapes=True)")
-        groups = {}
-        for event in self.events():
-            shapes, line = event.shapes if group_by_input_shape else None, event.line if group_by_stack_n else None
-            groups.setdefault((event.name, shapes, line), []).append(event)
-        averages = [FunctionEventAvg(key[0], events) for key, events in groups.items()]
-        return EventList(averages, self.profile_memory, group_by_input_shape)
+            raise ValueError("key_averages: group_by_input_shape needs the shapes: profile(record_shapes=True)")
+        return self.events().key_averages(group_by_input_shape, group_by_stack_n, group_by_overload_name)
+
+    def total_average(self):
+        """The sums over all events."""
+        return self.events().total_average()
+
+    def add_metadata(self, key, value):
+        """Adds a string to what export_chrome_trace writes."""
+        self._metadata[key] = value
 
     def export_chrome_trace(self, path):
-        """Writes a file that chrome://tracing and https://ui.perfetto.dev show as a picture of the time."""
-        events, entries = self.events(), []
-        origin = min((e.start for e in events), default=0.0)
-        place = {"pid": os.getpid(), "tid": threading.get_native_id()}
-        for event in events:
-            name = event.name + ("Backward0" if event.kind == "backward" else "")
-            kind = "user_annotation" if event.kind == "annotation" else "cpu_op"
-            start, shapes = 1e6 * (event.start - origin), [list(shape) for shape in event.shapes]
-            details = {"module": event.module, "line": event.line, "shapes": shapes, "bytes": event.nbytes}
-            times = {"ts": start, "dur": 1e6 * event.total, **place}
-            entries.append({"ph": "X", "cat": kind, "name": name, **times, "args": details})
-            if event.serial is not None:  # an arrow from the way forward to the way back
-                arrow = {"cat": "fwdbwd", "name": "fwdbwd", "id": event.serial, "ts": start, **place}
-                entries.append({**arrow, "ph": "f", "bp": "e"} if event.kind == "backward" else {**arrow, "ph": "s"})
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump({"traceEvents": entries, "displayTimeUnit": "ms"}, file)
+        """Writes the events as JSON that chrome://tracing and ui.perfetto.dev open; compressed if the path ends in .gz."""
+        trace.export(self.events(), path, self._metadata)
+
+    def export_stacks(self, path, metric="self_cpu_time_total"):
+        """Writes a line for each event, its stack from the outside in and its time, as flame graphs are made of."""
+        self.events().export_stacks(path, metric)
 
 
-class record_function:
-    """A context, or a decorator, whose time shows in the profile under this name, with the operations in it.
-
-    >>> import minidl
-    >>> with profile() as p, record_function("double"):
-    ...     y = minidl.ones(3) * 2
-    >>> [(e.name, e.parent and e.parent.name) for e in p.events()]
-    [('double', None), ('Mul', 'double')]
-    """
-
-    def __init__(self, name, args=None):
-        if not isinstance(name, str):
-            raise TypeError(f"record_function: expected a name, got {type(name).__name__}")
-        self.name = name if args is None else f"{name} ({args})"
-        self._told = []
-
-    def __enter__(self):
-        self._told.append(mode.watch)
-        if mode.watch is not None:
-            mode.watch.enter(self.name)
-        return self
-
-    def __exit__(self, *error):
-        watch = self._told.pop()
-        if watch is not None:
-            watch.leave(self.name)
-
-    def __call__(self, function):
-        @functools.wraps(function)
-        def wrapper(*args, **kwargs):
-            with record_function(self.name):
-                return function(*args, **kwargs)
-
-        return wrapper
+def _check_activities(activities):
+    chosen = supported_activities() if activities is None else list(activities)
+    for activity in chosen:
+        if not isinstance(activity, ProfilerActivity):
+            raise TypeError(f"profile: activities must be a list of ProfilerActivity, got {activity!r} in it")
+        if activity is not ProfilerActivity.CPU:
+            raise NotImplementedError(f"profile: {activity} is not supported; minidl runs on the CPU: [ProfilerActivity.CPU]")
+    if not chosen:
+        raise ValueError("profile: activities is empty; give [ProfilerActivity.CPU], or leave it out")
+    return set(chosen)
