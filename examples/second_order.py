@@ -59,7 +59,9 @@ def main():
 
     minidl.manual_seed(options.seed)
     paths = valley(few(1000))
-    critics = {name: train_critic(name, penalty, few(600)) for name, penalty in (("no penalty", 0), ("penalty", PENALTY))}
+    critics = {
+        name: train_critic(name, penalty, few(600)) for name, penalty in (("without a penalty", 0), ("with a penalty", PENALTY))
+    }
     swing = train_pendulum(few(2000))
 
     found = [np.linalg.norm(path[-1] - 1) for path in paths]
@@ -110,7 +112,7 @@ def valley(steps):
         newton.append(p + step)
 
     descent = [start]
-    for _ in tqdm(range(steps), desc="descent   ", unit="step", disable=None):
+    for _ in tqdm(range(steps), desc="gradient descent ", unit="step", disable=None):
         descent.append(descent[-1] - RATE * slope(descent[-1]))
     return np.array([p.numpy() for p in newton]), np.array([p.numpy() for p in descent])
 
@@ -138,7 +140,7 @@ def slopes(critic, x, create_graph=False):
 def train_critic(name, penalty, steps):
     critic = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1))
     optimizer = Adam(critic.parameters(), lr=3e-3)
-    bar = tqdm(range(steps), desc=f"{name:10}", unit="step", disable=None)
+    bar = tqdm(range(steps), desc=f"{name:17}", unit="step", disable=None)
     for step in bar:
         loss = critic(cloud(0, 128)).mean() - critic(cloud(1, 128)).mean()
         if penalty:
@@ -169,7 +171,7 @@ def train_pendulum(steps):
     swing = Swing().double()
     optimizer = Adam(swing.parameters(), lr=1e-2)
     schedule = CosineAnnealingLR(optimizer, steps)
-    bar = tqdm(range(steps), desc="pendulum  ", unit="step", disable=None)
+    bar = tqdm(range(steps), desc="pendulum         ", unit="step", disable=None)
     for step in bar:
         t = minidl.linspace(0, SECONDS, TIMES, dtype=minidl.float64)[:, None].requires_grad_()
         u = swing(t)
@@ -209,7 +211,7 @@ def numerical(times):
 
 def picture(path, paths, critics, lengths, times, exact, learned):
     figure = plt.figure(figsize=(16, 6), layout="constrained")
-    rows = [["valley", "no penalty", "swing"], ["valley", "penalty", "swing"]]
+    rows = [["valley", "without a penalty", "swing"], ["valley", "with a penalty", "swing"]]
     axes = figure.subplot_mosaic(rows, width_ratios=[1, 0.9, 1])
     draw_valley(axes["valley"], *paths)
     draw_critics(figure, axes, critics, lengths)
@@ -238,8 +240,9 @@ def draw_critics(figure, axes, critics, lengths):
         image = axis.pcolormesh(x, y, found, cmap="RdBu_r", norm=LogNorm(0.05, 20), shading="gouraud", rasterized=True)
         for dots, value, color in zip(clouds, ("low", "high"), ("black", "white"), strict=True):
             axis.scatter(*dots.T, s=12, color=color, edgecolor="black", linewidth=0.5, label=f"{value} values wanted")
-        title = f"A critic with {name}: {length:.3g} between the clouds"
-        axis.set(title=title, xlim=(-3, 3), ylim=(-1.9, 1.9), xticks=[], yticks=[])
+        title = f"A critic {name}: length {length:.3g} between the clouds"
+        axis.set(xlim=(-3, 3), ylim=(-1.9, 1.9), xticks=[], yticks=[])
+        axis.set_title(title, fontsize="medium")
         axis.legend(loc="upper left", fontsize="small", facecolor="lightgray")
     bar = figure.colorbar(image, ax=[axes[name] for name in critics], ticks=[0.1, 1, 10], format="%g", extend="both")
     bar.set_label("length of the critic's gradient (white: 1)")

@@ -32,7 +32,7 @@ def rosenbrock(x):
     return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
 
 
-X = np.array([0.5, -1.0, 2.0])
+X, V = np.array([0.5, -1.0, 2.0]), np.array([1.0, 3.0, -2.0])
 
 
 # --- grad and grad_and_value
@@ -361,6 +361,18 @@ def test_no_grad():
         return x * slope
 
     close(grad(inside)(number(2.0)), 12.0)
+
+
+def test_pull_obeys_the_mode_of_its_own_call():
+    w, v = number(X, True), number(V)
+    y, pull = vjp(lambda x: x**3 * w, w)
+    with minidl.no_grad():
+        close(pull(v)[0], 3 * X**3 * V)
+    assert y.requires_grad and pull(v)[0].requires_grad
+    with minidl.no_grad():
+        y, pull = vjp(lambda x: x**3, w)
+    close(y, X**3)
+    close(autograd.grad(pull(v)[0].sum(), w)[0], 6 * X * V)
 
 
 def test_nothing_is_left_behind():

@@ -198,7 +198,7 @@ def hvp(func, inputs, v=None, create_graph=False, strict=False):
 
 
 class _Call:
-    """func at the inputs. These enter as leaves of a new graph, or, with create_graph, as nodes that go on in their own."""
+    """func at the inputs. These enter as new leaves, or, if they are in a graph, as new nodes in it (see func/calls.py)."""
 
     def __init__(self, name, func, inputs, create_graph, strict):
         self.name, self.create_graph, self.strict = name, create_graph, strict
@@ -223,7 +223,7 @@ class _Call:
     def enter(self, x):
         if not x.is_floating_point():
             raise RuntimeError(f"{self.name}: expected floating-point inputs, got one of {x.dtype}")
-        return x.reshape(x.shape) if self.create_graph and x.requires_grad else x.detach().requires_grad_()
+        return x.reshape(x.shape) if x.requires_grad else x.detach().requires_grad_()
 
     def vector(self, v, like, of, one):
         """v as a tuple, checked against the tensors that it is like; None is 1, for one number."""

@@ -48,8 +48,7 @@ class Call:
             raise ValueError(f"{self.name}: the arguments to differentiate by must be Tensors, got {kind(x)}")
         if not x.is_floating_point():
             raise RuntimeError(f"{self.name}: expected floating-point arguments to differentiate by, got one of {x.dtype}")
-        goes_on = x.requires_grad and self.recording
-        entered = x.reshape(x.shape) if goes_on else x.detach().requires_grad_()
+        entered = x.reshape(x.shape) if x.requires_grad else x.detach().requires_grad_()
         self.inputs.append(wrap(entered.array, entered.node))  # another object, because func may write into its own in place
         return entered
 
