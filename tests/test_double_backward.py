@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import func, nn, ops
-from minidl.autograd import Function, GradcheckError, functional, grad, gradcheck, gradgradcheck
+from minidl import nn, ops
+from minidl.autograd import Function, GradcheckError, grad, gradcheck, gradgradcheck
 from minidl.double_backward.composites import COMPOSITES
 from minidl.tensors.record import apply, wrap
 
@@ -366,55 +366,3 @@ def test_gradgradcheck_finds_a_lost_dependence():
     assert gradcheck(lambda x: apply(Detached(), x), leaf(0.5, -2.0))
     with pytest.raises(GradcheckError):
         gradgradcheck(lambda x: apply(Detached(), x), leaf(0.5, -2.0))
-
-
-# --- functional and func
-
-
-def rosenbrock(x):
-    return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
-
-
-def test_hessian_and_its_products():
-    x, v = leaf(0.5, -1.0), minidl.tensor([1.0, -2.0], dtype=minidl.float64)
-    hessian = functional.hessian(rosenbrock, x)
-    np.testing.assert_allclose(hessian.array, [[1200 * 0.25 + 400 + 2, -200.0], [-200.0, 200.0]])
-    for product in (functional.hvp, functional.vhp):
-        np.testing.assert_allclose(product(rosenbrock, x, v)[1].array, hessian.array @ v.array)
-
-
-def test_jacobian_and_its_products():
-    a, x = leaf([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), leaf(0.5, -1.0)
-    jacobian = functional.jacobian(lambda x: (a.detach() @ x).tanh(), x).array
-    v, t = minidl.tensor([1.0, 2.0, 3.0], dtype=minidl.float64), minidl.tensor([1.0, -1.0], dtype=minidl.float64)
-    np.testing.assert_allclose(functional.vjp(lambda x: (a.detach() @ x).tanh(), x, v)[1].array, v.array @ jacobian)
-    np.testing.assert_allclose(functional.jvp(lambda x: (a.detach() @ x).tanh(), x, t)[1].array, jacobian @ t.array)
-
-
-def test_transforms():
-    x = minidl.tensor([0.5, 0.25])
-    np.testing.assert_allclose(func.grad(func.grad(minidl.sin))(x[0]).array, -math.sin(0.5), 1e-6)
-    np.testing.assert_allclose(func.jacfwd(minidl.sin)(x).array, np.diag(np.cos(x.array)), 1e-6)
-    np.testing.assert_allclose(func.jacrev(minidl.sin)(x).array, np.diag(np.cos(x.array)), 1e-6)
-    np.testing.assert_allclose(func.hessian(lambda x: (x**3).sum())(x).array, np.diag(6 * x.array), 1e-6)
-    value, pull = func.vjp(minidl.sin, x)
-    np.testing.assert_allclose(pull(x).array, np.cos(x.array) * x.array, 1e-6)
-    assert not value.requires_grad and not pull(x).requires_grad
-    np.testing.assert_allclose(func.jvp(minidl.sin, (x,), (x,))[1].array, np.cos(x.array) * x.array, 1e-6)
-
-
-def test_perturbations_are_not_confused():
-    """d/dx (x · d/dy (x + y)) is 1, not 2 (Siskind and Pearlmutter, 2005)."""
-    inner = func.grad(lambda x: x * func.grad(lambda y: x + y)(minidl.tensor(1.0)))
-    assert inner(minidl.tensor(1.0)).item() == 1
-
-
-def test_per_sample_gradients():
-    net = nn.Linear(3, 1)
-    x = minidl.randn(5, 3)
-    parameters = {name: p.detach() for name, p in net.named_parameters()}
-    loss = lambda p, x: func.functional_call(net, p, (x,)).square().sum()  # noqa: E731
-    each = func.vmap(func.grad(loss), in_dims=(None, 0))(parameters, x)
-    assert each["weight"].shape == (5, 1, 3)
-    (whole,) = grad(net(x).square().sum(), net.weight)
-    np.testing.assert_allclose(each["weight"].array.sum(0), whole.array, 1e-5)
