@@ -74,7 +74,7 @@ def solve(a, b):
 
 MEANINGS = {
     "linalg": Names(np.linalg, {"inv": inverse, "solve": solve}),
-    **{name: operator.methodcaller(name) for name in ("sin", "cos", "sinh", "cosh", "sqrt", "exp", "abs", "sign", "log1p")},
+    **{name: operator.methodcaller(name) for name in ("sin", "cos", "sinh", "cosh", "sqrt", "abs", "sign", "log1p")},
     "log": lambda x, dtype=None: x.log(),
     "power": operator.pow,
     "where": where,
