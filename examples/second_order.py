@@ -13,7 +13,7 @@
 3. A pendulum, u″ + sin u = 0, let go at an angle of 2 (115°). A network u(t) never sees a solution: it learns to make
    (u″ + sin u)² small at 100 times, with u″ by differentiating it twice (a physics-informed network: Raissi et al., 2019). The
    start is built in, u(t) = 2 + 2 tanh²(t) network(t), and a time counts for little until the times before it are learned
-   (Wang et al., 2022): otherwise most networks find another motion, which solves the equation almost everywhere.
+   (Wang et al., 2022): otherwise most networks end in another motion, which breaks the equation for a short time only.
    Target: it stays within 0.02 of a numerical solution (Runge and Kutta's) for 6 seconds, three quarters of a swing.
 
 A quarter of a minute.
@@ -40,7 +40,7 @@ from minidl.optim import Adam
 from minidl.optim.lr_scheduler import CosineAnnealingLR
 
 BLUE, RED = "tab:blue", "tab:red"
-RATE = 4e-4  # of gradient descent: at twice this it leaves the steepest starts
+RATE = 4e-4  # of gradient descent: about one over the largest curvature where it begins
 CLOUDS, SPREAD, PENALTY = ((-1.5, -0.5), (1.5, 0.5)), 0.4, 10
 LENGTH = 1 + np.linalg.norm(np.subtract(*CLOUDS)) / (2 * PENALTY)  # where -distance·s + PENALTY·(s - 1)² is lowest
 ANGLE, SECONDS, TIMES, CAUSAL = 2.0, 6.0, 100, 5

@@ -414,12 +414,16 @@ def test_an_error_inside_leaves_all_as_it_was(transform):
 
 
 def test_a_write_in_place_to_the_argument():
-    """func may write into a result of its own; its argument is a leaf, and refuses; one in a graph outside is not mistaken."""
+    """func may write into a result of its own. Its argument refuses if it is a leaf, as in PyTorch; if it is a result (where
+    PyTorch refuses, too), the write is seen outside, and the gradient is the one at the argument as it came in."""
     x = number(X)
     close(grad(lambda x: (x * 2).mul_(x).sum())(x), 4 * X)
     with pytest.raises(RuntimeError):
         grad(lambda x: x.mul_(2).sum())(x)
     close(x, X)
+    z = number(X, True) * 1
+    np.testing.assert_allclose(grad(lambda x: (x.mul_(3) ** 2).sum())(z).array, 18 * X)
+    np.testing.assert_array_equal(z.array, 3 * X)
 
 
 # --- vmap

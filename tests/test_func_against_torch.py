@@ -115,6 +115,29 @@ f.vmap(f.jacrev(lambda x: x**2))(m)
 f.vmap(f.hessian(lambda x: (x**3).sum()))(m)
 f.grad(lambda y: f.vmap(lambda x: (x * y).sum()**2)(m).sum())(y)
 f.vmap(lambda x: w * x)(m)
+f.grad(lambda a, b: (a * b**2).sum(), argnums=(0, 1))(x, x)
+f.grad(lambda a, b: (a * b**2).sum(), argnums=(0, 1))(w, w)
+f.grad(lambda p: (p[0] * p[1]).sum())((x, x))
+f.grad(lambda s: s)(s)
+f.grad(lambda x, k: x.sum() * k.sum())(x, t.tensor([1, 2]))
+f.grad(lambda x: (x * 1).mul_(x).sum())(x)
+f.jacrev(lambda x: x)(x)
+f.jacfwd(lambda x: (x, x))(x)
+f.jacrev(lambda x: x[:0])(x)
+f.vjp(lambda x: (x, x), x)[1]((v, y))
+f.jvp(lambda x: x, (x,), (v,))
+f.jvp(lambda x: x**2, (w,), (v,))
+f.jvp(lambda x: x**2, (x,), (w,))
+f.vmap(f.vjp(lambda x: x**2, x)[1])(m)
+f.vmap(lambda x, v: f.jvp(lambda x: x**2, (x,), (v,)))(m, n)
+f.jacrev(f.vmap(lambda x: x**2))(m)
+f.jacfwd(f.jacfwd(lambda x: x**3))(x)
+f.grad(lambda s: f.jacfwd(lambda r: r**3 * s)(s))(s)
+f.hessian(lambda x: x @ m.T @ m @ x)(x)
+f.functional_call(bn, {"weight": x, "bias": y}, m)
+f.grad(lambda p: (f.functional_call(bn, p, m) ** 3).sum())({"weight": x, "bias": y})
+f.hessian(lambda p: (f.functional_call(bn, p, m) ** 3).sum())({"weight": x, "bias": y})
+f.vmap(f.grad(lambda p, x: f.functional_call(net, p, x).sin().sum()), in_dims=(None, 0))({"weight": m}, n)
 f.functional_call(layer(t), {"weight": m}, x)
 f.functional_call(layer(t), ({"weight": m}, {"bias": v[:2]}), (x,), strict=True)
 f.functional_call(layer(t), [{"weight": m}, {"bias": v[:2]}], (x,), {})
@@ -160,6 +183,10 @@ af.hvp(lambda x: (x**3).sum(), x, v)
 af.hvp(lambda x, y: (x**2 * y**2).sum(), (x, y), (v, x), strict=True)
 af.hvp(lambda x: w.sum() * (x**3).sum(), x, v, create_graph=True)
 af.hvp(lambda x: x.sum(), x, v)
+af.vjp(lambda x: x, x, v)
+af.jacobian(lambda a, b: a * b, (w, w), create_graph=True)
+af.jacobian(lambda a: a * w, w)
+af.hvp(lambda x: x @ m.T @ m @ x, x, v)
 t.autograd.grad((w**2).sum(), w)
 t.autograd.grad((w**2).sum(), {"w": w})
 t.autograd.grad((w**2).sum(), (w, r), materialize_grads=True)
@@ -246,7 +273,15 @@ def layer(t):
 def evaluate(t, code):
     names = {name: t.tensor(array, dtype=t.float64) for name, array in ARRAYS.items()}
     names |= {"w": t.tensor(ARRAYS["v"], requires_grad=True), "r": t.tensor(1.0, requires_grad=True, dtype=t.float64)}
-    names |= {"t": t, "f": t.func, "af": t.autograd.functional, "layer": layer, "net": layer(t), "Pair": Pair}
+    names |= {
+        "t": t,
+        "f": t.func,
+        "af": t.autograd.functional,
+        "layer": layer,
+        "net": layer(t),
+        "bn": t.nn.BatchNorm1d(3, track_running_stats=False).double(),
+        "Pair": Pair,
+    }
     return eval(code, names)
 
 
