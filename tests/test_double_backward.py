@@ -141,6 +141,8 @@ AT_ZERO = [
     ("‖(x, 2)‖", lambda x: minidl.stack([x, x * 0 + 2]).norm(), [0, 0.5]),
     ("x·x·3, by prod", lambda x: minidl.stack([x, x, x * 0 + 3]).prod(), [0, 6]),
     ("softplus", lambda x: F.softplus(x), [0.5, 0.25]),
+    ("where", lambda x: minidl.where(x >= 0, x**3, x), [0, 0, 6]),
+    ("x·0·3, by prod, with two zeros", lambda x: minidl.stack([x, x * 0, x * 0 + 3]).prod(), [0, 0]),
 ]
 
 
@@ -151,6 +153,41 @@ def test_at_zero_where_powers_and_masks_are_treacherous(name, f, expected):
     for value in expected:
         (y,) = grad(y, x, create_graph=True)
         assert y.item() == pytest.approx(value, abs=1e-12)
+
+
+THIRD = (
+    "Mul",
+    "Div",
+    "Pow",
+    "MatMul",
+    "Exp",
+    "Log",
+    "Tanh",
+    "Sigmoid",
+    "Softmax",
+    "LogSumExp",
+    "Var",
+    "Norm",
+    "Prod",
+    "Conv2d",
+)
+THIRD += ("LayerNorm", "CrossEntropy", "Linear", "Gather")
+
+
+@pytest.mark.parametrize("name", THIRD)
+def test_third_order(name):
+    row = next(row for row in TABLE if row.op.__name__ == name)
+    sizes = [(sum(x.size for x in case.inputs if is_array(x)), i) for i, case in enumerate(row.cases)]
+    case = row.cases[next(i for size, i in sorted(sizes) if size >= 4)]
+
+    def gradients(*xs):
+        with minidl.enable_grad():
+            y = call(row, case.options, *xs)
+            return grad(
+                (y * y * wrap(cotangent(y.array))).sum(), [x for x in xs if isinstance(x, minidl.Tensor)], create_graph=True
+            )
+
+    assert gradgradcheck(gradients, leaves(case.inputs))
 
 
 def test_xlogy_mixed_at_zero():

@@ -177,7 +177,7 @@ def test_what_comes_later_comes_when_it_is_asked_for(tmp_path):
     assert stdout == "module 'minidl' has no attribute 'nothing'\nmodule 'minidl.utils.data' has no attribute 'nothing'\n"
 
 
-ROOM = """
+OWN_KERNELS = """
 from minidl.kernels import jit
 @jit.jit
 def inner(x):
@@ -189,14 +189,14 @@ def outer(x):
 # Two threads use `outer` first. Prints for which kernels Numba made a dispatcher, and how many of them were compiled.
 FIRST_USE = """
 import sys, threading
-import room
+import own_kernels
 sys.setswitchinterval(1e-6)
-made, make = [], room.jit._make
-room.jit._make = lambda *arguments: made.append(make(*arguments)) or made[-1]
+made, make = [], own_kernels.jit._make
+own_kernels.jit._make = lambda *arguments: made.append(make(*arguments)) or made[-1]
 results, barrier = [], threading.Barrier(2)
 def use():
     barrier.wait()
-    results.append(room.outer(20))
+    results.append(own_kernels.outer(20))
 threads = [threading.Thread(target=use) for _ in range(2)]
 [t.start() for t in threads], [t.join() for t in threads]
 assert results == [42, 42]
@@ -205,7 +205,7 @@ print(*sorted({kernel.__name__ for kernel in made}), sum(sum(kernel.stats.cache_
 
 
 def test_a_kernel_is_made_at_its_first_use_and_once(tmp_path):
-    (tmp_path / "room.py").write_text(ROOM)
+    (tmp_path / "own_kernels.py").write_text(OWN_KERNELS)
     first, second = (run(FIRST_USE, tmp_path, MINIDL_QUIET="1", MINIDL_CACHE=str(tmp_path / "cache")) for _ in range(2))
     assert first == ("inner outer 2\n", "")
     assert second == ("outer 0\n", "")  # from the cache, in which `inner` is compiled into `outer`

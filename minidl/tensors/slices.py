@@ -1,5 +1,7 @@
 """Parts of a tensor by place: pieces along an axis, slices, diagonals, triangles."""
 
+from itertools import accumulate
+
 import numpy as np
 
 from .. import ops
@@ -14,7 +16,10 @@ class Slices:
     def unbind(self, dim=0):
         """The slices along an axis, which is dropped."""
         axis = normalize_axis("unbind", dim, self.ndim)
-        return tuple(self[(slice(None),) * axis + (i,)] for i in range(self.shape[axis]))
+        return tuple([self._part(axis, i) for i in range(self.shape[axis])])
+
+    def _part(self, axis, index):
+        return self._view(ops.Index, ((slice(None),) * axis + (index, Ellipsis)))
 
     def split(self, split_size_or_sections, dim=0):
         """Pieces along an axis: of one size (the last may be smaller), or of the sizes listed."""
@@ -29,8 +34,8 @@ class Slices:
             sizes = [min(sizes, total - start) for start in range(0, total, sizes)] or [0]
         if sum(sizes) != total or any(n < 0 for n in sizes):
             raise ValueError(f"split: sizes {list(sizes)} do not add up to {total}, the size of axis {dim}")
-        ends = np.cumsum([0, *sizes]).tolist()
-        return tuple(self.narrow(axis, start, n) for start, n in zip(ends, sizes, strict=False))
+        ends = accumulate(sizes)
+        return tuple([self._part(axis, slice(end - n, end)) for end, n in zip(ends, sizes, strict=True)])
 
     def chunk(self, chunks, dim=0):
         """At most so many pieces along an axis, as equal as can be."""
@@ -45,11 +50,11 @@ class Slices:
         start, length = integer("narrow", start), integer("narrow", length)
         if not 0 <= start <= start + length <= self.shape[axis]:
             raise IndexError(f"narrow: [{start}, {start + length}) is not within axis {dim} of size {self.shape[axis]}")
-        return self[(slice(None),) * axis + (slice(start, start + length),)]
+        return self._part(axis, slice(start, start + length))
 
     def select(self, dim, index):
         """One slice of an axis, which is dropped."""
-        return self[(slice(None),) * normalize_axis("select", dim, self.ndim) + (integer("select", index),)]
+        return self._part(normalize_axis("select", dim, self.ndim), integer("select", index))
 
     def diagonal(self, offset=0, dim1=0, dim2=1):
         """The elements with equal indices (offset apart) on two axes, as the last axis."""

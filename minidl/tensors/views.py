@@ -17,6 +17,14 @@ from ..graph.writes import note_write
 from . import dtypes
 from .record import apply
 
+_Reshape = ops.Reshape
+
+
+def _shares(reshaped, array):
+    """Whether a reshape is a view: it had to be copied where the memory does not allow one."""
+    shown = reshaped.base
+    return shown is array or shown is (array if array.base is None else array.base)
+
 
 class Views:
     """Making views, and writing in place."""
@@ -27,10 +35,8 @@ class Views:
     def _view(self, op_class, options):
         """The result of an operation that shows a part of this memory; view and base learn of each other."""
         view = apply(op_class(options), self)
-        owner = self.array if self.array.base is None else self.array.base
-        shown = view.array.base
-        if shown is owner or shown is self.array or op_class is not ops.Reshape:  # else it had to be copied
-            view.base = (self, op_class, options)
+        if op_class is not _Reshape or _shares(view.array, self.array):
+            view.base = self, op_class, options
             views = self.views
             if views is None:
                 self.views = [ref(view)]
