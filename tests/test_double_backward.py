@@ -226,6 +226,14 @@ def test_a_hook_is_given_a_tensor_in_the_graph():
     assert grad(dx, x)[0].item() == 12
 
 
+def test_a_hook_that_gives_another_shape_is_told():
+    x = leaf(3.0, 4.0)
+    y = x * x
+    y.register_hook(lambda dy: dy.sum())
+    with pytest.raises(RuntimeError, match=r"hook on Mul: expected a gradient of shape \(2,\)"):
+        grad(y.sum(), x, create_graph=True)
+
+
 def test_a_cotangent_may_be_in_a_graph():
     x, dy = leaf(3.0), leaf(5.0)
     (dx,) = grad(x * x, x, dy, create_graph=True)

@@ -103,6 +103,46 @@ def test_numpy_in_the_function_around_means_tensors_too():
     assert gradgradcheck(lambda x: apply(Exp(), x), leaf(0.5, -2.0))
 
 
+# The slope of Σ g(x), for a function g of a 2×3 array that a user might write, as NumPy says it.
+SLOPES = {
+    "exp": (np.exp, lambda x: np.exp(x)),
+    "tanh": (np.tanh, lambda x: 1 - np.square(np.tanh(x))),
+    "square": (lambda x: x**3, lambda x: 3 * np.square(x)),
+    "reciprocal": (lambda x: -np.log(np.reciprocal(x)), lambda x: np.reciprocal(x)),
+    "log2": (lambda x: x * np.log2(x), lambda x: np.log2(x) + 1 / np.log(2)),
+    "log10": (lambda x: x * np.log10(x), lambda x: np.log10(x) + 1 / np.log(10)),
+    "expm1": (lambda x: np.expm1(x) - x, lambda x: np.expm1(x)),
+    "matmul": (lambda x: x @ np.transpose(x), lambda x: 2 * np.matmul(np.ones((2, 2)), x)),
+    "dot": (lambda x: x @ np.transpose(x), lambda x: 2 * np.dot(np.ones((2, 2)), x)),
+    "minimum": (lambda x: np.where(x < 1, x**2, 2 * x), lambda x: 2 * np.minimum(x, 1.0)),
+    "sum": (lambda x: np.sum(x) ** 2, lambda x: 2 * np.sum(x) + 0 * x),
+    "sum over an axis": (lambda x: np.sum(x, axis=1) ** 2, lambda x: 2 * np.sum(x, axis=1, keepdims=True) + 0 * x),
+    "mean": (lambda x: np.mean(x, axis=0) ** 2, lambda x: np.mean(x, axis=0) + 0 * x),
+    "reshape, transpose": (
+        lambda x: np.transpose(x) * np.reshape(x, (3, 2)),
+        lambda x: np.transpose(np.reshape(x, (3, 2))) + np.reshape(np.transpose(x), (2, 3)),
+    ),
+    "expand_dims": (lambda x: x[0] * x[0], lambda x: np.concatenate([np.expand_dims(2 * x[0], 0), 0 * x[1:]])),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_what_numpy_says_in_a_users_operation(name):
+    value, slope = SLOPES[name]
+
+    class Written(ops.Op):
+        def forward(self, x):
+            self.x = x
+            return np.sum(value(x))
+
+        def backward(self, dy):
+            return dy * slope(self.x)
+
+    x = leaf([0.5, 2.0, 1.5], [1.2, 0.7, 0.3])
+    assert gradcheck(lambda x: apply(Written(), x), x)
+    assert gradgradcheck(lambda x: apply(Written(), x), x)
+
+
 def factor(x):
     return 2 * x
 

@@ -12,6 +12,7 @@ second time, for tensors. And what a kernel does in one go through many steps is
 """
 
 import copy
+from collections import Counter
 from heapq import heappop
 
 import numpy as np
@@ -55,8 +56,8 @@ def _walk(seeds, wanted, useful):
     while queue:
         node = heappop(queue)[1]
         dy = pending.pop(node)
-        for hook in list((node.hooks or {}).values()):
-            dy = _given(hook(dy), dy)
+        if node.hooks:
+            dy = _run_hooks(node, dy)
         if node.retains or node in wanted:
             found[node] = dy
         if useful is not None and not leads_on(node, useful):
@@ -92,10 +93,12 @@ def _walk(seeds, wanted, useful):
                 if type(parent) is not Leaf:
                     enqueue(queue, parent)
     for leaf, dy in pending.items():
-        for hook in list((leaf.hooks or {}).values()):
-            dy = _given(hook(dy), dy)
+        if leaf.hooks:
+            dy = _run_hooks(leaf, dy)
         found[leaf] = dy
-    return {node: _own(dx, seeds, found) for node, dx in found.items()}
+    holders = Counter(id(x.array) for x in (*found.values(), *seeds.values()))
+    alone = {node for node, dx in found.items() if dx.array.base is None and holders[id(dx.array)] == 1}
+    return {node: dx if node in alone else dx.clone() for node, dx in found.items()}  # in memory that no other shares
 
 
 def _arrays(dy):
@@ -103,14 +106,14 @@ def _arrays(dy):
     return [_arrays(d) for d in dy] if isinstance(dy, list) else None if dy is None else dy.array
 
 
-def _given(result, dy):
-    return dy if result is None else result
-
-
-def _own(dx, seeds, found):
-    """The gradient in memory that no other shares."""
-    alone = dx.array.base is None and sum(dx.array is other.array for other in (*found.values(), *seeds.values())) == 1
-    return dx if alone else dx.clone()
+def _run_hooks(node, dy):
+    for hook in list(node.hooks.values()):
+        result = hook(dy)
+        if result is not None:
+            if result.shape != dy.shape:
+                raise RuntimeError(f"hook on {node.name}: expected a gradient of shape {dy.shape}, got {result.shape}")
+            dy = result
+    return dy
 
 
 def backward(op, dy, needs):

@@ -1,7 +1,5 @@
 """The gradient of a linear operation, as an operation."""
 
-import copy
-
 from ..graph.nodes import next_serial
 from ..ops import Op
 
@@ -21,14 +19,21 @@ class Adjoint(Op):
     linear = True
 
     def __init__(self, op, shape=None):
-        self.op = copy.copy(op)  # it must outlive the graph that op is a node of
+        self.op = _copy(op)  # it must outlive the graph that op is a node of
         self.op.needs = [_Place(op.needs[0].shape if shape is None else shape)]
 
     def forward(self, dy):
         return self.op.backward(dy)
 
     def backward(self, ddx):
-        return copy.copy(self.op).forward(ddx)
+        return _copy(self.op).forward(ddx)
+
+
+def _copy(op):
+    """A shallow copy, in a third of the time that copy.copy takes."""
+    twin = object.__new__(type(op))
+    twin.__dict__ = dict(vars(op))
+    return twin
 
 
 class Unknown(Op):

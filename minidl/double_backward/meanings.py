@@ -25,7 +25,7 @@ class Names:
             return meaning or own
 
         def function(*args, **options):
-            if not any(isinstance(x, TensorBase) for x in args):
+            if not _has_tensors(args):
                 return own(*args, **options)
             if meaning is None:
                 raise NotImplementedError(f"{name} has no meaning for tensors yet; give it one in double_backward/meanings.py")
@@ -33,6 +33,10 @@ class Names:
 
         setattr(self, name, function)
         return function
+
+
+def _has_tensors(args):
+    return any(isinstance(x, TensorBase) or (type(x) in (list, tuple) and _has_tensors(x)) for x in args)
 
 
 def a_tensor(*values):
@@ -72,7 +76,21 @@ def solve(a, b):
     return inverse(as_tensor(a, b) if isinstance(b, TensorBase) else a) @ b
 
 
+# for operations of users, where those of minidl have kernels or methods
+OTHERS = {
+    **{name: operator.methodcaller(name) for name in ("exp", "tanh", "square", "reciprocal", "log2", "log10", "expm1")},
+    "matmul": operator.matmul,
+    "dot": operator.matmul,
+    "minimum": lambda a, b: a.minimum(b) if isinstance(a, TensorBase) else b.minimum(a),
+    "sum": lambda x, axis=None, keepdims=False: x.sum(axis, keepdims),
+    "mean": lambda x, axis=None, keepdims=False: x.mean(axis, keepdims),
+    "reshape": lambda x, shape: x.reshape(shape),
+    "transpose": lambda x, axes=None: x.permute(axes or tuple(reversed(range(x.ndim)))),
+    "expand_dims": lambda x, axis: x.unsqueeze(axis),
+    "concatenate": lambda xs, axis=0: apply(ops.Cat(axis % xs[0].ndim), *xs),
+}
 MEANINGS = {
+    **OTHERS,
     "linalg": Names(np.linalg, {"inv": inverse, "solve": solve}),
     **{name: operator.methodcaller(name) for name in ("sin", "cos", "sinh", "cosh", "sqrt", "abs", "sign", "log1p")},
     "log": lambda x, dtype=None: x.log(),

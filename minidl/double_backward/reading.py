@@ -19,6 +19,7 @@ from .linear import Unknown, Unreadable
 from .meanings import KERNELS, NUMPY
 
 ENGINES_OWN = {"needs", "serial", "shape", "hooks", "retains", "grad", "origin", "outputs"}
+SIMPLE = {bool, int, str, type(None), slice}
 PLAIN = (bool, int, str, type(None), slice, type(...), type, np.dtype, np.bool_, np.integer)
 
 
@@ -33,13 +34,15 @@ def with_tensors(op, needs):
     nodes = dict(zip(names, op.needs, strict=False))
     state = twin.__dict__ = {**vars(op), "needs": needs, "inputs": op.needs}
     for name, value in vars(op).items():
+        if type(value) in SIMPLE or name in ENGINES_OWN:
+            continue
         if name in nodes:
             state[name] = _input(op, name, value, nodes[name])
         elif name == several:
             state[name] = [_input(op, name, x, node) for x, node in zip(value, op.needs, strict=True)]
         elif name == "y":
-            state[name] = value if value is None else _output(op, np.asarray(value))
-        elif name not in ENGINES_OWN and name not in op.constants:
+            state[name] = _output(op, np.asarray(value))
+        elif name not in op.constants:
             state[name] = unknown(op, name, value, name in options)
     return twin
 
@@ -136,15 +139,20 @@ def _for_tensors(module):
     return NUMPY if module is np else KERNELS
 
 
-def _rebound(function, names):
-    cells = function.__closure__ and tuple(map(_cell, function.__closure__))
+def _rebound(function, names, within=()):
+    """The same function with other globals, and with these in the functions that it finds in the function around it, too."""
+    within = (*within, function)
+    cells = function.__closure__ and tuple(_cell(cell, names, within) for cell in function.__closure__)
     return FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
 
 
-def _cell(cell):
-    """What a function finds in the function around it: the modules mean tensors there, too."""
+def _cell(cell, names, within):
     try:
         value = cell.cell_contents
     except ValueError:  # not filled yet
         return cell
-    return CellType(_for_tensors(value)) if value is np or value is kernels else cell
+    if value is np or value is kernels:
+        return CellType(_for_tensors(value))
+    if type(value) is FunctionType and value.__module__ == within[0].__module__ and value not in within:
+        return CellType(_rebound(value, names, within))
+    return cell
