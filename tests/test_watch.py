@@ -234,3 +234,24 @@ def test_other_threads_are_not_watched(log):
     assert log == []
     minidl.ones(1).exp()
     assert ("before", "Exp") in log
+
+
+def test_an_object_with_some_of_the_methods_may_be_set_as_it_is():
+    class Shares:
+        def __init__(self):
+            self.seen = []
+
+        def share(self, node, parent, dx, dy):
+            self.seen.append((node.name, dx.tolist()))
+
+    x, shares = minidl.tensor([1.0, 2.0], requires_grad=True), Shares()
+    mode.watch = shares
+    try:
+        (x * x).sum().backward()
+        minidl.optim.SGD([x], lr=0.1).step()
+    finally:
+        mode.watch = None
+    with watching(Shares()) as told, detect_anomaly():
+        x.exp()
+    assert told is not None and mode.watch is None
+    assert shares.seen == [("Sum", [1.0, 1.0]), ("Mul", [1.0, 2.0]), ("Mul", [1.0, 2.0])] and not watchers

@@ -16,6 +16,24 @@ SILENT = np._core.umath._make_extobj(all="ignore") if hasattr(np._core.umath, "_
 watchers = []  # one entry for each thread that is watched: while it is empty, nobody need ask `mode.watch`
 
 
+OBSERVED = "before", "after", "before_backward", "after_backward", "share", "enter", "leave"  # see watch.Observer
+
+
+class _Partial:
+    """An observer that has only some of the methods: the others do nothing."""
+
+    def __init__(self, observer):
+        self.observer = observer
+
+    def __getattr__(self, name):
+        return getattr(self.observer, name, lambda *told: None)
+
+
+def complete(observer):
+    """The observer, if it has all methods of one, else an object that has."""
+    return observer if all(hasattr(observer, name) for name in OBSERVED) else _Partial(observer)
+
+
 class _Mode(threading.local):
     """What a thread does with operations: `recording` them, and who is told of them (`watch`, see watch.py)."""
 
@@ -29,6 +47,7 @@ class _Mode(threading.local):
 
     @watch.setter
     def watch(self, observer):
+        observer = observer and complete(observer)
         if (observer is None) is not (self._watch is None):
             watchers.pop() if observer is None else watchers.append(True)
         self._watch = observer

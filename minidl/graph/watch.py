@@ -6,7 +6,7 @@
 import functools
 import inspect
 
-from .modes import Switch, mode, watchers
+from .modes import Switch, complete, mode, watchers
 
 
 class Observer:
@@ -51,7 +51,7 @@ class watching(Switch):
     """
 
     def __init__(self, observer):
-        self.observer = observer
+        self.observer = complete(observer)
 
     def __enter__(self):
         add(self.observer)
