@@ -47,7 +47,7 @@ class _Mode(threading.local):
 
     @watch.setter
     def watch(self, observer):
-        observer = observer and complete(observer)
+        observer = None if observer is None else complete(observer)
         if (observer is None) is not (self._watch is None):
             watchers.pop() if observer is None else watchers.append(True)
         self._watch = observer
