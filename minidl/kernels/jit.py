@@ -148,6 +148,11 @@ def jit(function=None, **options):
     return function if numba.config.DISABLE_JIT else _LazyKernel(function, options)
 
 
+def inner(function):
+    """As jit, for a kernel that only other kernels call: without code for callers in Python and C, there is less to compile."""
+    return jit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
 class CodeByDtype(dict):
     """kernel[dtype](*arguments): the machine code of a kernel for one element type, compiled at its first use.
 
