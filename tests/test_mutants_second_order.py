@@ -215,6 +215,7 @@ def test_every_formula_is_used_and_a_wrong_one_is_caught(key, used):
         assert not use.cases
         return
     assert use.cases
+    assert {entry[2] for entry in LISTED if entry[:2] == key} <= {"×", *use.tensors}
     assert survives(key, use, scaled(table[name])) == ((*key, "×") in LISTED)
     for what in sorted(use.tensors, key=str):
         assert survives(key, use, detached(table[name], key, what)) == ((*key, what) in LISTED), what
@@ -230,6 +231,10 @@ def test_an_operation_that_is_called_linear_and_is_not_is_caught(row, monkeypatc
     monkeypatch.setattr(row.op, "linear", True)
     cases = [case for case in row.cases if len([x for x in case.inputs if is_array(x)]) == 1]
     assert any(is_caught(row, case) for case in cases)
+
+
+def test_what_is_listed_exists():
+    assert {entry[:2] for entry in LISTED} | NOT_USED <= set(PLACES)
 
 
 def test_a_constant_that_moves_is_caught():
