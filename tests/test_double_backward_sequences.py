@@ -106,6 +106,19 @@ def test_dropped_weights_are_dropped_again():
     assert (y.detach().array != F.scaled_dot_product_attention(q, k, v).detach().array).any()
 
 
+BROADCAST = [((5, 3), (6, 3), (4, 6, 2)), ((2, 1, 5, 3), (1, 6, 3), (3, 6, 2)), ((3, 5, 3), (6, 3), (6, 2))]
+
+
+@pytest.mark.parametrize("shapes", BROADCAST)
+def test_dropped_weights_where_the_batches_broadcast(shapes):
+    minidl.manual_seed(6)
+    inputs = [leaf(*shape) for shape in shapes]
+    y = F.scaled_dot_product_attention(*inputs, dropout_p=0.5)
+    dy = minidl.randn(*y.shape, dtype=minidl.float64)
+    for a, b in zip(grad(y, inputs, dy, retain_graph=True), grad(y, inputs, dy, create_graph=True), strict=True):
+        np.testing.assert_allclose(b.array, a.array, 1e-10, 1e-12)
+
+
 def test_what_nobody_sees_may_be_nan():
     q, k, v = leaf(2, 3), leaf(3, 3), leaf(3, 2)
     with minidl.no_grad():

@@ -36,9 +36,9 @@ def attention(self):
 
 def _kept(self, p):
     """0 where the kernel drops a weight, else 1/(1 − drop): equal weights of values that are a row of the identity each."""
-    S = p.shape[-1]
-    equal = np.zeros((*p.shape[:-1], 1), p.dtype), np.zeros((*p.shape[:-2], S, 1), p.dtype)
-    values = np.broadcast_to(np.eye(S, dtype=p.dtype), (*p.shape[:-2], S, S))
+    (L, S), batch = p.shape[-2:], np.broadcast_shapes(p.shape[:-2], self.v.shape[:-2])  # each item drops others
+    equal = np.zeros((*batch, L, 1), p.dtype), np.zeros((*batch, S, 1), p.dtype)
+    values = np.broadcast_to(np.eye(S, dtype=p.dtype), (*batch, S, S))
     weights, _ = kernels.attention(*equal, values, None, False, 1.0, self.drop, self.seed)
     return wrap((weights > 0).astype(p.dtype) / p.dtype.type(1 - self.drop))
 
