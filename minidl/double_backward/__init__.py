@@ -20,7 +20,7 @@ import numpy as np
 from .. import ops
 from ..graph.modes import SILENT, float_errors, mode
 from ..graph.nodes import Leaf, Part
-from ..graph.walk import enqueue, leading_to, leads_on
+from ..graph.walk import enqueue, leading_to, leads_on, run_hooks
 from ..graph.writes import check_unchanged, written_since
 from ..tensors.record import TensorBase, apply, wrap
 from .composites import COMPOSITES
@@ -57,7 +57,7 @@ def _walk(seeds, wanted, useful):
         node = heappop(queue)[1]
         dy = pending.pop(node)
         if node.hooks:
-            dy = _run_hooks(node, dy)
+            dy = run_hooks(node, dy)
         if node.retains or node in wanted:
             found[node] = dy
         if useful is not None and not leads_on(node, useful):
@@ -94,7 +94,7 @@ def _walk(seeds, wanted, useful):
                     enqueue(queue, parent)
     for leaf, dy in pending.items():
         if leaf.hooks:
-            dy = _run_hooks(leaf, dy)
+            dy = run_hooks(leaf, dy)
         found[leaf] = dy
     holders = Counter(id(x.array) for x in (*found.values(), *seeds.values()))
     alone = {node for node, dx in found.items() if dx.array.base is None and holders[id(dx.array)] == 1}
@@ -104,16 +104,6 @@ def _walk(seeds, wanted, useful):
 def _arrays(dy):
     """What an observer is told: the array of a tensor, those of the tensors of a list, None for None."""
     return [_arrays(d) for d in dy] if isinstance(dy, list) else None if dy is None else dy.array
-
-
-def _run_hooks(node, dy):
-    for hook in list(node.hooks.values()):
-        result = hook(dy)
-        if result is not None:
-            if result.shape != dy.shape:
-                raise RuntimeError(f"hook on {node.name}: expected a gradient of shape {dy.shape}, got {result.shape}")
-            dy = result
-    return dy
 
 
 def backward(op, dy, needs):

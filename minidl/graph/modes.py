@@ -63,13 +63,10 @@ class Switch:
 
     def __enter__(self):
         self.__dict__.setdefault("before", []).append(getattr(mode, self.field))
-        setattr(mode, self.field, self.chosen())
+        setattr(mode, self.field, self.value)
 
     def __exit__(self, *error):
         setattr(mode, self.field, self.before.pop())
-
-    def chosen(self):
-        return self.value
 
     def __call__(self, function):
         @functools.wraps(function)

@@ -51,7 +51,7 @@ def _walk(seeds, retain_graph, wanted, useful):
         node = heappop(queue)[1]
         dy = pending.pop(node)
         if node.hooks:
-            dy = _run_hooks(node, dy)
+            dy = run_hooks(node, dy)
             shared.add(node)
         if node.retains or (wanted and node in wanted):
             found[node] = dy.copy() if node in shared else dy
@@ -98,7 +98,7 @@ def _walk(seeds, retain_graph, wanted, useful):
             release(node)
     for leaf, dy in pending.items():  # what is left has no way on
         if leaf.hooks:
-            dy = _run_hooks(leaf, dy)
+            dy = run_hooks(leaf, dy)
             shared.add(leaf)
         found[leaf] = dy.copy() if leaf in shared else dy
     return found
@@ -160,7 +160,8 @@ def release(op):
     op.__dict__ = {"needs": None, "retains": True, "grad": op.grad} if op.retains else {"needs": None}
 
 
-def _run_hooks(node, dy):
+def run_hooks(node, dy):
+    """dy, an array or a tensor of a recorded walk, as the hooks of a node leave it."""
     for hook in list(node.hooks.values()):
         result = hook(dy)
         if result is not None:
