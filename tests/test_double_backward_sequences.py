@@ -162,3 +162,33 @@ def test_hessian_vector_product_of_a_small_transformer():
         moved = (x.detach() + sign * step * v).requires_grad_()
         slopes.append(grad((layer(moved) ** 3).sum(), moved)[0].array)
     np.testing.assert_allclose(product.array, (slopes[0] - slopes[1]) / (2 * step), 1e-5, 1e-6)
+
+
+def test_attention_of_any_shapes_and_options_is_recorded_as_it_is():
+    """Batches that broadcast in every way, also the mask's, with every kind of mask, scale and dropout."""
+    rng = np.random.default_rng(0)
+    for trial in range(150):
+        full, (L, S, E, V) = rng.choice([1, 2, 3], 2), rng.integers(1, 6, 4)
+
+        def shape(*last, full=full):
+            batch = [int(n) if rng.random() < 0.7 else 1 for n in full][rng.integers(0, 3) :]
+            return (*batch, *map(int, last))
+
+        inputs = [minidl.tensor(rng.normal(size=shape(*s)), requires_grad=True) for s in ((L, E), (S, E), (S, V))]
+        options = {"dropout_p": float(rng.choice([0, 0.4])), "scale": [None, 0.0, -1.0, 0.3][rng.integers(4)]}
+        batch = np.broadcast_shapes(*(x.shape[:-2] for x in inputs))
+        mask = (*batch[rng.integers(0, len(batch) + 1) :], int(rng.choice([1, L])), int(S))
+        kind = rng.integers(4)
+        if kind == 1:
+            options["is_causal"] = True
+        elif kind == 2:
+            options["attn_mask"] = minidl.tensor(rng.random(mask) < 0.6)
+        elif kind == 3:
+            bias = np.where(rng.random(mask) < 0.3, -np.inf, rng.normal(size=mask))
+            options["attn_mask"] = minidl.tensor(bias, requires_grad=True)
+            inputs.append(options["attn_mask"])
+        minidl.manual_seed(trial)
+        y = F.scaled_dot_product_attention(*inputs[:3], **options)
+        dy = minidl.tensor(rng.normal(size=y.shape))
+        for a, b in zip(grad(y, inputs, dy, retain_graph=True), grad(y, inputs, dy, create_graph=True), strict=True):
+            np.testing.assert_allclose(b.array, a.array, 1e-9, 1e-11, err_msg=str((trial, kind, options)))

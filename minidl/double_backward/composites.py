@@ -29,7 +29,7 @@ def attention(self):
     scores = q @ k.transpose(-1, -2) * self.scale
     scores = scores if mask is None else scores + mask
     if seen is not True:
-        scores = apply(ops.Where(np.broadcast_to(seen, scores.shape)), scores, -math.inf)
+        scores = apply(ops.Where(seen), scores, -math.inf)
     p = scores.softmax(-1)
     return (p * _kept(self, p) if self.drop else p) @ v
 
