@@ -677,3 +677,24 @@ def test_new_tensors_take_a_dtype_a_device_and_a_gradient():
     assert [y.requires_grad for y in made] == [False, True, False, False, True]
     with pytest.raises(RuntimeError):
         x.new_zeros(2, device="cuda")
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_pieces_along_an_axis_are_numpys(axis):
+    a = np.arange(4 * 5 * 6.0).reshape(4, 5, 6)
+    x, n = minidl.tensor(a), a.shape[axis]
+    for size in (1, 2, 3, n, n + 2):
+        pieces = x.split(size, axis)
+        expected = np.split(a, range(size, n, size), axis)
+        assert [p.tolist() for p in pieces] == [e.tolist() for e in expected]
+    assert [p.tolist() for p in x.split([1, 0, n - 1], axis)] == [e.tolist() for e in np.split(a, [1, 1], axis)]
+    for chunks in (1, 2, 3, n + 1):
+        size = -(-n // chunks)
+        assert [p.tolist() for p in x.chunk(chunks, axis)] == [e.tolist() for e in np.split(a, range(size, n, size), axis)]
+    assert [p.tolist() for p in x.unbind(axis)] == [np.take(a, i, axis).tolist() for i in range(n)]
+    for start, length in ((0, 2), (1, n - 1), (n, 0)):
+        assert x.narrow(axis, start, length).tolist() == np.take(a, range(start, start + length), axis).tolist()
+    for i in (0, n - 1, -1):
+        assert x.select(axis, i).tolist() == np.take(a, i, axis).tolist()
+    with pytest.raises(IndexError):
+        x.select(axis, n)
