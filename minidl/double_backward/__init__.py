@@ -1,14 +1,15 @@
 """Gradients that have a graph of their own, so that they can be differentiated again: what `create_graph=True` does.
 
-A backward is written once, in `ops/`, for arrays: that is what runs in training, and what one reads. It is array mathematics,
-and says just as well what to do with tensors. So it is read a second time (reading.py), with tensors where arrays were saved,
-and with `np` and `kernels` meaning the operations of the same names (meanings.py). What it computes is recorded as anything
-else is, and gradients of gradients of any order are walks along what was recorded.
+A backward is written once, in `ops/`, for arrays. Training runs it as it is. With `create_graph=True` the same code runs on
+tensors: they stand where arrays were saved (reading.py), and `np` and `kernels` mean the operations of the same names
+(meanings.py). What it computes is recorded like anything else. So gradients of gradients, of any order, are walks back through
+what was recorded.
 
-Three kinds of backward are not read again. Of a linear operation y = A x it is dx = Aᵀ dy, and the gradient of that is A
-(linear.py). Some are for arrays alone, because they write in place or read what is no input and no output: rules.py has them a
-second time, for tensors. And what a kernel does in one go through many steps is written out in primitive operations
-(composites.py), whose gradient is taken.
+For three kinds of backward this is done in another way:
+
+- linear.py: of a linear operation y = A x the backward is dx = Aᵀ dy, and the gradient of that is A.
+- rules.py: some backwards write in place, or read what is no input and no output. They are written a second time, for tensors.
+- composites.py: attention, recurrent layers and CTC are written in primitive operations, whose gradient is taken.
 """
 
 import copy

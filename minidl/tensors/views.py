@@ -125,7 +125,7 @@ class Views:
 
 
 class Outdated:
-    """A view whose memory was written to by another way. It is its own class again as soon as its node is asked for."""
+    """A view after a write to its memory that did not go through it. When its node is read, it gets its own class back."""
 
     @property
     def node(self):
