@@ -27,6 +27,13 @@ def var(self, dy):
     return self.restore(dy) * centred * (2 / max(n - self.correction, 0) if n > self.correction else math.inf)
 
 
+def std(self, dy):
+    n, zero = math.prod(self.x.shape[axis] for axis in self.axes), self.y.array == 0
+    centred = self.x - self.x.mean(self.axes, keepdim=True)
+    slope = apply(ops.Where(zero), 0.0, dy / (apply(ops.Where(zero), 1.0, self.y) * max(n - self.correction, 0)))
+    return self.restore(slope) * centred
+
+
 def prod(self, dy):
     x, kept = self.x, [axis for axis in range(self.x.ndim) if axis not in self.axes]
     order = kept + list(self.axes)
@@ -155,6 +162,7 @@ RULES = {
     ops.AbsoluteError: distance,
     ops.Huber: distance,
     ops.Var: var,
+    ops.Std: std,
     ops.Prod: prod,
     ops.KLDivergence: kl_divergence,
     ops.EntropyFromLogits: entropy,

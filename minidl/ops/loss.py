@@ -20,7 +20,7 @@ class Distance(Op):
         y = self.loss(self.d)
         if self.reduction == "none":
             return y
-        total = np.add.reduce(y, axis=None)
+        total = kernels.sum_over(y, tuple(range(y.ndim)))
         return total if self.reduction == "sum" else total / y.dtype.type(y.size) if y.size else y.dtype.type(np.nan)
 
     def backward(self, dy):
