@@ -84,6 +84,7 @@ from .loss import (
     Huber,
     KLDivergence,
     NegativeLogLikelihood,
+    RelativeEntropy,
     SquaredError,
 )
 from .matmul import (
@@ -235,6 +236,7 @@ __all__ = [
     "RMSNorm",
     "ReLU",
     "Reciprocal",
+    "RelativeEntropy",
     "Remainder",
     "Repeat",
     "RepeatInterleave",

@@ -153,6 +153,44 @@ class BinaryCrossEntropyWithLogits(Op):
         return dx, -dy * self.x if needs_t else None
 
 
+class RelativeEntropy(Op):
+    """y = p·ln(p/q) − p + q, q where p = 0;  with log, p and q stand for their logarithms
+    dp = dy·ln(p/q), given as 0 where p = 0;  dq = dy·(1 − p/q);  of the logarithms  dy·p·ln(p/q)  and  dy·(q − p)
+    Of distributions −p + q sums to 0, and what is left is D(P‖Q). No term is below 0, and none loses digits where p is near q:
+    with s = (p − q)/(p + q), ln(p/q) = 2 artanh s, so that y = (p − q)·s + 2p·(s³/3 + s⁵/5 + …).
+    """
+
+    def __init__(self, log=False):
+        self.log = log
+
+    def forward(self, p, q):
+        self.p, self.q = p, q
+        a, b = (np.exp(p), np.exp(q)) if self.log else (p, q)
+        self.ratio = (p - q if self.log else self._log_of_ratio(a, b)).astype(p.dtype, copy=False)
+        self.ratio[a == 0] = 0
+        d = a - b
+        s = np.tanh(self.ratio / 2) if self.log else np.divide(d, a + b, out=np.zeros_like(d), where=a + b > 0)
+        near = np.abs(s) < 0.125
+        d = np.where(near & self.log, b * np.expm1(self.ratio), d)
+        square, series = s * s, 0.0
+        for k in range(19, 1, -2):
+            series = (series + 1 / k) * square
+        return np.where(a == 0, b, np.where(near, d * s + 2 * a * s * series, a * self.ratio - d))
+
+    @staticmethod
+    def _log_of_ratio(a, b):
+        ratio = a / b
+        apart = (ratio < np.finfo(ratio.dtype).tiny) | (ratio == np.inf)
+        return np.where(apart, np.log(a) - np.log(b), np.log(ratio))
+
+    def backward(self, dy):
+        p, q = self.p, self.q
+        if self.log:
+            p, q = np.exp(p), np.exp(q)
+            return dy * (p * self.ratio), dy * (q - p)
+        return dy * self.ratio, dy * (1 - np.divide(p, q, out=np.zeros_like(p), where=p > 0))
+
+
 class KLDivergence(Op):
     """y = t·(ln t − x) for log-probabilities x, and 0 where t = 0;  with log_target, t stands for ln t
     dx = −dy·t;  dt = dy·(ln t − x + 1);  d(ln t) = dy·t·(ln t − x + 1)
