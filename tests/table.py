@@ -602,6 +602,12 @@ def kl_divergence(x, t, log_target):
     return each(lambda x, t: t * (math.log(t) - x) if t else 0.0)(x, t)
 
 
+def relative_entropy(p, q, log):
+    if log:
+        return relative_entropy(np.exp(p), np.exp(q), False)
+    return each(lambda p, q: p * math.log(p / q) - p + q)(p, q)
+
+
 def entropy(x, axis):
     return over_axes(lambda values: -sum(p * math.log(p) for p in softmax(values)))(x, (axis,), False)
 
@@ -1130,9 +1136,11 @@ LOSSES += [
         domain=(normal, inside_one),
     ),
     Row(ops.KLDivergence, kl_divergence, with_options(ELEMENT_PAIRS, False), domain=(normal, positive)),
+    Row(ops.RelativeEntropy, relative_entropy, with_options(ELEMENT_PAIRS, False), domain=positive),
     Row(ops.EntropyFromLogits, entropy, AXES[1:]),
 ]
-LOSSES[-2].cases += Row(ops.KLDivergence, kl_divergence, with_options(ELEMENT_PAIRS, True)).cases
+LOSSES[-2].cases += Row(ops.RelativeEntropy, relative_entropy, with_options(ELEMENT_PAIRS, True)).cases
+LOSSES[-3].cases += Row(ops.KLDivergence, kl_divergence, with_options(ELEMENT_PAIRS, True)).cases
 
 ARRANGEMENTS = [
     Row(

@@ -343,6 +343,8 @@ BACKWARDS = [
     (ops.BinaryCrossEntropyWithLogits, "no gradient for targets", lambda s, dy: (right(s, dy)[0], None)),
     (ops.KLDivergence, "sign", lambda s, dy: (dy * s.t, right(s, dy)[1])),
     (ops.KLDivergence, "log_target ignored", lambda s, dy: (right(s, dy)[0], dy * (s.gap + 1))),
+    (ops.RelativeEntropy, "q left out", lambda s, dy: (right(s, dy)[0], right(s, dy)[1] - dy)),
+    (ops.RelativeEntropy, "p for the logarithm", lambda s, dy: (dy * s.p, right(s, dy)[1])),
     (ops.EntropyFromLogits, "entropy itself forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * s.p * s.logp),
     (ops.EntropyFromLogits, "probability forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * (s.logp + s.entropy)),
     # convolutions and images

@@ -22,7 +22,10 @@ SHARED_SIZE = 65536  # elements from which a second thread pays for its launch
 
 def plain(x):
     """x in the form that kernels are compiled for, contiguous, aligned and writeable; a copy unless it is so."""
-    return x if x.flags.carray else np.array(x, order="C", subok=False)
+    try:
+        return x if x.flags.carray else np.array(x, order="C", subok=False)
+    except AttributeError:
+        raise TypeError(f"a kernel expected an ndarray, got {type(x).__name__}") from None
 
 
 @jit(forceinline=True)
@@ -233,9 +236,10 @@ def _logsigmoid_backward(dy, x):
 
 @scalar
 def _binary_cross_entropy_with_logits(x, t):
-    """-t·ln σ(x) - (1 - t)·ln σ(-x) = max(x, 0) - x·t + ln(1 + e⁻|x|), in nats"""
-    zero = type(x)(0)
-    return select(x < zero, zero, x) - x * t + vmath.log1p(vmath.exp(-abs(x)))
+    """-t·ln σ(x) - (1 - t)·ln σ(-x) = |x|·(1 - t where x > 0, else t) + ln(1 + e⁻|x|), in nats"""
+    zero, one = type(x)(0), type(x)(1)
+    wrong = select(x > zero, one - t, t)  # how much of the target is on the other side
+    return select(wrong == zero, zero, abs(x) * wrong) + vmath.log1p(vmath.exp(-abs(x)))
 
 
 @scalar

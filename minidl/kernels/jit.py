@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 
 import numba
+import numpy as np
 from numba import types
 from numba.core import caching, cgutils, event
 from numba.extending import intrinsic
@@ -153,6 +154,9 @@ def inner(function):
     return jit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)
+
+
 class CodeByDtype(dict):
     """kernel[dtype](*arguments): the machine code of a kernel for one element type, compiled at its first use.
 
@@ -165,6 +169,8 @@ class CodeByDtype(dict):
         self.kernel, self.signature, self.calls = kernel, signature, calls
 
     def __missing__(self, dtype):
+        if dtype not in FLOATS:
+            raise TypeError(f"{self.kernel.__name__}: expected an array of float32 or float64, got {dtype}")
         # Two threads at once do no harm: Numba lets one of them compile and gives its code to the other.
         code = self.kernel if numba.config.DISABLE_JIT else self.kernel.compile(self.signature(numba.from_dtype(dtype)))
         self[dtype] = code = code if self.calls is None else functools.partial(code, self.calls.address(dtype))
@@ -181,17 +187,20 @@ class CodeByDtype(dict):
 
 @intrinsic
 def call(typing, address, *arguments):
-    """Calls a kernel without a result by its address. Integers among the arguments are made intp."""
+    """Calls a kernel without a result by its address. Integers among the arguments are made intp.
+
+    A MemoryError in it is one of the caller.
+    """
     kinds = [types.intp if isinstance(kind, types.Integer) else kind for kind in arguments]
     sig = types.void(types.intp, types.StarArgTuple.from_types(kinds))
 
     def codegen(context, builder, sig, args):
         convention = context.call_conv
-        kind = convention.get_function_type(types.none, kinds)
-        result, error = (cgutils.alloca_once(builder, pointer.pointee) for pointer in kind.args[:2])
-        packer = context.get_arg_packer(kinds)
-        flat = packer.as_arguments(builder, cgutils.unpack_tuple(builder, args[1]))
-        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [result, error, *flat])
+        pointer = builder.inttoptr(args[0], convention.get_function_type(types.none, kinds).as_pointer())
+        unpacked = cgutils.unpack_tuple(builder, args[1])
+        status, _ = convention.call_function(builder, pointer, types.none, kinds, unpacked)
+        with cgutils.if_unlikely(builder, status.is_error):  # a kernel raises nothing, but memory may end
+            convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
     return sig, codegen

@@ -61,7 +61,11 @@ class FreeList:
         return array
 
     def _make(self, size):
-        block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
+        try:
+            block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
+        except MemoryError:  # what is kept may be in the way
+            self.clear(self.limit)
+            block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
         return block, -block.ctypes.data % ALIGNMENT
 
     def _take(self, size):

@@ -50,8 +50,10 @@ def run(pays, kernel, dtype, *args):
     """Runs a `shares.SharedCode`: all parts of it, on all threads if that `pays` and nobody else is doing so."""
     if pays and _number > 1 and not _forked and _one_at_a_time.acquire(blocking=False):
         try:
-            kernel.shared[dtype](args, _number)
+            done = kernel.shared[dtype](args, _number)
         finally:
             _one_at_a_time.release()
+        if not done:
+            raise MemoryError("no memory for what a kernel keeps beside its arguments")
     else:
         kernel[dtype](*args, 0, 1)
