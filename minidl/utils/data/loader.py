@@ -1,8 +1,11 @@
 """DataLoader: a data set, an order and a way to make batches, put together."""
 
 import collections
+import contextlib
 import itertools
+import math
 import multiprocessing
+import time
 import warnings
 from collections.abc import Iterable
 
@@ -11,6 +14,8 @@ from .collate import default_collate, default_convert
 from .dataset import IterableDataset
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
 from .worker import WorkerInfo, fetch, work
+
+_LOOK = 5  # seconds after which a worker that says nothing is looked at
 
 
 class DataLoader:
@@ -156,14 +161,14 @@ class DataLoader:
                 theirs.close()
                 workers.append((i, process, ours))
             for worker, indices in zip(workers, order, strict=False):
-                worker[2].send(indices)
+                _ask(worker[2], indices)
                 busy.append(worker)
             while busy:
                 worker = busy.popleft()
                 batch = self._receive(*worker)
                 indices = next(order, None)
                 if indices is not None:
-                    worker[2].send(indices)
+                    _ask(worker[2], indices)
                     busy.append(worker)
                 yield batch
         finally:
@@ -176,14 +181,25 @@ class DataLoader:
                     process.join()
 
     def _receive(self, number, process, connection):
-        if self.timeout and not connection.poll(self.timeout):
-            raise RuntimeError(f"DataLoader: no batch from worker {number} within {self.timeout} s")
+        end = time.monotonic() + self.timeout if self.timeout else math.inf
         try:
+            while not connection.poll(max(0, min(_LOOK, end - time.monotonic()))):
+                # The end of a worker is seen at once, unless another process got a copy of its connection when it was forked.
+                if not process.is_alive() and not connection.poll():
+                    raise EOFError
+                if time.monotonic() >= end:
+                    raise RuntimeError(f"DataLoader: no batch from worker {number} within {self.timeout} s")
             failure, batch = connection.recv()
-        except (EOFError, ConnectionResetError):
-            process.join()
+        except (EOFError, OSError):  # OSError: it ended in the middle of a batch
+            process.join(_LOOK)
             raise RuntimeError(f"DataLoader: worker {number} died, exit code {process.exitcode}") from None
         if failure:
             error, text = failure
             raise error from RuntimeError(f"in DataLoader worker {number}:\n{text}")
         return batch
+
+
+def _ask(connection, indices):
+    """Sends a worker what it shall load. That it has died is told when its batch is due."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.send(indices)
