@@ -84,7 +84,8 @@ def load(f):
             return _load(file, size, f, alone=True)
     if isinstance(f, io.TextIOBase):
         raise TypeError('load: the file is open for text; open it with "rb"')
-    file = f if hasattr(f, "seek") and (not hasattr(f, "seekable") or f.seekable()) else io.BytesIO(f.read())
+    can_seek = hasattr(f, "seek") and (not hasattr(f, "seekable") or f.seekable())
+    file = f if can_seek and hasattr(f, "readinto") else io.BytesIO(f.read())
     start = file.tell()
     size = file.seek(0, io.SEEK_END) - start
     file.seek(start)
@@ -101,7 +102,9 @@ def _load(file, size, name, alone):
         structure = arrays.pop(_STRUCTURE)
         if structure.dtype.kind != "U":
             raise ValueError(f"{_STRUCTURE} is no text")
-        obj = _decode(json.loads(structure.item()), arrays)
+        # decoded here: NumPy makes a str of any numbers, also of those that are no characters
+        text = structure.astype(structure.dtype.newbyteorder("<")).tobytes().decode("utf-32-le")
+        obj = _decode(json.loads(text), arrays)
         if arrays:
             raise ValueError(f"its structure has no place for {', '.join(sorted(arrays)[:3])}")
         return obj

@@ -20,7 +20,7 @@ from ..tensors.dtypes import SUPPORTED
 
 _HERE, _LISTED, _END, _LARGE_END, _LARGE_END_AT = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7"
 _COMMON = "5H3L2H"  # version, flags, method, time, date, checksum, size in the file, size, length of the name, of the extra
-_PIECE = 1 << 18  # bytes read at a time
+_PIECE = 1 << 18  # bytes read at a time: they are still in the processor's cache when their checksum is computed
 _TEXT = 0x800  # the flag of a name in UTF-8
 _IN_EXTRA = 0xFFFFFFFF  # a size or place that stands in the extra
 _SIZES_ID = 1  # of the extra that has it
@@ -75,12 +75,11 @@ class _Source:
         self._room(len(view))
         filled = 0
         while filled < len(view):
-            piece = self.file.read(min(_PIECE, len(view) - filled))
-            if not piece:
-                raise ValueError("it is cut off")
-            view[filled : filled + len(piece)] = piece
-            filled += len(piece)
-            self.checksum = zlib.crc32(piece, self.checksum)
+            count = self.file.readinto(view[filled : filled + _PIECE])
+            if not count:
+                raise ValueError(f"it is cut off at byte {self.place + filled}")
+            self.checksum = zlib.crc32(view[filled : filled + count], self.checksum)
+            filled += count
         self.place += filled
 
     def _room(self, count):
@@ -160,7 +159,7 @@ def _read_array(source, size, name):
     shape = tuple(int(number) for number in re.findall(r"\d+", sizes))
     dtype = _dtype(order, kind, int(itemsize), shape, name)
     count = math.prod(shape)
-    if count * dtype.itemsize != size - (source.place - start) or len(shape) > 64:
+    if count * dtype.itemsize != size - (source.place - start):
         raise ValueError(f"{name!r} has {size} bytes, which is not what its header says (shape {shape}, {dtype})")
     array = np.empty(count, dtype)
     if array.nbytes:
@@ -168,7 +167,10 @@ def _read_array(source, size, name):
     if dtype.kind == "b" and (array.view(np.uint8) > 1).any():
         raise ValueError(f"{name!r} is of type bool and has other bytes than 0 and 1")
     array = array.astype(dtype.newbyteorder("="), copy=False)
-    return array.reshape(shape[::-1]).T if transposed == "True" else array.reshape(shape)
+    try:
+        return array.reshape(shape[::-1]).T if transposed == "True" else array.reshape(shape)
+    except ValueError:
+        raise ValueError(f"{name!r} is no array that fits in memory: its shape is {shape}") from None
 
 
 def _dtype(order, kind, itemsize, shape, name):

@@ -5,6 +5,7 @@
 The format has no checksum and no end mark, and many copies are gzipped, so reading it means distrusting it.
 """
 
+import contextlib
 import gzip
 import math
 import os
@@ -125,6 +126,7 @@ def _take(file, path, buffer, what):
 def _count(file):
     """How many bytes there are from here to the end."""
     count = 0
-    while piece := file.read(_PIECE):
-        count += len(piece)
+    with contextlib.suppress(EOFError):  # a gzip file without its end
+        while piece := file.read(_PIECE):
+            count += len(piece)
     return count

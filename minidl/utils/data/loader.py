@@ -5,6 +5,9 @@ import contextlib
 import itertools
 import math
 import multiprocessing
+import os
+import pickle
+import socket
 import time
 import warnings
 from collections.abc import Iterable
@@ -173,7 +176,7 @@ class DataLoader:
                 yield batch
         finally:
             for _, _, connection in workers:
-                connection.close()
+                _hang_up(connection)
             for _, process, _ in workers:
                 process.join(5)
                 if process.is_alive():
@@ -189,10 +192,11 @@ class DataLoader:
                     raise EOFError
                 if time.monotonic() >= end:
                     raise RuntimeError(f"DataLoader: no batch from worker {number} within {self.timeout} s")
-            failure, batch = connection.recv()
+            answer = connection.recv_bytes()
         except (EOFError, OSError):  # OSError: it ended in the middle of a batch
             process.join(_LOOK)
             raise RuntimeError(f"DataLoader: worker {number} died, exit code {process.exitcode}") from None
+        failure, batch = pickle.loads(answer)  # what this raises is an error of the user's objects, and no death
         if failure:
             error, text = failure
             raise error from RuntimeError(f"in DataLoader worker {number}:\n{text}")
@@ -203,3 +207,11 @@ def _ask(connection, indices):
     """Sends a worker what it shall load. That it has died is told when its batch is due."""
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         connection.send(indices)
+
+
+def _hang_up(connection):
+    """Ends a connection, also for processes that got a copy of it when they were forked: the worker shall see the end now."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+    connection.close()
