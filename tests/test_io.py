@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl.io import files
+from minidl.io import archive, files
 
 # What minidl.save wrote before it had a reader of its own (version of commit f89fbbb): old_content() below.
 OLD_FILE = (
@@ -126,18 +126,30 @@ def test_files_of_the_first_version_load(tmp_path):
 def test_numpy_reads_what_is_saved_and_the_same_content_gives_the_same_bytes(tmp_path):
     minidl.save(old_content(), tmp_path / "x")
     minidl.save(old_content(), tmp_path / "y")
-    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes() == zlib.decompress(base64.b85decode(OLD_FILE))
     with np.load(tmp_path / "x", allow_pickle=False) as file:
         assert file["tensor0"].tolist() == [[1.5, -2.0, 3.0]] and file["tensor1"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
 def test_files_with_numbers_too_large_for_the_old_zip_load(tmp_path, monkeypatch):
-    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 150)  # in place of 2 GiB
-    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 3)  # in place of 65,535 tensors
+    for module, size, number in [(zipfile, "ZIP64_LIMIT", "ZIP_FILECOUNT_LIMIT"), (archive, "_LARGE", "_MANY")]:
+        monkeypatch.setattr(module, size, 150)  # in place of 2 GiB
+        monkeypatch.setattr(module, number, 3)  # in place of 65,535 tensors
+    arrays = {"structure.json": np.array("[]"), "a": np.ones(2), "b": np.ones((300, 2)).T, "c": np.array(True)}
+    written, expected = io.BytesIO(), io.BytesIO()
+    archive.write_arrays(written.write, arrays)
+    np.savez(expected, **arrays)
+    assert written.getvalue() == expected.getvalue() and b"PK\6\6" in written.getvalue() and b"PK\6\7" in written.getvalue()
     minidl.save(old_content(), tmp_path / "x")
-    whole = (tmp_path / "x").read_bytes()
-    assert b"PK\6\6" in whole and b"PK\6\7" in whole
     assert same(minidl.load(tmp_path / "x"), old_content())
+
+
+@pytest.mark.parametrize("array", [np.array("text"), np.ones((3, 0)), np.ones((20, 30)).T, np.ones((9, 9))[::2, ::-1]])
+def test_the_bytes_are_those_of_numpy(array):
+    written, expected = io.BytesIO(), io.BytesIO()
+    archive.write_arrays(written.write, {"structure.json": array, "x": array})
+    np.savez(expected, **{"structure.json": array, "x": array})
+    assert written.getvalue() == expected.getvalue()
 
 
 @pytest.mark.parametrize("dtype", minidl.tensors.dtypes.SUPPORTED)

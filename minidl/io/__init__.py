@@ -12,7 +12,7 @@ import numpy as np
 
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
-from .archive import read_arrays
+from .archive import read_arrays, write_arrays
 from .files import open_to_read, write_file
 
 _STRUCTURE = "structure.json"
@@ -57,18 +57,11 @@ def save(obj, f):
         raise error if str(error).startswith("save: ") else ValueError(f"save: {error}") from None
     arrays = {_STRUCTURE: np.array(structure), **arrays}
     if not hasattr(f, "write"):
-        write_file("save", f, lambda file: np.savez(file, **arrays))
-        return
-    if isinstance(f, io.TextIOBase):
+        write_file("save", f, lambda file: write_arrays(file.write, arrays))
+    elif isinstance(f, io.TextIOBase):
         raise TypeError('save: the file is open for text; open it with "wb"')
-    whole = io.BytesIO()  # zip needs a file in which it can go back, and what is in f before has its own offsets
-    np.savez(whole, **arrays)
-    rest = whole.getbuffer()
-    while len(rest):
-        written = f.write(rest)
-        if written is None:  # a raw file that must not wait, and cannot take more now
-            raise BlockingIOError("save: the file takes no more bytes now; open it in blocking mode")
-        rest = rest[written:]
+    else:
+        write_arrays(lambda part: _write_all(f, part), arrays)
 
 
 def load(f):
@@ -90,6 +83,16 @@ def load(f):
     size = file.seek(0, io.SEEK_END) - start
     file.seek(start)
     return _load(file, size, getattr(f, "name", f"the {type(f).__name__}"), alone=False)
+
+
+def _write_all(file, part):
+    """Writes to an open file: a raw one may take a part of what it is given, or nothing."""
+    part = memoryview(part)
+    while len(part):
+        written = file.write(part)
+        if written is None:
+            raise BlockingIOError("save: the file takes no more bytes now; open it in blocking mode")
+        part = part[written:]
 
 
 def _load(file, size, name, alone):

@@ -1,14 +1,16 @@
-"""Reads the .npz files that NumPy's savez writes: zip files of .npy arrays that are stored as they are, not compressed.
+"""Reads and writes .npz files as NumPy's savez writes them: zip files of .npy arrays that are stored as they are.
 
 Python's zipfile compares the checksum of an array only if it is read to its end, inflates without a limit, and fails in a dozen
 ways on damage. Here the file is read once, from its first byte to its last. Memory is taken only for bytes that the file has.
-All that is wrong is a ValueError. The layout, from section 4 of PKWARE's APPNOTE.TXT and NumPy's numpy.lib.format:
+All that is wrong is a ValueError. When a disk is full, zipfile tries again to write when it is deleted; here nothing does.
+The layout, from PKWARE's APPNOTE.TXT (section 4) and numpy.lib.format:
 
     for each array: header, name, extra (the sizes, 8 bytes each) | .npy header, numbers
     for each array: the same once more, with the place of the array in the file
     [the end, with 8 bytes for each number, if the file is large]  the end
 """
 
+import io
 import math
 import re
 import struct
@@ -29,6 +31,47 @@ _NPY_HEADER = re.compile(
     rb"\{'descr': '([<>|])([a-zA-Z])(\d{1,18})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:\d{1,18}(?:, \d{1,18})*,?)?)\), \} *\n"
 )
+_LARGE = (1 << 31) - 1  # a size or place above it is written with 8 bytes
+_MANY = 0xFFFF  # arrays: for more, their number is written with 8 bytes
+_VERSION, _UNIX, _DATE, _MODE = 45, 3 << 8, 0x21, 0o600 << 16  # what zipfile writes: the first that knows 8 bytes; 1980-01-01
+
+
+def write_arrays(write, arrays):
+    """Calls write(bytes) for the parts of a .npz of the arrays {name: array}. They have the bytes that np.savez writes."""
+    place, listed = 0, b""
+    for name, array in arrays.items():
+        header, numbers, name = _npy_header(array), _bytes(array), f"{name}.npy".encode()
+        size = len(header) + len(numbers)
+        common = (_VERSION, 0, 0, 0, _DATE, zlib.crc32(numbers, zlib.crc32(header)))
+        extra = struct.pack("<2H2Q", _SIZES_ID, 16, size, size)
+        start = _HERE + struct.pack("<" + _COMMON, *common, _IN_EXTRA, _IN_EXTRA, len(name), len(extra)) + name + extra + header
+        write(start)
+        write(numbers)
+        large = [size, size] * (size > _LARGE) + [place] * (place > _LARGE)
+        extra = struct.pack(f"<2H{len(large)}Q", _SIZES_ID, 8 * len(large), *large) if large else b""
+        short = _IN_EXTRA if size > _LARGE else size
+        listed += _LISTED + struct.pack("<H" + _COMMON, _VERSION | _UNIX, *common, short, short, len(name), len(extra))
+        listed += struct.pack("<3H2L", 0, 0, 0, _MODE, _IN_EXTRA if place > _LARGE else place) + name + extra
+        place += len(start) + len(numbers)
+    count, end = len(arrays), place + len(listed)
+    if count > _MANY or place > _LARGE or len(listed) > _LARGE:
+        numbers = (44, _VERSION, _VERSION, 0, 0, count, count, len(listed), place)
+        listed += _LARGE_END + struct.pack("<Q2H2L4Q", *numbers) + _LARGE_END_AT + struct.pack("<LQL", 0, end, 1)
+    shorts = (min(count, 0xFFFF), min(count, 0xFFFF), min(end - place, _IN_EXTRA), min(place, _IN_EXTRA))
+    write(listed + _END + struct.pack("<4H2LH", 0, 0, *shorts, 0))
+
+
+def _npy_header(array):
+    out = io.BytesIO()
+    np.lib.format.write_array_header_1_0(out, np.lib.format.header_data_from_array_1_0(array))
+    return out.getvalue()
+
+
+def _bytes(array):
+    """The numbers in the order in which .npy has them: as in memory, if that is one block."""
+    if array.flags.f_contiguous and not array.flags.c_contiguous:
+        array = array.T
+    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
 def read_arrays(file, size):
