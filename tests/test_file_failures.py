@@ -386,6 +386,16 @@ def test_only_leftovers_of_the_same_name_that_nobody_writes_are_removed(tmp_path
             process.communicate()
 
 
+def test_a_file_is_in_use_until_it_has_its_name(tmp_path, monkeypatch):
+    def replace(unfinished, path, replace=os.replace):
+        files._remove_leftovers(tmp_path, files._start_of_unfinished(tmp_path / "x"))  # what another save would do now
+        replace(unfinished, path)
+
+    monkeypatch.setattr(os, "replace", replace)
+    minidl.save(1, tmp_path / "x")
+    assert minidl.load(tmp_path / "x") == 1
+
+
 def test_leftovers_of_another_machine_stay_for_a_day(tmp_path):
     start = files._start_of_unfinished(tmp_path / "x")
     assert re.fullmatch(r"\.minidl-[0-9a-f]{8}-[0-9a-f]{8}-", start)

@@ -154,12 +154,8 @@ def _lock(number, unfinished):
         return False
     except OSError:  # a file system without locks: there nobody can lock, so nobody removes
         return True
-    return _is_at(number, unfinished)
-
-
-def _is_at(number, path):
     try:
-        return os.path.samestat(os.fstat(number), os.stat(path, follow_symlinks=False))
+        return os.path.samestat(os.fstat(number), os.stat(unfinished))
     except FileNotFoundError:
         return False
 
@@ -183,7 +179,6 @@ def _remove_leftover(path, age):
         found = os.fstat(number)
         if stat.S_ISREG(found.st_mode) and found.st_mtime <= time.time() - age:
             io.posix.lock(number)
-            if _is_at(number, path):
-                os.unlink(path)
+            os.unlink(path)  # if it was renamed or removed since it was opened, there is no file of this name
     finally:
         os.close(number)

@@ -18,6 +18,8 @@ from .dataset import IterableDataset
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
 from .worker import WorkerInfo, fetch, work
 
+_REMEDIES = {-9: " (killed; if for want of memory, take fewer workers or smaller batches)"}
+_JOIN = 5  # seconds in which a worker may end by itself
 _LOOK = 5  # seconds after which a worker that says nothing is looked at
 
 
@@ -29,7 +31,8 @@ class DataLoader:
     sampler, batch_sampler: an order of one's own, of indices or of lists of indices.
     collate_fn: makes a batch from a list of samples; by default it stacks tensors and gives lists of them.
     num_workers: processes that load batches while the main one computes; 0 loads them in the main process. Which worker
-    makes which batch does not depend on time, so random augmentations are the same in every run.
+    makes which batch does not depend on time, so random augmentations are the same in every run. RuntimeError if a worker dies
+    (the system may kill it for want of memory: try fewer workers or smaller batches).
 
     >>> import minidl
     >>> data = minidl.utils.data.TensorDataset(minidl.arange(10.0).reshape(5, 2), minidl.arange(5))
@@ -178,9 +181,12 @@ class DataLoader:
             for _, _, connection in workers:
                 _hang_up(connection)
             for _, process, _ in workers:
-                process.join(5)
+                process.join(_JOIN)
                 if process.is_alive():
                     process.terminate()
+                    process.join(_JOIN)
+                if process.is_alive():  # it ignores that it shall end
+                    process.kill()
                     process.join()
 
     def _receive(self, number, process, connection):
@@ -194,8 +200,11 @@ class DataLoader:
                     raise RuntimeError(f"DataLoader: no batch from worker {number} within {self.timeout} s")
             answer = connection.recv_bytes()
         except (EOFError, OSError):  # OSError: it ended in the middle of a batch
-            process.join(_LOOK)
-            raise RuntimeError(f"DataLoader: worker {number} died, exit code {process.exitcode}") from None
+            process.join(_JOIN)
+            raise RuntimeError(
+                f"DataLoader: worker {number} died, exit code {process.exitcode}"
+                f"{_REMEDIES.get(process.exitcode, '; with num_workers=0 its error shows where it comes from')}"
+            ) from None
         failure, batch = pickle.loads(answer)  # what this raises is an error of the user's objects, and no death
         if failure:
             error, text = failure
