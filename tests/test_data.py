@@ -520,6 +520,19 @@ def test_a_batch_that_cannot_be_made_here_is_an_error_of_its_own_and_no_death():
         next(iter(DataLoader(Strange(3), batch_size=None, num_workers=1, multiprocessing_context="fork")))
 
 
+class Unsendable(Squares):
+    def __getitem__(self, i):
+        return lambda: i
+
+
+@may_fork
+def test_a_batch_that_cannot_be_sent_is_told_with_the_remedy():
+    for workers in (1, 2):
+        batches = DataLoader(Unsendable(3), batch_size=None, num_workers=workers, multiprocessing_context="fork")
+        with pytest.raises(RuntimeError, match=r"of type function cannot be sent .*; make it of tensors, .* num_workers=0"):
+            list(batches)
+
+
 @may_fork
 def test_two_loaders_at_once_end_at_once():
     """The workers of the second have copies of the connections of the first: its workers must see the end all the same."""
