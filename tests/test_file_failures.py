@@ -118,7 +118,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), MemoryError(), KeyboardInterrupt()])
-@pytest.mark.parametrize(("name", "calls"), [("write", 7), ("flush", 1)])
+@pytest.mark.parametrize(("name", "calls"), [("write", 10), ("flush", 1)])
 def test_the_nth_call_of_the_file_fails(tmp_path, monkeypatch, name, calls, error):
     minidl.save(OLD, tmp_path / "x")
     for n in range(1, calls + 1):
@@ -334,6 +334,30 @@ def test_threads_that_save_to_one_name_do_each_other_no_harm(tmp_path):
     for thread in threads:
         thread.join()
     assert not errors and names(tmp_path) == ["x"] and minidl.load(tmp_path / "x")[1] == SAVES // 2 - 1
+
+
+class Changing(Failing):
+    """A file before each of whose writes another thread changes the tensor that is saved."""
+
+    def __init__(self, file, array):
+        self._file, self._array = file, array
+
+    def write(self, data):
+        self._array += 1
+        return self._file.write(data)
+
+
+def test_a_tensor_that_changes_while_it_is_saved_makes_no_damaged_file(tmp_path, monkeypatch):
+    x = minidl.zeros(1_000_000)
+
+    def changing(*args, **options):
+        return Changing(open(*args, **options), x.array)
+
+    monkeypatch.setattr(files, "open", changing, raising=False)
+    minidl.save(x, tmp_path / "x")
+    monkeypatch.undo()
+    back = minidl.load(tmp_path / "x").numpy()
+    assert 0 < back[0] < back[-1] and (np.diff(back) >= 0).all()
 
 
 WAITING = """

@@ -137,7 +137,7 @@ def test_files_with_numbers_too_large_for_the_old_zip_load(tmp_path, monkeypatch
         monkeypatch.setattr(module, number, 3)  # in place of 65,535 tensors
     arrays = {"structure.json": np.array("[]"), "a": np.ones(2), "b": np.ones((300, 2)).T, "c": np.array(True)}
     written, expected = io.BytesIO(), io.BytesIO()
-    archive.write_arrays(written.write, arrays)
+    archive.write_arrays(written, arrays)
     np.savez(expected, **arrays)
     assert written.getvalue() == expected.getvalue() and b"PK\6\6" in written.getvalue() and b"PK\6\7" in written.getvalue()
     minidl.save(old_content(), tmp_path / "x")
@@ -147,7 +147,7 @@ def test_files_with_numbers_too_large_for_the_old_zip_load(tmp_path, monkeypatch
 @pytest.mark.parametrize("array", [np.array("text"), np.ones((3, 0)), np.ones((20, 30)).T, np.ones((9, 9))[::2, ::-1]])
 def test_the_bytes_are_those_of_numpy(array):
     written, expected = io.BytesIO(), io.BytesIO()
-    archive.write_arrays(written.write, {"structure.json": array, "x": array})
+    archive.write_arrays(written, {"structure.json": array, "x": array})
     np.savez(expected, **{"structure.json": array, "x": array})
     assert written.getvalue() == expected.getvalue()
 

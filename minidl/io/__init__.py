@@ -57,11 +57,13 @@ def save(obj, f):
         raise error if str(error).startswith("save: ") else ValueError(f"save: {error}") from None
     arrays = {_STRUCTURE: np.array(structure), **arrays}
     if not hasattr(f, "write"):
-        write_file("save", f, lambda file: write_arrays(file.write, arrays))
+        write_file("save", f, lambda file: write_arrays(file, arrays))
     elif isinstance(f, io.TextIOBase):
         raise TypeError('save: the file is open for text; open it with "wb"')
     else:
-        write_arrays(lambda part: _write_all(f, part), arrays)
+        whole = io.BytesIO()  # an open file may be one that cannot go back, or that only appends
+        write_arrays(whole, arrays)
+        _write_all(f, whole.getbuffer())
 
 
 def load(f):
@@ -85,14 +87,13 @@ def load(f):
     return _load(file, size, getattr(f, "name", f"the {type(f).__name__}"), alone=False)
 
 
-def _write_all(file, part):
+def _write_all(file, rest):
     """Writes to an open file: a raw one may take a part of what it is given, or nothing."""
-    part = memoryview(part)
-    while len(part):
-        written = file.write(part)
+    while len(rest):
+        written = file.write(rest)
         if written is None:
             raise BlockingIOError("save: the file takes no more bytes now; open it in blocking mode")
-        part = part[written:]
+        rest = rest[written:]
 
 
 def _load(file, size, name, alone):

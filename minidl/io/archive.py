@@ -22,7 +22,8 @@ from ..tensors.dtypes import SUPPORTED
 
 _HERE, _LISTED, _END, _LARGE_END, _LARGE_END_AT = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7"
 _COMMON = "5H3L2H"  # version, flags, method, time, date, checksum, size in the file, size, length of the name, of the extra
-_PIECE = 1 << 18  # bytes read at a time: they are still in the processor's cache when their checksum is computed
+_CHECKSUM_AT = 14  # bytes behind the beginning of an array
+_PIECE = 1 << 18  # bytes at a time: they are still in the processor's cache when their checksum is computed
 _TEXT = 0x800  # the flag of a name in UTF-8
 _IN_EXTRA = 0xFFFFFFFF  # a size or place that stands in the extra
 _SIZES_ID = 1  # of the extra that has it
@@ -36,29 +37,40 @@ _MANY = 0xFFFF  # arrays: for more, their number is written with 8 bytes
 _VERSION, _UNIX, _DATE, _MODE = 45, 3 << 8, 0x21, 0o600 << 16  # what zipfile writes: the first that knows 8 bytes; 1980-01-01
 
 
-def write_arrays(write, arrays):
-    """Calls write(bytes) for the parts of a .npz of the arrays {name: array}. They have the bytes that np.savez writes."""
-    place, listed = 0, b""
+def write_arrays(file, arrays):
+    """Writes the arrays {name: array} as a .npz, with the bytes that np.savez writes.
+
+    file: empty, and one that can go back, for the checksum of an array is known when its numbers are written.
+    """
+    place, listed = 0, bytearray()
     for name, array in arrays.items():
         header, numbers, name = _npy_header(array), _bytes(array), f"{name}.npy".encode()
         size = len(header) + len(numbers)
-        common = (_VERSION, 0, 0, 0, _DATE, zlib.crc32(numbers, zlib.crc32(header)))
         extra = struct.pack("<2H2Q", _SIZES_ID, 16, size, size)
-        start = _HERE + struct.pack("<" + _COMMON, *common, _IN_EXTRA, _IN_EXTRA, len(name), len(extra)) + name + extra + header
-        write(start)
-        write(numbers)
+        start = (_VERSION, 0, 0, 0, _DATE, 0, _IN_EXTRA, _IN_EXTRA, len(name), len(extra))
+        file.write(_HERE + struct.pack("<" + _COMMON, *start) + name + extra + header)
+        checksum = zlib.crc32(header)
+        for i in range(0, len(numbers), _PIECE):
+            piece = bytes(numbers[i : i + _PIECE])  # a copy: another thread may change the numbers before they are written
+            checksum = zlib.crc32(piece, checksum)
+            file.write(piece)
+        end = file.tell()
+        file.seek(place + _CHECKSUM_AT)
+        file.write(struct.pack("<L", checksum))
+        file.seek(end)
         large = [size, size] * (size > _LARGE) + [place] * (place > _LARGE)
         extra = struct.pack(f"<2H{len(large)}Q", _SIZES_ID, 8 * len(large), *large) if large else b""
         short = _IN_EXTRA if size > _LARGE else size
-        listed += _LISTED + struct.pack("<H" + _COMMON, _VERSION | _UNIX, *common, short, short, len(name), len(extra))
+        start = (_VERSION | _UNIX, _VERSION, 0, 0, 0, _DATE, checksum, short, short, len(name), len(extra))
+        listed += _LISTED + struct.pack("<H" + _COMMON, *start)
         listed += struct.pack("<3H2L", 0, 0, 0, _MODE, _IN_EXTRA if place > _LARGE else place) + name + extra
-        place += len(start) + len(numbers)
-    count, end = len(arrays), place + len(listed)
-    if count > _MANY or place > _LARGE or len(listed) > _LARGE:
-        numbers = (44, _VERSION, _VERSION, 0, 0, count, count, len(listed), place)
-        listed += _LARGE_END + struct.pack("<Q2H2L4Q", *numbers) + _LARGE_END_AT + struct.pack("<LQL", 0, end, 1)
-    shorts = (min(count, 0xFFFF), min(count, 0xFFFF), min(end - place, _IN_EXTRA), min(place, _IN_EXTRA))
-    write(listed + _END + struct.pack("<4H2LH", 0, 0, *shorts, 0))
+        place = end
+    count, length = len(arrays), len(listed)
+    if count > _MANY or place > _LARGE or length > _LARGE:
+        listed += _LARGE_END + struct.pack("<Q2H2L4Q", 44, _VERSION, _VERSION, 0, 0, count, count, length, place)
+        listed += _LARGE_END_AT + struct.pack("<LQL", 0, place + length, 1)
+    shorts = (min(count, 0xFFFF), min(count, 0xFFFF), min(length, _IN_EXTRA), min(place, _IN_EXTRA))
+    file.write(listed + _END + struct.pack("<4H2LH", 0, 0, *shorts, 0))
 
 
 def _npy_header(array):
@@ -107,7 +119,8 @@ class _Source:
         self.place = self.checksum = 0
 
     def take(self, count):
-        piece = bytearray(self._room(count))
+        self.expect(count)
+        piece = bytearray(count)
         self.fill(memoryview(piece))
         return bytes(piece)
 
@@ -115,7 +128,7 @@ class _Source:
         return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))
 
     def fill(self, view):
-        self._room(len(view))
+        self.expect(len(view))
         filled = 0
         while filled < len(view):
             count = self.file.readinto(view[filled : filled + _PIECE])
@@ -125,16 +138,17 @@ class _Source:
             filled += count
         self.place += filled
 
-    def _room(self, count):
+    def expect(self, count):
+        """ValueError if the file has fewer bytes left: asked before memory is taken for them."""
         if count > self.size - self.place:
             raise ValueError(f"it is cut off: at byte {self.place} it needs {count} more and has {self.size - self.place}")
-        return count
 
 
 def _read_member(source):
     """(name, checksum, size) and the array, from a place behind the mark of an array."""
     name, checksum, size, _ = _read_header(source, *source.unpack(_COMMON))
-    start, source.checksum = source._room(size) and source.place, 0
+    source.expect(size)
+    start, source.checksum = source.place, 0
     array = _read_array(source, size, name)
     if source.checksum != checksum or source.place != start + size:
         raise ValueError(f"the checksum of {name!r} is not that of its bytes")
