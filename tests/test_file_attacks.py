@@ -298,6 +298,7 @@ CRAFTED = {
             '{"tensor": "structure.json"}': "there is no 'structure.json' in it",
             '{"dict": []}': "something that minidl.save does not write",
             '{"dict": [], "ordered": "yes"}': "something that minidl.save does not write",
+            '{"dict": [], "ordered": 1}': "something that minidl.save does not write",
             '{"dict": [1], "ordered": false}': "a dict that is not made of pairs",
             '{"dict": [[1, 2, 3]], "ordered": false}': "a dict that is not made of pairs",
             '{"dict": [["a", 1], ["a", 2]], "ordered": true}': "the key 'a' twice",

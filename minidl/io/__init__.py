@@ -163,7 +163,7 @@ def _decode(code, arrays):
     if isinstance(content, list):
         if kind in (("list",), ("tuple",)):
             return {"list": list, "tuple": tuple}[kind[0]](_decode(x, arrays) for x in content)
-        if kind == ("dict", "ordered") and code["ordered"] in (True, False):
+        if kind == ("dict", "ordered") and isinstance(code["ordered"], bool):
             return _decode_dict(OrderedDict if code["ordered"] else dict, content, arrays)
     raise ValueError("its structure has something that minidl.save does not write")
 
