@@ -221,17 +221,53 @@ def test_networks_and_blocks_are_those_of_plain_numpy(name, training):
 
 
 WHOLE = {  # as the book has them: all channels, all blocks
-    "VGG11": (lambda: models.VGG11(hidden=8), vgg(1, 1, 2, 2, 2)),
-    "GoogLeNet": (models.GoogLeNet, googlenet),
-    "ResNet18": (models.ResNet18, resnet(2, 2, 2, 2)),
-    "DenseNet": (models.DenseNet, densenet(4, 4, 4, 4)),
+    "VGG11": (lambda: models.VGG11(hidden=8), (2, 1, 32, 32), vgg(1, 1, 2, 2, 2)),
+    "GoogLeNet": (models.GoogLeNet, (2, 1, 64, 64), googlenet),
+    "ResNet18": (models.ResNet18, (2, 1, 32, 32), resnet(2, 2, 2, 2)),
+    "DenseNet": (models.DenseNet, (2, 1, 32, 32), densenet(4, 4, 4, 4)),
 }
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_networks_are_those_of_plain_numpy(name):
-    make, plain = WHOLE[name]
-    check(make(), (2, 1, 32, 32), plain, training=False)
+    make, size, plain = WHOLE[name]
+    check(make(), size, plain, training=False)
+
+
+def of_inception(*blocks):
+    """Channels of the convolutions of blocks that are written as in the paper's table."""
+    return [n for c1, (c2, c3), (c4, c5), c6 in blocks for n in (c1, c2, c3, c4, c5, c6)]
+
+
+INCEPTIONS = (
+    (64, (96, 128), (16, 32), 32),
+    (128, (128, 192), (32, 96), 64),
+    (192, (96, 208), (16, 48), 64),
+    (160, (112, 224), (24, 64), 64),
+    (128, (128, 256), (24, 64), 64),
+    (112, (144, 288), (32, 64), 64),
+    (256, (160, 320), (32, 128), 128),
+    (256, (160, 320), (32, 128), 128),
+    (384, (192, 384), (48, 128), 128),
+)
+DENSE = [64, *[32] * 4, 96, *[32] * 4, 112, *[32] * 4, 120, *[32] * 4]
+CHANNELS = {  # of all convolutions, and the widths of dense layers
+    "LeNet": ([6, 16], [120, 84, 10]),
+    "BNLeNet": ([6, 16], [120, 84, 10]),
+    "AlexNet": ([96, 256, 384, 384, 256], [4096, 4096, 10]),
+    "VGG11": ([64, 128, 256, 256, 512, 512, 512, 512], [4096, 4096, 10]),
+    "NiN": ([96] * 3 + [256] * 3 + [384] * 3 + [10] * 3, []),
+    "GoogLeNet": ([64, 64, 192, *of_inception(*INCEPTIONS)], [10]),
+    "ResNet18": ([64] * 5 + [128] * 5 + [256] * 5 + [512] * 5, [10]),
+    "DenseNet": (DENSE, [10]),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_channels_of_the_papers(name):
+    layers = list(getattr(models, name)().modules())
+    convolutions = [layer.out_channels for layer in layers if isinstance(layer, nn.Conv2d)]
+    assert (convolutions, [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]) == CHANNELS[name]
 
 
 @pytest.mark.parametrize(
