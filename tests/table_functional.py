@@ -293,7 +293,7 @@ def one_row(function):
 
     def reference(x, w, bias=None, **options):
         rest = {"stride": 1, "dilation": 1, "padding": 0, "output_padding": 0}
-        options = {name: value if name not in rest else (rest[name], value) for name, value in options.items()}
+        options = {name: (rest[name], v) if name in rest and type(v) is int else v for name, v in options.items()}
         return function(x[:, :, None], w[:, :, None], bias, **options)[:, :, 0]
 
     return reference

@@ -4,14 +4,20 @@ What is new fails here until it has a row. The references are in table_functiona
 """
 
 import inspect
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minidl
 import minidl.nn.functional as F
+from minidl import kernels, nn
 from minidl.autograd import gradcheck
 
 from .table_functional import FUNCTIONALS, assert_same, tensor
+from .table_kernels import BACKWARD
+from .table_layers import ACTIVATIONS, ELSEWHERE, LAYERS, NO_FUNCTIONS, options_of
 
 CALLS = [pytest.param(name, call, id=f"{name}-{i}") for name, calls in FUNCTIONALS.items() for i, call in enumerate(calls)]
 
@@ -19,8 +25,8 @@ CALLS = [pytest.param(name, call, id=f"{name}-{i}") for name, calls in FUNCTIONA
 def test_every_functional_has_a_row():
     missing = sorted(set(F.__all__) - set(FUNCTIONALS))
     assert not missing, (
-        f"nn.functional: {missing} without a reference: give each a row of Calls in tests/table_functional.py, in the group that "
-        "it belongs to, with a reference in plain NumPy and a Call at least for each option"
+        f"nn.functional: {missing} without a reference: give each a row of Calls in tests/table_functional.py, in the group "
+        "that it belongs to, with a reference in plain NumPy and a Call at least for each option"
     )
     assert not set(FUNCTIONALS) - set(F.__all__)
 
@@ -83,3 +89,125 @@ def test_no_functional_could_be_another(name):
     others = [other for other in F.__all__ if other != name]
     alike = [o for o in others if not any(fails(compare, call, getattr(F, o), y) for call, y in expected)]
     assert not alike, f"{name} could be {alike}, and no test would see it: add a Call in tests/table_functional.py"
+
+
+# --- layers and losses
+
+ROWS = [pytest.param(name, row, id=f"{name}-{i}") for name, rows in LAYERS.items() for i, row in enumerate(rows)]
+
+
+def compare_layer(row, make, expected, without=()):
+    state, results = row.found(make, without)
+    assert state == expected[0]
+    assert_same(results, expected[1])
+
+
+def test_every_layer_has_a_row():
+    known = {*LAYERS, *ELSEWHERE, *NO_FUNCTIONS}
+    space = nn.activation.__name__
+    classes = {name for name, x in vars(nn.activation).items() if inspect.isclass(x) and x.__module__ == space}
+    activations = {name for name in classes if not name.startswith("_")}
+    missing = sorted({*nn.__all__, *activations} - known)
+    assert not missing, (
+        f"minidl.nn: {missing} without a reference: give each rows of Layer in tests/table_layers.py, in the group that it "
+        "belongs to, with a reference in plain NumPy and a Layer at least for each option; or, if another file compares it "
+        "with a second writing of it, an entry in ELSEWHERE"
+    )
+    assert activations == set(ACTIVATIONS) and known == set(nn.__all__)
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_is_compared_elsewhere_is(name):
+    file, test = ELSEWHERE[name].split(".")
+    source = (Path(__file__).parent / f"{file}.py").read_text()
+    assert f"nn.{name}(" in re.search(rf"\ndef {test}\(.*?(?=\n(?:def|@|# ---)|\Z)", source, re.DOTALL)[0]
+
+
+@pytest.mark.parametrize(("name", "row"), ROWS)
+def test_layers_are_those_of_plain_numpy(name, row):
+    make = getattr(nn, name)
+    compare_layer(row, make, row.expected(make))
+
+
+RAISE = {
+    "inplace",
+    "max_norm",
+    "norm_type",
+    "scale_grad_by_freq",
+    "sparse",
+    "proj_size",
+}  # not supported, and asked for elsewhere
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_option_of_a_layer_is_seen(name):
+    """For each option there is a row whose check fails without it; dtype and device have a test of their own."""
+    make = getattr(nn, name)
+    raising = RAISE - {"inplace"} if name == "ReLU" else RAISE | {"padding_mode"} if "ConvTranspose" in name else RAISE
+    for option in options_of(make) - raising - {"device", "dtype"}:
+        rows = [row for row in LAYERS[name] if option in row.options]
+        assert any(fails(compare_layer, row, make, row.expected(make), [option]) for row in rows), (
+            f"nn.{name}: no Layer in tests/table_layers.py would notice that {option} is ignored: give it one"
+        )
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if "dtype" in options_of(getattr(nn, name))])
+def test_dtype_and_device_of_layers(name):
+    row, make = next(row for row in LAYERS[name] if row.state), getattr(nn, name)
+    for options, dtype in (({}, minidl.float32), ({"dtype": minidl.float64, "device": "cpu"}, minidl.float64)):
+        layer = make(**row.options, **options)
+        if isinstance(layer, nn.LazyModule):
+            layer(*(tensor(x).to(dtype) for x in row.inputs))
+        floats = [x for x in layer.state_dict().values() if x.is_floating_point()]
+        assert floats and all(x.dtype == dtype for x in floats)
+    with pytest.raises(RuntimeError, match="cuda"):
+        make(**row.options, device="cuda")
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_no_layer_could_be_another(name):
+    """The checks of a layer's rows fail if it does what any other layer without parameters does, or calls another function."""
+    make, alike = getattr(nn, name), []
+    expected = [(row, row.expected(make)) for row in LAYERS[name]]
+    for other, rows in LAYERS.items():
+        if other != name and not rows[0].state:
+            imitation = lambda rows=rows, other=other, **options: rows[0].build(getattr(nn, other))  # noqa: E731
+            if not any(fails(compare_layer, row, imitation, y) for row, y in expected):
+                alike.append(other)
+    assert not alike, f"nn.{name} could be {alike}, and no test would see it: add a Layer in tests/table_layers.py"
+
+
+# --- kernels for gradients
+
+SLOPES = [pytest.param(name, row, id=f"{name}-{i}") for name, rows in BACKWARD.items() for i, row in enumerate(rows)]
+
+
+def compare_slopes(row):
+    for dx, slopes in zip(row.found(), row.expected, strict=True):
+        assert dx.shape == slopes.shape and dx.dtype == np.float64
+        np.testing.assert_allclose(dx, slopes, rtol=1e-6, atol=1e-8)
+
+
+def test_every_kernel_for_gradients_has_a_row():
+    known = {name for name in kernels.__all__ if "_backward" in name}
+    missing = sorted(known - set(BACKWARD))
+    assert not missing, (
+        f"minidl.kernels: {missing} without a reference: give each rows of Backward in tests/table_kernels.py, with the "
+        "function whose slopes it computes in plain NumPy"
+    )
+    assert known == set(BACKWARD)
+
+
+@pytest.mark.parametrize(("name", "row"), SLOPES)
+def test_kernels_for_gradients_are_slopes(name, row):
+    compare_slopes(row)
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+def test_no_kernel_for_gradients_could_be_another(name, monkeypatch):
+    """The checks of a row fail for every other such kernel, and if the kernel passes its cotangent on."""
+    for other in [other for other in BACKWARD if other != name]:
+        monkeypatch.setattr(kernels, name, getattr(kernels, other))
+        assert any(fails(compare_slopes, row) for row in BACKWARD[name]), f"{name} could be {other}, and no test would see it"
+    monkeypatch.setattr(kernels, name, lambda dy, *args, **options: dy)
+    assert any(fails(compare_slopes, row) for row in BACKWARD[name]), f"{name} could be the identity"
