@@ -17,7 +17,7 @@ from minidl.autograd import gradcheck
 
 from .table_functional import FUNCTIONALS, assert_same, tensor
 from .table_kernels import BACKWARD
-from .table_layers import ACTIVATIONS, ELSEWHERE, LAYERS, NO_FUNCTIONS, options_of
+from .table_layers import ACTIVATIONS, ELSEWHERE, LAYERS, NO_FUNCTIONS, NORMS, options_of
 
 CALLS = [pytest.param(name, call, id=f"{name}-{i}") for name, calls in FUNCTIONALS.items() for i, call in enumerate(calls)]
 
@@ -175,6 +175,66 @@ def test_no_layer_could_be_another(name):
             if not any(fails(compare_layer, row, imitation, y) for row, y in expected):
                 alike.append(other)
     assert not alike, f"nn.{name} could be {alike}, and no test would see it: add a Layer in tests/table_layers.py"
+
+
+UNIFORM = {  # sizes, an input for lazy layers, and of how many numbers the bound is one over the root
+    "Linear": ({"in_features": 50, "out_features": 40}, None, 50),
+    "LazyLinear": ({"out_features": 40}, (1, 50), 50),
+    "Bilinear": ({"in1_features": 50, "in2_features": 6, "out_features": 80}, None, 50),
+    "Conv1d": ({"in_channels": 20, "out_channels": 80, "kernel_size": 5, "groups": 2}, None, 50),
+    "Conv2d": ({"in_channels": 8, "out_channels": 80, "kernel_size": (5, 1)}, None, 40),
+    "ConvTranspose1d": ({"in_channels": 8, "out_channels": 80, "kernel_size": 5, "groups": 2}, None, 200),
+    "ConvTranspose2d": ({"in_channels": 8, "out_channels": 80, "kernel_size": (5, 1)}, None, 400),
+    "LazyConv1d": ({"out_channels": 80, "kernel_size": 5}, (1, 10, 5), 50),
+    "LazyConv2d": ({"out_channels": 80, "kernel_size": (5, 1)}, (1, 8, 5, 5), 40),
+    "LazyConvTranspose1d": ({"out_channels": 80, "kernel_size": 5}, (1, 8, 5), 400),
+    "LazyConvTranspose2d": ({"out_channels": 80, "kernel_size": (5, 1)}, (1, 8, 5, 5), 400),
+    "RNN": ({"input_size": 3, "hidden_size": 50}, None, 50),
+    "LSTM": ({"input_size": 3, "hidden_size": 50}, None, 50),
+    "GRU": ({"input_size": 3, "hidden_size": 50}, None, 50),
+    "RNNCell": ({"input_size": 3, "hidden_size": 50}, None, 50),
+    "LSTMCell": ({"input_size": 3, "hidden_size": 50}, None, 50),
+    "GRUCell": ({"input_size": 3, "hidden_size": 50}, None, 50),
+}
+OF_PARTS = {"MLP", "AdditiveAttention"}  # whose parameters are those of Linear
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_first_values_are_uniform(name):
+    """On ±1/√n, weights and biases: the largest is near the bound, and the deviation is bound/√3."""
+    options, size, n = UNIFORM[name]
+    minidl.manual_seed(0)
+    layer = getattr(nn, name)(**options)
+    if size is not None:
+        layer(minidl.zeros(size))
+    for x in layer.parameters():
+        assert 0.85 / n**0.5 < x.abs().max().item() <= 1 / n**0.5
+        assert x.std().item() == pytest.approx((3 * n) ** -0.5, rel=0.2) and abs(x.mean().item()) < 0.2 / n**0.5
+
+
+def test_first_values_of_an_embedding_are_normal():
+    minidl.manual_seed(0)
+    table = nn.Embedding(200, 50, padding_idx=3).weight.detach()
+    assert not table[3].any()
+    rows = table[minidl.arange(200) != 3]
+    assert rows.std().item() == pytest.approx(1, rel=0.02) and abs(rows.mean().item()) < 0.03
+    assert (rows.abs() > 2).float().mean().item() == pytest.approx(0.0455, abs=0.01)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_first_values_of_norms_are_1_and_0(name):
+    row = max(LAYERS[name], key=lambda row: len(row.state))
+    layer = getattr(nn, name)(**row.options)
+    layer.eval()(*(tensor(x).to(minidl.float32) for x in row.inputs))
+    for part, start in {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1, "num_batches_tracked": 0}.items():
+        if (x := layer.state_dict().get(part)) is not None:
+            assert (x == start).all(), part
+
+
+def test_first_values_of_all_layers_are_tested():
+    trained = {name for name, rows in LAYERS.items() for row in rows if list(row.build(getattr(nn, name)).parameters())}
+    missing = trained - {*UNIFORM, *NORMS, *OF_PARTS, "Embedding"}
+    assert not missing, f"tests/test_completeness.py: how do the parameters of {sorted(missing)} start? Add them to UNIFORM"
 
 
 # --- kernels for gradients
