@@ -163,6 +163,14 @@ def test_first_values():
         for layer in (block.attention.out, block.mlp[2]):
             assert float(layer.weight.std()) == pytest.approx(0.02 / 4, rel=0.05)
             assert not layer.bias.any()
+    for norm in (model.blocks[0].norm1, model.blocks[7].norm2, model.norm):
+        assert (norm.weight == 1).all() and not norm.bias.any()
+    with minidl.no_grad():
+        for param in model.parameters():
+            param.fill_(7.0)
+    model.reset_parameters()  # of everything
+    assert all((param != 7).all() for param in model.parameters())
+    assert float(model.embedding.weight.std()) == pytest.approx(0.02, rel=0.05) and (model.norm.weight == 1).all()
     tokens = draw(2, 64, bound=500)
     loss = F.cross_entropy(model(tokens).flatten(0, 1), draw(2 * 64, bound=500))
     assert float(loss) == pytest.approx(math.log(500), rel=0.05)  # it knows nothing yet
