@@ -299,10 +299,16 @@ def one_row(function):
     return reference
 
 
+def alone(reference):
+    """The reference for batches, for what has no axis of samples."""
+    return lambda x, *args, **options: reference(x[None], *args, **options)[0]
+
+
 def convolutions(reference, x, w, grouped, bias, *more):
     """Each option by itself, and what more there is."""
     return [
         *(Call(reference, x, w, **o) for o in ({}, {"bias": bias}, {"stride": 2}, {"padding": 1}, {"dilation": 2}, *more)),
+        Call(alone(reference), x[0], w, bias=bias),
         Call(reference, x, grouped, groups=3),
     ]
 
@@ -380,9 +386,14 @@ COLUMNS = normal(1, 12, 20)  # 3 channels, windows of 2 × 2, 4 · 5 places in 5
 VOLUMES = normal(1, 2, 2, 3, 4)
 SIZES = {
     "unfold": [Call(unfold, IMAGES, (2, 3)), *(Call(unfold, IMAGES, 2, **{name: 2}) for name in ("dilation", "stride"))]
-    + [Call(unfold, IMAGES, 2, padding=1), Call(unfold, IMAGES, (2, 3), dilation=(2, 1), padding=(0, 1), stride=(1, 2))],
+    + [
+        Call(alone(unfold), IMAGES[0], 2),
+        Call(unfold, IMAGES, 2, padding=1),
+        Call(unfold, IMAGES, (2, 3), dilation=(2, 1), padding=(0, 1), stride=(1, 2)),
+    ],
     "fold": [
         Call(fold, COLUMNS, (5, 6), 2),
+        Call(alone(fold), COLUMNS[0], (5, 6), 2),
         Call(fold, COLUMNS[..., :12], (5, 6), 2, dilation=2),
         Call(fold, COLUMNS[..., :6], (5, 6), 2, stride=2),
         Call(fold, COLUMNS[..., :12], (2, 3), 2, padding=1),

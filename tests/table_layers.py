@@ -410,8 +410,8 @@ def instance_norm(training):
 
 
 def instance_norms(x):
-    tracked = {"track_running_stats": True}
-    return [
+    tracked, alone = {"track_running_stats": True}, table_functional.alone(lambda x: plain.instance_norm(x))
+    return [Layer(lambda s, x, num_features: alone(x), x[0], num_features=3)] + [
         Layer(instance_norm(t), x, call=with_running, state=state, training=t, num_features=3, **options)
         for t in (False, True)
         for state, options in (
