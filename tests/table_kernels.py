@@ -1,6 +1,7 @@
-"""What every kernel for gradients computes, in plain NumPy: the function whose slopes it gives, and how it is called.
+"""What every kernel computes, in plain NumPy. `test_completeness` compares.
 
-The truth is a central difference of that function, written in float64 without minidl. `test_completeness` compares.
+Of a kernel for gradients: the function whose slopes it gives. The truth is a central difference of that function, written in
+float64 without minidl.
 """
 
 import math
@@ -11,7 +12,21 @@ import numpy as np
 from minidl import kernels
 
 from . import table
-from .table_functional import COINS, IMAGES, LABELS, MAX_OPTIONS, OTHER, STEPS, WEIGHTS, X, Y, avg_pool, max_pool, normal
+from .table_functional import (
+    COINS,
+    IMAGES,
+    LABELS,
+    MAX_OPTIONS,
+    OTHER,
+    STEPS,
+    WEIGHTS,
+    X,
+    Y,
+    adaptive_avg_pool,
+    avg_pool,
+    max_pool,
+    normal,
+)
 
 
 class Backward:
@@ -299,3 +314,184 @@ BACKWARD = {
     "softplus_backward": [of_each(softplus, "softplus_backward", *o) for o in ((), (2.5, 20.0), (1.0, 1.5))],
     "tanh_backward": [of_each(math.tanh, "tanh_backward", takes_y=True)],
 }
+
+
+# --- kernels that are no slopes
+
+
+class Forward:
+    """A call of a kernel: its arguments, what to take of its results, and what that is."""
+
+    def __init__(self, expected, *args, take=None, **options):
+        self.args, self.options, self.take = args, options, take or (lambda result, *args: result)
+        self.expected = [np.asarray(y) for y in (expected if isinstance(expected, tuple) else (expected,))]
+
+    def found(self, kernel):
+        args = [x.copy() if isinstance(x, np.ndarray) else x for x in self.args]
+        result = self.take(kernel(*args, **self.options), *args)
+        return [np.asarray(y) for y in (result if isinstance(result, tuple) else (result,))]
+
+
+def each(function, x, *options):
+    return Forward(table.each_of_one(function)(x, *options), x, *options)
+
+
+def first(result, *args):
+    return result[0]
+
+
+def written(*places):
+    """The arguments at these places, after the kernel has changed them."""
+    return lambda result, *args: tuple(args[i] for i in places)
+
+
+def normed(reference, x, *args):
+    return Forward(reference, x, *args, take=first)
+
+
+POSITIVE = np.abs(X) + 0.3
+GEOMETRY = (2, 1), (1, 0, 2, 1), (1, 2), 3  # stride, padding, dilation, groups
+IMAGE, KERNEL, OUTPUT = IMAGES[:1], normal(6, 1, 2, 2), normal(1, 6, 3, 7)
+SHAPES = table.conv2d(IMAGE, KERNEL, np.zeros(6), *GEOMETRY).shape
+SEQUENCE, STATE, CELL = normal(T * N, 3), normal(N, H), normal(N, H)
+OF_WINDOWS = windows_of(IMAGE, 2, 1, 1, False)
+
+
+def states_of(step, gates, *options):
+    """All states of a sequence, and the arguments of the kernel but for `starts`."""
+    weights, biases = (normal(gates * H, 3), normal(gates * H, H)), (normal(gates * H), normal(gates * H))
+    states = [STATE, CELL][: 2 if step is table.lstm_step else 1]
+    flat = table.recurrent(step, len(states))(SEQUENCE.reshape(T, N, 3), *states, *weights, *biases, None, False, *options)
+    y = np.concatenate([STATE, flat[: T * N * H].reshape(T * N, H)])
+    joint = biases if step is table.gru_step else [sum(biases)]
+    return y, (SEQUENCE, *states, *weights, *joint, STARTS, *options)
+
+
+def recurrent_states(step, gates, take, *options):
+    y, args = states_of(step, gates, *options)
+    return Forward(y, *args, take=take)
+
+
+def conv_input(dy, w, size, stride, padding, dilation, groups):
+    return table.conv_transpose2d(dy, w, size, stride, padding, dilation, groups)
+
+
+def gamma_slope(a, x, step=1e-5):
+    """With P(a, x) held: d ln x/da = −(∂P/∂a)/(x ∂P/∂x), by central differences."""
+    by_a = table.gamma_inc(a + step, x) - table.gamma_inc(a - step, x)
+    by_x = table.gamma_inc(a, x + step) - table.gamma_inc(a, x - step)
+    return -by_a / by_x / x
+
+
+def sgd(p, g, buffer, lr, momentum, dampening, weight_decay):
+    g = g + weight_decay * p
+    buffer = momentum * buffer + (1 - dampening) * g
+    return p - lr * buffer, buffer
+
+
+def adam(p, g, mean, square, step, lr, beta1, beta2, eps, weight_decay):
+    g = g + weight_decay * p
+    mean, square = beta1 * mean + (1 - beta1) * g, beta2 * square + (1 - beta2) * g * g
+    return p - lr * (mean / (1 - beta1**step)) / (np.sqrt(square / (1 - beta2**step)) + eps), mean, square
+
+
+def update_running(mean, var, stats, momentum, count):
+    keep = 1 - momentum
+    return keep * mean + momentum * stats[0], keep * var + momentum * stats[1] * count / (count - 1)
+
+
+ROWS3 = np.array([2, 0, 2])
+SGD_OPTIONS = 0.1, 0.9, 0.2, 0.03
+ADAM_OPTIONS = {"step": 3, "lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.03}
+W4, B4, W3, B3 = normal(4), normal(4), normal(3), normal(3)
+GROUPED, LAYERED = normal(2, 4, 3), normal(3, 2, 4)
+FORWARD = {
+    "adam": [
+        Forward(
+            adam(X, Y, Y / 2, POSITIVE, *ADAM_OPTIONS.values()), X, Y, Y / 2, POSITIVE, take=written(0, 2, 3), **ADAM_OPTIONS
+        )
+    ],
+    "adaptive_windows": [
+        Forward(adaptive_avg_pool(1)(X, 3), 4, 3, take=lambda w, *_: kernels.mean_pool(X, (w,))),
+    ],
+    "add_rows": [
+        Forward(X + [1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]], X, ROWS3, Y, take=written(0)),
+    ],
+    "attention": [
+        Forward(
+            table.attention(*(x[None] for x in (X[:2], X, Y)), 0.5, False, None, 0.0, 0)[0],
+            *(x for x in (X[:2], X, Y)),
+            scale=0.5,
+            take=first,
+        )
+    ],
+    "batch_norm": [normed(table.batch_norm(IMAGES, W3, B3, 0.1), IMAGES, W3, B3, 0.1)],
+    "binary_cross_entropy_with_logits": [
+        Forward(-COINS * np.log(1 / (1 + np.exp(-X))) - (1 - COINS) * np.log(1 / (1 + np.exp(X))), X, COINS)
+    ],
+    "channel_sums": [Forward(IMAGES.sum((0, 2, 3)), IMAGES)],
+    "column_sums": [Forward(X.sum(0), X)],
+    "conv2d": [Forward(table.conv2d(IMAGE, KERNEL, W6, *GEOMETRY), IMAGE, KERNEL, W6, *GEOMETRY) for W6 in [normal(6)]],
+    "conv2d_input": [
+        Forward(conv_input(dy, KERNEL, (5, 6), *GEOMETRY), dy, KERNEL, (5, 6), *GEOMETRY) for dy in [normal(*SHAPES)]
+    ],
+    "conv2d_weight": [
+        Forward(table.conv2d_weight(IMAGE, dy, (2, 2), *GEOMETRY), IMAGE, dy, (2, 2), *GEOMETRY) for dy in [normal(*SHAPES)]
+    ],
+    "cross_entropy": [
+        Forward(table.cross_entropy(X, LABELS, WEIGHTS, 0, 0.2), X, LABELS, WEIGHTS, 0, 0.2, take=first),
+    ],
+    "cross_entropy_soft": [Forward(table.cross_entropy_soft(X, OTHER, WEIGHTS, 0.2), X, OTHER, WEIGHTS, 0.2, take=first)],
+    "ctc_forward": [Forward(table.ctc(STEPS, SPOKEN, HEARD, SAID, 0, False), STEPS, SPOKEN, HEARD, SAID, 0)],
+    "digamma": [each(table.digamma, POSITIVE)],
+    "elu": [each(elu, X), each(elu, X, 1.7)],
+    "erf": [each(math.erf, X)],
+    "exp": [each(math.exp, X)],
+    "expm1": [each(math.expm1, X)],
+    "gamma_slope": [Forward(np.vectorize(gamma_slope)(POSITIVE, POSITIVE[::-1]), POSITIVE, np.log(POSITIVE[::-1]))],
+    "gammainc": [Forward(np.vectorize(table.gamma_inc)(POSITIVE, POSITIVE[::-1]), POSITIVE, POSITIVE[::-1])],
+    "gelu": [each(gelu, X), each(gelu, X, True)],
+    "group_norm": [Forward(table.group_norm(GROUPED, W4, B4, 2, 0.1), GROUPED, 2, W4, B4, 0.1, take=first)],
+    "gru": [recurrent_states(table.gru_step, 3, lambda result, *_: result[1], reset) for reset in (True, False)],
+    "layer_norm": [
+        Forward(table.layer_norm(LAYERED, X[:2], Y[:2], 2, 0.1), LAYERED, 2, X[:2], Y[:2], 0.1, take=first),
+        Forward(table.rms_norm(LAYERED, X[:2], None, 2, 0.1), LAYERED, 2, X[:2], None, 0.1, False, take=first),
+    ],
+    "leaky_relu": [each(leaky_relu, X), each(leaky_relu, X, 0.3)],
+    "lgamma": [each(math.lgamma, POSITIVE)],
+    "linear": [Forward(table.linear(X, Y[:2], W4[:2]), X, Y[:2], W4[:2])],
+    "log": [each(math.log, POSITIVE)],
+    "log1p": [each(math.log1p, POSITIVE)],
+    "log2": [each(math.log2, POSITIVE)],
+    "log_softmax": [Forward(np.log(softmax(X, axis)), X, axis) for axis in (0, 1)],
+    "logsigmoid": [each(lambda v: math.log(logistic(v)), X)],
+    "logsumexp": [Forward(np.log(np.exp(X).sum(axis)), X, axis) for axis in (0, 1)],
+    "lstm": [recurrent_states(table.lstm_step, 4, lambda result, *_: result[1])],
+    "matmul": [Forward(table.matmul(X, Y.T.copy()), X, Y.T.copy())],
+    "max_pool": [Forward(max_pool(2)(IMAGE, 3, 2, 1), IMAGE, OF_WINDOWS, take=first)],
+    "max_pool_indices": [
+        Forward(max_pool(2)(IMAGE, 3, 2, 1, return_indices=True)[1], kernels.max_pool(IMAGE, OF_WINDOWS)[1], OF_WINDOWS)
+    ],
+    "mean_pool": [
+        Forward(avg_pool(2)(IMAGE, 3, 2, 1, **options), IMAGE, OF_WINDOWS, *options.values())
+        for options in ({}, {"count_include_pad": False}, {"count_include_pad": True, "divisor_override": 4})
+    ],
+    "polygamma": [Forward(table.each_of_one(table.polygamma)(POSITIVE, n), n, POSITIVE) for n in (1, 2, 3)],
+    "pool_windows": [
+        Forward(max_pool(1)(X, *options), 4, *options, take=lambda w, *_: kernels.max_pool(X, (w,))[0])
+        for options in ((2, 1, 1, 2, False), (2, 3, 0, 1, True))
+    ],
+    "relu": [each(lambda v: max(v, 0.0), X)],
+    "rnn": [recurrent_states(table.rnn_step, 1, None, relu) for relu in (False, True)],
+    "sgd": [Forward(sgd(X, Y, POSITIVE, *SGD_OPTIONS), X, Y, POSITIVE, *SGD_OPTIONS, take=written(0, 2))],
+    "sigmoid": [each(logistic, X)],
+    "silu": [each(lambda v: v * logistic(v), X)],
+    "softmax": [Forward(softmax(X, axis), X, axis) for axis in (0, 1)],
+    "softplus": [each(softplus, X, *o) for o in ((), (2.5, 20.0), (1.0, 1.5))],
+    "sum_of_squares": [Forward(sum(v * v for v in X.ravel().tolist()), X)],
+    "tanh": [each(math.tanh, X)],
+    "update_running": [
+        Forward(update_running(W3, B3, X[:2, :3], 0.3, 5), W3, B3, X[:2, :3], 0.3, 5, take=written(0, 1)),
+    ],
+}
+SETTINGS = {"empty_cache", "get_memory_kept", "get_num_threads", "set_memory_kept", "set_num_threads"}  # no functions of arrays

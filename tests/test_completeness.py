@@ -16,7 +16,7 @@ from minidl import kernels, nn
 from minidl.autograd import gradcheck
 
 from .table_functional import FUNCTIONALS, assert_same, tensor
-from .table_kernels import BACKWARD
+from .table_kernels import BACKWARD, FORWARD, SETTINGS
 from .table_layers import ACTIVATIONS, ELSEWHERE, LAYERS, NO_FUNCTIONS, NORMS, options_of
 
 CALLS = [pytest.param(name, call, id=f"{name}-{i}") for name, calls in FUNCTIONALS.items() for i, call in enumerate(calls)]
@@ -237,7 +237,7 @@ def test_first_values_of_all_layers_are_tested():
     assert not missing, f"tests/test_completeness.py: how do the parameters of {sorted(missing)} start? Add them to UNIFORM"
 
 
-# --- kernels for gradients
+# --- kernels
 
 SLOPES = [pytest.param(name, row, id=f"{name}-{i}") for name, rows in BACKWARD.items() for i, row in enumerate(rows)]
 
@@ -248,14 +248,14 @@ def compare_slopes(row):
         np.testing.assert_allclose(dx, slopes, rtol=1e-6, atol=1e-8)
 
 
-def test_every_kernel_for_gradients_has_a_row():
-    known = {name for name in kernels.__all__ if "_backward" in name}
-    missing = sorted(known - set(BACKWARD))
+def test_every_kernel_has_a_row():
+    missing = sorted(set(kernels.__all__) - {*BACKWARD, *FORWARD, *SETTINGS})
     assert not missing, (
-        f"minidl.kernels: {missing} without a reference: give each rows of Backward in tests/table_kernels.py, with the "
-        "function whose slopes it computes in plain NumPy"
+        f"minidl.kernels: {missing} without a reference: give each rows in tests/table_kernels.py: of Forward, with what it "
+        "computes, or if it is for gradients of Backward, with the function whose slopes it computes, both in plain NumPy"
     )
-    assert known == set(BACKWARD)
+    assert {name for name in kernels.__all__ if "_backward" in name} == set(BACKWARD)
+    assert {*BACKWARD, *FORWARD, *SETTINGS} == set(kernels.__all__)
 
 
 @pytest.mark.parametrize(("name", "row"), SLOPES)
@@ -271,3 +271,18 @@ def test_no_kernel_for_gradients_could_be_another(name, monkeypatch):
         assert any(fails(compare_slopes, row) for row in BACKWARD[name]), f"{name} could be {other}, and no test would see it"
     monkeypatch.setattr(kernels, name, lambda dy, *args, **options: dy)
     assert any(fails(compare_slopes, row) for row in BACKWARD[name]), f"{name} could be the identity"
+
+
+def compare_forward(row, kernel):
+    for y, expected in zip(row.found(kernel), row.expected, strict=True):
+        assert y.shape == expected.shape and y.dtype == expected.dtype
+        np.testing.assert_allclose(y, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_kernels_are_those_of_plain_numpy_and_could_be_no_others(name):
+    kernel = getattr(kernels, name)
+    for row in FORWARD[name]:
+        compare_forward(row, kernel)
+    for other in [other for other in FORWARD if other != name]:
+        assert any(fails(compare_forward, row, getattr(kernels, other)) for row in FORWARD[name]), f"{name} could be {other}"

@@ -141,6 +141,12 @@ def test_tied_weights_are_one_parameter():
     assert sum(p.numel() for p in free.parameters()) == sum(p.numel() for p in model.parameters()) + 11 * 12
 
 
+def test_what_is_saved_is_what_is_learned():
+    for positions in POSITIONS:
+        model = tiny(positions)
+        assert set(model.state_dict()) == {name for name, _ in model.named_parameters(remove_duplicate=False)}
+
+
 def test_how_many_parameters():
     model = models.GPT(vocab_size=50, context=16, width=24, heads=3, layers=2)
     each = 4 * 24 * 24 + 4 * 24 + 8 * 24 * 24 + 5 * 24 + 4 * 24  # attention, mlp, norms
