@@ -33,6 +33,12 @@ class Call:
     def expected(self):
         return arrays(self.reference(*self.args, **self.options))
 
+    def single(self, function):
+        """What the function gives for float32, as tensors and whatever else it gives."""
+        options = {name: single(x) for name, x in self.options.items()}
+        results = self.call(function, *map(single, self.args), **options)
+        return results if isinstance(results, (tuple, list)) else [results]
+
 
 def plainly(function, *args, **options):
     return function(*args, **options)
@@ -40,6 +46,18 @@ def plainly(function, *args, **options):
 
 def tensor(x):
     return minidl.tensor(x) if isinstance(x, np.ndarray) else x
+
+
+def single(x):
+    return minidl.tensor(x.astype(np.float32) if x.dtype == np.float64 else x) if isinstance(x, np.ndarray) else x
+
+
+def assert_single(found, expected):
+    """Where float64 would give float64, float32 gives float32, as exact as it can be."""
+    for y, wanted in zip(found, expected, strict=True):
+        if isinstance(y, minidl.Tensor):
+            assert y.dtype == (np.float32 if wanted.dtype == np.float64 else wanted.dtype), f"{y.dtype}, expected float32"
+            np.testing.assert_allclose(y.numpy(force=True), wanted, rtol=1e-3, atol=1e-4)
 
 
 def arrays(results):
@@ -222,7 +240,8 @@ def dropouts(*shape, rows_alike):
     call, reference = dropped(rows_alike)
     x = np.arange(1.0, math.prod(shape) + 1).reshape(shape)
     options = {"call": call, "gradient": False}
-    return [Call(reference, x, p=0.2, **options), Call(reference, x, p=0.2, training=False, **options)]
+    none = Call(lambda x, p: 0 * x, x, p=1.0)
+    return [Call(reference, x, p=0.2, **options), Call(reference, x, p=0.2, training=False, **options), none]
 
 
 BASICS = {

@@ -40,6 +40,7 @@ from .table_functional import (
     X,
     Y,
     arrays,
+    single,
     tensor,
 )
 
@@ -74,6 +75,11 @@ class Layer:
         """The names of the state, and what the layer gives."""
         layer = self.build(make, without)
         return list(layer.state_dict()), arrays(self.call(layer, *map(tensor, self.inputs)))
+
+    def single(self, make):
+        """What the layer gives in float32."""
+        results = self.call(self.build(make).float(), *map(single, self.inputs))
+        return results if isinstance(results, (tuple, list)) else [results]
 
     def expected(self, make):
         state = {name: x.numpy().copy() for name, x in self.build(make).state_dict().items()}

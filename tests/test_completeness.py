@@ -15,7 +15,7 @@ import minidl.nn.functional as F
 from minidl import kernels, nn
 from minidl.autograd import gradcheck
 
-from .table_functional import FUNCTIONALS, assert_same, tensor
+from .table_functional import FUNCTIONALS, assert_same, assert_single, tensor
 from .table_kernels import BACKWARD, FORWARD, SETTINGS
 from .table_layers import ACTIVATIONS, ELSEWHERE, LAYERS, NO_FUNCTIONS, NORMS, options_of
 
@@ -34,6 +34,11 @@ def test_every_functional_has_a_row():
 @pytest.mark.parametrize(("name", "call"), CALLS)
 def test_functionals_are_those_of_plain_numpy(name, call):
     assert_same(call.found(getattr(F, name)), call.expected())
+
+
+@pytest.mark.parametrize(("name", "call"), [c for c in CALLS if "dtype" not in c.values[1].options])
+def test_functionals_stay_in_float32(name, call):
+    assert_single(call.single(getattr(F, name)), call.expected())
 
 
 @pytest.mark.parametrize(("name", "call"), [c for c in CALLS if c.values[1].gradient])
@@ -127,6 +132,12 @@ def test_what_is_compared_elsewhere_is(name):
 def test_layers_are_those_of_plain_numpy(name, row):
     make = getattr(nn, name)
     compare_layer(row, make, row.expected(make))
+
+
+@pytest.mark.parametrize(("name", "row"), ROWS)
+def test_layers_stay_in_float32(name, row):
+    make = getattr(nn, name)
+    assert_single(row.single(make), row.expected(make)[1])
 
 
 RAISE = {
