@@ -195,7 +195,7 @@ def embedding(index, weight, padding_idx=None):
 
 
 def lengths(x, p, dim):
-    return np.moveaxis(table.over_axes(lambda values: table.norm(values, p))(x, (dim % x.ndim,), True), 0, 0)
+    return table.over_axes(lambda values: table.norm(values, p))(x, (dim % x.ndim,), True)
 
 
 def normalize(x, p=2.0, dim=1, eps=1e-12):
@@ -806,12 +806,12 @@ LOSSES = {
     ],
     "binary_cross_entropy": [
         *with_reductions(coin, P, COINS),
-        *with_reductions(coin, P, COINS, weight=WEIGHTS, gradient=False),
+        *with_reductions(coin, P, COINS, weight=WEIGHTS),
     ],
     "binary_cross_entropy_with_logits": [
         *with_reductions(coin_of_logits, X, COINS),
-        *with_reductions(coin_of_logits, X, COINS, weight=WEIGHTS, gradient=False),
-        *with_reductions(coin_of_logits, X, COINS, pos_weight=WEIGHTS, gradient=False),
+        *with_reductions(coin_of_logits, X, COINS, weight=WEIGHTS),
+        *with_reductions(coin_of_logits, X, COINS, pos_weight=WEIGHTS),
     ],
     "sigmoid_focal_loss": [
         *with_reductions(sigmoid_focal, X, COINS, default="none"),
@@ -929,7 +929,7 @@ ATTENTION = {
     "scaled_dot_product_attention": [
         Call(scaled_dot_product_attention, QUERIES, KEYS, VALUES),
         Call(scaled_dot_product_attention, QUERIES, KEYS, VALUES, attn_mask=SEEN),
-        Call(scaled_dot_product_attention, QUERIES, KEYS, VALUES, attn_mask=normal(3, 5), gradient=False),
+        Call(scaled_dot_product_attention, QUERIES, KEYS, VALUES, attn_mask=normal(3, 5)),
         Call(scaled_dot_product_attention, QUERIES, KEYS, VALUES, is_causal=True),
         Call(scaled_dot_product_attention, QUERIES, KEYS, VALUES, scale=1.3),
         Call(scaled_dot_product_attention, *HEADS, enable_gqa=True),

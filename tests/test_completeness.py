@@ -43,16 +43,18 @@ def test_functionals_stay_in_float32(name, call):
 
 @pytest.mark.parametrize(("name", "call"), [c for c in CALLS if c.values[1].gradient])
 def test_gradients_of_functionals_are_slopes(name, call):
-    function, args, options = getattr(F, name), list(map(tensor, call.args)), {n: tensor(x) for n, x in call.options.items()}
-    places = [i for i, x in enumerate(args) if isinstance(x, minidl.Tensor) and x.is_floating_point()]
-    inputs = [args[i].clone().requires_grad_() for i in places]
+    """Of all arrays of floats, among the options too."""
+    given = {**dict(enumerate(call.args)), **call.options}
+    floats = {key: tensor(x).requires_grad_() for key, x in given.items() if isinstance(x, np.ndarray) and x.dtype.kind == "f"}
 
     def of_floats(*xs):
-        y = call.call(function, *(xs[places.index(i)] if i in places else x for i, x in enumerate(args)), **options)
+        values = {key: tensor(x) for key, x in given.items()} | dict(zip(floats, xs, strict=True))
+        options = {key: values[key] for key in call.options}
+        y = call.call(getattr(F, name), *(values[i] for i in range(len(call.args))), **options)
         return y[0] if isinstance(y, tuple) else y
 
-    if inputs:
-        assert gradcheck(of_floats, inputs)
+    if floats:
+        assert gradcheck(of_floats, list(floats.values()))
 
 
 def fails(check, *args):
