@@ -33,12 +33,11 @@ def test_every_functional_has_a_row():
 
 @pytest.mark.parametrize(("name", "call"), CALLS)
 def test_functionals_are_those_of_plain_numpy(name, call):
-    assert_same(call.found(getattr(F, name)), call.expected())
-
-
-@pytest.mark.parametrize(("name", "call"), [c for c in CALLS if "dtype" not in c.values[1].options])
-def test_functionals_stay_in_float32(name, call):
-    assert_single(call.single(getattr(F, name)), call.expected())
+    """And what is given float32 stays in float32."""
+    function, expected = getattr(F, name), call.expected()
+    assert_same(call.found(function), expected)
+    if "dtype" not in call.options:
+        assert_single(call.single(function), expected)
 
 
 @pytest.mark.parametrize(("name", "call"), [c for c in CALLS if c.values[1].gradient])
@@ -132,14 +131,11 @@ def test_what_is_compared_elsewhere_is(name):
 
 @pytest.mark.parametrize(("name", "row"), ROWS)
 def test_layers_are_those_of_plain_numpy(name, row):
+    """And what is given float32 stays in float32."""
     make = getattr(nn, name)
-    compare_layer(row, make, row.expected(make))
-
-
-@pytest.mark.parametrize(("name", "row"), ROWS)
-def test_layers_stay_in_float32(name, row):
-    make = getattr(nn, name)
-    assert_single(row.single(make), row.expected(make)[1])
+    expected = row.expected(make)
+    compare_layer(row, make, expected)
+    assert_single(row.single(make), expected[1])
 
 
 RAISE = {
