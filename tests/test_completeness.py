@@ -1,4 +1,4 @@
-"""Every function of nn.functional has a reference in plain NumPy, every layer and loss too, and every kernel for gradients.
+"""Every function of nn.functional has a reference in plain NumPy, and so have every layer, every loss and every kernel.
 
 What is new fails here until it has a row. The references are in table_functional, table_layers and table_kernels.
 """

@@ -93,6 +93,7 @@ def test_first_values():
 
 def test_what_is_left_out_is_as_the_book_has_it():
     embedding = models.PatchEmbedding()
+    assert embedding.img_size == (96, 96)
     assert (embedding.num_patches, embedding.conv.out_channels, embedding.conv.kernel_size) == (36, 512, (16, 16))
     assert models.ViTMLP(6, 4).dropout1.p == models.ViTMLP(6, 4).dropout2.p == 0.5
     net = models.ViT(8, 4, 8, 12, 2, 1)
