@@ -110,8 +110,8 @@ def pooled_without_adding(s, dy):
 
 
 def taken(s, dy):
-    lead = dy.reshape(len(s.index), math.prod(s.sizes))
-    return np.take_along_axis(lead, s.index, 1).reshape(s.needs[0].shape)
+    lead = dy.reshape(len(s.places), math.prod(s.sizes))
+    return np.take_along_axis(lead, s.places, 1).reshape(s.needs[0].shape)
 
 
 # (operation, what is wrong with it, its backward), to be caught by the gradient check
