@@ -5,10 +5,11 @@ The checks of gradients use `gradcheck`; the others call the operation as the en
 
 import copy
 import itertools
+import traceback
 
 import numpy as np
 
-from minidl.autograd import gradcheck
+from minidl.autograd import GradcheckError, gradcheck
 from minidl.graph.nodes import Leaf
 from minidl.tensors.record import apply, wrap
 
@@ -74,13 +75,31 @@ def assert_close(found, expected, rtol=1e-10, atol=1e-12):
     np.testing.assert_allclose(found, expected, rtol, atol)
 
 
+HINT = "\nhint:"
+
+
 def check_row(check, row, make=None):
-    """The check on every case of the row; what fails says which case it was."""
-    for case in row.cases:
+    """The check on every case of the row, the largest first. One case is reported: the first that fails, or one with a hint."""
+    __tracebackhide__ = True  # pytest shows the report, and not the frames below
+    failures = []
+    for case in sorted(row.cases, key=lambda case: -sum(x.size for x in case.inputs if is_array(x))):
         try:
             check(case, make)
         except Exception as error:
-            raise AssertionError(f"{case}: {type(error).__name__}: {error}") from error
+            failures.append(f"{case}: {_told(error)}")
+            if check is not check_gradient or HINT in failures[-1]:
+                break
+    if failures:
+        raise AssertionError(next((text for text in failures if HINT in text), failures[0])) from None
+
+
+def _told(error):
+    """The error in words; one that is no report comes with the line that raised it."""
+    if isinstance(error, (AssertionError, GradcheckError)):
+        return f"{error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next((frame for frame in reversed(frames) if frame.name in ("forward", "backward")), frames[-1])
+    return f"{type(error).__name__}: {error}\nraised in {frame.name}, {frame.filename}:{frame.lineno}: {frame.line}"
 
 
 # --- the checks
