@@ -243,3 +243,264 @@ def test_promise_04_hints_fit_no_other_mistake(mistake, monkeypatch):
 
 def test_every_hint_has_a_mistake():
     assert {hint.__name__ for hint in diagnosis.HINTS} == {hint for _, _, hint, *_ in MISTAKES.values()} - {None}
+
+
+# --- shapes
+
+SHAPES = {
+    "not summed": (add(lambda dy, a, b: (dy, dy)), [(3, 4), (4,)], r"Sum over axis 0 \(of arrays: .*unbroadcast"),
+    "kept axis not summed": (add(lambda dy, a, b: (dy, dy)), [(3, 4), (3, 1)], "Sum over axis 1 "),
+    "not summed over two": (add(lambda dy, a, b: (dy, dy)), [(2, 3, 4), (3, 1)], r"Sum over axes \(0, 2\) "),
+    "transposed": (slope_of_sine(lambda dx: dx.T), [(3, 4)], "transposed: a .T"),
+    "raveled": (slope_of_sine(np.ravel), [(3, 4)], "a reshape to the input's shape"),
+    "not spread": (function(lambda x: x.sum(1), lambda dy, x: dy), [(3, 4)], "spreads dy over all of them"),
+    "not padded": (function(lambda x: x[1:], lambda dy, x: dy), [(5,)], "or puts 0 there"),
+    "of no kin": (slope_of_sine(lambda dx: np.ones((7, 5))), [(3,)], None),
+}
+
+
+@pytest.mark.parametrize("mistake", SHAPES)
+def test_promise_04_a_wrong_shape_is_explained(mistake):
+    func, shapes, hint = SHAPES[mistake]
+    with pytest.raises(GradcheckError, match=r"backward fails: Custom.backward: a gradient of shape") as error:
+        gradcheck(func, [leaf(*shape, seed=i) for i, shape in enumerate(shapes)])
+    _, *rest = str(error.value).splitlines()
+    assert len(rest) == bool(hint)
+    if hint:
+        with pytest.raises(GradcheckError, match="\nhint: .*" + hint):
+            raise error.value
+    assert error.value.__cause__ is None
+
+
+# --- of several, the one that shows most
+
+
+class Halves(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2, x * 3
+
+
+def test_of_several_outputs_the_one_at_fault_is_named():
+    class Second(Halves):
+        @staticmethod
+        def backward(ctx, da, db):
+            return da * 2 - db * 3
+
+    with pytest.raises(GradcheckError, match=r"the gradient of output 1 with .*\n(.*\n)*hint: the sign is wrong"):
+        gradcheck(Second.apply, leaf(3))
+    with pytest.raises(GradcheckError, match=r"the gradient of the outputs with .*\n(.*\n)*no hint"):
+        gradcheck(Second.apply, leaf(3), check_undefined_grad=False)
+
+
+def test_of_several_inputs_the_one_with_a_hint_and_the_most_elements_is_reported():
+    wrong_twice = function(lambda a, b: a + b.sum(), lambda dy, a, b: (-dy, np.full(b.shape, -dy.sum())))
+    with pytest.raises(GradcheckError, match=r"input 1, shape \(3, 4\).*\n(.*\n)*\(wrong, too: .* input 0\)$"):
+        gradcheck(wrong_twice, (leaf(), leaf(3, 4)))
+    without_and_with = function(lambda a, b: a + b.sum(), lambda dy, a, b: (dy * np.exp(a), np.full(b.shape, -dy.sum())))
+    with pytest.raises(GradcheckError, match=r"input 1, shape \(2,\).*\n(.*\n)*hint: the sign"):
+        gradcheck(without_and_with, (leaf(3, 4), leaf(2)))
+
+
+def test_a_later_input_at_a_border_hides_no_finding():
+    near = minidl.tensor(np.array([1e-9, 1.0]), requires_grad=True)
+    func = function(lambda a, b: a[:2] + np.sqrt(b), lambda dy, a, b: (np.append(-dy, 0.0), dy / (2 * np.sqrt(b))))
+    with np.errstate(invalid="ignore"), pytest.raises(GradcheckError, match=r"input 0.*\n(.*\n)*hint: the sign"):
+        gradcheck(func, (leaf(3), near))
+
+
+class WrongSine(ops.Op):
+    def forward(self, x):
+        self.x = x
+        return np.sin(x)
+
+    def backward(self, dy):
+        return -dy * np.cos(self.x)
+
+
+SINE = Row(WrongSine, each(np.sin), ELEMENTWISE)
+
+
+def test_the_table_reports_its_richest_case():
+    with pytest.raises(AssertionError, match=r"^WrongSine-\(3,4\): gradcheck: .*\n(.*\n)*hint: the sign is wrong") as error:
+        check_row(check_gradient, SINE)
+    assert error.value.__suppress_context__ and str(error.value).count("hint:") == 1
+
+
+def test_the_table_prefers_a_case_with_a_hint():
+    class Swapped(ops.MatMul):
+        def backward(self, dy):
+            return dy @ self.b, self.a.T @ dy
+
+    with pytest.raises(AssertionError, match=r"^MatMul-\(3,3\)-\(3,3\): .*\n(.*\n)*hint: .* if input 1 were transposed"):
+        check_row(check_gradient, ROW_OF[ops.MatMul], Swapped)
+
+
+def test_the_table_says_where_an_operation_broke_down():
+    class Broken(WrongSine):
+        def forward(self, x):
+            return x.no_such_method()
+
+    message = (
+        r"^WrongSine-\(3,4\): AttributeError: .*\nraised in forward, .*test_diagnosis.py:\d+: return x.no_such_method\(\)$"
+    )
+    with pytest.raises(AssertionError, match=message):
+        check_row(check_value, SINE, Broken)
+
+
+# --- what is no matter of elements
+
+
+def test_a_gradient_that_went_through_float32_is_found_within_the_tolerance():
+    narrow = slope_of_sine(lambda dx: dx.astype(np.float32).astype(float))
+    with pytest.raises(GradcheckError, match="the gradient for input 0 has the digits of float32 only"):
+        gradcheck(narrow, leaf(3, 4))
+    assert gradcheck(lambda x: x * 0.5 + x.sum(), leaf(3, 4))  # short numbers, of dy's length
+    assert gradcheck(lambda x: (x * 0).sum(), leaf(3, 4))
+
+
+class WritesToSaved(ops.Op):
+    def forward(self, x):
+        self.kept = np.cos(x)
+        return np.sin(x)
+
+    def backward(self, dy):
+        self.kept *= dy
+        return self.kept.copy()
+
+
+class WritesToCotangent(WritesToSaved):
+    def backward(self, dy):
+        dy *= self.kept
+        return dy.copy()
+
+
+@pytest.mark.parametrize(
+    ("op", "message"),
+    [
+        (WritesToSaved, "a second walk back .* writes to an array that forward saved"),
+        (WritesToCotangent, "changed dy, .*in place"),
+    ],
+)
+def test_a_backward_that_writes_where_it_must_not(op, message):
+    with pytest.raises(GradcheckError, match=message):
+        gradcheck(lambda x: apply(op(), x), leaf(3, 4))
+
+
+def test_gradgradcheck_names_the_gradients_and_cotangents():
+    class Half(Function):
+        @staticmethod
+        def forward(ctx, a, b):
+            ctx.save_for_backward(a, b)
+            return a * b
+
+        @staticmethod
+        def backward(ctx, dy):
+            a, b = ctx.saved_tensors
+            return dy * b, dy.detach() * a
+
+    assert gradcheck(Half.apply, (leaf(3), leaf(3, seed=1)))
+    message = "gradgradcheck: the gradient of the gradient for input 1 with respect to the cotangent of output 0, .* is missing"
+    with pytest.raises(GradcheckError, match=message):
+        gradgradcheck(Half.apply, (leaf(3), leaf(3, seed=1)))
+
+
+# --- what one reads, under pytest and without
+
+
+def test_an_error_of_the_users_comes_without_the_frames_of_the_engine():
+    def fails(dy, x):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError) as error:
+        gradcheck(function(np.sin, fails), leaf(3))
+    names = [entry.name for entry in error.traceback]
+    assert names[0] == "test_an_error_of_the_users_comes_without_the_frames_of_the_engine" and names[-1] == "fails"
+    assert not {"walk", "_walk", "grad"} & set(names)
+
+
+HEADER = """
+import numpy as np
+from minidl import ops, tensor
+from minidl.autograd import gradcheck
+from minidl.tensors.record import apply
+from tests.checks import check_gradient, check_row
+from tests.table import ROW_OF
+
+X = tensor(np.random.default_rng(0).normal(size=(3, 4)), requires_grad=True)
+"""
+WITH_GRADCHECK = """
+class Sine(ops.Op):
+    def forward(self, x):
+        self.x = x
+        return np.sin(x)
+
+    def backward(self, dy):
+        return -dy * np.cos(self.x)
+
+def test_sine():
+    gradcheck(lambda x: apply(Sine(), x), X)
+"""
+WITH_THE_TABLE = """
+class Exp(ops.Exp):
+    def backward(self, dy):
+        return -dy * self.y
+
+def test_exp():
+    check_row(check_gradient, ROW_OF[ops.Exp], Exp)
+"""
+NOT_SUMMED = """
+class Add(ops.Add):
+    def backward(self, dy):
+        return dy, dy
+
+def test_add():
+    gradcheck(lambda a, b: apply(Add(), a, b), (X, X[0].detach().clone().requires_grad_()))
+"""
+BREAKS = """
+class Sine(ops.Op):
+    def forward(self, x):
+        return np.sin(x)
+
+    def backward(self, dy):
+        return dy * np.cos(self.x)
+
+def test_sine():
+    gradcheck(lambda x: apply(Sine(), x), X)
+"""
+
+
+def run_python(folder, *args):
+    names = ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS")  # in CI pytest repeats whole messages at its end
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment |= {"PYTHONPATH": str(ROOT), "MINIDL_QUIET": "1", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, *args], cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (WITH_GRADCHECK, "hint: the sign is wrong"),
+        (WITH_THE_TABLE, "hint: the sign is wrong"),
+        (NOT_SUMMED, "hint: broadcasting repeated this input. Sum over axis 0"),
+        (BREAKS, "AttributeError: 'Sine' object has no attribute 'x'"),
+    ],
+    ids=["gradcheck", "table", "shape", "error"],
+)
+def test_under_pytest_a_wrong_operation_is_told_in_a_few_lines_and_once(program, said, tmp_path):
+    (tmp_path / "test_mine.py").write_text(textwrap.dedent(HEADER + program), encoding="utf-8")
+    text = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_mine.py")
+    assert "1 failed" in text
+    assert text.count(said) == 1, text
+    assert len(text.splitlines()) < 35, text
+    assert "minidl/autograd" not in text and "minidl/graph" not in text, text
+
+
+def test_without_pytest_the_traceback_is_short_too(tmp_path):
+    (tmp_path / "mine.py").write_text(textwrap.dedent(HEADER + WITH_GRADCHECK + "\ntest_sine()\n"), encoding="utf-8")
+    text = run_python(tmp_path, "mine.py")
+    assert text.count("hint: the sign is wrong") == 1 and len(text.splitlines()) < 25, text
