@@ -11,7 +11,7 @@ import pytest
 
 import minidl
 from minidl import ops
-from minidl.autograd import Function, GradcheckError, diagnosis, gradcheck, gradgradcheck
+from minidl.autograd import Function, GradcheckError, gradcheck, gradgradcheck, hints
 from minidl.tensors.record import apply
 
 from .checks import check_gradient, check_row, check_value
@@ -74,6 +74,23 @@ MISTAKES = {
         "digits of float32 only",
         (),
     ),
+    "near 0": (minidl.relu, [np.array([1.0, 3e-7, -2.0])], "at_a_kink", "a kink or a tie", ("where_wrong",)),
+    "straight through": (function(np.sign, lambda dy, x: dy), [(3, 4)], "should_be_zero", "must be 0", ()),
+    "rounded constant": (
+        function(lambda x: np.exp(np.pi * x), lambda dy, x: dy * 3.1415 * np.exp(3.1415 * x)),
+        [(3, 4)],
+        "imprecise",
+        "nearly right: a constant",
+        (),
+    ),
+    "another eps": (
+        function(lambda x: np.sqrt(x * x + 1), lambda dy, x: dy * x / np.sqrt(x * x + 1 + 1e-3)),
+        [(3, 4)],
+        "imprecise",
+        "nearly right: .* an eps added",
+        (),
+    ),
+    "1.000003": (slope_of_sine(lambda dx: dx * 1.000003), [(1, 3, 1)], "factor", "a factor of 1.000003", ("imprecise",)),
     "nothing": (slope_of_sine(lambda dx: 0 * dx), [(3, 4)], "zero", "is zero: is a term missing", ()),
     "dy forgotten": (
         function(np.sin, lambda dy, x: np.cos(x)),
@@ -93,7 +110,7 @@ MISTAKES = {
     ),
     "minus of one operand": (add(lambda dy, a, b: (dy, -dy)), [(3,), (3,)], "sign", "the sign is wrong", ("factor", "signs")),
     "2 of the square": (function(np.square, lambda dy, x: dy * x), [(3, 4)], "factor", "a factor of 0.5 = 1/2: the 2 of", ()),
-    "1.001": (slope_of_sine(lambda dx: dx * 1.001), [(3, 4)], "factor", "off by a factor of 1.001", ()),
+    "1.001": (slope_of_sine(lambda dx: dx * 1.001), [(3, 4)], "factor", "off by a factor of 1.001", ("imprecise",)),
     "mean not divided": (
         function(np.mean, lambda dy, x: np.full(x.shape, dy)),
         [(3, 4)],
@@ -223,8 +240,8 @@ def test_promise_04_the_hint_that_fits_is_printed_once(mistake):
     with pytest.raises(GradcheckError, match=message) as error:
         gradcheck(func, inputs_of(mistake))
     lines = str(error.value).splitlines()
-    hints = [line for line in lines if "hint:" in line]
-    assert len(hints) == 1 and hints[0].startswith("hint: " if hint else "no hint: ")
+    told = [line for line in lines if "hint:" in line]
+    assert len(told) == 1 and told[0].startswith("hint: " if hint else "no hint: ")
     assert len(lines) <= 9
 
 
@@ -237,18 +254,18 @@ def test_promise_04_hints_fit_no_other_mistake(mistake, monkeypatch):
     with pytest.raises(GradcheckError):
         gradcheck(func, inputs_of(mistake))
     finding = max(kept, key=lambda finding: finding.richness)
-    answering = {hint.__name__ for hint in diagnosis.HINTS if finding.says(hint)}
+    answering = {hint.__name__ for hint in hints.HINTS if finding.says(hint)}
     assert answering == {*also, *([hint] if hint else [])}
 
 
 def test_every_hint_has_a_mistake():
-    assert {hint.__name__ for hint in diagnosis.HINTS} == {hint for _, _, hint, *_ in MISTAKES.values()} - {None}
+    assert {hint.__name__ for hint in hints.HINTS} == {hint for _, _, hint, *_ in MISTAKES.values()} - {None}
 
 
 # --- shapes
 
 SHAPES = {
-    "not summed": (add(lambda dy, a, b: (dy, dy)), [(3, 4), (4,)], r"Sum over axis 0 \(of arrays: .*unbroadcast"),
+    "not summed": (add(lambda dy, a, b: (dy, dy)), [(3, 4), (4,)], r"Sum over axis 0 \(arrays: .*unbroadcast"),
     "kept axis not summed": (add(lambda dy, a, b: (dy, dy)), [(3, 4), (3, 1)], "Sum over axis 1 "),
     "not summed over two": (add(lambda dy, a, b: (dy, dy)), [(2, 3, 4), (3, 1)], r"Sum over axes \(0, 2\) "),
     "transposed": (slope_of_sine(lambda dx: dx.T), [(3, 4)], "transposed: a .T"),
@@ -357,6 +374,9 @@ def test_a_gradient_that_went_through_float32_is_found_within_the_tolerance():
         gradcheck(narrow, leaf(3, 4))
     assert gradcheck(lambda x: x * 0.5 + x.sum(), leaf(3, 4))  # short numbers, of dy's length
     assert gradcheck(lambda x: (x * 0).sum(), leaf(3, 4))
+    for short in (np.zeros(3), np.array([2.0**-60, -3 * 2.0**-55]), np.array([1e300]), np.array([0.5, 0.1])):
+        assert not hints.rounded(short)  # what rounding leaves of a 0 is short
+    assert hints.rounded(np.array([0.0, np.float32(0.1), 0.5]))
 
 
 class WritesToSaved(ops.Op):
@@ -415,6 +435,13 @@ def test_an_error_of_the_users_comes_without_the_frames_of_the_engine():
     with pytest.raises(KeyError) as error:
         gradcheck(function(np.sin, fails), leaf(3))
     names = [entry.name for entry in error.traceback]
+
+    def fails_as_the_engine_does(dy, x):
+        raise RuntimeError("mine")
+
+    message = r"backward fails: mine\nraised in fails_as_the_engine_does, .*test_diagnosis.py:\d+$"
+    with pytest.raises(GradcheckError, match=message):
+        gradcheck(function(np.sin, fails_as_the_engine_does), leaf(3))
     assert names[0] == "test_an_error_of_the_users_comes_without_the_frames_of_the_engine" and names[-1] == "fails"
     assert not {"walk", "_walk", "grad"} & set(names)
 

@@ -8,7 +8,7 @@ here are 1e-6, far above both and far below any mistake; PyTorch's default rtol 
 What is compared is not the whole Jacobian J but Jᵀv for a random cotangent v: a wrong element of J changes Jᵀv, except by a
 coincidence of probability 0. v is never all ones: under ones the gradient of softmax is 0, right or wrong.
 
-`differences` computes both gradients, `diagnosis` explains what is wrong with one.
+`differences` computes both gradients, `diagnosis` tells what is wrong with one, `hints` what it looks like.
 """
 
 import re
@@ -19,9 +19,10 @@ from ..graph.modes import enable_grad
 from ..random import fork_rng
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
-from .diagnosis import Evidence, Finding, of_the_shape, report, rounded, wrong_first
+from .diagnosis import Evidence, Finding, of_the_shape, report, wrong_first
 from .differences import GradcheckError, Names, SecondNames, Trial
 from .functional import grad
+from .hints import rounded
 
 
 def gradcheck(
@@ -95,6 +96,16 @@ def _gradcheck(func, inputs, options, raise_exception, names, may_ignore=False):
             if array.tobytes() != value.tobytes():
                 array[...] = value
     return True
+
+
+def _place(traceback):
+    """Where an error was raised, if that was not by the engine."""
+    while traceback.tb_next:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code
+    if ENGINE.match(traceback.tb_frame.f_globals.get("__name__", "")):
+        return ""
+    return f"\nraised in {code.co_name}, {code.co_filename}:{traceback.tb_lineno}"
 
 
 ENGINE = re.compile(r"minidl\.(autograd|double_backward|func|graph|tensors)\b")
@@ -289,7 +300,7 @@ def _walk_back(trial, outputs, ks, cotangents):
         if isinstance(error, GradcheckError):
             raise
         message = f"{trial.names.check}: backward fails: {error}{of_the_shape(str(error))}"
-        raise GradcheckError(message) from error
+        raise GradcheckError(message + _place(error.__traceback__)) from error
 
 
 def _check_same(first, second, tolerance, message):
