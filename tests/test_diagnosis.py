@@ -75,6 +75,13 @@ MISTAKES = {
         (),
     ),
     "near 0": (minidl.relu, [np.array([1.0, 3e-7, -2.0])], "at_a_kink", "a kink or a tie", ("where_wrong",)),
+    "on top of a large number": (
+        function(lambda x: 1e7 + np.sin(x), lambda dy, x: dy * 0.3 - dy * np.cos(x)),
+        [(3, 4)],
+        None,
+        "none of the usual",
+        (),
+    ),
     "straight through": (function(np.sign, lambda dy, x: dy), [(3, 4)], "should_be_zero", "must be 0", ()),
     "rounded constant": (
         function(lambda x: np.exp(np.pi * x), lambda dy, x: dy * 3.1415 * np.exp(3.1415 * x)),

@@ -35,10 +35,12 @@ def not_finite(f):
 def at_a_kink(f):
     """The slopes to both sides differ, and not as those of a curve do: by an eighth with an eighth of the step."""
     seen, step = f.wrong[:8], f.trial.eps
+    size = sum(np.abs(f.others.cotangents[k] * f.others.values[k]).sum() for k in f.ks)
+    noise = 8 * np.finfo(float).eps * size / (step / 8)  # of the differences
     for index in seen:
         left, right = f.trial.one_sided(f.i, index, f.ks, f.others.cotangents, step)
         nearer_left, nearer_right = f.trial.one_sided(f.i, index, f.ks, f.others.cotangents, step / 8)
-        if abs((nearer_right - nearer_left) - (right - left) / 8) <= 1e-2 * max(abs(left), abs(right), 1e-3):
+        if abs((nearer_right - nearer_left) - (right - left) / 8) <= 1e-2 * max(abs(left), abs(right), 1e-3) + noise:
             return ""
     left, right = f.trial.one_sided(f.i, seen[0], f.ks, f.others.cotangents, step)
     return (
