@@ -75,9 +75,16 @@ MISTAKES = {
         (),
     ),
     "near 0": (minidl.relu, [np.array([1.0, 3e-7, -2.0])], "at_a_kink", "a kink or a tie", ("where_wrong",)),
-    "on top of a large number": (
-        function(lambda x: 1e7 + np.sin(x), lambda dy, x: dy * 0.3 - dy * np.cos(x)),
+    "right": (
+        function(lambda x: 1e8 + np.sin(x), lambda dy, x: dy * np.cos(x)),
         [(3, 4)],
+        "outputs_too_large",
+        r"perhaps nothing is wrong: beside outputs as large as 1e\+08",
+        (),
+    ),
+    "on top of a large number": (
+        function(lambda x: 1e8 + np.sin(x), lambda dy, x: dy * 0.3 - dy * np.cos(x)),
+        [(1,)],
         None,
         "none of the usual",
         (),

@@ -32,11 +32,26 @@ def not_finite(f):
         return "the analytic gradient is not finite: a division by 0, a logarithm or root of 0, or 0·inf?"
 
 
+def _noise(f, step):
+    """What rounding makes of differences over such a step."""
+    size = sum(np.abs(f.others.cotangents[k] * f.others.values[k]).sum() for k in f.ks)
+    return 8 * np.finfo(float).eps * size / step
+
+
+def outputs_too_large(f):
+    noise = _noise(f, f.trial.eps)
+    if np.isfinite(f.analytic).all() and np.abs(f.analytic - f.numeric).max() < noise:
+        largest = max(np.abs(f.others.values[k]).max() for k in f.ks)
+        return (
+            f"perhaps nothing is wrong: beside outputs as large as {largest:.2g}, differences are only known to within "
+            f"{noise:.1g}. Check where the outputs are smaller"
+        )
+
+
 def at_a_kink(f):
     """The slopes to both sides differ, and not as those of a curve do: by an eighth with an eighth of the step."""
     seen, step = f.wrong[:8], f.trial.eps
-    size = sum(np.abs(f.others.cotangents[k] * f.others.values[k]).sum() for k in f.ks)
-    noise = 8 * np.finfo(float).eps * size / (step / 8)  # of the differences
+    noise = _noise(f, step / 8)
     for index in seen:
         left, right = f.trial.one_sided(f.i, index, f.ks, f.others.cotangents, step)
         nearer_left, nearer_right = f.trial.one_sided(f.i, index, f.ks, f.others.cotangents, step / 8)
@@ -266,6 +281,7 @@ def axes_named(axes):
 
 HINTS = [
     not_finite,
+    outputs_too_large,
     at_a_kink,
     computed_in_float32,
     should_be_zero,
@@ -287,4 +303,4 @@ HINTS = [
 ]
 
 # The hints for a gradient that agrees to five digits; the others would take its pattern for theirs.
-NEARLY_RIGHT = {not_finite, at_a_kink, computed_in_float32, factor, imprecise, where_wrong}
+NEARLY_RIGHT = {not_finite, outputs_too_large, at_a_kink, computed_in_float32, factor, imprecise, where_wrong}
