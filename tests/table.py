@@ -37,7 +37,7 @@ class Row:
         self.view = view  # forward may answer with a view of its input
         self.float32 = float32  # float32 in, float32 out
         self.far = far  # what the inputs are multiplied by, to compare float32 with float64 far from 0
-        self.absolute = absolute  # and there a gradient may be wrong by the rounding of dy, and a value by that of the inputs
+        self.absolute = absolute  # and there a gradient may be wrong by the rounding of dy, and a value by that of 1
         self.why = why  # one of these two is not as usual
         self.cases = [Case(self, options, shapes) for options, *shapes in cases]
 

@@ -157,6 +157,8 @@ def test_promise_03_refuses_float32():
         gradcheck(lambda x: x.float(), leaf(3))
     with pytest.raises(TypeError, match="input 1 is float32"):
         gradcheck(lambda x, c: x * c, (leaf(3), minidl.ones(3)))
+    with pytest.raises(GradcheckError, match="the gradient for input 0 is float32, not float64"):
+        gradcheck(with_slope(lambda dx: dx.astype(np.float32)), leaf(3))
 
 
 def test_promise_03_refuses_overlapping_memory():
