@@ -15,7 +15,7 @@ from minidl.autograd import Function, GradcheckError, gradcheck, gradgradcheck, 
 from minidl.tensors.record import apply
 
 from .checks import check_gradient, check_row, check_value
-from .table import ELEMENTWISE, ROW_OF, Row, each
+from .table import ELEMENTWISE, MASK, ROW_OF, Row, each
 from .test_gradcheck import function, leaf
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +52,14 @@ def last_row_forgotten(dx):
     dx = dx.copy()
     dx[-1] = 0
     return dx
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def standardized(x):
+    return (x - x.mean(0)) / x.std(0)
 
 
 SHUFFLE = np.array([2, 0, 1, 4, 3, 5])
@@ -130,14 +138,14 @@ MISTAKES = {
         [(3, 4)],
         "factor",
         "a factor of 12: 12 is the number of elements.* A mean divides",
-        (),
+        ("statistic_fixed",),
     ),
     "mean of rows not divided": (
         function(lambda x: x.mean(1), lambda dy, x: np.broadcast_to(dy[:, None], x.shape)),
         [(3, 4)],
         "factor",
         "a factor of 4: 4 is the size of one or more axes",
-        (),
+        ("statistic_fixed",),
     ),
     "broadcast averaged": (add(lambda dy, a, b: (dy, dy.mean(0))), [(3, 4), (4,)], "factor", "used 3 times", ("one_of_many",)),
     "abs of it": (
@@ -199,21 +207,21 @@ MISTAKES = {
     "b not transposed": (
         matmul(lambda dy, a, b: (dy @ b, a.T @ dy)),
         [(3, 3), (3, 3)],
-        "operand_transposed",
+        "operand_turned",
         "if input 1 were transposed",
         ("forward_again",),
     ),
     "a not transposed": (
         matmul(lambda dy, a, b: (dy @ b.T, a @ dy)),
         [(3, 3), (3, 3)],
-        "operand_transposed",
+        "operand_turned",
         "if input 0 were transposed",
         ("forward_again",),
     ),
     "dy transposed": (
         matmul(lambda dy, a, b: (dy.T @ b.T, a.T @ dy)),
         [(3, 3), (3, 3)],
-        "operand_transposed",
+        "operand_turned",
         "if dy were transposed",
         (),
     ),
@@ -229,6 +237,55 @@ MISTAKES = {
         [(3, 4)],
         "forward_again",
         "must go the other way",
+        (),
+    ),
+    "filter not turned": (
+        function(np.correlate, lambda dy, x, w: (np.convolve(dy, w[::-1]), np.correlate(x, dy))),
+        [(6,), (3,)],
+        "operand_turned",
+        "if input 1 were in reverse",
+        (),
+    ),
+    "mean held fixed": (
+        function(lambda x: x - x.mean(1, keepdims=True), lambda dy, x: dy),
+        [(3, 4)],
+        "statistic_fixed",
+        "the same number along axis 1: forward takes a mean",
+        (),
+    ),
+    "mean and variance held fixed": (
+        function(standardized, lambda dy, x: dy / x.std(0)),
+        [(4, 3)],
+        "statistic_fixed",
+        "a multiple of the output and a constant along axis 0: the mean or the variance",
+        (),
+    ),
+    "y for y(1 − y)": (
+        function(sigmoid, lambda dy, x: dy * sigmoid(x)),
+        [(3, 4)],
+        "missing_factor",
+        "times 1 − the output",
+        (),
+    ),
+    "1 − y for 1 − y²": (
+        function(np.tanh, lambda dy, x: dy * (1 - np.tanh(x))),
+        [(3, 4)],
+        "missing_factor",
+        "times 1 . the output",
+        (),
+    ),
+    "only the largest of all": (
+        function(lambda x: x.max(1), lambda dy, x: dy[:, None] * (x == x.max())),
+        [(3, 4)],
+        "where_wrong",
+        "is 0 at the wrong elements: is a mask",
+        (),
+    ),
+    "those left out, too": (
+        function(lambda x: x * MASK, lambda dy, x: dy),
+        [(3, 4)],
+        "where_wrong",
+        "the wrong elements should be 0, as",
         (),
     ),
     "second use forgotten": (

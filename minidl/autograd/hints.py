@@ -147,11 +147,17 @@ def missing_factor(f):
 
 
 def _at_hand(f):
-    for i, x in enumerate(f.trial.inputs):
-        if isinstance(x, Tensor) and x.is_floating_point():
-            yield f.trial.names.input(i), x.array
-    for k in f.ks:
-        yield "the output", f.others.values[k]
+    values = [(f.trial.names.input(i), x.array) for i, x in _floats(f)]
+    values += [("the output", f.others.values[k]) for k in f.ks]
+    for name, v in values:
+        yield name, v
+        yield f"1 − {name}", 1 - v
+        yield f"1 + {name}", 1 + v
+        yield f"the square of {name}", v * v
+
+
+def _floats(f):
+    return [(i, x) for i, x in enumerate(f.trial.inputs) if isinstance(x, Tensor) and x.is_floating_point()]
 
 
 def transposed(f):
@@ -195,27 +201,59 @@ def one_of_many(f):
         return f"broadcasting repeated this input {n} times, and only one of them is counted: sum over {axes_named(axes)} of dy"
 
 
-def operand_transposed(f):
-    """Were a square matrix among the inputs, or dy, transposed, the numeric gradient would be this one."""
+def operand_turned(f):
+    """Were another input or dy transposed, or read from its end, the numeric gradient would be this one."""
     trial, v = f.trial, f.others.cotangents
-    for j, x in enumerate(trial.inputs):
-        if isinstance(x, Tensor) and x.is_floating_point() and _square(x.array):
+    for j, x in _floats(f):
+        for how, turn in TURNS if j != f.i and x.array.ndim else ():
             kept = x.array.copy()
-            x.array[...] = np.swapaxes(kept, -1, -2)
+            if turn(kept).shape != kept.shape or np.array_equal(turn(kept), kept):
+                continue
+            x.array[...] = turn(kept)
             try:
                 numeric = sum(trial.numeric(f.i, v)[k] for k in f.ks)
             finally:
                 x.array[...] = kept
-            if j != f.i and close(f.analytic, numeric):
-                return f"it would be right if {trial.names.input(j)} were transposed: a .T is missing, or one too many"
-    if all(_square(v[k]) for k in f.ks):
-        numeric = trial.numeric(f.i, [np.ascontiguousarray(np.swapaxes(dy, -1, -2)) if dy.ndim > 1 else dy for dy in v])
-        if close(f.analytic, sum(numeric[k] for k in f.ks)):
-            return "it would be right if dy were transposed: a .T is missing, or one too many"
+            if close(f.analytic, numeric):
+                return f"it would be right if {trial.names.input(j)} were {how}, or one too many"
+    (k,) = f.ks
+    for how, turn in TURNS if v[k].ndim else ():
+        turned = np.ascontiguousarray(turn(v[k]))
+        others = [turned if n == k else dy for n, dy in enumerate(v)]
+        if turned.shape == v[k].shape and close(f.analytic, trial.numeric(f.i, others)[k]):
+            return f"it would be right if dy were {how}, or one too many"
 
 
-def _square(x):
-    return x.ndim > 1 and x.shape[-1] == x.shape[-2] > 1
+TURNS = [
+    ("transposed: a .T is missing", lambda x: np.swapaxes(x, -1, -2) if x.ndim > 1 else x),
+    ("in reverse: a [::-1] is missing", lambda x: np.flip(x, -1)),
+    ("in reverse along two axes: a np.flip is missing", lambda x: np.flip(x, (-1, -2)) if x.ndim > 1 else x),
+]
+
+
+def statistic_fixed(f):
+    """What is missing is the same for all elements of a line, or made of 1 and of the output: a mean, a variance."""
+    missing = f.numeric - f.analytic
+    (k,) = f.ks
+    y = f.others.values[k]
+    for axis in range(missing.ndim):
+        n = missing.shape[axis]
+        lines = np.moveaxis(missing, axis, -1).reshape(-1, n)
+        if n > 2 and close(lines, np.broadcast_to(lines.mean(1, keepdims=True), lines.shape)):
+            return (
+                f"what is missing is the same number along axis {axis}: forward takes a mean, a sum or a maximum over it, "
+                "through which each input has a further effect"
+            )
+        if n > 3 and y.shape == missing.shape:
+            rest = []
+            for line, of_y in zip(lines, np.moveaxis(y, axis, -1).reshape(-1, n), strict=True):
+                basis = np.stack([np.ones(n), of_y], 1)
+                rest.append(line - basis @ np.linalg.lstsq(basis, line)[0])
+            if close(lines, lines - np.array(rest)):
+                return (
+                    f"what is missing is a multiple of the output and a constant along axis {axis}: the mean or the variance "
+                    "over it moves with each input, too, and backward holds it fixed"
+                )
 
 
 def where_wrong(f):
@@ -234,7 +272,16 @@ def where_wrong(f):
     for axis in range(f.numeric.ndim):
         places = {index[axis] for index in wrong}
         if len(places) == 1 and len(wrong) == size // f.numeric.shape[axis]:
-            return f"wrong at index {places.pop()} of axis {axis}, right elsewhere: is a part left out, or the end off by one?"
+            return (
+                f"wrong at index {places.pop()} of axis {axis}, right elsewhere: is the end off by one? Does an index occur "
+                "twice (np.add.at adds, = overwrites)?"
+            )
+    if not any(f.analytic[index] for index in wrong):
+        return (
+            "the analytic gradient is 0 at the wrong elements: is a mask or an index of backward too narrow, or an = for a +=?"
+        )
+    if max(abs(f.numeric[index]) for index in wrong) < 1e-9:
+        return "the wrong elements should be 0, as they change no output: is a mask forgotten, or too wide?"
 
 
 def own_place_only(f):
@@ -297,9 +344,10 @@ HINTS = [
     moved,
     where_wrong,
     one_of_many,
-    operand_transposed,
+    operand_turned,
     own_place_only,
     forward_again,
+    statistic_fixed,
 ]
 
 # The hints for a gradient that agrees to five digits; the others would take its pattern for theirs.
