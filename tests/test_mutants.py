@@ -1,4 +1,4 @@
-"""266 wrong operations, and each must be caught by the check that every right one passes.
+"""270 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -16,6 +16,8 @@ from minidl.ops.base import unbroadcast
 
 from .checks import (
     CHECKS,
+    check_again,
+    check_far,
     check_float32,
     check_gradient,
     check_layouts,
@@ -110,8 +112,8 @@ def pooled_without_adding(s, dy):
 
 
 def taken(s, dy):
-    lead = dy.reshape(len(s.index), math.prod(s.sizes))
-    return np.take_along_axis(lead, s.index, 1).reshape(s.needs[0].shape)
+    lead = dy.reshape(len(s.places), math.prod(s.sizes))
+    return np.take_along_axis(lead, s.places, 1).reshape(s.needs[0].shape)
 
 
 # (operation, what is wrong with it, its backward), to be caught by the gradient check
@@ -143,7 +145,7 @@ BACKWARDS = [
     (ops.Clone, "detached", lambda s, dy: None),
     # of each element
     (ops.Exp, "x for y", lambda s, dy: dy * np.log(s.y)),
-    (ops.Expm1, "y for y + 1", lambda s, dy: dy * s.y),
+    (ops.Expm1, "eˣ − 1 for eˣ", lambda s, dy: dy * np.expm1(s.x)),
     (ops.Log, "x for 1/x", lambda s, dy: dy * s.x),
     (ops.Log2, "base forgotten", lambda s, dy: dy / s.x),
     (ops.Log2, "divided by the base", lambda s, dy: dy / (s.x * 2)),
@@ -430,6 +432,19 @@ BACKWARDS = [
     (ops.MaxUnpool, "index ignored", lambda s, dy: np.resize(dy, s.needs[0].shape)),
 ]
 
+
+def batch_norm_in_place(s, x, w, b):
+    y = ops.BatchNorm.forward(s, x, w, b)
+    s.given = s.stats
+    return y
+
+
+def max_unpool_in_place(s, x):
+    y = ops.MaxUnpool.forward(s, x)
+    s.index = s.places
+    return y
+
+
 # (operation, what is wrong with it, the methods replaced, the check that must notice)
 OTHERS = [
     (ops.Sum, "axes put back at the end", {"restore": lambda s, y: y.reshape(y.shape + (1,) * (2 - y.ndim))}, check_gradient),
@@ -470,6 +485,15 @@ OTHERS = [
         {"backward": lambda s, dy: tuple(g if g is None else g.astype(float) for g in right(s, dy))},
         check_float32,
     ),
+    (ops.Expm1, "y + 1 for eˣ", {"backward": lambda s, dy: dy * (np.expm1(s.x) + 1)}, check_far),
+    (
+        ops.SiLU,
+        "1 − σ(x) for σ(−x)",
+        {"backward": lambda s, dy: dy * (1 - half_angle(-s.x)) * (1 + s.x * (1 - half_angle(s.x)))},
+        check_far,
+    ),
+    (ops.BatchNorm, "statistics in the option's place", {"forward": batch_norm_in_place}, check_again),
+    (ops.MaxUnpool, "places in the option's place", {"forward": max_unpool_in_place}, check_again),
     (ops.Exp, "float64 values", {"forward": lambda s, x: ops.Exp.forward(s, x).astype(float)}, check_float32),
     (
         ops.Mul,

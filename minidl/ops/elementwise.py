@@ -24,15 +24,15 @@ class Exp(Op):
 
 class Expm1(Op):
     """y = eˣ − 1
-    dx = dy·(y + 1)
+    dx = dy·eˣ   (not y + 1, which is 0 where y has rounded to −1)
     """
 
     def forward(self, x):
-        self.y = kernels.expm1(x)
-        return self.y
+        self.x = x
+        return kernels.expm1(x)
 
     def backward(self, dy):
-        return dy * (self.y + 1)
+        return dy * kernels.exp(self.x)
 
 
 class Log(Op):
