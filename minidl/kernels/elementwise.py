@@ -137,20 +137,9 @@ def _elu_backward(dy, x, alpha):
 
 
 @scalar
-def _gelu(x):
-    """x·Φ(x), with Φ(x) = (1 + erf(x/√2))/2 the chance that a standard normal is below x"""
-    T = type(x)
-    half = T(0.5) * x
-    return half + half * vmath.erf(x * T(0.7071067811865476))
-
-
-@scalar
 def _gelu_backward(dy, x):
     """dy·(Φ(x) + x·φ(x)), φ(x) = e^(-x²/2)/√2π"""
-    T = type(x)
-    half = T(0.5)
-    chance = half + half * vmath.erf(x * T(0.7071067811865476))
-    return dy * (chance + x * (T(0.3989422804014327) * vmath.exp(-half * x * x)))
+    return dy * vmath.gelu_slope(x)
 
 
 @scalar
@@ -250,6 +239,7 @@ log = unary(vmath.log)
 log2 = unary(vmath.log2)
 log1p = unary(vmath.log1p)
 erf = unary(vmath.erf)
+erfc = unary(vmath.erfc)
 tanh = unary(vmath.tanh)
 tanh_backward = binary(_tanh_backward)
 sigmoid = unary(vmath.sigmoid)
@@ -265,7 +255,7 @@ binary_cross_entropy_with_logits_backward = binary(_binary_cross_entropy_with_lo
 
 _leaky_relu_map, _leaky_relu_backward_map = unary(_leaky_relu), binary(_leaky_relu_backward)
 _elu_map, _elu_backward_map = unary(_elu), binary(_elu_backward)
-_gelu_map, _gelu_backward_map = unary(_gelu), binary(_gelu_backward)
+_gelu_map, _gelu_backward_map = unary(vmath.gelu), binary(_gelu_backward)
 _gelu_tanh_map, _gelu_tanh_backward_map = unary(_gelu_tanh), binary(_gelu_tanh_backward)
 _softplus_map, _softplus_backward_map = unary(_softplus), binary(_softplus_backward)
 
