@@ -403,18 +403,21 @@ TAIL = {
 @by_dtype
 def tail(T):
     """Φ(-x)·exp(x²/2) for 0 <= x <= FARTHEST: ½ at 0, near 1/(√2π·x) far out"""
-    series, one, four = constants(T, *TAIL[T]), T(1), T(4)
+    series, one, four, density = constants(T, *TAIL[T]), *constants(T, 1, 4, 0.3989422804014327)
     middle = len(series) // 2
 
     def formula(x):
-        per = one / (x + four)
-        q = (x - four) * per
+        sum = x + four
+        rounded = sum - four  # x but for what rounding the sum dropped
+        per = one / sum
+        q = (rounded - four) * per
         p = series[0]
         for c in series[1:middle]:  # LLVM writes out a loop over a tuple up to about a dozen terms
             p = p * q + c
         for c in series[middle:]:
             p = p * q + c
-        return p * (four * per)
+        y = p * (four * per)
+        return y + (x - rounded) * (rounded * y - density)  # the derivative is x·y - φ(0)
 
     return formula
 
@@ -435,29 +438,115 @@ def erfc(T):
 
 
 @by_dtype
-def gelu(T):
-    """x·Φ(x) = max(x, 0) - |x|·Φ(-|x|), with Φ(x) the chance that a standard normal is below x"""
-    end, zero, half = constants(T, FARTHEST[T], 0, 0.5)
+def normal_cdf_parts(T):
+    """(a, t, m, p, s) for a = |x|, at most FARTHEST: t·m·p·s = Φ(-a), as in `tail` and `bell`"""
+    end, half = constants(T, FARTHEST[T], 0.5)
 
     def formula(x):
         a = abs(x)
         a = end if a > end else a
-        m, p, s = bell(a, half)
-        return select(x < zero, -zero, x) - a * tail(a) * m * p * s
+        return a, tail(a), *bell(a, half)
+
+    return formula
+
+
+@scalar
+def gelu(x):
+    """x·Φ(x) = max(x, 0) - |x|·Φ(-|x|), with Φ(x) the chance that a standard normal is below x"""
+    a, t, m, p, s = normal_cdf_parts(x)
+    zero = type(x)(0)
+    return select(x < zero, -zero, x) - a * t * m * p * s
+
+
+@scalar
+def gelu_slope(x):
+    """Φ(x) + x·φ(x), φ(x) = exp(-x²/2)/√2π: Φ(-|x|) - |x|·φ(x) for x < 0, and 1 less that for x > 0"""
+    a, t, m, p, s = normal_cdf_parts(x)
+    T = type(x)
+    y = (t - a * T(0.3989422804014327)) * m * p * s
+    return select(x < T(0), y, T(1) - y)
+
+
+@scalar
+def sigmoid_parts(x):
+    """(r, m, p, s) with r = 1/(1 + e), e = m·p·s = e⁻|ˣ|, p and s powers of two that come last; |x| up to 1000 (200 in float32)
+
+    σ(x) is r or e·r by the sign of x. A product with e·r keeps its digits where e alone is subnormal.
+    """
+    one = type(x)(1)
+    q, n = exp_parts(-abs(x))
+    m = one + q
+    p, s = powers_of_two(n)
+    e = m * p * s
+    sum = one + e
+    r = one / sum
+    return r - r * (e - (sum - one)) * r, m, p, s
+
+
+@by_dtype
+def silu(T):
+    """x·σ(x)"""
+    zero, one = constants(T, 0, 1)
+    end = T({np.float32: 120, np.float64: 760}[T])  # x·σ(x) rounds to 0 or x from here on
+
+    def formula(x):
+        a = abs(x)
+        a = end if a > end else a
+        r, m, p, s = sigmoid_parts(a)
+        below = x < zero
+        return select(below, -a, x) * (r * select(below, m * p, one)) * select(below, s, one)
+
+    return formula
+
+
+@scalar
+def sigmoid_product_slope(x, w, slope):
+    """σ(w) + x·σ(w)·σ(-w)·slope, the derivative of x·σ(w(x)), for |w| up to 1000 (200 in float32)"""
+    r, m, p, s = sigmoid_parts(w)
+    zero, one = type(x)(0), type(x)(1)
+    below, u = w < zero, x * slope * r
+    return select(below, r * (one + u) * m * p, r * (one + u * m * p * s)) * select(below, s, one)
+
+
+@by_dtype
+def silu_slope(T):
+    """σ(x) + x·σ(x)·σ(-x)"""
+    end, one = T({np.float32: 120, np.float64: 760}[T]), T(1)
+
+    def formula(x):
+        x = -end if x < -end else x
+        x = end if x > end else x
+        return sigmoid_product_slope(x, x, one)
 
     return formula
 
 
 @by_dtype
-def gelu_slope(T):
-    """Φ(x) + x·φ(x), φ(x) = exp(-x²/2)/√2π, by Φ(-|x|) - |x|·φ(x), which is 1 less it for x > 0"""
-    end, zero, half, one, density = constants(T, FARTHEST[T], 0, 0.5, 1, 0.3989422804014327)
+def gelu_tanh(T):
+    """x/2·(1 + tanh(w/2)) = x·σ(w), w = √(8/π)·(x + 0.044715 x³)"""
+    end = T({np.float32: 12, np.float64: 22}[T])  # x·σ(w) rounds to 0 or x from here on
+    zero, one, first, third = constants(T, 0, 1, (8 / np.pi) ** 0.5, 0.044715 * (8 / np.pi) ** 0.5)
 
     def formula(x):
         a = abs(x)
         a = end if a > end else a
-        m, p, s = bell(a, half)
-        y = (tail(a) - a * density) * m * p * s
-        return select(x < zero, y, one - y)
+        r, m, p, s = sigmoid_parts(a * (first + third * (a * a)))
+        below = x < zero
+        return select(below, -a, x) * (r * select(below, m * p, one)) * select(below, s, one)
+
+    return formula
+
+
+@by_dtype
+def gelu_tanh_slope(T):
+    """σ(w) + x·σ(w)·σ(-w)·w′, with w as in `gelu_tanh`"""
+    end = T({np.float32: 12, np.float64: 22}[T])
+    first, third, of_square = constants(T, *((8 / np.pi) ** 0.5 * c for c in (1, 0.044715, 3 * 0.044715)))
+
+    def formula(x):
+        x = -end if x < -end else x
+        x = end if x > end else x
+        z = x * x
+        return sigmoid_product_slope(x, x * (first + third * z), first + of_square * z)
 
     return formula
