@@ -91,7 +91,7 @@ PLAIN = {
 def random_mantissas(T, count, rng):
     """`count` floats of each exponent and sign, subnormals included, least and greatest among them."""
     info, U = np.finfo(T), {np.float32: np.uint32, np.float64: np.uint64}[T]
-    mantissas = rng.integers(0, 2**info.nmant, (2 ** info.nexp - 1, count), U)
+    mantissas = rng.integers(0, 2**info.nmant, (2**info.nexp - 1, count), U)
     mantissas[:, 0], mantissas[:, 1] = 0, 2**info.nmant - 1
     sizes = (mantissas + (np.arange(len(mantissas), dtype=U) << U(info.nmant))[:, None]).view(T).ravel()
     return np.concatenate([sizes, -sizes])
@@ -128,8 +128,10 @@ def measure(name, T):
     worst = np.argmax(e)  # of a NaN, if there is one
     return float(e[worst]), float(x[worst])
 
+
 if __name__ == "__main__":
     import sys, time
+
     for name in PLAIN:
         for T in DTYPES.values():
             t = time.perf_counter()

@@ -41,7 +41,7 @@ def scaled_erfc(x):
 
 
 def in_parts(x, border, end, near, far):
-    """near(x) for |x| < border, far(|x|) beyond it and up to the end, 0 from there on: each computed where it is wanted only."""
+    """near(x) for |x| < border, far(|x|) beyond it and up to the end, 0 from there on: each only computed where it is wanted"""
     a = abs(x)
     y = np.where(np.isnan(x), x, LONG(0))
     y[a < border] = near(x[a < border])

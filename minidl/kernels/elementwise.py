@@ -10,7 +10,7 @@ import functools
 import numpy as np
 from numba import types
 
-from . import vmath
+from . import gated, vmath
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
@@ -139,19 +139,19 @@ def _elu_backward(dy, x, alpha):
 @scalar
 def _gelu_backward(dy, x):
     """dy·(Φ(x) + x·φ(x)), φ(x) = e^(-x²/2)/√2π"""
-    return dy * vmath.gelu_slope(x)
+    return dy * gated.gelu_slope(x)
 
 
 @scalar
 def _gelu_tanh_backward(dy, x):
     """dy·(x·σ(w))′, w = √(8/π)·(x + 0.044715 x³)"""
-    return dy * vmath.gelu_tanh_slope(x)
+    return dy * gated.gelu_tanh_slope(x)
 
 
 @scalar
 def _silu_backward(dy, x):
     """dy·(σ(x) + x·σ(x)·σ(-x))"""
-    return dy * vmath.silu_slope(x)
+    return dy * gated.silu_slope(x)
 
 
 @scalar
@@ -220,7 +220,7 @@ log = unary(vmath.log)
 log2 = unary(vmath.log2)
 log1p = unary(vmath.log1p)
 erf = unary(vmath.erf)
-erfc = unary(vmath.erfc)
+erfc = unary(gated.erfc)
 tanh = unary(vmath.tanh)
 tanh_backward = binary(_tanh_backward)
 sigmoid = unary(vmath.sigmoid)
@@ -229,15 +229,15 @@ logsigmoid = unary(_logsigmoid)
 logsigmoid_backward = binary(_logsigmoid_backward)
 relu = unary(_relu)
 relu_backward = binary(_relu_backward)
-silu = unary(vmath.silu)
+silu = unary(gated.silu)
 silu_backward = binary(_silu_backward)
 binary_cross_entropy_with_logits = binary(_binary_cross_entropy_with_logits)
 binary_cross_entropy_with_logits_backward = binary(_binary_cross_entropy_with_logits_backward)
 
 _leaky_relu_map, _leaky_relu_backward_map = unary(_leaky_relu), binary(_leaky_relu_backward)
 _elu_map, _elu_backward_map = unary(_elu), binary(_elu_backward)
-_gelu_map, _gelu_backward_map = unary(vmath.gelu), binary(_gelu_backward)
-_gelu_tanh_map, _gelu_tanh_backward_map = unary(vmath.gelu_tanh), binary(_gelu_tanh_backward)
+_gelu_map, _gelu_backward_map = unary(gated.gelu), binary(_gelu_backward)
+_gelu_tanh_map, _gelu_tanh_backward_map = unary(gated.gelu_tanh), binary(_gelu_tanh_backward)
 _softplus_map, _softplus_backward_map = unary(_softplus), binary(_softplus_backward)
 
 
