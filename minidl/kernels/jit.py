@@ -1,113 +1,22 @@
 """How every kernel is compiled: one decorator, one cache policy, one notice.
 
 A kernel is a module-level function of arrays and numbers, decorated with `@jit` (or `@jit(parallel=True)`). It never
-raises and Numba checks no bounds, so the Python function in front of it validates first.
-
-Compiled code is kept in a folder named after a hash of every file in this package, so stale code cannot be loaded,
-whichever file was edited. `MINIDL_CACHE` chooses the parent folder; `MINIDL_CACHE=0` compiles afresh in each process.
+raises and Numba checks no bounds, so the Python function in front of it validates first. cache.py keeps the code on disk.
 """
 
 import functools
-import hashlib
 import os
 import sys
-import tempfile
-import warnings
-from pathlib import Path
+import threading
 
 import numba
+from llvmlite.binding import ffi
 from numba import types
-from numba.core import caching, cgutils, event
+from numba.core import cgutils, event
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-
-def _parent_folder():
-    chosen = os.environ.get("MINIDL_CACHE")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "minidl"
-    if sys.platform == "darwin":
-        return Path("~/Library/Caches/minidl").expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "minidl"
-
-
-def _source_hash():
-    # These change the machine code (the widths of vectors are frozen into it) but not Numba's own key, so they are in ours.
-    config = numba.config
-    settings = config.BOUNDSCHECK, config.CPU_NAME, config.CPU_FEATURES, config.ENABLE_AVX
-    digest = hashlib.sha256(f"{numba.__version__} {settings}".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _cache_folder():
-    """The folder for compiled code, or None (with a warning) where there is nowhere to write."""
-    if os.environ.get("MINIDL_CACHE") == "0" or numba.config.DISABLE_JIT:
-        return None
-    try:
-        folder = _parent_folder() / _source_hash()
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        return str(folder)
-    except (OSError, RuntimeError) as error:  # RuntimeError: "~" with no home directory
-        warnings.warn(
-            f"minidl: compiled kernels cannot be kept ({error}); they are compiled in every process. "
-            "Set MINIDL_CACHE to a writable folder, or to 0 to silence this.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return None
-
-
-CACHE_FOLDER = _cache_folder()
-
-
-class _Place:
-    """Where Numba keeps a kernel: in our folder, whose name already says which source the code is of."""
-
-    def __init__(self, line):
-        self.line = line
-
-    @classmethod
-    def from_function(cls, function, path):
-        return cls(function.__code__.co_firstlineno)
-
-    def get_cache_path(self):
-        return CACHE_FOLDER
-
-    def get_source_stamp(self):
-        return None
-
-    def get_disambiguator(self):
-        return str(self.line)
-
-    def ensure_cache_path(self):
-        os.makedirs(CACHE_FOLDER, exist_ok=True)
-
-
-class _Compiled(caching.CompileResultCacheImpl):
-    _locator_classes = [_Place]
-
-
-class _Cache(caching.FunctionCache):
-    """Numba's disk cache, for which a damaged file is a miss and not a crash."""
-
-    _impl_class = _Compiled
-
-    def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # a truncated pickle can raise nearly anything
-            return None
-
-    def save_overload(self, sig, data):
-        try:
-            super().save_overload(sig, data)
-        except Exception:
-            self.flush()  # the index itself was damaged: start it anew
-            super().save_overload(sig, data)
+from . import cache
 
 
 class _LazyKernel:
@@ -130,14 +39,15 @@ class _LazyKernel:
 
     def _dispatcher(self):
         if not self._made:
-            self._made.append(_make(self.__wrapped__, self._options))
+            with global_compiler_lock:  # so that no child is forked meanwhile, see _Forks; Numba has locks in there
+                self._made.append(_make(self.__wrapped__, self._options))
         return self._made[0]  # the same for two threads that came at once
 
 
 def _make(function, options):
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if CACHE_FOLDER is not None:
-        dispatcher._cache = _Cache(function)
+    if cache.FOLDER is not None:
+        dispatcher._cache = cache.DiskCache(function, cache.FOLDER)
     return dispatcher
 
 
@@ -222,7 +132,7 @@ class _Notice(event.Listener):
         dispatcher = event.data["dispatcher"]
         if not _Notice.told and dispatcher.py_func.__module__.startswith(__package__):
             _Notice.told = True
-            kept = f"kept in {CACHE_FOLDER}" if CACHE_FOLDER else "not kept: no cache folder"
+            kept = f"kept in {cache.FOLDER.path}" if cache.FOLDER else "not kept: no cache folder"
             print(f"minidl: compiling kernels for this processor, some seconds the first time ({kept})", file=sys.stderr)
 
     def on_end(self, event):
@@ -230,3 +140,43 @@ class _Notice(event.Listener):
 
 
 event.register("numba:compile", _Notice())
+
+
+class _Forks:
+    """Holds the locks of Numba and llvmlite around a fork.
+
+    A child has only the thread that forked. If another one is compiling at that moment, its locks stay locked in the child for
+    ever, and what they protect stays half done. So a fork waits until no other thread compiles or loads a kernel: at most some
+    seconds, as each kernel is compiled on its own. A thread that forks while it compiles has these locks already, and may take
+    them again.
+    """
+
+    LONGEST = 60  # seconds; a thread that compiles may itself be waiting for the one that forks
+
+    def __init__(self):
+        # In the order in which Numba takes them.
+        self.owners = [owner for owner in (global_compiler_lock, getattr(ffi.lib, "_lock", None)) if hasattr(owner, "_lock")]
+        self.mine = threading.local()
+
+    def before(self):
+        self.mine.held = [None for _ in self.owners]  # Ctrl-C may end the waiting; Python forks nevertheless
+        for i, owner in enumerate(self.owners):
+            lock = owner._lock
+            if lock.acquire(timeout=self.LONGEST):
+                self.mine.held[i] = lock
+
+    def after_in_parent(self):
+        for lock in reversed(self.mine.held):
+            if lock is not None:
+                lock.release()
+
+    def after_in_child(self):
+        self.after_in_parent()
+        for owner, lock in zip(self.owners, self.mine.held, strict=True):
+            if lock is None:  # who has it is not here
+                owner._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    _forks = _Forks()
+    os.register_at_fork(before=_forks.before, after_in_parent=_forks.after_in_parent, after_in_child=_forks.after_in_child)
