@@ -56,7 +56,11 @@ def _source_hash():
     settings = config.BOUNDSCHECK, config.CPU_NAME, config.CPU_FEATURES, config.ENABLE_AVX
     digest = DIGEST(f"{numba.__version__} {llvmlite.__version__} {settings}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+        source = path.read_bytes()
+        digest.update(
+            f"{path.name} {len(source)}\n".encode()
+        )  # or code moved from one file's end to the next one's top is the same
+        digest.update(source)
     return digest.hexdigest()[:16]
 
 
@@ -152,6 +156,7 @@ class Folder:
         self.path = os.path.realpath(path)
         _make_private(self.path)
         self._marked, self._tidied = -DAY, False
+        self._mark()
 
     def _digest(self, name, content):
         digest = DIGEST(os.fsencode(f"{os.path.basename(self.path)}/{name}\0"))
@@ -234,7 +239,8 @@ def _is_private(status):
     """Whether a file is a regular one that only this user can have written, under this name only."""
     if not stat.S_ISREG(status.st_mode):
         return False
-    return _user() is None or (status.st_uid == _user() and not status.st_mode & 0o022 and status.st_nlink == 1)
+    # It has no name at all when it has been replaced since it was opened.
+    return _user() is None or (status.st_uid == _user() and not status.st_mode & 0o022 and status.st_nlink <= 1)
 
 
 def _names(path):
