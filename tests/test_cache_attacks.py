@@ -225,9 +225,7 @@ def test_memory_ends(kernel, unpickled, open_folder, tmp_path, warm):
 
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            warnings.simplefilter(
-                "ignore", ResourceWarning
-            )  # no line of a program ends between `open` and `with`; here it does
+            warnings.simplefilter("ignore", ResourceWarning)  # of a line that ends between open and with
             before = sys.gettrace()
             sys.settrace(trace)
             try:

@@ -153,7 +153,8 @@ class Folder:
     """
 
     def __init__(self, path):
-        self.path = os.path.realpath(path)
+        parent, name = os.path.split(path)
+        self.path = os.path.join(os.path.realpath(parent), name)  # the last name is not to be a link
         _make_private(self.path)
         self._marked, self._tidied = -DAY, False
         self._mark()
