@@ -7,7 +7,6 @@ raises and Numba checks no bounds, so the Python function in front of it validat
 import functools
 import os
 import sys
-import threading
 
 import numba
 from llvmlite.binding import ffi
@@ -39,7 +38,7 @@ class _LazyKernel:
 
     def _dispatcher(self):
         if not self._made:
-            with global_compiler_lock:  # so that no child is forked meanwhile, see _Forks; Numba has locks in there
+            with global_compiler_lock:  # so that no child is forked meanwhile; Numba has locks in there
                 self._made.append(_make(self.__wrapped__, self._options))
         return self._made[0]  # the same for two threads that came at once
 
@@ -142,41 +141,31 @@ class _Notice(event.Listener):
 event.register("numba:compile", _Notice())
 
 
-class _Forks:
-    """Holds the locks of Numba and llvmlite around a fork.
+# A child has only the thread that forked. If another one is compiling at that moment, its locks stay locked in the child for
+# ever, and what they protect stays half done. So a fork waits until no other thread compiles, loads or makes a kernel: some
+# seconds at most, since each kernel is compiled on its own. A thread that forks while it compiles has the locks already, and
+# may take them again. The hooks but the last are written in C, where Ctrl-C comes between no two lines and leaves no lock taken.
+LONGEST_WAIT = 60  # seconds; a thread that compiles may itself be waiting for the one that forks
 
-    A child has only the thread that forked. If another one is compiling at that moment, its locks stay locked in the child for
-    ever, and what they protect stays half done. So a fork waits until no other thread compiles or loads a kernel: at most some
-    seconds, as each kernel is compiled on its own. A thread that forks while it compiles has these locks already, and may take
-    them again.
-    """
 
-    LONGEST = 60  # seconds; a thread that compiles may itself be waiting for the one that forks
+def _hold_around_forks(*locks):
+    """Holds the locks, which are taken in this order, around every fork."""
+    for lock in reversed(locks):  # before a fork, the hook that was registered last comes first
+        wait = functools.partial(lock.acquire, timeout=LONGEST_WAIT)
+        os.register_at_fork(before=wait, after_in_parent=lock.release, after_in_child=lock.release)
+    for lock in locks:
+        os.register_at_fork(after_in_child=functools.partial(_open, lock))
 
-    def __init__(self):
-        # In the order in which Numba takes them.
-        self.owners = [owner for owner in (global_compiler_lock, getattr(ffi.lib, "_lock", None)) if hasattr(owner, "_lock")]
-        self.mine = threading.local()
 
-    def before(self):
-        self.mine.held = [None for _ in self.owners]  # Ctrl-C may end the waiting; Python forks nevertheless
-        for i, owner in enumerate(self.owners):
-            lock = owner._lock
-            if lock.acquire(timeout=self.LONGEST):
-                self.mine.held[i] = lock
-
-    def after_in_parent(self):
-        for lock in reversed(self.mine.held):
-            if lock is not None:
-                lock.release()
-
-    def after_in_child(self):
-        self.after_in_parent()
-        for owner, lock in zip(self.owners, self.mine.held, strict=True):
-            if lock is None:  # who has it is not here
-                owner._lock = threading.RLock()
+def _open(lock):
+    """Opens a lock in a child, where the thread that has it is not, if the wait for it ended before it was given back."""
+    if lock.acquire(blocking=False):
+        lock.release()
+    else:
+        lock._at_fork_reinit()
 
 
 if hasattr(os, "register_at_fork"):
-    _forks = _Forks()
-    os.register_at_fork(before=_forks.before, after_in_parent=_forks.after_in_parent, after_in_child=_forks.after_in_child)
+    # Numba's and llvmlite's. Neither can be asked for its lock with a limit to the time.
+    owners = (global_compiler_lock, getattr(ffi.lib, "_lock", None))
+    _hold_around_forks(*(owner._lock for owner in owners if hasattr(owner, "_lock")))
