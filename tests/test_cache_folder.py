@@ -383,15 +383,33 @@ def test_two_processes_remove_at_once(open_folder, tmp_path):
     assert os.listdir(tmp_path / "kernels") == [SOURCE_HASH]
 
 
-def test_a_folder_used_while_it_is_removed_is_known_afterwards(open_folder, monkeypatch, tmp_path):
+def test_a_removal_that_is_interrupted_is_ended_later(open_folder, monkeypatch, tmp_path):
+    """At each operation of the disk: what is left is still known as minidl's."""
+    folder, ended = open_folder(), []
+    for at in range(1, 100):
+        used = old(tmp_path / "kernels", f"{at:016x}")
+
+        def fail(name):
+            raise OSError(name)
+
+        with monkeypatch.context() as patch:
+            disk = Disk(at, fail, forever=True).put_in(patch)
+            folder._tidy()
+        left = os.listdir(used) if used.exists() else []
+        assert not left or cache.MARKER in left
+        if used.exists() and left:
+            ended.append(at)
+            folder._tidy()
+            assert not used.exists()
+        if len(disk.names) < at:
+            break
+    assert at < 99 and len(ended) > 5
+
+
+def test_a_folder_used_while_it_is_removed_keeps_what_is_new(open_folder, monkeypatch, tmp_path):
     """Another process writes a file between the moment when the files are listed and the one when the folder goes."""
     folder, used = open_folder(), old(tmp_path / "kernels", "00000000000000aa")
-
-    def write(name):
-        put(used / "new.nbc", b"code")
-
     with monkeypatch.context() as patch:
-        Disk(1, write, forever=True).put_in(patch)
+        Disk(1, lambda name: put(used / "new.nbc", b"code") if name == "rmdir" else None, forever=True).put_in(patch)
         folder._tidy()
-    cache.Folder(used)
-    assert sorted(os.listdir(used)) == [cache.MARKER, "new.nbc"]
+    assert os.listdir(used) == ["new.nbc"]

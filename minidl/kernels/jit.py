@@ -144,7 +144,7 @@ event.register("numba:compile", _Notice())
 # A child has only the thread that forked. If another one is compiling at that moment, its locks stay locked in the child for
 # ever, and what they protect stays half done. So a fork waits until no other thread compiles, loads or makes a kernel: some
 # seconds at most, since each kernel is compiled on its own. A thread that forks while it compiles has the locks already, and
-# may take them again. The hooks but the last are written in C, where Ctrl-C comes between no two lines and leaves no lock taken.
+# may take them again. The hooks but the last are written in C: Ctrl-C comes between no two lines and leaves no lock taken.
 LONGEST_WAIT = 60  # seconds; a thread that compiles may itself be waiting for the one that forks
 
 
