@@ -13,6 +13,7 @@ import pytest
 from minidl.kernels import cache
 
 SOURCE_HASH = "0123456789abcdef"
+STRANGER = 54321  # a user, and a group
 SIG = (numba.int64,)
 
 
