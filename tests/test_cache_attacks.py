@@ -119,6 +119,8 @@ def test_every_edit_of_a_kernel_names_another_folder(monkeypatch, tmp_path):
         seen.append(cache._source_hash())
         path.write_text(text, encoding="utf-8")
         assert cache._source_hash() == seen[0]
+    (sources / "cache.py").rename(sources / "cache_.py")
+    seen.append(cache._source_hash())
     (sources / "new.py").write_text("")  # and if only the end of one file moves to the top of the next
     seen.append(cache._source_hash())
     for name, value in {"CPU_NAME": "haswell", "CPU_FEATURES": "+avx2", "ENABLE_AVX": 7, "BOUNDSCHECK": 1}.items():

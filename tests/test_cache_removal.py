@@ -88,6 +88,15 @@ def test_leftovers_of_killed_processes_are_removed(kernel, unpickled, open_folde
     assert not os.path.exists(left) and os.path.exists(young)
 
 
+def test_a_marker_that_was_cut_short_is_written_anew(open_folder):
+    """As on a disk that was full: without its text the folder would be kept for ever."""
+    marker = os.path.join(open_folder().path, cache.MARKER)
+    put(marker, b"")
+    open_folder()
+    with open(marker, "rb") as file:
+        assert file.read() == cache.MARKER_TEXT
+
+
 def test_the_last_use_is_noted_once_a_day(kernel, unpickled, open_folder, monkeypatch):
     folder = open_folder()
     marker = os.path.join(folder.path, cache.MARKER)
