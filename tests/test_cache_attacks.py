@@ -27,7 +27,7 @@ SEED = 11
 MUTANTS = 3000  # damaged files
 RECOMPILED = 12  # of them compiled again and loaded again by Numba
 PROCESSES, WRITES = 3, 150  # processes that write the same file at once, and how often each
-KILLS = 3  # processes killed at a random moment
+KILLS = 2  # processes killed at a random moment
 
 
 def mutants(data, alien, draw):

@@ -34,7 +34,6 @@ ENDING, UNFINISHED = ".nbc", ".unfinished"
 MARKER = "made-by-minidl.txt"  # says whose folder this is, and by its time when it was last used
 MARKER_TEXT = b"minidl keeps compiled kernels in this folder. It removes the folder when nobody has used it for 30 days.\n"
 DIGEST = hashlib.sha256
-NAME = re.compile("[0-9a-f]{16}")  # of a folder
 # A link is not followed, and a pipe is not waited for. The last is for Windows, where the others are missing.
 SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -57,9 +56,8 @@ def _source_hash():
     digest = DIGEST(f"{numba.__version__} {llvmlite.__version__} {settings}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         source = path.read_bytes()
-        digest.update(
-            f"{path.name} {len(source)}\n".encode()
-        )  # or code moved from one file's end to the next one's top is the same
+        # Without name and length, code that moves from the end of one file to the top of the next would change nothing.
+        digest.update(f"{path.name} {len(source)}\n".encode())
         digest.update(source)
     return digest.hexdigest()[:16]
 
@@ -226,7 +224,7 @@ class Folder:
         long_ago = time.time() - KEPT
         with contextlib.suppress(OSError), os.scandir(parent) as entries:
             for entry in entries:
-                if NAME.fullmatch(entry.name) and entry.name != own and entry.is_dir(follow_symlinks=False):
+                if _is_hash(entry.name) and entry.name != own and entry.is_dir(follow_symlinks=False):
                     _remove_if_old(entry.path, long_ago)
         for name in _names(self.path):
             if name.endswith(UNFINISHED):
@@ -234,6 +232,10 @@ class Folder:
                     path = os.path.join(self.path, name)
                     if os.lstat(path).st_mtime < time.time() - DAY:
                         os.unlink(path)
+
+
+def _is_hash(name):
+    return len(name) == 16 and set(name) <= set("0123456789abcdef")
 
 
 def _is_private(status):
@@ -281,6 +283,11 @@ def _open_folder():
         return None
 
 
+def _is_busy(error):
+    """Whether another process has the file open: Windows then refuses to open it or to replace it."""
+    return os.name == "nt" and isinstance(error, PermissionError)
+
+
 class DiskCache(caching._Cache):
     """What Numba asks for a kernel's code before it compiles it, and gives the code to afterwards: the files of one kernel."""
 
@@ -300,7 +307,8 @@ class DiskCache(caching._Cache):
             if content is not None:
                 return compiler.CompileResult._rebuild(target_context, *pickle.loads(content))
         except OSError as error:
-            _warn(error)
+            if not _is_busy(error):
+                _warn(error)
         except Exception:  # too little memory, for example: it is compiled then
             pass
         return None
@@ -311,7 +319,7 @@ class DiskCache(caching._Cache):
                 raise ValueError(f"{self._name} refers to objects of this process")
             self._folder.write(self._file(sig, data.codegen), serialize.dumps(data._reduce()))
         except Exception as error:  # the kernel is compiled, and can do its work
-            if not (os.name == "nt" and isinstance(error, PermissionError)):  # there, another process is reading the file
+            if not _is_busy(error):
                 _warn(error)
 
     def _file(self, sig, codegen):
