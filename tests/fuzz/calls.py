@@ -265,7 +265,7 @@ K.max_pool_indices(K.max_pool(A4, (K.pool_windows(6, 2, 2), K.pool_windows(5, 2,
 K.tanh(A2) ; K.tanh_backward(A2, A2) ; K.set_num_threads(1) ; K.set_memory_kept(256) ; K.get_memory_kept() ; K.empty_cache() ; K.get_num_threads() ; K.update_running(R4, R4 + 1, K.batch_norm(A4)[1], 0.1, 9)
 K.lstm(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), np.ones((2, 2), np.float32), Wih, Whh, b8, np.array([0, 2, 4, 5])) ; K.rnn(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), Wr, Wrh, b2, np.array([0, 2, 4, 5]), True)
 K.gru(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), W6, W62, Bi, Bi, np.array([0, 2, 4, 5]), True) ; K.adam(A2, A2 * 1, A2 * 2, A2 * 3, None, step=1, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0) ; K.ctc_forward(np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0) ; K.sgd(A2, A2 * 2, A2 * 3, 0.001, 0.9, 0.0, 0.0, False)
-data.digits(True, 0.2, 0, None) ; data.read_idx("/nonexistent") ; data.write_idx("/nonexistent/x", A2) ; t.load("/nonexistent") ; t.save(x, "/nonexistent/x") ; data.MNIST("/nonexistent", True) ; data.FashionMNIST("/nonexistent", True)
+data.digits(True, 0.2, 0, None) ; data.read_idx("missing") ; data.write_idx("missing/x", A2) ; t.load("missing") ; t.save(x, "missing/x") ; data.MNIST("missing", True) ; data.FashionMNIST("missing", True)
 """
 
 def lines():
@@ -319,7 +319,6 @@ def all_calls():
     return [Call(line.strip()) for line in lines() if line.strip()]
 
 
-@functools.cache
 def parameters(function):
     """The names of a function's parameters that may be given by keyword, with their defaults."""
     try:

@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 
 EACH_CHILD = 400  # calls, after which a new child begins with clean memory
 MEMORY = 2 << 30  # bytes that a child may take beyond what it has when it begins
@@ -61,7 +62,7 @@ def run(play, number, numbers=None, seconds=SECONDS):
                 continue
             place = int.from_bytes(state[:8], "little")
             with open(os.path.join(folder, "stderr"), errors="replace") as file:
-                stack = " | ".join(line.strip() for line in file.read().splitlines()[-40:] if "minidl" in line)[:300]
+                stack = " | ".join(line.strip() for line in file.read().splitlines()[-40:] if "minidl" in line or "fuzz" in line)[-600:]
             crashed[numbers[place]] = f"{reason or f'killed by signal {status & 127}, exit {status >> 8}'}: {stack}"
             state[8 + place] = 3
             place += 1
@@ -83,6 +84,8 @@ def _wait(child, state, seconds):
         if now != place:
             place, since = now, time.monotonic()
         elif time.monotonic() - since > seconds:
+            os.kill(child, signal.SIGABRT)  # the child says where it is
+            time.sleep(0.2)
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return 9, f"hangs (over {seconds:g} s)"
@@ -114,4 +117,5 @@ def _work(play, numbers, place, end, state, folder, log):
         os._exit(0)
     except BaseException as error:
         os.write(2, f"minidl fuzzer: {type(error).__name__}: {error}\n".encode(errors="replace"))
+        os.write(2, "".join(traceback.format_tb(error.__traceback__)).encode(errors="replace"))
         os._exit(3)
