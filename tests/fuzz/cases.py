@@ -16,8 +16,8 @@ SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e30, -1e30, 1e-30, 1e-42, -1e-42
 class Draw:
     """A source of random arguments: one dtype and one kind of values for each call."""
 
-    def __init__(self, rng):
-        self.rng = rng
+    def __init__(self, rng, repeat=True):
+        self.rng, self.repeat = rng, repeat
         self.dtype = np.dtype([np.float32, np.float64][rng.random() < 0.35])
         self.kind = ["ordinary", "ties", "special"][rng.choice(3, p=[0.6, 0.2, 0.2])]
 
@@ -66,7 +66,7 @@ class Draw:
             x = np.where(self.rng.random(shape) < 0.2, self.rng.choice(SPECIAL, shape), x)
         with np.errstate(all="ignore"):
             x = np.asarray(x, dtype or self.dtype)
-        return values.layout(self.rng, x) if layout and self.chance(0.7) else x
+        return values.layout(self.rng, x, self.repeat) if layout and self.chance(0.7) else x
 
     def ints(self, shape, low, high, dtype=np.int64):
         """low to high − 1"""
@@ -567,9 +567,9 @@ def _(d):
 
 @case("F.layer_norm")
 def _(d):
-    x = d.x(d.shape(1, 4, least=1), kind="ordinary")
+    x = d.x(d.shape(1, 4, least=2), kind="ordinary")
     shape = x.shape[-d.int(1, x.ndim) :]
-    w, b = (d.x(shape), d.x(shape)) if d.chance(0.6) else (None, None)
+    w, b = (d.x(shape, kind="ordinary"), d.x(shape, kind="ordinary")) if d.chance(0.6) else (None, None)
     return (x, shape, w, b if d.chance(0.7) else None), {"eps": d.one(1e-5, 1e-3)}
 
 
@@ -577,15 +577,15 @@ def _(d):
 def _(d):
     x = d.x(d.shape(1, 4, least=1), kind="ordinary")
     shape = x.shape[-d.int(1, x.ndim) :]
-    return (x, shape, d.x(shape) if d.chance(0.6) else None), {"eps": d.one(1e-5, None)}
+    return (x, shape, d.x(shape, kind="ordinary") if d.chance(0.6) else None), {"eps": d.one(1e-5, None)}
 
 
 @case("F.group_norm")
 def _(d):
     groups = d.int(1, 3)
     C = groups * d.int(1, 3)
-    x = d.x((d.one(1, 2, 3), C, *d.shape(0, 2, least=2)), kind="ordinary")
-    w, b = (d.x((C,)), d.x((C,))) if d.chance(0.6) else (None, None)
+    x = d.x((d.one(1, 2, 3), C, *d.shape(0 if C > groups else 1, 2, least=2)), kind="ordinary")
+    w, b = (d.x((C,), kind="ordinary"), d.x((C,), kind="ordinary")) if d.chance(0.6) else (None, None)
     return (x, groups, w, b), {}
 
 
@@ -593,7 +593,7 @@ def _(d):
 def _(d):
     C, training = d.int(1, 4), d.chance(0.6)
     x = d.x((d.one(2, 3, 7), C, *d.shape(0, 2, least=1)), kind="ordinary")
-    w, b = (d.x((C,)), d.x((C,))) if d.chance(0.6) else (None, None)
+    w, b = (d.x((C,), kind="ordinary"), d.x((C,), kind="ordinary")) if d.chance(0.6) else (None, None)
     stats = (d.x((C,), kind="ordinary", layout=False), d.x((C,), low=0.1, layout=False)) if not training or d.chance(0.4) else (None, None)
     return (x, *stats, w, b, training), {}
 
@@ -602,7 +602,7 @@ def _(d):
 def _(d):
     C = d.int(1, 4)
     x = d.x((d.one(1, 2, 3), C, *d.shape(1, 2, least=2)), kind="ordinary")
-    w, b = (d.x((C,)), d.x((C,))) if d.chance(0.6) else (None, None)
+    w, b = (d.x((C,), kind="ordinary"), d.x((C,), kind="ordinary")) if d.chance(0.6) else (None, None)
     return (x, None, None, w, b), {}
 
 

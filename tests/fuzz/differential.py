@@ -38,9 +38,26 @@ INTENDED = {
     ("F.conv_transpose1d", "", "special"): "0 times infinity, where no tap reaches",
     ("F.conv_transpose2d", "", "special"): "0 times infinity, where no tap reaches",
     ("F.interpolate", "", "special"): "0 times NaN, beside it",
+    ("F.bilinear", "", "special"): "another order of sums that overflow",
+    ("T.lerp", "", "special"): "inf − inf in another place",
+    ("F.l1_loss", "gradient", "special"): "as abs",
+    ("F.smooth_l1_loss", "gradient", "special"): "as abs, for beta=0",
+    ("T.norm", "gradient", "special"): "infinite over infinite",
+    ("T.xlogy", "gradient", ""): "0·ln 0 has the gradient 0 here, NaN there",
+    ("T.sign", "", "special"): "NaN's sign is NaN here, 0 there",
+    ("T.softmax", "", "special"): "a row of −∞ alone is 0 here, NaN there",
+    ("F.softmax", "", "special"): "as T.softmax",
+    ("T.log_softmax", "", "special"): "as softmax",
+    ("F.log_softmax", "", "special"): "as softmax",
+    ("F.binary_cross_entropy_with_logits", "", "special"): "see fuzz_findings: infinite logits",
 }
 # Errors of minidl that are no fault, where PyTorch has a result.
-STRICTER = {"F.max_pool1d": "miss the axis", "F.max_pool2d": "miss the axis", "F.cross_entropy": "no gradient with respect to weight"}
+STRICTER = {
+    "F.max_pool1d": "miss the axis", "F.max_pool2d": "miss the axis", "F.group_norm": "more than 1 value",
+    "F.scaled_dot_product_attention": "expected an attn_mask"}
+# Here equal numbers, as 0 strides make them, are kinks.
+KINKED = {f"T.{name}" for name in "sort argsort topk max min amax amin norm".split()} | {"F.normalize"}
+KINKED |= {f"F.{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2)}
 # Arguments by place that no gradient is asked for; `weight` and `pos_weight` of losses are others.
 CONSTANTS = {"F.nll_loss": {2}, "F.binary_cross_entropy": {2}, "F.batch_norm": {1, 2}}
 OURS = {"F": functional, "T": minidl.Tensor, "t": minidl}
@@ -49,7 +66,7 @@ OURS = {"F": functional, "T": minidl.Tensor, "t": minidl}
 def drawn(seed, i, names):
     rng = np.random.default_rng([seed, i])
     name = names[rng.integers(len(names))]
-    draw = Draw(rng)
+    draw = Draw(rng, name not in KINKED)
     arguments, keywords = CASES[name](draw)
     return name, arguments, keywords, draw.kind, rng
 
@@ -116,7 +133,7 @@ class PyTorch:
         def make(x, wanted):
             if not isinstance(x, np.ndarray):
                 return x
-            return torch.tensor(np.ascontiguousarray(x).reshape(x.shape), requires_grad=leaf and wanted and _is_float(x))
+            return torch.tensor(x.copy(order="C"), requires_grad=leaf and wanted and _is_float(x))
 
         inputs, options = _made(make, name, arguments, keywords)
         results = _many(getattr(self.modules[module], short)(*inputs, **options))
@@ -169,6 +186,8 @@ def played(other, seed, i, names, gradients=True):
     if [values.fingerprint(x) for x in given] != before:
         raise runner.Fault(f"{text}: changes an argument")
     if isinstance(truth, Exception):
+        if not all(x.size for x in given if isinstance(x, np.ndarray)):
+            return "result"  # PyTorch refuses many an empty tensor
         raise runner.Fault(f"{text}: gives a result where the other says {type(truth).__name__}: {truth}"[:500])
     eps = float(np.finfo(dtype).eps)
     spread = []
@@ -179,7 +198,7 @@ def played(other, seed, i, names, gradients=True):
             moved = [nudged(doubles(x), near, eps) for x in arguments], {k: nudged(doubles(x), near, eps) for k, x in keywords.items()}
             spread.append(other.run(name, *moved, (lambda shape, dtype: nudged(cotangents(shape, dtype), near, eps)) if leaf else None, leaf))  # noqa: B023
     for part, what in ((0, "value"), (1, "gradient"))[: 1 + (other.name == "torch")]:
-        if {(name, what, ""), (name, "", ""), (name, what, kind), (name, "", kind)} & INTENDED.keys() and other.name == "torch":
+        if {(name, what, ""), (name, "", ""), (name, what, kind), (name, "", kind)} & INTENDED.keys():
             continue
         if len(found[part]) != len(truth[part]):
             raise runner.Fault(f"{text}: {len(found[part])} {what}s, not {len(truth[part])}")
@@ -188,7 +207,7 @@ def played(other, seed, i, names, gradients=True):
             problem = difference(y, expected, others, eps, 4.0 * part)
             if problem:
                 raise runner.Fault(f"{text}: {what} {place}: {problem}"[:600])
-    if other.name == "numpy" and kind == "ordinary" and found[1]:
+    if other.name == "numpy" and kind == "ordinary" and found[1] and keywords.get("padding_idx") is None:
         problem = slope(other, name, exact, found[1], cotangents, eps)
         if problem:
             raise runner.Fault(f"{text}: gradient: {problem}")
@@ -222,7 +241,7 @@ def slope(other, name, exact, gradients, cotangents, eps):
         wide, close = ((loss(h) - loss(-h)) / (2 * h) for h in (2e-5, 1e-5))
     found = (4 * close - wide) / 3
     room = size * (200 * eps + 1e-7)
-    if not np.isfinite(found) or abs(wide - close) > room * 10:
+    if not np.isfinite(found) or abs(wide - close) > room:
         return None  # a kink or a steep place is near
     return None if abs(found - expected) <= room else f"{expected!r} along a direction, not {found!r} (room {room:.3g})"
 
@@ -247,7 +266,7 @@ def difference(y, truth, others, eps, scale=0.0):
         spread = np.nan_to_num(np.max([abs(other - truth) for other in others], axis=0), nan=0.0, posinf=0.0)
         room = SLACK * (eps * abs(truth) + spread) + 4 * float(np.finfo(y.dtype).smallest_subnormal)
         scale = np.nanmax(np.where(np.isfinite(truth), abs(truth), 0), initial=scale)  # of a gradient at least a cotangent's
-        room = room + eps * scale * 4
+        room = room + eps * scale * 16
         finite = np.isfinite(truth)
         wrong = np.where(finite, ~(abs(y - truth) <= room), ~((y == truth) | (np.isnan(y) & np.isnan(truth))))
         wrong &= ~(finite & (abs(truth) + room >= largest) & ~np.isnan(y))

@@ -95,10 +95,10 @@ def array(rng, shape, dtype):
     return np.asarray(rng.integers(low, high, shape), dtype)
 
 
-def layout(rng, x):
-    """The same values, as another layout in memory would hold them."""
+def layout(rng, x, repeat=True):
+    """The same values, as another layout in memory would hold them; `repeat`: or the first row again and again, by 0 strides."""
     x = np.asarray(x)
-    kind = rng.integers(7)
+    kind = rng.integers(6 + repeat)
     if kind == 0:
         y = x.T.copy().T
     elif kind == 1 and x.ndim:
