@@ -56,6 +56,8 @@ class Draw:
     def x(self, shape, dtype=None, kind=None, layout=True, low=None):
         """Floating-point numbers; `low`: in (low, low + 1) if nothing special is wanted."""
         kind = kind or self.kind
+        if kind == "ties":
+            self.kind = kind  # nothing is smooth there
         if low is not None:
             x = self.rng.uniform(low + 0.01, low + 0.99, shape)
         elif kind == "ties":
@@ -625,7 +627,7 @@ def _(d):
 
 @case("F.normalize")
 def _(d):
-    x = d.x(d.shape(1, least=1), kind=d.one("ordinary", "ties"))
+    x = d.x(d.shape(1, least=2), kind=d.one("ordinary", "ties"))
     return (x,), {"p": d.one(2.0, 1.0, 3.0), "dim": d.dim(x.ndim)}
 
 

@@ -1,7 +1,7 @@
 """Calls in forked children under a memory limit and a time limit: a crash and a hang cost one call, and are counted.
 
-`run(play, number, …)` calls play(i) for each i below `number` and answers with a Report. play returns "result" or "error" (an
-error that was to be expected) and raises Fault for what must not be.
+`run(play, number, …)` calls play(i) for each i below `number` and answers with a Report. play returns "result", "error" (that
+is clear) or "raw" (an error of Python's or NumPy's own, or one that names nothing), and raises Fault for what must not be.
 """
 
 import collections
@@ -19,7 +19,7 @@ import traceback
 EACH_CHILD = 400  # calls, after which a new child begins with clean memory
 MEMORY = 2 << 30  # bytes that a child may take beyond what it has when it begins
 SECONDS = 30.0  # for one call; kernels may have to be compiled
-OUTCOMES = ["not run", "result", "error", "fault"]
+OUTCOMES = ["not run", "result", "error", "fault", "raw"]
 
 
 class Fault(Exception):
@@ -37,10 +37,10 @@ class Report:
         for i, outcome in enumerate(self.outcomes):
             counts[name_of(i)][outcome] += 1
         width = max(map(len, counts), default=8)
-        yield f"{'function':{width}} {'calls':>8} {'results':>8} {'errors':>8} {'faults':>8}"
+        yield f"{'function':{width}} {'calls':>8} {'results':>8} {'errors':>8} {'raw':>8} {'faults':>8}"
         for name in [*sorted(counts), "total"]:
             count = collections.Counter(self.outcomes) if name == "total" else counts[name]
-            yield f"{name:{width}} {count.total():8} {count['result']:8} {count['error']:8} {count['fault']:8}"
+            yield f"{name:{width}} {count.total():8} {count['result']:8} {count['error']:8} {count['raw']:8} {count['fault']:8}"
 
 
 def run(play, number, numbers=None, seconds=SECONDS):
