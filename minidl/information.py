@@ -35,7 +35,7 @@ import numpy as np
 
 from . import ops
 from .ops.base import normalize_axes
-from .tensors.creation import as_tensor
+from .tensors.creation import as_tensor, ones_like
 from .tensors.indexing import where
 from .tensors.joining import stack
 from .tensors.record import apply, floating, wrap
@@ -159,8 +159,15 @@ def mutual_information(p_xy, p_x=None, p_y=None, *, base=2, log=False):
         return result(_expected_log(p, p, (p_x + p_y if log else p_x * p_y,), None, base, None, log))
     (p,), result = _read("mutual_information", p_xy)
     _check_table("mutual_information", p, log)
-    marginals = _marginal(p, 1, log), _marginal(p, 0, log)
-    return result(_expected_log(p, p, marginals, _is_zero(p, log), base, None, log))
+    wide = p.double()
+    p_x, p_y = _marginal(wide, 1, log), _marginal(wide, 0, log)
+    if log:
+        nats = relative_entropy(wide, (p_x + p_y).expand_as(p), None, True)
+        return result(_log(nats, base, True).to(p.dtype))
+    # D(p‖p_x·p_y), by p_x: the product of two small probabilities may be 0
+    rows = wide / p_x.masked_fill(p_x == 0, 1)
+    nats = (p_x.squeeze(1) * relative_entropy(rows, p_y.expand_as(p), 1)).sum()
+    return result(_log(nats, base, True).to(p.dtype))
 
 
 def pointwise_mutual_information(p_xy, *, base=2, log=False):
@@ -197,7 +204,7 @@ def kl_divergence(p, q, *, base=2, dim=None, log=False, raw=False):
     if raw:
         return result(_expected_log(p, p, (q,), None, base, dim, log).abs())
     _check_pair("kl_divergence", p, q, dim, log, "; raw=True computes the formula all the same")
-    return result(_expected_log(p, p, (q,), _is_zero(p, log), base, dim, log))
+    return result(_log(relative_entropy(p.double(), q.double(), dim, log), base, True).to(p.dtype))
 
 
 def cross_entropy(p, q, *, base=2, dim=None, log=False):
@@ -230,12 +237,10 @@ def jensen_shannon(p, q, *, base=2, dim=None, log=False):
     """
     (p, q), result = _read("jensen_shannon", p, q)
     _check_pair("jensen_shannon", p, q, dim, log)
+    dtype, p, q = p.dtype, p.double(), q.double()
     total = stack([p, q]).logsumexp(0) if log else p + q  # twice the mixture: half of the smallest number would be 0
-    doubled = [t + math.log(2) if log else 2 * t for t in (p, q)]
-    parts = [
-        _expected_log(t, twice, (total,), _is_zero(t, log), base, dim, log) for t, twice in zip((p, q), doubled, strict=True)
-    ]
-    return result((parts[0] + parts[1]) / 2)
+    parts = [relative_entropy(t + math.log(2) if log else 2 * t, total, dim, log) for t in (p, q)]
+    return result(_log((parts[0] + parts[1]) / 4, base, True).to(dtype))
 
 
 # --- of densities: an entropy is then relative to the unit of x, and may be negative
@@ -286,7 +291,8 @@ def normal_kl(mean1, std1, mean2, std2, *, base=2):
     for name, std in (("std1", std1), ("std2", std2)):
         _require("normal_kl", name, std, std.array > 0, "must be above 0")
     ratio, gap = std1 / std2, (mean1 - mean2) / std2
-    nats = (ratio * ratio - 1 + gap * gap) / 2 - ratio.log()
+    square = ratio * ratio
+    nats = (apply(ops.RelativeEntropy(), ones_like(square), square) + gap * gap) / 2
     return result(_log(nats, base, log=True))
 
 
@@ -302,6 +308,17 @@ def bivariate_normal_mutual_information(correlation, *, base=2):
 
 
 # --- the one formula
+
+
+def relative_entropy(p, q, dim, log=False):
+    """Σ p·ln(p/q) − p + q along dim: D(P‖Q) in terms of which none is below 0, nor loses digits where P is near Q.
+
+    For float64, in nats. The gradient is that of Σ p·ln(p/q): −p + q, which sums to 0 for distributions, is left out of it.
+    """
+    zero = (p.detach().exp() if log else p.detach()) == 0  # such a term has the gradient 0
+    rest = where(zero, 0.0, p.exp() - q.exp() if log else p - q)
+    terms = apply(ops.RelativeEntropy(log), p, where(zero, q.detach(), q))
+    return (terms + (rest - rest.detach())).sum(dim)
 
 
 def _expected_log(p, over, under, drop, base, dim, log):

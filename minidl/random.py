@@ -165,12 +165,12 @@ class Generator:
 
         return self._filled(shape, dtype, draw)
 
-    def normal(self, shape, dtype=np.float32, mean=0.0, std=1.0):
+    def normal(self, shape, dtype=np.float32, mean=0.0, std=1.0, one_by_one=False):
         """Normal with the given mean and standard deviation: `torch.randn`, `Tensor.normal_`.
 
         Fewer than 16 numbers are made in float64, a pair at a time, the second of a pair being kept for the next such
         call. From 16 on, each block of 16 uniforms gives 16 normals; a last block that would be incomplete is drawn
-        anew over the last 16 places.
+        anew over the last 16 places. one_by_one: by pairs in any case, as PyTorch fills memory that is not contiguous.
 
         >>> print(Generator().manual_seed(0).normal(3))
         [ 1.5409961 -0.2934289 -2.1787894]
@@ -180,7 +180,7 @@ class Generator:
         if not 0 <= std < math.inf or not math.isfinite(mean):
             raise ValueError(f"normal: expected a finite mean and a finite std >= 0, got mean={mean}, std={std}")
         count = math.prod(shape)
-        if count < 16:
+        if count < 16 or one_by_one:
             with self._lock:
                 values = np.array([self._one_normal() for _ in range(count)], np.float64)
             return _fma(values, std, mean).astype(dtype).reshape(shape)
@@ -320,7 +320,8 @@ class Generator:
             picked = np.array(picked, np.int64).reshape(uniforms.shape)
         else:
             with np.errstate(all="ignore"):  # a time may be 0, and the quotient overflow
-                speed = np.where(rows > 0, rows / self.exponential(rows.shape, rows.dtype), -1)
+                times = like(rows, lambda shape: self.exponential(shape, rows.dtype))
+                speed = np.where(rows > 0, rows / times, -1)
             picked = np.argsort(-speed, axis=1, kind="stable")[:, :num_samples]
         return picked.reshape((*weights.shape[:-1], num_samples))
 
@@ -496,6 +497,39 @@ def source(generator):
     if not isinstance(generator, Generator):
         raise TypeError(f"generator: expected a minidl.Generator or None, got {type(generator).__name__}")
     return generator
+
+
+def like(array, draw):
+    """draw(shape), of the array's shape, with the numbers in the order of its memory, in which PyTorch fills a tensor.
+
+    >>> like(np.zeros((2, 3)).T, lambda shape: np.arange(6).reshape(shape)).tolist()
+    [[0, 3], [1, 4], [2, 5]]
+    """
+    if array.flags.c_contiguous:
+        return draw(array.shape)
+    order = _memory_order(array)
+    return draw(tuple(array.shape[axis] for axis in order)).transpose(np.argsort(order))
+
+
+def _memory_order(array):
+    """The axes, those first whose elements are farthest apart. Repeated axes (of stride 0) stay where they are."""
+    order, apart = list(reversed(range(array.ndim))), np.abs(array.strides)
+    for i in range(1, array.ndim):
+        place = i
+        for other in reversed(range(i)):
+            one, two = apart[order[other]], apart[order[place]]
+            if one and two and one < two:
+                break
+            if one and two and one > two:
+                order[other], order[place] = order[place], order[other]
+                place = other
+    return order[::-1]
+
+
+def normal_like(array, generator, dtype, mean=0.0, std=1.0):
+    """Normal numbers for an array of this shape and order in memory, drawn one by one unless it is contiguous."""
+    one_by_one = not array.flags.c_contiguous
+    return like(array, lambda shape: generator.normal(shape, dtype, mean, std, one_by_one))
 
 
 def manual_seed(seed):

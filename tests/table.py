@@ -187,6 +187,10 @@ def variance(values, correction):
     return sum((v - mu) ** 2 for v in values) / (len(values) - correction)
 
 
+def deviation(values, correction):
+    return math.sqrt(variance(values, correction))
+
+
 def norm(values, p):
     if p == math.inf:
         return max(abs(v) for v in values)
@@ -837,6 +841,7 @@ REDUCTIONS = [
     Row(ops.Mean, over_axes(mean), REDUCED),
     Row(ops.Prod, over_axes(math.prod), REDUCED + OVER_NOTHING, domain=off_zero),
     Row(ops.Var, over_axes(variance), with_options(REDUCED, 0) + with_options(REDUCED[1:], 1)),
+    Row(ops.Std, over_axes(deviation), with_options(REDUCED[1:], 0) + with_options(REDUCED[1:], 1)),
     Row(ops.Amax, over_axes(max), REDUCED, domain=distinct),
     Row(ops.Amin, over_axes(min), REDUCED, domain=distinct),
     Row(ops.LogSumExp, over_axes(logsumexp), REDUCED),

@@ -162,7 +162,6 @@ def test_an_empty_batch_gives_zeros():
     x, dy = np.ones((0, 4, 5, 5), np.float32), np.ones((0, 6, 3, 3), np.float32)
     dw = conv_weight.conv2d_weight(x, dy, (3, 3), groups=2)
     assert dw.shape == (6, 2, 3, 3) and not dw.any()
-    assert np.array_equal(conv_weight.channel_sums(dy), np.zeros(6, np.float32))
 
 
 THREAD_CASES = (
@@ -186,10 +185,10 @@ def test_promise_25_bits_do_not_depend_on_the_number_of_threads(rng, case):
     try:
         for parts in (1, 2):
             threads.set_num_threads(parts)
-            results.append((conv_weight.conv2d_weight(*arguments), conv_weight.channel_sums(arguments[1])))
+            results.append(conv_weight.conv2d_weight(*arguments))
     finally:
         threads.set_num_threads(number)
-    assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
+    assert np.array_equal(*results)
 
 
 @pytest.mark.skipif(SMALL, reason="large")
@@ -218,20 +217,6 @@ def test_long_sums_are_accurate(rng):
     dy += 1
     exact = taps(x, dy, *geometry)
     assert np.all(np.abs(conv_weight.conv2d_weight(x, dy, *geometry) / exact - 1) < 2e-6)
-    sums = dy.astype(np.float64).sum((0, 2, 3))
-    assert np.all(np.abs(conv_weight.channel_sums(dy) / sums - 1) < 1e-6)
-
-
-def test_channel_sums(rng):
-    for shape in ((0, 3, 4, 4), (3, 0, 4, 4), (2, 3, 0, 4), (1, 1, 1, 1), (3, 5, 7, 9), (2, 4, 40, 41)):
-        for dtype in ("f4", "f8"):
-            dy = rng.standard_normal(shape).astype(dtype)
-            for array in (dy, *(layouts(dy) if dy.size else ())):
-                sums = conv_weight.channel_sums(array)
-                assert sums.dtype == dtype and sums.shape == shape[1:2]
-                np.testing.assert_allclose(
-                    sums, dy.astype("f8").sum((0, 2, 3)), rtol=1e-6, atol=1e-4 if dtype == "f4" else 1e-12
-                )
 
 
 def test_promise_26_arguments_that_do_not_fit():
@@ -256,10 +241,6 @@ def test_promise_26_arguments_that_do_not_fit():
     for arguments in ((x, dy.astype("f8")), (x.astype("i4"), dy.astype("i4")), (x.astype(">f4"), dy.astype(">f4"))):
         with pytest.raises(TypeError, match="float32 or both of float64"):
             conv_weight.conv2d_weight(*arguments, (3, 3))
-    with pytest.raises(ValueError, match="channel_sums: expected"):
-        conv_weight.channel_sums(dy[0])
-    with pytest.raises(TypeError, match="channel_sums: expected"):
-        conv_weight.channel_sums(dy.astype("i4"))
 
 
 @pytest.mark.skipif(SMALL, reason="large")

@@ -274,17 +274,6 @@ def test_one_thread_and_two_give_the_same_bits(rng):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("T", DTYPES)
-def test_sums(T, rng):
-    for shape in [(0, 3), (3, 0), (1, 1), (200, 10), (65, 33)]:
-        x = rng.standard_normal(shape).astype(T)
-        for a in (x, x[::-1], np.asfortranarray(x)):
-            total = ew.column_sums(a)
-            assert total.dtype == T
-            np.testing.assert_allclose(total, x.sum(0, dtype=np.float64), **close(T, 1e-5, 1e-13))
-            assert ew.sum_of_squares(a) == pytest.approx((x.astype(np.float64) ** 2).sum(), rel=1e-12)
-
-
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
 def test_add_rows(dtype):
     rng = np.random.default_rng(0)

@@ -26,7 +26,8 @@ LAYERS = [
     {"tensors.tensor"},
     {"tensors.creation", "tensors.joining", "tensors.functions"},  # the functions of the top level
     {"tensors.random_tensors", "tensors.counting"},
-    {"autograd", "io", "nn", "information"},
+    {"information"},
+    {"autograd", "io", "nn"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "text"},
     {"warmup"},
     {"__init__"},

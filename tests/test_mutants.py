@@ -195,6 +195,8 @@ BACKWARDS = [
     (ops.Sum, "averaged", lambda s, dy: right(s, dy) / max(np.prod(s.needs[0].shape), 1)),
     (ops.Mean, "not divided", lambda s, dy: ops.Sum.backward(s, dy)),
     (ops.Mean, "divided by all elements", lambda s, dy: ops.Sum.backward(s, dy) / max(np.prod(s.needs[0].shape), 1)),
+    (ops.Std, "of the variance", lambda s, dy: 2 * s.restore(dy) * s.scaled),
+    (ops.Std, "2 left", lambda s, dy: 2 * right(s, dy)),
     (ops.Var, "2 forgotten", lambda s, dy: s.restore(dy) * s.scaled),
     (ops.Var, "correction ignored", lambda s, dy: right(s, dy) * (1 - s.correction / max(np.prod(s.needs[0].shape), 1))),
     (ops.Var, "not centred", lambda s, dy: 2 * s.restore(dy) * (s.scaled + 0.1)),

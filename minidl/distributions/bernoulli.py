@@ -7,12 +7,13 @@ import math
 
 import numpy as np
 
+from .. import ops
 from ..graph.modes import no_grad
 from ..nn.functional import logsigmoid
 from ..random import default_generator
 from ..tensors.creation import arange
 from ..tensors.indexing import where
-from ..tensors.record import wrap
+from ..tensors.record import apply, wrap
 from . import constraints
 from .counting import draw_around_mode, log_choose
 from .distribution import Distribution, broadcast_all
@@ -217,8 +218,19 @@ def _counted(distribution, most, expand):
 
 
 def _divergence(p, q):
-    """D(p‖q) of one throw."""
-    return p._expected_log(p.probs, p._failure) - q._expected_log(p.probs, p._failure)
+    """D(p‖q) of one throw, of whose terms none is below 0."""
+    log = "logits" in p.__dict__ and "logits" in q.__dict__
+    pairs = zip(_chances(p, log), _chances(q, log), strict=True)
+    success, failure = (apply(ops.RelativeEntropy(log), *broadcast_all(x, y)) for x, y in pairs)
+    return (success + failure).to(np.result_type(p._dtype(), q._dtype()))
+
+
+def _chances(coin, log):
+    """p and 1 − p, or their logarithms, in float64, where they neither vanish nor round to 1."""
+    if "logits" not in coin.__dict__:
+        return coin.probs.double(), 1 - coin.probs.double()
+    logits = coin.logits.double()
+    return tuple(logsigmoid(x) if log else x.sigmoid() for x in (logits, -logits))
 
 
 register_kl(Bernoulli, Bernoulli)(_divergence)

@@ -5,16 +5,17 @@ import operator
 
 import numpy as np
 
+from .. import ops
 from ..graph.modes import no_grad
 from ..nn.functional import entropy_from_logits, log_softmax, one_hot
 from ..random import default_generator
 from ..tensors.creation import arange, eye
 from ..tensors.indexing import where
-from ..tensors.record import wrap
+from ..tensors.record import apply, wrap
 from . import constraints
 from .bernoulli import Binomial
 from .counting import log_factorial
-from .distribution import Distribution
+from .distribution import Distribution, broadcast_all
 from .kl import register_kl
 from .parameters import counts, derived, given_rows
 
@@ -246,7 +247,19 @@ def _divergence(p, q):
     """D(p‖q) of one draw."""
     if p._num_events != q._num_events:
         raise ValueError(f"kl_divergence: p has {p._num_events} classes and q {q._num_events}")
-    return -p._entropy() - q._expected_log(p.probs)
+    log = "logits" in p.__dict__ and "logits" in q.__dict__
+    x, y = (
+        d.logits.double() if log else d.logits.double().exp() if "logits" in d.__dict__ else d.probs.double() for d in (p, q)
+    )
+    # Terms of which none is below 0. They add up to D(p‖q) as far as both sum to 1.
+    return apply(ops.RelativeEntropy(log), *broadcast_all(x, y)).sum(-1).to(np.result_type(p._dtype(), q._dtype()))
+
+
+def _wide(d, log):
+    """The probabilities, or their logarithms, in float64, where they do not vanish."""
+    if "logits" not in d.__dict__:
+        return d.probs.double()
+    return d.logits.double() if log else d.logits.double().exp()
 
 
 register_kl(Categorical, Categorical)(_divergence)

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
-from ..tensors.creation import full
+from .. import ops
+from ..tensors.creation import full, ones_like
 from ..tensors.indexing import where
+from ..tensors.record import apply
 from .gamma import Beta, Dirichlet, Gamma
 from .kl import kl_divergence, register_kl
 from .location import Exponential, Laplace, Normal, Uniform
@@ -13,29 +15,35 @@ from .multivariate_normal import MultivariateNormal, half_log_det, solve_triangu
 from .transformed import Independent, TransformedDistribution, sum_rightmost
 
 
+def excess(x):
+    """x − 1 − ln x ≥ 0, with all its digits where x is near 1."""
+    return apply(ops.RelativeEntropy(), ones_like(x), x)
+
+
 @register_kl(Normal, Normal)
 def _(p, q):
     ratio, gap = p.scale / q.scale, (p.loc - q.loc) / q.scale
-    return (ratio * ratio - 1 + gap * gap) / 2 - ratio.log()
+    return (excess(ratio * ratio) + gap * gap) / 2
 
 
 @register_kl(Laplace, Laplace)
 def _(p, q):
-    ratio, gap = p.scale / q.scale, (p.loc - q.loc).abs()
-    return ratio * (-gap / p.scale).exp() + gap / q.scale - 1 - ratio.log()
+    ratio, gap = p.scale / q.scale, (p.loc - q.loc).abs() / p.scale
+    return excess(ratio) + ratio * excess((-gap).exp())
 
 
 @register_kl(Exponential, Exponential)
 def _(p, q):
     ratio = q.rate / p.rate
-    return ratio - 1 - ratio.log()
+    return excess(ratio)
 
 
 @register_kl(Gamma, Gamma)
 def _(p, q):
-    a, b = p.concentration, q.concentration
-    ratio = q.rate / p.rate
-    return (a - b) * a.digamma() - a.lgamma() + b.lgamma() - b * ratio.log() + a * (ratio - 1)
+    a, b = p.concentration.double(), q.concentration.double()  # large terms that cancel
+    ratio = q.rate.double() / p.rate
+    nats = (a - b) * a.digamma() - a.lgamma() + b.lgamma() - b * ratio.log() + a * (ratio - 1)
+    return nats.to(np.result_type(p.concentration.dtype, q.concentration.dtype))
 
 
 @register_kl(Beta, Beta)

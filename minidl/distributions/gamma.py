@@ -29,6 +29,9 @@ def log_standard_gamma(concentration):
 
 def _draw(a):
     """ln x for x ~ Gamma(a), one for each a > 0."""
+    if not (np.isfinite(a) & (a > 0)).all():  # NaN would be rejected for ever
+        bad = a[~(np.isfinite(a) & (a > 0))][0]
+        raise ValueError(f"sample: expected a finite concentration above 0, got {bad}")
     d = np.where(a < 1, a + 1, a) - 1 / 3
     c = 1 / np.sqrt(9 * d)
     log_x, todo = np.empty_like(a), np.arange(a.size)

@@ -3,6 +3,8 @@
 A formula for two families is registered by its author beside them; the closest pair of base classes answers.
 """
 
+from ..tensors.tensor import Tensor
+
 _FORMULAS = {}  # (type of p, type of q) -> function of p and q
 
 
@@ -38,5 +40,6 @@ def kl_divergence(p, q):
         for type_q in type(q).__mro__:
             formula = _FORMULAS.get((type_p, type_q))
             if formula is not None:
-                return formula(p, q)
+                nats = formula(p, q)
+                return nats.clamp(min=0) if isinstance(nats, Tensor) else nats  # rounding may take it below 0
     raise NotImplementedError(f"kl_divergence: no formula for p of type {type(p).__name__} and q of type {type(q).__name__}")

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 
+from .. import ops
 from ..graph.modes import no_grad
 from ..tensors.creation import arange
-from ..tensors.record import wrap
+from ..tensors.record import apply, wrap
 from . import constraints
 from .bernoulli import Bernoulli
 from .counting import draw_around_mode, log_factorial
@@ -68,7 +69,7 @@ class Poisson(Distribution):
 
 @register_kl(Poisson, Poisson)
 def _(p, q):
-    return p.rate.xlogy(p.rate) - p.rate.xlogy(q.rate) - p.rate + q.rate
+    return apply(ops.RelativeEntropy(), *broadcast_all(p.rate, q.rate))
 
 
 @register_kl(Bernoulli, Poisson)

@@ -215,7 +215,7 @@ FORMULAS = {
     "conv2d": conv2d,
     "conv2d_input": conv2d_input,
     "conv2d_weight": conv2d_weight,
-    "channel_sums": lambda dy: dy.sum((0, 2, 3)),
+    "sum_over": lambda x, axes, keepdims=False: x.sum(axes, keepdims),
     "gamma_slope": gamma_slope,
 }
 KERNELS = Names(kernels, FORMULAS)

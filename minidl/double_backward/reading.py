@@ -128,6 +128,8 @@ def _globals_of_tensors(module):
             names[name] = _for_tensors(value)
         elif type(value) is FunctionType and value.__module__ == module:
             names[name] = _rebound(value, names)
+        elif type(value) is FunctionType and value.__module__.startswith(ops.__name__):  # of another file of operations
+            names[name] = _rebound(value, _globals_of_tensors(value.__module__))
         elif isinstance(value, type) and issubclass(value, ops.Op) and value.__module__ != module:
             names[name] = _class_of_tensors(value)
     if module.startswith(ops.__name__):

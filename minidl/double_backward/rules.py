@@ -7,7 +7,6 @@ import numpy as np
 
 from .. import ops
 from ..graph.nodes import next_serial
-from ..ops.base import unbroadcast
 from ..ops.shape import _fit, is_basic
 from ..tensors.record import apply, wrap
 from .linear import Adjoint
@@ -27,6 +26,13 @@ def var(self, dy):
     return self.restore(dy) * centred * (2 / max(n - self.correction, 0) if n > self.correction else math.inf)
 
 
+def std(self, dy):
+    n, zero = math.prod(self.x.shape[axis] for axis in self.axes), self.y.array == 0
+    centred = self.x - self.x.mean(self.axes, keepdim=True)
+    slope = apply(ops.Where(zero), 0.0, dy / (apply(ops.Where(zero), 1.0, self.y) * max(n - self.correction, 0)))
+    return self.restore(slope) * centred
+
+
 def prod(self, dy):
     x, kept = self.x, [axis for axis in range(self.x.ndim) if axis not in self.axes]
     order = kept + list(self.axes)
@@ -35,6 +41,18 @@ def prod(self, dy):
     others = apply(ops.Where(np.eye(n, dtype=bool)), 1.0, rows).prod(-1)  # Π of row i without element i
     others = others.reshape([x.shape[axis] for axis in order]).permute(np.argsort(order).tolist())
     return self.restore(dy) * others
+
+
+def relative_entropy(self, dy):
+    p, q = as_tensor(self.p, dy), as_tensor(self.q, dy)
+    a, b = (p.exp(), q.exp()) if self.log else (p, q)
+    zero = a.array == 0
+    # filled before the logarithm: what comes back from there is 0
+    x, y = (apply(ops.Where(zero), 0.0 if self.log else 1.0, t) for t in (p, q))
+    ratio = x - y if self.log else x.log() - y.log()
+    if self.log:
+        return dy * a * ratio, dy * (b - a)
+    return dy * ratio, dy * (1 - apply(ops.Where(zero), 0.0, a / y))
 
 
 def kl_divergence(self, dy):
@@ -134,8 +152,13 @@ def layer_norm(self, dy):
     axes = tuple(range(dy.ndim - self.axes, dy.ndim))
     x_hat, r = _standard(as_tensor(self.x, dy), axes, self.eps, self.centred)
     dx = _across(dy if self.w is None else dy * self.w, x_hat, r, axes, self.centred) if need_x else None
-    dw = unbroadcast(dy * x_hat, need_w.shape) if need_w else None
-    return dx, dw, unbroadcast(dy, need_b.shape) if need_b else None
+    dw = _sum_to(dy * x_hat, need_w.shape) if need_w else None
+    return dx, dw, _sum_to(dy, need_b.shape) if need_b else None
+
+
+def _sum_to(dy, shape):
+    lead = tuple(range(dy.ndim - len(shape)))
+    return dy.sum(lead) if lead else dy
 
 
 def group_norm(self, dy):
@@ -155,7 +178,9 @@ RULES = {
     ops.AbsoluteError: distance,
     ops.Huber: distance,
     ops.Var: var,
+    ops.Std: std,
     ops.Prod: prod,
+    ops.RelativeEntropy: relative_entropy,
     ops.KLDivergence: kl_divergence,
     ops.EntropyFromLogits: entropy,
     ops.Pad: pad,

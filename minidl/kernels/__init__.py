@@ -3,19 +3,18 @@
 `jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how; `memory` keeps the
 memory of large arrays for new ones. `vmath` holds functions of one number as vector code, which `elementwise` maps over arrays;
 `tile` is the vector code that `gemm` multiplies matrices with, and `conv` (`conv_loops`), `conv_weight` and `depthwise`
-images, over `planes` that they lay out. `rows` works along rows (softmax and what is made of it), `fused_attention` along
-queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows,
-`norm` normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
+images, over `planes` that they lay out. `sums` adds over any axes, `rows` works along rows (softmax and what is made of it),
+`fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima and
+means of windows, `norm` normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input
-from .conv_weight import channel_sums, conv2d_weight
+from .conv_weight import conv2d_weight
 from .ctc import ctc_backward, ctc_forward
 from .elementwise import (
     add_rows,
     binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward,
-    column_sums,
     elu,
     elu_backward,
     erf,
@@ -77,6 +76,7 @@ from .rows import (
     softmax_backward,
 )
 from .special import digamma, gamma_slope, gammainc, lgamma, polygamma
+from .sums import running_sums, sum_over, total
 from .threads import get_num_threads, set_num_threads
 from .update import adam, sgd
 
@@ -90,8 +90,6 @@ __all__ = [
     "batch_norm_backward",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
-    "channel_sums",
-    "column_sums",
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
@@ -148,6 +146,7 @@ __all__ = [
     "relu_backward",
     "rnn",
     "rnn_backward",
+    "running_sums",
     "set_memory_kept",
     "set_num_threads",
     "sgd",
@@ -160,7 +159,9 @@ __all__ = [
     "softplus",
     "softplus_backward",
     "sum_of_squares",
+    "sum_over",
     "tanh",
     "tanh_backward",
+    "total",
     "update_running",
 ]

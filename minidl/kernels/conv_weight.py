@@ -167,24 +167,6 @@ def add_slices(total, dw, mirrored, part, parts):
         put_transposed(moved(source[::-1], 0) if mirrored else source, r0, r1, columns, dw[g], 0, 0)
 
 
-@jit(fastmath={"reassoc", "contract"})
-def plane_sums(dy, sums, part, parts):
-    """One share of sums[c] = Σ over n and p of dy[n, c, p], whose long sums are in float64."""
-    n, c, size = dy.shape
-    c0, c1 = c * part // parts, c * (part + 1) // parts
-    totals = np.zeros(c, np.float64)
-    for item in range(n):
-        for channel in range(c0, c1):
-            for p in range(0, size, 1024):
-                run = dy[item, channel, p : p + 1024]
-                total = dy.dtype.type(0)
-                for q in range(run.size):
-                    total += run[q]
-                totals[channel] += total
-    for channel in range(c0, c1):
-        sums[channel] = totals[channel]
-
-
 # --------------------------------------------------------------------------------------------- what callers see
 
 _INTS = dense(types.int64, 1)
@@ -196,7 +178,6 @@ def _weight_sums_types(t):
 
 _weight_sums = SharedCode(weight_sums, _weight_sums_types)
 _add_slices = SharedCode(add_slices, lambda t: (dense(t, 4, True), dense(t, 3, True), types.intp))
-_plane_sums = SharedCode(plane_sums, lambda t: (dense(t, 3), dense(t, 1, True)))
 
 
 def _even(size, most):
@@ -296,19 +277,3 @@ def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilat
         arguments = total.reshape(slices, parts, -1, o), dw.reshape(parts, o, -1), mirrored
         run(total.nbytes >= PARALLEL_BYTES, _add_slices, x.dtype, *arguments)
     return dw
-
-
-def channel_sums(dy):
-    """Σ over n, i, j of dy (N, C, H, W): (C,).
-
-    >>> channel_sums(np.ones((2, 3, 4, 4)))
-    array([32., 32., 32.])
-    """
-    if dy.ndim != 4:
-        raise ValueError(f"channel_sums: expected (N, C, H, W), got {dy.shape}")
-    if dy.dtype not in (np.float32, np.float64):
-        raise TypeError(f"channel_sums: expected float32 or float64, got {dy.dtype}")
-    sums = np.empty(dy.shape[1], dy.dtype)
-    planes = np.ascontiguousarray(dy).reshape(*dy.shape[:2], dy.shape[2] * dy.shape[3])
-    run(dy.nbytes >= PARALLEL_BYTES, _plane_sums, dy.dtype, planes, sums)
-    return sums

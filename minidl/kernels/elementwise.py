@@ -1,4 +1,4 @@
-"""Activations and other maps over the elements of arrays, and their backward maps; sums over columns and of squares.
+"""Activations and other maps over the elements of arrays, and their backward maps; rows added by index; sums of squares.
 
 A map is a formula for one element; `unary` and `binary` make the loop around it. Reading the memory once and writing it
 once is most of the cost, so each backward is a single map of `dy` and the cheapest thing saved, not a chain of NumPy
@@ -307,21 +307,6 @@ def softplus_backward(dy, x, beta=1.0, threshold=20.0):
 
 
 @jit
-def add_columns(dy, total):
-    """total[c] += Σ_n dy[n, c]"""
-    N, C = dy.shape
-    block = np.empty_like(total)
-    for start in range(0, N, 64):
-        for c in range(C):
-            block[c] = dy[start, c]
-        for n in range(start + 1, min(start + 64, N)):
-            for c in range(C):  # innermost: neighbours in memory, and vector additions
-                block[c] += dy[n, c]
-        for c in range(C):
-            total[c] += block[c]
-
-
-@jit
 def add_by_index(table, index, rows):
     for i in range(index.size):
         row = table[index[i]]
@@ -339,16 +324,8 @@ def squares(x):
     return total
 
 
-_add_columns = CodeByDtype(add_columns, lambda t: (dense(t, 2), dense(t, 1, True)))
 _add_by_index = CodeByDtype(add_by_index, lambda t: (dense(t, 2, True), dense(types.int64, 1), dense(t, 2)))
 _squares = CodeByDtype(squares, lambda t: (dense(t, 1),))
-
-
-def column_sums(dy):
-    """Σₙ dy[n, :] of an (N, C) array: the gradient of a bias. Blocks of rows are summed apart, for accuracy."""
-    total = np.zeros(dy.shape[1], dy.dtype)
-    _add_columns[dy.dtype](plain(dy), total)
-    return total
 
 
 def add_rows(table, index, rows):

@@ -17,15 +17,20 @@ from functools import lru_cache
 import numpy as np
 from numba import types
 
-from .elementwise import add_columns, column_sums, plain
+from .elementwise import plain
 from .jit import CodeByDtype, call, dense, jit, strided
 from .memory import empty
 from .shares import SharedCode
+from .sums import add_columns, sum_over, total
 from .threads import run
 from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, copy_wide, moved, tile, transpose_block
 
 # k is cut in blocks of at most this many: a panel of B (20 KiB; AVX-512: 36 KiB) stays in the L1 cache.
 DEPTH = 192 if VECTOR_BYTES == 64 else 320
+CHAIN = 96  # products of float32 that are added up in registers before they are added to C: short sums err less
+LONG_CHAIN = 256  # the length of sums from which that is done
+LONG_SUM, SEGMENT = 1024, 384  # from the one length on, segments of about the other are summed apart, and these in float64
+SEGMENTS_BYTES = 16 << 20  # unless they take more memory
 BLOCK_ROWS = 96  # rows of A that stay in the L2 cache (120 KiB of float32) while the panels of B pass by
 BLOCK_COLUMNS = 1536  # columns of B packed at once
 IN_PLACE_BYTES = 40 * 1024  # a B no larger than this is read in place
@@ -33,6 +38,7 @@ IN_PLACE_ROWS = 2 * ROWS  # as is one that no more than these rows of A make use
 COPY_ROWS, COPY_PANELS = 400, 128  # columns of C from which a copy of a block of A pays: as rows, in panels
 GROUP = 8  # panels packed side by side, so that whole cache lines of the source are used
 STRIP = 2048  # elements of a matrix-vector product that stay in the L1 cache while columns are added to them
+SUM = 1024  # products of two vectors that are summed in their own type
 UNIT = 64  # shares of it begin at multiples of this, so that every row meets the same vector or scalar code
 PARALLEL_BYTES = 512 * 1024  # size of a matrix from which a second thread pays in a product with a vector
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
@@ -103,6 +109,7 @@ def product(a, b, bias, c, offsets, part, parts):
         i0, i1, j0, j1 = cut((m + ROWS - 1) // ROWS, (n + width - 1) // width, part, parts)
         i0, i1, j0, j1 = i0 * ROWS, min(i1 * ROWS, m), j0 * width, min(j1 * width, n)
     bias_mode = 2 if bias.size else 0
+    chain = CHAIN if itemsize == 4 and k_all > LONG_CHAIN else depth
     # In place: a B that fits the L1 cache, or of which so few rows of A make use that packing would not pay.
     packs = (
         not (b.strides[1] == itemsize or n == 1)
@@ -141,9 +148,12 @@ def product(a, b, bias, c, offsets, part, parts):
                         a_from, ia, ka, tile_rows, tile_steps = moved(block.T, 0), 0, 0, 0, kn
                     for p in range((jn + width - 1) // width):
                         kp, jp, jc = kb + p * panel_rows, jb + p * panel_columns, j + p * width
-                        for t in range((rows + ROWS - 1) // ROWS):
-                            it, kt, r = ia + t * tile_rows, ka + t * tile_steps, t * ROWS
-                            tile(a_from, it, kt, kn, b_from, kp, jp, c, ic + r, jc, bias, adds, rows - r, jn - p * width)
+                        for q in range(0, kn, chain):
+                            kq = min(chain, kn - q)
+                            for t in range((rows + ROWS - 1) // ROWS):
+                                it, kt, r = ia + t * tile_rows, ka + t * tile_steps + q, t * ROWS
+                                rest = rows - r, jn - p * width
+                                tile(a_from, it, kt, kq, b_from, kp + q, jp, c, ic + r, jc, bias, 1 if q else adds, *rest)
 
 
 @jit(fastmath={"reassoc", "contract"})
@@ -196,18 +206,22 @@ def linear_gradients(body, dy, x, w, dx, dw, db, offsets):
     if dw.size:
         call(body, moved(dy.T, 0), x, none, dw, offsets, 0, 1)
     if db.size:
+        sums = np.zeros(db.size)
+        add_columns(dy, sums)
         for o in range(db.size):
-            db[o] = 0
-        add_columns(dy, db)
+            db[o] = sums[o]
 
 
 @jit(fastmath={"reassoc", "contract"})
 def inner(x, y, out):
     """out[()] = Σ_k x[k] · y[k] for contiguous vectors."""
-    total = out.dtype.type(0)
-    for k in range(x.size):
-        total += x[k] * y[k]
-    out[()] = total
+    whole = 0.0
+    for first in range(0, x.size, SUM):
+        p, q, s = x[first : min(first + SUM, x.size)], y[first : min(first + SUM, x.size)], x.dtype.type(0)
+        for k in range(p.size):
+            s += p[k] * q[k]
+        whole += s
+    out[()] = whole
 
 
 # --------------------------------------------------------------------------------------------- what callers see
@@ -251,12 +265,27 @@ def _fill(c, a, b, bias, m, n, k):
         _product[bias.dtype](a, b, bias, c, _ONE_ITEM, 0, 1)
     elif work == 0:
         c[...] = bias if bias.size else 0
+    elif k >= LONG_SUM and m > 1 and n > 1 and k // SEGMENT * c.nbytes <= SEGMENTS_BYTES:
+        _sum_segments(c, a, b, bias, k)
     elif m == 1:
         _times_vector(b.T, a[0], bias, c[0])
     elif n == 1:
         _times_vector(a, b[:, 0], np.repeat(bias, m), c.reshape(-1))
     else:
         run(True, _product, c.dtype, a, b, bias, c, _ONE_ITEM)
+
+
+def _sum_segments(c, a, b, bias, k):
+    """As _fill, for a long sum over k: its segments are the items of a batch."""
+    (m, n), segment = c.shape, -(-k // -(-k // SEGMENT))  # as even as they can be
+    items, none = k // segment, _NO_BIAS[c.dtype]
+    parts = empty((-(-k // segment), m, n), c.dtype)
+    offsets = np.arange(items)[:, None] * (segment * np.array([a.strides[1], b.strides[0]]))
+    run(True, _product, c.dtype, a[:, :segment], b[:segment], none, parts[:items].reshape(-1, n), offsets)
+    if items < len(parts):
+        run(True, _product, c.dtype, a[:, items * segment :], b[items * segment :], none, parts[items], _ONE_ITEM)
+    sums = total(parts, (0,))
+    c[...] = sums + bias if bias.size else sums
 
 
 def _check(name, *arrays):
@@ -385,4 +414,4 @@ def linear_backward(dy, x, w, needs=(True, True, True)):
         db = np.empty(n, dtype) if need_b else _NO_BIAS[dtype]
         _linear_gradients[dtype](plain(dy), x if need_w else nothing, w if need_x else nothing, dx, dw, db, _ONE_ITEM)
         return dx if need_x else None, dw if need_w else None, db if need_b else None
-    return matmul(dy, w) if need_x else None, matmul(dy.T, x) if need_w else None, column_sums(dy) if need_b else None
+    return matmul(dy, w) if need_x else None, matmul(dy.T, x) if need_w else None, sum_over(dy, (0,)) if need_b else None

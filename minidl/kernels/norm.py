@@ -22,10 +22,11 @@ import math
 import numpy as np
 from numba import types
 
-from .elementwise import column_sums, plain
+from .elementwise import plain
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
+from .sums import sum_over
 from .threads import run
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -34,6 +35,7 @@ BLOCK = 1024  # elements whose sum is kept in their own type, before it is added
 SMALL_PLANE = 128  # planes smaller than this are treated side by side, as columns
 STRIP = 1024  # columns treated at once: their sums and coefficients stay in the L1 cache
 UNIT = 16  # shares of columns begin at multiples of this: whole cache lines
+FAR = 1e12  # a standard deviation this large, or this small, leaves float32 no room for its powers
 CHUNK = 64  # rows whose part of dγ and dβ is summed apart: for accuracy, and alike for every number of threads
 
 # In a sum the order of additions is free, or it could not use vectors; NaN and inf come through all the same.
@@ -60,7 +62,7 @@ def _sums(x, hi):
     s = t = np.float64(0)
     for first in range(0, x.size, BLOCK):
         part = x[first : min(first + BLOCK, x.size)]
-        u = v = x.dtype.type(0)
+        u = v = type(hi)(0)
         for i in range(part.size):
             d = part[i] - hi
             u += d
@@ -98,8 +100,31 @@ def _moments(x, first, step, number):
         d, squares = _sums(x[first + r * step], hi)
         s += d
         t += squares
+    if not t < np.inf:  # squares beyond float32, or something in x is not finite
+        return _moments_of_large(x, first, step, number)
     lo = s / size
     return hi + lo, max(t / size - lo * lo, 0.0)
+
+
+@jit
+def _moments_of_large(x, first, step, number):
+    """As _moments, all in float64."""
+    size = number * x.shape[1]
+    s = t = np.float64(0)
+    for r in range(number):
+        for i in range(x.shape[1]):
+            s += x[first + r * step, i]
+    mean = s / size
+    for r in range(number):
+        for i in range(x.shape[1]):
+            t += (x[first + r * step, i] - mean) ** 2
+    return mean, t / size
+
+
+@jit(forceinline=True)
+def _is_far(rstd):
+    """Whether (x − mean)·rstd, or rstd³, may leave float32's range: then the loops over elements run in float64."""
+    return rstd * FAR < 1 or rstd > FAR
 
 
 @jit(forceinline=True)
@@ -158,7 +183,10 @@ def planes(x, grouped, weight, bias, eps, given, stats, y, part, parts):
                 shift = np.float64(bias[c]) - lo * scale
                 c += 1
             p = first + r * step
-            _scale(x[p], hi, T(scale), T(shift), y[p])
+            if _is_far(rstd):
+                _scale(x[p], np.float64(hi), scale, shift, y[p])
+            else:
+                _scale(x[p], hi, T(scale), T(shift), y[p])
 
 
 @jit
@@ -189,7 +217,10 @@ def planes_backward(dy, x, grouped, weight, eps, given, stats, dx, dw, db, part,
             slope, offset = _slopes(s, t, number * x.shape[1], rstd, lo)
         for r in range(number if dx.size else 0):
             scale, p = np.float64(weight[c0 + r * grouped]) * rstd, first + r * step
-            _combine(dy[p], x[p], hi, T(scale), T(slope), T(offset), dx[p])
+            if _is_far(rstd):
+                _combine(dy[p], x[p], np.float64(hi), scale, slope, offset, dx[p])
+            else:
+                _combine(dy[p], x[p], hi, T(scale), T(slope), T(offset), dx[p])
 
 
 # ------------------------------------------------------------------------------ batch norm, small planes side by side
@@ -302,6 +333,9 @@ def columns(x, weight, bias, eps, given, stats, y, part, parts):
             for c in range(channels):
                 lo = stats[0, c0 + c] - hi[c * L]
                 stats[1, c0 + c] = max(_total(s, c, L) / (N * L) - lo * lo, 0.0)
+                if not stats[1, c0 + c] < np.inf:
+                    planes = x[:, j + c * L : j + c * L + L]
+                    stats[0, c0 + c], stats[1, c0 + c] = _moments_of_large(planes, 0, 1, N)
         for c in range(channels):
             top, lo = _halves(stats[0, c0 + c], T)
             a = 1 / math.sqrt(stats[1, c0 + c] + eps) * np.float64(weight[c0 + c])
@@ -312,6 +346,11 @@ def columns(x, weight, bias, eps, given, stats, y, part, parts):
             row, y_row = x[n, j : j + width], y[n, j : j + width]
             for i in range(width):
                 y_row[i] = (row[i] - hi[i]) * scale[i] + shift[i]
+        for c in range(c0, c0 + channels):
+            rstd = 1 / math.sqrt(stats[1, c] + eps)
+            for n in range(N if _is_far(rstd) else 0):
+                a, mean = rstd * np.float64(weight[c]), stats[0, c]
+                _scale(x[n, c * L : c * L + L], mean, a, np.float64(bias[c]), y[n, c * L : c * L + L])
 
 
 @jit(fastmath={"contract"})
@@ -345,6 +384,17 @@ def columns_backward(dy, x, weight, eps, given, stats, dx, dw, db, part, parts):
             row, dy_row, dx_row = x[n, j : j + width], dy[n, j : j + width], dx[n, j : j + width]
             for i in range(width):
                 dx_row[i] = dy_row[i] * scale[i] + ((row[i] - hi[i]) * slope[i] + offset[i])
+        for c in range(channels):
+            rstd = 1 / math.sqrt(stats[1, c0 + c] + eps)
+            if dx.shape[0] and _is_far(rstd):
+                top, lo = _halves(stats[0, c0 + c], T)
+                dy_sum, dot, w = _total(s, c, L), _total(t, c, L), np.float64(weight[c0 + c])
+                b = d = np.float64(0)
+                if not given:
+                    b, d = _slopes(w * dy_sum, w * dot, N * L, rstd, lo)
+                k = j + c * L
+                for n in range(N):
+                    _combine(dy[n, k : k + L], x[n, k : k + L], np.float64(top), w * rstd, b, d, dx[n, k : k + L])
 
 
 @jit
@@ -405,10 +455,15 @@ def rows(x, weight, bias, eps, centred, stats, y, part, parts):
             mean, square = _moments(x, m, 1, 1)
         else:
             mean, square = np.float64(0), _sums(x[m], T(0))[1] / K
+            if not square < np.inf:
+                square = _sums(x[m], 0.0)[1] / K
         rstd = 1 / math.sqrt(square + eps)
         stats[m, 0], stats[m, 1] = mean, rstd
         hi, lo = _halves(mean, T)
-        _scale_each(x[m], hi, T(rstd), T(-lo * rstd), weight, bias, y[m])
+        if _is_far(rstd):
+            _scale_each(x[m], np.float64(hi), rstd, -lo * rstd, weight, bias, y[m])
+        else:
+            _scale_each(x[m], hi, T(rstd), T(-lo * rstd), weight, bias, y[m])
 
 
 @jit
@@ -422,11 +477,17 @@ def rows_backward(dy, x, weight, centred, stats, dx, sums, part, parts):
             row, dy_row, rstd = x[m], dy[m], stats[m, 1]
             hi, lo = _halves(stats[m, 0], T)
             s, t = _dots_each(dy_row, row, hi, weight)
-            if sums.size:
+            far = _is_far(rstd)
+            if sums.size and far:
+                _add_each(dy_row, row, np.float64(hi), rstd, -lo * rstd, sums[chunk, 0], sums[chunk, 1])
+            elif sums.size:
                 _add_each(dy_row, row, hi, T(rstd), T(-lo * rstd), sums[chunk, 0], sums[chunk, 1])
             if dx.size:
                 slope, offset = _slopes(s if centred else np.float64(0), t, K, rstd, lo)
-                _combine_each(dy_row, row, hi, weight, T(rstd), T(slope), T(offset), dx[m])
+                if far:
+                    _combine_each(dy_row, row, np.float64(hi), weight, rstd, slope, offset, dx[m])
+                else:
+                    _combine_each(dy_row, row, hi, weight, T(rstd), T(slope), T(offset), dx[m])
 
 
 # ------------------------------------------------------------------------------------------------------ what callers see
@@ -550,7 +611,7 @@ def layer_norm_backward(dy, x, axes, weight, stats, centred=True, wanted=True):
     _run(_rows_backward, x, dy.reshape(M, K), x.reshape(M, K), weight, centred, stats, dx.reshape(-1, K), sums)
     dw = db = None
     if affine:
-        dw, db = sums[0] if chunks == 1 else column_sums(sums.reshape(chunks, 2 * K)).reshape(2, K)
+        dw, db = sums[0] if chunks == 1 else sum_over(sums, (0,))
         dw, db = dw.reshape(shape), db.reshape(shape)
     return dx if wanted else None, dw, db
 
@@ -579,7 +640,7 @@ def group_norm_backward(dy, x, groups, weight, stats, wanted=True):
     x, dy = plain(x), plain(dy)
     flat = dy.reshape(N * C, L), x.reshape(N * C, L), dx.reshape(len(dx) * C, L)
     _run(_planes_backward, x, *flat[:2], True, weight, 0.0, False, stats, flat[2], dw, db)
-    return dx if wanted else None, column_sums(dw), column_sums(db)
+    return dx if wanted else None, sum_over(dw, (0,)), sum_over(db, (0,))
 
 
 def update_running(running_mean, running_var, stats, momentum, count):

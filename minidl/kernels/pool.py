@@ -21,6 +21,7 @@ from .elementwise import plain
 from .jit import dense, jit
 from .memory import empty
 from .shares import SharedCode
+from .sums import sum_over
 from .threads import run
 from .tile import contiguous
 from .vmath import select
@@ -252,14 +253,6 @@ def _max_backward(dy, codes, row_begins, column_begins, offsets, dx, part, parts
 # --- means
 
 
-@jit(fastmath={"reassoc"}, forceinline=True)
-def _sum(x):
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i]
-    return total
-
-
 @jit(forceinline=True)
 def _add(row, total):
     for k in range(total.size):
@@ -271,13 +264,10 @@ def _mean(x, tops, heights, lefts, widths, row_areas, column_areas, y, part, par
     """The mean of a window is its sum by row_area · column_area, which may count padding, or be 1 and any divisor."""
     P, H, W = x.shape
     OH, OW = y.shape[1:]
-    lines, planes, results = x.reshape(P * H, W), x.reshape(P, H * W), y.reshape(P * OH, OW)
+    lines, results = x.reshape(P * H, W), y.reshape(P * OH, OW)
     scratch = np.empty((1, W), x.dtype)
     sums = contiguous(scratch, 0, 0, W)
     for p in range(P * part // parts, P * (part + 1) // parts):
-        if OH * OW == 1 and heights[0] * widths[0] == H * W:
-            y[p, 0, 0] = _sum(contiguous(planes, p, 0, H * W)) / (row_areas[0] * column_areas[0])
-            continue
         for i in range(OH):
             first = p * H + tops[i]
             _every(contiguous(lines, first, 0, W), 0, 1, sums)
@@ -433,17 +423,12 @@ def mean_pool(x, axes, count_include_pad=True, divisor=None):
     if any(axis.dilation > 1 for axis in axes):
         raise ValueError("mean_pool: windows must not be dilated")
     planes, rows, columns = _planes("mean_pool", x, _sizes(axes), axes)
+    divisors = _divisors(rows, columns, count_include_pad, divisor, x.dtype)
+    if rows.out * columns.out == 1 and rows.counts[0] * columns.counts[0] == rows.size * columns.size:
+        return (sum_over(planes, (1, 2)) / (divisors[0] * divisors[1])).reshape(x.shape[: -len(axes)] + _outs(axes))
     y = empty((len(planes), rows.out, columns.out), x.dtype)
     tables = rows.starts, rows.counts, columns.starts, columns.counts
-    run(
-        x.size >= SHARED_SIZE,
-        _means,
-        x.dtype,
-        planes,
-        *tables,
-        *_divisors(rows, columns, count_include_pad, divisor, x.dtype),
-        y,
-    )
+    run(x.size >= SHARED_SIZE, _means, x.dtype, planes, *tables, *divisors, y)
     return y.reshape(x.shape[: -len(axes)] + _outs(axes))
 
 

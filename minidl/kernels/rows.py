@@ -18,6 +18,7 @@ from .shares import SharedCode
 from .threads import run
 
 BLOCK = 2048  # elements treated at once
+SUM = 512  # elements that are summed in their own type, before their sum is added to others in float64
 SHARED_SIZE = 32768  # elements from which a second thread pays for its launch
 
 NO_WEIGHT = {np.dtype(T): np.ones(0, T) for T in (np.float32, np.float64)}
@@ -29,18 +30,25 @@ NO_LABELS = np.zeros(0, np.int64)
 
 @jit(fastmath={"reassoc"}, forceinline=True)
 def _sum(x):
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i]
-    return total
+    whole = 0.0
+    for first in range(0, x.size, SUM):
+        block, s = x[first : min(first + SUM, x.size)], x.dtype.type(0)
+        for i in range(block.size):
+            s += block[i]
+        whole += s
+    return x.dtype.type(whole)
 
 
 @jit(fastmath={"reassoc", "contract"}, forceinline=True)
 def _dot(x, y):
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i] * y[i]
-    return total
+    whole = 0.0
+    for first in range(0, x.size, SUM):
+        last, s = min(first + SUM, x.size), x.dtype.type(0)
+        p, q = x[first:last], y[first:last]
+        for i in range(p.size):
+            s += p[i] * q[i]
+        whole += s
+    return x.dtype.type(whole)
 
 
 @jit(forceinline=True)
@@ -256,7 +264,7 @@ def label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log,
         m, log_total = shift_and_log[n]
         w = weight[label] if weight.size else T(1)
         total += w
-        loss = keep * w * (log_total - (logits[n, label] - m))
+        loss = np.float64(keep * w * (log_total - (logits[n, label] - m)))
         if smoothing > 0:  # or 0·inf would be NaN for a class ruled out by a logit of -inf
             for c in range(C):
                 w = weight[c] if weight.size else T(1)
@@ -383,7 +391,7 @@ def soft_losses(logits, targets, weight, smoothing, shift_and_log, losses):
     keep, spread = T(1 - smoothing), T(smoothing / C)
     for n in range(N):
         m, log_total = shift_and_log[n]
-        loss = T(0)
+        loss = 0.0
         for c in range(C):
             q = keep * targets[n, c] + spread
             if weight.size:

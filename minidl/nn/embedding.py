@@ -29,6 +29,8 @@ class Embedding(Module):
         norm_type=2.0,
         scale_grad_by_freq=False,
         sparse=False,
+        _weight=None,
+        _freeze=False,
         device=None,
         dtype=None,
     ):
@@ -43,7 +45,15 @@ class Embedding(Module):
                 raise ValueError(f"Embedding: padding_idx {padding_idx} is out of range for {num_embeddings} rows")
             padding_idx %= num_embeddings
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        if _weight is not None:  # given: nothing is drawn
+            expect_tensors("Embedding", _weight=_weight)
+            if _weight.shape != (num_embeddings, embedding_dim):
+                right = (num_embeddings, embedding_dim)
+                raise ValueError(f"Embedding: expected a _weight of shape {right}, got {_weight.shape}")
+            self.weight = Parameter(_weight, requires_grad=not _freeze)
+            return
         self.weight = Parameter(empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
+        self.weight.requires_grad_(not _freeze)
         self.reset_parameters()
 
     @classmethod
@@ -52,9 +62,7 @@ class Embedding(Module):
         expect_tensors("Embedding.from_pretrained", embeddings=embeddings)
         if embeddings.ndim != 2:
             raise ValueError(f"Embedding.from_pretrained: expected a matrix, got shape {embeddings.shape}")
-        layer = cls(*embeddings.shape, padding_idx=padding_idx)
-        layer.weight = Parameter(embeddings, requires_grad=not freeze)
-        return layer
+        return cls(*embeddings.shape, padding_idx=padding_idx, _weight=embeddings, _freeze=freeze)
 
     def reset_parameters(self):
         """Draws the first values (again)."""

@@ -72,22 +72,24 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
         raise ValueError(f"trunc_normal_: expected a finite mean, std above 0 and a ≤ b, got {mean=}, {std=}, {a=}, {b=}")
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("trunc_normal_: the mean is more than 2 std outside [a, b]", stacklevel=2)
-    source, shape, dtype = random.source(generator), tensor.shape, tensor.dtype
+    source, dtype, ends = random.source(generator), tensor.dtype, 10_000  # rounds, of which one alone is likely to do
     inside = math.erf((b - mean) / (std * math.sqrt(2))) - math.erf((a - mean) / (std * math.sqrt(2)))
     if inside > 0.6:
         low, high = dtype.type(a), dtype.type(b)
-        values = source.normal(shape, dtype, mean, std)
-        while (outside := (values < low) | (values > high)).any():
-            values = np.where(outside, source.normal(shape, dtype, mean, std), values)
+        values = random.normal_like(tensor.array, source, dtype, mean, std)
+        while (outside := (values < low) | (values > high)).any() and (ends := ends - 1):
+            values = np.where(outside, random.normal_like(np.empty_like(values), source, dtype, mean, std), values)
     else:  # few normals would fall inside: draw uniformly instead, and accept with the density's probability
         peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
-        values, pending = np.zeros(shape, dtype), np.ones(shape, bool)
-        while pending.any():
-            candidates = source.uniform(shape, dtype, a, b)
+        values, pending = np.zeros_like(tensor.array), np.ones(tensor.shape, bool)
+        while pending.any() and (ends := ends - 1):
+            candidates = random.like(values, lambda shape: source.uniform(shape, dtype, a, b))
             values = np.where(pending, candidates, values)
             with np.errstate(divide="ignore"):
-                chance = np.log(source.uniform(shape, dtype))
+                chance = np.log(random.like(values, lambda shape: source.uniform(shape, dtype)))
             pending &= chance > -0.5 * ((candidates - dtype.type(mean)) / dtype.type(std)) ** 2 - dtype.type(peak)
+    if not ends:
+        raise RuntimeError(f"trunc_normal_: {dtype} is too coarse to draw from [{a}, {b}] with mean {mean} and std {std}")
     return tensor.copy_(wrap(values))
 
 

@@ -133,14 +133,16 @@ class Module:
 
     def named_modules(self, memo=None, prefix="", remove_duplicate=True):
         """(dotted name, module) of this module, named as the prefix, and of all in it, parents first."""
-        memo = set() if memo is None else memo
-        if self in memo:
-            return
-        if remove_duplicate:
-            memo.add(self)
-        yield prefix, self
-        for name, module in self._modules.items():
-            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+        memo, waiting = set() if memo is None else memo, [(prefix, self)]
+        while waiting:  # not by recursion, which has an end
+            prefix, module = waiting.pop()
+            if module in memo:
+                continue
+            if remove_duplicate:
+                memo.add(module)
+            yield prefix, module
+            children = [(f"{prefix}.{name}" if prefix else name, child) for name, child in module._modules.items()]
+            waiting += reversed(children)
 
     def modules(self):
         """This module and all in it, each once."""
@@ -215,9 +217,12 @@ class Module:
 
     def apply(self, fn):
         """Calls fn on every module in this one, children first, then on this one; returns it."""
-        for module in self.children():
-            module.apply(fn)
-        fn(self)
+        waiting, seen = [self], []
+        while waiting:
+            seen.append(waiting.pop())
+            waiting += seen[-1].children()
+        for module in reversed(seen):
+            fn(module)
         return self
 
     def train(self, mode=True):

@@ -84,6 +84,7 @@ from .loss import (
     Huber,
     KLDivergence,
     NegativeLogLikelihood,
+    RelativeEntropy,
     SquaredError,
 )
 from .matmul import (
@@ -111,6 +112,7 @@ from .reduce import (
     Mean,
     Norm,
     Prod,
+    Std,
     Sum,
     TakeAlongAxis,
     Var,
@@ -234,6 +236,7 @@ __all__ = [
     "RMSNorm",
     "ReLU",
     "Reciprocal",
+    "RelativeEntropy",
     "Remainder",
     "Repeat",
     "RepeatInterleave",
@@ -255,6 +258,7 @@ __all__ = [
     "Square",
     "SquaredError",
     "Stack",
+    "Std",
     "Sub",
     "Sum",
     "TakeAlongAxis",

@@ -6,6 +6,8 @@ graph may be. `backward` is given `dy` for its output and returns one such array
 
 import numpy as np
 
+from .. import kernels
+
 
 class Op:
     """One operation on arrays, and, once recorded, one node of the graph.
@@ -67,7 +69,7 @@ def unbroadcast(dx, shape):
         return dx
     lead = dx.ndim - len(shape)
     stretched = [lead + i for i, size in enumerate(shape) if size == 1]
-    return dx.sum(axis=(*range(lead), *stretched), keepdims=True).reshape(shape)
+    return kernels.sum_over(dx, (*range(lead), *stretched)).reshape(shape)
 
 
 def normalize_axes(name, dim, ndim):

@@ -28,7 +28,7 @@ class Conv2d(Op):
         geometry = self.stride, self.padding, self.dilation, self.groups
         dx = kernels.conv2d_input(dy, self.w, x.shape[2:], *geometry) if x else None
         dw = kernels.conv2d_weight(self.x, dy, self.kernel_size, *geometry) if w else None
-        db = kernels.channel_sums(dy) if b else None
+        db = kernels.sum_over(dy, (0, 2, 3)) if b else None
         return (dx, dw, db)[: len(self.needs)]
 
 
@@ -56,7 +56,7 @@ class ConvTranspose2d(Op):
         geometry = self.stride, self.padding, self.dilation, self.groups
         dx = kernels.conv2d(dy, self.w, None, *geometry) if x else None
         dw = kernels.conv2d_weight(dy, self.x, self.kernel_size, *geometry) if w else None
-        db = kernels.channel_sums(dy) if b else None
+        db = kernels.sum_over(dy, (0, 2, 3)) if b else None
         return (dx, dw, db)[: len(self.needs)]
 
 

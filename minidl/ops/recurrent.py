@@ -66,7 +66,7 @@ class Recurrent(Op):
         w_ih, w_hh, *biases = needs
         yield kernels.matmul(d.T, self.rows(self.x)) if w_ih else None
         yield kernels.matmul(d.T, before) if w_hh else None
-        sums = kernels.column_sums(d) if any(biases) else None
+        sums = kernels.sum_over(d, (0,)) if any(biases) else None
         for i, need in enumerate(biases):
             yield (sums.copy() if i else sums) if need else None
 
@@ -179,7 +179,7 @@ class GRU(Recurrent):
         dw_hh = self._of_hidden(d, self.before(self.states, starts), H) if w_hh else None
         db = [None] * len(biases)
         if any(biases):
-            sums = kernels.column_sums(d)
+            sums = kernels.sum_over(d, (0,))
             db = [np.roll(sums[: 3 * H], -H), sums[H : 4 * H].copy() if self.reset_after else np.roll(sums, -H)]
         db = [b if need else None for b, need in zip(db, biases, strict=True)]
         return dx, dh if h else None, dw_ih, dw_hh, *db

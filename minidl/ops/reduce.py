@@ -16,7 +16,7 @@ class Reduction(Op):
         """y (or dy) with the reduced axes back as size 1, so that it broadcasts against x."""
         if self.keepdim or not y.ndim:
             return y
-        return y.reshape([1 if axis in self.axes else size for axis, size in enumerate(self.needs[0].shape)])
+        return y.reshape(_kept(self.needs[0].shape, self.axes))
 
     def spread(self, dy):
         """dy repeated over the reduced axes: an array of x's shape."""
@@ -33,7 +33,7 @@ class Sum(Reduction):
     linear = True
 
     def forward(self, x):
-        return np.add.reduce(x, axis=self.axes, keepdims=self.keepdim)
+        return kernels.sum_over(x, self.axes, self.keepdim)
 
     def backward(self, dy):
         return self.spread(dy)
@@ -47,12 +47,10 @@ class Mean(Reduction):
     linear = True
 
     def forward(self, x):
-        n = _count(x.shape, self.axes)
-        total = np.add.reduce(x, axis=self.axes, keepdims=self.keepdim)
-        return total * (1 / n) if n else np.full_like(total, np.nan)
+        return kernels.sum_over(x, self.axes, self.keepdim) / x.dtype.type(_count(x.shape, self.axes))
 
     def backward(self, dy):
-        return self.spread(dy * (1 / max(_count(self.needs[0].shape, self.axes), 1)))
+        return self.spread(dy / dy.dtype.type(_count(self.needs[0].shape, self.axes)))
 
 
 class Var(Reduction):
@@ -65,14 +63,34 @@ class Var(Reduction):
         self.correction = correction
 
     def forward(self, x):
-        n = _count(x.shape, self.axes)
-        centred = x - np.add.reduce(x, axis=self.axes, keepdims=True) / x.dtype.type(n)
-        free = x.dtype.type(max(n - self.correction, 0))
-        self.x, self.scaled = x, centred / free
-        return (centred * centred).sum(axis=self.axes, keepdims=self.keepdim) / free
+        return self.variance(x).astype(x.dtype)
+
+    def variance(self, x):
+        """In float64. The rounded mean leaves Σ(x − μ) a little off 0: what it is by goes to every element."""
+        n, shape = _count(x.shape, self.axes), _kept(x.shape, self.axes)
+        centred = x - (kernels.total(x, self.axes) / n).astype(x.dtype).reshape(shape)
+        centred -= (kernels.total(centred, self.axes) / n).astype(x.dtype).reshape(shape)
+        free = max(n - self.correction, 0)
+        self.x, self.scaled = x, centred / x.dtype.type(free)
+        y = kernels.total(centred, self.axes, squares=True) / np.float64(free)
+        return y.reshape(shape) if self.keepdim else y
 
     def backward(self, dy):
         return 2 * self.restore(dy) * self.scaled
+
+
+class Std(Var):
+    """y = √(1/(n − c) Σ (x − μ)²)
+    dy/dvar = 1/2y:  dx = dy·(x − μ)/((n − c)·y), and 0 where y = 0
+    """
+
+    def forward(self, x):
+        self.y = y = np.sqrt(self.variance(x)).astype(x.dtype)
+        return y
+
+    def backward(self, dy):
+        y = np.where(self.y == 0, self.y.dtype.type(1), self.y)
+        return self.restore(dy / y) * self.scaled
 
 
 class Prod(Reduction):
@@ -152,10 +170,10 @@ class CumSum(Op):
         self.axis = axis
 
     def forward(self, x):
-        return np.cumsum(x, self.axis).reshape(x.shape)  # of a number NumPy makes a vector
+        return kernels.running_sums(x, self.axis)
 
     def backward(self, dy):
-        return dy if not dy.ndim else np.flip(np.cumsum(np.flip(dy, self.axis), self.axis), self.axis)
+        return kernels.running_sums(dy, self.axis, backwards=True)
 
 
 class LogSumExp(Reduction):
@@ -166,7 +184,7 @@ class LogSumExp(Reduction):
     def forward(self, x):
         top = x.max(axis=self.axes, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, x.dtype.type(0))  # −inf − −inf is NaN: an all −inf row gives −inf
-        y = top + np.log(kernels.exp(x - top).sum(axis=self.axes, keepdims=True))
+        y = top + np.log(kernels.sum_over(kernels.exp(x - top), self.axes, True))
         self.x, self.y = x, y
         return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
 
@@ -187,6 +205,10 @@ class Norm(Reduction):
         self.p = float(p)  # a NumPy number would widen float32
 
     def forward(self, x):
+        if self.p == 2 and x.dtype == np.float32:  # whose squares have room in float64
+            y = np.sqrt(kernels.total(x, self.axes, squares=True)).astype(x.dtype)
+            self.x, self.y = x, y.reshape(_kept(x.shape, self.axes))
+            return self.y if self.keepdim else y
         p, size = self.p, np.abs(x)
         # Scaled by the largest, so that a large x does not overflow and a small one does not vanish when raised to p.
         top = size.max(axis=self.axes, keepdims=True, initial=0)
@@ -195,7 +217,7 @@ class Norm(Reduction):
             self.share = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
         else:
             scale = np.where((top > 0) & np.isfinite(top), top, x.dtype.type(1))
-            top = scale * ((size / scale) ** p).sum(axis=self.axes, keepdims=True) ** (1 / p)
+            top = scale * kernels.sum_over((size / scale) ** p, self.axes, True) ** (1 / p)
         self.x, self.y = x, top
         return top if self.keepdim else top.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
 
@@ -207,6 +229,10 @@ class Norm(Reduction):
             return self.restore(dy) * np.sign(x) * self.share
         slope = np.where((x == 0) | (y == 0), x.dtype.type(0), (np.abs(x) / y) ** (p - 1))
         return self.restore(dy) * np.sign(x) * slope
+
+
+def _kept(shape, axes):
+    return [1 if axis in axes else size for axis, size in enumerate(shape)]
 
 
 def _count(shape, axes):

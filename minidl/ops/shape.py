@@ -76,7 +76,7 @@ class Repeat(Op):
         shape = self.needs[0].shape
         shape = (1,) * (len(self.repeats) - len(shape)) + shape
         tiles = dy.reshape([size for pair in zip(self.repeats, shape, strict=True) for size in pair])
-        return tiles.sum(axis=tuple(range(0, tiles.ndim, 2))).reshape(self.needs[0].shape)
+        return kernels.sum_over(tiles, tuple(range(0, tiles.ndim, 2))).reshape(self.needs[0].shape)
 
 
 class RepeatInterleave(Op):

@@ -208,8 +208,10 @@ def made(array, device, requires_grad):
 
 
 def _holds_doubles(data):
-    """Whether nested lists hold a NumPy float64: unlike Python's numbers, it says which precision it wants."""
-    return any(_holds_doubles(x) for x in data) if isinstance(data, (list, tuple)) else type(data) is np.float64
+    """Whether nested lists hold a float64 of NumPy's or a Tensor: unlike Python's numbers, it says which precision it wants."""
+    if isinstance(data, (list, tuple)):
+        return any(_holds_doubles(x) for x in data)
+    return isinstance(data, (np.ndarray, np.generic, Tensor)) and data.dtype == np.float64
 
 
 def _plain(data):

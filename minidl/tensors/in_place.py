@@ -92,12 +92,14 @@ class InPlace:
 
     def normal_(self, mean=0.0, std=1.0, *, generator=None):
         """Draws every element from the normal distribution."""
-        return self._become(wrap(random.source(generator).normal(self.shape, self.dtype, mean, std)))
+        return self._become(wrap(random.normal_like(self.array, random.source(generator), self.dtype, mean, std)))
 
     def uniform_(self, low=0.0, high=1.0, *, generator=None):
         """Draws every element from the uniform distribution on [low, high)."""
-        return self._become(wrap(random.source(generator).uniform(self.shape, self.dtype, low, high)))
+        source = random.source(generator)
+        return self._become(wrap(random.like(self.array, lambda shape: source.uniform(shape, self.dtype, low, high))))
 
     def bernoulli_(self, p=0.5, *, generator=None):
         """Sets every element to 1 with probability p, else to 0."""
-        return self._become(wrap(random.source(generator).bernoulli(self.shape, p, self.dtype)))
+        source = random.source(generator)
+        return self._become(wrap(random.like(self.array, lambda shape: source.bernoulli(shape, p, self.dtype))))

@@ -7,6 +7,7 @@ from ..graph.modes import mode
 from ..graph.writes import note_write
 from ..ops.base import normalize_axis
 from . import dtypes
+from .arguments import expect_tensors
 from .record import TensorBase, apply, check_broadcast, operand, wrap
 
 
@@ -52,8 +53,23 @@ class Indexing:
             raise ValueError(f"gather: an index of shape {rows.shape} does not fit input {self.shape} along axis {dim}")
         return apply(ops.Gather(axis, rows), self)
 
-    def take_along_dim(self, indices, dim):
-        return self.gather(dim, indices)
+    def take_along_dim(self, indices, dim=None):
+        """As gather, but the other axes of the two broadcast. Without dim, of the flattened tensors."""
+        expect_tensors("take_along_dim", indices=indices)
+        if dim is None:
+            return self.reshape(-1).gather(0, indices.reshape(-1))
+        axis = normalize_axis("take_along_dim", dim, self.ndim)
+        if indices.ndim != self.ndim:
+            got = f"{self.shape} and {indices.shape}"
+            raise ValueError(f"take_along_dim: expected an input and indices with the same number of axes, got {got}")
+        shapes = [(*x.shape[:axis], 1, *x.shape[axis + 1 :]) for x in (self, indices)]
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            got = f"{self.shape} and {indices.shape}"
+            raise ValueError(f"take_along_dim: the axes other than {dim} do not broadcast, got {got}") from None
+        x, index = (t.expand((*shape[:axis], t.shape[axis], *shape[axis + 1 :])) for t in (self, indices))
+        return x.gather(axis, index)
 
     def index_select(self, dim, index):
         """The slices of an axis at the indices in a vector."""

@@ -64,8 +64,7 @@ def randperm(n, *, generator=None, dtype=None, device=None):
 def bernoulli(input, p=None, *, generator=None):
     """1 with the probability that the input gives for each element (or p for all), else 0."""
     expect_tensors("bernoulli", input=input)
-    chance = input.array if p is None else p
-    return wrap(random.source(generator).bernoulli(input.shape, chance, input.dtype))
+    return wrap(random.source(generator).bernoulli(input.shape, input.array if p is None else p, input.dtype))
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None):
@@ -77,12 +76,13 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
 def rand_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
     """As rand, with the shape and dtype of a tensor."""
     expect_tensors("rand_like", input=input)
-    options = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
-    return rand(input.shape, generator=generator, **options)
+    dtype, source = dtypes.as_dtype(dtype or input.dtype), random.source(generator)
+    return made(random.like(input.array, lambda shape: source.rand(shape, dtype)), device, requires_grad)
 
 
 def randn_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
     """As randn, with the shape and dtype of a tensor."""
     expect_tensors("randn_like", input=input)
-    options = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
-    return randn(input.shape, generator=generator, **options)
+    dtype = dtypes.as_dtype(dtype or input.dtype)
+    fresh = random.like(input.array, np.empty)  # contiguous in the order of the input's axes
+    return made(random.normal_like(fresh, random.source(generator), dtype), device, requires_grad)

@@ -34,20 +34,11 @@ class Reductions:
 
     def var(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
         """The variance: Σ(x − μ)²/(n − correction). The correction is 1 (unbiased) unless it is said to be 0."""
-        if isinstance(dim, bool):
-            dim, unbiased = None, dim  # PyTorch's var(unbiased)
-        if unbiased is not None and correction is not None:
-            raise TypeError("var: give unbiased or correction, not both")
-        correction = correction if correction is not None else 1 if unbiased is None else int(unbiased)
-        if self.array.dtype.kind != "f":
-            raise RuntimeError(f"var: expected a floating-point tensor, got {self.dtype}; use .float()")
-        keepdim = keepdim or keepdims
-        axes = reduced_axes(self, "var", one_name("var", dim, axis), keepdim)
-        return apply(ops.Var(axes, keepdim, correction), self)
+        return _spread(self, "var", ops.Var, dim, unbiased, keepdim or keepdims, correction, axis)
 
     def std(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
-        """The square root of the variance."""
-        return self.var(dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims).sqrt()
+        """The square root of the variance. Its gradient is 0 where it is 0."""
+        return _spread(self, "std", ops.Std, dim, unbiased, keepdim or keepdims, correction, axis)
 
     def prod(self, dim=None, keepdim=False, *, dtype=None):
         x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
@@ -88,6 +79,17 @@ class Reductions:
 
     def count_nonzero(self, dim=None):
         return wrap(np.asarray(np.count_nonzero(self.array, axis=reduced_axes(self, "count_nonzero", dim))))
+
+
+def _spread(x, name, op, dim, unbiased, keepdim, correction, axis):
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim  # PyTorch's var(unbiased)
+    if unbiased is not None and correction is not None:
+        raise TypeError(f"{name}: give unbiased or correction, not both")
+    correction = correction if correction is not None else 1 if unbiased is None else int(unbiased)
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected a floating-point tensor, got {x.dtype}; use .float()")
+    return apply(op(reduced_axes(x, name, one_name(name, dim, axis), keepdim), keepdim, correction), x)
 
 
 def reduced_axes(x, name, dim, keepdim=False):

@@ -54,7 +54,10 @@ class Slices:
 
     def select(self, dim, index):
         """One slice of an axis, which is dropped."""
-        return self._part(normalize_axis("select", dim, self.ndim), integer("select", index))
+        axis, index = normalize_axis("select", dim, self.ndim), integer("select", index)
+        if not self.ndim or not -self.shape[axis] <= index < self.shape[axis]:
+            raise IndexError(f"select: index {index} is out of range for axis {dim} of shape {self.shape}")
+        return self._part(axis, index)
 
     def diagonal(self, offset=0, dim1=0, dim2=1):
         """The elements with equal indices (offset apart) on two axes, as the last axis."""
@@ -85,4 +88,7 @@ class Slices:
         return apply(ops.Triangle(False, integer("triu", diagonal)), self)
 
     def trace(self):
+        """The sum of a matrix's diagonal."""
+        if self.ndim != 2:
+            raise ValueError(f"trace: expected a matrix, got shape {self.shape}")
         return self.diagonal().sum()

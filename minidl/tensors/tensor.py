@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import dtypes
+from .arguments import size_of
 from .arithmetic import Arithmetic
 from .attributes import Attributes
 from .comparisons import Comparisons
@@ -40,13 +41,25 @@ class Tensor(
     """An n-dimensional array of numbers that remembers how it was made.
 
     `array` is its ndarray. `node` is None for a constant, a `Leaf` for a tensor whose gradient is wanted, and for a result the
-    operation that made it. Make one with `minidl.tensor`.
+    operation that made it. Make one with `minidl.tensor`. The class itself is given sizes, as in PyTorch, for zeros,
+    or a sequence of numbers; either way in float32.
+
+    >>> Tensor(2, 3).shape, Tensor([2.0, 3.0])
+    ((2, 3), tensor([2., 3.]))
     """
 
     __array_ufunc__ = None  # NumPy on the left lets our reflected operator answer
     __hash__ = object.__hash__
 
-    def __init__(self, data=()):
+    def __init__(self, *data):
+        if all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in data) and data:
+            self.array = np.zeros(size_of("Tensor", data), dtypes.float32)
+            return
+        if len(data) > 1:
+            raise TypeError(f"Tensor: expected sizes, as in Tensor(2, 3), or one sequence of numbers, got {data!r}")
+        (data,) = data or ((),)
+        if isinstance(data, (float, bool)):
+            raise TypeError(f"Tensor: expected sizes or a sequence of numbers, got {data!r}; use minidl.tensor({data!r})")
         array = data.array if isinstance(data, Tensor) else np.asarray(data)
         if array.dtype.kind not in "fiub":  # NumPy would make NaN of None, and 1 of "1"
             raise TypeError(f"Tensor: expected numbers, got {data!r}")

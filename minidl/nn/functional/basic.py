@@ -5,7 +5,7 @@ import numpy as np
 from ... import ops, random
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors
-from ...tensors.record import apply, wrap
+from ...tensors.record import apply, check_broadcast, wrap
 from ...tensors.tensor import Tensor
 
 
@@ -65,7 +65,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
     shape, dtype = input.array.shape, input.array.dtype
     if p == 1:
         return apply(ops.Dropout(np.zeros(shape, dtype)), input)
-    mask = random.default_generator.bernoulli(shape, 1 - p, dtype)
+    mask = random.like(input.array, lambda shape: random.default_generator.bernoulli(shape, 1 - p, dtype))
     mask *= dtype.type(1 / (1 - p))
     return apply(ops.Dropout(mask), input)
 
@@ -128,6 +128,9 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     tensor([0.7071])
     """
     expect_tensors("cosine_similarity", x1=x1, x2=x2)
+    check_broadcast("cosine_similarity", x1, x2)
+    shape = np.broadcast_shapes(x1.shape, x2.shape)  # first, so that dim counts the axes of both
+    x1, x2 = x1.expand(shape), x2.expand(shape)
     norms = x1.norm(2, dim).clamp(min=eps) * x2.norm(2, dim).clamp(min=eps)
     return (x1 * x2).sum(dim) / norms
 

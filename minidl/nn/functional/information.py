@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from ...information import relative_entropy
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors
 from ...tensors.creation import arange
@@ -99,10 +100,9 @@ def js_divergence(input, target, *, dim=-1, logits=False, reduction="mean"):
     else:
         _check_probabilities(name, "input", p, dim)
         _check_probabilities(name, "target", q, dim)
-    total = (p + q).masked_fill((p.detach() + q.detach()) == 0, 1)
-    # Filled before the logarithm: where p is 0 it is then ln 1, and what comes back is 0, not 0·∞.
-    parts = [x * (2 * (x / total)).masked_fill(x.detach() == 0, 1).log() for x in (p, q)]
-    return _reduced((parts[0] + parts[1]).sum(dim) / 2, reduction)
+    dtype, p, q = p.dtype, p.double(), q.double()
+    parts = [relative_entropy(2 * x, p + q, dim) for x in (p, q)]
+    return _reduced(((parts[0] + parts[1]) / 4).to(dtype), reduction)
 
 
 # --- of two views

@@ -1,0 +1,224 @@
+"""Sums over any axes, and sums of squares: every element is added in float64, so that no long sum of float32 loses digits.
+
+Ten thousand numbers added one after the other in float32 are wrong in the third digit where the partial sums are large, and
+from 2²⁴ on adding 1 changes nothing. In float64 the error of a sum of n float32 numbers is below n·10⁻¹⁶ of their size. Sums of
+float64 are blocked: blocks are summed apart, then their sums, so that the error grows with the logarithm of n.
+
+There are two loops: along rows, whose elements are neighbours in memory, and down columns, many of them side by side. Other
+axes are moved and merged until one of the two fits.
+"""
+
+import math
+
+import numpy as np
+from numba import types
+
+from .elementwise import plain
+from .jit import CodeByDtype, dense, jit
+from .memory import empty
+from .shares import SharedCode
+from .threads import run
+from .vmath import scalar
+
+BLOCK = 512  # elements of a row that are summed apart
+CHUNK = 64 * BLOCK  # elements of a row, and
+DEPTH = 256  # rows of a matrix, that are summed apart: alike for every number of threads
+STRIP = 512  # columns treated at once: their sums stay in the L1 cache
+NARROW = 64  # rows with fewer elements than this are laid side by side until they have as many
+SHARED_SIZE = 65536  # elements from which a second thread pays for its launch
+
+
+@scalar
+def _itself(x):
+    return np.float64(x)
+
+
+@scalar
+def _square(x):
+    return np.float64(x) * np.float64(x)
+
+
+def _loops(term):
+    """The two kernels for sums of term(x)."""
+
+    # The order of additions is free, or a sum could not use vectors; NaN and inf come through all the same.
+    def along_rows(x, y, part, parts):
+        """y[m] = Σ_k x[m, k]"""
+        for m in range(x.shape[0] * part // parts, x.shape[0] * (part + 1) // parts):
+            row, whole = x[m], 0.0
+            for chunk in range(0, row.size, CHUNK):
+                total = 0.0
+                for first in range(chunk, min(chunk + CHUNK, row.size), BLOCK):
+                    block, s = row[first : min(first + BLOCK, row.size)], 0.0
+                    for k in range(block.size):
+                        s += term(block[k])
+                    total += s
+                whole += total
+            y[m] = whole
+
+    # The order of additions is fixed here: where a strip begins must not show in the bits.
+    def down_columns(x, y, part, parts):
+        """y[m, k] = Σ_n x[m, n, k]"""
+        M, N, K = x.shape
+        strips = (K + STRIP - 1) // STRIP
+        for unit in range(M * strips * part // parts, M * strips * (part + 1) // parts):
+            m, j = unit // strips, unit % strips * STRIP
+            total = y[m, j : min(j + STRIP, K)]
+            w = total.size
+            total[:] = 0
+            for n in range(0, N - 3, 4):
+                p, q, r, s = x[m, n, j : j + w], x[m, n + 1, j : j + w], x[m, n + 2, j : j + w], x[m, n + 3, j : j + w]
+                for k in range(w):
+                    total[k] += (term(p[k]) + term(q[k])) + (term(r[k]) + term(s[k]))
+            for n in range(N - N % 4, N):
+                p = x[m, n, j : j + w]
+                for k in range(w):
+                    total[k] += term(p[k])
+
+    for loop in along_rows, down_columns:
+        loop.__qualname__ += term.__name__  # keeps apart the cache files of kernels that come from the same lines
+    rows = SharedCode(jit(along_rows, fastmath={"reassoc"}), lambda t: (dense(t, 2), dense(types.float64, 1, True)))
+    columns = SharedCode(jit(down_columns), lambda t: (dense(t, 3), dense(types.float64, 2, True)))
+    return rows, columns
+
+
+@jit
+def add_columns(x, total):
+    """total[k] += Σ_n x[n, k], for other kernels; total is float64."""
+    N = x.shape[0]
+    for n in range(0, N - 3, 4):
+        p, q, r, s = x[n], x[n + 1], x[n + 2], x[n + 3]
+        for k in range(total.size):
+            total[k] += (np.float64(p[k]) + np.float64(q[k])) + (np.float64(r[k]) + np.float64(s[k]))
+    for n in range(N - N % 4, N):
+        for k in range(total.size):
+            total[k] += x[n, k]
+
+
+@jit
+def running(x, y, backwards, totals):
+    """y[m, n, k] = Σ x[m, i, k] over i ≤ n, or i ≥ n; totals (K,) are overwritten."""
+    M, N, K = x.shape
+    for m in range(M):
+        totals[:] = 0
+        for i in range(N):
+            n = N - 1 - i if backwards else i
+            p, q = x[m, n], y[m, n]
+            for k in range(K):
+                totals[k] += p[k]
+                q[k] = totals[k]
+
+
+_running = CodeByDtype(running, lambda t: (dense(t, 3), dense(t, 3, True), types.boolean, dense(types.float64, 1, True)))
+_SUMS, _SUMS_OF_SQUARES = _loops(_itself), _loops(_square)
+
+
+def sum_over(x, axes, keepdims=False):
+    """Σ x over the axes, as x.sum(axes, keepdims=keepdims) is for NumPy, but added in float64 and rounded once.
+
+    Integers are added as integers.
+
+    >>> sum_over(np.full((2, 1000), 0.1, np.float32), (1,))
+    array([100., 100.], dtype=float32)
+    """
+    if x.dtype.kind != "f":
+        return np.add.reduce(x, axis=axes, keepdims=keepdims)
+    y = total(x, axes).astype(x.dtype)
+    return y.reshape([1 if axis in axes else size for axis, size in enumerate(x.shape)]) if keepdims else y
+
+
+def running_sums(x, axis, backwards=False):
+    """Σ x over all places along the axis up to each one (or from it on, backwards), added in float64.
+
+    >>> running_sums(np.array([1.0, 2.0, 3.0]), 0), running_sums(np.array([1.0, 2.0, 3.0]), 0, backwards=True)
+    (array([1., 3., 6.]), array([6., 5., 3.]))
+    """
+    if not x.ndim:
+        return x.copy()
+    if x.dtype.kind != "f":
+        return np.cumsum(x, axis)
+    x, shape = plain(x), x.shape
+    y = empty(shape, x.dtype)
+    if x.size:
+        blocks = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+        _running[x.dtype](x.reshape(blocks), y.reshape(blocks), backwards, np.empty(blocks[2]))
+    return y
+
+
+def total(x, axes, squares=False):
+    """Σ x, or Σ x², over the axes (a tuple of distinct, non-negative ones), which are dropped: a float64 array.
+
+    >>> total(np.full((2, 100), 0.5, np.float32), (1,), squares=True)
+    array([25., 25.])
+    """
+    shape, ndim, number = x.shape, x.ndim, len(axes)
+    flags = x.flags
+    if not (flags.c_contiguous and flags.aligned):
+        return _permuted(x, axes, squares)
+    if not x.size or not number:
+        return _trivial(x, axes, squares)
+    if number == ndim:
+        return _along_rows(x.reshape(1, -1), squares).reshape(())
+    if ndim == 2:
+        return _along_rows(x, squares) if axes[0] else _down_columns(x.reshape(1, *shape), squares).reshape(shape[1])
+    first, last = min(axes), max(axes)
+    if last - first + 1 == number:  # neighbours
+        outer, n, inner = math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])
+        y = _along_rows(x.reshape(outer, n), squares) if inner == 1 else _down_columns(x.reshape(outer, n, inner), squares)
+        return y.reshape(shape[:first] + shape[last + 1 :])
+    later = [axis for axis in axes if last - axis == sum(other > axis for other in axes)]  # those next to the last one
+    return total(total(x, tuple(later), squares), tuple(axis for axis in axes if axis not in later))
+
+
+def _trivial(x, axes, squares):
+    if axes:
+        return np.zeros([size for axis, size in enumerate(x.shape) if axis not in axes])
+    x = x.astype(np.float64)
+    return x * x if squares else x
+
+
+def _permuted(x, axes, squares):
+    """The sum of an array that is not contiguous: its axes in the order of their strides, a copy if need be."""
+    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+    kept = [axis for axis in order if axis not in axes]
+    y = total(plain(x.transpose(order)), tuple(i for i, axis in enumerate(order) if axis in axes), squares)
+    return y.transpose(np.argsort(kept)) if kept else y
+
+
+def _along_rows(x, squares):
+    kernel = (_SUMS_OF_SQUARES if squares else _SUMS)[0]
+    M, K = x.shape
+    if x.size < SHARED_SIZE:
+        y = np.empty(M)
+        kernel[x.dtype](x, y, 0, 1)
+        return y
+    if M == 1 and K >= 2 * CHUNK:  # chunks, for several threads
+        whole = K - K % CHUNK
+        y = _along_rows(x[0, :whole].reshape(-1, CHUNK), squares)
+        if whole < K:
+            y = np.append(y, _along_rows(x[:, whole:], squares))
+        return _along_rows(y.reshape(1, -1), False)
+    y = np.empty(M)
+    run(True, kernel, x.dtype, x, y)
+    return y
+
+
+def _down_columns(x, squares):
+    M, N, K = x.shape
+    if M == 1 and N >= 2 * NARROW:
+        if K < NARROW:  # rows side by side
+            beside = -(-NARROW // K)
+            whole = N - N % beside
+            y = _down_columns(x[0, :whole].reshape(1, -1, beside * K), squares).reshape(1, beside, K)
+            if whole < N:
+                y = np.append(y, _down_columns(x[:, whole:], squares)[None], 1)
+            return _down_columns(y, False)
+        if N >= 2 * DEPTH:  # chunks, for several threads and for accuracy
+            whole = N - N % DEPTH
+            y = _down_columns(x[0, :whole].reshape(-1, DEPTH, K), squares)
+            if whole < N:
+                y = np.append(y, _down_columns(x[:, whole:], squares), 0)
+            return _down_columns(y[None], False)
+    y = np.empty((M, K))
+    run(x.size >= SHARED_SIZE, (_SUMS_OF_SQUARES if squares else _SUMS)[1], x.dtype, x, y)
+    return y
