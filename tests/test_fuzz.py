@@ -188,7 +188,9 @@ def test_other_bits_are_a_fault(monkeypatch):
     if same_bits.threads.numba.config.NUMBA_NUM_THREADS > 1:
         assert "two threads" in same_bits.play(0, 0)[1]
     monkeypatch.setitem(same_bits.CASES, "exp", lambda d: (lambda x: x + x.array.ctypes.data % 64, [np.ones(3, np.float32)]))
-    assert "other bits" in [same_bits.play(0, i)[1] or "" for i in range(9)][-1] or any(same_bits.play(0, i)[1] for i in range(9))
+    assert "other bits" in [same_bits.play(0, i)[1] or "" for i in range(9)][-1] or any(
+        same_bits.play(0, i)[1] for i in range(9)
+    )
 
 
 def test_layouts_keep_values():

@@ -268,10 +268,16 @@ K.gru(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), W6, W62, Bi, Bi,
 data.digits(True, 0.2, 0, None) ; data.read_idx("missing") ; data.write_idx("missing/x", A2) ; t.load("missing") ; t.save(x, "missing/x") ; data.MNIST("missing", True) ; data.FashionMNIST("missing", True)
 """
 
+
 def lines():
     unary = [f"x.{name}()" for name in UNARY if name not in ("t", "trace")] + [f"x.{name}()" for name in UNARY_METHODS]
     unary += [f"t.{name}(x)" for name in UNARY if hasattr(minidl, name) and not isinstance(getattr(minidl, name), np.dtype)]
-    binary = [call for name in BINARY for call in (f"x.{name}(y)", f"x.{name}(2.0)" if name != "equal" else "x.equal(y)", f"t.{name}(x, y)") if _has(call)]
+    binary = [
+        call
+        for name in BINARY
+        for call in (f"x.{name}(y)", f"x.{name}(2.0)" if name != "equal" else "x.equal(y)", f"t.{name}(x, y)")
+        if _has(call)
+    ]
     writes = [f"raw.{name}()" for name in WRITES]
     blocks = (FUNCTIONAL, METHODS, TOP, LAYERS, OTHERS, KERNELS)
     return [*unary, *binary, *writes, *(call for block in blocks for line in block.splitlines() for call in line.split(" ; "))]
@@ -303,7 +309,11 @@ class Call:
         """(function, positional arguments, keyword arguments), all new."""
         space = names()
         function = eval(self.target, {}, space)
-        return function, [eval(code, {}, space) for code in self.arguments], {k: eval(code, {}, space) for k, code in self.keywords.items()}
+        return (
+            function,
+            [eval(code, {}, space) for code in self.arguments],
+            {k: eval(code, {}, space) for k, code in self.keywords.items()},
+        )
 
 
 def _is_tensor(name):
@@ -330,7 +340,16 @@ def parameters(function):
 
 
 # T.cuda raises always; register_kl would change the table of divergences. Kernels that work on what others lay out for them.
-WITHOUT_CALL = {"T.cuda", "D.register_kl", "data.download", "t.Tensor", "K.ctc_backward", "K.gru_backward", "K.lstm_backward", "K.rnn_backward"}
+WITHOUT_CALL = {
+    "T.cuda",
+    "D.register_kl",
+    "data.download",
+    "t.Tensor",
+    "K.ctc_backward",
+    "K.gru_backward",
+    "K.lstm_backward",
+    "K.rnn_backward",
+}
 
 
 def missing():
@@ -342,5 +361,7 @@ def missing():
         "t": [n for n, f in vars(minidl).items() if n[0] != "_" and callable(f) and getattr(f, "__module__", "").startswith("minidl")],
         "init": [n for n in dir(init) if n[-1] == "_" and n[0] != "_"], "data": data.__all__,
     }  # fmt: skip
-    functions = {f"{module}.{name}" for module, found in public.items() for name in found if callable(getattr(MODULES[module], name))}
+    functions = {
+        f"{module}.{name}" for module, found in public.items() for name in found if callable(getattr(MODULES[module], name))
+    }
     return sorted(functions - called - WITHOUT_CALL)

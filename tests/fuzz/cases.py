@@ -492,7 +492,9 @@ def _pool(d, spatial, mean):
     stride = tuple(d.one(1, 2, 3) for _ in range(spatial))
     padding = tuple(d.int(0, k // 2) for k in kernel)
     dilation = (1,) * spatial if mean else tuple(d.one(1, 1, 2) for _ in range(spatial))
-    sizes = tuple(max(1, (k - 1) * e + 1 - 2 * p) + d.one(0, 1, 2, 5, 9) for k, e, p in zip(kernel, dilation, padding, strict=True))
+    sizes = tuple(
+        max(1, (k - 1) * e + 1 - 2 * p) + d.one(0, 1, 2, 5, 9) for k, e, p in zip(kernel, dilation, padding, strict=True)
+    )
     x = d.x((*d.shape(1, 2, least=1, most=20), *sizes))
     options = {"stride": stride, "padding": padding, "ceil_mode": d.chance(0.3)}
     if mean:
@@ -596,7 +598,11 @@ def _(d):
     C, training = d.int(1, 4), d.chance(0.6)
     x = d.x((d.one(2, 3, 7), C, *d.shape(0, 2, least=1)), kind="ordinary")
     w, b = (d.x((C,), kind="ordinary"), d.x((C,), kind="ordinary")) if d.chance(0.6) else (None, None)
-    stats = (d.x((C,), kind="ordinary", layout=False), d.x((C,), low=0.1, layout=False)) if not training or d.chance(0.4) else (None, None)
+    stats = (
+        (d.x((C,), kind="ordinary", layout=False), d.x((C,), low=0.1, layout=False))
+        if not training or d.chance(0.4)
+        else (None, None)
+    )
     return (x, *stats, w, b, training), {}
 
 

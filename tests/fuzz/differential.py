@@ -54,8 +54,11 @@ INTENDED = {
 }
 # Errors of minidl that are no fault, where PyTorch has a result.
 STRICTER = {
-    "F.max_pool1d": "miss the axis", "F.max_pool2d": "miss the axis", "F.group_norm": "more than 1 value",
-    "F.scaled_dot_product_attention": "expected an attn_mask"}
+    "F.max_pool1d": "miss the axis",
+    "F.max_pool2d": "miss the axis",
+    "F.group_norm": "more than 1 value",
+    "F.scaled_dot_product_attention": "expected an attn_mask",
+}
 # Here equal numbers, as 0 strides make them, are kinks.
 KINKED = {f"T.{name}" for name in "sort argsort topk max min amax amin norm".split()} | {"F.normalize"}
 KINKED |= {f"F.{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2)}
@@ -90,6 +93,7 @@ class Minidl:
     def run(name, arguments, keywords, cotangents=None, leaf=True):
         """(results, gradients) as arrays; no gradients where nothing wants one."""
         module, _, short = name.partition(".")
+
         def make(x, wanted):
             if not isinstance(x, np.ndarray):
                 return x
@@ -196,8 +200,15 @@ def played(other, seed, i, names, gradients=True):
         warnings.simplefilter("ignore")
         for n in range(3):
             near = np.random.default_rng([seed, i, n])
-            moved = [nudged(doubles(x), near, eps) for x in arguments], {k: nudged(doubles(x), near, eps) for k, x in keywords.items()}
-            spread.append(other.run(name, *moved, (lambda shape, dtype: nudged(cotangents(shape, dtype), near, eps)) if leaf else None, leaf))  # noqa: B023
+            moved = (
+                [nudged(doubles(x), near, eps) for x in arguments],
+                {k: nudged(doubles(x), near, eps) for k, x in keywords.items()},
+            )
+            spread.append(
+                other.run(
+                    name, *moved, (lambda shape, dtype: nudged(cotangents(shape, dtype), near, eps)) if leaf else None, leaf
+                )
+            )  # noqa: B023
     for part, what in ((0, "value"), (1, "gradient"))[: 1 + (other.name == "torch")]:
         if {(name, what, ""), (name, "", ""), (name, what, kind), (name, "", kind)} & INTENDED.keys():
             continue

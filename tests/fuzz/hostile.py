@@ -35,7 +35,9 @@ WRITES = {
     "T.__imul__": {0}, "t.warmup": {0}, "K.max_pool_indices": set(), "T.detach_": {0},
 }  # fmt: skip
 # What Python says itself of an argument that cannot be called or walked through; it names the type that was given.
-PLAIN = re.compile(r"object is not (callable|iterable)|argument after \*\*? must be|cannot unpack non-iterable|iteration over a 0-d array")
+PLAIN = re.compile(
+    r"object is not (callable|iterable)|argument after \*\*? must be|cannot unpack non-iterable|iteration over a 0-d array"
+)
 # What Python itself refuses, before minidl is asked.
 BY_PYTHON = ("operator.", "setattr", "list")
 FILES = ("t.load", "t.save", "data.read_idx", "data.write_idx", "data.MNIST", "data.FashionMNIST")
@@ -100,7 +102,11 @@ def play(seed, i, strict=False):
     found, raw = [], []
     if error is not None:
         found, raw = complaints(call, function, error)
-    found += [f"warns {w.category.__name__}: {w.message}"[:200] + f" at {os.path.relpath(w.filename, PACKAGE)}:{w.lineno}" for w in told if not _own_warning(w)]
+    found += [
+        f"warns {w.category.__name__}: {w.message}"[:200] + f" at {os.path.relpath(w.filename, PACKAGE)}:{w.lineno}"
+        for w in told
+        if not _own_warning(w)
+    ]
     if (minidl.is_grad_enabled(), np.geterr()) != modes:
         found.append("changes a mode")
         minidl.set_grad_enabled(True)
@@ -123,7 +129,9 @@ def _use(result):
 
 
 def _changes(call, given, before, error, positional):
-    written = WRITES.get(call.name, {0} if call.name.rstrip(")").endswith("_") and not call.name.startswith("operator") else set())
+    written = WRITES.get(
+        call.name, {0} if call.name.rstrip(")").endswith("_") and not call.name.startswith("operator") else set()
+    )
     for place, (x, old) in enumerate(zip(given, before, strict=True)):
         if error is None and (place in written or (place >= positional and call.name in WRITES)):
             continue
@@ -148,7 +156,9 @@ def complaints(call, function, error):
     if last.filename.startswith(HERE) or (isinstance(error, TypeError) and PLAIN.search(str(error))):
         return [], []  # raised by an argument; or plain enough
     where = f"{os.path.relpath(last.filename, PACKAGE)}:{last.lineno}"
-    if type(error) not in ERRORS and not (isinstance(error, (TypeError, ValueError)) and type(error).__module__.startswith("numpy")):
+    if type(error) not in ERRORS and not (
+        isinstance(error, (TypeError, ValueError)) and type(error).__module__.startswith("numpy")
+    ):
         return [f"raises {what} at {where}"], []
     if not (last.filename.startswith(PACKAGE) and (last.line or "").startswith("raise")):
         return [], [f"raw {what} at {where} ({(last.line or '')[:60]})"]
@@ -173,7 +183,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--only", type=int, nargs="*", help="the numbers of the calls to run")
-    parser.add_argument("--strict", action="store_true", help="errors that are Python's or NumPy's own, or name nothing, are faults")
+    parser.add_argument(
+        "--strict", action="store_true", help="errors that are Python's or NumPy's own, or name nothing, are faults"
+    )
     parser.add_argument("--quiet", action="store_true", help="no table")
     options = parser.parse_args()
     minidl.set_num_threads(1)  # a process that has used threads may not be forked

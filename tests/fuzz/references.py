@@ -36,25 +36,51 @@ def _gamma_or_nan(x):
 
 for _name in "exp expm1 log log2 log10 log1p sqrt square reciprocal sin cos tan sinh cosh tanh".split():
     REFERENCES[f"T.{_name}"] = lambda x, f=getattr(np, _name), name=_name: f(x if name == "square" else _float(x))
-for _name, _f in {"asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "erf": _each(math.erf), "lgamma": _each(_gamma_or_nan)}.items():
+for _name, _f in {
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "erf": _each(math.erf),
+    "lgamma": _each(_gamma_or_nan),
+}.items():
     REFERENCES[f"T.{_name}"] = lambda x, f=_f: np.asarray(f(_float(x)))
-for _name, _f in {"floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "abs": np.abs, "neg": np.negative, "relu": None}.items():
-    REFERENCES[f"T.{_name}"] = lambda x, f=_f: x * (x > 0) if f is None and x.dtype.kind != "f" else np.where(x <= 0, 0.0, x) if f is None else f(x)
+for _name, _f in {
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "abs": np.abs,
+    "neg": np.negative,
+    "relu": None,
+}.items():
+    REFERENCES[f"T.{_name}"] = lambda x, f=_f: (
+        x * (x > 0) if f is None and x.dtype.kind != "f" else np.where(x <= 0, 0.0, x) if f is None else f(x)
+    )
 for _name in ("isnan", "isinf", "isfinite", "logical_not"):
     REFERENCES[f"T.{_name}"] = getattr(np, _name)
-for _name, _f in {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}.items():
+for _name, _f in {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}.items():
     REFERENCES[f"T.{_name}"] = _f
 for _name, _f in {"add": np.add, "sub": np.subtract, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum}.items():
     REFERENCES[f"T.{_name}"] = _f
 REFERENCES["T.div"] = lambda a, b: _float(np.asarray(a)) / b
 REFERENCES["T.rsqrt"] = lambda x: 1 / np.sqrt(_float(x))
-REFERENCES["T.sigmoid"] = REFERENCES["F.sigmoid"] = lambda x: np.where(x >= 0, 1 / (1 + np.exp(-abs(_float(x)))), np.exp(-abs(_float(x))) / (1 + np.exp(-abs(_float(x)))))
+REFERENCES["T.sigmoid"] = REFERENCES["F.sigmoid"] = lambda x: np.where(
+    x >= 0, 1 / (1 + np.exp(-abs(_float(x)))), np.exp(-abs(_float(x))) / (1 + np.exp(-abs(_float(x))))
+)
 REFERENCES["F.relu"], REFERENCES["F.tanh"] = REFERENCES["T.relu"], np.tanh
 REFERENCES["F.logsigmoid"] = lambda x: np.minimum(x, 0) - np.log1p(np.exp(-abs(x)))
 REFERENCES["F.silu"] = lambda x: x * REFERENCES["F.sigmoid"](x)
 REFERENCES["F.elu"] = lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 REFERENCES["F.leaky_relu"] = lambda x, slope: np.where(x > 0, x, slope * x)
-REFERENCES["F.softplus"] = lambda x, beta, threshold: np.where(x * beta > threshold, x, np.log1p(np.exp(np.minimum(x * beta, threshold))) / beta)
+REFERENCES["F.softplus"] = lambda x, beta, threshold: np.where(
+    x * beta > threshold, x, np.log1p(np.exp(np.minimum(x * beta, threshold))) / beta
+)
 REFERENCES["T.xlogy"] = lambda a, b: np.where((a == 0) & ~np.isnan(b), 0.0, a * np.log(np.asarray(b, float)))
 REFERENCES["T.floor_divide"], REFERENCES["T.remainder"] = np.floor_divide, np.remainder
 REFERENCES["T.lerp"] = lambda a, b, w: a + (b - a) * w
@@ -66,7 +92,15 @@ REFERENCES["T.where"] = lambda x, mask, other: np.where(mask, x, other)
 def _(x, approximate):
     if approximate == "none":
         return x / 2 * _each(math.erfc)(-x / math.sqrt(2))
-    return np.where(x < -20, -0.0, np.where(x > 20, x, x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (np.clip(x, -20, 20) + 0.044715 * np.clip(x, -20, 20) ** 3)))))
+    return np.where(
+        x < -20,
+        -0.0,
+        np.where(
+            x > 20,
+            x,
+            x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (np.clip(x, -20, 20) + 0.044715 * np.clip(x, -20, 20) ** 3))),
+        ),
+    )
 
 
 @reference("T.clamp")
@@ -91,7 +125,9 @@ for _name, _f in {"sum": np.sum, "mean": np.mean, "nansum": np.nansum}.items():
     REFERENCES[f"T.{_name}"] = lambda x, dim, keepdim, f=_f: np.asarray(f(x, axis=_axes(dim), keepdims=keepdim))
 for _name, _f in {"amax": np.max, "amin": np.min}.items():
     REFERENCES[f"T.{_name}"] = lambda x, dim, keepdim, f=_f: np.asarray(f(x, axis=_axes(dim), keepdims=keepdim))
-REFERENCES["T.var"] = lambda x, dim, keepdim, correction: np.asarray(np.var(x, axis=_axes(dim), keepdims=keepdim, ddof=correction))
+REFERENCES["T.var"] = lambda x, dim, keepdim, correction: np.asarray(
+    np.var(x, axis=_axes(dim), keepdims=keepdim, ddof=correction)
+)
 REFERENCES["T.std"] = lambda x, dim, keepdim, correction: np.sqrt(REFERENCES["T.var"](x, dim, keepdim, correction))
 for _name, _f in {"prod": np.prod, "all": np.all, "any": np.any}.items():
     REFERENCES[f"T.{_name}"] = lambda x, dim, keepdim, f=_f: np.asarray(f(x, axis=dim, keepdims=keepdim))
@@ -148,7 +184,9 @@ def _(x, k, dim, largest, ordered):
 
 # --- products, shapes and places
 
-REFERENCES["T.matmul"] = REFERENCES["T.mm"] = REFERENCES["T.bmm"] = REFERENCES["T.mv"] = REFERENCES["T.dot"] = lambda a, b: np.asarray(np.matmul(a, b))
+REFERENCES["T.matmul"] = REFERENCES["T.mm"] = REFERENCES["T.bmm"] = REFERENCES["T.mv"] = REFERENCES["T.dot"] = lambda a, b: (
+    np.asarray(np.matmul(a, b))
+)
 REFERENCES["T.outer"] = np.outer
 REFERENCES["F.linear"] = lambda x, w, b: x @ w.T + (0 if b is None else b)
 REFERENCES["F.bilinear"] = lambda x1, x2, w, b: np.einsum("...a,oab,...b->...o", x1, w, x2) + (0 if b is None else b)
@@ -178,7 +216,9 @@ def _(x, pads, mode, value=0.0):
     names = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     width = [(0, 0)] * (x.ndim - len(pads) // 2) + [tuple(pads[i : i + 2]) for i in range(len(pads) - 2, -1, -2)]
     y = x[tuple(slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(width, x.shape, strict=True))]
-    return np.pad(y, [(max(0, a), max(0, b)) for a, b in width], names[mode], **({"constant_values": value} if mode == "constant" else {}))
+    return np.pad(
+        y, [(max(0, a), max(0, b)) for a, b in width], names[mode], **({"constant_values": value} if mode == "constant" else {})
+    )
 
 
 # --- images: windows, one after the other
@@ -202,7 +242,9 @@ def _(x, w, b, stride, padding, groups, dilation):
     y = np.zeros((x.shape[0], w.shape[0], *out))
     ci, co = w.shape[1], w.shape[0] // groups
     for tap in np.ndindex(*w.shape[2:]):
-        part = x[(..., *(slice(t * d, t * d + (o - 1) * s + 1, s) for t, d, o, s in zip(tap, dilation, out, stride, strict=True)))]
+        part = x[
+            (..., *(slice(t * d, t * d + (o - 1) * s + 1, s) for t, d, o, s in zip(tap, dilation, out, stride, strict=True)))
+        ]
         for g in range(groups):
             weight = w[(slice(g * co, (g + 1) * co), slice(None), *tap)]
             y[:, g * co : (g + 1) * co] += np.einsum("nc...,oc->no...", part[:, g * ci : (g + 1) * ci], weight)
@@ -213,11 +255,17 @@ def _(x, w, b, stride, padding, groups, dilation):
 def _(x, w, b, stride, padding, groups, dilation, output_padding):
     spatial = x.ndim - 2
     stride, dilation, padding, extra = (_pair(v, spatial) for v in (stride, dilation, padding, output_padding))
-    full = [(n - 1) * s + d * (k - 1) + 1 + e for n, s, d, k, e in zip(x.shape[2:], stride, dilation, w.shape[2:], extra, strict=True)]
+    full = [
+        (n - 1) * s + d * (k - 1) + 1 + e
+        for n, s, d, k, e in zip(x.shape[2:], stride, dilation, w.shape[2:], extra, strict=True)
+    ]
     ci, co = w.shape[0] // groups, w.shape[1]
     y = np.zeros((x.shape[0], co * groups, *full))
     for tap in np.ndindex(*w.shape[2:]):
-        where = (..., *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, x.shape[2:], stride, strict=True)))
+        where = (
+            ...,
+            *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, x.shape[2:], stride, strict=True)),
+        )
         for g in range(groups):
             weight = w[(slice(g * ci, (g + 1) * ci), slice(None), *tap)]
             y[:, g * co : (g + 1) * co][where] += np.einsum("nc...,co->no...", x[:, g * ci : (g + 1) * ci], weight)
@@ -263,7 +311,9 @@ def _(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
         inside = tuple(slice(max(0, f), max(0, min(n, f + k))) for f, k, n in zip(first, kernel, sizes, strict=True))
         padded = math.prod(min(f + k, n + p) - f for f, k, n, p in zip(first, kernel, sizes, padding, strict=True))
         real = math.prod(max(0, part.stop - part.start) for part in inside)
-        y[(..., *place)] = x[(..., *inside)].sum(tuple(range(-len(kernel), 0))) / (divisor_override or (padded if count_include_pad else real))
+        y[(..., *place)] = x[(..., *inside)].sum(tuple(range(-len(kernel), 0))) / (
+            divisor_override or (padded if count_include_pad else real)
+        )
     return y
 
 
@@ -272,7 +322,9 @@ def _adaptive(reduce):
         sizes = output_size if isinstance(output_size, tuple) else (output_size,)
         y = np.empty((*x.shape[: -len(sizes)], *sizes))
         for place in np.ndindex(*sizes):
-            parts = [slice(o * n // m, -(-(o + 1) * n // m)) for o, n, m in zip(place, x.shape[-len(sizes) :], sizes, strict=True)]
+            parts = [
+                slice(o * n // m, -(-(o + 1) * n // m)) for o, n, m in zip(place, x.shape[-len(sizes) :], sizes, strict=True)
+            ]
             y[(..., *place)] = reduce(x[(..., *parts)], tuple(range(-len(sizes), 0)))
         return y
 

@@ -62,7 +62,9 @@ def run(play, number, numbers=None, seconds=SECONDS):
                 continue
             place = int.from_bytes(state[:8], "little")
             with open(os.path.join(folder, "stderr"), errors="replace") as file:
-                stack = " | ".join(line.strip() for line in file.read().splitlines()[-40:] if "minidl" in line or "fuzz" in line)[-600:]
+                stack = " | ".join(
+                    line.strip() for line in file.read().splitlines()[-40:] if "minidl" in line or "fuzz" in line
+                )[-600:]
             crashed[numbers[place]] = f"{reason or f'killed by signal {status & 127}, exit {status >> 8}'}: {stack}"
             state[8 + place] = 3
             place += 1

@@ -151,7 +151,10 @@ def _(d):
     N, C = n(d, 1, 900), n(d, 2, 300)
     labels, smoothing = minidl.from_numpy(d.rng.integers(0, C, N)), d.one(0.0, 0.1)
     if d.chance(0.3):
-        return lambda x, t: F.cross_entropy(x, t, label_smoothing=smoothing), [d.x((N, C), layout=False), d.x((N, C), layout=False, low=0)]
+        return lambda x, t: F.cross_entropy(x, t, label_smoothing=smoothing), [
+            d.x((N, C), layout=False),
+            d.x((N, C), layout=False, low=0),
+        ]
     return lambda x: F.cross_entropy(x, labels, label_smoothing=smoothing), [d.x((N, C), layout=False)]
 
 
@@ -172,7 +175,9 @@ def _(d):
 def _(d):
     T, N, C, S = n(d, 5, 60), n(d, 1, 16), n(d, 2, 30), n(d, 1, 5)
     targets, lengths, sizes = minidl.from_numpy(d.rng.integers(1, C, (N, S))), (T,) * N, (S,) * N
-    return lambda x: F.ctc_loss(x.log_softmax(-1), targets, lengths, sizes, zero_infinity=True), [d.x((T, N, C), layout=False, kind="ordinary")]
+    return lambda x: F.ctc_loss(x.log_softmax(-1), targets, lengths, sizes, zero_infinity=True), [
+        d.x((T, N, C), layout=False, kind="ordinary")
+    ]
 
 
 @case("rnn", "lstm", "gru")
@@ -188,7 +193,10 @@ def _(d):
         y = layer(x)[0]
         return y, layer
 
-    return run, [d.x((n(d, 1, 30), n(d, 1, 64), width), layout=False, kind="ordinary"), *[p.detach().numpy() for p in layer.parameters()]]
+    return run, [
+        d.x((n(d, 1, 30), n(d, 1, 64), width), layout=False, kind="ordinary"),
+        *[p.detach().numpy() for p in layer.parameters()],
+    ]
 
 
 @case("adam", "sgd")
@@ -278,7 +286,9 @@ def main():
     for name, count in sorted(counts.items()):
         print(f"{name:36} {count:6} {shared[name]:15}")
     print("\n".join(faults))
-    print(f"seed {options.seed}: {counts.total()} calls, {shared.total()} on two threads, {len(faults)} faults, {time.time() - start:.0f} s")
+    print(
+        f"seed {options.seed}: {counts.total()} calls, {shared.total()} on two threads, {len(faults)} faults, {time.time() - start:.0f} s"
+    )
     sys.exit(bool(faults))
 
 

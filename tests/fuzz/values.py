@@ -77,7 +77,24 @@ TUPLES = [
     (-(2**63),), (3.0,), (2.5, 2.5), (float("nan"), 1), ("a",), (None,), (None, 1), (True, False), ((1,), 2), (10**30, 1), (0, 2**62), (2, 3),
     (3, 3, 3, 3, 3), (2**31, 2**31), (0, 0, 0, 0), (1, 0), (1, -1, 1, -1), (np.int64(1), np.int64(1)),
 ]  # fmt: skip
-SHAPES = [(), (0,), (1,), (3,), (2, 3), (0, 3), (3, 0), (2, 0, 3), (1, 1), (3, 3), (2, 3, 4), (1, 2, 3, 4), (2, 4, 5, 5), (1,) * 7, (1,) * 32, (17,)]
+SHAPES = [
+    (),
+    (0,),
+    (1,),
+    (3,),
+    (2, 3),
+    (0, 3),
+    (3, 0),
+    (2, 0, 3),
+    (1, 1),
+    (3, 3),
+    (2, 3, 4),
+    (1, 2, 3, 4),
+    (2, 4, 5, 5),
+    (1,) * 7,
+    (1,) * 32,
+    (17,),
+]
 
 
 def array(rng, shape, dtype):
@@ -167,7 +184,18 @@ def near(rng, valid):
     if isinstance(valid, (int, float)):
         if abs(valid) > 1e38:
             return -valid
-        made = [-valid, valid + 1, valid - 1, valid * 2, valid + 0.5, float(valid), str(valid), (valid,), [valid, valid], [[valid]]]
+        made = [
+            -valid,
+            valid + 1,
+            valid - 1,
+            valid * 2,
+            valid + 0.5,
+            float(valid),
+            str(valid),
+            (valid,),
+            [valid, valid],
+            [[valid]],
+        ]
         made += [np.float32(valid), np.array(valid), np.array([valid]), minidl.tensor(float(valid)), (valid, valid, valid)]
         return made[rng.integers(len(made))]
     if isinstance(valid, (list, tuple)):
