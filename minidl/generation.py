@@ -133,8 +133,8 @@ def beam_search(model, tokens, length, beams, alpha=0.75, stop=None, cache=None)
         raise ValueError(f"beam_search: expected one sequence of tokens (T), got shape {tokens.shape}; search row by row")
     length, beams = _integer("beam_search", "length", length, 1), _integer("beam_search", "beams", beams, 1)
     stop = None if stop is None else _integer("beam_search", "stop", stop, 0)
-    if not _is_number(alpha) or not 0 <= alpha < math.inf:
-        raise ValueError(f"beam_search: alpha must be a number of at least 0, got {alpha!r}")
+    if not _is_number(alpha) or not 0 <= alpha <= 10:  # a power of length: of an integer like 2**63 it would never end
+        raise ValueError(f"beam_search: alpha must be a number from 0 to 10, got {alpha!r}")
     sums, complete = np.zeros(1), []  # log-probabilities of the live ones, (B)
     with no_grad(), evaluating(model):
         reader = _Reader("beam_search", model, cache)

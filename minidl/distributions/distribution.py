@@ -23,14 +23,16 @@ def broadcast_all(*values):
     """
     for value in values:
         if not isinstance(value, (Tensor, numbers.Real)):
-            raise TypeError(f"expected parameters that are tensors or numbers, got {type(value).__name__}")
+            raise TypeError(f"distributions: expected parameters that are tensors or numbers, got {type(value).__name__}")
     tensors = [floating(value) for value in values if isinstance(value, Tensor)]
     dtype = np.result_type(*(t.dtype for t in tensors)) if tensors else dtypes.float32
     values = [floating(v).to(dtype) if isinstance(v, Tensor) else wrap(np.asarray(v, dtype)) for v in values]
     try:
         shape = np.broadcast_shapes(*(v.shape for v in values))
     except ValueError:
-        raise ValueError(f"parameters of the shapes {', '.join(str(v.shape) for v in values)} do not broadcast") from None
+        raise ValueError(
+            f"distributions: parameters of the shapes {', '.join(str(v.shape) for v in values)} do not broadcast"
+        ) from None
     return tuple(v if v.shape == shape else v.expand(shape) for v in values)
 
 
@@ -51,13 +53,21 @@ class Distribution:
     _validate_args = __debug__
 
     def __init__(self, batch_shape=(), event_shape=(), validate_args=None):
-        self._batch_shape, self._event_shape = tuple(batch_shape), tuple(event_shape)
+        self._batch_shape, self._event_shape = self._shape("batch_shape", batch_shape), self._shape("event_shape", event_shape)
         if validate_args is not None:
-            self._validate_args = validate_args
+            if validate_args not in (True, False) if isinstance(validate_args, (int, np.bool_)) else True:
+                raise TypeError(f"{type(self).__name__}: validate_args must be True, False or None, got {validate_args!r}")
+            self._validate_args = bool(validate_args)
         if self._validate_args:
             for name, constraint in self.arg_constraints.items():
                 if name in self.__dict__:
                     self._require(name, self.__dict__[name], constraint)
+
+    def _shape(self, what, sizes):
+        """A tuple of sizes, or an error that says which argument is none."""
+        if isinstance(sizes, (tuple, list)) and all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes):
+            return tuple(sizes)
+        raise TypeError(f"{type(self).__name__}: {what} must be a tuple of sizes, got {sizes!r}")
 
     @staticmethod
     def set_default_validate_args(value):
@@ -131,7 +141,7 @@ class Distribution:
         """The same distribution repeated to a larger batch_shape, without copying its parameters."""
         if _instance is not None:
             raise NotImplementedError("expand: _instance is not supported")
-        batch_shape, own = tuple(batch_shape), len(self._batch_shape)
+        batch_shape, own = self._shape("batch_shape", batch_shape), len(self._batch_shape)
         parameters = {name: p.expand(*batch_shape, *p.shape[own:]) for name, p in self._parameters().items()}
         return type(self)(**parameters, validate_args=False)._validating(self._validate_args)
 
@@ -163,7 +173,10 @@ class Distribution:
 
     def _checked_chance(self, value):
         """The chance given to icdf as a tensor, in [0, 1] if this distribution checks."""
-        value = value if isinstance(value, Tensor) else wrap(np.asarray(value, self._dtype()))
+        if isinstance(value, numbers.Real):
+            value = wrap(np.asarray(value, self._dtype()))
+        elif not isinstance(value, Tensor):
+            raise TypeError(f"{type(self).__name__}: expected the chance as a tensor, got {type(value).__name__}")
         if self._validate_args:
             self._require("the chance", value, constraints.unit_interval)
         return value

@@ -16,6 +16,9 @@ class Independent(Distribution):
     """
 
     def __init__(self, base_distribution, reinterpreted_batch_ndims, validate_args=None):
+        if not isinstance(base_distribution, Distribution) or type(reinterpreted_batch_ndims) is not int:
+            got = f"{type(base_distribution).__name__} and {reinterpreted_batch_ndims!r}"
+            raise TypeError(f"Independent: expected a distribution and a number of axes, got {got}")
         batch, n = base_distribution.batch_shape, reinterpreted_batch_ndims
         if not 0 <= n <= len(batch):
             raise ValueError(f"Independent: reinterpreted_batch_ndims must be from 0 to the {len(batch)} of {batch}, got {n}")

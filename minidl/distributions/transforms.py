@@ -1,6 +1,7 @@
 """Invertible functions of one number, with the logarithm of their slope: what a change of variables asks for."""
 
 import functools
+import numbers
 import operator
 
 from ..nn.functional import softplus
@@ -112,7 +113,10 @@ class AffineTransform(Transform):
     """
 
     def __init__(self, loc, scale, event_dim=0):
-        if event_dim:
+        for what, value in (("loc", loc), ("scale", scale)):
+            if not isinstance(value, (Tensor, numbers.Real)):
+                raise TypeError(f"AffineTransform: {what} must be a number or a tensor, got {type(value).__name__}")
+        if type(event_dim) is not int or event_dim:
             raise NotImplementedError(f"AffineTransform: only event_dim=0 is supported, got {event_dim}; see Independent")
         self.loc, self.scale = loc, scale
 
@@ -149,7 +153,10 @@ class ComposeTransform(Transform):
     """
 
     def __init__(self, parts):
-        self.parts = list(parts)
+        self.parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
+        for part in self.parts:
+            if not isinstance(part, Transform):
+                raise TypeError(f"ComposeTransform: expected a list of transforms, got {type(part).__name__} in it")
         self.domain = self.parts[0].domain if self.parts else constraints.real
         self.codomain = self.parts[-1].codomain if self.parts else constraints.real
 

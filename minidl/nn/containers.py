@@ -1,8 +1,8 @@
 """Modules that hold modules, or parameters, in order or by name."""
 
-import operator
 from collections.abc import Iterable, Mapping
 
+from ..tensors.arguments import integer
 from ..tensors.tensor import Tensor
 from .module import Module
 from .parameter import Parameter
@@ -35,7 +35,7 @@ class _Indexed(Module):
             setattr(self, str(i), x)
 
     def _name_at(self, index):
-        names, i = self._names(), operator.index(index)
+        names, i = self._names(), integer(type(self).__name__, index)
         if not -len(names) <= i < len(names):
             raise IndexError(f"{type(self).__name__}: index {i} is out of range for {len(names)} items")
         return names[i]
@@ -226,7 +226,11 @@ class _Named(Module):
         """Adds what is in a dict, or in (name, value) pairs."""
         if not isinstance(items, (Mapping, _Named, Iterable)):
             raise TypeError(f"{type(self).__name__}: expected a dict or pairs, got {type(items).__name__}")
-        for key, x in items.items() if hasattr(items, "items") else items:
+        try:
+            pairs = [(key, x) for key, x in (items.items() if hasattr(items, "items") else items)]
+        except (TypeError, ValueError):
+            raise TypeError(f"{type(self).__name__}: expected a dict or pairs, got {type(items).__name__}") from None
+        for key, x in pairs:
             self[key] = x
 
     def pop(self, key):

@@ -8,7 +8,7 @@ class _Loss(Module):
     def __init__(self, reduction):
         super().__init__()
         allowed = ("mean", "sum", "none", "batchmean") if isinstance(self, KLDivLoss) else ("mean", "sum", "none")
-        if reduction not in allowed:
+        if not isinstance(reduction, str) or reduction not in allowed:
             raise ValueError(f"{type(self).__name__}: reduction must be one of {', '.join(allowed)}, got {reduction!r}")
         self.reduction = reduction
 

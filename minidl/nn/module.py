@@ -204,13 +204,15 @@ class Module:
         return self._get(target, Tensor)
 
     def _get(self, target, kind):
+        if not isinstance(target, str):
+            raise TypeError(f"target: expected a dotted path such as '0.weight', got {type(target).__name__}")
         found = self
         for name in target.split(".") if target else ():
             inside, found = found, vars(found).get(name) if isinstance(found, Module) else None
             if found is None:
-                raise AttributeError(f"{type(inside).__name__} has no {name!r} (looking for {target!r})")
+                raise AttributeError(f"target: {type(inside).__name__} has no {name!r} (looking for {target!r})")
         if not isinstance(found, kind):
-            raise AttributeError(f"{target!r} is not a {kind.__name__} but a {type(found).__name__}")
+            raise AttributeError(f"target: {target!r} is not a {kind.__name__} but a {type(found).__name__}")
         return found
 
     # --- what is done to all of it

@@ -4,7 +4,13 @@ import numpy as np
 
 from .. import ops
 from . import dtypes
-from .record import TensorBase, apply, binary, check_broadcast, floating, promote, wrap
+from .record import TensorBase, apply, binary, check_broadcast, floating, operand, promote, wrap
+
+
+def _times(name, other, alpha):
+    if not isinstance(alpha, (int, float, np.number, TensorBase)):
+        raise TypeError(f"{name}: alpha must be a number, got {type(alpha).__name__}")
+    return other if isinstance(alpha, int) and alpha == 1 else operand(name, other) * alpha
 
 
 class Arithmetic:
@@ -18,7 +24,7 @@ class Arithmetic:
 
     def add(self, other, *, alpha=1):
         """self + alpha·other"""
-        return self + other if alpha == 1 else self + other * alpha
+        return self + _times("add", other, alpha)
 
     def __sub__(self, other):
         return binary(ops.Sub(), self, other)
@@ -28,7 +34,7 @@ class Arithmetic:
 
     def sub(self, other, *, alpha=1):
         """self − alpha·other"""
-        return self - other if alpha == 1 else self - other * alpha
+        return self - _times("sub", other, alpha)
 
     subtract = sub
 
@@ -50,6 +56,8 @@ class Arithmetic:
         """self / other; rounding_mode "floor" or "trunc" rounds the quotient."""
         if rounding_mode is None:
             return self / other
+        if not isinstance(rounding_mode, str):
+            raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
         if rounding_mode == "floor":
             return self // other
         if rounding_mode == "trunc":

@@ -66,12 +66,12 @@ class Attributes:
 
     def __len__(self):
         if not self.array.ndim:
-            raise TypeError("len() of a 0-d tensor")
+            raise TypeError("len: a 0-d tensor has no length (len() of a 0-d tensor)")
         return len(self.array)
 
     def __iter__(self):
         if not self.array.ndim:
-            raise TypeError("iteration over a 0-d tensor")
+            raise TypeError("iter: iteration over a 0-d tensor")
         return iter(self.unbind())
 
     def __contains__(self, element):

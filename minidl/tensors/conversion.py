@@ -39,12 +39,12 @@ class Conversion:
 
     def __bool__(self):
         if self.array.size != 1:
-            raise RuntimeError(f"the truth of a tensor with shape {self.shape} is ambiguous: use .any() or .all()")
+            raise RuntimeError(f"bool: the truth of a tensor with shape {self.shape} is ambiguous: use .any() or .all()")
         return bool(self.array.item())
 
     def __index__(self):
         if self.array.dtype.kind not in "iub" or self.array.size != 1:
-            raise TypeError("only an integer tensor with one element can be an index")
+            raise TypeError("index: only an integer tensor with one element can be an index")
         return int(self.array.item())
 
     # --- other types
@@ -74,6 +74,8 @@ class Conversion:
         return self.to(dtype)
 
     def type_as(self, other):
+        if not isinstance(other, TensorBase):
+            raise TypeError(f"type_as: expected a Tensor, got {type(other).__name__}")
         return self.to(other.dtype)
 
     def float(self):

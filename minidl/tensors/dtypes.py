@@ -53,7 +53,7 @@ def as_dtype(dtype):
         result = None
     # NumPy takes None for float64, and of an array or tensor its dtype
     if not isinstance(dtype, (np.dtype, type, str)) or result is None or result not in SUPPORTED:
-        raise TypeError(f"minidl has the dtypes {', '.join(d.name for d in SUPPORTED)}; got {dtype!r}")
+        raise TypeError(f"dtype: minidl has the dtypes {', '.join(d.name for d in SUPPORTED)}; got {dtype!r}")
     if dtype is builtins.float or dtype is builtins.int:  # Python's own types mean PyTorch's defaults
         return float32 if result.kind == "f" else int64
     return result

@@ -6,7 +6,7 @@ How a write to a view reaches its base is in views.py.
 import numpy as np
 
 from .. import random
-from .record import TensorBase, operand, wrap
+from .record import TensorBase, number_array, operand, wrap
 
 
 class InPlace:
@@ -77,7 +77,7 @@ class InPlace:
     def copy_(self, src):
         """Takes the source's values, broadcast to this shape and cast to this dtype."""
         source = operand("copy_", src)
-        source = source.to(self.dtype) if isinstance(source, TensorBase) else wrap(np.asarray(source, self.dtype))
+        source = source.to(self.dtype) if isinstance(source, TensorBase) else wrap(number_array("copy_", source, self.dtype))
         return self._become(source.expand(self.shape))
 
     def fill_(self, value):

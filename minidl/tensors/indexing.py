@@ -8,7 +8,7 @@ from ..graph.writes import note_write
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import expect_tensors
-from .record import TensorBase, apply, check_broadcast, operand, wrap
+from .record import TensorBase, apply, check_broadcast, number_array, operand, wrap
 
 
 class Indexing:
@@ -24,7 +24,10 @@ class Indexing:
         if int in map(type, index):
             integers, rest = integers_first(index)
             return self[integers][rest]
-        return apply(ops.Index(index), self)
+        try:
+            return apply(ops.Index(index), self)
+        except IndexError as error:
+            raise IndexError(f"getitem: {error}") from None
 
     def __setitem__(self, index, value):
         index = numpy_index(self, index)
@@ -33,7 +36,7 @@ class Indexing:
             self[integers][index] = value
             return
         value = operand("setitem", value)
-        value = value.to(self.dtype) if isinstance(value, TensorBase) else wrap(np.asarray(value, self.dtype))
+        value = value.to(self.dtype) if isinstance(value, TensorBase) else wrap(number_array("setitem", value, self.dtype))
         try:
             if (self.node is None and value.node is None) or not mode.recording:
                 self._check_writable()
@@ -43,6 +46,8 @@ class Indexing:
                 self._become(apply(ops.SetItem(index), self, value))
         except ValueError as error:
             raise ValueError(f"setitem: a value of shape {value.shape} does not fit in {self.shape}[index]: {error}") from None
+        except IndexError as error:
+            raise IndexError(f"setitem: {error}") from None
 
     def gather(self, dim, index):
         """The elements of an axis at an index of the result's shape: y[i][j] = x[index[i][j]][j] for dim 0."""

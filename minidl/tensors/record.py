@@ -137,6 +137,15 @@ def operand(name, x):
     raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}")
 
 
+def number_array(name, value, dtype):
+    """A Python number as a 0-d array: infinite where it is too large for floating-point numbers of that dtype."""
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(value, dtype)
+    except (OverflowError, ValueError):
+        raise ValueError(f"{name}: {value} does not fit in {dtype}") from None
+
+
 def checked_dtype(name, array):
     if array.dtype not in dtypes.SUPPORTED:
         raise TypeError(f"{name.lower()}: dtype {array.dtype} is not supported")

@@ -244,7 +244,7 @@ def entropy_from_logits(logits, dim=-1):
 
 
 def _check_reduction(name, reduction, others=""):
-    if reduction not in ("mean", "sum", "none"):
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{name}: reduction must be {others}'mean', 'sum' or 'none', got {reduction!r}")
 
 
