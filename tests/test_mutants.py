@@ -1,4 +1,4 @@
-"""266 wrong operations, and each must be caught by the check that every right one passes.
+"""270 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -174,6 +174,8 @@ BACKWARDS = [
     (ops.Tanh, "tanh taken again", lambda s, dy: dy * (1 - np.tanh(s.y) ** 2)),
     (ops.Erf, "1/√π for 2/√π", lambda s, dy: dy / np.sqrt(np.pi) * np.exp(-(s.x**2))),
     (ops.Erf, "the normal density's exponent", lambda s, dy: dy * 2 / np.sqrt(np.pi) * np.exp(-(s.x**2) / 2)),
+    (ops.Erfc, "sign, as for erf", lambda s, dy: dy * 2 / np.sqrt(np.pi) * np.exp(-(s.x**2))),
+    (ops.Erfc, "the normal density's factor", lambda s, dy: -dy * np.sqrt(2 / np.pi) * np.exp(-(s.x**2))),
     (ops.Sigmoid, "y for y(1 − y)", lambda s, dy: dy * s.y),
     (ops.Sigmoid, "as if y were x", lambda s, dy: dy * half_angle(s.y) * (1 - half_angle(s.y))),
     (ops.LogSigmoid, "σ(x) for σ(−x)", lambda s, dy: dy * half_angle(s.x)),
