@@ -831,6 +831,7 @@ OF_EACH_ELEMENT = [
     Row(ops.Cosh, each(math.cosh), ELEMENTWISE),
     Row(ops.Tanh, each(math.tanh), ELEMENTWISE, absolute=True, why=MADE_OF_Y),
     Row(ops.Erf, each(math.erf), ELEMENTWISE),
+    Row(ops.Erfc, each(math.erfc), ELEMENTWISE),
     Row(ops.Lgamma, each(math.lgamma), ELEMENTWISE, domain=positive),
     Row(ops.Digamma, each(digamma), ELEMENTWISE, domain=positive),
     Row(

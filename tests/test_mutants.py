@@ -176,6 +176,8 @@ BACKWARDS = [
     (ops.Tanh, "tanh taken again", lambda s, dy: dy * (1 - np.tanh(s.y) ** 2)),
     (ops.Erf, "1/√π for 2/√π", lambda s, dy: dy / np.sqrt(np.pi) * np.exp(-(s.x**2))),
     (ops.Erf, "the normal density's exponent", lambda s, dy: dy * 2 / np.sqrt(np.pi) * np.exp(-(s.x**2) / 2)),
+    (ops.Erfc, "sign, as for erf", lambda s, dy: dy * 2 / np.sqrt(np.pi) * np.exp(-(s.x**2))),
+    (ops.Erfc, "the normal density's factor", lambda s, dy: -dy * np.sqrt(2 / np.pi) * np.exp(-(s.x**2))),
     (ops.Sigmoid, "y for y(1 − y)", lambda s, dy: dy * s.y),
     (ops.Sigmoid, "as if y were x", lambda s, dy: dy * half_angle(s.y) * (1 - half_angle(s.y))),
     (ops.LogSigmoid, "σ(x) for σ(−x)", lambda s, dy: dy * half_angle(s.x)),

@@ -1,7 +1,7 @@
 """erfc, and x times a gate between 0 and 1 with its slope: x·Φ(x) (GELU), x·σ(x) (SiLU); scalar functions as in `vmath`.
 
-Far left the gate is tiny: a sum like 1 + erf(x), or a subnormal before the last product, would leave it no digits. tests/ULPS.md
-says how far each is from the truth at most, over the whole range.
+Far left the gate is tiny: a sum like 1 + erf(x), or a subnormal before the last product, would leave it no digits.
+tests/ULPS.md says how far each is from the truth at most, over the whole range.
 """
 
 import numpy as np
@@ -39,8 +39,8 @@ def bell(a, c):
 
 
 # Φ(-a)·exp(a²/2), the normal distribution's tail less its steep part (Mills's ratio/√2π), is p(q)·4/(a + 4) with
-# q = (a - 4)/(a + 4) (the substitution of Shepherd & Laframboise 1981). p is fitted for the least maximal relative error up to a = FARTHEST
-# (reweighted least squares in 50 digits), where Φ(-a) rounds to 0 even if multiplied by a.
+# q = (a - 4)/(a + 4) (the substitution of Shepherd & Laframboise 1981). p is fitted for the least maximal relative error up to
+# a = FARTHEST (reweighted least squares in 50 digits), where Φ(-a) rounds to 0 even if multiplied by a.
 FARTHEST = {np.float32: 15.0, np.float64: 39.7}
 # fmt: off
 TAIL = {

@@ -303,3 +303,16 @@ class Erf(Op):
 
     def backward(self, dy):
         return dy * (2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))
+
+
+class Erfc(Op):
+    """y = 1 − erf x, to the last digits also where erf x is nearly 1
+    dx = −dy·2/√π·exp(−x²)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.erfc(x)
+
+    def backward(self, dy):
+        return dy * (-2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))
