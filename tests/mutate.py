@@ -6,8 +6,8 @@
 
 The mutants are drawn by seed (tests/mutations.py) and planted in a copy of the package. A server in that copy has imported
 NumPy, Numba, pytest and what lies below minidl.nn; it forks a child for each mutant. A first run without a mutant says which
-tests call which function and how long they take: a child runs those that call the changed function, the quickest files first, up
-to the first that fails. PyTorch is hidden: minidl's own tests must see everything. A hang and a crash are seen, too.
+tests call which function and how long they take: a child runs those that call the changed function, the quickest files first,
+up to the first that fails. PyTorch is hidden: minidl's own tests must see everything. A hang and a crash are seen, too.
 MUTATION.md has the results; mutants that change nothing are listed in mutants_equivalent.py with the reason.
 """
 
@@ -39,12 +39,76 @@ from .mutations import drawn, mutants
 ROOT = Path(__file__).parent.parent
 SOURCES = ("minidl/nn", "minidl/models")
 # What does not concern nn and models, runs processes of its own, or compares with PyTorch only.
-OTHERS = """against_torch book_information cache_attacks cache_folder cache_removal conv_kernels conv_weight_kernels depthwise_kernels
-digits distributions_continuous distributions_discrete double_backward_against_torch engine_in_one_page file_attacks
-file_failures forks func_against_torch fuzz gemm graph interrupts kernels layers memory memory_pool mnist mutants
-mutants_second_order mutate norm_kernels ops pool_kernels profiler random readme setup sums transformer_against_torch ulps""".split()
+OTHERS = {
+    "adam",
+    "against_torch",
+    "cache_attacks",
+    "cache_folder",
+    "cache_removal",
+    "conv_kernels",
+    "conv_weight_kernels",
+    "data",
+    "depthwise_kernels",
+    "diagnosis",
+    "digits",
+    "distributions_continuous",
+    "distributions_discrete",
+    "double_backward",
+    "double_backward_against_torch",
+    "double_backward_saved",
+    "engine_in_one_page",
+    "file_attacks",
+    "file_failures",
+    "forks",
+    "func",
+    "func_against_torch",
+    "fuzz",
+    "gemm",
+    "gradcheck",
+    "graph",
+    "indexing",
+    "inplace",
+    "interrupts",
+    "io",
+    "kernels",
+    "layers",
+    "memory",
+    "memory_pool",
+    "mnist",
+    "mutants",
+    "mutants_second_order",
+    "mutate",
+    "norm_kernels",
+    "ops",
+    "optim",
+    "pool_kernels",
+    "printing",
+    "profiler",
+    "promotion",
+    "random",
+    "readme",
+    "setup",
+    "sums",
+    "tensor",
+    "text",
+    "transformer_against_torch",
+    "transforms",
+    "ulps",
+    "watch",
+}
+# The layers below nn, from which the server starts.
 BELOW = (
-    "kernels random ops graph double_backward tensors.record tensors.tensor tensors.functions information autograd io".split()
+    "kernels",
+    "random",
+    "ops",
+    "graph",
+    "double_backward",
+    "tensors.record",
+    "tensors.tensor",
+    "tensors.functions",
+    "information",
+    "autograd",
+    "io",
 )
 MEMORY = 4 << 30  # bytes that a child may take beyond what it has when it begins
 EACH = 60.0  # seconds of tests for one mutant, as measured by the first run
@@ -122,8 +186,8 @@ def _import_package():
 
 
 def _pytest(file, plugin):
-    options = "-q -p no:cacheprovider -p no:randomly -p no:xdist -W ignore::pytest.PytestAssertRewriteWarning".split()
-    return pytest.main([file, *options], plugins=[plugin])
+    options = ["-q", *(f"-pno:{name}" for name in ("cacheprovider", "randomly", "xdist"))]
+    return pytest.main([file, *options, "-Wignore::pytest.PytestAssertRewriteWarning"], plugins=[plugin])
 
 
 def _judged(tests):

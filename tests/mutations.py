@@ -1,7 +1,7 @@
 """The small changes that tests/mutate.py plants in a source: what can be changed, and how it is drawn by seed.
 
-Each change replaces one piece of the source by another; the rest stays as it is, byte for byte. Nothing is changed in docstrings,
-messages, types, annotations, imports, decorators, `__all__` and the arguments of `raise`, `warn` and `isinstance`.
+Each change replaces one piece of the source by another; the rest stays as it is, byte for byte. Nothing is changed in
+docstrings, messages, types, annotations, imports, decorators, `__all__` and the arguments of `raise`, `warn` and `isinstance`.
 """
 
 import ast
