@@ -162,9 +162,10 @@ def _child(request, output, answer):
         sink = os.open(output, os.O_WRONLY | os.O_CREAT)
         for stream in (0, 1, 2):
             os.dup2(sink, stream)
-        with open("/proc/self/statm") as file:
-            now = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, -1))
+        if sys.platform == "linux":
+            with open("/proc/self/statm") as file:
+                now = int(file.read().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, -1))
         try:
             _import_package()
             result = _measured(request["file"]) if "file" in request else _judged(request["tests"])
@@ -402,7 +403,9 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.mutate", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--only", help="all mutants whose line, place or file has these words, instead of drawn ones")
+    parser.add_argument(
+        "--only", action="append", help="all mutants whose line, place or file has these words, instead of drawn ones"
+    )
     parser.add_argument("--again", type=Path, help="the survivors of this log, instead of drawn ones")
     parser.add_argument(
         "--log", type=Path, help="a file of JSON lines that results are added to; what is in it is not run again"
@@ -425,7 +428,7 @@ def main(arguments=None):
         if lost:
             print(f"no longer in the sources: {sorted(lost)}")
     elif options.only:
-        chosen = [mutant for mutant in everything if options.only in mutant.key]
+        chosen = [mutant for mutant in everything if any(words in mutant.key for words in options.only)]
     else:
         chosen = drawn(sources, options.seed, options.count)
     if options.log and options.log.exists():
