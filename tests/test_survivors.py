@@ -1,0 +1,144 @@
+"""What mutants of tests/mutate.py showed that no test saw: each test here kills one that lived, and its relatives.
+
+MUTATION.md says how they were found.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import models, nn
+from minidl.nn import functional as F
+from minidl.nn import init
+from minidl.nn.utils import rnn
+
+
+def array(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def tensor(*shape, seed=0):
+    return minidl.tensor(array(*shape, seed=seed))
+
+
+# --- functions
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
+def test_an_activation_does_not_hide_an_error_of_a_tensor(name):
+    """They ask whether the input is a tensor only after an AttributeError; one that comes from a tensor stays."""
+
+    class Broken(minidl.Tensor):
+        def __getattribute__(self, asked):
+            if asked == name:
+                raise AttributeError("broken")
+            return super().__getattribute__(asked)
+
+    x = tensor(2)
+    x.__class__ = Broken
+    with pytest.raises(AttributeError, match="broken"):
+        getattr(F, name)(x)
+
+
+def test_labels_of_another_shape_are_told_by_their_shape_even_as_floats():
+    with pytest.raises(ValueError, match=r"needs labels of shape \(2,\), got \(3,\)"):
+        F.nll_loss(tensor(2, 3), minidl.zeros(3))
+
+
+def test_a_mean_of_losses_divides_by_all_weights():
+    """A sum in float32 forgets a 1 beside 2²⁴."""
+    labels = minidl.tensor([0] + [1] * 6)
+    log_probabilities = np.zeros((7, 2), np.float32)
+    log_probabilities[0, 0] = -1
+    weight = minidl.tensor(np.array([2**24, 1], np.float32))
+    loss = F.nll_loss(minidl.tensor(log_probabilities), labels, weight)
+    assert abs(loss.item() - 2**24 / (2**24 + 6)) < 1e-7
+
+
+def test_ctc_of_no_sequences():
+    y = F.ctc_loss(minidl.zeros(3, 0, 4), minidl.zeros(0, 2, dtype=minidl.int64), [], [], reduction="none")
+    assert y.shape == (0,)
+
+
+# --- layers
+
+
+@pytest.mark.parametrize("attention", [nn.DotProductAttention(), nn.AdditiveAttention(4)])
+def test_attention_pooling_wants_one_batch_of_matrices(attention):
+    name = type(attention).__name__
+    for shapes in ([(2, 1, 3), (3, 4, 3), (3, 4, 3)], [(2, 1, 3), (2, 4, 3), (3, 4, 3)], [(1, 3), (4, 3), (4, 3)]):
+        with pytest.raises(ValueError, match=rf"{name}: expected queries \(B, n, d\)"):
+            attention(*(tensor(*shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("cell", [nn.RNNCell, nn.GRUCell, nn.LSTMCell])
+def test_states_of_a_cell_have_the_shape_of_its_batch(cell):
+    for state in (tensor(3, 4), tensor(2, 3), tensor(4), array(2, 4)):
+        given = (state, state) if cell is nn.LSTMCell else state
+        with pytest.raises(ValueError, match=rf"{cell.__name__}: expected a state of shape \(2, 4\)"):
+            cell(3, 4)(minidl.zeros(2, 3), given)
+
+
+def test_a_parameter_of_nothing_is_empty():
+    empty = nn.Parameter()
+    assert (empty.shape, empty.dtype, empty.requires_grad) == ((0,), minidl.float32, True)
+
+
+def test_a_buffer_and_a_layer_stay_what_they_are():
+    layer = nn.BatchNorm1d(2)
+    with pytest.raises(TypeError, match="'running_mean' is a buffer; expected a Tensor or None, got list"):
+        layer.running_mean = [0, 0]
+    with pytest.raises(TypeError, match="'weight' is a Parameter; expected another Parameter or None, got Tensor"):
+        layer.weight = minidl.ones(2)
+    outer = nn.Sequential(layer)
+    outer.layer = layer
+    with pytest.raises(TypeError, match="'layer' is a Module; expected another Module or None, got int"):
+        outer.layer = 3
+    assert layer.running_mean.shape == (2,) and isinstance(layer.weight, nn.Parameter) and outer.layer is layer
+
+
+def test_a_list_of_what_is_registered_elsewhere_gives_no_warning(recwarn):
+    module = nn.Linear(2, 2)
+    module.both = [module.weight, module.bias]
+    list(module.parameters())
+    module.state_dict()
+    assert not recwarn.list
+
+
+def test_what_positions_print():
+    assert repr(nn.PositionalEncoding(8, max_len=20)).startswith("PositionalEncoding(\n  8, max_len=20")
+
+
+# --- packed sequences
+
+
+def test_sequences_that_are_sorted_already_say_so_if_asked():
+    packed = rnn.pack_padded_sequence(tensor(3, 2), [3, 2], enforce_sorted=False)
+    assert packed.sorted_indices.tolist() == packed.unsorted_indices.tolist() == [0, 1]
+    assert rnn.pack_padded_sequence(tensor(3, 2), [3, 2]).sorted_indices is None
+
+
+def test_sequences_of_one_length_keep_their_order():
+    lengths = [1 + i % 2 for i in range(1000)]
+    packed = rnn.pack_padded_sequence(minidl.zeros(2, 1000), lengths, enforce_sorted=False)
+    assert packed.sorted_indices.tolist() == [*range(1, 1000, 2), *range(0, 1000, 2)]
+
+
+# --- networks
+
+
+def test_init_cnn_fills_linear_and_conv2d_and_nothing_else():
+    for layer in (nn.Linear(3, 5), nn.Conv2d(2, 3, 2)):
+        again = minidl.zeros(*layer.weight.shape)
+        bias = layer.bias.tolist()
+        minidl.manual_seed(1)
+        models.init_cnn(layer)
+        minidl.manual_seed(1)
+        init.xavier_uniform_(again)
+        assert layer.weight.tolist() == again.tolist()
+        assert layer.bias.tolist() == bias
+    norm = nn.LayerNorm((3, 5))
+    models.init_cnn(norm)
+    assert (norm.weight == 1).all()
