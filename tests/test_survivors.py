@@ -4,6 +4,7 @@ MUTATION.md says how they were found.
 """
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -62,7 +63,109 @@ def test_ctc_of_no_sequences():
     assert y.shape == (0,)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_a_scale_of_nothing_is_no_scale(mode):
+    for factor in (0, 0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="interpolate: scale_factor must be a number above 0"):
+            F.interpolate(minidl.ones(1, 1, 2), scale_factor=factor, mode=mode)
+
+
+def test_one_vector_is_no_set_of_negatives():
+    for shape in ((3,), (2, 4), (3, 5, 3), ()):
+        with pytest.raises(ValueError, match=r"info_nce: expected negatives \(M, 3\) or \(2, M, 3\)"):
+            F.info_nce(tensor(2, 3), tensor(2, 3), minidl.ones(*shape))
+
+
+def test_a_normal_loss_takes_whole_numbers_as_targets():
+    """So what is the input and what is the target is no matter of taste."""
+    x, t, v = array(3), np.array([1, -2, 3]), np.array([0.5, 1.0, 2.0])
+    loss = nn.GaussianNLLLoss(full=True, reduction="none")(*(minidl.tensor(a) for a in (x, t, v)))
+    expected = 0.5 * (np.log(2 * np.pi * v) + (x - t) ** 2 / v)
+    np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-14)
+
+
+def test_rows_of_no_length_can_be_normalized():
+    assert F.layer_norm(minidl.ones(2, 0), (0,)).shape == nn.LayerNorm(0)(minidl.ones(2, 0)).shape == (2, 0)
+
+
+def test_a_norm_beyond_float64s_range_is_exact_without_a_warning():
+    for scale in (1e200, 1e-200):
+        p = nn.Parameter(minidl.zeros(2, dtype=minidl.float64))
+        p.grad = minidl.tensor(np.array([3.0, 4.0]) * scale)
+        total = nn.utils.clip_grad_norm_([p], 1e300, norm_type=3)
+        np.testing.assert_allclose(total.item(), 91 ** (1 / 3) * scale, rtol=1e-14)
+
+
 # --- layers
+
+
+DEVICES = {
+    "Linear": (2, 3),
+    "LazyLinear": (2,),
+    "Bilinear": (2, 3, 4),
+    "Conv1d": (2, 3, 2),
+    "Conv2d": (2, 3, 2),
+    "ConvTranspose1d": (2, 3, 2),
+    "ConvTranspose2d": (2, 3, 2),
+    "LazyConv1d": (2, 3),
+    "LazyConv2d": (2, 3),
+    "BatchNorm1d": (2,),
+    "BatchNorm2d": (2,),
+    "LazyBatchNorm1d": (),
+    "InstanceNorm1d": (2, 1e-5, 0.1, True),
+    "LayerNorm": (2,),
+    "GroupNorm": (2, 2),
+    "RMSNorm": (2,),
+    "Embedding": (2, 3),
+    "RNN": (2, 3),
+    "GRU": (2, 3),
+    "LSTM": (2, 3),
+    "RNNCell": (2, 3),
+    "GRUCell": (2, 3),
+    "LSTMCell": (2, 3),
+    "MultiheadAttention": (4, 2),
+    "TransformerEncoderLayer": (4, 2),
+    "TransformerDecoderLayer": (4, 2),
+}
+
+
+@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("bias", [{}, {"bias": False}])
+def test_a_layer_looks_at_its_device_and_dtype(name, bias):
+    make, args = getattr(nn, name), DEVICES[name]
+    if bias and name in ("Embedding", "RMSNorm"):
+        bias = {}
+    with pytest.raises((ValueError, RuntimeError, NotImplementedError), match="cuda"):
+        make(*args, **bias, device="cuda")
+    layer = make(*args, **bias, device="cpu", dtype=minidl.float64)
+    assert {p.dtype for p in layer.parameters()} == {minidl.float64}
+
+
+def test_the_causal_mask_looks_at_its_device_and_dtype():
+    make = nn.Transformer.generate_square_subsequent_mask
+    with pytest.raises((ValueError, RuntimeError, NotImplementedError), match="cuda"):
+        make(2, device="cuda")
+    mask = make(3, dtype=minidl.float64)
+    assert mask.dtype == minidl.float64
+    assert mask.tolist() == [[0, -math.inf, -math.inf], [0, 0, -math.inf], [0, 0, 0]]
+    assert make(3).dtype == minidl.float32
+
+
+OPTIONS = [{"max_norm": 1.0}, {"norm_type": 1.0}, {"scale_grad_by_freq": True}, {"sparse": True}]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_no_option_of_an_embedding_is_ignored(options):
+    with pytest.raises(NotImplementedError, match="Embedding"):
+        nn.Embedding(2, 3, **options)
+
+
+def test_an_unpooling_layer_keeps_kernel_and_stride_apart():
+    x, indices = F.max_pool2d(tensor(1, 1, 7, 7), 3, 2, return_indices=True)
+    y = nn.MaxUnpool2d(3, stride=2)(x, indices)
+    expected = np.zeros(49)
+    expected[indices.numpy().ravel()] = x.numpy().ravel()
+    assert y.tolist() == expected.reshape(1, 1, 7, 7).tolist()
 
 
 @pytest.mark.parametrize("attention", [nn.DotProductAttention(), nn.AdditiveAttention(4)])
@@ -105,6 +208,22 @@ def test_a_list_of_what_is_registered_elsewhere_gives_no_warning(recwarn):
     list(module.parameters())
     module.state_dict()
     assert not recwarn.list
+
+
+def test_a_warning_may_change_the_module_it_speaks_of(monkeypatch):
+    """A program that shows warnings itself may note on the module that it did."""
+    module = nn.Linear(2, 2)
+    module.hidden = [nn.Linear(2, 2)]
+
+    def show(*_):
+        for i in range(50):
+            setattr(module, f"warned{i}", True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", show)
+        list(module.parameters())
+    assert module.warned0
 
 
 def test_what_positions_print():
