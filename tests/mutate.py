@@ -8,7 +8,7 @@ The mutants are drawn by seed (tests/mutations.py) and planted in a copy of the 
 NumPy, Numba, pytest and what lies below minidl.nn; it forks a child for each mutant. A first run without a mutant says which
 tests call which function and how long they take: a child runs those that call the changed function, the quickest files first,
 up to the first that fails. PyTorch is hidden: minidl's own tests must see everything. A hang and a crash are seen, too.
-MUTATION.md has the results; mutants that change nothing are listed in mutants_equivalent.py with the reason.
+MUTATION.md has the results; mutants that change nothing are listed in mutants_equivalent.txt with the reason.
 """
 
 import argparse
@@ -33,7 +33,6 @@ from pathlib import Path
 
 import pytest
 
-from .mutants_equivalent import EQUIVALENT
 from .mutations import drawn, mutants
 
 ROOT = Path(__file__).parent.parent
@@ -385,7 +384,14 @@ def test_files(root=ROOT):
 
 
 def reasons():
-    return {key: reason for reason, keys in EQUIVALENT.items() for key in keys}
+    """{mutant: why it changes nothing}"""
+    found, reason = {}, None
+    for line in (ROOT / "tests" / "mutants_equivalent.txt").read_text().splitlines():
+        if line.startswith("# "):
+            reason = line[2:]
+        elif line:
+            found[line] = reason
+    return found
 
 
 def run(chosen, copy, tests, most, log=None):

@@ -96,6 +96,20 @@ def test_a_norm_beyond_float64s_range_is_exact_without_a_warning():
         np.testing.assert_allclose(total.item(), 91 ** (1 / 3) * scale, rtol=1e-14)
 
 
+@pytest.mark.parametrize("shape", [(5, 4), (1, 4), (6, 5, 4), (1, 5, 4), (2, 6, 5, 4), (2, 1, 5, 4)])
+@pytest.mark.parametrize("kind", [bool, float])
+def test_shared_heads_take_every_mask(shape, kind):
+    """Six heads of queries and three of keys: a mask for all, for each sequence or for each head."""
+    q, k, v = array(2, 6, 5, 3), array(2, 3, 4, 3, seed=1), array(2, 3, 4, 2, seed=2)
+    mask = array(*shape, seed=3)
+    mask = mask > -0.5 if kind is bool else mask
+    scores = q @ np.repeat(k, 2, axis=1).swapaxes(-1, -2) / math.sqrt(3)
+    weights = np.where(mask, np.exp(scores), 0) if kind is bool else np.exp(scores + mask)
+    expected = weights / np.maximum(weights.sum(-1, keepdims=True), 1e-300) @ np.repeat(v, 2, axis=1)
+    y = F.scaled_dot_product_attention(*(minidl.tensor(x) for x in (q, k, v, mask)), enable_gqa=True)
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-14)
+
+
 # --- layers
 
 
