@@ -76,12 +76,14 @@ def test_one_vector_is_no_set_of_negatives():
             F.info_nce(tensor(2, 3), tensor(2, 3), minidl.ones(*shape))
 
 
-def test_a_normal_loss_takes_whole_numbers_as_targets():
-    """So what is the input and what is the target is no matter of taste."""
-    x, t, v = array(3), np.array([1, -2, 3]), np.array([0.5, 1.0, 2.0])
-    loss = nn.GaussianNLLLoss(full=True, reduction="none")(*(minidl.tensor(a) for a in (x, t, v)))
-    expected = 0.5 * (np.log(2 * np.pi * v) + (x - t) ** 2 / v)
-    np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-14)
+@pytest.mark.parametrize("name", ["MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "GaussianNLLLoss"])
+def test_losses_of_differences_take_whole_numbers_as_targets(name):
+    """By which a layer shows that it does not exchange the input and the target: the loss is the same, but not the error."""
+    loss = getattr(nn, name)(reduction="none")
+    given = [minidl.tensor(x) for x in (array(3), np.array([1, -2, 3]), np.ones(3))][: 3 if name == "GaussianNLLLoss" else 2]
+    assert loss(*given).dtype == minidl.float64
+    with pytest.raises(TypeError, match="the input is int64"):
+        loss(given[1], given[0], *given[2:])
 
 
 def test_rows_of_no_length_can_be_normalized():
@@ -238,6 +240,12 @@ def test_a_warning_may_change_the_module_it_speaks_of(monkeypatch):
         monkeypatch.setattr(warnings, "showwarning", show)
         list(module.parameters())
     assert module.warned0
+
+
+def test_what_a_module_shows_of_its_members():
+    layer = nn.Linear(1, 2)
+    assert repr(layer._modules) == "{}"
+    assert repr(layer._parameters) == repr({"weight": layer.weight, "bias": layer.bias})
 
 
 def test_what_positions_print():
