@@ -270,11 +270,13 @@ def _gamma_term(a, x, log_x):
         return np.exp(a * log_x - x - _lgamma_of_positive(a + 1.0))
     u = (x - a) / a
     v = u / (2.0 + u)
+    scale = np.exp(-_horner(_STIRLING, 1.0 / (a * a)) / a) / np.sqrt(2.0 * np.pi * a)
     if abs(v) < 0.25:  # u − ln(1 + u), with ln(1 + u) = 2 artanh v
-        apart = v * (u - 2.0 * v * v * _horner(_ARTANH, v * v))
-    else:
-        apart = u - np.log1p(u)
-    return np.exp(-a * apart - _horner(_STIRLING, 1.0 / (a * a)) / a) / np.sqrt(2.0 * np.pi * a)
+        return scale * np.exp(-a * v * (u - 2.0 * v * v * _horner(_ARTANH, v * v)))
+    if x < a and a < 700.0:
+        root = (x / a) ** (0.5 * a)  # the power itself may be too small for a float
+        return scale * np.exp(a - x) * root * root
+    return scale * np.exp(-a * (u - np.log(x / a)))
 
 
 @function
@@ -310,7 +312,8 @@ def _gammainc64(a, x):
     if a > _LARGE:
         return 0.5 * math.erfc(-_cube_root_normal(a, log_x)[1] / math.sqrt(2.0))
     if x < max(a + 0.5, 1.5):
-        return _gamma_term(a, x, log_x) * _below(a, x)[0]
+        term = x**a * np.exp(-x - _lgamma_of_positive(a + 1.0)) if a < 10.0 else _gamma_term(a, x, log_x)
+        return term * _below(a, x)[0]
     return 1.0 - a * _gamma_term(a, x, log_x) * _above(a, x)[0]
 
 
