@@ -14,6 +14,7 @@ import pytest
 from numba import config
 
 from minidl import Tensor, kernels, tensor
+from minidl.kernels import special
 
 from . import truths
 from .truths import EXTENDED, LONG
@@ -115,6 +116,8 @@ NUMPY = {
 GAMMA = {
     "lgamma": (kernels.lgamma, truths.lgamma, left_of_0(truths.digamma)),
     "digamma": (kernels.digamma, truths.digamma, left_of_0(functools.partial(truths.polygamma, 1))),
+    "lgamma, -20 < x < 0": (kernels.lgamma, truths.lgamma),
+    "digamma, -20 < x < 0": (kernels.digamma, truths.digamma),
     **{
         f"polygamma({n})": (
             functools.partial(kernels.polygamma, n), functools.partial(truths.polygamma, n),
@@ -165,10 +168,13 @@ def gamma_points(T):
     """A few of each exponent, more between −20 and 20, and some beside each root of ln |Γ| and ψ and each pole."""
     rng = np.random.default_rng(0)
     roots = [1.0, 2.0, -2.4570247382208006, -2.7476826467274126, 1.4616321449683622]
-    roots += [n - t for n in range(20) for t in (0.0, 0.504083, 0.573498)]
-    roots = [r + s * 2.0**k for r in roots for s in (1, -1) for k in range(-44, -2, 6)]
-    parts = [in_exponents(T, -2000, 2000, 1, rng), in_exponents(T, -8, 7, 20, rng), rng.uniform(-20, 20, 600), roots]
-    x = np.concatenate(parts).astype(T)
+    for last, pairs in ((-2, special._LEFT_OF_POLE), (-3, special._RIGHT_OF_POLE), (-1, special._OF_PSI)):
+        roots += [last - i + root for i, (root, _) in enumerate(pairs)]
+    beside = [r + s * 2.0**k for r in roots for s in (1, -1) for k in range(-44, -2, 12)]
+    beside += [np.nextafter(T(r), T(to)) for r in roots for to in (-99, 99)]
+    middle = rng.uniform(-2.8, -2.4, 100)
+    parts = [in_exponents(T, -2000, 2000, 1, rng), in_exponents(T, -8, 7, 20, rng), rng.uniform(-20, 20, 400), roots]
+    x = np.concatenate([*parts, beside, middle]).astype(T)
     return x[(x > 0) | (x != np.rint(x)) & (x > -1e6)]
 
 
@@ -195,9 +201,9 @@ def measure_plain(function, truth, T, unit=None, low=-np.inf, finite=False):
 
 
 @np.errstate(all="ignore")
-def measure_gamma(function, truth, T, slope=lambda x: Decimal(0), low=-np.inf):
+def measure_gamma(function, truth, T, slope=lambda x: Decimal(0), low=-np.inf, high=np.inf):
     x = gamma_points(T)
-    x = x[x > low]
+    x = x[(x > low) & (x < high)]
     y, e = function(x), np.zeros(len(x))
     for i, (at, got) in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
         true = truth(Decimal(at))
@@ -216,7 +222,8 @@ def measure_gamma(function, truth, T, slope=lambda x: Decimal(0), low=-np.inf):
 def measure(name, T):
     if name in GAMMA:
         function, truth, *slope = GAMMA[name]
-        return measure_gamma(function, truth, T, *slope, low=0 if "gammainc" in name else -150 if "poly" in name else -np.inf)
+        low = 0 if "gammainc" in name else -150 if "poly" in name else -20 if "<" in name else -np.inf
+        return measure_gamma(function, truth, T, *slope, low=low, high=0 if "<" in name else np.inf)
     function, truth, *unit = {**PLAIN, **NUMPY}[name]
     low = {"tanh_backward of y": -1, "sigmoid_backward of y": 0}.get(name, -np.inf)
     return measure_plain(function, truth, T, *unit, low=low, finite="logits" in name)

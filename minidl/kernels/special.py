@@ -135,7 +135,7 @@ def _lgamma_near_root(n, t, root, rest):
 @function
 def _lgamma_of_negative(x):
     """Γ(t − n) = Γ(1 + t)/(t·(t − 1)…(t − n)) for the nearest pole −n"""
-    n = int(-np.rint(x))
+    n = 2 if -2.6 < x < -2.5 else int(-np.rint(x))  # from −2.75 to −2.45 the nearest root, for the function is small between
     t = x + n
     if 3 <= n <= 17 and t > 0.0:
         root, rest = _RIGHT_OF_POLE[n - 3]
