@@ -128,7 +128,7 @@ GAMMA = {
     **{
         f"gammainc(a = {a})": (
             lambda x, a=a: kernels.gammainc(np.full_like(x, a), x), functools.partial(truths.gammainc, Decimal(a)),
-            functools.partial(truths.gamma_density, Decimal(a)),
+            lambda x, a=Decimal(a): truths.gamma_density(a, x) if x < a * 3 / 4 else Decimal(0),
         )
         for a in (0.5, 3, 100)
     },
@@ -172,7 +172,7 @@ def gamma_points(T):
         roots += [last - i + root for i, (root, _) in enumerate(pairs)]
     beside = [r + s * 2.0**k for r in roots for s in (1, -1) for k in range(-44, -2, 12)]
     beside += [np.nextafter(T(r), T(to)) for r in roots for to in (-99, 99)]
-    middle = rng.uniform(-2.8, -2.4, 100)
+    middle = np.concatenate([rng.uniform(-2.6, -2.5, 200), rng.uniform(60, 140, 200)])
     parts = [in_exponents(T, -2000, 2000, 1, rng), in_exponents(T, -8, 7, 20, rng), rng.uniform(-20, 20, 400), roots]
     x = np.concatenate([*parts, beside, middle]).astype(T)
     return x[(x > 0) | (x != np.rint(x)) & (x > -1e6)]
