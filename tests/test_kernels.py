@@ -228,14 +228,30 @@ def test_sigmoid_and_binary_cross_entropy_at_the_extremes():
         np.testing.assert_array_equal(ew.binary_cross_entropy_with_logits_backward(x, t), [0, 0, 1, -1, 0])
 
 
+ANY_PLACE = {  # maps of one array, and backward maps of a dy that is 1
+    **{name: getattr(ew, name) for name in [*EXACT, "erfc", "gelu", "logsigmoid", "silu", "softplus"]},
+    "gelu by tanh": lambda x: ew.gelu(x, True),
+    "gelu_backward by tanh": lambda x: ew.gelu_backward(np.ones_like(x), x, True),
+    "gelu_backward": lambda x: ew.gelu_backward(np.ones_like(x), x),
+    "silu_backward": lambda x: ew.silu_backward(np.ones_like(x), x),
+    "softplus_backward": lambda x: ew.softplus_backward(np.ones_like(x), x),
+    "binary_cross_entropy_with_logits_backward": lambda x: ew.binary_cross_entropy_with_logits_backward(x, np.ones_like(x)),
+}
+
+
 @pytest.mark.parametrize("T", DTYPES)
-@pytest.mark.parametrize("name", [*EXACT, "erfc", "gelu", "softplus", "silu"])
+@pytest.mark.parametrize("name", ANY_PLACE)
 def test_bits_do_not_depend_on_the_place_in_the_array(name, T, rng):
-    f = getattr(ew, name)
-    x = abs(rng.standard_normal(37)).astype(T)
+    """Alone, among others, at any distance from a round address, on either side of the end of the vector code."""
+    f = ANY_PLACE[name]
+    x = (rng.standard_normal(75) * 4).astype(T)
+    x[::9] *= 20
     y = f(x)
     for i in range(x.size):
-        assert f(x[i : i + 1])[0] == y[i]
+        np.testing.assert_array_equal(f(x[i : i + 1]), y[i : i + 1])
+    for start in range(1, 18):
+        np.testing.assert_array_equal(f(x[start:]), y[start:])
+        np.testing.assert_array_equal(f(x[:-start]), y[:-start])
 
 
 @pytest.fixture
