@@ -54,6 +54,8 @@ def size_of(name, sizes, size=None):
         result = (-1,)
     if bool in map(type, size) or min(result, default=0) < 0:
         raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
+    if len(result) > 64 or math.prod(n or 1 for n in result) > 2**59:  # beyond what NumPy can count in bytes
+        raise ValueError(f"{name}: sizes of at most 64 axes and 2**59 elements, got {size}")
     return result
 
 

@@ -3,7 +3,6 @@
 How a write to a view reaches its base is in views.py.
 """
 
-
 from .. import random
 from .record import TensorBase, number_array, operand, wrap
 

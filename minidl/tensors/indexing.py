@@ -124,7 +124,7 @@ def where(condition, input=None, other=None):
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
     a, b = operand("where", input), operand("where", other)
     dtype = dtypes.result_type(*(x.array if isinstance(x, TensorBase) else x for x in (a, b)))
-    a, b = (x.to(dtype) if isinstance(x, TensorBase) else wrap(np.asarray(x, dtype)) for x in (a, b))
+    a, b = (x.to(dtype) if isinstance(x, TensorBase) else wrap(number_array("where", x, dtype)) for x in (a, b))
     try:
         return apply(ops.Where(condition), a, b)
     except ValueError:

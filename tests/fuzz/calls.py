@@ -518,8 +518,8 @@ generation.beam_search(lm, t.zeros(2).long(), 3, 2, 0.75)
 
 KERNELS = """
 K.add_rows(np.zeros((5, 3), np.float32), L3, np.ones((3, 3), np.float32)) ; K.attention(Q, Q, Q, None, True, 1.0)
-K.attention(Q, Q, Q, np.zeros((4, 4), np.float32), False, 0.5) ; K.batch_norm(A4, R4, R4, 1e-5, None) ; K.channel_sums(A4)
-K.column_sums(A2)
+K.attention(Q, Q, Q, np.zeros((4, 4), np.float32), False, 0.5) ; K.batch_norm(A4, R4, R4, 1e-5, None)
+K.sum_over(A3, (0, 2), True) ; K.running_sums(A2, 1, False) ; K.total(A3, (0,), False)
 K.attention_backward(Q, Q, Q, Q, Q, K.attention(Q, Q, Q)[1], None, False, 1.0)
 K.batch_norm_backward(A4, A4, R4, 1e-5, K.batch_norm(A4)[1]) ; K.group_norm_backward(A4, A4, 2, R4, K.group_norm(A4, 2)[1])
 K.layer_norm_backward(A2, A2, 1, R4, K.layer_norm(A2, 1)[1])

@@ -54,6 +54,10 @@ WRITES = {
 PLAIN = re.compile(
     r"object is not (callable|iterable)|argument after \*\*? must be|cannot unpack non-iterable|iteration over a 0-d array"
 )
+# Known faults, by what is called and what is said; they are counted as raw until they are mended.
+KNOWN = [
+    (r"K\.", r"Numba\w*Error|TypingError|KeyError|AttributeError|ZeroDivisionError"),  # arrays that kernels are not made for
+]
 # What Python itself refuses, before minidl is asked.
 BY_PYTHON = ("operator.", "setattr", "list")
 FILES = ("t.load", "t.save", "data.read_idx", "data.write_idx", "data.MNIST", "data.FashionMNIST")
@@ -128,6 +132,8 @@ def play(seed, i, strict=False):
         minidl.set_grad_enabled(True)
         np.seterr(**modes[1])
     found += _changes(call, given, before, error, len(arguments))
+    if any(re.match(name, call.name) and all(re.search(what, text) for text in found) for name, what in KNOWN):
+        found, raw = [], raw + found
     if found or (raw and strict):
         raise runner.Fault(f"{text}: {'; '.join(found + raw)}")
     return "result" if error is None else "raw" if raw else "error"
