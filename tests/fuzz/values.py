@@ -243,7 +243,7 @@ def layout(rng, x, repeat=True):
         y = np.flip(np.flip(x).copy())
     elif kind == 3 and x.ndim and x.dtype.kind in "fiub":  # not aligned to its element
         raw = np.zeros(x.nbytes + 1, np.uint8)
-        y = raw[1:].view(x.dtype).reshape(x.shape) if x.nbytes else x
+        y = raw[1:].view(x.dtype).reshape(x.shape) if x.nbytes else x.copy()
         y[...] = x
     elif kind == 4:
         y = x.copy()
