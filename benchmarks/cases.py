@@ -84,6 +84,33 @@ def matmul(library, lib, dtype=np.float32):
 matmul_float64 = functools.partial(matmul, dtype=np.float64)
 
 
+REDUCED = ((64, 10), (64, 128), (256, 784), (10_000, 10), (1000, 1000), (64, 32, 14, 14), (1_000_000, 2))
+
+
+def reductions(library, lib):
+    """Sums, means and variances over each axis and over all, alone, unrecorded."""
+    for shape in REDUCED:
+        (x,) = arrays(shape)
+        if library in ("minidl", "torch"):
+            x = lib.tensor(x)
+        elif library == "jax":
+            x = lib.numpy.asarray(x)
+        for axis in (*range(len(shape)), None):
+            name = f"{'x'.join(map(str, shape))} over {'all' if axis is None else f'axis {axis}'}"
+            yield f"sum {name}", _over(library, lib, "sum", x, axis)
+            if len(shape) == 2 and shape[0] <= 10_000:
+                yield f"mean {name}", _over(library, lib, "mean", x, axis)
+                yield f"var {name}", _over(library, lib, "var", x, axis)
+
+
+def _over(library, lib, name, x, axis):
+    if library == "jax":
+        compiled = lib.jit(functools.partial(getattr(lib.numpy, name), axis=axis))
+        return lambda: compiled(x).block_until_ready()
+    method = getattr(x, name)
+    return method if axis is None else functools.partial(method, axis)
+
+
 def rows(library, lib):
     """Softmax and cross-entropy, forward and backward, recorded. JAX compiles the two as one function."""
     for shape in ((64, 10), (256, 10), (4096, 1000)):

@@ -21,7 +21,7 @@ import convnets
 import sequences
 from harness import HERE, LIBRARIES, compare, contestants, environment, machine
 
-GROUPS = ("overhead", "matmul", "matmul_float64", "rows", "elementwise", "step", "start")
+GROUPS = ("overhead", "matmul", "matmul_float64", "reductions", "rows", "elementwise", "step", "start")
 GROUPS += ("conv_forward", "conv_backward", "pool_norm", "cnn_step", "attention", "sequence_step", "generation")
 GROUPS += ("second_order", "memory")
 

@@ -3,11 +3,13 @@
 The checks of gradients use `gradcheck`; the others call the operation as the engine does, with needs, forward and backward.
 """
 
+import copy
 import itertools
+import traceback
 
 import numpy as np
 
-from minidl.autograd import gradcheck
+from minidl.autograd import GradcheckError, gradcheck
 from minidl.graph.nodes import Leaf
 from minidl.tensors.record import apply, wrap
 
@@ -60,9 +62,12 @@ def run(case, make=None, inputs=None, dy=None, wanted=None, options=None):
     op.needs = [Leaf(x.shape, x.dtype) if want else None for x, want in zip(inputs, wanted, strict=True)]
     y = np.asarray(op.forward(*inputs))
     dy = cotangent(y) if dy is None else dy
-    gradients = op.backward(dy)
-    gradients = gradients if type(gradients) is tuple else (gradients,)
+    gradients = _several(op.backward(dy))
     return op, y, dy, [None if dx is None else np.asarray(dx) for dx in gradients]
+
+
+def _several(gradients):
+    return gradients if type(gradients) is tuple else (gradients,)
 
 
 def assert_close(found, expected, rtol=1e-10, atol=1e-12):
@@ -70,13 +75,31 @@ def assert_close(found, expected, rtol=1e-10, atol=1e-12):
     np.testing.assert_allclose(found, expected, rtol, atol)
 
 
+HINT = "\nhint:"
+
+
 def check_row(check, row, make=None):
-    """The check on every case of the row; what fails says which case it was."""
-    for case in row.cases:
+    """The check on every case of the row, the largest first. One case is reported: the first that fails, or one with a hint."""
+    __tracebackhide__ = True  # pytest shows the report, and not the frames below
+    failures = []
+    for case in sorted(row.cases, key=lambda case: -sum(x.size for x in case.inputs if is_array(x))):
         try:
             check(case, make)
         except Exception as error:
-            raise AssertionError(f"{case}: {type(error).__name__}: {error}") from error
+            failures.append(f"{case}: {_told(error)}")
+            if check is not check_gradient or HINT in failures[-1]:
+                break
+    if failures:
+        raise AssertionError(next((text for text in failures if HINT in text), failures[0])) from None
+
+
+def _told(error):
+    """The error in words; one that is no report comes with the line that raised it."""
+    if isinstance(error, (AssertionError, GradcheckError)):
+        return f"{error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next((frame for frame in reversed(frames) if frame.name in ("forward", "backward")), frames[-1])
+    return f"{type(error).__name__}: {error}\nraised in {frame.name}, {frame.filename}:{frame.lineno}: {frame.line}"
 
 
 # --- the checks
@@ -117,6 +140,47 @@ def check_float32(case, make=None):
         if found is not None:
             assert found.dtype == np.float32
             assert_close(found, expected, 1e-4, 1e-5 * max(1.0, np.abs(expected).max(initial=0.0)))
+
+
+FLOAT32 = np.finfo(np.float32)
+
+
+def check_far(case, make=None):
+    """float32 agrees with float64 far from 0 as well (promise 51): 1 − |y| is lost where y rounds to 1, and dx with it.
+
+    Of an elementwise operation every element has its digits; of a sum, those that its largest terms leave.
+    """
+    for factor in case.row.far:
+        inputs, options = converted(case.far(factor), np.float32), converted(case.options, np.float32)
+        with np.errstate(all="ignore"):
+            _, y, dy, gradients = run(case, make, inputs=inputs, options=options)
+            wide = converted(inputs, np.float64), dy.astype(np.float64), converted(options, np.float64)
+            _, exact_y, _, exact = run(case, make, inputs=wide[0], dy=wide[1], options=wide[2])
+        scales = [max(1.0, _largest(exact_y)), *[_largest(dy)] * len(exact)]
+        for what, scale, found, expected in zip(_names(exact), scales, [y, *gradients], [exact_y, *exact], strict=True):
+            if found is not None:
+                small = scale if case.row.absolute else 0.0 if case.row.elementwise else _largest(expected)
+                _assert_float32(found, expected, 1e-6 * small, f"inputs times {factor:g}: {what} in float32")
+
+
+def _names(gradients):
+    return ["the value", *(f"the gradient of input {i}" for i in range(len(gradients)))]
+
+
+def _largest(x):
+    return float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
+
+
+def _assert_float32(found, expected, atol, what):
+    with np.errstate(all="ignore"):
+        same = (found == expected.astype(np.float32)) | (np.isnan(found) & np.isnan(expected))
+        error = np.where(same, 0.0, np.abs(found - expected))
+        bound = 1e-5 * np.abs(expected) + atol + FLOAT32.tiny
+    wrong = ~(same | (error <= bound))
+    if wrong.any():
+        worst = np.unravel_index(np.nanargmax(np.where(wrong, error / bound, 0.0)), wrong.shape)
+        place = f" at {tuple(map(int, worst))}" if worst else ""
+        raise AssertionError(f"{what} is {found[worst]:.6g}{place}, in float64 {expected[worst]:.6g}")
 
 
 LAYOUTS = {
@@ -160,7 +224,7 @@ def check_purity(case, make=None):
     again = op.backward(dy)
     assert (dy.tobytes(), y.tobytes()) == kept
     assert [x.tobytes() if is_array(x) else None for x in values] == before
-    _compare(gradients, again if type(again) is tuple else (again,))
+    _compare(gradients, _several(again))
     frozen = [np.array(x) if is_array(x) else x for x in (*case.inputs, dy)]
     for x in frozen:
         if is_array(x):
@@ -177,8 +241,7 @@ def check_memory(case, make=None):
     dy = cotangent(np.asarray(y))
     if not case.row.view:
         assert not any(np.shares_memory(y, x) for x in inputs if is_array(x)), "the output is a view of an input"
-    gradients = op.backward(dy)
-    gradients = gradients if type(gradients) is tuple else (gradients,)
+    gradients = _several(op.backward(dy))
     new = [dx for dx in gradients if is_array(dx) and not np.shares_memory(dx, dy)]
     for dx in new:
         others = [x for x in (*saved, *inputs) if is_array(x)] + [other for other in new if other is not dx]
@@ -186,4 +249,35 @@ def check_memory(case, make=None):
     assert len({id(dx) for dx in new}) == len(new), "one array for two gradients"
 
 
-CHECKS = [check_value, check_gradient, check_needs, check_float32, check_layouts, check_purity, check_memory]
+def check_again(case, make=None):
+    """Options and results never share a name (promise 50): a shallow copy of one that has run gives the bits of a fresh one."""
+    _, y, dy, gradients = run(case, make)
+    op = maker(case, make)(*copied(case.options))
+    op.needs = [Leaf(x.shape, x.dtype) if is_array(x) else None for x in case.inputs]
+    options = dict(vars(op))
+    op.forward(*(np.asarray(np.flip(x) * 0.9) if is_array(x) else x for x in case.inputs))
+    twin = copy.copy(op)
+    results = [twin.forward(*case.inputs), *_several(twin.backward(dy))]
+    for ran in (op, twin):
+        changed = [name for name, value in options.items() if vars(ran).get(name) is not value]
+        assert not changed, (
+            f"forward or backward writes to self.{changed[0]}, which __init__ had set; give the result another name"
+        )
+    for found, expected in zip(results, [y, *gradients], strict=True):
+        assert (found is None) == (expected is None)
+        assert found is None or np.asarray(found).tobytes() == expected.tobytes(), (
+            "another result after a forward on other inputs"
+        )
+
+
+CHECKS = [
+    check_value,
+    check_gradient,
+    check_needs,
+    check_float32,
+    check_far,
+    check_layouts,
+    check_purity,
+    check_memory,
+    check_again,
+]

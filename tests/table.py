@@ -23,12 +23,22 @@ from minidl.ops.reduce import Reduction
 ABSTRACT = {Reduction, Distance, Recurrent}  # what operations inherit from, but is none itself
 
 
+FAR = (100.0, 1e4)
+
+
 class Row:
-    def __init__(self, op, reference, cases, domain=None, view=False, float32=True, several=False):
+    elementwise = False  # each element of the output is made of one of each input: no rounding error may be larger than it
+
+    def __init__(
+        self, op, reference, cases, domain=None, view=False, float32=True, several=False, far=FAR, absolute=False, why=""
+    ):
         self.op, self.reference, self.domain = op, reference, domain or normal
         self.several = several  # outputs, which the reference gives in a row
         self.view = view  # forward may answer with a view of its input
         self.float32 = float32  # float32 in, float32 out
+        self.far = far  # what the inputs are multiplied by, to compare float32 with float64 far from 0
+        self.absolute = absolute  # and there a gradient may be wrong by the rounding of dy, and a value by that of 1
+        self.why = why  # one of these two is not as usual
         self.cases = [Case(self, options, shapes) for options, *shapes in cases]
 
 
@@ -37,11 +47,16 @@ class Case:
         self.row, self.options = row, options
         self.name = f"{row.op.__name__}-{'-'.join(_brief(x) for x in (*options, *shapes))}"
         rng = np.random.default_rng(zlib.crc32(self.name.encode()))
-        domains = row.domain if isinstance(row.domain, tuple) else itertools.repeat(row.domain)
+        self.domains = row.domain if isinstance(row.domain, tuple) else (row.domain,) * len(shapes)
         self.inputs = tuple(
             np.asarray(domain(rng, shape)) if isinstance(shape, tuple) else shape
-            for shape, domain in zip(shapes, domains, strict=False)
+            for shape, domain in zip(shapes, self.domains, strict=False)
         )
+
+    def far(self, factor):
+        """The inputs, those multiplied whose domain has no bounds."""
+        pairs = zip(self.inputs, self.domains, strict=False)
+        return tuple(np.asarray(x * factor) if isinstance(x, np.ndarray) and d not in BOUNDED else x for x, d in pairs)
 
     def __repr__(self):
         return self.name
@@ -103,6 +118,17 @@ def positive_definite(rng, shape):
 def probabilities(rng, shape):
     t = rng.uniform(0.1, 1.0, shape)
     return t / t.sum(-1, keepdims=True)
+
+
+def chances(rng, shape):
+    return rng.uniform(0.1, 0.9, shape)
+
+
+def exponents(rng, shape):
+    return positive(rng, shape)  # of float32's range, a hundred times as large ones would leave nothing
+
+
+BOUNDED = {inside_one, probabilities, chances, exponents}  # domains that end, or on which the function has no other numbers
 
 
 # --- references
@@ -602,6 +628,12 @@ def kl_divergence(x, t, log_target):
     return each(lambda x, t: t * (math.log(t) - x) if t else 0.0)(x, t)
 
 
+def relative_entropy(p, q, log):
+    if log:
+        return relative_entropy(np.exp(p), np.exp(q), False)
+    return each(lambda p, q: p * math.log(p / q) - p + q)(p, q)
+
+
 def entropy(x, axis):
     return over_axes(lambda values: -sum(p * math.log(p) for p in softmax(values)))(x, (axis,), False)
 
@@ -737,12 +769,14 @@ def unpooled(x, index, sizes):
 
 # --- the table
 
+MADE_OF_Y = "dx is made of y, as in PyTorch: where y rounds to 1 it is 0, which may be wrong by 1e-7 of dy"
+DIFFERENCE = "dx is a difference of terms as large as dy, and rounds as they do"
 ARITHMETIC = [
     Row(ops.Add, each(lambda a, b: a + b), PAIRS),
     Row(ops.Sub, each(lambda a, b: a - b), PAIRS),
     Row(ops.Mul, each(lambda a, b: a * b), PAIRS),
     Row(ops.Div, each(lambda a, b: a / b), PAIRS, domain=off_zero),
-    Row(ops.Pow, each(lambda a, b: a**b), PAIRS, domain=positive),
+    Row(ops.Pow, each(lambda a, b: a**b), PAIRS, domain=(positive, exponents)),
     Row(ops.Remainder, each(lambda a, b: a - b * math.floor(a / b)), PAIRS, domain=off_zero),
     Row(ops.Maximum, each(max), PAIRS, domain=normal),
     Row(ops.Minimum, each(min), PAIRS, domain=normal),
@@ -795,8 +829,9 @@ OF_EACH_ELEMENT = [
     Row(ops.Atan, each(math.atan), ELEMENTWISE),
     Row(ops.Sinh, each(math.sinh), ELEMENTWISE),
     Row(ops.Cosh, each(math.cosh), ELEMENTWISE),
-    Row(ops.Tanh, each(math.tanh), ELEMENTWISE),
+    Row(ops.Tanh, each(math.tanh), ELEMENTWISE, absolute=True, why=MADE_OF_Y),
     Row(ops.Erf, each(math.erf), ELEMENTWISE),
+    Row(ops.Erfc, each(math.erfc), ELEMENTWISE),
     Row(ops.Lgamma, each(math.lgamma), ELEMENTWISE, domain=positive),
     Row(ops.Digamma, each(digamma), ELEMENTWISE, domain=positive),
     Row(
@@ -806,7 +841,7 @@ OF_EACH_ELEMENT = [
         domain=positive,
     ),
     Row(ops.GammaInc, each(gamma_inc), PAIRS, domain=positive),
-    Row(ops.Sigmoid, each(lambda x: 1 / (1 + math.exp(-x))), ELEMENTWISE),
+    Row(ops.Sigmoid, each(lambda x: 1 / (1 + math.exp(-x))), ELEMENTWISE, absolute=True, why=MADE_OF_Y),
     Row(ops.LogSigmoid, each(lambda x: -math.log(1 + math.exp(-x))), ELEMENTWISE),
     Row(ops.ReLU, each(lambda x: max(x, 0.0)), ELEMENTWISE, domain=off_zero),
     Row(
@@ -836,6 +871,9 @@ OF_EACH_ELEMENT = [
     ),
 ]
 
+for row in [*ARITHMETIC, *OF_EACH_ELEMENT]:
+    row.elementwise = True
+
 REDUCTIONS = [
     Row(ops.Sum, over_axes(sum), REDUCED + OVER_NOTHING),
     Row(ops.Mean, over_axes(mean), REDUCED),
@@ -863,7 +901,7 @@ REDUCTIONS = [
         ],
     ),
     Row(ops.CumSum, along(lambda values: list(itertools.accumulate(values))), AXES),
-    Row(ops.Softmax, along(softmax), AXES),
+    Row(ops.Softmax, along(softmax), AXES, absolute=True, why=DIFFERENCE),
     Row(ops.LogSoftmax, along(log_softmax), AXES),
 ]
 
@@ -1060,6 +1098,8 @@ ATTENTION = [
             ((0.5, False, None, 0.0, 0), (2, 3), (0, 3), (0, 2)),
             ((0.5, True, None, 0.0, 0), (0, 2, 3), (0, 4, 3), (0, 4, 2)),
         ],
+        far=(),
+        why="one key has all the weight, and what is left of the gradients of q and k is the rounding of dy·v, times q and k",
     ),
 ]
 
@@ -1084,8 +1124,15 @@ def sequences(gates, states, *options):
 
 SEQUENCES = [
     Row(ops.RNN, recurrent(rnn_step), [*sequences(1, 1, False), *sequences(1, 1, True)], several=True),
-    Row(ops.LSTM, recurrent(lstm_step, 2), sequences(4, 2), several=True),
-    Row(ops.GRU, recurrent(gru_step), [*sequences(3, 1, True), *sequences(3, 1, False)], several=True),
+    Row(ops.LSTM, recurrent(lstm_step, 2), sequences(4, 2), several=True, absolute=True, why=MADE_OF_Y),
+    Row(
+        ops.GRU,
+        recurrent(gru_step),
+        [*sequences(3, 1, True), *sequences(3, 1, False)],
+        several=True,
+        absolute=True,
+        why=MADE_OF_Y,
+    ),
 ]
 
 LOSSES += [
@@ -1121,7 +1168,7 @@ LOSSES += [
         ops.BinaryCrossEntropy,
         each(lambda x, t: -t * math.log(x) - (1 - t) * math.log(1 - x)),
         ELEMENT_PAIRS,
-        domain=lambda rng, shape: rng.uniform(0.1, 0.9, shape),
+        domain=chances,
     ),
     Row(
         ops.BinaryCrossEntropyWithLogits,
@@ -1130,9 +1177,11 @@ LOSSES += [
         domain=(normal, inside_one),
     ),
     Row(ops.KLDivergence, kl_divergence, with_options(ELEMENT_PAIRS, False), domain=(normal, positive)),
-    Row(ops.EntropyFromLogits, entropy, AXES[1:]),
+    Row(ops.RelativeEntropy, relative_entropy, with_options(ELEMENT_PAIRS, False), domain=positive),
+    Row(ops.EntropyFromLogits, entropy, AXES[1:], absolute=True, why=DIFFERENCE),
 ]
-LOSSES[-2].cases += Row(ops.KLDivergence, kl_divergence, with_options(ELEMENT_PAIRS, True)).cases
+LOSSES[-2].cases += Row(ops.RelativeEntropy, relative_entropy, with_options(ELEMENT_PAIRS, True)).cases
+LOSSES[-3].cases += Row(ops.KLDivergence, kl_divergence, with_options(ELEMENT_PAIRS, True)).cases
 
 ARRANGEMENTS = [
     Row(

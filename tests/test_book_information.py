@@ -495,10 +495,10 @@ def test_E3_a_monkey_a_typesetter_and_a_language_model():
     assert word / 4.5 == near(2.436841)
     assert word / 5.5 == near(1.993779)  # if the space counts
     # T12: "15 points per word" read as it is meant, and as the formula says, for characters
-    assert math.log2(15) / 4.5 == near(0.868198)
-    assert math.log2(15) == near(3.906891)
-    per_character = 15 ** (1 / 4.5)
-    assert math.log2(per_character) == near(0.868198)
+    of_a_word = information.self_information(1 / 15)
+    assert of_a_word / 4.5 == near(0.868198)
+    assert of_a_word == near(3.906891)
+    assert information.self_information(15 ** (-1 / 4.5)) == near(0.868198)
     p = double([0.5, 0.1, 0.02, 0.25])  # of the characters of a word; the text writes the formula in two ways
     assert information.perplexity(p).item() == near(p.prod().item() ** (-1 / 4)) == near((-p.log().mean()).exp().item())
     assert information.perplexity(double([1 / 15] * 4)).item() == near(15)

@@ -3,7 +3,10 @@
 import collections
 import multiprocessing
 import os
+import random
 import re
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -28,6 +31,7 @@ from minidl.utils.data import (
     get_worker_info,
     random_split,
 )
+from minidl.utils.data import loader as loader_module
 
 
 class Squares(Dataset):
@@ -421,6 +425,124 @@ def test_a_worker_that_dies_is_told():
     with pytest.raises(RuntimeError, match="worker 0 died, exit code 3"):
         list(loader)
     assert not multiprocessing.active_children()
+
+
+KILLS = 40
+
+
+class Own(Dataset):
+    """Samples that say which process made them, and may be large."""
+
+    def __init__(self, size=1):
+        self.size = size
+
+    def __getitem__(self, i):
+        return minidl.full((self.size,), float(os.getpid()), dtype=minidl.float64)
+
+    def __len__(self):
+        return 50
+
+
+@may_fork
+def test_a_worker_that_is_killed_between_batches_is_told():
+    chance = random.Random(11)
+    for attempt in range(KILLS):
+        loader = DataLoader(Own(), num_workers=2, multiprocessing_context="fork")
+        with pytest.raises(RuntimeError, match=r"worker \d died, exit code -9 \(killed; if for want of memory, take fewer"):
+            for i, batch in enumerate(loader):
+                if i == attempt % 5:
+                    os.kill(int(batch.item()), signal.SIGKILL)
+                    time.sleep(chance.choice([0, 0, 0.001, 0.01]))
+        assert i >= attempt % 5
+        assert not multiprocessing.active_children()
+
+
+@may_fork
+def test_a_worker_that_is_killed_in_the_middle_of_a_batch_is_told():
+    batches = iter(DataLoader(Own(1_000_000), num_workers=1, multiprocessing_context="fork"))
+    worker = int(next(batches)[0, 0])
+    time.sleep(0.3)  # its next batch is larger than what the connection holds: it waits with a part of it sent
+    os.kill(worker, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="worker 0 died, exit code -9"):
+        next(batches)
+
+
+class Leaving(Squares):
+    """Its worker dies, but a process that the worker started lives on, and has a copy of the connection."""
+
+    def __getitem__(self, i):
+        if i == 3:
+            if not os.fork():
+                time.sleep(5)
+            os._exit(3)
+        return super().__getitem__(i)
+
+
+@may_fork
+@pytest.mark.parametrize("timeout", [0, 15])
+def test_a_worker_that_dies_is_told_when_its_connection_stays_open(monkeypatch, timeout):
+    monkeypatch.setattr(loader_module, "_LOOK", 0.1)
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match="worker 1 died, exit code 3; with num_workers=0 its error shows"):
+        list(DataLoader(Leaving(10), num_workers=2, timeout=timeout, multiprocessing_context="fork"))
+    assert time.monotonic() - start < 4
+
+
+class Sleeping(Squares):
+    def __getitem__(self, i):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(30 if i == 2 else 0)
+        return super().__getitem__(i)
+
+
+@may_fork
+def test_a_timeout_ends_the_waiting_and_the_workers(monkeypatch):
+    monkeypatch.setattr(loader_module, "_JOIN", 0.2)
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match=r"no batch from worker 0 within 0\.5 s"):
+        list(DataLoader(Sleeping(10), num_workers=2, timeout=0.5, multiprocessing_context="fork"))
+    assert 0.5 < time.monotonic() - start < 10 and not multiprocessing.active_children()
+
+
+class Odd:
+    def __reduce__(self):
+        return open, ("/no file of this name",)
+
+
+class Strange(Squares):
+    def __getitem__(self, i):
+        return Odd()
+
+
+@may_fork
+def test_a_batch_that_cannot_be_made_here_is_an_error_of_its_own_and_no_death():
+    with pytest.raises(FileNotFoundError, match="no file of this name"):
+        next(iter(DataLoader(Strange(3), batch_size=None, num_workers=1, multiprocessing_context="fork")))
+
+
+class Unsendable(Squares):
+    def __getitem__(self, i):
+        return lambda: i
+
+
+@may_fork
+def test_a_batch_that_cannot_be_sent_is_told_with_the_remedy():
+    for workers in (1, 2):
+        batches = DataLoader(Unsendable(3), batch_size=None, num_workers=workers, multiprocessing_context="fork")
+        with pytest.raises(RuntimeError, match=r"of type function cannot be sent .*; make it of tensors, .* num_workers=0"):
+            list(batches)
+
+
+@may_fork
+def test_two_loaders_at_once_end_at_once():
+    """The workers of the second have copies of the connections of the first: its workers must see the end all the same."""
+    start = time.monotonic()
+    pairs = list(zip(*(DataLoader(Own(), num_workers=2, multiprocessing_context="fork") for _ in range(2)), strict=True))
+    first, second = (iter(DataLoader(Squares(100), num_workers=2, multiprocessing_context="fork")) for _ in range(2))
+    next(first), next(second)
+    first.close()
+    second.close()
+    assert len(pairs) == 50 and not multiprocessing.active_children() and time.monotonic() - start < 4
 
 
 @may_fork

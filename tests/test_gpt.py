@@ -141,6 +141,12 @@ def test_tied_weights_are_one_parameter():
     assert sum(p.numel() for p in free.parameters()) == sum(p.numel() for p in model.parameters()) + 11 * 12
 
 
+def test_what_is_saved_is_what_is_learned():
+    for positions in POSITIONS:
+        model = tiny(positions)
+        assert set(model.state_dict()) == {name for name, _ in model.named_parameters(remove_duplicate=False)}
+
+
 def test_how_many_parameters():
     model = models.GPT(vocab_size=50, context=16, width=24, heads=3, layers=2)
     each = 4 * 24 * 24 + 4 * 24 + 8 * 24 * 24 + 5 * 24 + 4 * 24  # attention, mlp, norms
@@ -163,6 +169,14 @@ def test_first_values():
         for layer in (block.attention.out, block.mlp[2]):
             assert float(layer.weight.std()) == pytest.approx(0.02 / 4, rel=0.05)
             assert not layer.bias.any()
+    for norm in (model.blocks[0].norm1, model.blocks[7].norm2, model.norm):
+        assert (norm.weight == 1).all() and not norm.bias.any()
+    with minidl.no_grad():
+        for param in model.parameters():
+            param.fill_(7.0)
+    model.reset_parameters()  # of everything
+    assert all((param != 7).all() for param in model.parameters())
+    assert float(model.embedding.weight.std()) == pytest.approx(0.02, rel=0.05) and (model.norm.weight == 1).all()
     tokens = draw(2, 64, bound=500)
     loss = F.cross_entropy(model(tokens).flatten(0, 1), draw(2 * 64, bound=500))
     assert float(loss) == pytest.approx(math.log(500), rel=0.05)  # it knows nothing yet

@@ -63,7 +63,7 @@ WRONG = {
     "zero": (with_slope(lambda dx: 0 * dx), [(3, 4)], "zero: is a term missing"),
     "not a number": (with_slope(lambda dx: dx * np.nan), [(3,)], "not finite"),
     "transposed": (with_slope(lambda dx: dx.T), [(3, 3)], "transposed"),
-    "in reverse": (with_slope(lambda dx: dx[::-1]), [(5,)], "the right numbers in the wrong places"),
+    "in reverse": (with_slope(lambda dx: dx[::-1]), [(5,)], "in the wrong places: in reverse along axis 0"),
     "missing term": (function(lambda x: x @ x.T, lambda dy, x: dy @ x), [(3, 4)], "with respect to input 0"),
     "missing gradient": (add(lambda dy, a, b: (dy, None)), [(3,), (3,)], "input 1.*is missing"),
     "broadcast not summed": (add(lambda dy, a, b: (dy, dy)), [(3, 4), (4,)], r"\(3, 4\) for an input of .*\(4,\)"),
@@ -98,15 +98,22 @@ def test_report_shows_the_worst_elements():
         gradcheck(with_slope(one_wrong), leaf(2, 3))
     lines = str(error.value).splitlines()
     what = "the gradient of the output with respect to input 0, shape (2, 3),"
-    assert lines[0] == f"gradcheck: {what} is wrong at 1 of 6 elements; the worst:"
+    assert lines[0] == f"gradcheck: {what} is wrong at 1 of 6 elements"
     assert lines[1].split() == ["index", "analytic", "numeric", "relative", "error"]
     assert lines[2].strip().startswith("(1, 2)")
     assert lines[2].split()[-1] == "0.0099"
+    assert lines[3].startswith("hint: ")
+    assert len(lines) == 4
+    with pytest.raises(GradcheckError) as error:
+        gradcheck(with_slope(lambda dx: -dx), leaf(2, 3))
+    lines = str(error.value).splitlines()
+    assert lines[0].endswith("is wrong at 6 of 6 elements; the worst:")
+    assert len(lines) == 8
 
 
 def test_a_kink_is_recognised():
     x = minidl.tensor(np.array([1.0, 0.0]), requires_grad=True)
-    with pytest.raises(GradcheckError, match=r"0 to the left and .* to the right: is the input at a kink"):
+    with pytest.raises(GradcheckError, match=r"0 to the left and .* to the right: a kink or a tie"):
         gradcheck(lambda x: x.relu(), x)
 
 
@@ -136,8 +143,10 @@ def test_several_outputs_are_checked_each_alone():
 def test_a_constant_output_that_changes_is_caught():
     with pytest.raises(GradcheckError, match="is missing"):
         gradcheck(lambda x: x.detach() * 2, leaf(3))
-    with pytest.raises(GradcheckError, match="wrong at 3 of 3"):
+    with pytest.raises(GradcheckError, match=r"output 1 with respect to input 0.* is missing"):
         gradcheck(lambda x: (x * 2, x.detach() * 3), leaf(3))
+    with pytest.raises(GradcheckError, match="wrong at 3 of 3"):
+        gradcheck(lambda x: (x * 2, x.detach() * 3), leaf(3), check_undefined_grad=False)
 
 
 def test_promise_03_refuses_float32():
@@ -148,6 +157,8 @@ def test_promise_03_refuses_float32():
         gradcheck(lambda x: x.float(), leaf(3))
     with pytest.raises(TypeError, match="input 1 is float32"):
         gradcheck(lambda x, c: x * c, (leaf(3), minidl.ones(3)))
+    with pytest.raises(GradcheckError, match="the gradient for input 0 is float32, not float64"):
+        gradcheck(with_slope(lambda dx: dx.astype(np.float32)), leaf(3))
 
 
 def test_promise_03_refuses_overlapping_memory():

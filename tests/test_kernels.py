@@ -54,6 +54,10 @@ def reference_erf(x):
     return np.vectorize(math.erf, otypes=[np.float64])(x)
 
 
+def reference_erfc(x):
+    return np.vectorize(math.erfc, otypes=[np.float64])(x)
+
+
 def reference_softplus(x):
     return np.where(x > 20, x, np.log1p(np.exp(np.minimum(x, 20))))
 
@@ -78,8 +82,9 @@ FORWARD = {
     "relu": lambda x: np.where(np.isnan(x), x, np.maximum(x, 0)),
     "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-    "gelu": lambda x: x * 0.5 * (1 + reference_erf(x / math.sqrt(2))),
-    "silu": lambda x: x * reference_sigmoid(x),
+    "erfc": reference_erfc,
+    "gelu": lambda x: np.where(x == -np.inf, 0, x * 0.5 * reference_erfc(-x / math.sqrt(2))),  # 0 is the limit at -inf
+    "silu": lambda x: np.where(x == -np.inf, 0, x * reference_sigmoid(x)),
     "softplus": reference_softplus,
 }
 BACKWARD = {  # name: (forward, does backward take y?)
@@ -224,7 +229,7 @@ def test_sigmoid_and_binary_cross_entropy_at_the_extremes():
 
 
 @pytest.mark.parametrize("T", DTYPES)
-@pytest.mark.parametrize("name", [*EXACT, "gelu", "softplus", "silu"])
+@pytest.mark.parametrize("name", [*EXACT, "erfc", "gelu", "softplus", "silu"])
 def test_bits_do_not_depend_on_the_place_in_the_array(name, T, rng):
     f = getattr(ew, name)
     x = abs(rng.standard_normal(37)).astype(T)

@@ -110,6 +110,14 @@ def test_a_residual_block_that_has_learned_nothing_passes_its_input_on():
     assert block(X).allclose(X)
 
 
+def test_a_group_of_residual_blocks_halves_unless_it_is_the_first():
+    X = minidl.randn(2, 4, 6, 6)
+    net = models.ResNet(((1, 4),))
+    assert shapes(net.block(2, 8), 2, 4, 6, 6) == [(2, 8, 3, 3)] * 2
+    first = net.block(2, 4, first_block=True)
+    assert first(X).shape == X.shape and [block.conv3 for block in first] == [None, None]
+
+
 def test_resnet18_block_by_block():
     net = models.ResNet18()
     found = shapes(net.net, 1, 1, 96, 96)

@@ -1,4 +1,4 @@
-"""266 wrong operations, and each must be caught by the check that every right one passes.
+"""270 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
@@ -16,6 +16,8 @@ from minidl.ops.base import unbroadcast
 
 from .checks import (
     CHECKS,
+    check_again,
+    check_far,
     check_float32,
     check_gradient,
     check_layouts,
@@ -110,8 +112,8 @@ def pooled_without_adding(s, dy):
 
 
 def taken(s, dy):
-    lead = dy.reshape(len(s.index), math.prod(s.sizes))
-    return np.take_along_axis(lead, s.index, 1).reshape(s.needs[0].shape)
+    lead = dy.reshape(len(s.places), math.prod(s.sizes))
+    return np.take_along_axis(lead, s.places, 1).reshape(s.needs[0].shape)
 
 
 # (operation, what is wrong with it, its backward), to be caught by the gradient check
@@ -143,7 +145,7 @@ BACKWARDS = [
     (ops.Clone, "detached", lambda s, dy: None),
     # of each element
     (ops.Exp, "x for y", lambda s, dy: dy * np.log(s.y)),
-    (ops.Expm1, "y for y + 1", lambda s, dy: dy * s.y),
+    (ops.Expm1, "eˣ − 1 for eˣ", lambda s, dy: dy * np.expm1(s.x)),
     (ops.Log, "x for 1/x", lambda s, dy: dy * s.x),
     (ops.Log2, "base forgotten", lambda s, dy: dy / s.x),
     (ops.Log2, "divided by the base", lambda s, dy: dy / (s.x * 2)),
@@ -174,6 +176,8 @@ BACKWARDS = [
     (ops.Tanh, "tanh taken again", lambda s, dy: dy * (1 - np.tanh(s.y) ** 2)),
     (ops.Erf, "1/√π for 2/√π", lambda s, dy: dy / np.sqrt(np.pi) * np.exp(-(s.x**2))),
     (ops.Erf, "the normal density's exponent", lambda s, dy: dy * 2 / np.sqrt(np.pi) * np.exp(-(s.x**2) / 2)),
+    (ops.Erfc, "sign, as for erf", lambda s, dy: dy * 2 / np.sqrt(np.pi) * np.exp(-(s.x**2))),
+    (ops.Erfc, "the normal density's factor", lambda s, dy: -dy * np.sqrt(2 / np.pi) * np.exp(-(s.x**2))),
     (ops.Sigmoid, "y for y(1 − y)", lambda s, dy: dy * s.y),
     (ops.Sigmoid, "as if y were x", lambda s, dy: dy * half_angle(s.y) * (1 - half_angle(s.y))),
     (ops.LogSigmoid, "σ(x) for σ(−x)", lambda s, dy: dy * half_angle(s.x)),
@@ -343,6 +347,8 @@ BACKWARDS = [
     (ops.BinaryCrossEntropyWithLogits, "no gradient for targets", lambda s, dy: (right(s, dy)[0], None)),
     (ops.KLDivergence, "sign", lambda s, dy: (dy * s.t, right(s, dy)[1])),
     (ops.KLDivergence, "log_target ignored", lambda s, dy: (right(s, dy)[0], dy * (s.gap + 1))),
+    (ops.RelativeEntropy, "q left out", lambda s, dy: (right(s, dy)[0], right(s, dy)[1] - dy)),
+    (ops.RelativeEntropy, "p for the logarithm", lambda s, dy: (dy * s.p, right(s, dy)[1])),
     (ops.EntropyFromLogits, "entropy itself forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * s.p * s.logp),
     (ops.EntropyFromLogits, "probability forgotten", lambda s, dy: -np.expand_dims(dy, s.axis) * (s.logp + s.entropy)),
     # convolutions and images
@@ -428,6 +434,19 @@ BACKWARDS = [
     (ops.MaxUnpool, "index ignored", lambda s, dy: np.resize(dy, s.needs[0].shape)),
 ]
 
+
+def batch_norm_in_place(s, x, w, b):
+    y = ops.BatchNorm.forward(s, x, w, b)
+    s.given = s.stats
+    return y
+
+
+def max_unpool_in_place(s, x):
+    y = ops.MaxUnpool.forward(s, x)
+    s.index = s.places
+    return y
+
+
 # (operation, what is wrong with it, the methods replaced, the check that must notice)
 OTHERS = [
     (ops.Sum, "axes put back at the end", {"restore": lambda s, y: y.reshape(y.shape + (1,) * (2 - y.ndim))}, check_gradient),
@@ -468,6 +487,15 @@ OTHERS = [
         {"backward": lambda s, dy: tuple(g if g is None else g.astype(float) for g in right(s, dy))},
         check_float32,
     ),
+    (ops.Expm1, "y + 1 for eˣ", {"backward": lambda s, dy: dy * (np.expm1(s.x) + 1)}, check_far),
+    (
+        ops.SiLU,
+        "1 − σ(x) for σ(−x)",
+        {"backward": lambda s, dy: dy * (1 - half_angle(-s.x)) * (1 + s.x * (1 - half_angle(s.x)))},
+        check_far,
+    ),
+    (ops.BatchNorm, "statistics in the option's place", {"forward": batch_norm_in_place}, check_again),
+    (ops.MaxUnpool, "places in the option's place", {"forward": max_unpool_in_place}, check_again),
     (ops.Exp, "float64 values", {"forward": lambda s, x: ops.Exp.forward(s, x).astype(float)}, check_float32),
     (
         ops.Mul,

@@ -28,11 +28,10 @@ EQUIVALENT = {
         ("kernels", "leaky_relu_backward", 1),
     ],
     "a mask, a shape or a type, in which 1.001 is as good as 1": [
-        *[("numpy", name, "×") for name in ("isneginf", "shape", "size", "zeros_like", "result_type")],
+        *[("numpy", name, "×") for name in ("isneginf", "shape", "size", "zeros_like")],
         ("numpy", "shape", 0),
         ("numpy", "size", 0),
         ("numpy", "zeros_like", 0),
-        ("numpy", "result_type", 1),
     ],
     "it is made again from the inputs, and what the kernel saved is not read": [
         ("kernels", "cross_entropy_backward", 2),
@@ -40,6 +39,7 @@ EQUIVALENT = {
         ("kernels", "cross_entropy_soft_backward_targets", 2),
         *[("rules", name, "d") for name in ("SquaredError", "AbsoluteError", "Huber")],
         *[("rules", name, "stats") for name in ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm")],
+        ("rules", "BatchNorm", "given"),
         ("rules", "Var", "scaled"),
         *[("rules", "KLDivergence", name) for name in ("gap", "p")],
         *[("rules", "EntropyFromLogits", name) for name in ("entropy", "logp", "p")],

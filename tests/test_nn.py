@@ -503,6 +503,49 @@ def test_repr():
     assert "(0): Parameter containing: [float32 of size 2x3]" in repr(nn.ParameterList([minidl.ones(2, 3)]))
 
 
+OWN_REPRS = """
+ReLU() ; ReLU(inplace=True) ; LeakyReLU(negative_slope=0.3) ; ELU(alpha=1.7) ; GELU(approximate='tanh') ; SiLU() ; Sigmoid()
+Softplus(beta=2.5, threshold=1.5) ; LogSigmoid() ; Tanh() ; Softmax(dim=0) ; LogSoftmax(dim=1) ; Identity()
+Linear(in_features=4, out_features=2, bias=False) ; Bilinear(in1_features=4, in2_features=2, out_features=5, bias=False)
+Flatten(start_dim=0, end_dim=2) ; Unflatten(dim=1, unflattened_size=(2, 2)) ; Embedding(4, 3)
+Embedding(4, 3, padding_idx=2) ; Dropout(p=0.2, inplace=False) ; Dropout1d(p=0.2, inplace=False)
+Dropout2d(p=0.2, inplace=False) ; Conv1d(3, 6, kernel_size=(3,), stride=(2,))
+Conv1d(3, 6, kernel_size=(3,), stride=(1,), padding=same)
+Conv2d(3, 6, kernel_size=(3, 2), stride=(2, 1), padding=(0, 1), dilation=(1, 2), groups=3, bias=False, padding_mode=reflect)
+ConvTranspose1d(3, 6, kernel_size=(3,), stride=(3,), output_padding=(2,))
+ConvTranspose2d(3, 6, kernel_size=(3, 3), stride=(1, 1))
+ConvTranspose2d(3, 6, kernel_size=(3, 3), stride=(2, 1), padding=(0, 1), dilation=(2, 2), output_padding=(1, 0), groups=3)
+ZeroPad1d((1, 3)) ; ZeroPad2d((1, 2, 3, 0)) ; ConstantPad1d(padding=(1, 3), value=1.5)
+ConstantPad2d(padding=(2, 2, 2, 2), value=1.5) ; ReflectionPad1d((1, 3)) ; ReflectionPad2d((1, 2, 3, 0))
+ReplicationPad1d((1, 3)) ; ReplicationPad2d((1, 2, 3, 0)) ; CircularPad1d((1, 3)) ; CircularPad2d((1, 2, 3, 0))
+Upsample(size=(3, 8), mode='bilinear') ; Upsample(scale_factor=1.7, mode='linear') ; PixelShuffle(upscale_factor=2)
+PixelUnshuffle(downscale_factor=2) ; Unfold(kernel_size=(2, 3), dilation=1, padding=2, stride=3)
+Fold(output_size=(5, 6), kernel_size=2, dilation=2, padding=1, stride=1)
+MaxPool1d(kernel_size=3, stride=2, padding=1, dilation=1, ceil_mode=True)
+MaxPool2d(kernel_size=(3, 2), stride=(1, 2), padding=(1, 0), dilation=(1, 2), ceil_mode=False)
+AvgPool1d(kernel_size=(3,), stride=(2,), padding=(1,)) ; AvgPool2d(kernel_size=3, stride=2, padding=1)
+MaxUnpool2d(kernel_size=(3, 3), stride=(2, 2), padding=(1, 1)) ; AdaptiveMaxPool1d(output_size=4)
+AdaptiveMaxPool2d(output_size=(2, None)) ; AdaptiveAvgPool1d(output_size=4) ; AdaptiveAvgPool2d(output_size=(3, 4))
+BatchNorm1d(3, eps=0.3, momentum=None, affine=True, bias=False, track_running_stats=True)
+BatchNorm2d(3, eps=1e-05, momentum=0.4, affine=False, bias=False, track_running_stats=False)
+InstanceNorm1d(3, eps=0.3, momentum=0.1, affine=True, bias=True, track_running_stats=True)
+InstanceNorm2d(3, eps=1e-05, momentum=0.1, affine=False, bias=False, track_running_stats=False)
+LayerNorm((3, 4), eps=0.3, elementwise_affine=True, bias=False) ; RMSNorm((4,), eps=None, elementwise_affine=False)
+GroupNorm(2, 4, eps=0.3, affine=True, bias=False) ; RNN(4, 3, num_layers=2, bias=False, batch_first=True)
+LSTM(4, 3, num_layers=2, dropout=0.5) ; GRU(4, 3, num_layers=2, bidirectional=True) ; RNNCell(4, 3, nonlinearity=relu)
+LSTMCell(4, 3, bias=False) ; GRUCell(4, 3) ; MSELoss() ; L1Loss() ; SmoothL1Loss() ; HuberLoss() ; GaussianNLLLoss()
+CrossEntropyLoss() ; NLLLoss() ; FocalLoss() ; BCELoss() ; BCEWithLogitsLoss() ; SigmoidFocalLoss() ; KLDivLoss()
+CTCLoss() ; JSDivLoss() ; InfoNCELoss()
+"""
+
+
+@pytest.mark.parametrize("text", OWN_REPRS.strip().replace("\n", " ; ").split(" ; "))
+def test_a_repr_says_how_to_make_the_layer(text):
+    """But for the marks of strings, which PyTorch leaves out of most."""
+    names = {name: name for name in ("same", "reflect", "relu")} | {name: getattr(nn, name) for name in nn.__all__}
+    assert repr(eval(text, names)) == text
+
+
 def test_repr_is_pytorchs():
     torch = pytest.importorskip("torch")
     for ours, theirs in zip(build_all(nn), build_all(torch.nn), strict=True):

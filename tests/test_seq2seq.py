@@ -174,6 +174,25 @@ def test_prediction_ends_when_every_sequence_has_ended():
     assert net.predict(SOURCE[:2], bos=1, num_steps=3)[0].tolist() == [[4, 2, 4], [2, 3, 4]]
 
 
+@pytest.mark.parametrize("attends", [False, True])
+def test_dropout_lies_between_the_layers_of_both_grus_and_on_the_attention(attends):
+    """With probability 1 it is plain to see: the second layer reads zeros, and the context is 0."""
+    net, dry = model(attends, dropout=1.0).train(), model(attends)
+    assert net.encoder.rnn.dropout == net.decoder.rnn.dropout == 1.0
+    net(SOURCE, TARGET, LENS)  # the first input decides the sizes
+    dry(SOURCE, TARGET, LENS)
+    dry.load_state_dict(net.state_dict())
+    outputs, hidden = net.encoder(SOURCE)
+    assert hidden[0].allclose(dry.encoder(SOURCE)[1][0])  # the first layer is not dropped
+    with minidl.no_grad():
+        dry.encoder.rnn.weight_ih_l1.zero_()
+        dry.decoder.rnn.weight_ih_l1.zero_()
+        if attends:
+            dry.decoder.rnn.weight_ih_l0[:, :5] = 0  # of the context, which comes before the token
+    assert outputs.allclose(dry.encoder(SOURCE)[0], atol=1e-6)
+    assert net(SOURCE, TARGET, LENS).allclose(dry(SOURCE, TARGET, LENS), atol=1e-6)
+
+
 def test_the_first_values_are_glorots():
     net = model(True, size=60, vocab=50)
     for name, p in net.named_parameters():

@@ -524,8 +524,8 @@ def test_functions_are_methods():
 
 OBVIOUS = """
 abs absolute exp log2 log10 sqrt rsqrt square reciprocal sin cos tan asin acos atan arcsin arccos arctan sinh cosh tanh
-sigmoid erf sign floor ceil trunc neg negative mul multiply floor_divide eq ne lt le gt ge logical_not logical_and logical_or
-isnan isinf isfinite isclose allclose prod all any count_nonzero cumsum argsort ravel trace is_floating_point take_along_dim
+sigmoid erf erfc sign floor ceil trunc neg negative mul multiply floor_divide eq ne lt le gt ge logical_not logical_and
+logical_or isnan isinf isfinite isclose allclose prod all any count_nonzero cumsum argsort ravel trace is_floating_point take_along_dim
 """  # mathematics that has no more to say than its name
 
 

@@ -79,6 +79,31 @@ def test_how_many_parameters():
     assert sum(p.numel() for p in net.parameters()) == patches + 2 * block + 2 * 512 + 512 * 10 + 10
 
 
+def test_first_values():
+    minidl.manual_seed(0)
+    net = models.ViT(96, 8, 64, 128, 8, 2)
+    net(minidl.zeros(1, 1, 96, 96))
+    assert not net.cls_token.any()
+    assert net.pos_embedding.std().item() == pytest.approx(1, rel=0.03) and abs(net.pos_embedding.mean().item()) < 0.05
+    for layer in net.modules():  # the rest is what the layers start from
+        if isinstance(layer, (minidl.nn.Linear, minidl.nn.Conv2d)):
+            bound = np.prod(layer.weight.shape[1:]) ** -0.5
+            assert 0.95 * bound < layer.weight.abs().max().item() <= bound
+
+
+def test_what_is_left_out_is_as_the_book_has_it():
+    embedding = models.PatchEmbedding()
+    assert embedding.img_size == (96, 96)
+    assert (embedding.num_patches, embedding.conv.out_channels, embedding.conv.kernel_size) == (36, 512, (16, 16))
+    assert models.ViTMLP(6, 4).dropout1.p == models.ViTMLP(6, 4).dropout2.p == 0.5
+    net = models.ViT(8, 4, 8, 12, 2, 1)
+    assert net.dropout.p == net.blks[0].attention.dropout == net.blks[0].mlp.dropout1.p == net.blks[0].mlp.dropout2.p == 0
+    assert net.blks[0].attention.qkv.bias is None and net.head[1].out_features == 10
+    net = models.ViT(8, 4, 8, 12, 2, 1, emb_dropout=0.1, blk_dropout=0.2)
+    assert net.dropout.p == 0.1
+    assert net.blks[0].attention.dropout == net.blks[0].mlp.dropout1.p == net.blks[0].mlp.dropout2.p == 0.2
+
+
 def test_patches_are_read_in_rows_and_know_their_places():
     model, images = tiny(), draw(1)
     embed = model.patch_embedding

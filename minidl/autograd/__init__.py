@@ -3,9 +3,10 @@
 from ..graph.anomaly import detect_anomaly
 from ..graph.modes import enable_grad, no_grad, set_grad_enabled
 from . import functional
+from .differences import GradcheckError
 from .function import Function
 from .functional import grad
-from .gradcheck import GradcheckError, gradcheck, gradgradcheck
+from .gradcheck import gradcheck, gradgradcheck
 
 __all__ = [
     "Function",

@@ -50,7 +50,7 @@ class Normal(Distribution):
         return -z * z / 2 - self.scale.log() - math.log(2 * math.pi) / 2
 
     def cdf(self, value):
-        return (((self._checked(value) - self.loc) / (self.scale * math.sqrt(2))).erf() + 1) / 2
+        return ((self.loc - self._checked(value)) / (self.scale * math.sqrt(2))).erfc() / 2
 
     def icdf(self, value):
         chance = self._checked_chance(value)

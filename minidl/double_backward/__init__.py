@@ -36,9 +36,10 @@ def walk(seeds, wanted=()):
     Returns {node: gradient, a tensor} for the leaves, the nodes that retain theirs and the `wanted` ones; if some are wanted,
     only what leads to them is computed. Nothing is released.
     """
-    recording, mode.recording = mode.recording, True
-    token = float_errors.set(SILENT)
+    recording, before = mode.recording, float_errors.get()
     try:
+        mode.recording = True
+        float_errors.set(SILENT)
         if not wanted:
             return _walk(seeds, (), None)
         useful = leading_to(wanted, seeds)
@@ -46,7 +47,7 @@ def walk(seeds, wanted=()):
             seeds = {node: dy for node, dy in seeds.items() if node in useful}
         return _walk(seeds, wanted, useful)
     finally:
-        float_errors.reset(token)
+        float_errors.set(before)
         mode.recording = recording
 
 

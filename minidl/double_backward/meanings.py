@@ -107,9 +107,8 @@ MEANINGS = {
     "shape": lambda x: x.shape,
     "size": lambda x: x.numel(),
     "broadcast_to": lambda x, shape: x.expand(shape),
-    "asarray": lambda x, dtype=None: x,
+    "asarray": lambda x, dtype=None: x if dtype is None else x.to(dtype),
     "zeros_like": lambda x: np.zeros(x.shape, x.dtype),
-    "result_type": lambda *xs: np.result_type(*(x.array if isinstance(x, TensorBase) else x for x in xs)),
     "einsum": einsum,
     "split": split,
 }
@@ -125,10 +124,10 @@ def elu_backward(dy, x, alpha):
 
 def gelu_backward(dy, x, approximate):
     if approximate:
-        c = math.sqrt(2 / math.pi)
-        t = (c * (x + 0.044715 * x**3)).tanh()
-        return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x))
-    return dy * (0.5 * (1 + (x / math.sqrt(2)).erf()) + x * (-0.5 * x * x).exp() / math.sqrt(2 * math.pi))
+        c = math.sqrt(8 / math.pi)
+        s = (c * (x + 0.044715 * x**3)).sigmoid()
+        return dy * (s + x * s * (1 - s) * c * (1 + 3 * 0.044715 * x * x))
+    return dy * (0.5 * (-x / math.sqrt(2)).erfc() + x * (-0.5 * x * x).exp() / math.sqrt(2 * math.pi))
 
 
 def silu_backward(dy, x):

@@ -9,7 +9,8 @@ import threading
 import numpy as np
 
 # What np.errstate sets; to set it directly takes a quarter of the time. A NumPy without it would warn of infinities and NaNs.
-float_errors = getattr(np._core.umath, "_extobj_contextvar", None) or contextvars.ContextVar("float_errors")
+# It is read first and set within `try`: Ctrl-C may come after any call, and what was set before would stay.
+float_errors = getattr(np._core.umath, "_extobj_contextvar", None) or contextvars.ContextVar("float_errors", default=None)
 SILENT = np._core.umath._make_extobj(all="ignore") if hasattr(np._core.umath, "_make_extobj") else None
 
 
@@ -62,8 +63,13 @@ class Switch:
     field, value = "recording", False
 
     def __enter__(self):
-        self.__dict__.setdefault("before", []).append(getattr(mode, self.field))
-        setattr(mode, self.field, self.value)
+        before = getattr(mode, self.field)
+        try:
+            self.__dict__.setdefault("before", []).append(before)
+            setattr(mode, self.field, self.value)
+        except BaseException:  # Ctrl-C: then __exit__ is not called. Only in the moment when that begins is it too early.
+            setattr(mode, self.field, before)
+            raise
 
     def __exit__(self, *error):
         setattr(mode, self.field, self.before.pop())

@@ -27,8 +27,9 @@ def walk(seeds, retain_graph=False, wanted=()):
     the caller alone. If some are wanted, only what leads to them is computed. Operations are released as they are passed,
     unless `retain_graph`.
     """
-    token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
+    before = float_errors.get()
     try:
+        float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
         if not wanted:
             return _walk(seeds, retain_graph, wanted, None)
         useful = leading_to(wanted, seeds)
@@ -36,7 +37,7 @@ def walk(seeds, retain_graph=False, wanted=()):
             seeds = {node: dy for node, dy in seeds.items() if node in useful}
         return _walk(seeds, retain_graph, wanted, useful)
     finally:
-        float_errors.reset(token)
+        float_errors.set(before)
 
 
 def _walk(seeds, retain_graph, wanted, useful):

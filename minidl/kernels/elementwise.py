@@ -10,7 +10,7 @@ import functools
 import numpy as np
 from numba import types
 
-from . import vmath
+from . import gated, vmath
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
@@ -22,7 +22,10 @@ SHARED_SIZE = 65536  # elements from which a second thread pays for its launch
 
 def plain(x):
     """x in the form that kernels are compiled for, contiguous, aligned and writeable; a copy unless it is so."""
-    return x if x.flags.carray else np.array(x, order="C", subok=False)
+    try:
+        return x if x.flags.carray else np.array(x, order="C", subok=False)
+    except AttributeError:
+        raise TypeError(f"a kernel expected an ndarray, got {type(x).__name__}") from None
 
 
 @jit(forceinline=True)
@@ -137,54 +140,21 @@ def _elu_backward(dy, x, alpha):
 
 
 @scalar
-def _gelu(x):
-    """x·Φ(x), with Φ(x) = (1 + erf(x/√2))/2 the chance that a standard normal is below x"""
-    T = type(x)
-    half = T(0.5) * x
-    return half + half * vmath.erf(x * T(0.7071067811865476))
-
-
-@scalar
 def _gelu_backward(dy, x):
     """dy·(Φ(x) + x·φ(x)), φ(x) = e^(-x²/2)/√2π"""
-    T = type(x)
-    half = T(0.5)
-    chance = half + half * vmath.erf(x * T(0.7071067811865476))
-    return dy * (chance + x * (T(0.3989422804014327) * vmath.exp(-half * x * x)))
-
-
-@scalar
-def _gelu_tanh(x):
-    """x/2·(1 + tanh u), u = √(2/π)·(x + 0.044715 x³)"""
-    T = type(x)
-    u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x)
-    half = T(0.5) * x
-    return half + half * vmath.tanh(u)
+    return dy * gated.gelu_slope(x)
 
 
 @scalar
 def _gelu_tanh_backward(dy, x):
-    """dy·((1 + t)/2 + x/2·(1 - t²)·u′), t = tanh u"""
-    T = type(x)
-    half, one = T(0.5), T(1)
-    u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x)
-    t = vmath.tanh(u)
-    slope = T(0.7978845608028654) * (one + T(0.134145) * x * x)
-    return dy * (half * (one + t) + half * x * ((one - t) * (one + t)) * slope)
-
-
-@scalar
-def _silu(x):
-    """x·σ(x)"""
-    return x * vmath.sigmoid(x)
+    """dy·(x·σ(w))′, w = √(8/π)·(x + 0.044715 x³)"""
+    return dy * gated.gelu_tanh_slope(x)
 
 
 @scalar
 def _silu_backward(dy, x):
-    """dy·σ·(1 + x·(1 - σ)), σ = σ(x)"""
-    one = type(x)(1)
-    s = vmath.sigmoid(x)
-    return dy * (s * (one + x * (one - s)))
+    """dy·(σ(x) + x·σ(x)·σ(-x))"""
+    return dy * gated.silu_slope(x)
 
 
 @scalar
@@ -233,15 +203,19 @@ def _logsigmoid_backward(dy, x):
 
 @scalar
 def _binary_cross_entropy_with_logits(x, t):
-    """-t·ln σ(x) - (1 - t)·ln σ(-x) = max(x, 0) - x·t + ln(1 + e⁻|x|), in nats"""
-    zero = type(x)(0)
-    return select(x < zero, zero, x) - x * t + vmath.log1p(vmath.exp(-abs(x)))
+    """-t·ln σ(x) - (1 - t)·ln σ(-x) = |x|·(1 - t where x > 0, else t) + ln(1 + e⁻|x|), in nats"""
+    zero, one = type(x)(0), type(x)(1)
+    wrong = select(x > zero, one - t, t)  # how much of the target is on the other side
+    return select(wrong == zero, zero, abs(x) * wrong) + vmath.log1p(vmath.exp(-abs(x)))
 
 
 @scalar
 def _binary_cross_entropy_with_logits_backward(x, t):
-    """σ(x) - t, the derivative by x"""
-    return vmath.sigmoid(x) - t
+    """σ(x) - t, the derivative by x: by e = e⁻|ˣ|, which keeps its digits where σ(x) rounds to t = 1"""
+    one = type(x)(1)
+    e = vmath.exp(-abs(x))
+    rest = one - t
+    return select(x < type(x)(0), e * rest - t, rest - e * t) / (one + e)
 
 
 exp = unary(vmath.exp)
@@ -250,6 +224,7 @@ log = unary(vmath.log)
 log2 = unary(vmath.log2)
 log1p = unary(vmath.log1p)
 erf = unary(vmath.erf)
+erfc = unary(gated.erfc)
 tanh = unary(vmath.tanh)
 tanh_backward = binary(_tanh_backward)
 sigmoid = unary(vmath.sigmoid)
@@ -258,15 +233,15 @@ logsigmoid = unary(_logsigmoid)
 logsigmoid_backward = binary(_logsigmoid_backward)
 relu = unary(_relu)
 relu_backward = binary(_relu_backward)
-silu = unary(_silu)
+silu = unary(gated.silu)
 silu_backward = binary(_silu_backward)
 binary_cross_entropy_with_logits = binary(_binary_cross_entropy_with_logits)
 binary_cross_entropy_with_logits_backward = binary(_binary_cross_entropy_with_logits_backward)
 
 _leaky_relu_map, _leaky_relu_backward_map = unary(_leaky_relu), binary(_leaky_relu_backward)
 _elu_map, _elu_backward_map = unary(_elu), binary(_elu_backward)
-_gelu_map, _gelu_backward_map = unary(_gelu), binary(_gelu_backward)
-_gelu_tanh_map, _gelu_tanh_backward_map = unary(_gelu_tanh), binary(_gelu_tanh_backward)
+_gelu_map, _gelu_backward_map = unary(gated.gelu), binary(_gelu_backward)
+_gelu_tanh_map, _gelu_tanh_backward_map = unary(gated.gelu_tanh), binary(_gelu_tanh_backward)
 _softplus_map, _softplus_backward_map = unary(_softplus), binary(_softplus_backward)
 
 

@@ -1,113 +1,22 @@
 """How every kernel is compiled: one decorator, one cache policy, one notice.
 
 A kernel is a module-level function of arrays and numbers, decorated with `@jit` (or `@jit(parallel=True)`). It never
-raises and Numba checks no bounds, so the Python function in front of it validates first.
-
-Compiled code is kept in a folder named after a hash of every file in this package, so stale code cannot be loaded,
-whichever file was edited. `MINIDL_CACHE` chooses the parent folder; `MINIDL_CACHE=0` compiles afresh in each process.
+raises and Numba checks no bounds, so the Python function in front of it validates first. cache.py keeps the code on disk.
 """
 
 import functools
-import hashlib
 import os
 import sys
-import tempfile
-import warnings
-from pathlib import Path
 
 import numba
+import numpy as np
+from llvmlite.binding import ffi
 from numba import types
-from numba.core import caching, cgutils, event
+from numba.core import cgutils, event
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-
-def _parent_folder():
-    chosen = os.environ.get("MINIDL_CACHE")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "minidl"
-    if sys.platform == "darwin":
-        return Path("~/Library/Caches/minidl").expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "minidl"
-
-
-def _source_hash():
-    # These change the machine code (the widths of vectors are frozen into it) but not Numba's own key, so they are in ours.
-    config = numba.config
-    settings = config.BOUNDSCHECK, config.CPU_NAME, config.CPU_FEATURES, config.ENABLE_AVX
-    digest = hashlib.sha256(f"{numba.__version__} {settings}".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _cache_folder():
-    """The folder for compiled code, or None (with a warning) where there is nowhere to write."""
-    if os.environ.get("MINIDL_CACHE") == "0" or numba.config.DISABLE_JIT:
-        return None
-    try:
-        folder = _parent_folder() / _source_hash()
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        return str(folder)
-    except (OSError, RuntimeError) as error:  # RuntimeError: "~" with no home directory
-        warnings.warn(
-            f"minidl: compiled kernels cannot be kept ({error}); they are compiled in every process. "
-            "Set MINIDL_CACHE to a writable folder, or to 0 to silence this.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return None
-
-
-CACHE_FOLDER = _cache_folder()
-
-
-class _Place:
-    """Where Numba keeps a kernel: in our folder, whose name already says which source the code is of."""
-
-    def __init__(self, line):
-        self.line = line
-
-    @classmethod
-    def from_function(cls, function, path):
-        return cls(function.__code__.co_firstlineno)
-
-    def get_cache_path(self):
-        return CACHE_FOLDER
-
-    def get_source_stamp(self):
-        return None
-
-    def get_disambiguator(self):
-        return str(self.line)
-
-    def ensure_cache_path(self):
-        os.makedirs(CACHE_FOLDER, exist_ok=True)
-
-
-class _Compiled(caching.CompileResultCacheImpl):
-    _locator_classes = [_Place]
-
-
-class _Cache(caching.FunctionCache):
-    """Numba's disk cache, for which a damaged file is a miss and not a crash."""
-
-    _impl_class = _Compiled
-
-    def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # a truncated pickle can raise nearly anything
-            return None
-
-    def save_overload(self, sig, data):
-        try:
-            super().save_overload(sig, data)
-        except Exception:
-            self.flush()  # the index itself was damaged: start it anew
-            super().save_overload(sig, data)
+from . import cache
 
 
 class _LazyKernel:
@@ -130,14 +39,15 @@ class _LazyKernel:
 
     def _dispatcher(self):
         if not self._made:
-            self._made.append(_make(self.__wrapped__, self._options))
+            with global_compiler_lock:  # so that no child is forked meanwhile; Numba has locks in there
+                self._made.append(_make(self.__wrapped__, self._options))
         return self._made[0]  # the same for two threads that came at once
 
 
 def _make(function, options):
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    if CACHE_FOLDER is not None:
-        dispatcher._cache = _Cache(function)
+    if cache.FOLDER is not None:
+        dispatcher._cache = cache.DiskCache(function, cache.FOLDER)
     return dispatcher
 
 
@@ -153,6 +63,9 @@ def inner(function):
     return jit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)
+
+
 class CodeByDtype(dict):
     """kernel[dtype](*arguments): the machine code of a kernel for one element type, compiled at its first use.
 
@@ -165,6 +78,8 @@ class CodeByDtype(dict):
         self.kernel, self.signature, self.calls = kernel, signature, calls
 
     def __missing__(self, dtype):
+        if dtype not in FLOATS:
+            raise TypeError(f"{self.kernel.__name__}: expected an array of float32 or float64, got {dtype}")
         # Two threads at once do no harm: Numba lets one of them compile and gives its code to the other.
         code = self.kernel if numba.config.DISABLE_JIT else self.kernel.compile(self.signature(numba.from_dtype(dtype)))
         self[dtype] = code = code if self.calls is None else functools.partial(code, self.calls.address(dtype))
@@ -181,17 +96,20 @@ class CodeByDtype(dict):
 
 @intrinsic
 def call(typing, address, *arguments):
-    """Calls a kernel without a result by its address. Integers among the arguments are made intp."""
+    """Calls a kernel without a result by its address. Integers among the arguments are made intp.
+
+    A MemoryError in it is one of the caller.
+    """
     kinds = [types.intp if isinstance(kind, types.Integer) else kind for kind in arguments]
     sig = types.void(types.intp, types.StarArgTuple.from_types(kinds))
 
     def codegen(context, builder, sig, args):
         convention = context.call_conv
-        kind = convention.get_function_type(types.none, kinds)
-        result, error = (cgutils.alloca_once(builder, pointer.pointee) for pointer in kind.args[:2])
-        packer = context.get_arg_packer(kinds)
-        flat = packer.as_arguments(builder, cgutils.unpack_tuple(builder, args[1]))
-        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [result, error, *flat])
+        pointer = builder.inttoptr(args[0], convention.get_function_type(types.none, kinds).as_pointer())
+        unpacked = cgutils.unpack_tuple(builder, args[1])
+        status, _ = convention.call_function(builder, pointer, types.none, kinds, unpacked)
+        with cgutils.if_unlikely(builder, status.is_error):  # a kernel raises nothing, but memory may end
+            convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
     return sig, codegen
@@ -222,7 +140,7 @@ class _Notice(event.Listener):
         dispatcher = event.data["dispatcher"]
         if not _Notice.told and dispatcher.py_func.__module__.startswith(__package__):
             _Notice.told = True
-            kept = f"kept in {CACHE_FOLDER}" if CACHE_FOLDER else "not kept: no cache folder"
+            kept = f"kept in {cache.FOLDER.path}" if cache.FOLDER else "not kept: no cache folder"
             print(f"minidl: compiling kernels for this processor, some seconds the first time ({kept})", file=sys.stderr)
 
     def on_end(self, event):
@@ -230,3 +148,33 @@ class _Notice(event.Listener):
 
 
 event.register("numba:compile", _Notice())
+
+
+# A child has only the thread that forked. If another one is compiling at that moment, its locks stay locked in the child for
+# ever, and what they protect stays half done. So a fork waits until no other thread compiles, loads or makes a kernel: some
+# seconds at most, since each kernel is compiled on its own. A thread that forks while it compiles has the locks already, and
+# may take them again. The hooks but the last are written in C: Ctrl-C comes between no two lines and leaves no lock taken.
+LONGEST_WAIT = 60  # seconds; a thread that compiles may itself be waiting for the one that forks
+
+
+def _hold_around_forks(*locks):
+    """Holds the locks, which are taken in this order, around every fork."""
+    for lock in reversed(locks):  # before a fork, the hook that was registered last comes first
+        wait = functools.partial(lock.acquire, timeout=LONGEST_WAIT)
+        os.register_at_fork(before=wait, after_in_parent=lock.release, after_in_child=lock.release)
+    for lock in locks:
+        os.register_at_fork(after_in_child=functools.partial(_open, lock))
+
+
+def _open(lock):
+    """Opens a lock in a child, where the thread that has it is not, if the wait for it ended before it was given back."""
+    if lock.acquire(blocking=False):
+        lock.release()
+    else:
+        lock._at_fork_reinit()
+
+
+if hasattr(os, "register_at_fork"):
+    # Numba's and llvmlite's. Neither can be asked for its lock with a limit to the time.
+    owners = (global_compiler_lock, getattr(ffi.lib, "_lock", None))
+    _hold_around_forks(*(owner._lock for owner in owners if hasattr(owner, "_lock")))

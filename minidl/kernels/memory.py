@@ -35,7 +35,7 @@ class FreeList:
     """Blocks by size, at most `limit` bytes of them.
 
     An array can go at any moment, also while this list is being changed (the garbage collector may run at any line). Then, and
-    when another thread is at the list, its block is not kept: there the lock is only tried, never waited for.
+    when another thread is at the list, its block is not kept: whoever finds the lock taken does not wait for it.
     """
 
     def __init__(self, limit):
@@ -61,27 +61,29 @@ class FreeList:
         return array
 
     def _make(self, size):
-        block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
+        try:
+            block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
+        except MemoryError:  # what is kept may be in the way
+            self.clear(self.limit)
+            block = np.ndarray.__new__(Block, size + ALIGNMENT, np.uint8)
         return block, -block.ctypes.data % ALIGNMENT
 
     def _take(self, size):
-        if self.lock.acquire(blocking=False):
-            try:
+        if not self.lock.locked():
+            with self.lock:
                 blocks = self.free.get(size)
                 if blocks:
                     self.bytes -= size
                     return blocks.pop()  # the one given back last: it may still be in the cache
-            finally:
-                self.lock.release()
         return None
 
     def _give_back(self, reference, getrefcount=sys.getrefcount):  # at the end of the process, `sys` may be gone
         """Called when an array is gone."""
         entry = self.lent.pop(id(reference))
         # Three refer to the block: the entry, the array that is going, and the call. It is not free if somebody else does.
-        if getrefcount(entry[1]) > 3 or not self.lock.acquire(blocking=False):
+        if getrefcount(entry[1]) > 3 or self.lock.locked():
             return
-        try:
+        with self.lock:
             _, block, start, size = entry
             blocks = self.free.pop(size, [])
             blocks.append((block, start))
@@ -89,8 +91,6 @@ class FreeList:
             self.bytes += size
             while self.bytes > self.limit:
                 self._drop()
-        finally:
-            self.lock.release()
 
     def _drop(self):
         size, blocks = next(iter(self.free.items()))

@@ -79,7 +79,7 @@ def _dots(dy, x, hi):
     for first in range(0, x.size, BLOCK):
         last = min(first + BLOCK, x.size)
         part, dy_part = x[first:last], dy[first:last]
-        u = v = x.dtype.type(0)
+        u = v = type(hi)(0)
         for i in range(part.size):
             u += dy_part[i]
             v += dy_part[i] * (part[i] - hi)
@@ -203,7 +203,10 @@ def planes_backward(dy, x, grouped, weight, eps, given, stats, dx, dw, db, part,
         c = c0
         for r in range(number):
             p = first + r * step
-            more, more_dot = _dots(dy[p], x[p], hi)
+            if _is_far(rstd):
+                more, more_dot = _dots(dy[p], x[p], np.float64(hi))
+            else:
+                more, more_dot = _dots(dy[p], x[p], hi)
             dy_sum += more
             dot += more_dot
             if grouped or r == number - 1:  # the last of its channel
@@ -422,7 +425,7 @@ def _dots_each(dy, x, hi, weight):
     for first in range(0, x.size, BLOCK):
         last = min(first + BLOCK, x.size)
         part, dy_part, w = x[first:last], dy[first:last], weight[first:last]
-        u = v = x.dtype.type(0)
+        u = v = type(hi)(0)
         for i in range(part.size):
             g = dy_part[i] * w[i]
             u += g
@@ -476,8 +479,11 @@ def rows_backward(dy, x, weight, centred, stats, dx, sums, part, parts):
         for m in range(chunk * CHUNK, min(M, (chunk + 1) * CHUNK)):
             row, dy_row, rstd = x[m], dy[m], stats[m, 1]
             hi, lo = _halves(stats[m, 0], T)
-            s, t = _dots_each(dy_row, row, hi, weight)
             far = _is_far(rstd)
+            if far:
+                s, t = _dots_each(dy_row, row, np.float64(hi), weight)
+            else:
+                s, t = _dots_each(dy_row, row, hi, weight)
             if sums.size and far:
                 _add_each(dy_row, row, np.float64(hi), rstd, -lo * rstd, sums[chunk, 0], sums[chunk, 1])
             elif sums.size:
@@ -551,7 +557,9 @@ def _parameters(name, x, shape, weight, bias=None):
 def _statistics(name, stats, shape):
     if stats.shape != shape:
         raise ValueError(f"{name}: expected statistics of shape {shape}, got {stats.shape}")
-    return np.ascontiguousarray(stats, np.float64)
+    if stats.dtype != np.float64:
+        raise TypeError(f"{name}: expected statistics of float64, got {stats.dtype}")
+    return np.ascontiguousarray(stats)
 
 
 def batch_norm(x, weight=None, bias=None, eps=1e-5, stats=None):
@@ -646,12 +654,12 @@ def group_norm_backward(dy, x, groups, weight, stats, wanted=True):
 def update_running(running_mean, running_var, stats, momentum, count):
     """Both ← (1 − momentum)·old + momentum·new, in place; the new variance unbiased, of `count` values for each channel."""
     shape, T = stats.shape[1:], running_mean.dtype
-    if running_mean.shape != shape or running_var.shape != shape or running_var.dtype != T:
+    if len(shape) != 1 or running_mean.shape != shape or running_var.shape != shape or running_var.dtype != T:
         raise ValueError(
             f"update_running: expected two arrays of one dtype and shape {shape}, got {T} {running_mean.shape} and "
             f"{running_var.dtype} {running_var.shape}"
         )
-    mean, var = plain(running_mean), plain(running_var)
+    mean, var, stats = plain(running_mean), plain(running_var), _statistics("update_running", stats, (2, *shape))
     _running[T](mean, var, stats, momentum, count / (count - 1))
     if mean is not running_mean:
         np.copyto(running_mean, mean)

@@ -71,6 +71,9 @@ def pool_windows(size, kernel, stride, padding=0, dilation=1, ceil_mode=False):
     >>> pool_windows(5, kernel=3, stride=2, padding=1).begins
     array([-1,  1,  3])
     """
+    if min(kernel, stride, dilation) < 1 or padding < 0:
+        got = f"kernel={kernel}, stride={stride}, dilation={dilation} and padding={padding}"
+        raise ValueError(f"pool_windows: expected kernel, stride and dilation of 1 or more and padding of 0 or more, got {got}")
     reach = dilation * (kernel - 1) + 1
     spare = size + 2 * padding - reach
     out = (-(-spare // stride) if ceil_mode else spare // stride) + 1

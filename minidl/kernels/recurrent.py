@@ -39,15 +39,21 @@ def _pays(starts, H, gates):
     return int(starts[-1]) * H * H * gates >= PARALLEL_WORK and starts[1] > ROWS
 
 
+def _steps(name, starts):
+    """Where the steps begin, in the form for kernels."""
+    starts = plain(starts)
+    good = starts.ndim == 1 and starts.dtype == np.int64 and len(starts) > 1 and starts[0] == 0
+    if not good or (np.diff(starts) < 0).any() or (np.diff(starts, 2) > 0).any():
+        raise ValueError(f"{name}: expected int64 starts of steps that get shorter, from 0, got {starts}")
+    return starts
+
+
 def _check(name, x, starts, w_ih, w_hh, bias, gates, *states):
     """The arrays in the form for kernels; a wrong one would be read past its end."""
     dtype, H, rows = x.dtype, w_hh.shape[-1], gates * w_hh.shape[-1]
     if dtype not in (np.float32, np.float64) or any(a.dtype != dtype for a in (w_ih, w_hh, bias, *states)):
         got = ", ".join(str(a.dtype) for a in (x, w_ih, w_hh, bias, *states))
         raise TypeError(f"{name}: expected arrays all of float32 or all of float64, got {got}")
-    sizes = np.diff(starts)
-    if starts.dtype != np.int64 or not len(sizes) or starts[0] != 0 or (sizes < 0).any() or (np.diff(sizes) > 0).any():
-        raise ValueError(f"{name}: expected int64 starts of steps that get shorter, from 0, got {starts}")
     N = int(starts[1])
     fits = x.ndim == 2 and x.shape == (starts[-1], w_ih.shape[-1]) and w_ih.shape == (rows, x.shape[1])
     if not fits or w_hh.shape != (rows, H) or bias.shape != (rows,) or not H or not x.shape[1]:
@@ -58,17 +64,22 @@ def _check(name, x, starts, w_ih, w_hh, bias, gates, *states):
     return plain(x), plain(w_ih), plain(w_hh), plain(bias)
 
 
-def _check_back(name, dy, starts, columns, *others):
-    """dy as the kernels want it; the other arrays are (shape, array) pairs."""
+def _check_back(name, dy, starts, columns, *others, gates=None):
+    """The arrays as the kernels want them, dy first; the others are (shape, array) pairs. `gates` has 4H columns or more."""
     rows = int(starts[-1])
-    for shape, a in ((((rows, columns)), dy), *others):
+    pairs = [((rows, columns), dy), *others]
+    if gates is not None:
+        wide = gates.shape[1] if gates.ndim == 2 else 0
+        pairs.append(((rows, max(wide, 4 * columns)), gates))
+    for shape, a in pairs:
         if a.shape != shape or a.dtype != dy.dtype:
             raise ValueError(f"{name}: expected an array {shape} of {dy.dtype}, got {a.shape} of {a.dtype}")
-    return plain(dy)
+    return [plain(a) for _, a in pairs]
 
 
 def rnn(x, h, w_ih, w_hh, bias, starts, relu=False):
     """states: h_t = f(W_ih x_t + W_hh h_{t−1} + bias), f = tanh or ReLU."""
+    starts = _steps("rnn", starts)
     x, w_ih, w_hh, bias = _check("rnn", x, starts, w_ih, w_hh, bias, 1, h)
     states = _after(h, len(x))
     run(_pays(starts, w_hh.shape[1], 1), loops.rnn_forward, x.dtype, x, w_ih, w_hh, bias, starts, bool(relu), states)
@@ -77,10 +88,12 @@ def rnn(x, h, w_ih, w_hh, bias, starts, relu=False):
 
 def rnn_backward(dy, dh, w_hh, starts, states, relu=False):
     """(d, dh) of `rnn`"""
-    N, H = int(starts[1]), w_hh.shape[1]
-    dy = _check_back("rnn_backward", dy, starts, H, ((N, H), dh), ((H, H), w_hh), ((N + len(dy), H), states))
+    starts = _steps("rnn_backward", starts)
+    N, H = int(starts[1]), w_hh.shape[-1]
+    pairs = ((N, H), dh), ((H, H), w_hh), ((N + len(dy), H), states)
+    dy, dh, w_hh, states = _check_back("rnn_backward", dy, starts, H, *pairs)
     dh, d = np.array(dh, order="C"), memory.empty(dy.shape, dy.dtype)
-    run(_pays(starts, H, 1), loops.rnn_backward, dy.dtype, plain(w_hh), starts, bool(relu), states, dy, dh, d)
+    run(_pays(starts, H, 1), loops.rnn_backward, dy.dtype, w_hh, starts, bool(relu), states, dy, dh, d)
     return d, dh
 
 
@@ -89,6 +102,7 @@ def lstm(x, h, c, w_ih, w_hh, bias, starts):
 
     i, f, o = σ(…), g = tanh(…) of W_ih x_t + W_hh h_{t−1} + bias, in the order i, f, g, o.
     """
+    starts = _steps("lstm", starts)
     x, w_ih, w_hh, bias = _check("lstm", x, starts, w_ih, w_hh, bias, 4, h, c)
     H = w_hh.shape[1]
     gates, states, cells = _wide(len(x), 4 * H, x.dtype), _after(h, len(x)), _after(c, len(x))
@@ -98,11 +112,12 @@ def lstm(x, h, c, w_ih, w_hh, bias, starts):
 
 def lstm_backward(dy, dh, dc, w_hh, starts, gates, cells):
     """(d, dh, dc) of `lstm`"""
-    N, H = int(starts[1]), w_hh.shape[1]
-    pairs = ((N, H), dh), ((N, H), dc), ((4 * H, H), w_hh), ((len(dy), gates.shape[1]), gates), ((N + len(dy), H), cells)
-    dy = _check_back("lstm_backward", dy, starts, H, *pairs)
+    starts = _steps("lstm_backward", starts)
+    N, H = int(starts[1]), w_hh.shape[-1]
+    pairs = ((N, H), dh), ((N, H), dc), ((4 * H, H), w_hh), ((N + len(dy), H), cells)
+    dy, dh, dc, w_hh, cells, gates = _check_back("lstm_backward", dy, starts, H, *pairs, gates=gates)
     dh, dc, d = np.array(dh, order="C"), np.array(dc, order="C"), _wide(len(dy), 4 * H, dy.dtype)
-    run(_pays(starts, H, 4), loops.lstm_backward, dy.dtype, plain(w_hh), starts, gates, cells, dy, dh, dc, d)
+    run(_pays(starts, H, 4), loops.lstm_backward, dy.dtype, w_hh, starts, gates, cells, dy, dh, dc, d)
     return d[:, : 4 * H], dh, dc
 
 
@@ -112,7 +127,7 @@ def gru(x, h, w_ih, w_hh, b_ih, b_hh, starts, reset_after=True):
     reset_after=False: n = tanh(W_in x_t + b_in + W_hn (r h_{t−1}) + b_hn). Columns of gates: n, r, z, and q = W_hn h + b_hn, or
     r h. Rows of the weights: r, z, n.
     """
-    H = w_hh.shape[-1]
+    H, starts = w_hh.shape[-1], _steps("gru", starts)
     x, w_ih, w_hh, b_ih = _check("gru", x, starts, w_ih, w_hh, b_ih, 3, h)
     b_hh = _check("gru", x, starts, w_ih, w_hh, b_hh, 3, h)[3]
     shared = b_ih[: 2 * H] + b_hh[: 2 * H]
@@ -128,10 +143,11 @@ def gru(x, h, w_ih, w_hh, b_ih, b_hh, starts, reset_after=True):
 
 def gru_backward(dy, dh, w_hh, starts, gates, states, reset_after=True):
     """(d, dh) of `gru`; columns of d: n, r, z, and with reset_after q."""
-    N, H = int(starts[1]), w_hh.shape[1]
-    pairs = ((N, H), dh), ((3 * H, H), w_hh), ((len(dy), gates.shape[1]), gates), ((N + len(dy), H), states)
-    dy = _check_back("gru_backward", dy, starts, H, *pairs)
+    starts = _steps("gru_backward", starts)
+    N, H = int(starts[1]), w_hh.shape[-1]
+    pairs = ((N, H), dh), ((3 * H, H), w_hh), ((N + len(dy), H), states)
+    dy, dh, w_hh, states, gates = _check_back("gru_backward", dy, starts, H, *pairs, gates=gates)
     dh, d = np.array(dh, order="C"), _wide(len(dy), 4 * H, dy.dtype)
     kernel = loops.gru_backward if reset_after else loops.gru_before_backward
-    run(_pays(starts, H, 3), kernel, dy.dtype, plain(w_hh), starts, gates, states, dy, dh, d)
+    run(_pays(starts, H, 3), kernel, dy.dtype, w_hh, starts, gates, states, dy, dh, d)
     return d[:, : 4 * H if reset_after else 3 * H], dh

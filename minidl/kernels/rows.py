@@ -197,7 +197,8 @@ def softmax(x, axis=-1):
     """exp(xᵢ) / Σⱼ exp(xⱼ) along `axis`; 0 where all are -inf, so that a fully masked row has no weight."""
     rows = _matrix(x, axis)
     y = empty(rows.shape, rows.dtype)
-    run(rows.size >= SHARED_SIZE, _softmax, rows.dtype, rows, y)
+    if rows.size:  # or a walk along no end of empty rows
+        run(rows.size >= SHARED_SIZE, _softmax, rows.dtype, rows, y)
     return _unmatrix(y, x, axis)
 
 
@@ -210,7 +211,8 @@ def log_softmax(x, axis=-1):
     """xᵢ - ln Σⱼ exp(xⱼ) along `axis`; -inf where all are -inf."""
     rows = _matrix(x, axis)
     y = empty(rows.shape, rows.dtype)
-    run(rows.size >= SHARED_SIZE, _log_softmax, rows.dtype, rows, y)
+    if rows.size:
+        run(rows.size >= SHARED_SIZE, _log_softmax, rows.dtype, rows, y)
     return _unmatrix(y, x, axis)
 
 
@@ -223,7 +225,8 @@ def _backward(name, kernel, dy, y, axis):
     _check(name, y, dy=(dy, y.shape))
     rows = _matrix(y, axis)
     dx = empty(rows.shape, rows.dtype)
-    run(rows.size >= SHARED_SIZE, kernel, rows.dtype, _matrix(dy, axis), rows, dx)
+    if rows.size:
+        run(rows.size >= SHARED_SIZE, kernel, rows.dtype, _matrix(dy, axis), rows, dx)
     return _unmatrix(dx, y, axis)
 
 

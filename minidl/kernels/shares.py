@@ -24,37 +24,44 @@ def all_shares(function, arguments, parts):
 
 @intrinsic
 def launch(typing, loop, body, arguments, parts):
-    """loop(function, address, parts), where function(address, part, parts) is body(*arguments, part, parts)."""
+    """loop(function, address, parts), where function(address, part, parts) is body(*arguments, part, parts).
+
+    True if all shares were done. Numba's loop forgets what went wrong in them, so it is written beside the arguments.
+    """
     index = types.intp
     kinds = [index if isinstance(kind, types.Integer) else kind for kind in arguments]
-    sig = types.void(index, index, types.Tuple(kinds), index)
+    sig = types.boolean(index, index, types.Tuple(kinds), index)
 
     def codegen(context, builder, sig, args):
         convention, (loop, body, arguments, parts) = context.call_conv, args
         simple, whole = (convention.get_function_type(types.none, some) for some in ([index] * 3, [*kinds, index, index]))
         flat = context.get_arg_packer(kinds).as_arguments(builder, cgutils.unpack_tuple(builder, arguments))
-        memory = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, [body, *flat]))
+        done = cgutils.true_bit
+        memory = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, [done, body, *flat]))
 
         function = ir.Function(builder.module, simple, "minidl_share")
         function.linkage = "internal"
         inside = ir.IRBuilder(function.append_basic_block())
         result, error, address, part, all_parts = function.args
         place = inside.inttoptr(address, memory.type)
-        body, *flat = (inside.load(cgutils.gep_inbounds(inside, place, 0, i)) for i in range(1 + len(flat)))
+        body, *flat = (inside.load(cgutils.gep_inbounds(inside, place, 0, i)) for i in range(1, 2 + len(flat)))
         body = inside.inttoptr(body, whole.as_pointer())
-        inside.ret(inside.call(body, [result, error, *flat, part, all_parts]))
+        status = inside.call(body, [result, error, *flat, part, all_parts])
+        with cgutils.if_unlikely(inside, inside.icmp_signed("!=", status, status.type(0))):
+            inside.store(cgutils.false_bit, cgutils.gep_inbounds(inside, place, 0, 0))
+        inside.ret(status.type(0))
 
         result, error = (cgutils.alloca_once(builder, pointer.pointee) for pointer in simple.args[:2])
         addresses = (builder.ptrtoint(pointer, loop.type) for pointer in (function, memory))
         builder.call(builder.inttoptr(loop, simple.as_pointer()), [result, error, *addresses, parts])
-        return context.get_dummy_value()
+        return builder.load(cgutils.gep_inbounds(builder, memory, 0, 0))
 
     return sig, codegen
 
 
 @jit
 def on_all_threads(body, loop, arguments, parts):
-    launch(loop, body, arguments, parts)
+    return launch(loop, body, arguments, parts)
 
 
 if numba.config.DISABLE_JIT:
@@ -62,6 +69,7 @@ if numba.config.DISABLE_JIT:
     def on_all_threads(body, loop, arguments, parts):
         for part in range(parts):
             body(*arguments, part, parts)
+        return True
 
 
 _loop = CodeByDtype(all_shares, lambda _: (types.intp,) * 3)

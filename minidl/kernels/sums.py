@@ -8,6 +8,7 @@ There are two loops: along rows, whose elements are neighbours in memory, and do
 axes are moved and merged until one of the two fits.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -151,7 +152,7 @@ def total(x, axes, squares=False):
     >>> total(np.full((2, 100), 0.5, np.float32), (1,), squares=True)
     array([25., 25.])
     """
-    shape, ndim, number = x.shape, x.ndim, len(axes)
+    shape, ndim, number = x.shape, x.ndim, _number(axes, x.ndim)
     flags = x.flags
     if not (flags.c_contiguous and flags.aligned):
         return _permuted(x, axes, squares)
@@ -168,6 +169,13 @@ def total(x, axes, squares=False):
         return y.reshape(shape[:first] + shape[last + 1 :])
     later = [axis for axis in axes if last - axis == sum(other > axis for other in axes)]  # those next to the last one
     return total(total(x, tuple(later), squares), tuple(axis for axis in axes if axis not in later))
+
+
+@functools.lru_cache(256)
+def _number(axes, ndim):
+    if any(not 0 <= axis < ndim for axis in axes) or len(set(axes)) < len(axes):
+        raise ValueError(f"total: expected distinct axes from 0 to {ndim - 1}, got {axes}")
+    return len(axes)
 
 
 def _trivial(x, axes, squares):

@@ -48,10 +48,10 @@ def set_num_threads(number):
 
 def run(pays, kernel, dtype, *args):
     """Runs a `shares.SharedCode`: all parts of it, on all threads if that `pays` and nobody else is doing so."""
-    if pays and _number > 1 and not _forked and _one_at_a_time.acquire(blocking=False):
-        try:
-            kernel.shared[dtype](args, _number)
-        finally:
-            _one_at_a_time.release()
+    if pays and _number > 1 and not _forked and not _one_at_a_time.locked():
+        with _one_at_a_time:  # Ctrl-C cannot come between taking it and the block
+            done = kernel.shared[dtype](args, _number)
+        if not done:
+            raise MemoryError("no memory for what a kernel keeps beside its arguments")
     else:
         kernel[dtype](*args, 0, 1)

@@ -95,6 +95,22 @@ def power_of_two(T):
 
 
 @by_dtype
+def powers_of_two(T):
+    """(p, s), two powers of two with p·s = 2**n for an integral float n up to twice the normal exponents
+
+    Of a product with p and then s only the last step rounds, to a subnormal or inf.
+    """
+    _, _, magic = FORMAT[T]
+    half = T(0.5)
+
+    def formula(x):
+        first = (x * half + magic) - magic
+        return power_of_two(first), power_of_two(x - first)
+
+    return formula
+
+
+@by_dtype
 def split(T):
     """(m, e) with x = m·2**e and √½ <= m < √2, for x > 0 and normal."""
     U, bits, magic = FORMAT[T]
@@ -143,16 +159,14 @@ def exp_parts(T):
 def exp(T):
     """eˣ"""
     lowest, highest = {np.float32: (-104, 89), np.float64: (-746, 710)}[T]  # beyond them 0 and inf
-    lowest, highest, half, one = constants(T, lowest, highest, 0.5, 1)
-    _, _, magic = FORMAT[T]
+    lowest, highest, one = constants(T, lowest, highest, 1)
 
     def formula(x):
         x = lowest if x < lowest else x
         x = highest if x > highest else x
         q, n = exp_parts(x)
-        # 2**n itself may be out of range: two halves, and only the last product rounds (to a subnormal or inf).
-        first = (n * half + magic) - magic
-        return (one + q) * power_of_two(first) * power_of_two(n - first)
+        p, s = powers_of_two(n)  # 2**n itself may be out of range
+        return (one + q) * p * s
 
     return formula
 

@@ -75,6 +75,9 @@ class RNNCell(RNNCellBase):
     def forward(self, input, hx=None):
         return self._step(ops.RNN(relu=self.nonlinearity == "relu"), input, hx)[0]
 
+    def extra_repr(self):
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
+
 
 class LSTMCell(RNNCellBase):
     """One step of `LSTM`:  (N, input), ((N, hidden), (N, hidden)) → (h', c')

@@ -24,15 +24,15 @@ class Exp(Op):
 
 class Expm1(Op):
     """y = eˣ − 1
-    dx = dy·(y + 1)
+    dx = dy·eˣ   (not y + 1, which is 0 where y has rounded to −1)
     """
 
     def forward(self, x):
-        self.y = kernels.expm1(x)
-        return self.y
+        self.x = x
+        return kernels.expm1(x)
 
     def backward(self, dy):
-        return dy * (self.y + 1)
+        return dy * kernels.exp(self.x)
 
 
 class Log(Op):
@@ -303,3 +303,16 @@ class Erf(Op):
 
     def backward(self, dy):
         return dy * (2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))
+
+
+class Erfc(Op):
+    """y = 1 − erf x, to the last digits also where erf x is nearly 1
+    dx = −dy·2/√π·exp(−x²)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return kernels.erfc(x)
+
+    def backward(self, dy):
+        return dy * (-2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))

@@ -17,10 +17,10 @@ class BatchNorm(Op):
     """
 
     def __init__(self, eps, stats=None):
-        self.eps, self.stats, self.batch = eps, stats, stats is None
+        self.eps, self.given, self.batch = eps, stats, stats is None
 
     def forward(self, x, w, b):
-        y, self.stats = kernels.batch_norm(x, w, b, self.eps, self.stats)
+        y, self.stats = kernels.batch_norm(x, w, b, self.eps, self.given)
         self.x, self.w = x, w
         return y
 

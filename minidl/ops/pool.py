@@ -60,15 +60,15 @@ class MaxUnpool(Op):
     def forward(self, x):
         lead = x.shape[: -len(self.sizes)]
         planes = math.prod(lead)
-        self.index = self.index.reshape(planes, math.prod(x.shape[len(lead) :]))
+        self.places = self.index.reshape(planes, math.prod(x.shape[len(lead) :]))
         y = np.zeros((planes, math.prod(self.sizes)), x.dtype)
-        np.put_along_axis(y, self.index, x.reshape(self.index.shape), 1)
+        np.put_along_axis(y, self.places, x.reshape(self.places.shape), 1)
         return y.reshape(*lead, *self.sizes)
 
     def backward(self, dy):
-        planes = dy.reshape(len(self.index), math.prod(self.sizes))
-        order = np.arange(self.index.shape[1])[None]
+        planes = dy.reshape(len(self.places), math.prod(self.sizes))
+        order = np.arange(self.places.shape[1])[None]
         last = np.zeros(planes.shape, np.int64)  # which x each place has in the end
-        np.put_along_axis(last, self.index, order, 1)
-        kept = np.take_along_axis(last, self.index, 1) == order
-        return (np.take_along_axis(planes, self.index, 1) * kept).reshape(self.needs[0].shape)
+        np.put_along_axis(last, self.places, order, 1)
+        kept = np.take_along_axis(last, self.places, 1) == order
+        return (np.take_along_axis(planes, self.places, 1) * kept).reshape(self.needs[0].shape)

@@ -52,20 +52,21 @@ class GammaInc(Op):
     """y = P(a, x) = ∫ f from 0 to x, f(t) = tᵃ⁻¹e⁻ᵗ/Γ(a): the chance that a gamma variable of shape a is at most x
     the integrand at its end:                     dx = dy·f(x)
     P(a, x(a)) stays if x(a) moves by ∂x/∂a, so:  da = −dy·f(x)·∂x/∂a
+    The slopes are computed in float64: the exponent of f is a difference of terms as large as a·ln a.
     """
 
     def forward(self, a, x):
         self.a, self.x = a, x
-        return kernels.gammainc(*self._alike())
+        return kernels.gammainc(*self._alike(np.result_type(a, x)))
 
-    def _alike(self):
-        """Both as arrays of one shape and dtype."""
-        shape, dtype = np.broadcast_shapes(np.shape(self.a), np.shape(self.x)), np.result_type(self.a, self.x)
+    def _alike(self, dtype):
+        """Both as arrays of one shape, in this dtype."""
+        shape = np.broadcast_shapes(np.shape(self.a), np.shape(self.x))
         return [np.broadcast_to(np.asarray(v, dtype), shape) for v in (self.a, self.x)]
 
     def backward(self, dy):
-        (needs_a, needs_x), (a, x) = self.needs, self._alike()
+        (needs_a, needs_x), (a, x) = self.needs, self._alike(np.float64)
         log_x = kernels.log(x)
         dlog_x = dy * kernels.exp(a * log_x - x - kernels.lgamma(a))  # f(x)·x
-        da = unbroadcast(-dlog_x * kernels.gamma_slope(a, log_x), needs_a.shape) if needs_a else None
-        return da, unbroadcast(dlog_x / x, needs_x.shape) if needs_x else None
+        da = unbroadcast(np.asarray(-dlog_x * kernels.gamma_slope(a, log_x), dy.dtype), needs_a.shape) if needs_a else None
+        return da, unbroadcast(np.asarray(dlog_x / x, dy.dtype), needs_x.shape) if needs_x else None

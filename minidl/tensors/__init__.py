@@ -12,7 +12,7 @@ products.py: products of vectors and matrices, einsum:
 comparisons.py: comparisons and logic:
     allclose eq equal ge gt isclose isfinite isinf isnan le logical_and logical_not logical_or lt ne
 elementwise.py: functions of each element, softmax:
-    abs absolute acos arccos arcsin arctan asin atan ceil clamp clip cos cosh digamma erf exp expm1 floor lgamma log
+    abs absolute acos arccos arcsin arctan asin atan ceil clamp clip cos cosh digamma erf erfc exp expm1 floor lgamma log
     log10 log1p log2 log_softmax polygamma reciprocal relu round rsqrt sigmoid sign sin sinh softmax sqrt square tan
     tanh trunc
 reductions.py: sums, means, extremes, norms:

@@ -87,6 +87,10 @@ class Elementwise:
     def erf(self):
         return apply(ops.Erf(), floating(self))
 
+    def erfc(self):
+        """1 − erf(x), to the last digits for large x."""
+        return apply(ops.Erfc(), floating(self))
+
     def lgamma(self):
         """ln |Γ(x)|; (n − 1)! = Γ(n)."""
         return apply(ops.Lgamma(), floating(self))

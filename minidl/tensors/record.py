@@ -53,11 +53,12 @@ def apply(op, *inputs):
     if watch is not None:
         watch.before(op)
     if op.warns:
-        token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
+        before = float_errors.get()
         try:
+            float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
             y = op.forward(*arrays)
         finally:
-            float_errors.reset(token)
+            float_errors.set(before)
     else:
         y = op.forward(*arrays)
     if type(y) is not _ndarray:

@@ -5,12 +5,15 @@
 The format has no checksum and no end mark, and many copies are gzipped, so reading it means distrusting it.
 """
 
+import contextlib
 import gzip
 import math
 import os
 import zlib
 
 import numpy as np
+
+from ...io.files import open_to_read, write_file
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PIECE = 1 << 18  # bytes read at a time: unpacking the whole at once would hold it in memory twice
@@ -29,9 +32,8 @@ def read_idx(path):
     >>> read_idx(path)
     array([[1, 2, 3]], dtype=int16)
     """
-    path = os.fspath(path)
-    with open(path, "rb") as file:
-        zipped, size = file.read(2) == b"\x1f\x8b", os.fstat(file.fileno()).st_size
+    with open_to_read("read_idx", path) as (file, size):
+        zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if not zipped:
             return _read(file, path, size)
@@ -39,11 +41,13 @@ def read_idx(path):
             with gzip.GzipFile(fileobj=file) as unpacked:
                 return _read(unpacked, path, size * _DEFLATE_MOST, "at most ")
         except (zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"read_idx: {path} is a damaged gzip file ({error})") from None
+            raise ValueError(f"read_idx: {path} is a damaged gzip file ({error}); take another copy of it") from None
 
 
 def write_idx(path, array):
     """Writes an array as an IDX file, gzipped if the name ends with .gz. TypeError for a dtype that IDX does not have.
+
+    The file appears when it is complete, as with minidl.save: an error leaves what was there before.
 
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels"
@@ -59,9 +63,19 @@ def write_idx(path, array):
         raise TypeError(f"write_idx: dtype must be one of {names}, got {array.dtype}")
     if not 1 <= array.ndim <= 255 or max(array.shape) >= 2**32:
         raise ValueError(f"write_idx: expected 1 to 255 axes, each shorter than 2**32, got shape {array.shape}")
-    with (gzip.open if os.fspath(path).endswith(".gz") else open)(path, "wb") as file:
-        file.write(bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes())
-        file.write(array.astype(_TYPES[code]).tobytes())
+    header = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    numbers = array.astype(_TYPES[code]).tobytes()
+
+    def write(file):
+        if os.fspath(path).endswith(".gz"):
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:  # the same array gives the same bytes
+                packed.write(header)
+                packed.write(numbers)
+        else:
+            file.write(header)
+            file.write(numbers)
+
+    write_file("write_idx", path, write)
 
 
 def _read(file, path, size, about=""):
@@ -82,6 +96,10 @@ def _read(file, path, size, about=""):
         array = np.empty(shape, dtype)
     except ValueError:  # no elements, but sizes that NumPy cannot multiply
         raise ValueError(f"read_idx: {path} is no array that fits in memory: {what}") from None
+    except MemoryError:
+        if about and (found := _count(file)) < promised:  # a gzip file: how much it has is known when it is unpacked
+            raise ValueError(f"read_idx: {path} is cut off: expected {what}; found {found}") from None
+        raise
     _take(file, path, array.reshape(-1).view(np.uint8) if array.size else bytearray(), what)
     try:
         if file.read(1):  # at the end of a gzip file this compares its checksum
@@ -103,3 +121,12 @@ def _take(file, path, buffer, what):
             raise ValueError(f"read_idx: {path} is cut off: expected {what}; found {found}")
         found += read
     return buffer
+
+
+def _count(file):
+    """How many bytes there are from here to the end."""
+    count = 0
+    with contextlib.suppress(EOFError):  # a gzip file without its end
+        while piece := file.read(_PIECE):
+            count += len(piece)
+    return count

@@ -1,8 +1,14 @@
 """DataLoader: a data set, an order and a way to make batches, put together."""
 
 import collections
+import contextlib
 import itertools
+import math
 import multiprocessing
+import os
+import pickle
+import socket
+import time
 import warnings
 from collections.abc import Iterable
 
@@ -11,6 +17,10 @@ from .collate import default_collate, default_convert
 from .dataset import IterableDataset
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
 from .worker import WorkerInfo, fetch, work
+
+_REMEDIES = {-9: " (killed; if for want of memory, take fewer workers or smaller batches)"}
+_JOIN = 5  # seconds in which a worker may end by itself
+_LOOK = 5  # seconds after which a worker that says nothing is looked at
 
 
 class DataLoader:
@@ -21,7 +31,8 @@ class DataLoader:
     sampler, batch_sampler: an order of one's own, of indices or of lists of indices.
     collate_fn: makes a batch from a list of samples; by default it stacks tensors and gives lists of them.
     num_workers: processes that load batches while the main one computes; 0 loads them in the main process. Which worker
-    makes which batch does not depend on time, so random augmentations are the same in every run.
+    makes which batch does not depend on time, so random augmentations are the same in every run. RuntimeError if a worker dies
+    (the system may kill it for want of memory: try fewer workers or smaller batches).
 
     >>> import minidl
     >>> data = minidl.utils.data.TensorDataset(minidl.arange(10.0).reshape(5, 2), minidl.arange(5))
@@ -156,34 +167,60 @@ class DataLoader:
                 theirs.close()
                 workers.append((i, process, ours))
             for worker, indices in zip(workers, order, strict=False):
-                worker[2].send(indices)
+                _ask(worker[2], indices)
                 busy.append(worker)
             while busy:
                 worker = busy.popleft()
                 batch = self._receive(*worker)
                 indices = next(order, None)
                 if indices is not None:
-                    worker[2].send(indices)
+                    _ask(worker[2], indices)
                     busy.append(worker)
                 yield batch
         finally:
             for _, _, connection in workers:
-                connection.close()
+                _hang_up(connection)
             for _, process, _ in workers:
-                process.join(5)
+                process.join(_JOIN)
                 if process.is_alive():
                     process.terminate()
+                    process.join(_JOIN)
+                if process.is_alive():  # it ignores that it shall end
+                    process.kill()
                     process.join()
 
     def _receive(self, number, process, connection):
-        if self.timeout and not connection.poll(self.timeout):
-            raise RuntimeError(f"DataLoader: no batch from worker {number} within {self.timeout} s")
+        end = time.monotonic() + self.timeout if self.timeout else math.inf
         try:
-            failure, batch = connection.recv()
-        except (EOFError, ConnectionResetError):
-            process.join()
-            raise RuntimeError(f"DataLoader: worker {number} died, exit code {process.exitcode}") from None
+            while not connection.poll(max(0, min(_LOOK, end - time.monotonic()))):
+                # The end of a worker is seen at once, unless another process got a copy of its connection when it was forked.
+                if not process.is_alive() and not connection.poll():
+                    raise EOFError
+                if time.monotonic() >= end:
+                    raise RuntimeError(f"DataLoader: no batch from worker {number} within {self.timeout} s")
+            answer = connection.recv_bytes()
+        except (EOFError, OSError):  # OSError: it ended in the middle of a batch
+            process.join(_JOIN)
+            raise RuntimeError(
+                f"DataLoader: worker {number} died, exit code {process.exitcode}"
+                f"{_REMEDIES.get(process.exitcode, '; with num_workers=0 its error shows where it comes from')}"
+            ) from None
+        failure, batch = pickle.loads(answer)  # what this raises is an error of the user's objects, and no death
         if failure:
             error, text = failure
             raise error from RuntimeError(f"in DataLoader worker {number}:\n{text}")
         return batch
+
+
+def _ask(connection, indices):
+    """Sends a worker what it shall load. That it has died is told when its batch is due."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.send(indices)
+
+
+def _hang_up(connection):
+    """Ends a connection, also for processes that got a copy of it when they were forked: the worker shall see the end now."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+    connection.close()

@@ -3,6 +3,7 @@
 import pickle
 import random as python_random
 import traceback
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,9 +66,19 @@ def work(connection, others, info, job, worker_init_fn):
         while True:
             indices = connection.recv()
             answer = (failure, None) if failure else _attempt(fetch, info.dataset, indices, *job)
-            connection.send(answer)
+            connection.send_bytes(_packed(answer))
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         pass
+
+
+def _packed(answer):
+    """The bytes of an answer; of one that cannot be sent, those of an error that says so."""
+    try:
+        return ForkingPickler.dumps(answer)  # what connection.send does
+    except Exception as error:
+        what = f"DataLoader: a batch of type {type(answer[1]).__name__} cannot be sent from a worker process ({error})"
+        failure = RuntimeError(f"{what}; make it of tensors, arrays, numbers and text, or use num_workers=0")
+        return pickle.dumps(((failure, traceback.format_exc()), None))
 
 
 def _attempt(function, *args):
