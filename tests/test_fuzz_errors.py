@@ -39,6 +39,11 @@ def x():
         ),
         (lambda: minidl.zeros(10**30), ValueError, "zeros: sizes of at most 64 axes and 2"),
         (lambda: minidl.ones((1,) * 65), ValueError, "ones: sizes of at most 64 axes"),
+        (
+            lambda: x().index_select(1, minidl.zeros(1, 1).long()),
+            ValueError,
+            "index_select: expected a vector of indices, got shape",
+        ),
         (lambda: x().type_as([1]), TypeError, "type_as: expected a Tensor, got list"),
         (lambda: x().div(2.0, rounding_mode=np.ones(3)), ValueError, "div: rounding_mode must be"),
         (lambda: nn.MSELoss(reduction=np.ones(3)), ValueError, "MSELoss: reduction must be one of"),
@@ -84,6 +89,22 @@ def test_errors_say_what_was_wrong(call, error, message):
 def test_numbers_beyond_float32_are_infinite_without_a_warning(call):
     assert (call() == INF).all()
     assert call().dtype == minidl.float32
+
+
+def test_gradients_beyond_32_axes():
+    """NumPy's add.at ends the process there."""
+    y = minidl.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    y[:, minidl.full((1,) * 33, 2)].sum().backward()
+    assert y.grad.tolist() == [[0.0, 0.0, 1.0]]
+    y = minidl.tensor([1.0, 2.0], requires_grad=True)
+    deep = y.reshape((1,) * 40 + (2,))
+    (deep.gather(-1, minidl.ones((1,) * 40 + (3,)).long()).sum() + 2 * deep.repeat_interleave(2, -1).sum()).backward()
+    assert y.grad.tolist() == [4.0, 7.0]
+
+
+def test_logical_not_of_one_number_holds_an_array():
+    assert type(minidl.tensor(1).logical_not().numpy()) is np.ndarray
+    assert not minidl.tensor(1).logical_not().item()
 
 
 def test_numbers_beyond_float32_compare_as_infinite_ones():

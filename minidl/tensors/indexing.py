@@ -80,6 +80,8 @@ class Indexing:
         """The slices of an axis at the indices in a vector."""
         axis = normalize_axis("index_select", dim, self.ndim)
         rows = checked_index("index_select", index, self.shape[axis])
+        if rows.ndim > 1:
+            raise ValueError(f"index_select: expected a vector of indices, got shape {rows.shape}")
         return apply(ops.Index((slice(None),) * axis + (rows,)), self)
 
     def masked_select(self, mask):
