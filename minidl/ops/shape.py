@@ -158,7 +158,7 @@ class Index(Op):
 
 
 def _add_at(dx, index, dy):
-    """dx[index] += dy, where places may repeat. Beyond 32 axes NumPy's add.at crashes the process: there it gets flat places."""
+    """dx[index] += dy, where places may repeat. Beyond 32 axes add.at would crash the process: there it gets flat places."""
     if max(dx.ndim, dy.ndim) > 32:
         index = np.arange(dx.size).reshape(dx.shape)[index].ravel()
         dx, dy = dx.reshape(-1), dy.ravel()

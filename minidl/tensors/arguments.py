@@ -42,6 +42,14 @@ def numbers_of(name, **given):
         yield x
 
 
+def number(name, what, x):
+    """x as a float: a number of Python's or NumPy's, or a tensor of one."""
+    if type(x) is float:
+        return x
+    (x,) = numbers_of(name, **{what: x})
+    return float(x)
+
+
 def size_of(name, sizes, size=None):
     if size is None:
         size = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes

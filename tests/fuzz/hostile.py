@@ -58,6 +58,11 @@ PLAIN = re.compile(
 KNOWN = [
     (r"K\.", r"Numba\w*Error|TypingError|KeyError|AttributeError|ZeroDivisionError"),  # arrays that kernels are not made for
 ]
+COUNTS = {
+    "nn.Transformer": ("2", "3", "num_encoder_layers", "num_decoder_layers"),
+    "nn.TransformerEncoder": ("1", "num_layers"),
+    "nn.TransformerDecoder": ("1", "num_layers"),
+}
 # What Python itself refuses, before minidl is asked.
 BY_PYTHON = ("operator.", "setattr", "list")
 FILES = ("t.load", "t.save", "data.read_idx", "data.write_idx", "data.MNIST", "data.FashionMNIST")
@@ -83,6 +88,8 @@ def drawn(seed, i):
         if not slots:
             break
         slot = slots[rng.integers(len(slots))]
+        if call.name.startswith("nn.Transformer") and str(slot) in COUNTS.get(call.name, ()):
+            continue  # so many layers are made as are asked for
         changed.append(slot)
         if isinstance(slot, int):
             old = arguments[slot]
