@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn
 from minidl.nn import functional
 
 from .fuzz import calls, cases, differential, hostile, references, runner, same_bits, values
@@ -62,9 +61,13 @@ def test_every_public_function_has_a_call():
 
 # Functions of F without a reference in plain NumPy here, and where they are compared with one.
 ELSEWHERE = set(
-    "additive_scores attention_pooling bilinear_scores convolve2d dot_product_scores dropout dropout1d dropout2d entropy_from_logits "
-    "focal_loss gaussian_scores info_nce interpolate js_divergence masked_softmax max_unpool2d nadaraya_watson rms_norm rotary "
-    "scaled_dot_product_scores sigmoid_focal_loss similarity".split()
+    values.words(
+        """
+    additive_scores attention_pooling bilinear_scores convolve2d dot_product_scores dropout dropout1d dropout2d
+    entropy_from_logits focal_loss gaussian_scores info_nce interpolate js_divergence masked_softmax max_unpool2d
+    nadaraya_watson rms_norm rotary scaled_dot_product_scores sigmoid_focal_loss similarity
+"""
+    )
 )
 
 

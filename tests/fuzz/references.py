@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from .values import words
+
 REFERENCES = {}
 
 
@@ -34,8 +36,12 @@ def _gamma_or_nan(x):
     return math.inf if x <= 0 and x == math.floor(x) else math.lgamma(x)
 
 
-for _name in "exp expm1 log log2 log10 log1p sqrt square reciprocal sin cos tan sinh cosh tanh".split():
-    REFERENCES[f"T.{_name}"] = lambda x, f=getattr(np, _name), name=_name: f(x if name == "square" else _float(x))
+for _name in words(
+    """
+    exp expm1 log log2 log10 log1p sqrt square reciprocal sin cos tan sinh cosh tanh
+"""
+):
+    REFERENCES[f"T.{_name}"] = lambda x, name=_name: getattr(np, name)(x if name == "square" else _float(x))
 for _name, _f in {
     "asin": np.arcsin,
     "acos": np.arccos,
