@@ -1,4 +1,4 @@
-"""272 wrong operations, and each must be caught by the check that every right one passes.
+"""276 wrong operations, and each must be caught by the check that every right one passes.
 
 A mutant is an operation of the table with one method replaced, by a mistake that somebody has made or could make: a sign, a
 factor, a term, an axis, a mask, an option that is ignored. A suite that lets one through would let that bug through too. The
