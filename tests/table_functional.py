@@ -457,7 +457,7 @@ SIZES = {
         Call(pixel_shuffle, IMAGES, 1),
     ],
     "pixel_unshuffle": [
-        Call(pixel_unshuffle, normal(2, 2, 4, 6), 2),
+        Call(pixel_unshuffle, normal(3, 2, 4, 6), 2),
         Call(pixel_unshuffle, normal(2, 6, 3), 3),
         Call(pixel_unshuffle, IMAGES, 1),
     ],
