@@ -451,8 +451,16 @@ SIZES = {
         *(Call(interpolate, VOLUMES, size=(3, 2, 5), mode="trilinear", align_corners=a) for a in (False, True)),
         Call(interpolate, VOLUMES, size=(3, 2, 5), mode="nearest-exact"),
     ],
-    "pixel_shuffle": [Call(pixel_shuffle, normal(3, 8, 2, 3), 2), Call(pixel_shuffle, normal(9, 2, 1), 3)],
-    "pixel_unshuffle": [Call(pixel_unshuffle, normal(2, 2, 4, 6), 2), Call(pixel_unshuffle, normal(2, 6, 3), 3)],
+    "pixel_shuffle": [
+        Call(pixel_shuffle, normal(3, 8, 2, 3), 2),
+        Call(pixel_shuffle, normal(9, 2, 1), 3),
+        Call(pixel_shuffle, IMAGES, 1),
+    ],
+    "pixel_unshuffle": [
+        Call(pixel_unshuffle, normal(3, 2, 4, 6), 2),
+        Call(pixel_unshuffle, normal(2, 6, 3), 3),
+        Call(pixel_unshuffle, IMAGES, 1),
+    ],
 }
 
 # --- pooling
