@@ -47,6 +47,7 @@ for _name, _f in {
     "acos": np.arccos,
     "atan": np.arctan,
     "erf": _each(math.erf),
+    "erfc": _each(math.erfc),
     "lgamma": _each(_gamma_or_nan),
 }.items():
     REFERENCES[f"T.{_name}"] = lambda x, f=_f: np.asarray(f(_float(x)))
