@@ -40,6 +40,7 @@ INTENDED = {
     ("F.conv_transpose2d", "", "special"): "0 times infinity, where no tap reaches",
     ("F.interpolate", "", "special"): "0 times NaN, beside it",
     ("F.bilinear", "", "special"): "another order of sums that overflow",
+    ("T.logsumexp", "gradient", "special"): "as softmax",
     ("F.gelu", "", "special"): "−∞ gives −0 here, NaN there",
     ("T.std", "", "special"): "the square of 1e30 overflows in float32",
     ("T.lerp", "", "special"): "inf − inf in another place",
