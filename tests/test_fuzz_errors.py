@@ -116,7 +116,8 @@ def test_gradients_beyond_32_axes():
     assert y.grad.tolist() == [4.0, 7.0]
 
 
-def test_logical_not_of_one_number_holds_an_array():
+def test_logical_not_and_relu_of_one_number_hold_arrays():
+    assert type(minidl.tensor(-1).relu().numpy()) is np.ndarray
     assert type(minidl.tensor(1).logical_not().numpy()) is np.ndarray
     assert not minidl.tensor(1).logical_not().item()
 

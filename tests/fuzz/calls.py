@@ -267,7 +267,7 @@ F.ctc_loss(logp.log_softmax(-1), t.tensor([1, 2, 1, 3, 1]), (6, 5), (3, 2))
 UNARY = words(
     """
     abs absolute acos arccos arcsin arctan asin atan bool ceil clone contiguous cos cosh cpu detach digamma double
-    erf exp expm1 float floor int isfinite isinf isnan lgamma log log10 log1p log2 logical_not long neg negative
+    erf erfc exp expm1 float floor int isfinite isinf isnan lgamma log log10 log1p log2 logical_not long neg negative
     nonzero ravel reciprocal relu round rsqrt sigmoid sign sin sinh sqrt square tan tanh trunc is_floating_point
     trace t
 """
@@ -530,7 +530,7 @@ K.cross_entropy(A2, L3, R4, -100, 0.1) ; K.cross_entropy_soft(A2, A2, R4, 0.1)
 K.cross_entropy_backward(A1[:3], A2, K.cross_entropy(A2, L3)[1], L3, R4, -100, 0.1, 1.0)
 K.cross_entropy_soft_backward(A1[:3], A2, K.cross_entropy_soft(A2, A2)[1], A2, R4, 0.1)
 K.cross_entropy_soft_backward_targets(A1[:3], A2, K.cross_entropy_soft(A2, A2)[1], R4, 0.1) ; K.digamma(A2) ; K.elu(A2, 1.0)
-K.elu_backward(A2, A2, 1.0) ; K.erf(A2) ; K.exp(A2) ; K.expm1(A2) ; K.gamma_slope(A2, A2) ; K.gammainc(A2, A2)
+K.elu_backward(A2, A2, 1.0) ; K.erf(A2) ; K.erfc(A2) ; K.exp(A2) ; K.expm1(A2) ; K.gamma_slope(A2, A2) ; K.gammainc(A2, A2)
 K.gelu(A2, False) ; K.gelu_backward(A2, A2, True)
 K.group_norm(A4, 2, R4, R4, 1e-5) ; K.layer_norm(A2, 1, R4, R4, 1e-5, True) ; K.leaky_relu(A2, 0.01)
 K.leaky_relu_backward(A2, A2, 0.01) ; K.lgamma(A2) ; K.linear(A2, np.ones((5, 4), np.float32), A1)

@@ -40,6 +40,8 @@ INTENDED = {
     ("F.conv_transpose2d", "", "special"): "0 times infinity, where no tap reaches",
     ("F.interpolate", "", "special"): "0 times NaN, beside it",
     ("F.bilinear", "", "special"): "another order of sums that overflow",
+    ("T.logsumexp", "gradient", "special"): "as softmax",
+    ("F.gelu", "", "special"): "−∞ gives −0 here, NaN there",
     ("T.std", "", "special"): "the square of 1e30 overflows in float32",
     ("T.lerp", "", "special"): "inf − inf in another place",
     ("F.l1_loss", "gradient", "special"): "as abs",
@@ -61,7 +63,7 @@ STRICTER = {
     "F.scaled_dot_product_attention": "expected an attn_mask",
 }
 # Here equal numbers, as 0 strides make them, are kinks.
-KINKED = {f"T.{name}" for name in ["sort", "argsort", "topk", "max", "min", "amax", "amin", "norm"]} | {"F.normalize"}
+KINKED = {f"T.{name}" for name in ["sort", "argsort", "topk", "max", "min", "amax", "amin", "norm", "std"]} | {"F.normalize"}
 KINKED |= {f"F.{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2)}
 # Arguments by place that no gradient is asked for; `weight` and `pos_weight` of losses are others.
 CONSTANTS = {"F.nll_loss": {2}, "F.binary_cross_entropy": {2}, "F.batch_norm": {1, 2}}

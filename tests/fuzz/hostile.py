@@ -126,6 +126,8 @@ def play(seed, i, strict=False):
             minidl.set_grad_enabled(True)
             kernels.set_num_threads(1)
             kernels.set_memory_kept(256)
+    if call.name.startswith("operator") and not any(isinstance(x, minidl.Tensor) for x in given):
+        return "result" if error is None else "error"  # nothing of minidl
     found, raw = [], []
     if error is not None:
         found, raw = complaints(call, function, error)

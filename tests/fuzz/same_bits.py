@@ -29,13 +29,20 @@ class Counting:
     def __init__(self, lock):
         self.lock, self.count = lock, 0
 
+    def __enter__(self):
+        self.count += 1
+        return self.lock.__enter__()
+
+    def __exit__(self, *error):
+        return self.lock.__exit__(*error)
+
     def acquire(self, blocking=True):
         taken = self.lock.acquire(blocking)
         self.count += taken
         return taken
 
-    def release(self):
-        self.lock.release()
+    def __getattr__(self, name):  # locked, release
+        return getattr(self.lock, name)
 
 
 def case(*names):
@@ -58,7 +65,7 @@ def elementwise(name):
 
 for _name in words(
     """
-    exp expm1 log log2 log1p tanh sigmoid erf relu silu logsigmoid elu leaky_relu gelu softplus
+    exp expm1 log log2 log1p tanh sigmoid erf erfc relu silu logsigmoid elu leaky_relu gelu softplus
 """
 ):
     CASES[_name] = elementwise(_name)
