@@ -208,6 +208,8 @@ def update_running(running_mean, running_var, stats, momentum, count):
             f"update_running: expected two arrays of one dtype and shape {shape}, got {T} {running_mean.shape} and "
             f"{running_var.dtype} {running_var.shape}"
         )
+    if not (running_mean.flags.writeable and running_var.flags.writeable):
+        raise ValueError("update_running: the running mean or variance is read-only")
     mean, var, stats = plain(running_mean), plain(running_var), _statistics("update_running", stats, (2, *shape))
     _running[T](mean, var, stats, momentum, count / (count - 1))
     if mean is not running_mean:

@@ -54,10 +54,6 @@ WRITES = {
 PLAIN = re.compile(
     r"object is not (callable|iterable)|argument after \*\*? must be|cannot unpack non-iterable|iteration over a 0-d array"
 )
-# Known faults, by what is called and what is said; they are counted as raw until they are mended.
-KNOWN = [
-    (r"K\.", r"Numba\w*Error|TypingError|KeyError|AttributeError|ZeroDivisionError"),  # arrays that kernels are not made for
-]
 COUNTS = {
     "nn.Transformer": ("2", "3", "num_encoder_layers", "num_decoder_layers"),
     "nn.TransformerEncoder": ("1", "num_layers"),
