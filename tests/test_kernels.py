@@ -208,6 +208,26 @@ def test_options_reach_forward_and_backward(rng):
     np.testing.assert_array_equal(ew.softplus(np.array([4.0, 5.0]), 1.0, 3.0), [4, 5])
 
 
+@pytest.mark.parametrize("T", DTYPES)
+def test_gates_keep_their_digits_far_left(T):
+    """Values from mpmath; at ±inf the limits, and NaN stays NaN."""
+    x = np.array([-6.9, -8, -12, -np.inf, np.inf, np.nan], T)
+    rtol = 60 * np.finfo(T).eps
+    ones = np.ones_like(x)
+    if T is np.float64:
+        gelu = [-1.7940876062903349e-11, -4.976768459417427e-15, -2.1317785344932148e-32, -0.0, np.inf, np.nan]
+    else:  # of -6.9 in float32
+        gelu = [-1.7940864266642921e-11, -4.976768459417427e-15, -2.1317785344932148e-32, -0.0, np.inf, np.nan]
+    np.testing.assert_allclose(ew.gelu(x), gelu, rtol)
+    slope = [None, -3.979607261086796e-14, -2.5578956616748956e-31, 0, 1, np.nan]
+    np.testing.assert_allclose(ew.gelu_backward(ones, x)[1:], slope[1:], rtol)
+    for f in (ew.gelu, ew.silu, lambda x: ew.gelu(x, True)):
+        np.testing.assert_array_equal(f(x)[3:], [0, np.inf, np.nan])
+    for b in (ew.gelu_backward, ew.silu_backward, lambda dy, x: ew.gelu_backward(dy, x, True)):
+        np.testing.assert_array_equal(b(ones, x)[3:], [0, 1, np.nan])
+        np.testing.assert_array_equal(b(ones[:2], np.array([-1e30, 1e30], T)), [0, 1])
+
+
 def test_relu_at_zero_and_nan():
     """Promise 21: ReLU'(0) = 0."""
     x = np.array([-1, -0.0, 0, 2, np.nan], np.float32)

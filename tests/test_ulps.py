@@ -1,6 +1,6 @@
 """ULPS.md says how far each function of one number is from the truth at most, in ulps, over all exponents; here it is measured.
 
-`python -m tests.test_ulps` measures anew and writes the table; a bound in it is a fifth above what was measured.
+`python -m tests.test_ulps` measures anew and writes the table; a bound in it is two fifths above what was measured.
 """
 
 import functools
@@ -261,7 +261,7 @@ def row(name):
     for T in DTYPES.values():
         error, where = measure(name, T)
         print(f"{name} in {T.__name__}: {error:.3f} at {where!r}", flush=True)
-        bounds.append(4.0 if name in NUMPY and error < 4 else math.ceil(12 * error) / 10)
+        bounds.append(4.0 if name in NUMPY and error < 4 else math.ceil(14 * error) / 10)
     return f"| {f'`{name}`':50} | {bounds[0]:7.1f} | {bounds[1]:7.1f} |"
 
 

@@ -136,10 +136,7 @@ def sigmoid_parts(x):
     q, n = exp_parts(-abs(x))
     m = one + q
     p, s = powers_of_two(n)
-    e = m * p * s
-    sum = one + e
-    r = one / sum
-    return r - r * (e - (sum - one)) * r, m, p, s
+    return one / (one + m * p * s), m, p, s
 
 
 @by_dtype

@@ -47,7 +47,8 @@ def _zeta(s, x):
     return total + x ** (1.0 - s) * rest
 
 
-# ln Γ(2 + z) = (1 − γ) z + Σ (−1)ᵏ (ζ(k) − 1) zᵏ/k, and ψ around its root between 1 and 2, which is the sum of three numbers.
+# ln Γ(2 + z) = (1 − γ) z + Σ (−1)ᵏ (ζ(k) − 1) zᵏ/k and its derivative ψ(2 + z); then ψ around its root between 1 and 2, which
+# is the sum of three numbers.
 _AT_TWO = tuple((-1) ** k * _zeta(float(k), 2.0) / k for k in range(28, 1, -1)) + (0.42278433509846714,)
 _PSI_AT_TWO = tuple((-1) ** k * _zeta(float(k), 2.0) for k in range(34, 1, -1)) + (0.42278433509846714,)
 _PSI_EVEN, _PSI_ODD = _PSI_AT_TWO[1::2], _PSI_AT_TWO[::2]
