@@ -137,8 +137,6 @@ def play(seed, i, strict=False):
         minidl.set_grad_enabled(True)
         np.seterr(**modes[1])
     found += _changes(call, given, before, error, len(arguments))
-    if any(re.match(name, call.name) and all(re.search(what, text) for text in found) for name, what in KNOWN):
-        found, raw = [], raw + found
     if found or (raw and strict):
         raise runner.Fault(f"{text}: {'; '.join(found + raw)}")
     return "result" if error is None else "raw" if raw else "error"
