@@ -56,6 +56,7 @@ PLAIN = re.compile(
 )
 COUNTS = {
     "nn.Transformer": ("2", "3", "num_encoder_layers", "num_decoder_layers"),
+    "generation.beam_search": ("2", "max_new_tokens"),
     "nn.TransformerEncoder": ("1", "num_layers"),
     "nn.TransformerDecoder": ("1", "num_layers"),
 }
@@ -84,8 +85,8 @@ def drawn(seed, i):
         if not slots:
             break
         slot = slots[rng.integers(len(slots))]
-        if call.name.startswith("nn.Transformer") and str(slot) in COUNTS.get(call.name, ()):
-            continue  # so many layers are made as are asked for
+        if str(slot) in COUNTS.get(call.name, ()):
+            continue  # so many layers are made, or tokens, as are asked for
         changed.append(slot)
         if isinstance(slot, int):
             old = arguments[slot]
