@@ -339,12 +339,15 @@ T1, U1 = normal(3, 3, 3), normal(3, 2, 2)
 T2, U2 = normal(3, 2, 3, 2), normal(3, 2, 2, 2)
 PAIRS = {"stride": (2, 1), "padding": (0, 1), "dilation": (1, 2)}
 B2, B3 = normal(2), normal(3)
+FAR = {"stride": 1, "dilation": 2, "output_padding": 1}  # a whole stride more
 CONVOLUTIONS = {
     "conv1d": convolutions(one_row(conv2d), SIGNAL, W1, G1, B3),
     "conv2d": convolutions(conv2d, IMAGE, W2, G2, B2, PAIRS, {"padding": "same"}, {"padding": "valid"}),
     "convolve2d": convolutions(lambda x, w, *b, **o: conv2d(x, w[:, :, ::-1, ::-1], *b, **o), IMAGE, W2, G2, B2, PAIRS),
-    "conv_transpose1d": convolutions(one_row(conv_transpose2d), SIGNAL, T1, U1, B3, {"stride": 3, "output_padding": 2}),
-    "conv_transpose2d": convolutions(conv_transpose2d, IMAGE, T2, U2, B2, PAIRS, {"stride": (2, 3), "output_padding": (0, 2)}),
+    "conv_transpose1d": convolutions(one_row(conv_transpose2d), SIGNAL, T1, U1, B3, {"stride": 3, "output_padding": 2}, FAR),
+    "conv_transpose2d": convolutions(
+        conv_transpose2d, IMAGE, T2, U2, B2, PAIRS, {"stride": (2, 3), "output_padding": (0, 2)}, FAR
+    ),
 }
 
 
@@ -448,8 +451,16 @@ SIZES = {
         *(Call(interpolate, VOLUMES, size=(3, 2, 5), mode="trilinear", align_corners=a) for a in (False, True)),
         Call(interpolate, VOLUMES, size=(3, 2, 5), mode="nearest-exact"),
     ],
-    "pixel_shuffle": [Call(pixel_shuffle, normal(2, 8, 2, 3), 2), Call(pixel_shuffle, normal(9, 2, 1), 3)],
-    "pixel_unshuffle": [Call(pixel_unshuffle, normal(2, 2, 4, 6), 2), Call(pixel_unshuffle, normal(2, 6, 3), 3)],
+    "pixel_shuffle": [
+        Call(pixel_shuffle, normal(3, 8, 2, 3), 2),
+        Call(pixel_shuffle, normal(9, 2, 1), 3),
+        Call(pixel_shuffle, IMAGES, 1),
+    ],
+    "pixel_unshuffle": [
+        Call(pixel_unshuffle, normal(3, 2, 4, 6), 2),
+        Call(pixel_unshuffle, normal(2, 6, 3), 3),
+        Call(pixel_unshuffle, IMAGES, 1),
+    ],
 }
 
 # --- pooling

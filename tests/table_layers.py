@@ -232,8 +232,7 @@ def convolution(d, function, channels=(3, 2)):
         names = ("in_channels", "out_channels", "kernel_size")
         options = {name: value for name, value in options.items() if name not in names}
         if padding_mode != "zeros":
-            if padding == "same":  # of kernels of 3
-                padding = 1
+            padding = {"same": 1, "valid": 0}.get(padding, padding)  # of kernels of 3
             x, padding = border(x, d, padding, padding_mode), 0
         return function(x, state["weight"], state.get("bias"), padding=padding, **options)
 
@@ -248,7 +247,7 @@ def convolutions(d, function, x, *more, transposed=False, lazy=False):
         options.append({"stride": 3, "output_padding": 2})
     else:
         options += [{"padding": 1, "padding_mode": mode} for mode in ("reflect", "replicate", "circular")]
-        options += [{"padding": "same"}, {"padding": "same", "padding_mode": "reflect"}]
+        options += [{"padding": "same"}, *({"padding": word, "padding_mode": "reflect"} for word in ("same", "valid"))]
     rows = [Layer(reference, x, state=BOTH, **sizes, **o) for o in options]
     return [*rows, Layer(reference, x, state="weight", **sizes, bias=False)]
 

@@ -144,8 +144,8 @@ t.cos(x) ; x.cos() ; t.tan(p) ; p.tan() ; t.asin(p) ; p.asin() ; t.arcsin(p) ; p
 t.arccos(p) ; p.arccos()
 t.atan(x) ; x.atan() ; t.arctan(x) ; x.arctan() ; t.sinh(x) ; x.sinh() ; t.cosh(x) ; x.cosh() ; t.tanh(x) ; x.tanh() ;
 t.tanh(n) ; t.sigmoid(x) ; x.sigmoid() ; t.sigmoid(n)
-t.erf(x) ; x.erf() ; t.erfc(x) ; x.erfc() ; t.relu(x) ; x.relu() ; t.relu(n) ; t.sign(x) ; x.sign() ; t.sign(n) ; t.sign(b) ; t.floor(x) ;
-x.floor() ; t.floor(n) ; t.ceil(x) ; x.ceil()
+t.erf(x) ; x.erf() ; t.erfc(x) ; x.erfc() ; t.relu(x) ; x.relu() ; t.relu(n) ; t.sign(x) ; x.sign() ; t.sign(n) ; t.sign(b) ;
+t.floor(x) ; x.floor() ; t.floor(n) ; t.ceil(x) ; x.ceil()
 t.trunc(x) ; x.trunc() ; t.round(x) ; x.round() ; t.round(x * 10, decimals=1) ; t.round(t.tensor([0.5, 1.5, 2.5])) ;
 t.ceil(n) ; t.trunc(n) ; t.round(n)
 t.clamp(x, -1, 1) ; x.clamp(min=0) ; x.clamp(max=0.5) ; t.clip(x, -1, 1) ; x.clip(0) ; n.clamp(0, 4) ; n.clamp(0.5, 4) ;

@@ -174,7 +174,7 @@ def test_dtype_and_device_of_layers(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_no_layer_could_be_another(name):
+def test_promise_54_no_layer_could_be_another(name):
     """The checks of a layer's rows fail if it does what any other layer without parameters does, or calls another function."""
     make, alike = getattr(nn, name), []
     expected = [(row, row.expected(make)) for row in LAYERS[name]]

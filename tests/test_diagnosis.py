@@ -246,6 +246,14 @@ MISTAKES = {
         "if input 1 were in reverse",
         (),
     ),
+    "kernel not turned": (
+        function(lambda x, w: x * np.flip(w), lambda dy, x, w: (dy * w, np.flip(dy * x))),
+        [(3, 4), (3, 4)],
+        "operand_turned",
+        "if input 1 were in reverse along two axes",
+        (),
+    ),
+    "x² forgotten": (function(lambda x: x**3 / 3, lambda dy, x: dy), [(3, 4)], "missing_factor", "the square of input 0", ()),
     "mean held fixed": (
         function(lambda x: x - x.mean(1, keepdims=True), lambda dy, x: dy),
         [(3, 4)],

@@ -303,6 +303,25 @@ def test_icdf_is_the_inverse_of_cdf(kind, parameters):
     assert d.icdf(1.0).item() == (2.0 if kind is D.Uniform else math.inf)
 
 
+@pytest.mark.parametrize("dtype", [minidl.float32, minidl.float64])
+def test_small_chances_keep_their_digits(dtype):
+    """Values from mpmath. 1 + erf(−8/√2) has two digits in float64 and none in float32."""
+    rtol = 200 * np.finfo(dtype).eps  # far left, half an ulp of x or of x/√2 changes a chance by x² ulp
+    x = minidl.tensor([-5.5, -8.0, -12.0], dtype=dtype, requires_grad=True)
+    chance = D.Normal(minidl.zeros(3, dtype=dtype), 1.0).cdf(x)
+    np.testing.assert_allclose(
+        chance.detach().numpy(), [1.8989562465887718e-08, 6.220960574271784e-16, 1.7764821120776756e-33], rtol
+    )
+    chance.sum().backward()
+    density = [1.0769760042543277e-07, 5.052271083536893e-15, 2.1463837356630608e-32]
+    np.testing.assert_allclose(x.grad.numpy(), density, rtol)
+    x = minidl.tensor([-40.0, -5.0, 0.0, 5.0], dtype=dtype, requires_grad=True)
+    chance = D.Laplace(minidl.zeros(4, dtype=dtype), 1.0).cdf(x)
+    np.testing.assert_allclose(
+        chance.detach().numpy(), [2.1241771276457944e-18, 0.0033689734995427335, 0.5, 0.9966310265004573], rtol
+    )
+
+
 CHAINS = [
     [D.AffineTransform(1.0, -2.0)],
     [D.AffineTransform(double(0.5), double(2.0)), D.ExpTransform()],

@@ -411,3 +411,12 @@ def test_gradgradcheck_finds_a_lost_dependence():
     assert gradcheck(lambda x: apply(Detached(), x), leaf(0.5, -2.0))
     with pytest.raises(GradcheckError):
         gradgradcheck(lambda x: apply(Detached(), x), leaf(0.5, -2.0))
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_first_gradient_of_gelu_keeps_its_digits_far_left(approximate):
+    """Recorded as operations of tensors, the gradient is the kernel's, also where Φ(x) is tiny."""
+    x = leaf(-12.0, -8.0, -6.0, -1.0, 2.0)
+    (recorded,) = grad(F.gelu(x, approximate=approximate).sum(), x, create_graph=True)
+    (plain,) = grad(F.gelu(x, approximate=approximate).sum(), x)
+    np.testing.assert_allclose(recorded.detach().numpy(), plain.numpy(), rtol=1e-13)

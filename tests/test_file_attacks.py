@@ -355,6 +355,7 @@ def idx(code, sizes, data=b""):
         (b"\x1f\x8b\x08\x08" + bytes(6) + b"name" * 10_000, "is cut off"),
         (gzip.compress(idx(8, (1000,), bytes(1000)))[:-5], "is cut off"),
     ],
+    ids=range(9),  # not the bytes, which hold the time
 )
 def test_crafted_idx_files_are_refused_without_memory(tmp_path, data, message):
     path = tmp_path / "x"

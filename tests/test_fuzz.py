@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn
 from minidl.nn import functional
 
 from .fuzz import calls, cases, differential, hostile, references, runner, same_bits, values
@@ -39,13 +38,13 @@ def test_hostile_arguments_give_results_or_clear_errors():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_values_and_gradients_are_numpys():
-    assert "1500 calls, 0 faults" in run("differential", "--against", "numpy", "--seed", 0, "--calls", 1500, "--quiet")
+    assert "800 calls, 0 faults" in run("differential", "--against", "numpy", "--seed", 0, "--calls", 800, "--quiet")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 def test_values_and_gradients_are_pytorchs():
-    assert "800 calls, 0 faults" in run("differential", "--against", "torch", "--seed", 0, "--calls", 800, "--quiet")
+    assert "400 calls, 0 faults" in run("differential", "--against", "torch", "--seed", 0, "--calls", 400, "--quiet")
 
 
 def test_same_bits_on_any_threads_at_any_place():
@@ -62,9 +61,13 @@ def test_every_public_function_has_a_call():
 
 # Functions of F without a reference in plain NumPy here, and where they are compared with one.
 ELSEWHERE = set(
-    "additive_scores attention_pooling bilinear_scores convolve2d dot_product_scores dropout dropout1d dropout2d entropy_from_logits "
-    "focal_loss gaussian_scores info_nce interpolate js_divergence masked_softmax max_unpool2d nadaraya_watson rms_norm rotary "
-    "scaled_dot_product_scores sigmoid_focal_loss similarity".split()
+    values.words(
+        """
+    additive_scores attention_pooling bilinear_scores convolve2d dot_product_scores dropout dropout1d dropout2d
+    entropy_from_logits focal_loss gaussian_scores info_nce interpolate js_divergence masked_softmax max_unpool2d
+    nadaraya_watson rms_norm rotary scaled_dot_product_scores sigmoid_focal_loss similarity
+"""
+    )
 )
 
 
@@ -113,12 +116,6 @@ def test_a_crash_a_hang_and_a_fault_are_counted(forks):
     assert table[-1].split() == ["total", "6", "2", "0", "0", "4"]
 
 
-class Divides(minidl.Tensor):
-    @property
-    def array(self):
-        return 1 // 0
-
-
 class Fake:
     """A call of the table whose function is given."""
 
@@ -147,7 +144,7 @@ def test_a_warning_and_a_foreign_error_are_faults(monkeypatch):
     with pytest.raises(runner.Fault, match="RuntimeWarning"):
         played(monkeypatch, np.log, np.array([-1.0]))
     with pytest.raises(runner.Fault, match="raises ZeroDivisionError"):
-        played(monkeypatch, functional.relu, Divides())
+        played(monkeypatch, lambda x: 1 // x, 0)
     with pytest.raises(runner.Fault, match="raw TypeError"):
         played(monkeypatch, lambda x: math.sqrt(x), "text")
 

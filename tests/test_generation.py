@@ -313,7 +313,7 @@ def test_errors_say_what_is_wrong(options, error, message):
     [
         ({"beams": 0}, ValueError, "beams must be an integer of at least 1, got 0"),
         ({"length": 0}, ValueError, "length must be an integer of at least 1, got 0"),
-        ({"alpha": -0.5}, ValueError, "alpha must be a number of at least 0"),
+        ({"alpha": -0.5}, ValueError, "alpha must be a number from 0 to 10"),
         ({"tokens": minidl.tensor([[1]])}, ValueError, "one sequence of tokens"),
         ({"tokens": minidl.tensor([], dtype=minidl.int64)}, ValueError, "at least one to begin with"),
         ({"stop": 9}, IndexError, "stop: 9 is not in the vocabulary"),

@@ -432,7 +432,7 @@ def test_a_name_that_is_too_long_is_the_systems_error(tmp_path):
 # --- Flushed, in the right order
 
 
-def test_the_file_is_flushed_before_the_rename_and_the_folder_after_it(tmp_path, monkeypatch):
+def test_promise_55_the_file_is_flushed_before_the_rename_and_the_folder_after_it(tmp_path, monkeypatch):
     done = []
     for name in ("fsync", "replace"):
         true = getattr(os, name)

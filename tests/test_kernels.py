@@ -208,6 +208,26 @@ def test_options_reach_forward_and_backward(rng):
     np.testing.assert_array_equal(ew.softplus(np.array([4.0, 5.0]), 1.0, 3.0), [4, 5])
 
 
+@pytest.mark.parametrize("T", DTYPES)
+def test_gates_keep_their_digits_far_left(T):
+    """Values from mpmath; at ±inf the limits, and NaN stays NaN."""
+    x = np.array([-6.9, -8, -12, -np.inf, np.inf, np.nan], T)
+    rtol = 60 * np.finfo(T).eps
+    ones = np.ones_like(x)
+    if T is np.float64:
+        gelu = [-1.7940876062903349e-11, -4.976768459417427e-15, -2.1317785344932148e-32, -0.0, np.inf, np.nan]
+    else:  # of -6.9 in float32
+        gelu = [-1.7940864266642921e-11, -4.976768459417427e-15, -2.1317785344932148e-32, -0.0, np.inf, np.nan]
+    np.testing.assert_allclose(ew.gelu(x), gelu, rtol)
+    slope = [None, -3.979607261086796e-14, -2.5578956616748956e-31, 0, 1, np.nan]
+    np.testing.assert_allclose(ew.gelu_backward(ones, x)[1:], slope[1:], rtol)
+    for f in (ew.gelu, ew.silu, lambda x: ew.gelu(x, True)):
+        np.testing.assert_array_equal(f(x)[3:], [0, np.inf, np.nan])
+    for b in (ew.gelu_backward, ew.silu_backward, lambda dy, x: ew.gelu_backward(dy, x, True)):
+        np.testing.assert_array_equal(b(ones, x)[3:], [0, 1, np.nan])
+        np.testing.assert_array_equal(b(ones[:2], np.array([-1e30, 1e30], T)), [0, 1])
+
+
 def test_relu_at_zero_and_nan():
     """Promise 21: ReLU'(0) = 0."""
     x = np.array([-1, -0.0, 0, 2, np.nan], np.float32)
@@ -228,14 +248,30 @@ def test_sigmoid_and_binary_cross_entropy_at_the_extremes():
         np.testing.assert_array_equal(ew.binary_cross_entropy_with_logits_backward(x, t), [0, 0, 1, -1, 0])
 
 
+ANY_PLACE = {  # maps of one array, and backward maps of a dy that is 1
+    **{name: getattr(ew, name) for name in [*EXACT, "erfc", "gelu", "logsigmoid", "silu", "softplus"]},
+    "gelu by tanh": lambda x: ew.gelu(x, True),
+    "gelu_backward by tanh": lambda x: ew.gelu_backward(np.ones_like(x), x, True),
+    "gelu_backward": lambda x: ew.gelu_backward(np.ones_like(x), x),
+    "silu_backward": lambda x: ew.silu_backward(np.ones_like(x), x),
+    "softplus_backward": lambda x: ew.softplus_backward(np.ones_like(x), x),
+    "binary_cross_entropy_with_logits_backward": lambda x: ew.binary_cross_entropy_with_logits_backward(x, np.ones_like(x)),
+}
+
+
 @pytest.mark.parametrize("T", DTYPES)
-@pytest.mark.parametrize("name", [*EXACT, "erfc", "gelu", "softplus", "silu"])
+@pytest.mark.parametrize("name", ANY_PLACE)
 def test_bits_do_not_depend_on_the_place_in_the_array(name, T, rng):
-    f = getattr(ew, name)
-    x = abs(rng.standard_normal(37)).astype(T)
+    """Alone, among others, at any distance from a round address, on either side of the end of the vector code."""
+    f = ANY_PLACE[name]
+    x = (rng.standard_normal(75) * 4).astype(T)
+    x[::9] *= 20
     y = f(x)
     for i in range(x.size):
-        assert f(x[i : i + 1])[0] == y[i]
+        np.testing.assert_array_equal(f(x[i : i + 1]), y[i : i + 1])
+    for start in range(1, 18):
+        np.testing.assert_array_equal(f(x[start:]), y[start:])
+        np.testing.assert_array_equal(f(x[:-start]), y[:-start])
 
 
 @pytest.fixture

@@ -204,3 +204,12 @@ def test_products_with_a_long_k(shape):
         np.testing.assert_allclose(kernels.matmul(left, right), exact, rtol=1e-6)
     np.testing.assert_allclose(kernels.matmul(a[0], b), exact[0], rtol=1e-6)
     np.testing.assert_allclose(kernels.linear(a, np.ascontiguousarray(b.T), np.ones(n, "f4")), exact + 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "equation, shapes", [("ij->j", [(100_000, 3)]), ("ij->i", [(3, 100_000)]), ("ij,k->k", [(100_000, 2), (3,)])]
+)
+def test_einsum_adds_in_float64_what_one_factor_has_alone(equation, shapes):
+    xs = [np.random.default_rng(0).uniform(0, 1, shape).astype("f4") for shape in shapes]
+    exact = np.einsum(equation, *(x.astype("f8") for x in xs))
+    np.testing.assert_allclose(minidl.einsum(equation, *map(minidl.tensor, xs)).numpy(), exact, rtol=2e-7)

@@ -588,3 +588,7 @@ def test_wrong_inputs_of_a_transformer():
         model(X, X[:, :1])
     with pytest.raises(TypeError, match="tgt"):
         model(X, None)
+    for which in ("src", "tgt", "memory"):  # each hint reaches the attention that it speaks of
+        hints = {f"{which}_mask": minidl.zeros(3, 3).bool(), f"{which}_is_causal": True}
+        with pytest.raises(ValueError, match="is_causal=True was given"):
+            model(X, X, **hints)

@@ -111,6 +111,10 @@ def gelu_tanh_slope(x):
     return s + np.clip(x, -1e3, 1e3) * 2 * s * sigmoid(-2 * u) * slope
 
 
+def silu(x):
+    return np.where(x < -2e4, 0, x) * sigmoid(x)
+
+
 def silu_slope(x):
     return sigmoid(x) * (1 + np.clip(x, -2e4, 2e4) * sigmoid(-x))
 
@@ -193,10 +197,18 @@ def polygamma(n, x):
 @in_digits
 def gammainc(a, x):
     """P(a, x) = xᵃ e⁻ˣ/Γ(a + 1)·Σ xᵏ/((a + 1)…(a + k))"""
+    if x > 4 * a + 200:
+        return Decimal(1)
     term = total = Decimal(1)
     k = 0
     while k < x or term > total * Decimal("1e-40"):
         k += 1
         term *= x / (a + k)
         total += term
-    return (a * x.ln() - x - lgamma(a + 1)).exp() * total
+    return gamma_density(a, x) * x / a * total
+
+
+@in_digits
+def gamma_density(a, x):
+    """∂P(a, x)/∂x = xᵃ⁻¹ e⁻ˣ/Γ(a)"""
+    return ((a - 1) * x.ln() - x - lgamma(a)).exp()

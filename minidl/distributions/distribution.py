@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph.modes import no_grad
 from ..tensors import dtypes
-from ..tensors.record import floating, wrap
+from ..tensors.record import floating, number_array, wrap
 from ..tensors.tensor import Tensor
 from . import constraints
 
@@ -26,7 +26,7 @@ def broadcast_all(*values):
             raise TypeError(f"distributions: expected parameters that are tensors or numbers, got {type(value).__name__}")
     tensors = [floating(value) for value in values if isinstance(value, Tensor)]
     dtype = np.result_type(*(t.dtype for t in tensors)) if tensors else dtypes.float32
-    values = [floating(v).to(dtype) if isinstance(v, Tensor) else wrap(np.asarray(v, dtype)) for v in values]
+    values = [floating(v).to(dtype) if isinstance(v, Tensor) else wrap(number_array("distributions", v, dtype)) for v in values]
     try:
         shape = np.broadcast_shapes(*(v.shape for v in values))
     except ValueError:
@@ -164,7 +164,7 @@ class Distribution:
     def _checked(self, value):
         """The value given to log_prob or cdf as a tensor, checked if this distribution checks."""
         if isinstance(value, numbers.Real):
-            value = wrap(np.asarray(value, self._dtype()))
+            value = wrap(number_array(type(self).__name__, value, self._dtype()))
         elif not isinstance(value, Tensor):
             raise TypeError(f"{type(self).__name__}: expected the value as a tensor, got {type(value).__name__}")
         if self._validate_args:
@@ -174,7 +174,7 @@ class Distribution:
     def _checked_chance(self, value):
         """The chance given to icdf as a tensor, in [0, 1] if this distribution checks."""
         if isinstance(value, numbers.Real):
-            value = wrap(np.asarray(value, self._dtype()))
+            value = wrap(number_array(type(self).__name__, value, self._dtype()))
         elif not isinstance(value, Tensor):
             raise TypeError(f"{type(self).__name__}: expected the chance as a tensor, got {type(value).__name__}")
         if self._validate_args:

@@ -6,6 +6,7 @@ from statistics import NormalDist
 import numpy as np
 
 from ..random import default_generator
+from ..tensors.indexing import where
 from ..tensors.record import wrap
 from . import constraints
 from .distribution import Distribution, broadcast_all
@@ -112,7 +113,8 @@ class Laplace(Distribution):
 
     def cdf(self, value):
         gap = self._checked(value) - self.loc
-        return 0.5 - 0.5 * gap.sign() * (-gap.abs() / self.scale).expm1()
+        tail = (-gap.abs() / self.scale).exp() / 2
+        return where(gap < 0, tail, 1 - tail)
 
     def icdf(self, value):
         u = self._checked_chance(value) - 0.5

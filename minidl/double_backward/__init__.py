@@ -40,15 +40,14 @@ def walk(seeds, wanted=()):
     try:
         mode.recording = True
         float_errors.set(SILENT)
-        if not wanted:
-            return _walk(seeds, (), None)
-        useful = leading_to(wanted, seeds)
+        useful = leading_to(wanted, seeds) if wanted else None
         if useful is not None:
             seeds = {node: dy for node, dy in seeds.items() if node in useful}
-        return _walk(seeds, wanted, useful)
+        found = _walk(seeds, wanted, useful)
     finally:
         float_errors.set(before)
         mode.recording = recording
+    return found
 
 
 def _walk(seeds, wanted, useful):

@@ -30,14 +30,13 @@ def walk(seeds, retain_graph=False, wanted=()):
     before = float_errors.get()
     try:
         float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
-        if not wanted:
-            return _walk(seeds, retain_graph, wanted, None)
-        useful = leading_to(wanted, seeds)
+        useful = leading_to(wanted, seeds) if wanted else None
         if useful is not None:
             seeds = {node: dy for node, dy in seeds.items() if node in useful}
-        return _walk(seeds, retain_graph, wanted, useful)
+        found = _walk(seeds, retain_graph, wanted, useful)
     finally:
         float_errors.set(before)
+    return found
 
 
 def _walk(seeds, retain_graph, wanted, useful):

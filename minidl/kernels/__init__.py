@@ -5,7 +5,8 @@ memory of large arrays for new ones. `vmath` and `gated` hold functions of one n
 over arrays; `tile` is the vector code that `gemm` multiplies matrices with, and `conv` (`conv_loops`), `conv_weight` and
 `depthwise` images, over `planes` that they lay out. `sums` adds over any axes, `rows` works along rows (softmax and what is
 made of it), `fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes
-the maxima and means of windows, `norm` normalises, `special` has Γ and its relatives, `update` is the optimizer's step.
+the maxima and means of windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Γ and its relatives,
+`update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input

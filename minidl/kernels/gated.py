@@ -136,10 +136,7 @@ def sigmoid_parts(x):
     q, n = exp_parts(-abs(x))
     m = one + q
     p, s = powers_of_two(n)
-    e = m * p * s
-    sum = one + e
-    r = one / sum
-    return r - r * (e - (sum - one)) * r, m, p, s
+    return one / (one + m * p * s), m, p, s
 
 
 @by_dtype
@@ -163,8 +160,8 @@ def sigmoid_product_slope(x, w, slope):
     """σ(w) + x·σ(w)·σ(-w)·slope, the derivative of x·σ(w(x)), for |w| up to 1000 (200 in float32)"""
     r, m, p, s = sigmoid_parts(w)
     zero, one = type(x)(0), type(x)(1)
-    below, u = w < zero, x * slope * r
-    return select(below, r * (one + u) * m * p, r * (one + u * m * p * s)) * select(below, s, one)
+    below, m, u = w < zero, m * p, x * slope * r
+    return r * (one + select(below, u, u * (m * s))) * select(below, m, one) * select(below, s, one)
 
 
 @by_dtype

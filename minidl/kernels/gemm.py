@@ -27,9 +27,8 @@ from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, cop
 
 # k is cut in blocks of at most this many: a panel of B (20 KiB; AVX-512: 36 KiB) stays in the L1 cache.
 DEPTH = 192 if VECTOR_BYTES == 64 else 320
-CHAIN = 96  # products of float32 that are added up in registers before they are added to C: short sums err less
-LONG_CHAIN = 256  # the length of sums from which that is done
-LONG_SUM, SEGMENT = 1024, 384  # from the one length on, segments of about the other are summed apart, and these in float64
+CHAIN = 192  # products that are added up in registers, at most, before their sum is added to C: short sums err less
+LONG_SUM, SEGMENT = 4096, 1024  # from the one length on, segments of about the other are summed apart, and these in float64
 SEGMENTS_BYTES = 16 << 20  # unless they take more memory
 BLOCK_ROWS = 96  # rows of A that stay in the L2 cache (120 KiB of float32) while the panels of B pass by
 BLOCK_COLUMNS = 1536  # columns of B packed at once
@@ -109,7 +108,6 @@ def product(a, b, bias, c, offsets, part, parts):
         i0, i1, j0, j1 = cut((m + ROWS - 1) // ROWS, (n + width - 1) // width, part, parts)
         i0, i1, j0, j1 = i0 * ROWS, min(i1 * ROWS, m), j0 * width, min(j1 * width, n)
     bias_mode = 2 if bias.size else 0
-    chain = CHAIN if itemsize == 4 and k_all > LONG_CHAIN else depth
     # In place: a B that fits the L1 cache, or of which so few rows of A make use that packing would not pay.
     packs = (
         not (b.strides[1] == itemsize or n == 1)
@@ -148,8 +146,8 @@ def product(a, b, bias, c, offsets, part, parts):
                         a_from, ia, ka, tile_rows, tile_steps = moved(block.T, 0), 0, 0, 0, kn
                     for p in range((jn + width - 1) // width):
                         kp, jp, jc = kb + p * panel_rows, jb + p * panel_columns, j + p * width
-                        for q in range(0, kn, chain):
-                            kq = min(chain, kn - q)
+                        for q in range(0, kn, CHAIN):
+                            kq = min(CHAIN, kn - q)
                             for t in range((rows + ROWS - 1) // ROWS):
                                 it, kt, r = ia + t * tile_rows, ka + t * tile_steps + q, t * ROWS
                                 rest = rows - r, jn - p * width

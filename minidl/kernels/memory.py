@@ -69,13 +69,14 @@ class FreeList:
         return block, -block.ctypes.data % ALIGNMENT
 
     def _take(self, size):
+        found = None
         if not self.lock.locked():
             with self.lock:
                 blocks = self.free.get(size)
                 if blocks:
                     self.bytes -= size
-                    return blocks.pop()  # the one given back last: it may still be in the cache
-        return None
+                    found = blocks.pop()  # the one given back last: it may still be in the cache
+        return found
 
     def _give_back(self, reference, getrefcount=sys.getrefcount):  # at the end of the process, `sys` may be gone
         """Called when an array is gone."""

@@ -12,6 +12,7 @@ Means add up the rows of a window first, the columns of these sums after; back, 
 
 import functools
 import math
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +72,12 @@ def pool_windows(size, kernel, stride, padding=0, dilation=1, ceil_mode=False):
     >>> pool_windows(5, kernel=3, stride=2, padding=1).begins
     array([-1,  1,  3])
     """
+    if any(type(x) is not int for x in (size, kernel, stride, padding, dilation)):
+        try:
+            size, kernel, stride, padding, dilation = map(operator.index, (size, kernel, stride, padding, dilation))
+        except TypeError:
+            got = f"{size!r}, {kernel!r}, {stride!r}, {padding!r} and {dilation!r}"
+            raise TypeError(f"pool_windows: expected integers, got {got}") from None
     if min(kernel, stride, dilation) < 1 or padding < 0:
         got = f"kernel={kernel}, stride={stride}, dilation={dilation} and padding={padding}"
         raise ValueError(f"pool_windows: expected kernel, stride and dilation of 1 or more and padding of 0 or more, got {got}")
@@ -250,7 +257,9 @@ def _max_backward(dy, codes, row_begins, column_begins, offsets, dx, part, parts
         for i in range(OH):
             row = row_begins[i] * W
             for j in range(OW):
-                plane[np.uintp(row + column_begins[j] + offsets[codes[p, i, j]])] += dy[p, i, j]
+                place = np.uintp(row + column_begins[j] + offsets[codes[p, i, j]])
+                if place < plane.size:  # of codes of other windows it might not be
+                    plane[place] += dy[p, i, j]
 
 
 # --- means
@@ -401,6 +410,8 @@ def max_pool_backward(dy, codes, axes):
     planes, rows, columns = _planes("max_pool_backward", dy, _outs(axes), axes)
     dx = empty((len(planes), rows.size, columns.size), dy.dtype)
     tables = rows.begins, columns.begins, _offsets(rows, columns)
+    if codes.dtype not in _maxima_backward or codes.max(initial=0) >= len(tables[2]):
+        raise ValueError(f"max_pool_backward: the codes are not those of windows with {len(tables[2])} taps")
     run(
         dx.size >= SHARED_SIZE, _maxima_backward[codes.dtype], dy.dtype, planes, plain(codes).reshape(planes.shape), *tables, dx
     )

@@ -141,18 +141,16 @@ def _emit_tile(function, itemsize, tables):
         return builder.mul(builder.load(builder.gep(table, [index])), vec.int(itemsize))
 
     # Rows past the bottom edge read the last row again and are not stored.
-    rows, add_rows = [], []
+    rows = []
     for i in range(ROWS):
         row = builder.select(builder.icmp_signed("<", vec.int(i), m), vec.int(i), builder.sub(m, vec.int(1)))
         rows.append(vec.move(a, nbytes=entry(a_rows, row) if tables else builder.mul(a_rows, row)))
-        add_rows.append(vec.move(add, nbytes=builder.mul(add_step, row)))
 
     _prefetch(builder, vec, [vec.move(c, nbytes=builder.mul(c_step, vec.int(i))) for i in range(ROWS)], width)
 
     def emit(vectors, mask=None):
         masks = [None] * (vectors - 1) + [mask]
         start, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
-        first = [[vec.load(vec.move(row, v * vec.lanes), masks[v]) for v in range(vectors)] for row in add_rows]
         builder.branch(loop)
         builder.position_at_end(loop)
         k = builder.phi(vec.i64)
@@ -167,7 +165,7 @@ def _emit_tile(function, itemsize, tables):
             number = vec.splat(builder.load(vec.move(rows[i], nbytes=a_at), align=itemsize), vec.type)
             totals.append([vec.muladd(number, bs[v], sums[i][v]) for v in range(vectors)])
             for v in range(vectors):
-                sums[i][v].add_incoming(first[i][v], start)
+                sums[i][v].add_incoming(vec.type(None), start)
                 sums[i][v].add_incoming(totals[i][v], loop)
         walks = [(k, vec.int(1))] if tables else [(k, vec.int(1)), (a_at, a_steps), (b_at, b_steps)]
         for walk, step in walks:
@@ -184,9 +182,11 @@ def _emit_tile(function, itemsize, tables):
                 inside = builder.append_basic_block()
                 builder.cbranch(builder.icmp_signed("<", vec.int(i), m), inside, end)
                 builder.position_at_end(inside)
-            c_row = vec.move(c, nbytes=builder.mul(c_step, vec.int(i)))
+            c_row, add_row = (vec.move(at, nbytes=builder.mul(step, vec.int(i))) for at, step in ((c, c_step), (add, add_step)))
             for v in range(vectors):
-                vec.store(totals[i][v], vec.move(c_row, v * vec.lanes), masks[v])
+                # Added at the end: the sum of this tile is short, and so exact; to begin with what is there would make it long.
+                total = builder.fadd(totals[i][v], vec.load(vec.move(add_row, v * vec.lanes), masks[v]))
+                vec.store(total, vec.move(c_row, v * vec.lanes), masks[v])
         builder.branch(end)
         builder.position_at_end(end)
         builder.ret_void()

@@ -99,10 +99,14 @@ def sgd(
         _refuse("sgd", parameter, buffer)
     sign = -1.0 if maximize else 1.0
     p, g = plain(parameter), plain(gradient)  # copies where the layout is unusual; what is new is then written back
+    if p is not parameter:
+        _check_writeable("sgd", parameter)
     if buffer is None:
         _sgd[dtype](p.ravel(), g.ravel(), lr, weight_decay, sign)
     else:
         b = plain(buffer)
+        if b is not buffer:
+            _check_writeable("sgd", buffer)
         numbers = lr, momentum, dampening, weight_decay, nesterov, sign, first_step
         _sgd_momentum[dtype](p.ravel(), g.ravel(), b.ravel(), *numbers)
         if b is not buffer:
@@ -148,12 +152,21 @@ def adam(
     rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
     arrays = [parameter, *given]
     used = [plain(x) for x in arrays]  # copies where the layout is unusual; what is new is then written back
+    for i, (x, y) in enumerate(zip(arrays, used, strict=True)):
+        if x is not y and i != 1:
+            _check_writeable("adam", x)
     kernel = _adam if maximum is None else _adam_maximum
     numbers = sign, decay, shrink, beta1, beta2, rate, root, eps
     run(parameter.size >= SHARED_SIZE, kernel, dtype, *[x.ravel() for x in used], *numbers)
     for i, (x, y) in enumerate(zip(arrays, used, strict=True)):
         if x is not y and i != 1:
             x[...] = y
+
+
+def _check_writeable(name, x):
+    """Before anything is changed."""
+    if not x.flags.writeable:
+        raise ValueError(f"{name}: the parameter or a buffer of shape {x.shape} is read-only")
 
 
 def _refuse(name, parameter, other):

@@ -261,7 +261,10 @@ class _LazyConv(LazyModule):
                 raise ValueError(
                     f"{type(self).__name__}: expected an input with {self.dims + 1} or {self.dims + 2} axes, got {input.shape}"
                 )
-            self.in_channels = input.shape[-self.dims - 1]
+            channels = input.shape[-self.dims - 1]
+            if not channels:
+                raise ValueError(f"{type(self).__name__}: expected an input with channels, got shape {input.shape}")
+            self.in_channels = channels
             self._check_groups()
             self.weight.materialize(self._weight_shape())
             if self.bias is not None:

@@ -147,7 +147,7 @@ def xavier_uniform_(tensor, gain=1.0, generator=None):
     >>> bool((xavier_uniform_(minidl.empty(2, 4)).abs() <= 1).all())
     True
     """
-    bound = gain * math.sqrt(6 / _positive("xavier_uniform_", sum(_fans("xavier_uniform_", tensor))))
+    bound = _gain("xavier_uniform_", gain) * math.sqrt(6 / _positive("xavier_uniform_", sum(_fans("xavier_uniform_", tensor))))
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -158,7 +158,7 @@ def xavier_normal_(tensor, gain=1.0, generator=None):
     >>> xavier_normal_(minidl.empty(2, 4)).shape
     (2, 4)
     """
-    std = gain * math.sqrt(2 / _positive("xavier_normal_", sum(_fans("xavier_normal_", tensor))))
+    std = _gain("xavier_normal_", gain) * math.sqrt(2 / _positive("xavier_normal_", sum(_fans("xavier_normal_", tensor))))
     return normal_(tensor, 0.0, std, generator)
 
 
@@ -203,6 +203,7 @@ def orthogonal_(tensor, gain=1, generator=None):
         raise ValueError(f"orthogonal_: expected 2 axes or more, got shape {tensor.shape}")
     if not tensor.numel():
         return tensor
+    gain = _gain("orthogonal_", gain)
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     values = random.source(generator).normal((rows, columns), tensor.dtype)
     q, r = np.linalg.qr(values.T if rows < columns else values)
@@ -224,6 +225,12 @@ def _kaiming_std(name, tensor, a, mode, nonlinearity):
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
     return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+def _gain(name, gain):
+    if not isinstance(gain, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: gain must be a number, got {gain!r}")
+    return float(gain)
 
 
 def _positive(name, fans):

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 
 from .. import ops
+from ..tensors.arguments import number
 from ..tensors.creation import empty
 from ..tensors.joining import cat, stack
 from ..tensors.record import apply
@@ -57,7 +58,7 @@ class RNNBase(Module):
             raise ValueError(f"{name}: dropout must be a probability from 0 to 1, got {dropout!r}")
         if dropout and self.num_layers == 1:
             warnings.warn(f"{name}: dropout stands between layers, and with num_layers=1 there is none", stacklevel=3)
-        self.dropout, self.proj_size = float(dropout), 0
+        self.dropout, self.proj_size = number(type(self).__name__, "dropout", dropout), 0
         self._flat_weights_names = []
         for layer in range(self.num_layers):
             inputs = self.input_size if layer == 0 else self.hidden_size * self.directions

@@ -71,7 +71,7 @@ class Einsum(Op):
 
     def forward(self, *xs):
         self.xs = xs
-        y = np.einsum(",".join(self.terms) + "->" + self.right, *xs, optimize=True)
+        y = _contract(self.terms, self.right, xs)
         return y.copy() if len(xs) == 1 else y  # of a single factor NumPy may give a view
 
     def backward(self, dy):
@@ -88,4 +88,15 @@ class Einsum(Op):
         alone = "".join(axis for axis in term if not any(axis in other for other in terms))
         terms.append(alone)
         arrays.append(np.ones([x.shape[term.index(axis)] for axis in alone], x.dtype))
-        return np.einsum(",".join(terms) + "->" + term, *arrays, optimize=True)
+        return _contract(terms, term, arrays)
+
+
+def _contract(terms, right, xs):
+    """np.einsum, after sums over the axes that only one factor has: NumPy would add these one by one in float32."""
+    terms, xs = list(terms), list(xs)
+    for i, term in enumerate(terms):
+        others = right + "".join(terms[:i] + terms[i + 1 :])
+        axes = tuple(place for place, axis in enumerate(term) if axis not in others)
+        if axes:
+            terms[i], xs[i] = "".join(axis for axis in term if axis in others), kernels.sum_over(xs[i], axes)
+    return np.einsum(",".join(terms) + "->" + right, *xs, optimize=True)

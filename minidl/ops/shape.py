@@ -95,7 +95,7 @@ class RepeatInterleave(Op):
 
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
-        np.add.at(np.moveaxis(dx, self.axis, 0), self.source, np.moveaxis(dy, self.axis, 0))
+        _add_at(dx, (slice(None),) * self.axis + (self.source,), dy)
         return dx
 
 
@@ -153,8 +153,16 @@ class Index(Op):
         elif len(self.index) == 1 and isinstance(self.index[0], np.ndarray) and self.index[0].dtype.kind in "iu":
             _add_rows(dx, self.index[0], dy)
         else:
-            np.add.at(dx, self.index, dy)
+            _add_at(dx, self.index, dy)
         return dx
+
+
+def _add_at(dx, index, dy):
+    """dx[index] += dy, where places may repeat. Beyond 32 axes add.at would crash the process: there it gets flat places."""
+    if max(dx.ndim, dy.ndim) > 32:
+        index = np.arange(dx.size).reshape(dx.shape)[index].ravel()
+        dx, dy = dx.reshape(-1), dy.ravel()
+    np.add.at(dx, index, dy)
 
 
 def _add_rows(dx, index, dy):
@@ -250,7 +258,7 @@ class Gather(Op):
 
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
-        np.add.at(dx, self.where, dy)
+        _add_at(dx, self.where, dy)
         return dx
 
 

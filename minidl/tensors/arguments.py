@@ -42,6 +42,14 @@ def numbers_of(name, **given):
         yield x
 
 
+def number(name, what, x):
+    """x as a float: a number of Python's or NumPy's, or a tensor of one."""
+    if type(x) is float:
+        return x
+    (x,) = numbers_of(name, **{what: x})
+    return float(x)
+
+
 def size_of(name, sizes, size=None):
     if size is None:
         size = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
@@ -54,6 +62,8 @@ def size_of(name, sizes, size=None):
         result = (-1,)
     if bool in map(type, size) or min(result, default=0) < 0:
         raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
+    if len(result) > 64 or math.prod(n or 1 for n in result) > 2**59:  # beyond what NumPy can count in bytes
+        raise ValueError(f"{name}: sizes of at most 64 axes and 2**59 elements, got {size}")
     return result
 
 

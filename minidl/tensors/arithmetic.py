@@ -132,7 +132,7 @@ def _floor_divide(a, b):
     a, b = promote("floor_divide", a, b)
     check_broadcast("floor_divide", a, b)
     _check_divisor("floor_divide", a, b)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         result = np.asarray(np.floor_divide(*_whole(a, b)[1]))
     # Constant between its jumps: in the graph it passes back zeros.
     return (

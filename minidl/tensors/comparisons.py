@@ -47,7 +47,7 @@ class Comparisons:
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def logical_not(self):
-        return wrap(np.logical_not(self.array))
+        return wrap(np.asarray(np.logical_not(self.array)))
 
     def logical_and(self, other):
         return _compare(np.logical_and, self, other)

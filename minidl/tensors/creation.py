@@ -6,7 +6,7 @@ import numpy as np
 
 from . import dtypes
 from .arguments import expect_memory, expect_tensors, numbers_of, size_of
-from .record import wrap
+from .record import number_array, wrap
 from .tensor import Tensor
 
 
@@ -35,7 +35,12 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     if dtype is None or array.dtype.kind not in "fiub":  # what holds no numbers is refused: NumPy would make None NaN, "1" 1
         dtype = array.dtype
     dtype = dtypes.as_dtype(dtype)
-    return made(np.array(array, dtype, order="C"), None, requires_grad)
+    if dtype == array.dtype:
+        return made(np.array(array, dtype, order="C"), None, requires_grad)
+    if dtype.kind in "iu" and array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"tensor: NaN and infinity do not fit in {dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):  # 1e308 is infinite in float32, of which NumPy would warn
+        return made(np.array(array, dtype, order="C"), None, requires_grad)
 
 
 def as_tensor(data, dtype=None, device=None):
@@ -94,7 +99,7 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
     """
     (fill_value,) = numbers_of("full", fill_value=fill_value)
     dtype = tensor(fill_value).dtype if dtype is None else dtypes.as_dtype(dtype)
-    return made(np.full(size_of("full", (size,)), fill_value, dtype), device, requires_grad)
+    return made(np.full(size_of("full", (size,)), number_array("full", fill_value, dtype), dtype), device, requires_grad)
 
 
 def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
@@ -147,7 +152,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
         array = np.arange(count, dtype=np.float64)
         array *= step  # in float64, so that the steps do not add up their errors
         array += start
-    return made(array.astype(dtype, copy=False), device, requires_grad)
+    return made(_cast(array, dtype), device, requires_grad)
 
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
@@ -156,13 +161,15 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
     >>> linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    return made(_spaced("linspace", start, end, steps).astype(dtype_or_default(dtype)), device, requires_grad)
+    return made(_cast(_spaced("linspace", start, end, steps), dtype_or_default(dtype)), device, requires_grad)
 
 
 def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
     """base to the powers linspace(start, end, steps)."""
     (base,) = numbers_of("logspace", base=base)
-    return made((base ** _spaced("logspace", start, end, steps)).astype(dtype_or_default(dtype)), device, requires_grad)
+    with np.errstate(all="ignore"):
+        powers = float(base) ** _spaced("logspace", start, end, steps)
+    return made(_cast(powers, dtype_or_default(dtype)), device, requires_grad)
 
 
 def is_tensor(obj):
@@ -187,6 +194,11 @@ def _spaced(name, start, end, steps):
     (steps,) = size_of(name, (steps,))
     expect_memory(name, (steps,), dtypes.float64, 16 * steps)
     return np.linspace(start, end, steps)
+
+
+def _cast(array, dtype):
+    with np.errstate(over="ignore", invalid="ignore"):
+        return array.astype(dtype, copy=False)
 
 
 def _on_cpu(device):

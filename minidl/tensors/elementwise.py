@@ -107,7 +107,7 @@ class Elementwise:
 
     def relu(self):
         """max(x, 0), with slope 0 at 0."""
-        return apply(ops.ReLU(), self) if self.array.dtype.kind == "f" else wrap(np.maximum(self.array, 0))
+        return apply(ops.ReLU(), self) if self.array.dtype.kind == "f" else wrap(np.asarray(np.maximum(self.array, 0)))
 
     def sign(self):
         return self.clone() if self.array.dtype.kind == "b" else apply(ops.PiecewiseConstant(np.sign), self)

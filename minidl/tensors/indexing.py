@@ -80,6 +80,8 @@ class Indexing:
         """The slices of an axis at the indices in a vector."""
         axis = normalize_axis("index_select", dim, self.ndim)
         rows = checked_index("index_select", index, self.shape[axis])
+        if rows.ndim > 1:
+            raise ValueError(f"index_select: expected a vector of indices, got shape {rows.shape}")
         return apply(ops.Index((slice(None),) * axis + (rows,)), self)
 
     def masked_select(self, mask):
@@ -124,7 +126,7 @@ def where(condition, input=None, other=None):
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
     a, b = operand("where", input), operand("where", other)
     dtype = dtypes.result_type(*(x.array if isinstance(x, TensorBase) else x for x in (a, b)))
-    a, b = (x.to(dtype) if isinstance(x, TensorBase) else wrap(np.asarray(x, dtype)) for x in (a, b))
+    a, b = (x.to(dtype) if isinstance(x, TensorBase) else wrap(number_array("where", x, dtype)) for x in (a, b))
     try:
         return apply(ops.Where(condition), a, b)
     except ValueError:

@@ -5,6 +5,8 @@ must come first: this file has a bare `TensorBase`, and the class derived from i
 when it is defined.
 """
 
+import math
+
 import numpy as np
 
 from ..graph.modes import SILENT, float_errors, mode, watchers
@@ -26,6 +28,7 @@ class TensorBase:
 Tensor = TensorBase
 
 
+_LARGEST = float(np.finfo(np.float32).max)
 _NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 _new, _ndarray = object.__new__, np.ndarray
 
@@ -111,6 +114,9 @@ def binary(op, a, b):
     except ValueError:
         check_broadcast(op.name.lower(), a, b)
         raise
+    except OverflowError:
+        a, b = (x.dtype if isinstance(x, Tensor) else x for x in (a, b))
+        raise ValueError(f"{op.name.lower()}: a number is too large for the tensor's dtype: {a}, {b}") from None
 
 
 def _float_and_number(a, b):
@@ -124,7 +130,12 @@ def promote(name, a, b):
     if not a_tensor and not b_tensor:
         raise TypeError(f"{name.lower()}: expected a Tensor among the operands, got {type(a).__name__} and {type(b).__name__}")
     dtype = dtypes.result_type(a.array if a_tensor else a, b.array if b_tensor else b)
-    return (a.to(dtype) if a_tensor else a), (b.to(dtype) if b_tensor else b)
+    return (a.to(dtype) if a_tensor else _fitting(a, dtype)), (b.to(dtype) if b_tensor else _fitting(b, dtype))
+
+
+def _fitting(number, dtype):
+    """A number beyond float32 beside float32: infinite, of which NumPy would warn."""
+    return number * math.inf if dtype == np.float32 and type(number) is float and abs(number) > _LARGEST else number
 
 
 def operand(name, x):

@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from .values import words
+
 REFERENCES = {}
 
 
@@ -34,13 +36,18 @@ def _gamma_or_nan(x):
     return math.inf if x <= 0 and x == math.floor(x) else math.lgamma(x)
 
 
-for _name in "exp expm1 log log2 log10 log1p sqrt square reciprocal sin cos tan sinh cosh tanh".split():
-    REFERENCES[f"T.{_name}"] = lambda x, f=getattr(np, _name), name=_name: f(x if name == "square" else _float(x))
+for _name in words(
+    """
+    exp expm1 log log2 log10 log1p sqrt square reciprocal sin cos tan sinh cosh tanh
+"""
+):
+    REFERENCES[f"T.{_name}"] = lambda x, name=_name: getattr(np, name)(x if name == "square" else _float(x))
 for _name, _f in {
     "asin": np.arcsin,
     "acos": np.arccos,
     "atan": np.arctan,
     "erf": _each(math.erf),
+    "erfc": _each(math.erfc),
     "lgamma": _each(_gamma_or_nan),
 }.items():
     REFERENCES[f"T.{_name}"] = lambda x, f=_f: np.asarray(f(_float(x)))
@@ -91,7 +98,7 @@ REFERENCES["T.where"] = lambda x, mask, other: np.where(mask, x, other)
 @reference("F.gelu")
 def _(x, approximate):
     if approximate == "none":
-        return x / 2 * _each(math.erfc)(-x / math.sqrt(2))
+        return np.where(x == -np.inf, -0.0, x / 2 * _each(math.erfc)(-x / math.sqrt(2)))
     return np.where(
         x < -20,
         -0.0,
@@ -295,7 +302,7 @@ def _(x, kernel, stride, padding, ceil_mode, dilation, return_indices):
                 at = tuple(starts[a][place[a]] + tap[a] * dilation[a] for a in range(len(kernel)))
                 if all(0 <= i < n for i, n in zip(at, sizes, strict=True)):
                     value = x[lead + at]
-                    if found is None or value > best or (math.isnan(value) and not math.isnan(best)):
+                    if found is None or value > best or math.isnan(value):
                         best, found = value, at
             y[lead + place], indices[lead + place] = best, np.ravel_multi_index(found, sizes)
     return (y, indices) if return_indices else y

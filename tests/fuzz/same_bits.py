@@ -1,7 +1,7 @@
 """The same bits on any number of threads and at any place in memory: `python -m tests.fuzz.same_bits --seed 0 --calls 2000`.
 
-Functions that run in kernels get arrays large enough for two threads to pay. Values and gradients on one thread are the truth; two
-threads, and inputs that begin at any byte of a buffer, must give the same bits.
+Functions that run in kernels get arrays large enough for two threads to pay. Values and gradients on one thread are the truth;
+two threads, and inputs that begin at any byte of a buffer, must give the same bits.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from minidl.kernels import threads
 from minidl.nn import functional as F
 
 from .cases import Draw
+from .values import words
 
 CASES = {}
 PLACES = [0, 1, 3, 4, 8, 20, 60]  # bytes after a boundary of 64
@@ -28,13 +29,20 @@ class Counting:
     def __init__(self, lock):
         self.lock, self.count = lock, 0
 
+    def __enter__(self):
+        self.count += 1
+        return self.lock.__enter__()
+
+    def __exit__(self, *error):
+        return self.lock.__exit__(*error)
+
     def acquire(self, blocking=True):
         taken = self.lock.acquire(blocking)
         self.count += taken
         return taken
 
-    def release(self):
-        self.lock.release()
+    def __getattr__(self, name):  # locked, release
+        return getattr(self.lock, name)
 
 
 def case(*names):
@@ -55,11 +63,19 @@ def elementwise(name):
     return lambda d: (f, [d.x((n(d, 1, 200), n(d, 1, 2000)), layout=False)])
 
 
-for _name in "exp expm1 log log2 log1p tanh sigmoid erf relu silu logsigmoid elu leaky_relu gelu softplus".split():
+for _name in words(
+    """
+    exp expm1 log log2 log1p tanh sigmoid erf erfc relu silu logsigmoid elu leaky_relu gelu softplus
+"""
+):
     CASES[_name] = elementwise(_name)
-for _name in "lgamma digamma".split():
-    CASES[_name] = lambda d, f=getattr(minidl, _name): (f, [d.x((n(d, 1, 90), n(d, 1, 300)), layout=False)])
-for _name in "sum mean var std cumsum logsumexp softmax log_softmax norm amax prod".split():
+for _name in ["lgamma", "digamma"]:
+    CASES[_name] = lambda d, name=_name: (getattr(minidl, name), [d.x((n(d, 1, 90), n(d, 1, 300)), layout=False)])
+for _name in words(
+    """
+    sum mean var std cumsum logsumexp softmax log_softmax norm amax prod
+"""
+):
 
     def _along(d, name=_name):
         x = d.x((n(d, 1, 60), n(d, 2, 90), n(d, 2, 90)), layout=False, kind="ordinary")
@@ -257,11 +273,11 @@ def play(seed, i):
             return name, f"{text}: other bits {byte} bytes after a boundary"
         if threads.numba.config.NUMBA_NUM_THREADS > 1:
             minidl.set_num_threads(2)
-            for byte in (0, byte):
-                found = bits(function, arrays, byte)
+            for start in (0, byte):
+                found = bits(function, arrays, start)
                 if found != truth:
                     which = [j for j, (a, b) in enumerate(zip(found, truth, strict=True)) if a != b]
-                    return name, f"{text}: other bits on two threads, {byte} bytes after a boundary (results {which})"
+                    return name, f"{text}: other bits on two threads, {start} bytes after a boundary (results {which})"
     finally:
         minidl.set_num_threads(1)
     return name, None
@@ -286,8 +302,9 @@ def main():
     for name, count in sorted(counts.items()):
         print(f"{name:36} {count:6} {shared[name]:15}")
     print("\n".join(faults))
+    seconds = time.time() - start
     print(
-        f"seed {options.seed}: {counts.total()} calls, {shared.total()} on two threads, {len(faults)} faults, {time.time() - start:.0f} s"
+        f"seed {options.seed}: {counts.total()} calls, {shared.total()} on two threads, {len(faults)} faults, {seconds:.0f} s"
     )
     sys.exit(bool(faults))
 

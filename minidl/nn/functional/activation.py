@@ -1,7 +1,7 @@
 """Activation functions."""
 
 from ... import ops
-from ...tensors.arguments import expect_tensors
+from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply
 
 
@@ -26,7 +26,7 @@ def leaky_relu(input, negative_slope=0.01):
     >>> leaky_relu(minidl.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
-    return apply(ops.LeakyReLU(float(negative_slope)), _floating("leaky_relu", input))
+    return apply(ops.LeakyReLU(number("leaky_relu", "negative_slope", negative_slope)), _floating("leaky_relu", input))
 
 
 def elu(input, alpha=1.0):
@@ -36,7 +36,7 @@ def elu(input, alpha=1.0):
     >>> elu(minidl.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return apply(ops.ELU(float(alpha)), _floating("elu", input))
+    return apply(ops.ELU(number("elu", "alpha", alpha)), _floating("elu", input))
 
 
 def gelu(input, *, approximate="none"):
@@ -68,7 +68,9 @@ def softplus(input, beta=1.0, threshold=20.0):
     >>> softplus(minidl.tensor([-1.0, 2.0]))
     tensor([0.3133, 2.1269])
     """
-    return apply(ops.Softplus(float(beta), float(threshold)), _floating("softplus", input))
+    return apply(
+        ops.Softplus(number("softplus", "beta", beta), number("softplus", "threshold", threshold)), _floating("softplus", input)
+    )
 
 
 def sigmoid(input):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ... import kernels, ops
 from ...graph.writes import note_write
-from ...tensors.arguments import expect_tensors
+from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 
@@ -25,6 +25,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     shape = _shape("batch_norm", input)
     count, stats = math.prod(shape) // max(shape[1], 1), None
     _check_running("batch_norm", input, running_mean, running_var)
+    momentum = number("batch_norm", "momentum", momentum)
     if training:
         if count == 1:
             raise ValueError(
@@ -36,7 +37,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     else:
         stats = np.empty((2, shape[1]))
         stats[0], stats[1] = running_mean.array, running_var.array
-    op = ops.BatchNorm(float(eps), stats)
+    op = ops.BatchNorm(number("batch_norm", "eps", eps), stats)
     y = _apply("batch_norm", op, input, weight, bias)
     if training and running_mean is not None and count:
         _update(running_mean, running_var, op.stats, momentum, count)
@@ -52,7 +53,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
             [-1.0000,  1.0000]])
     """
     axes = _trailing("layer_norm", input, normalized_shape)
-    return _apply("layer_norm", ops.LayerNorm(axes, float(eps)), input, weight, bias)
+    return _apply("layer_norm", ops.LayerNorm(axes, number("layer_norm", "eps", eps)), input, weight, bias)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):
@@ -65,7 +66,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     axes = _trailing("rms_norm", input, normalized_shape)
     if input.array.dtype.kind != "f":
         raise TypeError(f"rms_norm: expected floating-point numbers, got {input.dtype}; use .float() first")
-    eps = float(np.finfo(input.dtype).eps if eps is None else eps)
+    eps = float(np.finfo(input.dtype).eps) if eps is None else number("rms_norm", "eps", eps)
     return _apply("rms_norm", ops.RMSNorm(axes, eps), input, weight, None)
 
 
@@ -81,7 +82,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
         raise ValueError(f"group_norm: the {shape[1]} channels of the input {shape} cannot make {num_groups!r} equal groups")
     if math.prod(shape) == num_groups:
         raise ValueError(f"group_norm: expected more than 1 value in a group, got {shape} in {num_groups} groups")
-    return _apply("group_norm", ops.GroupNorm(num_groups, float(eps)), input, weight, bias)
+    return _apply("group_norm", ops.GroupNorm(num_groups, number("group_norm", "eps", eps)), input, weight, bias)
 
 
 def instance_norm(
@@ -98,6 +99,7 @@ def instance_norm(
     """
     shape = _shape("instance_norm", input)
     _check_running("instance_norm", input, running_mean, running_var)
+    momentum = number("instance_norm", "momentum", momentum)
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     (N, C), count = shape[:2], math.prod(shape[2:])
@@ -105,7 +107,7 @@ def instance_norm(
         raise ValueError(f"instance_norm: expected more than 1 value per channel of a sample, got an input of shape {shape}")
     if not C:
         return input.clone()
-    op = ops.GroupNorm(C, float(eps))
+    op = ops.GroupNorm(C, number("instance_norm", "eps", eps))
     y = _apply("instance_norm", op, input, weight, bias)
     if running_mean is not None and y.array.size:
         mean, rstd = op.stats.T
@@ -124,7 +126,9 @@ def _apply(name, op, input, weight, bias):
 
 
 def _update(running_mean, running_var, stats, momentum, count):
-    kernels.update_running(running_mean.array, running_var.array, stats, float(momentum), count)
+    if not (running_mean.array.flags.writeable and running_var.array.flags.writeable):
+        raise ValueError("running_mean and running_var: expected memory that can be written to, got a read-only array")
+    kernels.update_running(running_mean.array, running_var.array, stats, momentum, count)
     note_write(running_mean.array)
     note_write(running_var.array)
 

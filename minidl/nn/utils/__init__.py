@@ -7,8 +7,9 @@ import numpy as np
 
 from ... import kernels
 from ...graph.writes import note_write
+from ...tensors.arguments import numbers_of
 from ...tensors.joining import cat
-from ...tensors.record import wrap
+from ...tensors.record import number_array, wrap
 from ...tensors.tensor import Tensor
 from ..module import Module
 
@@ -28,6 +29,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     """
     parameters = _list("clip_grad_norm_", parameters)
     grads = [p.grad.array for p in parameters if p.grad is not None]
+    max_norm, norm_type = numbers_of("clip_grad_norm_", max_norm=max_norm, norm_type=norm_type)
     max_norm, norm_type = float(max_norm), float(norm_type)
     if not norm_type > 0 or not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_: norm_type must be above 0 and max_norm 0 or more, got {norm_type} and {max_norm}")
@@ -60,11 +62,12 @@ def clip_grad_value_(parameters, clip_value):
     >>> w.grad
     tensor([3.0000, 3.5000])
     """
-    if not float(clip_value) >= 0:
-        raise ValueError(f"clip_grad_value_: clip_value must be 0 or more, got {clip_value}")
+    if not isinstance(clip_value, (int, float, np.number)) or not clip_value >= 0:
+        raise ValueError(f"clip_grad_value_: clip_value must be a number of 0 or more, got {clip_value!r}")
     for p in _list("clip_grad_value_", parameters):
         if p.grad is not None:
-            np.clip(p.grad.array, -float(clip_value), float(clip_value), out=p.grad.array)
+            bound = number_array("clip_grad_value_", clip_value, p.grad.dtype)
+            np.clip(p.grad.array, -bound, bound, out=p.grad.array)
             note_write(p.grad.array)
 
 

@@ -24,8 +24,9 @@ def normalize(x, mean, std):
     mean, std = (_per_channel(name, value, array) for name, value in {"mean": mean, "std": std}.items())
     if not (std > 0).all():
         raise ValueError(f"normalize: std must be positive, got {std.ravel().tolist()}")
-    result = np.subtract(array, mean, order="C")
-    result /= std
+    with np.errstate(all="ignore"):  # infinities are results, as in the operations
+        result = np.subtract(array, mean, order="C")
+        result /= std
     return wrap(result)
 
 

@@ -1,0 +1,131 @@
+"""What the fuzzers found and was mended: hostile arguments give a clear error; numbers too large for float32 are infinite."""
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import distributions as D
+from minidl import nn
+from minidl.generation import beam_search
+
+INF = float("inf")
+
+
+def x():
+    return minidl.ones(2, 3)
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: x().add(1.0, alpha="a"), TypeError, "add: alpha must be a number, got str"),
+        (lambda: x().sub(1.0, alpha=[1]), TypeError, "sub: alpha must be a number, got list"),
+        (lambda: minidl.isclose(x(), x(), rtol=-1), ValueError, "isclose: rtol must be a number of 0 or more, got -1"),
+        (lambda: x().allclose(x(), atol="cpu"), ValueError, "isclose: atol must be a number of 0 or more"),
+        (lambda: minidl.arange(3) + 2**63, ValueError, "add: a number is too large for the tensor's dtype"),
+        (lambda: x() * 10**400, ValueError, "mul: a number is too large"),
+        (lambda: x()[minidl.tensor([7])], IndexError, "getitem: index 7 is out of bounds"),
+        (lambda: x().__setitem__(9, 1.0), IndexError, "setitem: index 9 is out of bounds"),
+        (
+            lambda: minidl.zeros(2, dtype=minidl.int64).__setitem__(0, 2**63),
+            ValueError,
+            "setitem: 9223372036854775808 does not fit",
+        ),
+        (lambda: minidl.zeros(2, dtype=minidl.int64).fill_(float("nan")), ValueError, "copy_: nan does not fit in int64"),
+        (
+            lambda: minidl.tensor([1.0, float("nan")], dtype=minidl.int64),
+            ValueError,
+            "tensor: NaN and infinity do not fit in int64",
+        ),
+        (lambda: minidl.zeros(10**30), ValueError, "zeros: sizes of at most 64 axes and 2"),
+        (lambda: minidl.ones((1,) * 65), ValueError, "ones: sizes of at most 64 axes"),
+        (
+            lambda: x().index_select(1, minidl.zeros(1, 1).long()),
+            ValueError,
+            "index_select: expected a vector of indices, got shape",
+        ),
+        (lambda: nn.LazyConv1d(6, 3)(minidl.zeros(0, 3)), ValueError, "LazyConv1d: expected an input with channels"),
+        (lambda: nn.utils.clip_grad_value_([x()], [1]), ValueError, "clip_grad_value_: clip_value must be a number"),
+        (lambda: nn.init.xavier_uniform_(x(), gain="1"), TypeError, "xavier_uniform_: gain must be a number"),
+        (lambda: nn.init.xavier_normal_(x(), gain=1j), TypeError, "xavier_normal_: gain must be a number"),
+        (lambda: nn.functional.leaky_relu(x(), [1]), TypeError, "leaky_relu: negative_slope must be a number"),
+        (lambda: nn.functional.elu(x(), "a"), TypeError, "elu: alpha must be a number"),
+        (lambda: nn.functional.softplus(x(), 1.0, 1j), TypeError, "softplus: threshold must be a number"),
+        (lambda: nn.functional.layer_norm(x(), (3,), eps=None), TypeError, "layer_norm: eps must be a number"),
+        (
+            lambda: nn.functional.batch_norm(x(), None, None, training=True, momentum="a"),
+            TypeError,
+            "batch_norm: momentum must be",
+        ),
+        (lambda: nn.utils.clip_grad_norm_([x()], [1]), TypeError, "clip_grad_norm_: max_norm must be a number"),
+        (lambda: x().type_as([1]), TypeError, "type_as: expected a Tensor, got list"),
+        (lambda: x().div(2.0, rounding_mode=np.ones(3)), ValueError, "div: rounding_mode must be"),
+        (lambda: nn.MSELoss(reduction=np.ones(3)), ValueError, "MSELoss: reduction must be one of"),
+        (lambda: nn.functional.mse_loss(x(), x(), reduction=np.ones(3)), ValueError, "mse_loss: reduction must be"),
+        (lambda: nn.Linear(2, 2).get_parameter(7), TypeError, "target: expected a dotted path such as '0.weight', got int"),
+        (lambda: nn.ModuleList([nn.ReLU()])["a"], TypeError, "ModuleList: expected an integer, got 'a'"),
+        (lambda: nn.ModuleDict((1, 2)), TypeError, "ModuleDict: expected a dict or pairs, got tuple"),
+        (lambda: D.Normal(0.0, 1.0).expand(3.5), TypeError, "Normal: batch_shape must be a tuple of sizes, got 3.5"),
+        (lambda: D.Distribution(event_shape=INF), TypeError, "Distribution: event_shape must be a tuple of sizes"),
+        (lambda: D.Normal(0.0, 1.0, np.ones(2)), TypeError, "Normal: validate_args must be True, False or None"),
+        (lambda: D.Normal(0.0, 1.0).icdf([0.5]), TypeError, "Normal: expected the chance as a tensor, got list"),
+        (lambda: D.Independent(1, 2), TypeError, "Independent: expected a distribution and a number of axes, got int and 2"),
+        (lambda: D.AffineTransform("0", 1.0), TypeError, "AffineTransform: loc must be a number or a tensor, got str"),
+        (lambda: D.ComposeTransform(["a"]), TypeError, "ComposeTransform: expected a list of transforms, got str in it"),
+        (
+            lambda: beam_search(lambda ids: ids, minidl.tensor([0]), 3, 2, alpha=2**63),
+            ValueError,
+            "alpha must be a number from 0 to 10",
+        ),
+    ],
+)
+def test_errors_say_what_was_wrong(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: minidl.tensor([1e308]),
+        lambda: minidl.full((2,), 1e308),
+        lambda: minidl.full_like(x(), 1e308),
+        lambda: minidl.linspace(1e300, 1e308, 3),
+        lambda: minidl.logspace(100, 1000, 3),
+        lambda: minidl.where(x() > 0, 1e308, x()),
+        lambda: x().masked_fill(x() > 0, 1e308),
+        lambda: x().fill_(1e308),
+        lambda: x() * 1e308,
+        lambda: x().maximum(minidl.tensor(1e308)),
+        lambda: x().clamp(1e308),
+    ],
+)
+def test_numbers_beyond_float32_are_infinite_without_a_warning(call):
+    assert (call() == INF).all()
+    assert call().dtype == minidl.float32
+
+
+def test_gradients_beyond_32_axes():
+    """NumPy's add.at ends the process there."""
+    y = minidl.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    y[:, minidl.full((1,) * 33, 2)].sum().backward()
+    assert y.grad.tolist() == [[0.0, 0.0, 1.0]]
+    y = minidl.tensor([1.0, 2.0], requires_grad=True)
+    deep = y.reshape((1,) * 40 + (2,))
+    (deep.gather(-1, minidl.ones((1,) * 40 + (3,)).long()).sum() + 2 * deep.repeat_interleave(2, -1).sum()).backward()
+    assert y.grad.tolist() == [4.0, 7.0]
+
+
+def test_logical_not_and_relu_of_one_number_hold_arrays():
+    assert type(minidl.tensor(-1).relu().numpy()) is np.ndarray
+    assert type(minidl.tensor(1).logical_not().numpy()) is np.ndarray
+    assert not minidl.tensor(1).logical_not().item()
+
+
+def test_numbers_beyond_float32_compare_as_infinite_ones():
+    assert not (x() == 1e308).any()
+    assert (x() < 1e308).all()
+    assert (x() > -1e308).all()
+    y = x()
+    y[0] = -1e308
+    assert y[0].tolist() == [-INF] * 3 and y[1].tolist() == [1.0] * 3
