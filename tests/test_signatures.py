@@ -19,7 +19,7 @@ SPACES = {space.__name__: space for space in (nn, functional, init, utils, utils
 
 def written():
     spaces = {}
-    for line in (Path(__file__).parent / "signatures.txt").read_text().splitlines():
+    for line in (Path(__file__).parent / "signatures.txt").read_text("utf-8").splitlines():
         if line.startswith("# "):
             lines = spaces.setdefault(line[2:], [])
         elif line:

@@ -32,7 +32,7 @@ NETWORKS = {
 
 
 def written():
-    parts = FILE.read_text().split("# ")[1:]
+    parts = FILE.read_text("utf-8").split("# ")[1:]
     return {name: text.strip() for name, text in (part.split("\n", 1) for part in parts)}
 
 
