@@ -429,8 +429,6 @@ FORWARD = {
     "binary_cross_entropy_with_logits": [
         Forward(-COINS * np.log(1 / (1 + np.exp(-X))) - (1 - COINS) * np.log(1 / (1 + np.exp(X))), X, COINS)
     ],
-    "channel_sums": [Forward(IMAGES.sum((0, 2, 3)), IMAGES)],
-    "column_sums": [Forward(X.sum(0), X)],
     "conv2d": [Forward(table.conv2d(IMAGE, KERNEL, W6, *GEOMETRY), IMAGE, KERNEL, W6, *GEOMETRY) for W6 in [normal(6)]],
     "conv2d_input": [
         Forward(conv_input(dy, KERNEL, (5, 6), *GEOMETRY), dy, KERNEL, (5, 6), *GEOMETRY) for dy in [normal(*SHAPES)]
@@ -445,6 +443,7 @@ FORWARD = {
     "ctc_forward": [Forward(table.ctc(STEPS, SPOKEN, HEARD, SAID, 0, False), STEPS, SPOKEN, HEARD, SAID, 0)],
     "digamma": [each(table.digamma, POSITIVE)],
     "elu": [each(elu, X), each(elu, X, 1.7)],
+    "erfc": [each(math.erfc, X)],
     "erf": [each(math.erf, X)],
     "exp": [each(math.exp, X)],
     "expm1": [each(math.expm1, X)],
@@ -488,6 +487,16 @@ FORWARD = {
     "silu": [each(lambda v: v * logistic(v), X)],
     "softmax": [Forward(softmax(X, axis), X, axis) for axis in (0, 1)],
     "softplus": [each(softplus, X, *o) for o in ((), (2.5, 20.0), (1.0, 1.5))],
+    "running_sums": [
+        Forward(np.array([X[: i + 1].sum(0) for i in range(len(X))]), X, 0),
+        Forward(np.array([X[:, i:].sum(1) for i in range(X.shape[1])]).T.copy(), X, 1, True),
+    ],
+    "sum_over": [
+        Forward(X.sum(0), X, (0,)),
+        Forward(X.sum(1, keepdims=True), X, (1,), True),
+        Forward(IMAGES.sum((0, 2, 3)), IMAGES, (0, 2, 3)),
+    ],
+    "total": [Forward(X.sum(1), X, (1,)), Forward((X * X).sum(0), X, (0,), True)],
     "sum_of_squares": [Forward(sum(v * v for v in X.ravel().tolist()), X)],
     "tanh": [each(math.tanh, X)],
     "update_running": [

@@ -142,7 +142,8 @@ def test_linear_backward(rng, dtype):
             for needs in ((True, False, False), (False, True, False), (False, False, True), (False, True, True)):
                 part = gemm.linear_backward(dy, x if needs[1] else None, w if needs[0] else None, needs)
                 for ours, whole, need in zip(part, (dx, dw, db), needs, strict=True):
-                    assert ours is None if not need else np.array_equal(ours, whole) and ours.dtype == dtype
+                    same = np.allclose if ours is part[2] else np.array_equal  # a sum alone is made in other blocks
+                    assert ours is None if not need else same(ours, whole) and ours.dtype == dtype
 
 
 def test_linear_backward_checks_before_it_runs():

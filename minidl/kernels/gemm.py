@@ -37,7 +37,7 @@ IN_PLACE_ROWS = 2 * ROWS  # as is one that no more than these rows of A make use
 COPY_ROWS, COPY_PANELS = 400, 128  # columns of C from which a copy of a block of A pays: as rows, in panels
 GROUP = 8  # panels packed side by side, so that whole cache lines of the source are used
 STRIP = 2048  # elements of a matrix-vector product that stay in the L1 cache while columns are added to them
-SUM = 1024  # products of two vectors that are summed in their own type
+SUM = 1024  # products with a vector that are summed apart: in vectors of their own type, or one after the other
 UNIT = 64  # shares of it begin at multiples of this, so that every row meets the same vector or scalar code
 PARALLEL_BYTES = 512 * 1024  # size of a matrix from which a second thread pays in a product with a vector
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
@@ -107,6 +107,8 @@ def product(a, b, bias, c, offsets, part, parts):
     elif parts > 1:
         i0, i1, j0, j1 = cut((m + ROWS - 1) // ROWS, (n + width - 1) // width, part, parts)
         i0, i1, j0, j1 = i0 * ROWS, min(i1 * ROWS, m), j0 * width, min(j1 * width, n)
+        if i0 >= i1 or j0 >= j1:
+            return  # fewer tiles than shares
     bias_mode = 2 if bias.size else 0
     # In place: a B that fits the L1 cache, or of which so few rows of A make use that packing would not pay.
     packs = (
@@ -164,32 +166,48 @@ def vector(a, x, bias, y, part, parts):
         for i in range(first, last - 3, 4):
             p, q = contiguous(a, i, 0, depth), contiguous(a, i + 1, 0, depth)
             r, s = contiguous(a, i + 2, 0, depth), contiguous(a, i + 3, 0, depth)
-            t = u = v = w = x.dtype.type(0)
-            for k in range(depth):
-                t += p[k] * x[k]
-                u += q[k] * x[k]
-                v += r[k] * x[k]
-                w += s[k] * x[k]
-            y[i], y[i + 1], y[i + 2], y[i + 3] = t, u, v, w
+            sums = (0.0, 0.0, 0.0, 0.0)
+            for k0 in range(0, depth, SUM):
+                t = u = v = w = x.dtype.type(0)
+                for k in range(k0, min(k0 + SUM, depth)):
+                    t += p[k] * x[k]
+                    u += q[k] * x[k]
+                    v += r[k] * x[k]
+                    w += s[k] * x[k]
+                sums = sums[0] + t, sums[1] + u, sums[2] + v, sums[3] + w
+            y[i], y[i + 1], y[i + 2], y[i + 3] = sums
         for i in range(last - (last - first) % 4, last):
-            p, t = contiguous(a, i, 0, depth), x.dtype.type(0)
-            for k in range(depth):
-                t += p[k] * x[k]
-            y[i] = t
+            p, total = contiguous(a, i, 0, depth), 0.0
+            for k0 in range(0, depth, SUM):
+                t = x.dtype.type(0)
+                for k in range(k0, min(k0 + SUM, depth)):
+                    t += p[k] * x[k]
+                total += t
+            y[i] = total
     else:
+        part_of_sum = np.empty(min(STRIP, max(last - first, 0)) if depth > SUM else 0, y.dtype)
         for i0 in range(first, last, STRIP):
             strip = y[i0 : min(i0 + STRIP, last)]
             n = strip.size
             strip[:] = 0
-            for k in range(0, depth - 3, 4):
-                p, q = contiguous(a.T, k, i0, n), contiguous(a.T, k + 1, i0, n)
-                r, s = contiguous(a.T, k + 2, i0, n), contiguous(a.T, k + 3, i0, n)
-                for i in range(n):
-                    strip[i] += p[i] * x[k] + q[i] * x[k + 1] + r[i] * x[k + 2] + s[i] * x[k + 3]
-            for k in range(depth - depth % 4, depth):
-                p = contiguous(a.T, k, i0, n)
-                for i in range(n):
-                    strip[i] += p[i] * x[k]
+            for k0 in range(0, depth, SUM):
+                k1 = min(k0 + SUM, depth)
+                target = strip
+                if depth > SUM:
+                    target = part_of_sum[:n]
+                    target[:] = 0
+                for k in range(k0, k1 - 3, 4):
+                    p, q = contiguous(a.T, k, i0, n), contiguous(a.T, k + 1, i0, n)
+                    r, s = contiguous(a.T, k + 2, i0, n), contiguous(a.T, k + 3, i0, n)
+                    for i in range(n):
+                        target[i] += p[i] * x[k] + q[i] * x[k + 1] + r[i] * x[k + 2] + s[i] * x[k + 3]
+                for k in range(k1 - (k1 - k0) % 4, k1):
+                    p = contiguous(a.T, k, i0, n)
+                    for i in range(n):
+                        target[i] += p[i] * x[k]
+                if depth > SUM:
+                    for i in range(n):
+                        strip[i] += target[i]
     if bias.size:
         for i in range(first, last):
             y[i] += bias[i]
