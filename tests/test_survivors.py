@@ -112,6 +112,23 @@ def test_shared_heads_take_every_mask(shape, kind):
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("name", ["max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"])
+def test_pools_say_which_numbers_they_take(name):
+    x = minidl.ones(1, 2, 4, 4)[0] if name.endswith("1d") else minidl.ones(1, 2, 4, 4)
+    words = "numbers" if name.startswith("max") else "floating-point numbers"
+    for dtype in (minidl.bool, minidl.int64)[: 1 if name.startswith("max") else 2]:
+        with pytest.raises(TypeError, match=rf"{name}: expected a tensor of {words}, got {dtype}; convert it"):
+            getattr(F, name)(x.to(dtype), 2)
+
+
+def test_pools_of_pairs_say_which_numbers_they_take():
+    for name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
+        with pytest.raises(TypeError, match=rf"{name}: expected a tensor of .*numbers, got bool; convert it"):
+            getattr(F, name)(minidl.ones(1, 2, 4, 4).bool(), 2)
+    with pytest.raises(TypeError, match=r"max_unpool2d: expected a tensor of floating-point numbers, got int64; convert it"):
+        F.max_unpool2d(minidl.ones(1, 1, 2, 2).long(), minidl.zeros(1, 1, 2, 2).long(), 2)
+
+
 # --- layers
 
 
@@ -226,6 +243,16 @@ def test_a_list_of_what_is_registered_elsewhere_gives_no_warning(recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.parametrize(("place", "warned"), [(999, 1), (1000, 0)])
+def test_the_first_thousand_of_a_list_are_searched(place, warned):
+    module = nn.Linear(1, 1)
+    module.items = [0] * place + [nn.Linear(1, 1)]
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        list(module.parameters())
+    assert len(seen) == warned
+
+
 def test_a_warning_may_change_the_module_it_speaks_of(monkeypatch):
     """A program that shows warnings itself may note on the module that it did."""
     module = nn.Linear(2, 2)
@@ -246,6 +273,26 @@ def test_what_a_module_shows_of_its_members():
     layer = nn.Linear(1, 2)
     assert repr(layer._modules) == "{}"
     assert repr(layer._parameters) == repr({"weight": layer.weight, "bias": layer.bias})
+
+
+def test_a_module_gives_its_own_parameters_alone_if_asked():
+    outer = nn.Sequential(nn.BatchNorm1d(2))
+    outer.scale = nn.Parameter(minidl.ones(1))
+    outer.register_buffer("seen", minidl.zeros(1))
+    assert [p is outer.scale for p in outer.parameters(recurse=False)] == [True]
+    assert [name for name, _ in outer.named_parameters(recurse=False)] == ["scale"]
+    assert [b is outer.seen for b in outer.buffers(recurse=False)] == [True]
+    assert [name for name, _ in outer.named_buffers(recurse=False)] == ["seen"]
+    assert (len(list(outer.parameters())), len(list(outer.buffers()))) == (3, 4)
+
+
+def test_what_lists_of_parameters_print():
+    both = [nn.Parameter(minidl.zeros(2, 3)), nn.Parameter(minidl.zeros(4, dtype=minidl.float64))]
+    lines = repr(nn.ParameterList(both)).splitlines()
+    assert [line[:6] for line in lines] == ["Parame", "  (0):", "  (1):", ")"]
+    named = repr(nn.ParameterDict({"weight": both[0], "bias": both[1]})).splitlines()
+    assert named[0] == "ParameterDict("
+    assert named[1:3] == [lines[1].replace("(0)", "(weight)"), lines[2].replace("(1)", "(bias)")]
 
 
 def test_what_positions_print():
@@ -283,3 +330,15 @@ def test_init_cnn_fills_linear_and_conv2d_and_nothing_else():
     norm = nn.LayerNorm((3, 5))
     models.init_cnn(norm)
     assert (norm.weight == 1).all()
+
+
+def test_attention_of_one_column():
+    """With one key the weights are 1: the output is the value."""
+    layer = models.SelfAttention(1, 1)
+    x = tensor(1, 1, 1).float()
+    weights = [p.detach().numpy() for p in (layer.qkv.weight, layer.qkv.bias, layer.out.weight, layer.out.bias)]
+    value = x.numpy() * weights[0][2, 0] + weights[1][2]
+    np.testing.assert_allclose(layer(x).detach().numpy(), value * weights[2][0, 0] + weights[3], rtol=1e-6)
+    for width, heads in ((0, 1), (1, 0), (3, 2)):
+        with pytest.raises(ValueError, match="the width must be a multiple of the heads"):
+            models.SelfAttention(width, heads)
