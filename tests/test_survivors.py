@@ -286,6 +286,15 @@ def test_a_module_gives_its_own_parameters_alone_if_asked():
     assert (len(list(outer.parameters())), len(list(outer.buffers()))) == (3, 4)
 
 
+def test_the_state_of_a_lazy_layer_is_its_parameters_without_shapes():
+    state = nn.LazyLinear(2).state_dict()
+    assert {name: type(x) for name, x in state.items()} == {
+        "weight": nn.UninitializedParameter,
+        "bias": nn.UninitializedParameter,
+    }
+    assert {type(x) for x in nn.Linear(1, 2).state_dict().values()} == {minidl.Tensor}
+
+
 def test_what_lists_of_parameters_print():
     both = [nn.Parameter(minidl.zeros(2, 3)), nn.Parameter(minidl.zeros(4, dtype=minidl.float64))]
     lines = repr(nn.ParameterList(both)).splitlines()
@@ -342,3 +351,14 @@ def test_attention_of_one_column():
     for width, heads in ((0, 1), (1, 0), (3, 2)):
         with pytest.raises(ValueError, match="the width must be a multiple of the heads"):
             models.SelfAttention(width, heads)
+
+
+def test_patches_of_one_pixel_are_a_linear_layer_for_each():
+    layer = models.PatchEmbedding((1, 3), 1, 4)
+    x = array(2, 2, 1, 3).astype(np.float32)
+    y = layer(minidl.tensor(x)).detach().numpy()
+    weight, bias = layer.conv.weight.detach().numpy()[:, :, 0, 0], layer.conv.bias.detach().numpy()
+    np.testing.assert_allclose(y, x[:, :, 0].swapaxes(1, 2) @ weight.T + bias, rtol=1e-5, atol=1e-6)
+    for size in (0, (1, 0), True, 1.0):
+        with pytest.raises(ValueError, match="size"):
+            models.PatchEmbedding(size, 1, 4)
