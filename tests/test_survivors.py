@@ -275,6 +275,29 @@ def test_what_a_module_shows_of_its_members():
     assert repr(layer._parameters) == repr({"weight": layer.weight, "bias": layer.bias})
 
 
+NO_NUMBERS = {  # where True is not taken for 1
+    "blank": lambda x: F.ctc_loss(minidl.zeros(2, 1, 3), minidl.tensor([[2]]), [2], [1], blank=x),
+    "base": lambda x: F.rotary(minidl.ones(2, 4), base=x),
+    "empty": lambda x: F.nadaraya_watson(tensor(2), tensor(3), tensor(3), empty=x),
+    "width": lambda x: F.gaussian_scores(tensor(2, 1), tensor(3, 1), width=x),
+    "param": lambda x: init.calculate_gain("leaky_relu", x),
+    "num_heads": lambda x: nn.positional.alibi_slopes(x),
+    "dropout": lambda x: nn.LSTM(2, 2, 2, dropout=x),
+    "hidden_size": lambda x: nn.GRUCell(2, x),
+    "out_features": lambda x: nn.Linear(2, x),
+    "sz": lambda x: nn.Transformer.generate_square_subsequent_mask(x),
+    "patch_size": lambda x: models.PatchEmbedding(4, x, 2),
+    "layers": lambda x: models.GPT(5, 4, 4, 2, x),
+}
+
+
+@pytest.mark.parametrize("name", NO_NUMBERS)
+def test_true_is_no_number(name):
+    NO_NUMBERS[name](1)
+    with pytest.raises((ValueError, TypeError), match=r"True|bool"):
+        NO_NUMBERS[name](True)
+
+
 def test_a_module_gives_its_own_parameters_alone_if_asked():
     outer = nn.Sequential(nn.BatchNorm1d(2))
     outer.scale = nn.Parameter(minidl.ones(1))
@@ -293,6 +316,27 @@ def test_the_state_of_a_lazy_layer_is_its_parameters_without_shapes():
         "bias": nn.UninitializedParameter,
     }
     assert {type(x) for x in nn.Linear(1, 2).state_dict().values()} == {minidl.Tensor}
+
+
+@pytest.mark.parametrize("name", ["LazyBatchNorm1d", "LazyBatchNorm2d"])
+def test_a_lazy_norm_is_reset_once_it_has_something_to_fill(name):
+    layer, full = getattr(nn, name)(), getattr(nn, name[4:])(3)
+    layer.reset_parameters()
+    assert layer.has_uninitialized_params()
+    for x in (full.weight, full.bias, full.running_mean, full.running_var):
+        init.constant_(x, 5)
+    layer.load_state_dict(full.state_dict())
+    layer.reset_parameters()
+    assert layer.weight.tolist() == layer.running_var.tolist() == [1, 1, 1]
+    assert layer.bias.tolist() == layer.running_mean.tolist() == [0, 0, 0]
+
+
+def test_a_lazy_layer_must_say_how_it_infers():
+    class Mine(nn.LazyModule):
+        becomes = nn.Identity
+
+    with pytest.raises(NotImplementedError, match=r"Mine: write an infer\(self, input\) method"):
+        Mine()(minidl.ones(2))
 
 
 def test_what_lists_of_parameters_print():
