@@ -1,6 +1,6 @@
 """What mutants of tests/mutate.py showed that no test saw: each test here kills one that lived, and its relatives.
 
-MUTATION.md says how they were found.
+MUTATION.md says how they were found; test_survivors_modules.py goes on.
 """
 
 import math
