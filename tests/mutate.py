@@ -137,7 +137,7 @@ class Copy:
             os.utime(path, (self.stamp, self.stamp))
 
 
-class Tests:
+class Selection:
     """Which tests call which function, measured once; a file keeps it until the package or a file of tests changes."""
 
     def __init__(self, copy, files, kept=None):
@@ -200,7 +200,7 @@ def source_files(root=ROOT):
     return {str(p.relative_to(root)): p.read_text("utf-8") for place in SOURCES for p in sorted((root / place).rglob("*.py"))}
 
 
-def test_files(root=ROOT):
+def files_of_tests(root=ROOT):
     files = [f"tests/{p.name}" for p in sorted((root / "tests").glob("test_*.py")) if p.stem[5:] not in OTHERS]
     return files + [path for path, source in source_files(root).items() if ">>>" in source]
 
@@ -275,7 +275,7 @@ def main(arguments=None):
         return 0
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Copy(folder) as copy:
-        tests = Tests(copy, options.tests or test_files(), options.measured)
+        tests = Selection(copy, options.tests or files_of_tests(), options.measured)
         print(f"measured {len(tests.files)} files of tests in {time.monotonic() - begin:.0f} s", flush=True)
         counts = run(chosen, copy, tests, options.each, options.log)
     words = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("killed", "equivalent", "survived"))

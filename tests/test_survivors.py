@@ -1,18 +1,16 @@
 """What mutants of tests/mutate.py showed that no test saw: each test here kills one that lived, and its relatives.
 
-MUTATION.md says how they were found.
+MUTATION.md says how they were found; test_survivors_modules.py goes on.
 """
 
 import math
-import warnings
 
 import numpy as np
 import pytest
 
 import minidl
-from minidl import models, nn
+from minidl import nn
 from minidl.nn import functional as F
-from minidl.nn import init
 from minidl.nn.utils import rnn
 
 
@@ -112,6 +110,23 @@ def test_shared_heads_take_every_mask(shape, kind):
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("name", ["max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"])
+def test_pools_say_which_numbers_they_take(name):
+    x = minidl.ones(1, 2, 4, 4)[0] if name.endswith("1d") else minidl.ones(1, 2, 4, 4)
+    words = "numbers" if name.startswith("max") else "floating-point numbers"
+    for dtype in (minidl.bool, minidl.int64)[: 1 if name.startswith("max") else 2]:
+        with pytest.raises(TypeError, match=rf"{name}: expected a tensor of {words}, got {dtype}; convert it"):
+            getattr(F, name)(x.to(dtype), 2)
+
+
+def test_pools_of_pairs_say_which_numbers_they_take():
+    for name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
+        with pytest.raises(TypeError, match=rf"{name}: expected a tensor of .*numbers, got bool; convert it"):
+            getattr(F, name)(minidl.ones(1, 2, 4, 4).bool(), 2)
+    with pytest.raises(TypeError, match=r"max_unpool2d: expected a tensor of floating-point numbers, got int64; convert it"):
+        F.max_unpool2d(minidl.ones(1, 1, 2, 2).long(), minidl.zeros(1, 1, 2, 2).long(), 2)
+
+
 # --- layers
 
 
@@ -200,86 +215,16 @@ def test_states_of_a_cell_have_the_shape_of_its_batch(cell):
             cell(3, 4)(minidl.zeros(2, 3), given)
 
 
-def test_a_parameter_of_nothing_is_empty():
-    empty = nn.Parameter()
-    assert (empty.shape, empty.dtype, empty.requires_grad) == ((0,), minidl.float32, True)
+@pytest.mark.parametrize(
+    "states", [minidl.zeros(2, 5, 4), (minidl.zeros(5, 4),), (minidl.zeros(5, 4),) * 3, minidl.zeros(5, 4)]
+)
+def test_an_lstm_cell_wants_a_pair_of_states(states):
+    """A tensor of two states is none: nobody would see which is h."""
+    with pytest.raises(TypeError, match=r"LSTMCell: expected the states as \(h, c\)"):
+        nn.LSTMCell(3, 4)(minidl.zeros(5, 3), states)
 
 
-def test_a_buffer_and_a_layer_stay_what_they_are():
-    layer = nn.BatchNorm1d(2)
-    with pytest.raises(TypeError, match="'running_mean' is a buffer; expected a Tensor or None, got list"):
-        layer.running_mean = [0, 0]
-    with pytest.raises(TypeError, match="'weight' is a Parameter; expected another Parameter or None, got Tensor"):
-        layer.weight = minidl.ones(2)
-    outer = nn.Sequential(layer)
-    outer.layer = layer
-    with pytest.raises(TypeError, match="'layer' is a Module; expected another Module or None, got int"):
-        outer.layer = 3
-    assert layer.running_mean.shape == (2,) and isinstance(layer.weight, nn.Parameter) and outer.layer is layer
-
-
-def test_a_list_of_what_is_registered_elsewhere_gives_no_warning(recwarn):
-    module = nn.Linear(2, 2)
-    module.both = [module.weight, module.bias]
-    list(module.parameters())
-    module.state_dict()
-    assert not recwarn.list
-
-
-def test_a_warning_may_change_the_module_it_speaks_of(monkeypatch):
-    """A program that shows warnings itself may note on the module that it did."""
-    module = nn.Linear(2, 2)
-    module.hidden = [nn.Linear(2, 2)]
-
-    def show(*_):
-        for i in range(50):
-            setattr(module, f"warned{i}", True)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        monkeypatch.setattr(warnings, "showwarning", show)
-        list(module.parameters())
-    assert module.warned0
-
-
-def test_what_a_module_shows_of_its_members():
-    layer = nn.Linear(1, 2)
-    assert repr(layer._modules) == "{}"
-    assert repr(layer._parameters) == repr({"weight": layer.weight, "bias": layer.bias})
-
-
-def test_what_positions_print():
-    assert repr(nn.PositionalEncoding(8, max_len=20)).startswith("PositionalEncoding(\n  8, max_len=20")
-
-
-# --- packed sequences
-
-
-def test_sequences_that_are_sorted_already_say_so_if_asked():
-    packed = rnn.pack_padded_sequence(tensor(3, 2), [3, 2], enforce_sorted=False)
-    assert packed.sorted_indices.tolist() == packed.unsorted_indices.tolist() == [0, 1]
-    assert rnn.pack_padded_sequence(tensor(3, 2), [3, 2]).sorted_indices is None
-
-
-def test_sequences_of_one_length_keep_their_order():
-    lengths = [1 + i % 2 for i in range(1000)]
-    packed = rnn.pack_padded_sequence(minidl.zeros(2, 1000), lengths, enforce_sorted=False)
-    assert packed.sorted_indices.tolist() == [*range(1, 1000, 2), *range(0, 1000, 2)]
-
-
-# --- networks
-
-
-def test_init_cnn_fills_linear_and_conv2d_and_nothing_else():
-    for layer in (nn.Linear(3, 5), nn.Conv2d(2, 3, 2)):
-        again = minidl.zeros(*layer.weight.shape)
-        bias = layer.bias.tolist()
-        minidl.manual_seed(1)
-        models.init_cnn(layer)
-        minidl.manual_seed(1)
-        init.xavier_uniform_(again)
-        assert layer.weight.tolist() == again.tolist()
-        assert layer.bias.tolist() == bias
-    norm = nn.LayerNorm((3, 5))
-    models.init_cnn(norm)
-    assert (norm.weight == 1).all()
+def test_packed_rows_have_one_axis_of_features():
+    for shape in ((2, 3, 4), (2, 4), (2,)):
+        with pytest.raises((ValueError, IndexError), match="RNN: expected packed rows of 3 features"):
+            nn.RNN(3, 2)(rnn.pack_sequence([minidl.zeros(*shape)]))
