@@ -179,6 +179,7 @@ def test_ctrl_c_while_a_fork_waits(monkeypatch):
     told = []
     monkeypatch.setattr("sys.unraisablehook", lambda error: told.append(error.exc_type))
     main, forked = threading.get_ident(), threading.Event()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest-xdist's workers ignore it
 
     def work(begun):
         with global_compiler_lock:
@@ -192,6 +193,7 @@ def test_ctrl_c_while_a_fork_waits(monkeypatch):
             code = status(compiles)
         finally:
             forked.set()
+            signal.signal(signal.SIGINT, before)
     assert code == 0 and told == [KeyboardInterrupt, RuntimeError]
     compiles()
     assert status(compiles) == 0

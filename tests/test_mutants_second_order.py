@@ -41,6 +41,8 @@ EQUIVALENT = {
         *[("rules", name, "stats") for name in ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm")],
         ("rules", "BatchNorm", "given"),
         ("rules", "Var", "scaled"),
+        ("rules", "Std", "scaled"),
+        ("rules", "RelativeEntropy", "ratio"),
         *[("rules", "KLDivergence", name) for name in ("gap", "p")],
         *[("rules", "EntropyFromLogits", name) for name in ("entropy", "logp", "p")],
     ],

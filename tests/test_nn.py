@@ -1201,7 +1201,7 @@ def test_an_ndarray_as_input_is_told_too(name):
         (
             lambda: nn.utils.clip_grad_value_([W], math.nan),
             ValueError,
-            "clip_grad_value_: clip_value must be 0 or more, got nan",
+            "clip_grad_value_: clip_value must be a number of 0 or more, got nan",
         ),
         (lambda: nn.utils.parameters_to_vector([1]), TypeError, "parameters_to_vector: expected Tensors, got int"),
         (lambda: nn.utils.vector_to_parameters(V, [1]), TypeError, "vector_to_parameters: expected Tensors, got int"),

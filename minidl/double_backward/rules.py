@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import ops
 from ..graph.nodes import next_serial
-from ..ops.shape import _fit, is_basic
+from ..ops.shape import is_basic
 from ..tensors.record import apply, wrap
 from .linear import Adjoint
 from .meanings import as_tensor
@@ -107,7 +107,7 @@ def set_item(self, dy):
             last = np.full(dy.shape, -1)
             last[self.index] = number
             taken = taken * (last[self.index] == number)
-        dv = _fit(taken, v.shape)
+        dv = _sum_to(taken, v.shape)
     return dx, dv
 
 
@@ -157,8 +157,11 @@ def layer_norm(self, dy):
 
 
 def _sum_to(dy, shape):
-    lead = tuple(range(dy.ndim - len(shape)))
-    return dy.sum(lead) if lead else dy
+    """As ops.shape._fit."""
+    given = shape[max(len(shape) - dy.ndim, 0) :]
+    lead = dy.ndim - len(given)
+    axes = (*range(lead), *(lead + i for i, size in enumerate(given) if size == 1))
+    return (dy.sum(axes) if axes else dy).reshape(shape)
 
 
 def group_norm(self, dy):

@@ -74,11 +74,11 @@ class CodeByDtype(dict):
     compilation for another layout, and no check of the arguments. A kernel that `calls` another one takes its address first.
     """
 
-    def __init__(self, kernel, signature, calls=None):
-        self.kernel, self.signature, self.calls = kernel, signature, calls
+    def __init__(self, kernel, signature, calls=None, integers=False):
+        self.kernel, self.signature, self.calls, self.integers = kernel, signature, calls, integers
 
     def __missing__(self, dtype):
-        if dtype not in FLOATS:
+        if dtype not in FLOATS and not (self.integers and dtype.kind in "iu" and dtype.isnative):
             raise TypeError(f"{self.kernel.__name__}: expected an array of float32 or float64, got {dtype}")
         # Two threads at once do no harm: Numba lets one of them compile and gives its code to the other.
         code = self.kernel if numba.config.DISABLE_JIT else self.kernel.compile(self.signature(numba.from_dtype(dtype)))

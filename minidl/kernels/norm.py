@@ -106,9 +106,7 @@ def _parameters(name, x, shape, weight, bias=None):
 def _statistics(name, stats, shape):
     if stats.shape != shape:
         raise ValueError(f"{name}: expected statistics of shape {shape}, got {stats.shape}")
-    if stats.dtype != np.float64:
-        raise TypeError(f"{name}: expected statistics of float64, got {stats.dtype}")
-    return np.ascontiguousarray(stats)
+    return np.ascontiguousarray(stats, np.float64)
 
 
 def batch_norm(x, weight=None, bias=None, eps=1e-5, stats=None):

@@ -345,7 +345,7 @@ def _mean_types(t):
 def _by_code(body, signature):
     """The kernel for codes of one byte, which is what nearly all windows need, and for codes of four."""
     return {
-        np.dtype(code): SharedCode(body, lambda t, kind=kind: signature(t, kind))
+        np.dtype(code): SharedCode(body, lambda t, kind=kind: signature(t, kind), integers=True)
         for code, kind in ((np.uint8, types.uint8), (np.int32, types.int32))
     }
 

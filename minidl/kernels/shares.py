@@ -87,12 +87,12 @@ class SharedCode(CodeByDtype):
     `signature` leaves out part and parts, the last two arguments of the kernel.
     """
 
-    def __init__(self, body, signature):
-        super().__init__(body, lambda t: (*signature(t), types.intp, types.intp))
+    def __init__(self, body, signature, integers=False):
+        super().__init__(body, lambda t: (*signature(t), types.intp, types.intp), integers=integers)
 
     @functools.cached_property
     def shared(self):
         def signature(element):
             return types.intp, types.intp, types.Tuple(self.signature(element)[:-2]), types.intp
 
-        return _OnAllThreads(on_all_threads, signature, calls=self)
+        return _OnAllThreads(on_all_threads, signature, self, self.integers)

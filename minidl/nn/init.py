@@ -89,7 +89,9 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
                 chance = np.log(random.like(values, lambda shape: source.uniform(shape, dtype)))
             pending &= chance > -0.5 * ((candidates - dtype.type(mean)) / dtype.type(std)) ** 2 - dtype.type(peak)
     if not ends:
-        raise RuntimeError(f"trunc_normal_: {dtype} is too coarse to draw from [{a}, {b}] with mean {mean} and std {std}")
+        raise RuntimeError(
+            f"trunc_normal_: [{a}, {b}] is too far from the mean {mean}, with std {std}, to draw from it in time"
+        )
     return tensor.copy_(wrap(values))
 
 

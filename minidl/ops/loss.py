@@ -166,8 +166,8 @@ class RelativeEntropy(Op):
     def forward(self, p, q):
         self.p, self.q = p, q
         a, b = (np.exp(p), np.exp(q)) if self.log else (p, q)
-        self.ratio = (p - q if self.log else self._log_of_ratio(a, b)).astype(p.dtype, copy=False)
-        self.ratio[a == 0] = 0
+        ratio = p - q if self.log else self._log_of_ratio(a, b)
+        self.ratio = np.where(a == 0, p.dtype.type(0), ratio)
         d = a - b
         s = np.tanh(self.ratio / 2) if self.log else np.divide(d, a + b, out=np.zeros_like(d), where=a + b > 0)
         near = np.abs(s) < 0.125
