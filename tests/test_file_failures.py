@@ -174,11 +174,12 @@ class Interrupter:
         self.left, self.error = n, error
 
     def __enter__(self):
-        self.before = sys.gettrace()
+        self.before, self.errors = sys.gettrace(), np.geterr()
         sys.settrace(self.trace)
 
     def __exit__(self, *error):
         sys.settrace(self.before)
+        np.seterr(**self.errors)  # a line within np.errstate itself may have been the one
 
     def trace(self, frame, event, arg):
         if not re.search(r"minidl.io.|zipfile|numpy|json", frame.f_code.co_filename):
