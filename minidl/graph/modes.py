@@ -9,8 +9,9 @@ import threading
 import numpy as np
 
 # What np.errstate sets; to set it directly takes a quarter of the time. A NumPy without it would warn of infinities and NaNs.
-# It is read first and set within `try`: Ctrl-C may come after any call, and what was set before would stay.
+# It is set within `try`: Ctrl-C may come after any call, and would leave it set.
 float_errors = getattr(np._core.umath, "_extobj_contextvar", None) or contextvars.ContextVar("float_errors", default=None)
+LOUD = float_errors.get()  # what is set where nobody has set anything
 SILENT = np._core.umath._make_extobj(all="ignore") if hasattr(np._core.umath, "_make_extobj") else None
 
 

@@ -164,24 +164,26 @@ def vector(a, x, bias, y, part, parts):
     first, last = units * part // parts * UNIT, min(rows, units * (part + 1) // parts * UNIT)
     if a.strides[1] == a.itemsize:
         for i in range(first, last - 3, 4):
-            p, q = contiguous(a, i, 0, depth), contiguous(a, i + 1, 0, depth)
-            r, s = contiguous(a, i + 2, 0, depth), contiguous(a, i + 3, 0, depth)
             sums = (0.0, 0.0, 0.0, 0.0)
             for k0 in range(0, depth, SUM):
+                n = min(SUM, depth - k0)
+                p, q = contiguous(a, i, k0, n), contiguous(a, i + 1, k0, n)
+                r, s, z = contiguous(a, i + 2, k0, n), contiguous(a, i + 3, k0, n), x[k0 : k0 + n]
                 t = u = v = w = x.dtype.type(0)
-                for k in range(k0, min(k0 + SUM, depth)):
-                    t += p[k] * x[k]
-                    u += q[k] * x[k]
-                    v += r[k] * x[k]
-                    w += s[k] * x[k]
+                for k in range(n):
+                    t += p[k] * z[k]
+                    u += q[k] * z[k]
+                    v += r[k] * z[k]
+                    w += s[k] * z[k]
                 sums = sums[0] + t, sums[1] + u, sums[2] + v, sums[3] + w
             y[i], y[i + 1], y[i + 2], y[i + 3] = sums
         for i in range(last - (last - first) % 4, last):
-            p, total = contiguous(a, i, 0, depth), 0.0
+            total = 0.0
             for k0 in range(0, depth, SUM):
-                t = x.dtype.type(0)
-                for k in range(k0, min(k0 + SUM, depth)):
-                    t += p[k] * x[k]
+                n, t = min(SUM, depth - k0), x.dtype.type(0)
+                p, z = contiguous(a, i, k0, n), x[k0 : k0 + n]
+                for k in range(n):
+                    t += p[k] * z[k]
                 total += t
             y[i] = total
     else:
@@ -196,7 +198,7 @@ def vector(a, x, bias, y, part, parts):
                 if depth > SUM:
                     target = part_of_sum[:n]
                     target[:] = 0
-                for k in range(k0, k1 - 3, 4):
+                for k in range(k0, k1 - 3, 4):  # each a step over the whole strip
                     p, q = contiguous(a.T, k, i0, n), contiguous(a.T, k + 1, i0, n)
                     r, s = contiguous(a.T, k + 2, i0, n), contiguous(a.T, k + 3, i0, n)
                     for i in range(n):

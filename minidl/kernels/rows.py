@@ -18,7 +18,6 @@ from .shares import SharedCode
 from .threads import run
 
 BLOCK = 2048  # elements treated at once
-SUM = 512  # elements that are summed in their own type, before their sum is added to others in float64
 SHARED_SIZE = 32768  # elements from which a second thread pays for its launch
 
 NO_WEIGHT = {np.dtype(T): np.ones(0, T) for T in (np.float32, np.float64)}
@@ -30,25 +29,18 @@ NO_LABELS = np.zeros(0, np.int64)
 
 @jit(fastmath={"reassoc"}, forceinline=True)
 def _sum(x):
-    whole = 0.0
-    for first in range(0, x.size, SUM):
-        block, s = x[first : min(first + SUM, x.size)], x.dtype.type(0)
-        for i in range(block.size):
-            s += block[i]
-        whole += s
-    return x.dtype.type(whole)
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i]
+    return total
 
 
 @jit(fastmath={"reassoc", "contract"}, forceinline=True)
 def _dot(x, y):
-    whole = 0.0
-    for first in range(0, x.size, SUM):
-        last, s = min(first + SUM, x.size), x.dtype.type(0)
-        p, q = x[first:last], y[first:last]
-        for i in range(p.size):
-            s += p[i] * q[i]
-        whole += s
-    return x.dtype.type(whole)
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
 
 
 @jit(forceinline=True)

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..graph.modes import SILENT, float_errors, mode, watchers
+from ..graph.modes import LOUD, SILENT, float_errors, mode, watchers
 from ..graph.nodes import Part, next_serial
 from . import dtypes
 
@@ -53,12 +53,12 @@ def apply(op, *inputs):
     if watch is not None:
         watch.before(op)
     if op.warns:
-        before = float_errors.get()
+        token = None
         try:
-            float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
+            token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
             y = op.forward(*arrays)
         finally:
-            float_errors.set(before)
+            float_errors.set(LOUD) if token is None else float_errors.reset(token)  # None: Ctrl-C came in between
     else:
         y = op.forward(*arrays)
     if type(y) is not _ndarray:
