@@ -35,7 +35,7 @@ import numpy as np
 
 from . import ops
 from .ops.base import normalize_axes
-from .tensors.creation import as_tensor, ones_like
+from .tensors.creation import as_tensor, zeros_like
 from .tensors.indexing import where
 from .tensors.joining import stack
 from .tensors.record import apply, floating, wrap
@@ -291,8 +291,8 @@ def normal_kl(mean1, std1, mean2, std2, *, base=2):
     for name, std in (("std1", std1), ("std2", std2)):
         _require("normal_kl", name, std, std.array > 0, "must be above 0")
     ratio, gap = std1 / std2, (mean1 - mean2) / std2
-    square = ratio * ratio
-    nats = (apply(ops.RelativeEntropy(), ones_like(square), square) + gap * gap) / 2
+    log_square = 2 * ratio.log()  # ratio² − 1 − ln ratio² is not below 0
+    nats = (apply(ops.RelativeEntropy(log=True), zeros_like(log_square), log_square) + gap * gap) / 2
     return result(_log(nats, base, log=True))
 
 

@@ -238,6 +238,24 @@ def test_divergences_of_near_distributions_keep_their_digits():
     assert D.kl_divergence(D.Normal(0.0, more), D.Normal(0.0, one)).item() == pytest.approx(2.0**-60, rel=1e-8)
 
 
+@pytest.mark.parametrize("T", ["f4", "f8"])
+def test_divergences_of_distributions_far_apart_are_finite(T):
+    def one(value):
+        return minidl.tensor(np.array(value, T))
+
+    far = 1e-25 if T == "f4" else 1e-200
+    log = -math.log(far)
+    kl = D.kl_divergence
+    assert kl(D.Normal(one(0.0), one(far)), D.Normal(one(0.0), one(1.0))).item() == pytest.approx(log - 0.5, rel=1e-6)
+    assert I.normal_kl(one(0.0), one(far), one(0.0), one(1.0), base=math.e).item() == pytest.approx(log - 0.5, rel=1e-6)
+    assert kl(D.Exponential(one(1.0)), D.Exponential(one(far))).item() == pytest.approx(log - 1, rel=1e-6)
+    assert kl(D.Laplace(one(0.0), one(far)), D.Laplace(one(0.0), one(1.0))).item() == pytest.approx(log - 1, rel=1e-6)
+    # |x| of a distance of 2,000 scales: e^-2000 is 0
+    assert kl(D.Laplace(one(2000.0), one(1.0)), D.Laplace(one(0.0), one(1.0))).item() == pytest.approx(1999, rel=1e-6)
+    certain = D.Bernoulli(logits=one(-800.0))
+    assert kl(D.Bernoulli(logits=one(0.0)), certain).item() == pytest.approx(400 - math.log(2), rel=1e-6)
+
+
 def test_small_probabilities_do_not_vanish_in_a_product():
     tiny = 1e-30
     table = minidl.tensor([[tiny, 0.0], [0.0, 1 - tiny]])

@@ -248,9 +248,7 @@ def _divergence(p, q):
     if p._num_events != q._num_events:
         raise ValueError(f"kl_divergence: p has {p._num_events} classes and q {q._num_events}")
     log = "logits" in p.__dict__ and "logits" in q.__dict__
-    x, y = (
-        d.logits.double() if log else d.logits.double().exp() if "logits" in d.__dict__ else d.probs.double() for d in (p, q)
-    )
+    x, y = _wide(p, log), _wide(q, log)
     # Terms of which none is below 0. They add up to D(p‖q) as far as both sum to 1.
     return apply(ops.RelativeEntropy(log), *broadcast_all(x, y)).sum(-1).to(np.result_type(p._dtype(), q._dtype()))
 

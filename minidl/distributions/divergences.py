@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import ops
-from ..tensors.creation import full, ones_like
+from ..tensors.creation import full, zeros_like
 from ..tensors.indexing import where
 from ..tensors.record import apply
 from .gamma import Beta, Dirichlet, Gamma
@@ -15,27 +15,26 @@ from .multivariate_normal import MultivariateNormal, half_log_det, solve_triangu
 from .transformed import Independent, TransformedDistribution, sum_rightmost
 
 
-def excess(x):
-    """x − 1 − ln x ≥ 0, with all its digits where x is near 1."""
-    return apply(ops.RelativeEntropy(), ones_like(x), x)
+def excess(t):
+    """eᵗ − 1 − t ≥ 0, with all its digits where t is near 0. Of t = ln x it is x − 1 − ln x."""
+    return apply(ops.RelativeEntropy(log=True), zeros_like(t), t)
 
 
 @register_kl(Normal, Normal)
 def _(p, q):
     ratio, gap = p.scale / q.scale, (p.loc - q.loc) / q.scale
-    return (excess(ratio * ratio) + gap * gap) / 2
+    return (excess(2 * ratio.log()) + gap * gap) / 2
 
 
 @register_kl(Laplace, Laplace)
 def _(p, q):
     ratio, gap = p.scale / q.scale, (p.loc - q.loc).abs() / p.scale
-    return excess(ratio) + ratio * excess((-gap).exp())
+    return excess(ratio.log()) + ratio * excess(-gap)
 
 
 @register_kl(Exponential, Exponential)
 def _(p, q):
-    ratio = q.rate / p.rate
-    return excess(ratio)
+    return excess((q.rate / p.rate).log())
 
 
 @register_kl(Gamma, Gamma)
