@@ -1,8 +1,10 @@
 """Absurd sizes are refused before memory is taken: in a process with little of it, which must survive."""
 
+import os
 import subprocess
 import sys
 
+import numba
 import pytest
 
 pytest.importorskip("resource")
@@ -66,3 +68,34 @@ def test_absurd_sizes_are_refused_before_memory_is_taken():
     done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == ""
+
+
+PROGRAM = """
+import resource, sys
+import numpy as np
+import minidl
+from minidl import kernels
+
+minidl.set_num_threads(int(sys.argv[1]))
+small, labels = np.zeros((4, 20_000), "f4"), np.zeros(4, "i8")
+kernels.cross_entropy(small[:, :9], labels), kernels.cross_entropy(small, labels)  # compiles both ways to run it
+x = np.zeros((4, 20_000_000), "f4") + np.arange(4, dtype="f4")[:, None]
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 70_000_000, -1))  # less than the 80 MB that each thread wants
+try:
+    print("lost:", kernels.cross_entropy(x, labels)[0])
+except MemoryError:
+    print("MemoryError")
+resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+print(np.abs(kernels.cross_entropy(x, labels)[0] - np.log(20_000_000)).max() < 1e-5)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
+@pytest.mark.parametrize("number", [1, 2])
+def test_memory_that_ends_within_a_kernel_is_told_on_any_number_of_threads(number):
+    if number > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip("one thread")
+    command = [sys.executable, "-c", PROGRAM, str(number)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "MINIDL_QUIET": "1"})
+    assert done.stdout.split() == ["MemoryError", "True"], done.stdout + done.stderr
