@@ -37,7 +37,7 @@ IN_PLACE_ROWS = 2 * ROWS  # as is one that no more than these rows of A make use
 COPY_ROWS, COPY_PANELS = 400, 128  # columns of C from which a copy of a block of A pays: as rows, in panels
 GROUP = 8  # panels packed side by side, so that whole cache lines of the source are used
 STRIP = 2048  # elements of a matrix-vector product that stay in the L1 cache while columns are added to them
-SUM = 1024  # products with a vector that are summed apart: in vectors of their own type, or one after the other
+SUM = 1024  # products with a vector that are summed apart
 UNIT = 64  # shares of it begin at multiples of this, so that every row meets the same vector or scalar code
 PARALLEL_BYTES = 512 * 1024  # size of a matrix from which a second thread pays in a product with a vector
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
@@ -156,6 +156,32 @@ def product(a, b, bias, c, offsets, part, parts):
                                 tile(a_from, it, kt, kq, b_from, kp + q, jp, c, ic + r, jc, bias, 1 if q else adds, *rest)
 
 
+@jit(fastmath={"reassoc", "contract"}, forceinline=True)
+def four_dots(p, q, r, s, x):
+    t = u = v = w = x.dtype.type(0)
+    for k in range(x.size):
+        t += p[k] * x[k]
+        u += q[k] * x[k]
+        v += r[k] * x[k]
+        w += s[k] * x[k]
+    return t, u, v, w
+
+
+@jit(fastmath={"reassoc", "contract"}, forceinline=True)
+def add_columns_times(a, i0, k0, x, y):
+    """y += the columns k0 … of a, times the numbers x, from row i0 on."""
+    n, depth = y.size, x.size
+    for k in range(0, depth - 3, 4):
+        p, q = contiguous(a.T, k0 + k, i0, n), contiguous(a.T, k0 + k + 1, i0, n)
+        r, s = contiguous(a.T, k0 + k + 2, i0, n), contiguous(a.T, k0 + k + 3, i0, n)
+        for i in range(n):
+            y[i] += p[i] * x[k] + q[i] * x[k + 1] + r[i] * x[k + 2] + s[i] * x[k + 3]
+    for k in range(depth - depth % 4, depth):
+        p = contiguous(a.T, k0 + k, i0, n)
+        for i in range(n):
+            y[i] += p[i] * x[k]
+
+
 @jit(fastmath={"reassoc", "contract"})
 def vector(a, x, bias, y, part, parts):
     """One share of y = a @ x + bias for a matrix with contiguous rows or contiguous columns."""
@@ -163,53 +189,32 @@ def vector(a, x, bias, y, part, parts):
     units = (rows + UNIT - 1) // UNIT
     first, last = units * part // parts * UNIT, min(rows, units * (part + 1) // parts * UNIT)
     if a.strides[1] == a.itemsize:
-        for i in range(first, last - 3, 4):
-            sums = (0.0, 0.0, 0.0, 0.0)
-            for k0 in range(0, depth, SUM):
-                n = min(SUM, depth - k0)
-                p, q = contiguous(a, i, k0, n), contiguous(a, i + 1, k0, n)
-                r, s, z = contiguous(a, i + 2, k0, n), contiguous(a, i + 3, k0, n), x[k0 : k0 + n]
-                t = u = v = w = x.dtype.type(0)
-                for k in range(n):
-                    t += p[k] * z[k]
-                    u += q[k] * z[k]
-                    v += r[k] * z[k]
-                    w += s[k] * z[k]
-                sums = sums[0] + t, sums[1] + u, sums[2] + v, sums[3] + w
-            y[i], y[i + 1], y[i + 2], y[i + 3] = sums
-        for i in range(last - (last - first) % 4, last):
-            total = 0.0
-            for k0 in range(0, depth, SUM):
-                n, t = min(SUM, depth - k0), x.dtype.type(0)
-                p, z = contiguous(a, i, k0, n), x[k0 : k0 + n]
-                for k in range(n):
-                    t += p[k] * z[k]
-                total += t
-            y[i] = total
+        for i in range(first, last, 4):
+            p, q = i, min(i + 1, last - 1)  # past the end the last row again
+            r, s = min(i + 2, last - 1), min(i + 3, last - 1)
+            t = u = v = w = 0.0
+            for k in range(0, depth, SUM):
+                n = min(SUM, depth - k)
+                more = four_dots(
+                    *(contiguous(a, p, k, n), contiguous(a, q, k, n), contiguous(a, r, k, n), contiguous(a, s, k, n)),
+                    x[k : k + n],
+                )
+                t, u, v, w = t + more[0], u + more[1], v + more[2], w + more[3]
+            y[s], y[r], y[q], y[p] = w, v, u, t
     else:
-        part_of_sum = np.empty(min(STRIP, max(last - first, 0)) if depth > SUM else 0, y.dtype)
-        for i0 in range(first, last, STRIP):
-            strip = y[i0 : min(i0 + STRIP, last)]
-            n = strip.size
+        apart = np.empty(min(STRIP, max(last - first, 0)) if depth > SUM else 0, y.dtype)
+        for i in range(first, last, STRIP):
+            strip = y[i : min(i + STRIP, last)]
             strip[:] = 0
-            for k0 in range(0, depth, SUM):
-                k1 = min(k0 + SUM, depth)
-                target = strip
-                if depth > SUM:
-                    target = part_of_sum[:n]
-                    target[:] = 0
-                for k in range(k0, k1 - 3, 4):  # each a step over the whole strip
-                    p, q = contiguous(a.T, k, i0, n), contiguous(a.T, k + 1, i0, n)
-                    r, s = contiguous(a.T, k + 2, i0, n), contiguous(a.T, k + 3, i0, n)
-                    for i in range(n):
-                        target[i] += p[i] * x[k] + q[i] * x[k + 1] + r[i] * x[k + 2] + s[i] * x[k + 3]
-                for k in range(k1 - (k1 - k0) % 4, k1):
-                    p = contiguous(a.T, k, i0, n)
-                    for i in range(n):
-                        target[i] += p[i] * x[k]
-                if depth > SUM:
-                    for i in range(n):
-                        strip[i] += target[i]
+            if depth <= SUM:
+                add_columns_times(a, i, 0, x, strip)
+                continue
+            more = apart[: strip.size]
+            for k in range(0, depth, SUM):
+                more[:] = 0
+                add_columns_times(a, i, k, x[k : min(k + SUM, depth)], more)
+                for j in range(strip.size):
+                    strip[j] += more[j]
     if bias.size:
         for i in range(first, last):
             y[i] += bias[i]

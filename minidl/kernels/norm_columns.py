@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .jit import jit
-from .norm_loops import halves, is_far, moments_of_large, put_combined, put_scaled, slopes
+from .norm_loops import far_moments, halves, is_near, put_combined, put_scaled, slopes
 
 STRIP = 1024  # columns treated at once: their sums and coefficients stay in the L1 cache
 UNIT = 16  # shares of columns begin at multiples of this: whole cache lines
@@ -121,7 +121,7 @@ def columns(x, weight, bias, eps, given, stats, y, part, parts):
                 stats[1, c0 + c] = max(_total(s, c, L) / (N * L) - lo * lo, 0.0)
                 if not stats[1, c0 + c] < np.inf:
                     planes = x[:, j + c * L : j + c * L + L]
-                    stats[0, c0 + c], stats[1, c0 + c] = moments_of_large(planes, 0, 1, N)
+                    stats[0, c0 + c], stats[1, c0 + c] = far_moments(planes, 0, 1, N, True)
         for c in range(channels):
             top, lo = halves(stats[0, c0 + c], T)
             a = 1 / math.sqrt(stats[1, c0 + c] + eps) * np.float64(weight[c0 + c])
@@ -134,7 +134,7 @@ def columns(x, weight, bias, eps, given, stats, y, part, parts):
                 y_row[i] = (row[i] - hi[i]) * scale[i] + shift[i]
         for c in range(c0, c0 + channels):
             rstd = 1 / math.sqrt(stats[1, c] + eps)
-            for n in range(N if is_far(rstd) else 0):
+            for n in range(0 if is_near(rstd) else N):
                 a, mean = rstd * np.float64(weight[c]), stats[0, c]
                 put_scaled(x[n, c * L : c * L + L], mean, a, np.float64(bias[c]), y[n, c * L : c * L + L])
 
@@ -172,7 +172,7 @@ def columns_backward(dy, x, weight, eps, given, stats, dx, dw, db, part, parts):
                 dx_row[i] = dy_row[i] * scale[i] + ((row[i] - hi[i]) * slope[i] + offset[i])
         for c in range(channels):
             rstd = 1 / math.sqrt(stats[1, c0 + c] + eps)
-            if dx.shape[0] and is_far(rstd):
+            if dx.shape[0] and not is_near(rstd):
                 top, lo = halves(stats[0, c0 + c], T)
                 dy_sum, dot, w = _total(s, c, L), _total(t, c, L), np.float64(weight[c0 + c])
                 b = d = np.float64(0)

@@ -34,7 +34,7 @@ def _sums(x, hi):
     s = t = np.float64(0)
     for first in range(0, x.size, BLOCK):
         part = x[first : min(first + BLOCK, x.size)]
-        u = v = type(hi)(0)
+        u = v = x.dtype.type(0)
         for i in range(part.size):
             d = part[i] - hi
             u += d
@@ -51,7 +51,7 @@ def _dots(dy, x, hi):
     for first in range(0, x.size, BLOCK):
         last = min(first + BLOCK, x.size)
         part, dy_part = x[first:last], dy[first:last]
-        u = v = type(hi)(0)
+        u = v = x.dtype.type(0)
         for i in range(part.size):
             u += dy_part[i]
             v += dy_part[i] * (part[i] - hi)
@@ -72,31 +72,8 @@ def moments(x, first, step, number):
         d, squares = _sums(x[first + r * step], hi)
         s += d
         t += squares
-    if not t < np.inf:  # squares beyond float32, or something in x is not finite
-        return moments_of_large(x, first, step, number)
     lo = s / size
     return hi + lo, max(t / size - lo * lo, 0.0)
-
-
-@jit
-def moments_of_large(x, first, step, number):
-    """As moments, all in float64."""
-    size = number * x.shape[1]
-    s = t = np.float64(0)
-    for r in range(number):
-        for i in range(x.shape[1]):
-            s += x[first + r * step, i]
-    mean = s / size
-    for r in range(number):
-        for i in range(x.shape[1]):
-            t += (x[first + r * step, i] - mean) ** 2
-    return mean, t / size
-
-
-@jit(forceinline=True)
-def is_far(rstd):
-    """Whether (x − mean)·rstd, or rstd³, may leave float32's range: then the loops over elements run in float64."""
-    return rstd * FAR < 1 or rstd > FAR
 
 
 @jit(forceinline=True)
@@ -114,6 +91,117 @@ def slopes(s, t, n, rstd, lo):
     """
     slope = -rstd * rstd * rstd * (t - lo * s) / n
     return slope, -rstd * s / n - slope * lo
+
+
+# ------------------------------------------------------------------------------------------ what leaves float32 no room
+# Squares of deviations above 1e19, and powers of their roots, are beyond float32. What they spoil is computed once more, in
+# float64. It stands apart: as a branch within the loops above it, it would make all of them slower.
+
+
+@jit(forceinline=True)
+def is_near(rstd):
+    """Whether float32 has room for (x − mean)·rstd and for rstd³. No if it is NaN, as after a sum that was infinite."""
+    return rstd * FAR >= 1 and rstd <= FAR
+
+
+@jit
+def far_moments(x, first, step, number, centred):
+    """Mean and variance of `number` rows of x, `step` apart, all in float64. Not centred: the mean counts as 0."""
+    size = number * x.shape[1]
+    s = t = np.float64(0)
+    for r in range(number if centred else 0):
+        for i in range(x.shape[1]):
+            s += x[first + r * step, i]
+    mean = s / size
+    for r in range(number):
+        for i in range(x.shape[1]):
+            t += (x[first + r * step, i] - mean) ** 2
+    return mean, t / size
+
+
+@jit
+def far_planes(x, grouped, weight, bias, eps, given, stats, y, start, end):
+    means, C = stats.shape[0], weight.size
+    number, step = x.shape[0] // means, 1 if grouped else C
+    for u in range(start, end):
+        if is_near(stats[u, 1] if grouped else 1 / math.sqrt(stats[u, 1] + eps)):
+            continue
+        first = u * number if grouped else u
+        mean, variance = stats[u, 0], stats[u, 1]
+        if not given:
+            mean, variance = far_moments(x, first, step, number, True)
+            stats[u, 0], stats[u, 1] = mean, 1 / math.sqrt(variance + eps) if grouped else variance
+        rstd = 1 / math.sqrt(variance + eps)
+        for r in range(number):
+            p, c = first + r * step, (first + r) % C if grouped else first
+            for i in range(x.shape[1]):
+                y[p, i] = (x[p, i] - mean) * rstd * weight[c] + bias[c]
+
+
+@jit
+def far_planes_backward(dy, x, grouped, weight, eps, given, stats, dx, dw, db, start, end):
+    means, C = stats.shape[0], weight.size
+    number, step = x.shape[0] // means, 1 if grouped else C
+    for u in range(start, end):
+        mean, rstd = stats[u, 0], stats[u, 1] if grouped else 1 / math.sqrt(stats[u, 1] + eps)
+        if is_near(rstd):
+            continue
+        first = u * number if grouped else u
+        sample, s, t, dy_sum, dot = first // C * grouped, 0.0, 0.0, 0.0, 0.0
+        for r in range(number):
+            p, c = first + r * step, (first + r) % C if grouped else first
+            for i in range(x.shape[1]):
+                dy_sum += dy[p, i]
+                dot += dy[p, i] * (x[p, i] - mean)
+            if grouped or r == number - 1:
+                dw[sample, c], db[sample, c] = rstd * dot, dy_sum
+                s += weight[c] * dy_sum
+                t += weight[c] * dot
+                dy_sum = dot = 0.0
+        slope = offset = 0.0
+        if not given:
+            slope, offset = slopes(s, t, number * x.shape[1], rstd, 0.0)
+        for r in range(number if dx.size else 0):
+            p, c = first + r * step, (first + r) % C if grouped else first
+            for i in range(x.shape[1]):
+                dx[p, i] = dy[p, i] * (weight[c] * rstd) + ((x[p, i] - mean) * slope + offset)
+
+
+@jit
+def far_rows(x, weight, bias, eps, centred, stats, y, start, end):
+    for m in range(start, end):
+        if is_near(stats[m, 1]):
+            continue
+        mean, square = far_moments(x, m, 1, 1, centred)
+        rstd = 1 / math.sqrt(square + eps)
+        stats[m, 0], stats[m, 1] = mean, rstd
+        for k in range(x.shape[1]):
+            y[m, k] = (x[m, k] - mean) * rstd * weight[k] + bias[k]
+
+
+@jit
+def far_rows_backward(dy, x, weight, centred, stats, dx, sums, start, end):
+    """The rows from start to end, one chunk or a part of it."""
+    near = True
+    for m in range(start, end):
+        near = near and is_near(stats[m, 1])
+    if near:
+        return
+    chunk, K = start // CHUNK, x.shape[1]
+    if sums.size:
+        sums[chunk] = 0
+    for m in range(start, end):
+        mean, rstd, s, t = stats[m, 0], stats[m, 1], 0.0, 0.0
+        for k in range(K):
+            d, g = x[m, k] - mean, np.float64(dy[m, k]) * weight[k]
+            s += g
+            t += g * d
+            if sums.size:
+                sums[chunk, 0, k] += dy[m, k] * (d * rstd)
+                sums[chunk, 1, k] += dy[m, k]
+        slope, offset = slopes(s if centred else 0.0, t, K, rstd, 0.0)
+        for k in range(K if dx.size else 0):
+            dx[m, k] = dy[m, k] * weight[k] * rstd + ((x[m, k] - mean) * slope + offset)
 
 
 # ------------------------------------------------------------------------------------- batch and group norm, by planes
@@ -155,10 +243,8 @@ def planes(x, grouped, weight, bias, eps, given, stats, y, part, parts):
                 shift = np.float64(bias[c]) - lo * scale
                 c += 1
             p = first + r * step
-            if is_far(rstd):
-                put_scaled(x[p], np.float64(hi), scale, shift, y[p])
-            else:
-                put_scaled(x[p], hi, T(scale), T(shift), y[p])
+            put_scaled(x[p], hi, T(scale), T(shift), y[p])
+    far_planes(x, grouped, weight, bias, eps, given, stats, y, means * part // parts, means * (part + 1) // parts)
 
 
 @jit
@@ -175,10 +261,7 @@ def planes_backward(dy, x, grouped, weight, eps, given, stats, dx, dw, db, part,
         c = c0
         for r in range(number):
             p = first + r * step
-            if is_far(rstd):
-                more, more_dot = _dots(dy[p], x[p], np.float64(hi))
-            else:
-                more, more_dot = _dots(dy[p], x[p], hi)
+            more, more_dot = _dots(dy[p], x[p], hi)
             dy_sum += more
             dot += more_dot
             if grouped or r == number - 1:  # the last of its channel
@@ -192,10 +275,9 @@ def planes_backward(dy, x, grouped, weight, eps, given, stats, dx, dw, db, part,
             slope, offset = slopes(s, t, number * x.shape[1], rstd, lo)
         for r in range(number if dx.size else 0):
             scale, p = np.float64(weight[c0 + r * grouped]) * rstd, first + r * step
-            if is_far(rstd):
-                put_combined(dy[p], x[p], np.float64(hi), scale, slope, offset, dx[p])
-            else:
-                put_combined(dy[p], x[p], hi, T(scale), T(slope), T(offset), dx[p])
+            put_combined(dy[p], x[p], hi, T(scale), T(slope), T(offset), dx[p])
+    start, end = means * part // parts, means * (part + 1) // parts
+    far_planes_backward(dy, x, grouped, weight, eps, given, stats, dx, dw, db, start, end)
 
 
 # ----------------------------------------------------------------------------------------------------- layer norm, rows
@@ -214,7 +296,7 @@ def _dots_each(dy, x, hi, weight):
     for first in range(0, x.size, BLOCK):
         last = min(first + BLOCK, x.size)
         part, dy_part, w = x[first:last], dy[first:last], weight[first:last]
-        u = v = type(hi)(0)
+        u = v = x.dtype.type(0)
         for i in range(part.size):
             g = dy_part[i] * w[i]
             u += g
@@ -247,15 +329,11 @@ def rows(x, weight, bias, eps, centred, stats, y, part, parts):
             mean, square = moments(x, m, 1, 1)
         else:
             mean, square = np.float64(0), _sums(x[m], T(0))[1] / K
-            if not square < np.inf:
-                square = _sums(x[m], 0.0)[1] / K
         rstd = 1 / math.sqrt(square + eps)
         stats[m, 0], stats[m, 1] = mean, rstd
         hi, lo = halves(mean, T)
-        if is_far(rstd):
-            _scale_each(x[m], np.float64(hi), rstd, -lo * rstd, weight, bias, y[m])
-        else:
-            _scale_each(x[m], hi, T(rstd), T(-lo * rstd), weight, bias, y[m])
+        _scale_each(x[m], hi, T(rstd), T(-lo * rstd), weight, bias, y[m])
+    far_rows(x, weight, bias, eps, centred, stats, y, M * part // parts, M * (part + 1) // parts)
 
 
 @jit
@@ -268,18 +346,10 @@ def rows_backward(dy, x, weight, centred, stats, dx, sums, part, parts):
         for m in range(chunk * CHUNK, min(M, (chunk + 1) * CHUNK)):
             row, dy_row, rstd = x[m], dy[m], stats[m, 1]
             hi, lo = halves(stats[m, 0], T)
-            far = is_far(rstd)
-            if far:
-                s, t = _dots_each(dy_row, row, np.float64(hi), weight)
-            else:
-                s, t = _dots_each(dy_row, row, hi, weight)
-            if sums.size and far:
-                _add_each(dy_row, row, np.float64(hi), rstd, -lo * rstd, sums[chunk, 0], sums[chunk, 1])
-            elif sums.size:
+            s, t = _dots_each(dy_row, row, hi, weight)
+            if sums.size:
                 _add_each(dy_row, row, hi, T(rstd), T(-lo * rstd), sums[chunk, 0], sums[chunk, 1])
             if dx.size:
                 slope, offset = slopes(s if centred else np.float64(0), t, K, rstd, lo)
-                if far:
-                    _combine_each(dy_row, row, np.float64(hi), weight, rstd, slope, offset, dx[m])
-                else:
-                    _combine_each(dy_row, row, hi, weight, T(rstd), T(slope), T(offset), dx[m])
+                _combine_each(dy_row, row, hi, weight, T(rstd), T(slope), T(offset), dx[m])
+        far_rows_backward(dy, x, weight, centred, stats, dx, sums, chunk * CHUNK, min(M, (chunk + 1) * CHUNK))
