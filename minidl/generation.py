@@ -228,7 +228,7 @@ def _integer(name, what, value, least):
 
 
 def _is_number(x):
-    return isinstance(x, (int, float, np.number)) and not isinstance(x, bool)
+    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)
 
 
 def _check_sampling(temperature, top_k, top_p):

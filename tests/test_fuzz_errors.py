@@ -1,12 +1,17 @@
 """What the fuzzers found and was mended: hostile arguments give a clear error; numbers too large for float32 are infinite."""
 
+import math
+
 import numpy as np
 import pytest
 
 import minidl
+import minidl.nn.functional as F
 from minidl import distributions as D
 from minidl import nn
+from minidl.autograd import gradcheck, gradgradcheck
 from minidl.generation import beam_search
+from minidl.utils.data import WeightedRandomSampler, transforms
 
 INF = float("inf")
 
@@ -45,6 +50,15 @@ def x():
             "index_select: expected a vector of indices, got shape",
         ),
         (lambda: nn.LazyConv1d(6, 3)(minidl.zeros(0, 3)), ValueError, "LazyConv1d: expected an input with channels"),
+        (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
+        (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
+        (lambda: gradcheck(minidl.exp, x().double(), eps=1j), ValueError, "gradcheck: eps must be a finite number"),
+        (lambda: gradgradcheck(minidl.exp, x().double(), atol=math.inf), ValueError, "gradgradcheck: atol must be a finite"),
+        (
+            lambda: WeightedRandomSampler(np.ones(3, complex), 2),
+            TypeError,
+            "WeightedRandomSampler: expected numbers as weights",
+        ),
         (lambda: nn.utils.clip_grad_value_([x()], [1]), ValueError, "clip_grad_value_: clip_value must be a number"),
         (lambda: nn.init.xavier_uniform_(x(), gain="1"), TypeError, "xavier_uniform_: gain must be a number"),
         (lambda: nn.init.xavier_normal_(x(), gain=1j), TypeError, "xavier_normal_: gain must be a number"),
@@ -129,3 +143,11 @@ def test_numbers_beyond_float32_compare_as_infinite_ones():
     y = x()
     y[0] = -1e308
     assert y[0].tolist() == [-INF] * 3 and y[1].tolist() == [1.0] * 3
+
+
+def test_images_are_filled_and_shifted_by_any_number_without_a_warning():
+    image = minidl.ones(1, 2, 2)
+    assert transforms.pad(image, 1, 1e308)[0, 0, 0] == math.inf
+    for step in (np.uint64(2**64 - 1), -(2**63), 10**30):
+        assert not transforms.shift(image, step, 0).any()
+    assert F.gaussian_nll_loss(image, image, 1e308).item() == math.inf

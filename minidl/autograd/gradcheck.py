@@ -11,7 +11,9 @@ coincidence of probability 0. v is never all ones: under ones the gradient of so
 `differences` computes both gradients, `diagnosis` tells what is wrong with one, `hints` what it looks like.
 """
 
+import math
 import re
+from numbers import Real
 
 import numpy as np
 
@@ -72,7 +74,14 @@ def gradcheck(
         if is_set:
             raise NotImplementedError(f"gradcheck: {name} is not supported; every element is checked in reverse mode")
     __tracebackhide__ = True
+    _check_numbers("gradcheck", eps=eps, atol=atol, rtol=rtol, nondet_tol=nondet_tol)
     return _gradcheck(func, inputs, (eps, atol, rtol, nondet_tol, check_undefined_grad), raise_exception, Names())
+
+
+def _check_numbers(name, **numbers):
+    for what, x in numbers.items():
+        if not isinstance(x, Real) or not 0 <= x < math.inf or (what == "eps" and x == 0):
+            raise ValueError(f"{name}: {what} must be a finite number of 0 or more (eps above 0), got {x!r}")
 
 
 def _gradcheck(func, inputs, options, raise_exception, names, may_ignore=False):
@@ -158,6 +167,7 @@ def gradgradcheck(
         if is_set:
             raise NotImplementedError(f"gradgradcheck: {name} is not supported; every element is checked, reverse over reverse")
     __tracebackhide__ = True
+    _check_numbers("gradgradcheck", eps=eps, atol=atol, rtol=rtol, nondet_tol=nondet_tol)
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     names = SecondNames(len(inputs))
     _check_inputs(inputs, names.check)

@@ -1,12 +1,12 @@
 """Loops over arrays, compiled by Numba: arrays in, arrays out. No Tensor, no graph, no derivative lore.
 
 `jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how; `memory` keeps the
-memory of large arrays for new ones. `vmath` and `gated` hold functions of one number as vector code, which `elementwise` maps
-over arrays; `tile` is the vector code that `gemm` multiplies matrices with, and `conv` (`conv_loops`), `conv_weight` and
-`depthwise` images, over `planes` that they lay out. `sums` adds over any axes, `rows` works along rows (softmax and what is
-made of it), `fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes
-the maxima and means of windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Γ and its relatives,
-`update` is the optimizer's step.
+memory of large arrays for new ones. `vmath` and `gated` hold functions of one number as vector code, which `elementwise`
+maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with (with vectors, `vector_products` does), and
+`conv` (`conv_loops`), `conv_weight` and `depthwise` images, over `planes` that they lay out. `sums` adds over any axes,
+`rows` works along rows (softmax and what is made of it), `fused_attention` along queries and keys, `recurrent` along
+sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows, `norm` normalises (by `norm_loops` and
+`norm_columns`), `special` has Γ and its relatives, `update` is the optimizer's step.
 """
 
 from .conv import conv2d, conv2d_input

@@ -24,6 +24,7 @@ from .shares import SharedCode
 from .sums import add_columns, sum_over, total
 from .threads import run
 from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, copy_wide, moved, tile, transpose_block
+from .vector_products import as_dense, inner_product, times_vector
 
 # k is cut in blocks of at most this many: a panel of B (20 KiB; AVX-512: 36 KiB) stays in the L1 cache.
 DEPTH = 192 if VECTOR_BYTES == 64 else 320
@@ -36,10 +37,6 @@ IN_PLACE_BYTES = 40 * 1024  # a B no larger than this is read in place
 IN_PLACE_ROWS = 2 * ROWS  # as is one that no more than these rows of A make use of
 COPY_ROWS, COPY_PANELS = 400, 128  # columns of C from which a copy of a block of A pays: as rows, in panels
 GROUP = 8  # panels packed side by side, so that whole cache lines of the source are used
-STRIP = 2048  # elements of a matrix-vector product that stay in the L1 cache while columns are added to them
-SUM = 1024  # products with a vector that are summed apart
-UNIT = 64  # shares of it begin at multiples of this, so that every row meets the same vector or scalar code
-PARALLEL_BYTES = 512 * 1024  # size of a matrix from which a second thread pays in a product with a vector
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
 
 # ------------------------------------------------------------------------------------------------------- the loops
@@ -156,70 +153,6 @@ def product(a, b, bias, c, offsets, part, parts):
                                 tile(a_from, it, kt, kq, b_from, kp + q, jp, c, ic + r, jc, bias, 1 if q else adds, *rest)
 
 
-@jit(fastmath={"reassoc", "contract"}, forceinline=True)
-def four_dots(p, q, r, s, x):
-    t = u = v = w = x.dtype.type(0)
-    for k in range(x.size):
-        t += p[k] * x[k]
-        u += q[k] * x[k]
-        v += r[k] * x[k]
-        w += s[k] * x[k]
-    return t, u, v, w
-
-
-@jit(fastmath={"reassoc", "contract"}, forceinline=True)
-def add_columns_times(a, i0, k0, x, y):
-    """y += the columns k0 … of a, times the numbers x, from row i0 on."""
-    n, depth = y.size, x.size
-    for k in range(0, depth - 3, 4):
-        p, q = contiguous(a.T, k0 + k, i0, n), contiguous(a.T, k0 + k + 1, i0, n)
-        r, s = contiguous(a.T, k0 + k + 2, i0, n), contiguous(a.T, k0 + k + 3, i0, n)
-        for i in range(n):
-            y[i] += p[i] * x[k] + q[i] * x[k + 1] + r[i] * x[k + 2] + s[i] * x[k + 3]
-    for k in range(depth - depth % 4, depth):
-        p = contiguous(a.T, k0 + k, i0, n)
-        for i in range(n):
-            y[i] += p[i] * x[k]
-
-
-@jit(fastmath={"reassoc", "contract"})
-def vector(a, x, bias, y, part, parts):
-    """One share of y = a @ x + bias for a matrix with contiguous rows or contiguous columns."""
-    rows, depth = a.shape
-    units = (rows + UNIT - 1) // UNIT
-    first, last = units * part // parts * UNIT, min(rows, units * (part + 1) // parts * UNIT)
-    if a.strides[1] == a.itemsize:
-        for i in range(first, last, 4):
-            p, q = i, min(i + 1, last - 1)  # past the end the last row again
-            r, s = min(i + 2, last - 1), min(i + 3, last - 1)
-            t = u = v = w = 0.0
-            for k in range(0, depth, SUM):
-                n = min(SUM, depth - k)
-                more = four_dots(
-                    *(contiguous(a, p, k, n), contiguous(a, q, k, n), contiguous(a, r, k, n), contiguous(a, s, k, n)),
-                    x[k : k + n],
-                )
-                t, u, v, w = t + more[0], u + more[1], v + more[2], w + more[3]
-            y[s], y[r], y[q], y[p] = w, v, u, t
-    else:
-        apart = np.empty(min(STRIP, max(last - first, 0)) if depth > SUM else 0, y.dtype)
-        for i in range(first, last, STRIP):
-            strip = y[i : min(i + STRIP, last)]
-            strip[:] = 0
-            if depth <= SUM:
-                add_columns_times(a, i, 0, x, strip)
-                continue
-            more = apart[: strip.size]
-            for k in range(0, depth, SUM):
-                more[:] = 0
-                add_columns_times(a, i, k, x[k : min(k + SUM, depth)], more)
-                for j in range(strip.size):
-                    strip[j] += more[j]
-    if bias.size:
-        for i in range(first, last):
-            y[i] += bias[i]
-
-
 @jit
 def linear_gradients(body, dy, x, w, dx, dw, db, offsets):
     """dx = dy @ w, dw = dyᵀ @ x and db = Σ_n dy[n], where there is room for them; `body` is the address of `product`."""
@@ -235,18 +168,6 @@ def linear_gradients(body, dy, x, w, dx, dw, db, offsets):
             db[o] = sums[o]
 
 
-@jit(fastmath={"reassoc", "contract"})
-def inner(x, y, out):
-    """out[()] = Σ_k x[k] · y[k] for contiguous vectors."""
-    whole = 0.0
-    for first in range(0, x.size, SUM):
-        p, q, s = x[first : min(first + SUM, x.size)], y[first : min(first + SUM, x.size)], x.dtype.type(0)
-        for k in range(p.size):
-            s += p[k] * q[k]
-        whole += s
-    out[()] = whole
-
-
 # --------------------------------------------------------------------------------------------- what callers see
 
 
@@ -254,31 +175,16 @@ def _product_types(t):
     return strided(t, 2), strided(t, 2), dense(t, 1), dense(t, 2, True), strided(types.int64, 2)
 
 
-def _vector_types(t):
-    return strided(t, 2), dense(t, 1), dense(t, 1), dense(t, 1, True)
-
-
 def _gradient_types(t):
     written = dense(t, 2, True), dense(t, 2, True), dense(t, 1, True)
     return types.intp, dense(t, 2), strided(t, 2), strided(t, 2), *written, strided(types.int64, 2)
 
 
-_product, _vector = SharedCode(product, _product_types), SharedCode(vector, _vector_types)
+_product = SharedCode(product, _product_types)
 _linear_gradients = CodeByDtype(linear_gradients, _gradient_types, calls=_product)
-_inner = CodeByDtype(inner, lambda t: (dense(t, 1), dense(t, 1), dense(t, 0, True)))
 _ONE_ITEM = np.zeros((1, 2), np.int64)
 _NOTHING = {np.dtype(char): np.empty((0, 0), char) for char in "fd"}
 _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
-
-
-def _times_vector(a, x, bias, y):
-    if a.itemsize not in a.strides:
-        a = np.ascontiguousarray(a)
-    run(a.nbytes > PARALLEL_BYTES, _vector, y.dtype, a, _dense(x), bias, y)
-
-
-def _dense(x):
-    return x if x.strides[0] == x.itemsize else np.ascontiguousarray(x)
 
 
 def _fill(c, a, b, bias, m, n, k):
@@ -291,9 +197,9 @@ def _fill(c, a, b, bias, m, n, k):
     elif k >= LONG_SUM and m > 1 and n > 1 and k // SEGMENT * c.nbytes <= SEGMENTS_BYTES:
         _sum_segments(c, a, b, bias, k)
     elif m == 1:
-        _times_vector(b.T, a[0], bias, c[0])
+        times_vector(b.T, a[0], bias, c[0])
     elif n == 1:
-        _times_vector(a, b[:, 0], np.repeat(bias, m), c.reshape(-1))
+        times_vector(a, b[:, 0], np.repeat(bias, m), c.reshape(-1))
     else:
         run(True, _product, c.dtype, a, b, bias, c, _ONE_ITEM)
 
@@ -352,12 +258,12 @@ def matmul(a, b):
         raise ValueError(f"matmul: expected (..., m, k) and (..., k, n), got {a_shape} and {b_shape}")
     if len(a_shape) == 1 and len(b_shape) == 1:
         c = np.empty((), dtype)
-        _inner[dtype](_dense(a), _dense(b), c)
+        inner_product(a, b, c)
         return c
     if len(a_shape) <= 2 and len(b_shape) <= 2 and a.size and b.size:
         matrix, x = (a, b) if len(b_shape) == 1 else (b.T, a)
         c = np.empty(matrix.shape[0], dtype)
-        _times_vector(matrix, x, _NO_BIAS[dtype], c)
+        times_vector(matrix, x, _NO_BIAS[dtype], c)
         return c
     if len(a_shape) == 1:
         c = matmul(a[None], b if b.ndim > 1 else b[:, None])
@@ -393,7 +299,7 @@ def linear(x, w, b=None):
         got = f"{shape} and {w.shape}" + (f" and {b.shape}" if b is not None else "")
         raise ValueError(f"linear: expected x (..., in), w (out, in) and b (out,), got {got}")
     n, k = w.shape
-    bias = _NO_BIAS[dtype] if b is None else _dense(b)
+    bias = _NO_BIAS[dtype] if b is None else as_dense(b)
     if len(shape) == 2:
         m = shape[0]
         if m > 1 and n > 1 and 0 < m * n * k < PARALLEL_WORK:  # as _fill would, without the call: small ones are common

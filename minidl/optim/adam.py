@@ -186,4 +186,4 @@ class AdamW(Adam):
 
 
 def _is_number(x):
-    return isinstance(x, (int, float, np.number)) and math.isfinite(x)
+    return isinstance(x, (int, float, np.integer, np.floating)) and math.isfinite(x)

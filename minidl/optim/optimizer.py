@@ -190,7 +190,7 @@ class Optimizer:
 def _check_number(name, option, value):
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
-    if not isinstance(value, (int, float, np.number)):
+    if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: {option} must be a number, got {value!r}")
     if math.isnan(value):
         raise ValueError(f"{name}: {option} must be at least 0, got nan")

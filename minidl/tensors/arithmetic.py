@@ -8,7 +8,7 @@ from .record import TensorBase, apply, binary, check_broadcast, floating, operan
 
 
 def _times(name, other, alpha):
-    if not isinstance(alpha, (int, float, np.number, TensorBase)):
+    if not isinstance(alpha, (int, float, np.integer, np.floating, TensorBase)):
         raise TypeError(f"{name}: alpha must be a number, got {type(alpha).__name__}")
     return other if isinstance(alpha, int) and alpha == 1 else operand(name, other) * alpha
 

@@ -66,7 +66,7 @@ class Comparisons:
 
     def isclose(self, other, rtol=1e-5, atol=1e-8, equal_nan=False):
         for what, x in (("rtol", rtol), ("atol", atol)):
-            if not isinstance(x, (int, float, np.number)) or not 0 <= x < np.inf:
+            if not isinstance(x, (int, float, np.integer, np.floating)) or not 0 <= x < np.inf:
                 raise ValueError(f"isclose: {what} must be a number of 0 or more, got {x!r}")
         return _compare(functools.partial(np.isclose, rtol=rtol, atol=atol, equal_nan=equal_nan), self, other)
 

@@ -296,7 +296,7 @@ def _check_pair(name, queries, keys, one_size=True):
 def _width(name, width, d):
     """A number or tensor by which differences of d coordinates can be divided."""
     values = width.array if isinstance(width, Tensor) else width
-    if isinstance(values, bool) or not isinstance(values, (int, float, np.number, np.ndarray)):
+    if isinstance(values, bool) or not isinstance(values, (int, float, np.integer, np.floating, np.ndarray)):
         raise TypeError(f"{name}: width must be a number or a Tensor, got {type(width).__name__}")
     if np.shape(values) not in ((), (1,), (d,)):
         raise ValueError(f"{name}: width must be one number, or one for each of {d} coordinates, got shape {np.shape(values)}")

@@ -147,7 +147,7 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
 
 
 def check_probability(name, p):
-    if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
+    if not isinstance(p, (int, float, np.integer, np.floating)) or not 0 <= p <= 1:
         raise ValueError(f"{name}: p must lie in [0, 1], got {p!r}")
 
 

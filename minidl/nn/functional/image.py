@@ -28,7 +28,7 @@ def pad(input, pad, mode="constant", value=None):
     expect_tensors("pad", input=input)
     if not isinstance(pad, (tuple, list)) or len(pad) % 2 or any(type(n) is not int for n in pad):
         raise ValueError(f"pad: expected two integers for each axis, (left, right, top, bottom, …), got {pad!r}")
-    if value is not None and not isinstance(value, (int, float, np.number)):
+    if value is not None and not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"pad: value must be a number, got {value!r}")
     widths = tuple(zip(pad[::2], pad[1::2], strict=True))[::-1]
     shape = input.shape

@@ -12,7 +12,7 @@ import numpy as np
 from ... import ops
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors
-from ...tensors.record import apply, wrap
+from ...tensors.record import apply, number_array, wrap
 from ...tensors.tensor import Tensor
 
 # --- numbers
@@ -48,7 +48,7 @@ def smooth_l1_loss(input, target, *, reduction="mean", beta=1.0):
     tensor([0.1250, 1.5000])
     """
     _check_reduction("smooth_l1_loss", reduction)
-    if not isinstance(beta, (int, float, np.number)) or not beta >= 0:
+    if not isinstance(beta, (int, float, np.integer, np.floating)) or not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must be 0 or more, got {beta}")
     target = _matched("smooth_l1_loss", input, target)
     return apply(ops.Huber(reduction, beta, 1 / beta) if beta else ops.AbsoluteError(reduction), input, target)
@@ -62,7 +62,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
     tensor([0.1250, 1.5000])
     """
     _check_reduction("huber_loss", reduction)
-    if not isinstance(delta, (int, float, np.number)) or not delta > 0:
+    if not isinstance(delta, (int, float, np.integer, np.floating)) or not delta > 0:
         raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
     return apply(ops.Huber(reduction, delta, 1), input, _matched("huber_loss", input, target))
 
@@ -79,9 +79,11 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     _check_reduction("gaussian_nll_loss", reduction)
     target = _matched("gaussian_nll_loss", input, target)
     if not isinstance(var, Tensor):
-        if not isinstance(var, (int, float, np.number)):
+        if not isinstance(var, (int, float, np.integer, np.floating)):
             raise TypeError(f"gaussian_nll_loss: var must be a Tensor or a number, got {type(var).__name__}")
-        var = wrap(np.full(input.shape, var, input.dtype))
+        var = wrap(np.full(input.shape, number_array("gaussian_nll_loss", var, input.dtype)))
+    if not isinstance(eps, (int, float, np.integer, np.floating)) or not eps >= 0:
+        raise ValueError(f"gaussian_nll_loss: eps must be a number of 0 or more, got {eps!r}")
     if (var.array < 0).any():
         raise ValueError(f"gaussian_nll_loss: a variance cannot be negative, got {var.array.min()}")
     if var.shape != input.shape and var.shape == input.shape[:-1]:

@@ -62,7 +62,7 @@ def clip_grad_value_(parameters, clip_value):
     >>> w.grad
     tensor([3.0000, 3.5000])
     """
-    if not isinstance(clip_value, (int, float, np.number)) or not clip_value >= 0:
+    if not isinstance(clip_value, (int, float, np.integer, np.floating)) or not clip_value >= 0:
         raise ValueError(f"clip_grad_value_: clip_value must be a number of 0 or more, got {clip_value!r}")
     for p in _list("clip_grad_value_", parameters):
         if p.grad is not None:

@@ -92,7 +92,10 @@ class WeightedRandomSampler(Sampler):
     def __init__(self, weights, num_samples, replacement=True, generator=None):
         if not isinstance(replacement, bool):
             raise TypeError(f"WeightedRandomSampler: replacement must be True or False, got {replacement!r}")
-        self.weights = np.asarray(weights.array if isinstance(weights, Tensor) else weights, np.float64)
+        weights = np.asarray(weights.array if isinstance(weights, Tensor) else weights)
+        if weights.dtype.kind not in "fiub":
+            raise TypeError(f"WeightedRandomSampler: expected numbers as weights, got {weights.dtype}")
+        self.weights = weights.astype(np.float64)
         if self.weights.ndim != 1:
             raise ValueError(f"WeightedRandomSampler: weights must have one axis, got shape {self.weights.shape}")
         random.source(generator)

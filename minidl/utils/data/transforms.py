@@ -7,7 +7,7 @@ each image of a batch by itself, from `generator` or minidl's default one; the s
 import numpy as np
 
 from ... import kernels, random
-from ...tensors.record import wrap
+from ...tensors.record import number_array, wrap
 from ...tensors.tensor import Tensor
 
 
@@ -77,7 +77,8 @@ def shift(x, dy, dx, fill=0):
     if not all(isinstance(step, (int, np.integer)) for step in (dy, dx)):
         raise TypeError(f"shift: dy and dx must be integers, got {dy!r} and {dx!r}")
     h, w = array.shape[-2:]
-    result = np.full(array.shape, fill, array.dtype)
+    result = np.full(array.shape, number_array("shift", fill, array.dtype))
+    dy, dx = max(min(int(dy), h), -h), max(min(int(dx), w), -w)
     result[..., max(dy, 0) : max(h + dy, 0), max(dx, 0) : max(w + dx, 0)] = array[
         ..., max(-dy, 0) : max(h - dy, 0), max(-dx, 0) : max(w - dx, 0)
     ]
@@ -178,7 +179,7 @@ def _padded(name, array, padding, fill):
         raise ValueError(f"{name}: expected padding as 1, 2 or 4 integers that are not negative, got {padding!r}")
     left, top, right, bottom = sides * (4 // len(sides))
     *outer, h, w = array.shape
-    result = np.full((*outer, top + h + bottom, left + w + right), fill, array.dtype)
+    result = np.full((*outer, top + h + bottom, left + w + right), number_array(name, fill, array.dtype))
     result[..., top : top + h, left : left + w] = array
     return result
 
