@@ -8,7 +8,7 @@ import pytest
 import minidl
 import minidl.nn.functional as F
 from minidl import distributions as D
-from minidl import nn
+from minidl import kernels, nn
 from minidl.autograd import gradcheck, gradgradcheck
 from minidl.generation import beam_search
 from minidl.utils.data import WeightedRandomSampler, transforms
@@ -151,3 +151,26 @@ def test_images_are_filled_and_shifted_by_any_number_without_a_warning():
     for step in (np.uint64(2**64 - 1), -(2**63), 10**30):
         assert not transforms.shift(image, step, 0).any()
     assert F.gaussian_nll_loss(image, image, 1e308).item() == math.inf
+
+
+def test_kernels_of_optimizers_refuse_what_is_no_real_number():
+    p, g = np.ones((2, 2), "f4"), np.ones((2, 2), "f4")
+    for call in (
+        lambda: kernels.sgd(p, g, weight_decay=np.complex64(1j)),
+        lambda: kernels.adam(p, g, p.copy(), p.copy(), weight_decay=1j),
+        lambda: kernels.adam(p, g, p.copy(), p.copy(), lr="1"),
+    ):
+        with pytest.raises(TypeError, match="expected numbers as options"):
+            call()
+    for buffer in (g.copy(), None):
+        read_only = np.broadcast_to(np.float32(1), (2, 2))
+        with pytest.raises(ValueError, match="sgd: the parameter or a buffer"):
+            kernels.sgd(read_only, g, buffer, momentum=0.5)
+        assert buffer is None or (buffer == 1).all()
+    assert (p == 1).all()
+
+
+def test_the_variance_of_numbers_whose_distance_overflows():
+    x = minidl.tensor([3e38, 3e38, -3e38, 3e38], requires_grad=True)  # -3e38 is 4.5e38 below the mean
+    x.var().backward(minidl.tensor(0.5))
+    assert x.grad.tolist() == [pytest.approx(5e37), pytest.approx(5e37), -math.inf, pytest.approx(5e37)]

@@ -177,6 +177,7 @@ class Distribution:
             value = wrap(number_array(type(self).__name__, value, self._dtype()))
         elif not isinstance(value, Tensor):
             raise TypeError(f"{type(self).__name__}: expected the chance as a tensor, got {type(value).__name__}")
+        value = floating(value)
         if self._validate_args:
             self._require("the chance", value, constraints.unit_interval)
         return value

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from numba import types
 
 from .elementwise import SHARED_SIZE, part_of, plain
@@ -97,6 +98,7 @@ def sgd(
         _refuse("sgd", parameter, gradient)
     if buffer is not None and (buffer.shape != shape or buffer.dtype != dtype):
         _refuse("sgd", parameter, buffer)
+    _check_numbers("sgd", lr, momentum, dampening, weight_decay)
     sign = -1.0 if maximize else 1.0
     p, g = plain(parameter), plain(gradient)  # copies where the layout is unusual; what is new is then written back
     if p is not parameter:
@@ -145,6 +147,7 @@ def adam(
     for x in given:
         if x.shape != shape or x.dtype != dtype:
             _refuse("adam", parameter, x)
+    _check_numbers("adam", step, lr, beta1, beta2, eps, weight_decay)
     if step < 1:
         raise ValueError(f"adam: expected a step of 1 or more, got {step}")
     decay, shrink = (0.0, 1.0 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
@@ -161,6 +164,12 @@ def adam(
     for i, (x, y) in enumerate(zip(arrays, used, strict=True)):
         if x is not y and i != 1:
             x[...] = y
+
+
+def _check_numbers(name, *numbers):
+    for x in numbers:
+        if type(x) is not float and not isinstance(x, (float, int, np.integer, np.floating)):
+            raise TypeError(f"{name}: expected numbers as options, got {x!r}")
 
 
 def _check_writeable(name, x):

@@ -66,10 +66,11 @@ class Var(Reduction):
         return self.variance(x).astype(x.dtype)
 
     def variance(self, x):
-        """In float64. The rounded mean leaves Σ(x − μ) a little off 0: what it is by goes to every element."""
+        """In float64. The mean is rounded, so that Σ(x − μ) is a little off 0: each element takes its share of that."""
         n, shape = _count(x.shape, self.axes), _kept(x.shape, self.axes)
         centred = x - (kernels.total(x, self.axes) / n).astype(x.dtype).reshape(shape)
-        centred -= (kernels.total(centred, self.axes) / n).astype(x.dtype).reshape(shape)
+        off = (kernels.total(centred, self.axes) / n).astype(x.dtype).reshape(shape)
+        centred -= np.where(np.isfinite(off), off, x.dtype.type(0))  # an infinite one would make all others NaN
         free = max(n - self.correction, 0)
         self.x, self.scaled = x, centred / x.dtype.type(free)
         y = kernels.total(centred, self.axes, squares=True) / np.float64(free)

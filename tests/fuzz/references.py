@@ -105,7 +105,8 @@ def _(x, approximate):
         np.where(
             x > 20,
             x,
-            x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (np.clip(x, -20, 20) + 0.044715 * np.clip(x, -20, 20) ** 3))),
+            # x·σ(2u), which is x/2·(1 + tanh u) without its loss of digits
+            x / (1 + np.exp(-2 * math.sqrt(2 / math.pi) * (np.clip(x, -20, 20) + 0.044715 * np.clip(x, -20, 20) ** 3))),
         ),
     )
 

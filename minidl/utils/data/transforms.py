@@ -77,7 +77,7 @@ def shift(x, dy, dx, fill=0):
     if not all(isinstance(step, (int, np.integer)) for step in (dy, dx)):
         raise TypeError(f"shift: dy and dx must be integers, got {dy!r} and {dx!r}")
     h, w = array.shape[-2:]
-    result = np.full(array.shape, number_array("shift", fill, array.dtype))
+    result = np.full(array.shape, _filling("shift", fill, array.dtype))
     dy, dx = max(min(int(dy), h), -h), max(min(int(dx), w), -w)
     result[..., max(dy, 0) : max(h + dy, 0), max(dx, 0) : max(w + dx, 0)] = array[
         ..., max(-dy, 0) : max(h - dy, 0), max(-dx, 0) : max(w - dx, 0)
@@ -173,13 +173,19 @@ def _per_channel(name, value, array):
     return value.reshape(-1, 1, 1)
 
 
+def _filling(name, fill, dtype):
+    if not isinstance(fill, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: fill must be a number, got {type(fill).__name__}")
+    return number_array(name, fill, dtype)
+
+
 def _padded(name, array, padding, fill):
     sides = list(padding) if isinstance(padding, (tuple, list)) else [padding]
     if len(sides) not in (1, 2, 4) or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sides):
         raise ValueError(f"{name}: expected padding as 1, 2 or 4 integers that are not negative, got {padding!r}")
-    left, top, right, bottom = sides * (4 // len(sides))
+    left, top, right, bottom = map(int, sides * (4 // len(sides)))
     *outer, h, w = array.shape
-    result = np.full((*outer, top + h + bottom, left + w + right), number_array(name, fill, array.dtype))
+    result = np.full((*outer, top + h + bottom, left + w + right), _filling(name, fill, array.dtype))
     result[..., top : top + h, left : left + w] = array
     return result
 
