@@ -38,7 +38,7 @@ from .ops.base import normalize_axes
 from .tensors.creation import as_tensor, zeros_like
 from .tensors.indexing import where
 from .tensors.joining import stack
-from .tensors.record import apply, floating, wrap
+from .tensors.record import apply, floating, number_array, wrap
 from .tensors.tensor import Tensor
 
 __all__ = [
@@ -382,7 +382,7 @@ def _read(name, *values):
     if any(isinstance(x, Tensor) and x.dtype.kind not in "fiub" for x in tensors):
         raise TypeError(f"{name}: expected numbers")
     dtype = next(floating(x).dtype for x in tensors if isinstance(x, Tensor))
-    return [floating(x) if isinstance(x, Tensor) else wrap(np.asarray(x, dtype)) for x in tensors], _itself
+    return [floating(x) if isinstance(x, Tensor) else wrap(number_array(name, x, dtype)) for x in tensors], _itself
 
 
 def _itself(x):

@@ -180,10 +180,13 @@ class Generator:
         if not 0 <= std < math.inf or not math.isfinite(mean):
             raise ValueError(f"normal: expected a finite mean and a finite std >= 0, got mean={mean}, std={std}")
         count = math.prod(shape)
+        if max(abs(mean), std) > float(np.finfo(dtype).max):
+            raise ValueError(f"normal: mean={mean} and std={std} do not fit in {dtype}")
         if count < 16 or one_by_one:
             with self._lock:
                 values = np.array([self._one_normal() for _ in range(count)], np.float64)
-            return _fma(values, std, mean).astype(dtype).reshape(shape)
+            with np.errstate(over="ignore"):
+                return _fma(values, std, mean).astype(dtype).reshape(shape)
 
         mean, std, extra = dtype.type(mean), dtype.type(std), count % 16
 
@@ -447,7 +450,7 @@ def _checked_shape(name, shape):
 
 
 def _checked_number(name, what, x):
-    if not isinstance(x, (str, bytes)):  # float() would read the text
+    if not isinstance(x, (str, bytes, np.complexfloating)):  # float() would read the text, and warn of the imaginary part
         with contextlib.suppress(TypeError):
             return float(x)
     raise TypeError(f"{name}: {what} must be a number, got {x!r}")

@@ -50,6 +50,12 @@ def x():
             "index_select: expected a vector of indices, got shape",
         ),
         (lambda: nn.LazyConv1d(6, 3)(minidl.zeros(0, 3)), ValueError, "LazyConv1d: expected an input with channels"),
+        (lambda: x().repeat(2, 2**62), MemoryError, "repeat: no memory for"),
+        (lambda: x().tile(2, 2**62), MemoryError, "repeat: no memory for"),
+        (lambda: x().uniform_(np.complex64(1j), 1.0), TypeError, "uniform: low must be a number"),
+        (lambda: x().normal_(1e308), ValueError, "normal: mean=1e"),
+        (lambda: kernels.leaky_relu(x().numpy(), np.complex64(1j)), TypeError, "a kernel expected a real number"),
+        (lambda: kernels.adaptive_windows(7, 2.0), TypeError, "adaptive_windows: expected integers"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
         (lambda: gradcheck(minidl.exp, x().double(), eps=1j), ValueError, "gradcheck: eps must be a finite number"),
@@ -174,3 +180,22 @@ def test_the_variance_of_numbers_whose_distance_overflows():
     x = minidl.tensor([3e38, 3e38, -3e38, 3e38], requires_grad=True)  # -3e38 is 4.5e38 below the mean
     x.var().backward(minidl.tensor(0.5))
     assert x.grad.tolist() == [pytest.approx(5e37), pytest.approx(5e37), -math.inf, pytest.approx(5e37)]
+
+
+def test_a_list_that_holds_itself_is_no_tree():
+    tree = [minidl.ones(2)]
+    tree.append(tree)
+    with pytest.raises(ValueError, match="func: lists and dicts nested more than"):
+        minidl.func.vmap(lambda x: x)(tree)
+
+
+def test_tolerances_beyond_float32():
+    assert x().allclose(x(), atol=1e308) and x().allclose(x() + 1, rtol=3e38)
+
+
+def test_a_size_of_2_0_is_refused_whatever_was_asked_before():
+    x, w = minidl.ones(1, 1, 6, 6), minidl.ones(1, 1, 2, 2)
+    for call in (lambda n: F.conv2d(x, w, stride=n), lambda n: F.conv_transpose2d(x, w, stride=n), lambda n: F.max_pool2d(x, n)):
+        call(2)
+        with pytest.raises((TypeError, ValueError), match="integer"):
+            call(2.0)

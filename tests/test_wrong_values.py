@@ -321,6 +321,11 @@ def test_cross_entropy_of_certain_wrong_answers_is_infinite():
     t = minidl.tensor([0.3, 1.0, 0.3, 0.0, 0.0])
     found = F.binary_cross_entropy_with_logits(x, t, reduction="none").tolist()
     assert found == [math.inf, 0.0, math.inf, 0.0, math.inf]
+    half = minidl.tensor(0.5)
+    found = F.binary_cross_entropy_with_logits(x.requires_grad_(), t, reduction="none", pos_weight=half)
+    assert found.tolist() == [math.inf, 0.0, math.inf, 0.0, math.inf]
+    found.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [0.7, 0.0, -0.15, 0.0, 1.0], rtol=1e-6)  # σ(∞) = 1
 
 
 # --- modules

@@ -2,6 +2,8 @@
 
 from collections import OrderedDict, defaultdict
 
+DEEPEST = 200  # levels
+
 
 def items(tree):
     """[(key, child)] of a tuple, list or dict; None of a leaf."""
@@ -12,18 +14,24 @@ def items(tree):
     return None
 
 
-def leaves(tree):
+def leaves(tree, depth=0):
     """The leaves, in order."""
-    children = items(tree)
-    return [tree] if children is None else [leaf for _, child in children for leaf in leaves(child)]
+    children = _checked(items(tree), depth)
+    return [tree] if children is None else [leaf for _, child in children for leaf in leaves(child, depth + 1)]
 
 
-def map_leaves(function, tree):
+def _checked(children, depth):
+    if children is not None and depth > DEEPEST:
+        raise ValueError(f"func: lists and dicts nested more than {DEEPEST} deep, or one that holds itself")
+    return children
+
+
+def map_leaves(function, tree, depth=0):
     """The same tree with function(leaf) for each leaf."""
-    children = items(tree)
+    children = _checked(items(tree), depth)
     if children is None:
         return function(tree)
-    values = [map_leaves(function, child) for _, child in children]
+    values = [map_leaves(function, child, depth + 1) for _, child in children]
     if type(tree) is defaultdict:
         return defaultdict(tree.default_factory, zip(tree, values, strict=True))
     if isinstance(tree, dict):

@@ -63,7 +63,7 @@ def _windows(size, kernel, stride, padding, dilation, begins, ends):
     return Windows(size, len(begins), kernel, stride, padding, dilation, *arrays)
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(4096, typed=True)  # 2.0 is refused, though 2 was there before
 def pool_windows(size, kernel, stride, padding=0, dilation=1, ceil_mode=False):
     """The windows of `kernel` taps on an axis with `padding` on both sides. ValueError if there is none.
 
@@ -99,13 +99,15 @@ def pool_windows(size, kernel, stride, padding=0, dilation=1, ceil_mode=False):
     return result
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(4096, typed=True)  # 2.0 is refused, though 2 was there before
 def adaptive_windows(size, out):
     """`out` windows of an axis, number o from ⌊o·size/out⌋ up to ⌈(o + 1)·size/out⌉. ValueError if it is empty.
 
     >>> adaptive_windows(10, 7).starts
     array([0, 1, 2, 4, 5, 7, 8])
     """
+    if not all(isinstance(n, (int, np.integer)) for n in (size, out)):
+        raise TypeError(f"adaptive_windows: expected integers, got {size!r} and {out!r}")
     if size < 1:
         raise ValueError("an axis without elements has no windows")
     if out and size % out == 0:

@@ -152,7 +152,7 @@ def adam(
         raise ValueError(f"adam: expected a step of 1 or more, got {step}")
     decay, shrink = (0.0, 1.0 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     sign = -1.0 if maximize else 1.0
-    rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    rate, root = float(lr) / (1 - float(beta1) ** step), math.sqrt(1 - float(beta2) ** step)
     arrays = [parameter, *given]
     used = [plain(x) for x in arrays]  # copies where the layout is unusual; what is new is then written back
     for i, (x, y) in enumerate(zip(arrays, used, strict=True)):

@@ -68,7 +68,8 @@ class Comparisons:
         for what, x in (("rtol", rtol), ("atol", atol)):
             if not isinstance(x, (int, float, np.integer, np.floating)) or not 0 <= x < np.inf:
                 raise ValueError(f"isclose: {what} must be a number of 0 or more, got {x!r}")
-        return _compare(functools.partial(np.isclose, rtol=rtol, atol=atol, equal_nan=equal_nan), self, other)
+        with np.errstate(all="ignore"):  # a tolerance may be beyond float32
+            return _compare(functools.partial(np.isclose, rtol=rtol, atol=atol, equal_nan=equal_nan), self, other)
 
     def allclose(self, other, rtol=1e-5, atol=1e-8, equal_nan=False):
         return bool(self.isclose(other, rtol, atol, equal_nan).array.all())

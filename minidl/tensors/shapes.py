@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops
 from ..ops.base import normalize_axes, normalize_axis
-from .arguments import sizes_of
+from .arguments import expect_memory, sizes_of
 from .record import TensorBase, apply
 
 
@@ -133,6 +133,8 @@ class Shapes:
         repeats = sizes_of("repeat", repeats)
         if len(repeats) < self.ndim or any(n < 0 for n in repeats):
             raise ValueError(f"repeat: expected a count of 0 or more for each of the {self.ndim} axes, got {repeats}")
+        lead = len(repeats) - self.ndim
+        expect_memory("repeat", tuple(n * m for n, m in zip(repeats, (1,) * lead + self.shape, strict=True)), self.dtype)
         return apply(ops.Repeat(repeats), self)
 
     def tile(self, *dims):

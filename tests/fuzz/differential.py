@@ -43,6 +43,8 @@ INTENDED = {
     ("T.logsumexp", "gradient", "special"): "as softmax",
     ("F.gelu", "", "special"): "−∞ gives −0 here, NaN there",
     ("F.silu", "", "special"): "as gelu",
+    ("T.pow", "gradient", "special"): "of (−∞)^½ 0 here, NaN there",
+    ("F.binary_cross_entropy_with_logits", "", "special"): "∞ − ∞ there; tests/test_wrong_values.py has what is right",
     ("F.elu", "gradient", "special"): "NaN's gradient is NaN here, that of 0 there",
     ("T.matmul", "", "special"): "infinite products of both signs in float32, where the truth has room for them",
     ("T.bmm", "", "special"): "as matmul",

@@ -57,6 +57,9 @@ PLAIN = re.compile(
 COUNTS = {
     "nn.Transformer": ("2", "3", "num_encoder_layers", "num_decoder_layers"),
     "generation.beam_search": ("2", "max_new_tokens"),
+    "nn.RNN": ("2", "num_layers"),
+    "nn.LSTM": ("2", "num_layers"),
+    "nn.GRU": ("2", "num_layers"),
     "nn.TransformerEncoder": ("1", "num_layers"),
     "nn.TransformerDecoder": ("1", "num_layers"),
 }

@@ -90,7 +90,7 @@ def _convolve(name, d, input, weight, bias, stride, padding, dilation, groups):
     return _run(ops.Conv2d(*options), d, input, weight, bias)
 
 
-@lru_cache(256)  # a network asks for the same few again and again
+@lru_cache(256, typed=True)  # a network asks for the same few again and again
 def _plan(name, d, shape, kernel, stride, padding, dilation, groups):
     """The options of the operation, once the shapes are known to fit."""
     stride, dilation = as_tuple(name, "stride", stride, d, 1), as_tuple(name, "dilation", dilation, d, 1)
@@ -128,7 +128,7 @@ def _transpose(name, d, input, weight, bias, stride, padding, output_padding, gr
     return _run(ops.ConvTranspose2d(*options), d, input, weight, bias)
 
 
-@lru_cache(256)
+@lru_cache(256, typed=True)
 def _plan_transposed(name, d, shape, kernel, stride, padding, dilation, output_padding, groups):
     """What the input is to be padded with, and the options of the operation."""
     stride, dilation = as_tuple(name, "stride", stride, d, 1), as_tuple(name, "dilation", dilation, d, 1)

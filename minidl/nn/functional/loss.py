@@ -201,8 +201,11 @@ def binary_cross_entropy_with_logits(input, target, weight=None, *, reduction="m
     if pos_weight is None:
         losses = apply(ops.BinaryCrossEntropyWithLogits(), input, target)
     else:
-        p = _broadcast(name, "pos_weight", pos_weight, input)
-        losses = (1 - target) * input - (1 + (p - 1) * target) * apply(ops.LogSigmoid(), input)
+        # −p·t·ln σ(x) − (1 − t)·ln σ(−x); 0·ln 0 counts as 0, so there the logarithm is taken of σ(0)
+        ones, zeros = _broadcast(name, "pos_weight", pos_weight, input) * target, 1 - target
+        log_p = apply(ops.LogSigmoid(), input.masked_fill((ones == 0) & (input == -math.inf), 0))
+        log_q = apply(ops.LogSigmoid(), (-input).masked_fill((zeros == 0) & (input == math.inf), 0))
+        losses = -ones * log_p - zeros * log_q
     return _reduced(losses if weight is None else losses * _broadcast(name, "weight", weight, input), reduction)
 
 

@@ -92,7 +92,9 @@ def pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_le
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"{name}: expected a PackedSequence, got {type(sequence).__name__}")
     steps, places, lengths = _places(sequence)
-    T = int(lengths.max()) if total_length is None else total_length
+    if total_length is not None and not isinstance(total_length, (int, np.integer)):
+        raise TypeError(f"{name}: total_length must be an integer, got {total_length!r}")
+    T = int(lengths.max()) if total_length is None else int(total_length)
     if lengths.max() > T:
         raise ValueError(f"{name}: total_length is {T}, but the longest sequence has {lengths.max()} steps")
     data, N = sequence.data, len(lengths)
