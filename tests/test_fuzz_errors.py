@@ -189,13 +189,31 @@ def test_a_list_that_holds_itself_is_no_tree():
         minidl.func.vmap(lambda x: x)(tree)
 
 
+@pytest.mark.parametrize("collate", [minidl.utils.data.default_collate, minidl.utils.data.default_convert])
+def test_a_sample_that_holds_itself(collate):
+    sample = [1.0]
+    sample.append(sample)
+    with pytest.raises(ValueError, match=f"{collate.__name__}: the samples are nested too deep, or hold themselves"):
+        collate(sample)
+
+
+def test_normalize_takes_no_complex_numbers():
+    for mean in (np.complex64(1j), np.zeros(3, np.complex64)):
+        with pytest.raises(TypeError, match="normalize: expected numbers as mean, got complex64"):
+            minidl.utils.data.transforms.normalize(minidl.ones(3, 4, 4), mean, [0.2, 0.2, 0.2])
+
+
 def test_tolerances_beyond_float32():
     assert x().allclose(x(), atol=1e308) and x().allclose(x() + 1, rtol=3e38)
 
 
 def test_a_size_of_2_0_is_refused_whatever_was_asked_before():
     x, w = minidl.ones(1, 1, 6, 6), minidl.ones(1, 1, 2, 2)
-    for call in (lambda n: F.conv2d(x, w, stride=n), lambda n: F.conv_transpose2d(x, w, stride=n), lambda n: F.max_pool2d(x, n)):
+    for call in (
+        lambda n: F.conv2d(x, w, stride=n),
+        lambda n: F.conv_transpose2d(x, w, stride=n),
+        lambda n: F.max_pool2d(x, n),
+    ):
         call(2)
         with pytest.raises((TypeError, ValueError), match="integer"):
             call(2.0)
