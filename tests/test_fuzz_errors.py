@@ -56,6 +56,14 @@ def x():
         (lambda: x().normal_(1e308), ValueError, "normal: mean=1e"),
         (lambda: kernels.leaky_relu(x().numpy(), np.complex64(1j)), TypeError, "a kernel expected a real number"),
         (lambda: kernels.adaptive_windows(7, 2.0), TypeError, "adaptive_windows: expected integers"),
+        (lambda: F.scaled_dot_product_attention(x(), x(), x(), scale=np.complex64(1j)), TypeError, "attention: scale must be"),
+        (
+            lambda: F.cross_entropy(x(), minidl.tensor([0, 1]), label_smoothing=np.complex64(1j)),
+            TypeError,
+            "cross_entropy: label_smoothing must be a number",
+        ),
+        (lambda: nn.Upsample(scale_factor=np.complex64(1j)), TypeError, "Upsample: scale_factor must be a number"),
+        (lambda: minidl.tensor(holds_itself()), ValueError, "tensor: .* nested too deep"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
         (lambda: gradcheck(minidl.exp, x().double(), eps=1j), ValueError, "gradcheck: eps must be a finite number"),
@@ -182,6 +190,19 @@ def test_the_variance_of_numbers_whose_distance_overflows():
     assert x.grad.tolist() == [pytest.approx(5e37), pytest.approx(5e37), -math.inf, pytest.approx(5e37)]
 
 
+def holds_itself():
+    tree = [1.0]
+    tree.append(tree)
+    return tree
+
+
+def test_spaces_without_end_and_gains_beyond_float32():
+    assert minidl.linspace(0.0, -math.inf, 3)[-1] == -math.inf
+    q = minidl.nn.init.orthogonal_(minidl.empty(3, 3), 1e308)
+    assert not q.isfinite().any()
+    assert minidl.normal(minidl.zeros(3), 1e308).isinf().all()
+
+
 def test_a_list_that_holds_itself_is_no_tree():
     tree = [minidl.ones(2)]
     tree.append(tree)
@@ -193,7 +214,7 @@ def test_a_list_that_holds_itself_is_no_tree():
 def test_a_sample_that_holds_itself(collate):
     sample = [1.0]
     sample.append(sample)
-    with pytest.raises(ValueError, match=f"{collate.__name__}: the samples are nested too deep, or hold themselves"):
+    with pytest.raises(ValueError, match="nested too deep, or hold themselves"):
         collate(sample)
 
 

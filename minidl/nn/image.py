@@ -1,5 +1,6 @@
 """Layers without parameters for images: borders, windows, other sizes, dropout of whole channels."""
 
+from ..tensors.arguments import number
 from . import functional as F
 from .functional.basic import check_probability
 from .module import Module
@@ -191,8 +192,9 @@ class Upsample(Module):
     def __init__(self, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None):
         super().__init__()
         self.size, self.mode, self.align_corners = size, mode, align_corners
-        several = isinstance(scale_factor, (tuple, list))
-        self.scale_factor = tuple(map(float, scale_factor)) if several else scale_factor and float(scale_factor)
+        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,)
+        factors = tuple(None if x is None else number("Upsample", "scale_factor", x) for x in factors)
+        self.scale_factor = factors if isinstance(scale_factor, (tuple, list)) else factors[0]
         self.recompute_scale_factor = recompute_scale_factor
 
     def forward(self, input):

@@ -210,7 +210,8 @@ def orthogonal_(tensor, gain=1, generator=None):
     values = random.source(generator).normal((rows, columns), tensor.dtype)
     q, r = np.linalg.qr(values.T if rows < columns else values)
     q = q * np.sign(np.diag(r))  # without this Q would not be uniform over the orthogonal matrices (Mezzadri, 2007)
-    return tensor.copy_(wrap(gain * (q.T if rows < columns else q).reshape(tensor.shape)))
+    with np.errstate(over="ignore"):
+        return tensor.copy_(wrap(tensor.dtype.type(gain) * (q.T if rows < columns else q).reshape(tensor.shape)))
 
 
 def _fans(name, tensor):

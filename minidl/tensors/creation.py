@@ -30,6 +30,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
             array = np.asarray(_plain(data))
         except ValueError as error:
             raise ValueError(f"tensor: the nested lists are ragged: {error}") from None
+        except RecursionError:
+            raise ValueError("tensor: the lists are nested too deep, or hold themselves") from None
         if dtype is None and array.dtype.kind == "f" and not _holds_doubles(data):
             dtype = dtypes.float32
     if dtype is None or array.dtype.kind not in "fiub":  # what holds no numbers is refused: NumPy would make None NaN, "1" 1
@@ -193,7 +195,8 @@ def _spaced(name, start, end, steps):
     start, end = numbers_of(name, start=start, end=end)
     (steps,) = size_of(name, (steps,))
     expect_memory(name, (steps,), dtypes.float64, 16 * steps)
-    return np.linspace(start, end, steps)
+    with np.errstate(all="ignore"):
+        return np.linspace(start, end, steps)
 
 
 def _cast(array, dtype):
