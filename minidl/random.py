@@ -201,25 +201,36 @@ class Generator:
                 values[-16:] = draw(16)
         return values.reshape(shape)
 
-    def randint(self, low, high, shape, dtype=np.int64):
+    def randint(self, low, high, shape, dtype=np.int64, name="randint"):
         """Integers from low to high - 1: `torch.randint`. A word modulo the range, or two words from a range of 2²⁸ on.
 
         >>> Generator().manual_seed(0).randint(0, 10, (5,)).tolist()
         [4, 9, 3, 0, 3]
         """
-        shape, dtype = _checked_shape("randint", shape), _checked_dtype("randint", dtype, _INTEGERS + _FLOATS)
+        shape, dtype = _checked_shape(name, shape), _checked_dtype(name, dtype, _INTEGERS + _FLOATS)
         try:
             low, high = operator.index(low), operator.index(high)
         except TypeError:
-            raise TypeError(f"randint: low and high must be integers, got low={low!r}, high={high!r}") from None
+            raise TypeError(f"{name}: low and high must be integers, got low={low!r}, high={high!r}") from None
         if low >= high:
-            raise ValueError(f"randint: expected low < high, got low={low}, high={high}")
+            raise ValueError(f"{name}: expected low < high, got low={low}, high={high}")
         smallest, largest = _integer_range(dtype)
         if low < smallest or high - 1 > largest:
-            raise ValueError(f"randint: {dtype} holds {smallest} to {largest}, not low={low} to high={high} - 1")
+            raise ValueError(f"{name}: {dtype} holds {smallest} to {largest}, not low={low} to high={high} - 1")
         span = high - low
-        words = self._words32 if span < 2**28 else self._words64
+        return self._integers(low, span, shape, dtype, self._words32 if span < 2**28 else self._words64)
 
+    def integers(self, shape, dtype=np.int64):
+        """Integers from 0 to the largest that the dtype holds, for floats without a gap: `Tensor.random_`.
+
+        >>> Generator().manual_seed(0).integers(4, np.uint8).tolist()
+        [172, 47, 117, 192]
+        """
+        shape, dtype = _checked_shape("random_", shape), _checked_dtype("random_", dtype, _INTEGERS + _FLOATS)
+        words = self._words32 if dtype.itemsize < 8 else self._words64
+        return self._integers(0, _integer_range(dtype)[1] + 1, shape, dtype, words)
+
+    def _integers(self, low, span, shape, dtype, words):
         def draw(count):
             values = words(count)
             if span < 2**64:

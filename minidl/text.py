@@ -182,7 +182,7 @@ def ngrams(tokens, n):
     [(('the', 'cat'), 2)]
     """
     tokens, n = list(tokens), _count("ngrams", "n", n, 1)
-    return Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
+    return Counter(zip(*(tokens[i:] for i in range(n)), strict=False)) if n <= len(tokens) else Counter()
 
 
 class NGram:

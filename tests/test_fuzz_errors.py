@@ -63,6 +63,18 @@ def x():
             "cross_entropy: label_smoothing must be a number",
         ),
         (lambda: nn.Upsample(scale_factor=np.complex64(1j)), TypeError, "Upsample: scale_factor must be a number"),
+        (lambda: kernels.attention(q(), q(), q(), scale=np.complex64(1j)), TypeError, "a kernel expected a real number"),
+        (lambda: kernels.layer_norm(x().numpy(), 1, eps=np.complex64(1j)), TypeError, "a kernel expected a real number"),
+        (lambda: kernels.update_running(ones(3), ones(3), np.ones((2, 3)), 0.1, 1), ValueError, "2 values or more"),
+        (lambda: minidl.nn.init.trunc_normal_(x(), std=np.complex64(1j)), TypeError, "trunc_normal_: std must be a number"),
+        (lambda: x().var(0, correction=np.complex64(1j)), TypeError, "var: correction must be a number"),
+        (lambda: minidl.distributions.AffineTransform(0.0, 2.0)(1e308), TypeError, "AffineTransform: expected a Tensor"),
+        (lambda: minidl.utils.data.random_split([1, 2], [1j]), TypeError, "random_split: lengths must be numbers"),
+        (
+            lambda: kernels.adam(*(ones(3) for _ in range(4)), None, 1, 0.1, 1, 0.9, 1e-8, 0.0),
+            ValueError,
+            "adam: beta1 and beta2 must not be 1",
+        ),
         (lambda: minidl.tensor(holds_itself()), ValueError, "tensor: .* nested too deep"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
@@ -190,6 +202,14 @@ def test_the_variance_of_numbers_whose_distance_overflows():
     assert x.grad.tolist() == [pytest.approx(5e37), pytest.approx(5e37), -math.inf, pytest.approx(5e37)]
 
 
+def q():
+    return np.ones((1, 1, 2, 4), np.float32)
+
+
+def ones(n):
+    return np.ones(n, np.float32)
+
+
 def holds_itself():
     tree = [1.0]
     tree.append(tree)
@@ -198,6 +218,10 @@ def holds_itself():
 
 def test_spaces_without_end_and_gains_beyond_float32():
     assert minidl.linspace(0.0, -math.inf, 3)[-1] == -math.inf
+    assert minidl.Tensor([1e308]).isinf().all() and not minidl.text.ngrams("abc", 2**31)
+    y = minidl.ones(1, requires_grad=True)
+    (y * 1).backward(minidl.tensor([1e308], dtype=minidl.float64))
+    assert y.grad.isinf().all()
     q = minidl.nn.init.orthogonal_(minidl.empty(3, 3), 1e308)
     assert not q.isfinite().any()
     assert minidl.normal(minidl.zeros(3), 1e308).isinf().all()

@@ -233,6 +233,7 @@ def _check(x, dy, kernel_size, stride, padding, dilation, groups):
         )
     if x.shape[1] % groups or dy.shape[1] % groups:
         raise ValueError(f"conv2d_weight: expected channels divisible by groups={groups}, got {x.shape} and {dy.shape}")
+    kernel_size = tuple(map(int, kernel_size))  # unsigned integers of NumPy's would wrap below 0
     out = out_size(x.shape[2:], kernel_size, stride, padding, dilation)
     if dy.shape[2] > out[0] or dy.shape[3] > out[1]:
         raise ValueError(f"conv2d_weight: expected dy (N, O, {out[0]}, {out[1]}) or less for x {x.shape}, got {dy.shape}")

@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from . import vmath
-from .elementwise import plain
+from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
@@ -455,6 +455,9 @@ def cross_entropy_soft_backward(dloss, logits, shift_and_log, targets, weight=No
 
 def cross_entropy_soft_backward_targets(dloss, logits, shift_and_log, weight=None, label_smoothing=0.0):
     """dtargets[n, c] = dloss[n]·(1 - ε)·w[c]·(-ln p[n, c])"""
+    N, C = logits.shape
+    arrays = {"dloss": (dloss, (N,)), "shift_and_log": (shift_and_log, (N, 2)), "weight": (weight, (C,))}
+    _check("cross_entropy_soft_backward_targets", logits, **arrays)
     surprise = shift_and_log[:, 1:] - (logits - shift_and_log[:, :1])
-    scale = logits.dtype.type(1 - label_smoothing) * dloss[:, None]
+    scale = logits.dtype.type(1 - number(label_smoothing)) * dloss[:, None]
     return scale * surprise if weight is None else scale * weight * surprise

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import random
 from ..graph.modes import no_grad
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import expect_tensors, numbers_of
 from ..tensors.record import wrap
 
 
@@ -68,6 +68,7 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     True
     """
     expect_tensors("trunc_normal_", tensor=tensor)
+    mean, std, a, b = map(float, numbers_of("trunc_normal_", mean=mean, std=std, a=a, b=b))
     if not (math.isfinite(mean) and 0 < std < math.inf and a <= b):
         raise ValueError(f"trunc_normal_: expected a finite mean, std above 0 and a ≤ b, got {mean=}, {std=}, {a=}, {b=}")
     if mean < a - 2 * std or mean > b + 2 * std:

@@ -8,6 +8,8 @@ import numpy as np
 
 from .base import Op, unbroadcast
 
+__all__ = ["Add", "Cast", "Clone", "Div", "Maximum", "Minimum", "Mul", "Neg", "Pow", "Remainder", "Sub", "Where", "XLogY"]
+
 
 class Add(Op):
     """y = a + b

@@ -8,6 +8,32 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
+__all__ = [
+    "Abs",
+    "Acos",
+    "Asin",
+    "Atan",
+    "Clamp",
+    "Cos",
+    "Cosh",
+    "Erf",
+    "Erfc",
+    "Exp",
+    "Expm1",
+    "Log",
+    "Log1p",
+    "Log2",
+    "Log10",
+    "PiecewiseConstant",
+    "Reciprocal",
+    "Rsqrt",
+    "Sin",
+    "Sinh",
+    "Sqrt",
+    "Square",
+    "Tan",
+]
+
 
 class Exp(Op):
     """y = eˣ

@@ -4,6 +4,8 @@ import numpy as np
 
 from .base import Op, unbroadcast
 
+__all__ = ["Cholesky", "Inverse", "LogDet", "SolveTriangular"]
+
 
 class Inverse(Op):
     """y = x⁻¹, of the matrices in the last two axes

@@ -5,6 +5,8 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
+__all__ = ["Amax", "Amin", "CumSum", "LogSumExp", "Mean", "Norm", "Prod", "Std", "Sum", "TakeAlongAxis", "Var"]
+
 
 class Reduction(Op):
     """y = something of x over the given axes, which are dropped, or kept with size 1."""

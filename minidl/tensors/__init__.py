@@ -12,8 +12,8 @@ products.py: products of vectors and matrices, einsum:
 comparisons.py: comparisons and logic:
     allclose eq equal ge gt isclose isfinite isinf isnan le logical_and logical_not logical_or lt ne
 elementwise.py: functions of each element, softmax:
-    abs absolute acos arccos arcsin arctan asin atan ceil clamp clip cos cosh digamma erf erfc exp expm1 floor lgamma log
-    log10 log1p log2 log_softmax polygamma reciprocal relu round rsqrt sigmoid sign sin sinh softmax sqrt square tan
+    abs absolute acos arccos arcsin arctan asin atan ceil clamp clip cos cosh digamma erf erfc exp expm1 floor lgamma
+    log log10 log1p log2 log_softmax polygamma reciprocal relu round rsqrt sigmoid sign sin sinh softmax sqrt square tan
     tanh trunc
 reductions.py: sums, means, extremes, norms:
     all amax amin any count_nonzero cumsum logsumexp mean nansum norm prod std sum var
@@ -27,8 +27,12 @@ slices.py: pieces along an axis, diagonals, triangles:
 indexing.py: by index, by mask:
     gather index_select masked_fill masked_select nonzero take_along_dim where
 in_place.py: what ends in _ , and += and its relatives:
-    add_ bernoulli_ clamp_ copy_ div_ exp_ fill_ masked_fill_ mul_ neg_ normal_ pow_ relu_ sigmoid_ sqrt_ sub_ tanh_
-    uniform_ zero_
+    abs_ absolute_ acos_ add_ arccos_ arcsin_ arctan_ asin_ atan_ bernoulli_ ceil_ clamp_ clip_ copy_ cos_ cosh_ cumsum_
+    digamma_ div_ divide_ eq_ erf_ erfc_ exp_ expm1_ exponential_ fill_ floor_ floor_divide_ ge_ gt_ igamma_ le_ lerp_
+    lgamma_ log10_ log1p_ log2_ log_ logical_and_ logical_not_ logical_or_ lt_ masked_fill_ mul_ multiply_ ne_ neg_
+    negative_ normal_ polygamma_ pow_ random_ reciprocal_ relu_ remainder_ round_ rsqrt_ sigmoid_ sign_ sin_ sinh_ sqrt_
+    square_ squeeze_ sub_ subtract_ swapaxes_ swapdims_ t_ tan_ tanh_ transpose_ tril_ triu_ trunc_ uniform_ unsqueeze_
+    xlogy_ zero_
 views.py: what a write to a view does to the graph
 conversion.py: to Python, NumPy, other dtypes; new tensors like this one:
     bool cpu cuda double float int item long new_full new_ones new_tensor new_zeros numpy to tolist type type_as

@@ -1,6 +1,7 @@
 """The methods of Tensor as functions: `minidl.exp(x)` is `x.exp()`, and documented there."""
 
 from functools import wraps as _wraps
+from types import FunctionType as _FunctionType
 
 from .tensor import Tensor
 
@@ -14,7 +15,17 @@ def _function(method):
             return method(input, *args, **kwargs)
         raise TypeError(f"{method.__name__.strip('_')}: expected a Tensor, got {type(input).__name__}")
 
+    function.__wrapped__ = _with_input(getattr(method, "__wrapped__", method))
     return function
+
+
+def _with_input(method):
+    """The method with the parameter self called input: what `help` shows."""
+    code = method.__code__
+    code = code.replace(co_varnames=("input", *code.co_varnames[1:]))
+    twin = _FunctionType(code, method.__globals__, method.__name__, method.__defaults__, method.__closure__)
+    twin.__kwdefaults__ = method.__kwdefaults__
+    return twin
 
 
 def pow(input, exponent):
@@ -198,3 +209,42 @@ take_along_dim = _function(Tensor.take_along_dim)
 index_select = _function(Tensor.index_select)
 clone = _function(Tensor.clone)
 detach = _function(Tensor.detach)
+abs_ = _function(Tensor.abs_)
+acos_ = _function(Tensor.acos_)
+arccos_ = _function(Tensor.arccos_)
+arcsin_ = _function(Tensor.arcsin_)
+arctan_ = _function(Tensor.arctan_)
+asin_ = _function(Tensor.asin_)
+atan_ = _function(Tensor.atan_)
+ceil_ = _function(Tensor.ceil_)
+clamp_ = _function(Tensor.clamp_)
+clip_ = _function(Tensor.clip_)
+cos_ = _function(Tensor.cos_)
+cosh_ = _function(Tensor.cosh_)
+erf_ = _function(Tensor.erf_)
+erfc_ = _function(Tensor.erfc_)
+exp_ = _function(Tensor.exp_)
+expm1_ = _function(Tensor.expm1_)
+floor_ = _function(Tensor.floor_)
+log_ = _function(Tensor.log_)
+log10_ = _function(Tensor.log10_)
+log1p_ = _function(Tensor.log1p_)
+log2_ = _function(Tensor.log2_)
+neg_ = _function(Tensor.neg_)
+negative_ = _function(Tensor.negative_)
+reciprocal_ = _function(Tensor.reciprocal_)
+relu_ = _function(Tensor.relu_)
+round_ = _function(Tensor.round_)
+rsqrt_ = _function(Tensor.rsqrt_)
+sigmoid_ = _function(Tensor.sigmoid_)
+sin_ = _function(Tensor.sin_)
+sinh_ = _function(Tensor.sinh_)
+sqrt_ = _function(Tensor.sqrt_)
+square_ = _function(Tensor.square_)
+tan_ = _function(Tensor.tan_)
+tanh_ = _function(Tensor.tanh_)
+trunc_ = _function(Tensor.trunc_)
+xlogy_ = _function(Tensor.xlogy_)
+fill_ = _function(Tensor.fill_)
+zero_ = _function(Tensor.zero_)
+detach_ = _function(Tensor.detach_)

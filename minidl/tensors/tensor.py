@@ -63,4 +63,5 @@ class Tensor(
         array = data.array if isinstance(data, Tensor) else np.asarray(data)
         if array.dtype.kind not in "fiub":  # NumPy would make NaN of None, and 1 of "1"
             raise TypeError(f"Tensor: expected numbers, got {data!r}")
-        self.array = np.array(array, dtypes.float32)
+        with np.errstate(over="ignore"):  # 1e308 is infinite in float32
+            self.array = np.array(array, dtypes.float32)

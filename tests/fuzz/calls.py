@@ -277,7 +277,7 @@ UNARY_METHODS = words(
     data_ptr dim element_size is_contiguous nelement numel stride tolist retain_grad size
 """
 )
-WRITES = ["exp_", "neg_", "relu_", "sigmoid_", "sqrt_", "tanh_", "zero_", "detach_"]
+WRITES = ["zero_", "detach_", "squeeze_", "t_", "tril_", "triu_", "exponential_", "random_"]
 BINARY = words(
     """
     add sub subtract mul multiply div divide floor_divide maximum minimum xlogy eq ne lt le gt ge logical_and
@@ -311,6 +311,9 @@ x.new_ones(2, 3, dtype=None)
 x.new_zeros(2, dtype=t.int64) ; x.new_tensor([1.0, 2.0], dtype=None) ; x.requires_grad_(True) ; x.register_hook(fv)
 T.backward((x * 2).sum(), None, False) ; T.backward(x * 2, g, retain_graph=True, inputs=None)
 raw.add_(y.detach(), alpha=2) ; raw.sub_(1.0, alpha=1) ; raw.mul_(g) ; raw.div_(2.0) ; raw.pow_(2) ; raw.clamp_(-1.0, 1.0)
+raw.lerp_(g, 0.5) ; raw.polygamma_(1) ; raw.clip_(-1.0, 1.0) ; raw.cumsum_(1) ; raw.transpose_(0, 1) ; raw.unsqueeze_(0)
+F.elu_(raw, 1.5) ; F.leaky_relu_(raw, 0.1) ; F.relu_(raw) ; t.clamp_(raw, -1.0, 1.0) ; t.clip_(raw, 0.0) ; t.fill_(raw, 2.0)
+raw.swapaxes_(0, 1) ; raw.swapdims_(0, 1) ; raw.igamma_(p) ; raw.random_(1, 5)
 raw.copy_(y.detach()) ; raw.fill_(1.5) ; raw.masked_fill_(b, 0.0)
 raw.bernoulli_(0.5, generator=gen) ; raw.normal_(0.0, 1.0, generator=gen) ; raw.uniform_(0.0, 1.0, generator=gen)
 x.__getitem__(0) ; x.__getitem__((0, slice(None))) ; x.__getitem__(b) ; x.__getitem__((k2, k2))
@@ -568,7 +571,10 @@ def lines():
         for call in (f"x.{name}(y)", f"x.{name}(2.0)" if name != "equal" else "x.equal(y)", f"t.{name}(x, y)")
         if _has(call)
     ]
-    writes = [f"raw.{name}()" for name in WRITES]
+    twins = sorted({f"{name}_" for name in UNARY if hasattr(minidl.Tensor, f"{name}_")} | set(WRITES))
+    writes = [f"raw.{name}()" for name in twins]
+    writes += [f"raw.{name}_(g)" for name in BINARY if hasattr(minidl.Tensor, f"{name}_")]
+    writes += [f"t.{name}(raw)" for name in twins if hasattr(minidl, name)] + ["t.xlogy_(raw, g)"]
     blocks = (FUNCTIONAL, METHODS, TOP, LAYERS, OTHERS, KERNELS)
     return [*unary, *binary, *writes, *(call for block in blocks for line in block.splitlines() for call in line.split(" ; "))]
 

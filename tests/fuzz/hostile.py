@@ -31,7 +31,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 WRITES = {
     "F.batch_norm": {1, 2},
     "F.instance_norm": {1, 2},
-    "F.relu": {0},
+    **{f"F.{name}": {0} for name in ("relu", "leaky_relu", "elu", "silu", "dropout", "dropout1d", "dropout2d")},
     "K.add_rows": {0},
     "K.adam": {0, 2, 3, 4},
     "K.sgd": {0, 2},
@@ -59,6 +59,7 @@ COUNTS = {
     "generation.beam_search": ("2", "max_new_tokens"),
     "generation.generate": ("2", "max_new_tokens"),
     "nn.RNN": ("2", "num_layers"),
+    "nn.RNNBase": ("3", "num_layers"),
     "nn.LSTM": ("2", "num_layers"),
     "nn.GRU": ("2", "num_layers"),
     "nn.TransformerEncoder": ("1", "num_layers"),

@@ -8,6 +8,8 @@ from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 from .basic import check_probability, dropout
 
+__all__ = ["scaled_dot_product_attention"]
+
 
 def scaled_dot_product_attention(
     query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False

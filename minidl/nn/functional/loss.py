@@ -15,6 +15,20 @@ from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply, number_array, wrap
 from ...tensors.tensor import Tensor
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "entropy_from_logits",
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "smooth_l1_loss",
+]
+
 # --- numbers
 
 

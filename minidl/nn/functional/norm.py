@@ -10,6 +10,8 @@ from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
+
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
     """(x − mean)/√(var + eps)·weight + bias for each channel:  (N, C, …), the others (C) → (N, C, …)

@@ -3,6 +3,7 @@
 import bisect
 import itertools
 import math
+import numbers
 import warnings
 
 from ... import random
@@ -109,6 +110,8 @@ def random_split(dataset, lengths, generator=None):
     (8, True)
     """
     total, lengths = len(dataset), list(lengths)
+    if any(isinstance(n, numbers.Complex) and not isinstance(n, numbers.Real) for n in lengths):
+        raise TypeError(f"random_split: lengths must be numbers, got {lengths}")
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         if min(lengths) < 0:
             raise ValueError(f"random_split: fractions must not be negative, got {lengths}")
