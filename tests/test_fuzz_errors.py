@@ -71,7 +71,7 @@ def x():
         (lambda: minidl.distributions.AffineTransform(0.0, 2.0)(1e308), TypeError, "AffineTransform: expected a Tensor"),
         (lambda: minidl.utils.data.random_split([1, 2], [1j]), TypeError, "random_split: lengths must be numbers"),
         (
-            lambda: kernels.adam(*(ones(3) for _ in range(4)), None, 1, 0.1, 1, 0.9, 1e-8, 0.0),
+            lambda: adam(beta1=1),
             ValueError,
             "adam: beta1 and beta2 must not be 1",
         ),
@@ -200,6 +200,11 @@ def test_the_variance_of_numbers_whose_distance_overflows():
     x = minidl.tensor([3e38, 3e38, -3e38, 3e38], requires_grad=True)  # -3e38 is 4.5e38 below the mean
     x.var().backward(minidl.tensor(0.5))
     assert x.grad.tolist() == [pytest.approx(5e37), pytest.approx(5e37), -math.inf, pytest.approx(5e37)]
+
+
+def adam(**options):
+    usual = {"step": 1, "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.0}
+    kernels.adam(*(ones(3) for _ in range(4)), None, **usual | options)
 
 
 def q():
