@@ -1038,7 +1038,9 @@ def test_vectors_of_parameters_round_trip():
 
 X, V, W, IMAGES, LABELS = minidl.ones(2, 3), minidl.ones(3), minidl.ones(3, 3), minidl.ones(2, 3, 8, 8), minidl.tensor([0, 2])
 SIGNALS, KERNELS = minidl.ones(2, 3, 8), minidl.ones(3, 3, 3, 3)
-FUNCTIONALS = {  # every function of nn.functional: arguments of which each tensor is to be replaced in turn
+FUNCTIONALS = dict.fromkeys(
+    ACTIVATIONS, (X,)
+) | {  # every function of nn.functional: arguments of which each tensor is to be replaced in turn
     "adaptive_avg_pool1d": (SIGNALS, 2),
     "adaptive_avg_pool2d": (IMAGES, 2),
     "adaptive_max_pool1d": (SIGNALS, 2),
@@ -1064,14 +1066,12 @@ FUNCTIONALS = {  # every function of nn.functional: arguments of which each tens
     "dropout": (X,),
     "dropout1d": (SIGNALS,),
     "dropout2d": (IMAGES,),
-    "elu": (X,),
     "embedding": (LABELS, W),
     "entropy_from_logits": (X,),
     "focal_loss": (X, LABELS),
     "fold": (minidl.ones(2, 27, 36), (8, 8), 3),
     "gaussian_nll_loss": (X, X, 1.0),
     "gaussian_scores": (X, W),
-    "gelu": (X,),
     "group_norm": (IMAGES, 3, V, V),
     "huber_loss": (X, X),
     "info_nce": (X, X, X),
@@ -1081,10 +1081,8 @@ FUNCTIONALS = {  # every function of nn.functional: arguments of which each tens
     "kl_div": (X, X),
     "l1_loss": (X, X),
     "layer_norm": (X, (3,), V, V),
-    "leaky_relu": (X,),
     "linear": (X, W, V),
     "log_softmax": (X, 1),
-    "logsigmoid": (X,),
     "masked_softmax": (X, LABELS),
     "max_pool1d": (SIGNALS, 2),
     "max_pool2d": (IMAGES, 2),
@@ -1098,19 +1096,14 @@ FUNCTIONALS = {  # every function of nn.functional: arguments of which each tens
     "pairwise_distance": (X, X),
     "pixel_shuffle": (minidl.ones(1, 4, 2, 2), 2),
     "pixel_unshuffle": (IMAGES, 2),
-    "relu": (X,),
     "rms_norm": (X, (3,), V),
     "scaled_dot_product_scores": (X, W),
     "rotary": (minidl.ones(2, 4),),
     "scaled_dot_product_attention": (IMAGES, IMAGES, IMAGES),
-    "sigmoid": (X,),
     "sigmoid_focal_loss": (X, X),
-    "silu": (X,),
     "similarity": (X, W),
     "smooth_l1_loss": (X, X),
     "softmax": (X, 1),
-    "softplus": (X,),
-    "tanh": (X,),
     "unfold": (IMAGES, 3),
 }
 

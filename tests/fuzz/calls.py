@@ -576,7 +576,18 @@ def lines():
     writes += [f"raw.{name}_(g)" for name in BINARY if hasattr(minidl.Tensor, f"{name}_")]
     writes += [f"t.{name}(raw)" for name in twins if hasattr(minidl, name)] + ["t.xlogy_(raw, g)"]
     blocks = (FUNCTIONAL, METHODS, TOP, LAYERS, OTHERS, KERNELS)
-    return [*unary, *binary, *writes, *(call for block in blocks for line in block.splitlines() for call in line.split(" ; "))]
+    written = [call for block in blocks for line in block.splitlines() for call in line.split(" ; ")]
+    return [*unary, *binary, *writes, *written, *_activations("\n".join(written))]
+
+
+def _activations(written):
+    """Calls of the activations that have none in the tables above: of a matrix, with their options as they are."""
+    for name in functional.activation.__all__:
+        if f"F.{name}(" not in written:
+            yield f"F.{name}({'raw' if name[-1] == '_' else 'x'})"
+    for name in nn.activation.__all__:
+        if f"nn.{name}(" not in written:
+            yield f"nn.{name}()(x)"
 
 
 def _has(call):
