@@ -15,6 +15,8 @@ import minidl.nn.functional as F
 from minidl import nn
 from minidl.autograd import gradcheck
 
+from . import table_functional
+
 
 class Net(nn.Module):
     def __init__(self):
@@ -1038,9 +1040,8 @@ def test_vectors_of_parameters_round_trip():
 
 X, V, W, IMAGES, LABELS = minidl.ones(2, 3), minidl.ones(3), minidl.ones(3, 3), minidl.ones(2, 3, 8, 8), minidl.tensor([0, 2])
 SIGNALS, KERNELS = minidl.ones(2, 3, 8), minidl.ones(3, 3, 3, 3)
-FUNCTIONALS = dict.fromkeys(
-    ACTIVATIONS, (X,)
-) | {  # every function of nn.functional: arguments of which each tensor is to be replaced in turn
+# every function of nn.functional: arguments of which each tensor is to be replaced in turn
+FUNCTIONALS = dict.fromkeys(table_functional.ACTIVATIONS, (X,)) | {
     "adaptive_avg_pool1d": (SIGNALS, 2),
     "adaptive_avg_pool2d": (IMAGES, 2),
     "adaptive_max_pool1d": (SIGNALS, 2),
