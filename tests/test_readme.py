@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,18 @@ def test_the_readme_shows_code():
     assert blocks(readme())
 
 
-@pytest.mark.parametrize(("line", "code", "output"), [pytest.param(*b, id=f"line {b[0]}") for b in blocks(readme())])
+def contributing():
+    return textwrap.dedent((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("\n   ", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "output"),
+    [
+        pytest.param(*b, id=f"{name} line {b[0]}")
+        for name, text in (("README", readme()), ("CONTRIBUTING", contributing()))
+        for b in blocks(text)
+    ],
+)
 def test_the_readme_runs(line, code, output, tmp_path):
     check(code, output, tmp_path)
 
@@ -109,3 +121,10 @@ def test_the_readme_counts_the_lines_of_the_engine():
     sentence = r"`tensors`\) is about ([\d,]+) lines, its kernels ([\d,]+), and everything built on them ([\d,]+)\."
     said = re.search(sentence, readme().replace("\n", " ")).groups()
     assert all(map(near, said, (engine, kernels, lines(".") - engine - kernels)))
+
+
+def test_the_files_that_contributing_names_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:minidl|tests|examples|benchmarks)/[\w/.]+\w", text)) - {"examples/name.py"}
+    assert len(named) > 20
+    assert not [path for path in named if not (ROOT / path).exists()]
