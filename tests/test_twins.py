@@ -6,6 +6,9 @@ import pytest
 import minidl
 import minidl.nn.functional as F
 from minidl import nn
+from minidl.ops import Op
+from minidl.tensors.in_place import twin
+from minidl.tensors.record import apply
 
 OPTIONS = {
     "lerp": [minidl.tensor([0.5, -2.0, 1.0]).double(), 0.3],
@@ -86,15 +89,32 @@ def test_functions_are_there_under_the_same_names():
         minidl.exp_([1.0])
 
 
-def test_what_an_operation_in_between_saved_is_kept():
-    """x·e^x as a user may write it: the second operation of the twin saves the values that are overwritten."""
-    x = minidl.tensor([1.0, 2.0], requires_grad=True)
-    y = x * 1.0
-    y.polygamma_(0).mul_(3.0)
-    y.sum().backward()
-    z = x.detach().requires_grad_()
-    (z.digamma() * 3).sum().backward()
-    np.testing.assert_allclose(x.grad.numpy(), z.grad.numpy())
+class Square(Op):
+    """y = x², which keeps a view of x."""
+
+    def forward(self, x):
+        self.flat = x.reshape(-1)
+        return x * x
+
+    def backward(self, dy):
+        return dy * 2 * self.flat.reshape(dy.shape)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda x: x.clamp(minidl.tensor([-1.0, 2.5]), minidl.tensor([0.5, 4.0])),
+        lambda x: (x * x) * x.exp() + 1,
+        lambda x: apply(Square(), x) * 2,
+    ],
+    ids=["clamp", "three operations", "a view"],
+)
+def test_what_the_operations_of_a_twin_saved_is_kept(method):
+    x, other = (minidl.tensor([1.0, 3.0], requires_grad=True) for _ in range(2))
+    (method(x * 1.0) * minidl.tensor([2.0, 3.0])).sum().backward()
+    (twin(method)(other * 1.0) * minidl.tensor([2.0, 3.0])).sum().backward()
+    assert x.grad.any()
+    np.testing.assert_allclose(other.grad.numpy(), x.grad.numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
