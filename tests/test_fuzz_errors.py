@@ -75,6 +75,8 @@ def x():
             ValueError,
             "adam: beta1 and beta2 must not be 1",
         ),
+        (lambda: minidl.nn.init.trunc_normal_(x(), a=-1e308), ValueError, "trunc_normal_: float32 does not hold all of"),
+        (lambda: cross_entropy(label_smoothing=np.complex64(1j)), TypeError, "a kernel expected a real number"),
         (lambda: minidl.tensor(holds_itself()), ValueError, "tensor: .* nested too deep"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
@@ -207,6 +209,10 @@ def adam(**options):
     kernels.adam(*(ones(3) for _ in range(4)), None, **usual | options)
 
 
+def cross_entropy(**options):
+    kernels.cross_entropy(x().numpy(), np.array([0, 1]), **options)
+
+
 def q():
     return np.ones((1, 1, 2, 4), np.float32)
 
@@ -251,6 +257,14 @@ def test_normalize_takes_no_complex_numbers():
     for mean in (np.complex64(1j), np.zeros(3, np.complex64)):
         with pytest.raises(TypeError, match="normalize: expected numbers as mean, got complex64"):
             minidl.utils.data.transforms.normalize(minidl.ones(3, 4, 4), mean, [0.2, 0.2, 0.2])
+
+
+def test_an_index_that_is_an_array_is_not_written_to():
+    data = minidl.utils.data.ConcatDataset([[1, 2], [3]])
+    index = np.array(-1)
+    assert data[index] == 3 and index == -1
+    with pytest.raises(TypeError):
+        data[np.array([-0.5])]
 
 
 def test_tolerances_beyond_float32():

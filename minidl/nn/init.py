@@ -71,6 +71,8 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     mean, std, a, b = map(float, numbers_of("trunc_normal_", mean=mean, std=std, a=a, b=b))
     if not (math.isfinite(mean) and 0 < std < math.inf and a <= b):
         raise ValueError(f"trunc_normal_: expected a finite mean, std above 0 and a ≤ b, got {mean=}, {std=}, {a=}, {b=}")
+    if any(float(np.finfo(tensor.dtype).max) < abs(x) < math.inf for x in (mean, std, a, b)):
+        raise ValueError(f"trunc_normal_: {tensor.dtype} does not hold all of {mean=}, {std=}, {a=}, {b=}")
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("trunc_normal_: the mean is more than 2 std outside [a, b]", stacklevel=2)
     source, dtype, ends = random.source(generator), tensor.dtype, 10_000  # rounds, of which one alone is likely to do
