@@ -65,7 +65,7 @@ def _directions(package, path, tree):
     if part not in LAYER:
         yield 1, f"{part!r} has no layer yet: add it to LAYERS"
         return
-    for node in ast.walk(tree):
+    for node in _unless_for_types(tree):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -87,6 +87,13 @@ def _directions(package, path, tree):
             root = target.partition(".")[0]
             if root not in OUTSIDE and root not in sys.stdlib_module_names:
                 yield node.lineno, f"{root} is neither the standard library nor one of {sorted(OUTSIDE)}"
+
+
+def _unless_for_types(tree):
+    """All nodes but those of `if TYPE_CHECKING:`, which no program runs: an editor may look the other way."""
+    for_types = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    left_out = {id(node) for block in for_types for node in ast.walk(block)}
+    return [node for node in ast.walk(tree) if id(node) not in left_out]
 
 
 def _later(path, tree):
@@ -114,7 +121,7 @@ def _places(tree):
                 yield statement.lineno, "an import below other code"
         elif not (i == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
             above = False
-    for node in ast.walk(tree):
+    for node in _unless_for_types(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)) and node not in top:
             yield node.lineno, "an import inside a function, a class or a condition"
 
