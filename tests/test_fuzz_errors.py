@@ -229,6 +229,9 @@ def holds_itself():
 
 def test_spaces_without_end_and_gains_beyond_float32():
     assert minidl.linspace(0.0, -math.inf, 3)[-1] == -math.inf
+    assert minidl.nn.init.trunc_normal_(minidl.zeros(3), 3e38, 1.0, 1e38, 3.2e38).isfinite().all()
+    assert (minidl.zeros(2) - minidl.ones(2)).sub(2.0, alpha=np.float64(1e308)).isinf().all()
+    minidl.nn.functional.instance_norm(minidl.ones(1, 2, 3), minidl.zeros(2), minidl.ones(2), eps=math.inf)
     assert minidl.Tensor([1e308]).isinf().all() and not minidl.text.ngrams("abc", 2**31)
     y = minidl.ones(1, requires_grad=True)
     (y * 1).backward(minidl.tensor([1e308], dtype=minidl.float64))

@@ -88,9 +88,9 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
         while pending.any() and (ends := ends - 1):
             candidates = random.like(values, lambda shape: source.uniform(shape, dtype, a, b))
             values = np.where(pending, candidates, values)
-            with np.errstate(divide="ignore"):
+            with np.errstate(all="ignore"):
                 chance = np.log(random.like(values, lambda shape: source.uniform(shape, dtype)))
-            pending &= chance > -0.5 * ((candidates - dtype.type(mean)) / dtype.type(std)) ** 2 - dtype.type(peak)
+                pending &= chance > -0.5 * ((candidates - dtype.type(mean)) / dtype.type(std)) ** 2 - dtype.type(peak)
     if not ends:
         raise RuntimeError(
             f"trunc_normal_: [{a}, {b}] is too far from the mean {mean}, with std {std}, to draw from it in time"
