@@ -22,9 +22,11 @@ LAYERS = [
     {"tensors.record"},  # how an operation is recorded
     {"double_backward", "tensors.arguments"},
     {*(f"tensors.{name}" for name in METHODS.split()), "tensors.indexing"},  # the methods of Tensor
-    {"tensors.ordering"},
+    {"tensors.ordering", "tensors.joining"},
+    {"tensors.numpy_functions"},
+    {"tensors.exchange"},
     {"tensors.tensor"},
-    {"tensors.creation", "tensors.joining", "tensors.functions"},  # the functions of the top level
+    {"tensors.creation", "tensors.functions"},  # the functions of the top level
     {"tensors.random_tensors", "tensors.counting"},
     {"information"},
     {"autograd", "io", "nn"},

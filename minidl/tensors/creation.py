@@ -71,6 +71,51 @@ def from_numpy(ndarray):
     return wrap(np.asarray(ndarray))  # of a matrix, the plain array that it is
 
 
+def from_dlpack(ext_tensor, *, device=None, copy=None):
+    """A tensor that shares the memory of another library's: of PyTorch, JAX, NumPy, of whatever has `__dlpack__`.
+
+    ext_tensor: such an array on the CPU, or a capsule of DLPack's. copy: None shares where it can, True copies, False raises
+    instead of copying. Memory that the other library calls read-only (JAX's) stays so. TypeError for what has no `__dlpack__`,
+    and for dtypes that minidl has not.
+
+    >>> a = np.zeros(2)
+    >>> from_dlpack(a)[0] = 1.0
+    >>> a
+    array([1., 0.])
+    """
+    _on_cpu(device)
+    if copy not in (None, True, False):
+        raise TypeError(f"from_dlpack: copy must be None, True or False, got {copy!r}")
+    kind = f"{type(ext_tensor).__module__}.{type(ext_tensor).__name__}"
+    if type(ext_tensor).__name__ == "PyCapsule":
+        ext_tensor = _Capsule(ext_tensor)
+    if not hasattr(ext_tensor, "__dlpack__") or not hasattr(ext_tensor, "__dlpack_device__"):
+        raise TypeError(f"from_dlpack: expected an array that has __dlpack__, got {kind}; of numbers, use minidl.tensor")
+    if ext_tensor.__dlpack_device__()[0] != 1:  # kDLCPU
+        raise RuntimeError(f"from_dlpack: expected memory of the CPU, got {kind} on another device; use .cpu()")
+    if isinstance(ext_tensor, np.ndarray):  # NumPy's own exporter refuses what it could share
+        return wrap(np.array(ext_tensor, copy=copy)) if copy else from_numpy(ext_tensor)
+    try:
+        array = np.from_dlpack(ext_tensor, copy=copy)
+    except RuntimeError as error:  # of bfloat16, say
+        raise TypeError(f"from_dlpack: NumPy cannot take {kind} of {getattr(ext_tensor, 'dtype', '?')}: {error}") from None
+    dtypes.as_dtype(array.dtype)
+    return wrap(array)
+
+
+class _Capsule:
+    """What PyTorch's to_dlpack makes, as an array that hands it out."""
+
+    def __init__(self, capsule):
+        self.capsule = capsule
+
+    def __dlpack__(self, **options):
+        return self.capsule
+
+    def __dlpack_device__(self):
+        return 1, 0
+
+
 def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """All 0: zeros(2, 3), zeros((2, 3)) or zeros(size=(2, 3)).
 
