@@ -231,13 +231,13 @@ def _read_array(source, size, name):
 
 
 def _dtype(order, kind, itemsize, shape, name):
-    """A dtype that tensors have, or for a single text that of the text."""
+    """A dtype of NUMBERS, or for a single text that of the text."""
     if kind == "U" and not shape and itemsize < 1 << 29:
         return np.dtype(f"{order}U{itemsize}")
-    dtype = np.dtype(f"{order}{kind}{itemsize}") if f"{kind}{itemsize}" in _TYPES else None
+    dtype = np.dtype(f"{order}{kind}{itemsize}") if f"{kind}{itemsize}" in NUMBERS else None
     if dtype is None:
         raise ValueError(f"{name!r} has the type {order}{kind}{itemsize}, which no tensor has")
     return dtype
 
 
-_TYPES = {dtype.str[1:] for dtype in SUPPORTED}
+NUMBERS = {*(dtype.str[1:] for dtype in SUPPORTED), "u2", "u4", "u8", "f2"}  # those of tensors, and of more ndarrays
