@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 
 
 def place(found):
-    """The arrays for the file by their names. found: [(array, its code)]; the codes get the name, and a view where it is one."""
+    """The arrays for the file by their names. found: [(array, its code)]; a code gets the name, and a view where it is one."""
     arrays, memories = {}, {}
     groups = _overlapping([array for array, _ in found])
     for i, (array, code) in enumerate(found):

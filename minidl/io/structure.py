@@ -3,6 +3,7 @@
 a number, text, True, None       itself
 a list or tuple                  {"list": […]}, {"tuple": […]}
 a dict                           {"dict": [[key, value], …], "ordered": whether it is an OrderedDict}
+a Counter                        {"counter": [[key, value], …]}
 a tensor, Parameter or ndarray   {"tensor": name}, {"parameter": name}, {"ndarray": name}: the array of that name
     that requires grad           … "requires_grad": true
     that shares memory           … "view": null for all of that array, or [offset, sizes, strides] of a part of it
@@ -11,7 +12,7 @@ a scalar of NumPy's              {"scalar": name}: an array with one element and
 """
 
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class _Encoder:
         around = (*around, obj)
         if isinstance(obj, dict):
             pairs = [[self.encode(key, around), self.encode(value, around)] for key, value in obj.items()]
-            return {"dict": pairs, "ordered": isinstance(obj, OrderedDict)}
+            return {"counter": pairs} if isinstance(obj, Counter) else {"dict": pairs, "ordered": isinstance(obj, OrderedDict)}
         return {type(obj).__name__: [self.encode(x, around) for x in obj]}
 
     def _encode_array(self, obj):
@@ -114,6 +115,8 @@ class _Decoder:
                 return {"list": list, "tuple": tuple}[kind[0]](self.decode(x) for x in content)
             if kind == ("dict", "ordered") and isinstance(code["ordered"], bool):
                 return self._decode_dict(OrderedDict if code["ordered"] else dict, content)
+            if kind == ("counter",):
+                return self._decode_dict(Counter, content)
         elif isinstance(content, str) and kind[0] in _LEAVES and {*kind[1:]} <= {"requires_grad", "view"}:
             self.made.append(self._decode_array(kind[0], content, code))
             return self.made[-1]
