@@ -132,6 +132,9 @@ def test_every_function_of_the_table_is_tested():
         ("np.zeros_like(f, dtype=np.int64)", "int64"),
         ("np.concatenate([f, n])", "float32"),
         ("np.cbrt(f)", "float32"),
+        ("np.longdouble(2) * f", "float32"),
+        ("np.longdouble(2) ** f", "float32"),
+        ("np.float16(2) * f", "float32"),
     ],
 )
 def test_dtypes_are_pytorchs(code, dtype):

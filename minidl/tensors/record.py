@@ -143,7 +143,7 @@ def operand(name, x):
     if isinstance(x, Tensor) or type(x) in (int, float, bool):
         return x
     if isinstance(x, _NUMBERS):
-        return x.item() if isinstance(x, np.generic) else x
+        return float(x) if isinstance(x, np.floating) else x.item() if isinstance(x, np.generic) else x
     if isinstance(x, np.ndarray):
         return wrap(checked_dtype(name, np.asarray(x)))
     if hasattr(x, "__dlpack__"):  # an array of another library

@@ -22,7 +22,7 @@ from minidl import kernels
 
 from . import calls, runner, values
 
-ERRORS = {TypeError, ValueError, IndexError, RuntimeError, NotImplementedError, OverflowError, KeyError, AttributeError}
+ERRORS = {TypeError, ValueError, IndexError, RuntimeError, NotImplementedError, OverflowError, KeyError, AttributeError, BufferError}
 ERRORS.add(minidl.autograd.GradcheckError)  # its answer
 PACKAGE = os.path.dirname(minidl.__file__)
 HERE = os.path.dirname(os.path.abspath(__file__))
