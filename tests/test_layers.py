@@ -23,7 +23,8 @@ LAYERS = [
     {"double_backward", "tensors.arguments"},
     {*(f"tensors.{name}" for name in METHODS.split()), "tensors.indexing"},  # the methods of Tensor
     {"tensors.ordering", "tensors.joining"},
-    {"tensors.numpy_functions"},
+    {"tensors.numpy_arguments"},
+    {"tensors.numpy_numbers", "tensors.numpy_shapes"},
     {"tensors.exchange"},
     {"tensors.tensor"},
     {"tensors.creation", "tensors.functions"},  # the functions of the top level

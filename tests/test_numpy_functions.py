@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl.tensors.exchange import _OF_SIZES
-from minidl.tensors.numpy_functions import FUNCTIONS
+from minidl.tensors.exchange import _FUNCTIONS, _OF_SIZES
 
 # Tensors: x and y (3, 4), v (4), of distinct numbers from 0.2 to 0.9. ndarrays: a (3, 4), a mask m, indices i and j
 WITH_GRADIENT = """
@@ -28,7 +27,7 @@ np.linalg.norm(x, 3, axis=0) ; np.linalg.norm(x, axis=0, keepdims=True) ; np.lin
 np.linalg.norm(x, 'fro') ; np.reshape(x, (2, 6)) ; np.reshape(x, -1) ; np.ravel(x) ; np.transpose(x)
 np.transpose(x[None], (1, 2, 0)) ; np.swapaxes(x, 0, 1) ; np.moveaxis(x, 0, -1) ; np.expand_dims(x, (0, 2))
 np.expand_dims(x, -1) ; np.squeeze(x[None]) ; np.squeeze(x[None], 0) ; np.broadcast_to(x, (2, 3, 4)) ; np.flip(x)
-np.flip(x, 1) ; np.roll(x, 2) ; np.roll(x, 1, 0) ; np.tile(x, 2) ; np.tile(x, (2, 1, 1)) ; np.repeat(x, 2)
+np.flip(x, 1) ; np.fliplr(x) ; np.flipud(x) ; np.roll(x, 2) ; np.roll(x, 1, 0) ; np.tile(x, 2) ; np.tile(x, (2, 1, 1)) ; np.repeat(x, 2)
 np.repeat(x, 2, axis=0) ; np.diagonal(x) ; np.diagonal(x, 1) ; np.diag(v) ; np.diag(x, 1) ; np.trace(x) ; np.trace(x, 1)
 np.tril(x) ; np.triu(x, 1) ; np.concatenate([x, y]) ; np.concatenate([x, a], axis=1) ; np.concatenate((x, v), axis=None)
 np.stack([x, y]) ; np.stack([x, a], axis=2) ; np.vstack([x, v]) ; np.hstack([x, y]) ; np.concatenate([v, [1.0]])
@@ -40,9 +39,14 @@ np.dot(v, v) ; np.dot(x, v) ; np.dot(v, x.T) ; np.dot(x, 2.0) ; np.dot(a, x.T) ;
 np.inner(v, v) ; np.inner(3.0, x) ; np.inner(x[None], v) ; np.outer(v, x) ; np.einsum('ij,kj->ik', x, y)
 np.einsum('ij,j', a, v)
 """
+IF_THERE = """
+np.arctan2(x, y) ; np.logaddexp(x, y) ; np.fmod(x, 0.3) ; np.nanmean(x, axis=0) ; np.median(x) ; np.median(x, axis=1)
+np.quantile(x, 0.3, axis=0) ; np.percentile(x, 40) ; np.cumprod(x) ; np.cumprod(x, axis=1) ; np.diff(x) ; np.diff(x, 2, axis=0)
+np.nan_to_num(x) ; np.kron(x, v) ; np.tensordot(x, y) ; np.tensordot(x, y, axes=([1], [1])) ; np.rot90(x) ; np.rot90(x, 2)
+"""  # operations that a Tensor may have or not
 WITHOUT = """
 np.argmax(x) ; np.argmax(x, axis=1) ; np.argmin(x, axis=0, keepdims=True) ; np.argsort(x) ; np.argsort(x, axis=0)
-np.argsort(x, axis=None) ; np.all(x > 0.1) ; np.any(x > 0.5, axis=1) ; np.count_nonzero(x > 0.5)
+np.argsort(x, axis=None) ; np.all(x > 0.1) ; np.any(x > 0.5, axis=1) ; np.argwhere(x > 0.5) ; np.count_nonzero(x > 0.5)
 np.count_nonzero(x > 0.5, axis=0) ; np.nonzero(x > 0.5) ; np.where(x > 0.5) ; np.isnan(x) ; np.isfinite(x) ; np.isinf(x)
 np.sign(x - 0.5) ; np.floor(x * 9) ; np.ceil(x * 9) ; np.trunc(x * 9) ; np.rint(x * 9) ; np.round(x, 1) ; np.around(x)
 np.floor_divide(x, 0.3) ; np.greater(x, 0.5) ; a < x ; np.float64(0.5) >= x ; a == x ; a != x ; np.less(x, y)
@@ -74,6 +78,16 @@ def names(of):
 def evaluate(code, tensors):
     result = eval(code, tensors)
     return result if isinstance(result, (tuple, list)) else [result]
+
+
+@pytest.mark.parametrize("code", expressions(IF_THERE))
+def test_operations_that_may_be_there(code):
+    name = code[3 : code.index("(")]
+    if hasattr(minidl.Tensor, {"arctan2": "atan2", "median": "quantile", "percentile": "quantile"}.get(name, name)):
+        test_numpys_functions_are_recorded(code)
+    else:
+        with pytest.raises(TypeError, match=r"requires grad; write np\.\w+\(t\.detach\(\)"):
+            evaluate(code, names(lambda x: minidl.tensor(x, requires_grad=True)))
 
 
 @pytest.mark.parametrize("code", expressions(WITH_GRADIENT))
@@ -108,9 +122,9 @@ def test_numpys_functions_without_a_gradient(code):
 
 
 def test_every_function_of_the_table_is_tested():
-    tested = {code.partition("(")[0] for code in expressions(WITH_GRADIENT + WITHOUT)}
+    tested = {code.partition("(")[0] for code in expressions(WITH_GRADIENT + IF_THERE + WITHOUT)}
     missing = [
-        f.__name__ for f in {*FUNCTIONS, *_OF_SIZES} if f not in {eval(name) for name in tested if name.startswith("np.")}
+        f.__name__ for f in {*_FUNCTIONS, *_OF_SIZES} if f not in {eval(name) for name in tested if name.startswith("np.")}
     ]
     assert set(missing) <= {"can_cast", "min_scalar_type", "isrealobj", "shares_memory", "may_share_memory"}
 

@@ -10,8 +10,7 @@ import sys
 
 import numpy as np
 
-from . import dtypes
-from .numpy_functions import FUNCTIONS
+from . import dtypes, numpy_numbers, numpy_shapes
 from .record import TensorBase, number_array, operand, wrap
 
 _OPERATORS = {
@@ -39,6 +38,7 @@ _OTHER_NAMES = {"rint": "round", "arctan2": "atan2", "bitwise_count": None}  # w
 # Functions that ask only for sizes and types: they may be told those of a tensor that requires grad.
 _OF_SIZES = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.min_scalar_type, np.iscomplexobj, np.isrealobj}
 _OF_SIZES |= {np.shares_memory, np.may_share_memory, np.empty_like}
+_FUNCTIONS = numpy_numbers.FUNCTIONS | numpy_shapes.FUNCTIONS
 _CPU = (1, 0)  # DLPack's kDLCPU, and the first of them
 
 
@@ -74,12 +74,12 @@ class Exchange:
         return operation(*_tensors(name, inputs))
 
     def __array_function__(self, function, types, args, kwargs):
-        """np.mean(t, axis=0) is t.mean(0): the functions of numpy_functions.py; others NumPy computes."""
+        """np.mean(t, axis=0) is t.mean(0): the functions of numpy_numbers.py and numpy_shapes.py; others NumPy computes."""
         if not all(issubclass(kind, (TensorBase, np.ndarray)) for kind in types):
             return NotImplemented
         name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
-        if function in FUNCTIONS:
-            result = FUNCTIONS[function](name, args, kwargs)
+        if function in _FUNCTIONS:
+            result = _FUNCTIONS[function](name, args, kwargs)
             if result is not NotImplemented:
                 return result
         return _by_numpy(name, function, args, kwargs, of_sizes=function in _OF_SIZES)
