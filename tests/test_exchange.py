@@ -372,3 +372,30 @@ def test_float_of_several_numbers_is_a_value_error():
             convert(minidl.ones(2))
     with pytest.raises(RuntimeError, match="item: expected a tensor with one element"):
         minidl.ones(2).item()
+
+
+# --- tensor and as_tensor of other libraries' arrays
+
+
+def test_arrays_of_other_libraries_keep_their_dtype():
+    torch = pytest.importorskip("torch")
+    pandas = pytest.importorskip("pandas")
+    numbers = [1.5, 2.5]
+    for data in (torch.tensor(numbers).double(), pandas.Series(numbers), pandas.DataFrame({"a": numbers}), np.array(numbers)):
+        for make in (minidl.tensor, minidl.as_tensor):
+            x = make(data)
+            assert x.dtype == minidl.float64 and x.flatten().tolist() == numbers
+            assert make([data, data]).dtype == minidl.float64
+            assert make(data, dtype=minidl.float32).dtype == minidl.float32
+    assert minidl.tensor(torch.ones(2)).dtype == minidl.tensor([torch.tensor(1.0), 2.0]).dtype == minidl.float32
+    assert minidl.tensor(torch.arange(2)).dtype == minidl.int64 and minidl.tensor(numbers).dtype == minidl.float32
+
+
+def test_as_tensor_shares_and_tensor_copies():
+    torch = pytest.importorskip("torch")
+    theirs = torch.zeros(2)
+    assert minidl.as_tensor(theirs).data_ptr() == theirs.data_ptr() != minidl.tensor(theirs).data_ptr()
+    assert minidl.as_tensor(np.float64(2)).dtype == minidl.float64
+    for make in (minidl.tensor, minidl.as_tensor):
+        with pytest.raises((RuntimeError, BufferError), match=r"detach\(\)"):
+            make(torch.ones(2, requires_grad=True))

@@ -107,6 +107,13 @@ def test_views_that_overlap_without_their_base():
     assert [array.tolist() for array in stored.values()] == [[0, 0, 0, 3, 0, 0, 6, 0, 0, 9]]  # nothing that nobody saved
 
 
+def test_parts_of_one_share_with_it_wherever_they_are():
+    x = minidl.arange(10.0)
+    whole, first, later = round_trip([x, x[1:2], x[5:8]])
+    whole.add_(1.0)
+    assert first.tolist() == [2] and later.tolist() == [6, 7, 8] and len(arrays_in([x[5:8], x[1:2], x])) == 1
+
+
 def test_neighbours_share_nothing():
     x = minidl.arange(6.0)
     assert [array.tolist() for array in arrays_in([x[:3], x[3:], x[:0]]).values()] == [[0, 1, 2], [3, 4, 5], []]

@@ -47,6 +47,18 @@ def save(obj, f):
     >>> minidl.save({"x": minidl.ones(2), "epoch": 3}, path)
     >>> minidl.load(path)
     {'x': tensor([1., 1.]), 'epoch': 3}
+
+    All that a training needs to go on as if it had not stopped, beside its data:
+
+    >>> model = minidl.nn.Linear(2, 1)
+    >>> optimizer = minidl.optim.Adam(model.parameters())
+    >>> state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": minidl.get_rng_state()}
+    >>> minidl.save(state, path)
+    >>> state = minidl.load(path)
+    >>> model.load_state_dict(state["model"])
+    <All keys matched successfully>
+    >>> optimizer.load_state_dict(state["optimizer"])
+    >>> minidl.set_rng_state(state["rng"])
     """
     if isinstance(f, io.TextIOBase):
         raise TypeError('save: the file is open for text; open it with "wb"')
@@ -84,6 +96,16 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=True, mmap=No
 
     map_location: "cpu" or None, there is no other place; for PyTorch's {"cuda:0": "cpu"} the same. weights_only: True or False;
     the files have no code in any case, and loading one never runs any. pickle_module, mmap: only None; there is neither.
+
+    >>> import io, minidl
+    >>> file = io.BytesIO()
+    >>> w = minidl.zeros(2, requires_grad=True)
+    >>> minidl.save([w, w.detach()[:1]], file)
+    >>> _ = file.seek(0)
+    >>> w, part = minidl.load(file, map_location="cpu", weights_only=True)
+    >>> _ = part.fill_(7)  # the two share memory again
+    >>> w
+    tensor([7., 0.], requires_grad=True)
 
     Every byte of the tensors and of the structure is checked (CRC-32). ValueError, naming the file, if it is damaged, or is not
     what minidl.save writes. Errors of the system, such as FileNotFoundError, are raised as they are.

@@ -11,9 +11,9 @@ from .tensor import Tensor
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
-    """A tensor with a copy of the data: a number, nested lists, an ndarray or a Tensor.
+    """A tensor with a copy of the data: a number, nested lists, an ndarray, a Tensor, or an array of another library.
 
-    Floating-point numbers become float32, integers int64, as in PyTorch; an ndarray keeps its dtype.
+    Floating-point numbers become float32, integers int64, as in PyTorch; an array keeps its dtype.
 
     >>> tensor([1.0, 2.0])
     tensor([1., 2.])
@@ -44,7 +44,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
 
 
 def as_tensor(data, dtype=None, device=None):
-    """The data as a tensor, sharing its memory where it is a Tensor or an ndarray of that dtype.
+    """The data as a tensor, sharing its memory where it is a Tensor, an ndarray or another library's array of that dtype.
 
     >>> a = np.zeros(2)
     >>> as_tensor(a)[0] = 1.0
@@ -52,7 +52,12 @@ def as_tensor(data, dtype=None, device=None):
     array([1., 0.])
     """
     _on_cpu(device)
-    result = data if isinstance(data, Tensor) else from_numpy(data) if isinstance(data, np.ndarray) else tensor(data)
+    if isinstance(data, Tensor):
+        result = data
+    elif isinstance(data, np.ndarray):
+        result = from_numpy(data)
+    else:
+        result = from_dlpack(data) if hasattr(data, "__dlpack__") and not isinstance(data, np.generic) else tensor(data)
     return result if dtype is None else result.to(dtype)
 
 
@@ -265,10 +270,14 @@ def made(array, device, requires_grad):
 
 
 def _holds_doubles(data):
-    """Whether nested lists hold a float64 of NumPy's or a Tensor: unlike Python's numbers, it says which precision it wants."""
+    """Whether nested lists hold a float64 of a library's: unlike Python's numbers, it says which precision it wants."""
     if isinstance(data, (list, tuple)):
         return any(_holds_doubles(x) for x in data)
-    return isinstance(data, (np.ndarray, np.generic, Tensor)) and data.dtype == np.float64
+    if type(data) in (float, int):
+        return False
+    if isinstance(data, (np.ndarray, np.generic, Tensor)):
+        return data.dtype == np.float64
+    return hasattr(data, "__array__") and np.asarray(data).dtype == np.float64  # a Series of pandas, a tensor of PyTorch
 
 
 def _plain(data):
