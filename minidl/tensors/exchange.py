@@ -38,6 +38,8 @@ _OTHER_NAMES = {"rint": "round", "arctan2": "atan2", "bitwise_count": None}  # w
 # Functions that ask only for sizes and types: they may be told those of a tensor that requires grad.
 _OF_SIZES = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.min_scalar_type, np.iscomplexobj, np.isrealobj}
 _OF_SIZES |= {np.shares_memory, np.may_share_memory, np.empty_like}
+# Functions without a gradient whose results become tensors, as those of minidl's functions of these names are.
+_COUNTING = {np.unique, np.isin, np.bincount, np.searchsorted, np.digitize}
 _FUNCTIONS = numpy_numbers.FUNCTIONS | numpy_shapes.FUNCTIONS
 _CPU = (1, 0)  # DLPack's kDLCPU, and the first of them
 
@@ -82,7 +84,8 @@ class Exchange:
             result = _FUNCTIONS[function](name, args, kwargs)
             if result is not NotImplemented:
                 return result
-        return _by_numpy(name, function, args, kwargs, of_sizes=function in _OF_SIZES)
+        counting = function in _COUNTING
+        return _by_numpy(name, function, args, kwargs, counting or function in _OF_SIZES, counting)
 
     # --- DLPack: https://dmlc.github.io/dlpack
 
@@ -149,8 +152,8 @@ def _into(name, ufunc, method, inputs, out, options):
     return getattr(ufunc, method)(*_arrays(inputs), out=out, **_arrays(options))
 
 
-def _by_numpy(name, function, args, kwargs, of_sizes=False, wrap_results=False):
-    if not of_sizes:
+def _by_numpy(name, function, args, kwargs, without_gradient=False, wrap_results=False):
+    if not without_gradient:
         _expect_constants(name, [args, kwargs])
     result = function(*_arrays(args), **_arrays(kwargs))
     if wrap_results:
