@@ -203,8 +203,10 @@ class Gradients:
 
     def __copy__(self):
         """A second name, of the same memory: of a result at the same place in the graph, of a leaf a leaf of its own."""
-        if not self.is_leaf:
-            return self._alias()
+        if not self.is_leaf:  # a view of all of it: when one of the names is written, the other's place in the graph follows
+            result = self._view(ops.Permute, tuple(range(self.array.ndim)))
+            result.node = self.node
+            return result
         result = object.__new__(type(self))
         result.__setstate__(self.__getstate__())
         return result

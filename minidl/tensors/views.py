@@ -47,12 +47,6 @@ class Views:
                 views.append(ref(view))
         return view
 
-    def _alias(self):
-        """A second name for a result: a view of all of it. Its place in the graph is the same until one of them is written."""
-        alias = self._view(ops.Permute, tuple(range(self.ndim)))  # of any order of memory, unlike Reshape
-        alias.node = self.node
-        return alias
-
     def _become(self, result):
         """self ← result, in self's memory; in the graph self is from now on what the result is."""
         if result.shape != self.shape:
