@@ -364,6 +364,16 @@ def test_files_made_on_purpose(name):
     assert message in str(error.value)
 
 
+def test_files_of_pytorch_and_pickles_are_told_apart():
+    torch = pytest.importorskip("torch")
+    for zipped, message in [(True, r"no array \(of a file of PyTorch's, .* \.safetensors"), (False, "looks like a pickle")]:
+        file = io.BytesIO()
+        torch.save({"a": torch.ones(2)}, file, _use_new_zipfile_serialization=zipped)
+        file.seek(0)
+        with pytest.raises(ValueError, match=message):
+            minidl.load(file)
+
+
 def test_the_attacks_are_on_a_file_that_loads():
     array = minidl.load(io.BytesIO(archive(text(TWO), FOUR)))
     assert array[0].shape == (4,) and array[1].tolist() == array[0][::2].tolist()

@@ -106,6 +106,13 @@ def test_damaged_safetensors(tmp_path):
         minidl.load(tmp_path / "none.safetensors")
 
 
+def test_under_another_name_the_error_says_what_it_is(tmp_path, model):
+    numpys = pytest.importorskip("safetensors.numpy")
+    (tmp_path / "x.bin").write_bytes(numpys.save({"x": np.ones(3)}))
+    with pytest.raises(ValueError, match=r"load: .*x\.bin is not .* looks like a file of safetensors.* ends in \.safetensors"):
+        minidl.load(tmp_path / "x.bin")
+
+
 def test_without_the_package_the_error_says_how_to_get_it(tmp_path):
     code = """
 import sys

@@ -34,7 +34,7 @@ _OPERATORS = {
     np.invert: operator.invert,
     np.positive: operator.pos,
 }
-_OTHER_NAMES = {"rint": "round", "arctan2": "atan2", "bitwise_count": None}  # where PyTorch's name is not NumPy's
+_OTHER_NAMES = {"rint": "round", "arctan2": "atan2"}  # where PyTorch's name is not NumPy's
 # Functions that ask only for sizes and types: they may be told those of a tensor that requires grad.
 _OF_SIZES = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.min_scalar_type, np.iscomplexobj, np.isrealobj}
 _OF_SIZES |= {np.shares_memory, np.may_share_memory, np.empty_like}
@@ -70,7 +70,7 @@ class Exchange:
             )
         if ufunc in _OPERATORS:
             return _OPERATORS[ufunc](*(operand(name, x) for x in inputs))
-        operation = getattr(type(self), _OTHER_NAMES.get(ufunc.__name__, ufunc.__name__) or "", None)
+        operation = getattr(type(self), _OTHER_NAMES.get(ufunc.__name__, ufunc.__name__), None)
         if operation is None or not name.startswith("np."):
             return _by_numpy(name, ufunc, inputs, {}, wrap_results=True)
         return operation(*_tensors(name, inputs))
