@@ -148,9 +148,12 @@ def operand(name, x):
     if isinstance(x, Tensor) or type(x) in (int, float, bool):
         return x
     if isinstance(x, _NUMBERS):
-        return x.item() if isinstance(x, np.generic) else x
+        return float(x) if isinstance(x, np.floating) else x.item() if isinstance(x, np.generic) else x
     if isinstance(x, np.ndarray):
         return wrap(checked_dtype(name, np.asarray(x)))
+    if hasattr(x, "__dlpack__"):  # an array of another library
+        kind = f"{type(x).__module__}.{type(x).__name__}"
+        raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {kind}; write minidl.from_dlpack(x)")
     raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}")
 
 
