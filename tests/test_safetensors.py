@@ -109,7 +109,7 @@ def test_damaged_safetensors(tmp_path):
 def test_under_another_name_the_error_says_what_it_is(tmp_path, model):
     numpys = pytest.importorskip("safetensors.numpy")
     (tmp_path / "x.bin").write_bytes(numpys.save({"x": np.ones(3)}))
-    with pytest.raises(ValueError, match=r"load: .*x\.bin is not .* looks like a file of safetensors.* ends in \.safetensors"):
+    with pytest.raises(ValueError, match=r"load: .*x\.bin is not .* but as a file of safetensors.* ends in \.safetensors"):
         minidl.load(tmp_path / "x.bin")
 
 
