@@ -80,6 +80,10 @@ def x():
         (lambda: minidl.text.Vocab(["a"])[holds_itself()], ValueError, "Vocab: the tokens are nested too deep"),
         (lambda: minidl.func.jvp(lambda x: x, (x(),), holds_itself()), (TypeError, ValueError, RuntimeError), "jvp"),
         (lambda: conv2d_weight(groups=np.float16(2.0)), TypeError, "conv2d_weight: groups must be an integer"),
+        (lambda: attention_backward(lse=np.ones((1,) * 32, np.float32)), ValueError, r"expected lse \(1, 2\) of float32"),
+        (lambda: attention_backward(lse=np.ones((1, 2))), ValueError, r"expected lse \(1, 2\) of float32, got .* float64"),
+        (lambda: attention_backward(o=np.ones((1, 1, 1, 4), "f4")), ValueError, r"expected o \(1, 1, 2, 4\) of float32"),
+        (lambda: attention_backward(do=np.ones((2, 4), "f4")), ValueError, r"expected do \(1, 1, 2, 4\) of float32"),
         (lambda: minidl.tensor(holds_itself()), ValueError, "tensor: .* nested too deep"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
@@ -218,6 +222,12 @@ def cross_entropy(**options):
 
 def conv2d_weight(**options):
     kernels.conv2d_weight(np.ones((1, 2, 4, 4), "f4"), np.ones((1, 2, 2, 2), "f4"), (3, 3), **options)
+
+
+def attention_backward(**wrong):
+    o, lse = kernels.attention(q(), q(), q())
+    given = {"do": q(), "q": q(), "k": q(), "v": q(), "o": o, "lse": lse} | wrong
+    kernels.attention_backward(*given.values())
 
 
 def q():
