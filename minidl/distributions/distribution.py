@@ -10,6 +10,7 @@ import numpy as np
 
 from ..graph.modes import no_grad
 from ..tensors import dtypes
+from ..tensors.arguments import as_ints
 from ..tensors.record import floating, number_array, wrap
 from ..tensors.tensor import Tensor
 from . import constraints
@@ -65,8 +66,9 @@ class Distribution:
 
     def _shape(self, what, sizes):
         """A tuple of sizes, or an error that says which argument is none."""
-        if isinstance(sizes, (tuple, list)) and all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes):
-            return tuple(sizes)
+        shape = as_ints(sizes)
+        if isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape):
+            return shape
         raise TypeError(f"{type(self).__name__}: {what} must be a tuple of sizes, got {sizes!r}")
 
     @staticmethod
@@ -157,9 +159,10 @@ class Distribution:
 
     def _extended_shape(self, sample_shape=()):
         """sample_shape + batch_shape + event_shape"""
-        if not isinstance(sample_shape, (tuple, list)) or not all(isinstance(n, (int, np.integer)) for n in sample_shape):
+        sizes = as_ints(sample_shape)
+        if not isinstance(sizes, tuple) or not all(type(n) is int for n in sizes):
             raise TypeError(f"{type(self).__name__}: sample_shape must be a tuple of integers, got {sample_shape!r}")
-        return (*sample_shape, *self._batch_shape, *self._event_shape)
+        return (*sizes, *self._batch_shape, *self._event_shape)
 
     def _checked(self, value):
         """The value given to log_prob or cdf as a tensor, checked if this distribution checks."""

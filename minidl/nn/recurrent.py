@@ -2,13 +2,12 @@
 
 import math
 import numbers
-import operator
 import warnings
 
 import numpy as np
 
 from .. import ops
-from ..tensors.arguments import number
+from ..tensors.arguments import as_int, number
 from ..tensors.creation import empty
 from ..tensors.joining import cat, stack
 from ..tensors.record import apply
@@ -176,12 +175,9 @@ def sizes_of(module, **sizes):
     """The sizes as Python integers of 1 or more."""
     name = type(module).__name__
     for key, value in sizes.items():
-        try:
-            size = operator.index(value)
-        except TypeError:
-            raise TypeError(f"{name}: {key} must be an integer, got {value!r}") from None
-        if isinstance(value, bool) or size < 1:
-            raise ValueError(f"{name}: {key} must be 1 or more, got {value!r}")
+        size = as_int(value)
+        if type(size) is not int or size < 1:
+            raise ValueError(f"{name}: {key} must be an integer of 1 or more, got {value!r}")
         yield size
 
 

@@ -50,17 +50,41 @@ def number(name, what, x):
     return float(x)
 
 
+def as_int(n):
+    """An integer as Python's int: one of Python or NumPy, or a tensor of one integer. Anything else (bool, float) as it is.
+
+    Every function that takes sizes, axes, strides or counts asks this first, and then refuses what is no int.
+
+    >>> as_int(np.int64(3)), as_int(2.0), as_int(True)
+    (3, 2.0, True)
+    """
+    if type(n) is int or isinstance(n, (bool, np.bool_)) or getattr(n, "dtype", None) == np.bool_:
+        return n
+    try:
+        return operator.index(n)
+    except TypeError:
+        return n
+
+
+def as_ints(value):
+    """as_int of a number, or of each number in a tuple, list or vector, as a tuple. Strings, None and others as they are."""
+    if type(value) is int or isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if isinstance(value, (tuple, list)):
+        return value if type(value) is tuple and all(type(n) is int for n in value) else tuple(map(as_int, value))
+    return as_int(value)
+
+
 def size_of(name, sizes, size=None):
     if size is None:
         size = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     elif sizes:
         raise TypeError(f"{name}: give the sizes once, got {sizes} and size={size}")
     size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
-    try:
-        result = tuple(map(operator.index, size))
-    except TypeError:
-        result = (-1,)
-    if bool in map(type, size) or min(result, default=0) < 0:
+    result = as_ints(size)
+    if not all(type(n) is int for n in result) or min(result, default=0) < 0:
         raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
     if len(result) > 64 or math.prod(n or 1 for n in result) > 2**59:  # beyond what NumPy can count in bytes
         raise ValueError(f"{name}: sizes of at most 64 axes and 2**59 elements, got {size}")
@@ -77,14 +101,12 @@ def sizes_of(name, sizes):
     return tuple(sizes)
 
 
-def integer(name, n):
+def integer(name, n, what=None):
     """n as a Python int: integers of NumPy's and tensors of one integer are some too, booleans and floats are not."""
-    try:
-        if type(n) is not bool:
-            return operator.index(n)
-    except TypeError:
-        pass
-    raise TypeError(f"{name}: expected an integer, got {n!r}")
+    result = as_int(n)
+    if type(result) is int:
+        return result
+    raise TypeError(f"{name}: {'expected' if what is None else f'{what} must be'} an integer, got {n!r}")
 
 
 def one_name(name, dim, axis):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import dtypes
-from .arguments import size_of
+from .arguments import as_ints, size_of
 from .arithmetic import Arithmetic
 from .attributes import Attributes
 from .comparisons import Comparisons
@@ -52,8 +52,9 @@ class Tensor(
     __hash__ = object.__hash__
 
     def __init__(self, *data):
-        if all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in data) and data:
-            self.array = np.zeros(size_of("Tensor", data), dtypes.float32)
+        sizes = as_ints(data) if len(data) > 1 or isinstance(data[:1] and data[0], np.integer) else data
+        if sizes and all(type(size) is int for size in sizes):
+            self.array = np.zeros(size_of("Tensor", sizes), dtypes.float32)
             return
         if len(data) > 1:
             raise TypeError(f"Tensor: expected sizes, as in Tensor(2, 3), or one sequence of numbers, got {data!r}")

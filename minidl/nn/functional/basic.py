@@ -4,7 +4,7 @@ import numpy as np
 
 from ... import ops, random
 from ...ops.base import normalize_axis
-from ...tensors.arguments import expect_tensors
+from ...tensors.arguments import as_int, expect_tensors
 from ...tensors.record import apply, check_broadcast, wrap
 from ...tensors.tensor import Tensor
 
@@ -78,6 +78,7 @@ def one_hot(tensor, num_classes=-1):
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
+    num_classes = as_int(num_classes)
     if type(num_classes) is not int or num_classes < -1:
         raise ValueError(f"one_hot: num_classes must be an integer of 0 or more (-1: the largest + 1), got {num_classes!r}")
     index = _indices("one_hot", tensor, None if num_classes == -1 else num_classes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ... import ops
 from ...tensors import dtypes
-from ...tensors.arguments import expect_memory, expect_tensors
+from ...tensors.arguments import as_ints, expect_memory, expect_tensors
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 
@@ -85,7 +85,7 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 def _convolve(name, d, input, weight, bias, stride, padding, dilation, groups):
     _check_operands(name, input, weight, bias)
     shape, kernel = input.array.shape, weight.array.shape
-    options = _plan(name, d, shape, kernel, _fixed(stride), _fixed(padding), _fixed(dilation), groups)
+    options = _plan(name, d, shape, kernel, _fixed(stride), _fixed(padding), _fixed(dilation), _fixed(groups))
     _check_bias(name, bias, kernel[0], weight)
     return _run(ops.Conv2d(*options), d, input, weight, bias)
 
@@ -120,8 +120,9 @@ def _plan(name, d, shape, kernel, stride, padding, dilation, groups):
 def _transpose(name, d, input, weight, bias, stride, padding, output_padding, groups, dilation):
     _check_operands(name, input, weight, bias)
     shape, kernel = input.array.shape, weight.array.shape
-    options = _fixed(stride), _fixed(padding), _fixed(dilation), _fixed(output_padding)
-    more, *options = _plan_transposed(name, d, shape, kernel, *options, groups)
+    options = _fixed(stride), _fixed(padding), _fixed(dilation), _fixed(output_padding), _fixed(groups)
+    more, *options = _plan_transposed(name, d, shape, kernel, *options)
+    groups = options[-1]
     _check_bias(name, bias, kernel[1] * groups, weight)
     if more:
         input = apply(ops.Pad(more, 0), input)
@@ -174,10 +175,9 @@ def _run(op, d, input, weight, bias):
 
 def as_tuple(name, option, value, d, least):
     """An option as a tuple of d integers: from an integer, or from one for each axis."""
-    if type(value) is int:
+    value = as_ints(value)
+    if type(value) is not tuple:
         value = (value,) * d
-    elif type(value) is not tuple:
-        value = tuple(value) if isinstance(value, list) else (value,)
     if len(value) == 1:
         value *= d
     if len(value) != d or any(type(n) is not int or n < least for n in value):
@@ -201,14 +201,10 @@ def _sides(name, padding, kernel, stride, dilation):
 
 
 def _fixed(option):
-    """What a cache can be asked for."""
-    return (
-        tuple(np.ravel(option).tolist())
-        if isinstance(option, np.ndarray)
-        else tuple(option)
-        if type(option) is list
-        else option
-    )
+    """What a cache can be asked for: Python's numbers, which do not change."""
+    if type(option) is int:
+        return option
+    return as_ints(option.tolist() if isinstance(option, np.ndarray) else option)
 
 
 def _check_operands(name, input, weight, bias):

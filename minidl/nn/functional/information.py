@@ -10,7 +10,7 @@ import numpy as np
 
 from ...information import relative_entropy
 from ...ops.base import normalize_axis
-from ...tensors.arguments import expect_tensors
+from ...tensors.arguments import expect_tensors, integer
 from ...tensors.creation import arange
 from ...tensors.joining import cat
 from ...tensors.record import wrap
@@ -65,6 +65,7 @@ def focal_loss(input, target, weight=None, *, gamma=2.0, ignore_index=-100, redu
     """
     _check_reduction("focal_loss", reduction)
     _check_gamma("focal_loss", gamma)
+    ignore_index = integer("focal_loss", ignore_index, "ignore_index")
     rows, labels = _rows("focal_loss", input, target)
     _check_labels("focal_loss", labels, rows.shape[1], ignore_index)
     weights = None if weight is None else _class_weights("focal_loss", weight, rows)

@@ -5,13 +5,12 @@ wherever PyTorch once had `size_average` in front of it, so that an old call by 
 """
 
 import math
-import operator
 
 import numpy as np
 
 from ... import ops
 from ...ops.base import normalize_axis
-from ...tensors.arguments import expect_tensors, number
+from ...tensors.arguments import expect_tensors, integer, number
 from ...tensors.record import apply, number_array, wrap
 from ...tensors.tensor import Tensor
 
@@ -131,10 +130,8 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     if soft:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows, labels = _rows(name, input, target)
-    try:
-        ignore_index = operator.index(ignore_index)
-    except TypeError:
-        raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}") from None
+    if type(ignore_index) is not int:
+        ignore_index = integer(name, ignore_index, "ignore_index")
     weights = None if weight is None else _class_weights(name, weight, rows)
     smoothing = number(name, "label_smoothing", label_smoothing)
     if reduction == "none":
@@ -151,6 +148,7 @@ def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean")
     tensor(0.9486)
     """
     _check_reduction("nll_loss", reduction)
+    ignore_index = integer("nll_loss", ignore_index, "ignore_index")
     rows, labels = _rows("nll_loss", input, target)
     _check_labels("nll_loss", labels, rows.shape[1], ignore_index)
     weights = None if weight is None else _class_weights("nll_loss", weight, rows)
@@ -309,8 +307,6 @@ def _rows(name, input, target):
 
 
 def _check_labels(name, labels, classes, ignore_index):
-    if not isinstance(ignore_index, (int, np.integer)):
-        raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}")
     bad = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
     if bad.any():
         raise IndexError(

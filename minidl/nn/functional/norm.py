@@ -6,7 +6,7 @@ import numpy as np
 
 from ... import kernels, ops
 from ...graph.writes import note_write
-from ...tensors.arguments import expect_tensors, number
+from ...tensors.arguments import as_int, as_ints, expect_tensors, number
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 
@@ -78,7 +78,8 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
     shape = _shape("group_norm", input)
-    if not isinstance(num_groups, int) or num_groups < 1 or shape[1] % num_groups:
+    num_groups = as_int(num_groups)
+    if type(num_groups) is not int or num_groups < 1 or shape[1] % num_groups:
         raise ValueError(f"group_norm: the {shape[1]} channels of the input {shape} cannot make {num_groups!r} equal groups")
     if math.prod(shape) == num_groups:
         raise ValueError(f"group_norm: expected more than 1 value in a group, got {shape} in {num_groups} groups")
@@ -163,7 +164,9 @@ def _trailing(name, input, normalized_shape):
     """How many axes are normalised."""
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
-    if not isinstance(normalized_shape, (tuple, list)):
+    if type(normalized_shape) is not tuple:
+        normalized_shape = as_ints(normalized_shape)
+    if not isinstance(normalized_shape, tuple):
         raise TypeError(f"{name}: normalized_shape must be a tuple of sizes, got {normalized_shape!r}")
     shape, wanted = input.array.shape, tuple(normalized_shape)
     if not wanted:

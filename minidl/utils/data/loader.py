@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable
 
 from ... import random
+from ...tensors.arguments import as_int
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
@@ -66,15 +67,8 @@ class DataLoader:
     ):
         if pin_memory:
             warnings.warn("DataLoader: pin_memory=True has no effect, minidl runs on the CPU only", stacklevel=2)
-        for name, value in {
-            "prefetch_factor": prefetch_factor,
-            "persistent_workers": persistent_workers,
-            "pin_memory_device": pin_memory_device,
-            "in_order=False": not in_order,
-        }.items():
-            if value:
-                raise NotImplementedError(f"DataLoader: {name} is not supported")
         random.source(generator)  # now, not at the first epoch
+        num_workers = as_int(num_workers)
         if type(num_workers) is not int or not isinstance(timeout, (int, float)):
             raise TypeError(
                 f"DataLoader: num_workers must be an integer and timeout a number, got {num_workers!r} and {timeout!r}"
