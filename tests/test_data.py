@@ -273,10 +273,8 @@ def test_a_stream():
         ({"batch_sampler": [[0]], "drop_last": True}, ValueError, "takes the place of batch_size"),
         ({"batch_size": None, "drop_last": True}, ValueError, "drop_last needs a batch_size"),
         ({"num_workers": -1}, ValueError, "num_workers and timeout must be 0 or more"),
-        ({"timeout": 1}, ValueError, "need num_workers > 0"),
-        ({"prefetch_factor": 4}, NotImplementedError, "prefetch_factor is not supported"),
-        ({"persistent_workers": True}, NotImplementedError, "persistent_workers is not supported"),
-        ({"in_order": False}, NotImplementedError, "in_order=False is not supported"),
+        ({"timeout": 1}, ValueError, "which need num_workers > 0"),
+        ({"prefetch_factor": 0}, ValueError, "prefetch_factor must be an integer of 1 or more, got 0"),
     ],
 )
 def test_promise_35_arguments_are_checked(options, error, message):

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from .. import ops
-from ..tensors.arguments import as_int, number
+from ..tensors.arguments import integer, number
 from ..tensors.creation import empty
 from ..tensors.joining import cat, stack
 from ..tensors.record import apply
@@ -175,9 +175,9 @@ def sizes_of(module, **sizes):
     """The sizes as Python integers of 1 or more."""
     name = type(module).__name__
     for key, value in sizes.items():
-        size = as_int(value)
-        if type(size) is not int or size < 1:
-            raise ValueError(f"{name}: {key} must be an integer of 1 or more, got {value!r}")
+        size = integer(name, value, key)
+        if size < 1:
+            raise ValueError(f"{name}: {key} must be 1 or more, got {value!r}")
         yield size
 
 

@@ -119,9 +119,9 @@ class MultiStepLR(LRScheduler):
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
         if isinstance(milestones, str) or not isinstance(milestones, (Iterable, Tensor)):
-            raise TypeError(f"MultiStepLR: milestones must be a list of integers, as in [30, 80], got {milestones!r}")
+            raise TypeError(f"MultiStepLR: milestones must be a list of integers, got {milestones!r}; write [30, 80]")
         epochs = milestones.elements() if isinstance(milestones, Counter) else milestones
-        self.milestones = Counter(integer("MultiStepLR", epoch, "each of the milestones") for epoch in epochs)
+        self.milestones = Counter(integer("MultiStepLR", epoch, "milestones must be a list of integers: each") for epoch in epochs)
         self.gamma = _number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 

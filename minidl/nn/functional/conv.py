@@ -204,7 +204,8 @@ def _fixed(option):
     """What a cache can be asked for: Python's numbers, which do not change."""
     if type(option) is int:
         return option
-    return as_ints(option.tolist() if isinstance(option, np.ndarray) else option)
+    option = as_ints(option.tolist() if isinstance(option, np.ndarray) else option)
+    return tuple(map(_fixed, option)) if isinstance(option, tuple) else option
 
 
 def _check_operands(name, input, weight, bias):

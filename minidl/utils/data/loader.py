@@ -34,6 +34,9 @@ class DataLoader:
     num_workers: processes that load batches while the main one computes; 0 loads them in the main process. Which worker
     makes which batch does not depend on time, so random augmentations are the same in every run. RuntimeError if a worker dies
     (the system may kill it for want of memory: try fewer workers or smaller batches).
+    prefetch_factor, persistent_workers, pin_memory, pin_memory_device, in_order: in PyTorch they change how fast batches come,
+    and not which. Here they change nothing: each worker is one batch ahead and is started anew in each epoch, and batches
+    come in order.
 
     >>> import minidl
     >>> data = minidl.utils.data.TensorDataset(minidl.arange(10.0).reshape(5, 2), minidl.arange(5))
@@ -82,11 +85,16 @@ class DataLoader:
                 raise TypeError(f"DataLoader: {name} must be an iterable of indices, got {order!r}")
         if num_workers < 0 or timeout < 0:
             raise ValueError(f"DataLoader: num_workers and timeout must be 0 or more, got {num_workers} and {timeout}")
-        if not num_workers and (timeout or worker_init_fn or multiprocessing_context):
-            raise ValueError("DataLoader: timeout, worker_init_fn and multiprocessing_context need num_workers > 0")
+        if timeout and not num_workers:
+            raise ValueError("DataLoader: timeout is the patience with workers, which need num_workers > 0")
+        prefetch_factor = as_int(prefetch_factor)
+        if prefetch_factor is not None and (type(prefetch_factor) is not int or prefetch_factor < 1):
+            raise ValueError(f"DataLoader: prefetch_factor must be an integer of 1 or more, got {prefetch_factor!r}")
         self.dataset, self.generator = dataset, generator
         self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
-        self.multiprocessing_context = multiprocessing_context
+        self.multiprocessing_context, self.prefetch_factor = multiprocessing_context, prefetch_factor
+        self.persistent_workers, self.pin_memory, self.pin_memory_device = persistent_workers, pin_memory, pin_memory_device
+        self.in_order = in_order
         self._streams = isinstance(dataset, IterableDataset)
         if self._streams:
             if shuffle or sampler is not None or batch_sampler is not None:
