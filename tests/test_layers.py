@@ -29,7 +29,8 @@ LAYERS = [
     {"information"},
     {"autograd", "io", "nn"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "text"},
-    {"warmup"},
+    {"warmup", "amp", "accelerator", "backends", "habits"},
+    {"cuda"},
     {"__init__"},
 ]
 LAYER = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -225,7 +225,7 @@ REFUSED = {  # expressions in which SIZE is an integer of some kind, and how the
     "minidl.ones((2, SIZE))": "ones: sizes must be integers",
     "minidl.randn(SIZE)": "randn: sizes must be integers",
     "optim.lr_scheduler.StepLR(optim.SGD([X.clone()], lr=0.1), SIZE)": "StepLR: step_size",
-    "optim.lr_scheduler.MultiStepLR(optim.SGD([X.clone()], lr=0.1), [SIZE])": "MultiStepLR: milestones must be a list of integers",
+    "optim.lr_scheduler.MultiStepLR(optim.SGD([X.clone()], lr=0.1), [SIZE])": "MultiStepLR: milestones must be a list",
 }
 NO_SIZES = {
     "float": 2.0,

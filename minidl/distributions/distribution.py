@@ -26,7 +26,7 @@ def broadcast_all(*values):
         if not isinstance(value, (Tensor, numbers.Real)):
             raise TypeError(f"distributions: expected parameters that are tensors or numbers, got {type(value).__name__}")
     tensors = [floating(value) for value in values if isinstance(value, Tensor)]
-    dtype = np.result_type(*(t.dtype for t in tensors)) if tensors else dtypes.float32
+    dtype = np.result_type(*(t.dtype for t in tensors)) if tensors else dtypes.default
     values = [floating(v).to(dtype) if isinstance(v, Tensor) else wrap(number_array("distributions", v, dtype)) for v in values]
     try:
         shape = np.broadcast_shapes(*(v.shape for v in values))
@@ -186,7 +186,7 @@ class Distribution:
         return value
 
     def _dtype(self):
-        return next((p.dtype for p in self.__dict__.values() if isinstance(p, Tensor)), dtypes.float32)
+        return next((p.dtype for p in self.__dict__.values() if isinstance(p, Tensor)), dtypes.default)
 
     def _validate_sample(self, value):
         event = value.shape[max(value.ndim - len(self._event_shape), 0) :]

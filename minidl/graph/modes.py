@@ -133,6 +133,27 @@ class enable_grad(no_grad):
     value = True
 
 
+class inference_mode(no_grad):
+    """As no_grad: operations inside are not recorded. inference_mode(False) records them.
+
+    PyTorch also forbids to use the results in a graph later; here they are ordinary constants.
+
+    >>> import minidl
+    >>> w = minidl.ones(2, requires_grad=True)
+    >>> with minidl.inference_mode():
+    ...     print((w * 2).requires_grad)
+    False
+    """
+
+    def __new__(cls, mode=True):
+        return super().__new__(cls, mode if callable(mode) else None)
+
+    def __init__(self, mode=True):
+        if not isinstance(mode, bool):
+            raise TypeError(f"inference_mode: expected True or False, got {mode!r}")
+        self.value = not mode
+
+
 class set_grad_enabled(Switch):
     """Recording on or off, at once; as a context also back again at its end."""
 

@@ -14,11 +14,12 @@ from ..graph.writes import note_write
 from ..tensors import dtypes
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
+from .hooks import Hooks, Passage
 from .parameter import Parameter, Uninitialized
-from .registry import HookHandle, Registry, warn_of_hidden
+from .registry import Registry, warn_of_hidden
 
 
-class Module:
+class Module(Hooks):
     """Base of layers and models. A subclass calls `super().__init__()`, assigns its parts and writes `forward`.
 
     >>> import minidl
@@ -34,7 +35,6 @@ class Module:
     (6.0, ['factor'])
     """
 
-    _hooks = None  # ({key: before forward}, {key: after forward}) once there are any
     _searched = False  # whether parameters() has looked for modules in plain lists
 
     def __init__(self):
@@ -48,16 +48,19 @@ class Module:
     def __call__(self, *inputs, **options):
         if self._hooks is None:
             return self.forward(*inputs, **options) if options else self.forward(*inputs)
-        before, after = self._hooks
+        before, after, *on_the_way_back = self._hooks
         for hook in list(before.values()):
             result = hook(self, inputs)
             if result is not None:
                 inputs = result if isinstance(result, tuple) else (result,)
+        passage = Passage(self, *on_the_way_back) if any(on_the_way_back) else None
+        if passage:
+            inputs = passage.inputs(inputs)
         output = self.forward(*inputs, **options)
         for hook in list(after.values()):
             result = hook(self, inputs, output)
             output = output if result is None else result
-        return output
+        return passage.output(output) if passage else output
 
     # --- what is assigned
 
@@ -253,8 +256,17 @@ class Module:
             param.requires_grad_(requires_grad)
         return self
 
-    def to(self, *args, dtype=None, device=None):
-        """Converts floating-point parameters and buffers to a dtype, or another tensor's, in place; the device is "cpu"."""
+    def to(self, *args, dtype=None, device=None, non_blocking=False, memory_format=None):
+        """Converts floating-point parameters and buffers to a dtype, or another tensor's, in place; the device is "cpu".
+
+        non_blocking and memory_format change nothing: nothing is moved, and parameters stay as the kernels want them.
+
+        >>> import minidl
+        >>> minidl.nn.Linear(2, 1).to("cpu", memory_format=minidl.channels_last).weight.dtype
+        dtype('float32')
+        """
+        if memory_format is not None and not isinstance(memory_format, dtypes.memory_format):
+            raise TypeError(f"to: memory_format must be one of minidl's, as minidl.channels_last, got {memory_format!r}")
         probe = wrap(np.empty(0, bool)).to(*args, dtype=dtype, device=device)
         if probe.dtype != bool:
             if not dtypes.is_float(probe.dtype):
@@ -282,7 +294,15 @@ class Module:
 
     def cuda(self, device=None):
         """Raises: there is no GPU."""
-        raise RuntimeError("cuda: minidl runs on the CPU only")
+        raise RuntimeError(dtypes.NO_GPU.format("cuda"))
+
+    def half(self):
+        """Raises: there are no numbers of 16 bits."""
+        raise TypeError("half: minidl has no float16; leave .half() out, or write .float()")
+
+    def bfloat16(self):
+        """Raises: there are no numbers of 16 bits."""
+        raise TypeError("bfloat16: minidl has no bfloat16; leave .bfloat16() out, or write .float()")
 
     # --- state
 
@@ -338,21 +358,6 @@ class Module:
             np.copyto(x.array, value, casting="unsafe")
             note_write(x.array)
         return LoadResult(missing, unexpected)
-
-    # --- hooks
-
-    def register_forward_pre_hook(self, hook):
-        """Calls hook(module, inputs) before forward; what it returns, unless None, takes the inputs' place."""
-        return self._add_hook(0, hook)
-
-    def register_forward_hook(self, hook):
-        """Calls hook(module, inputs, output) after forward; what it returns, unless None, takes the output's place."""
-        return self._add_hook(1, hook)
-
-    def _add_hook(self, place, hook):
-        if self._hooks is None:
-            self._hooks = (OrderedDict(), OrderedDict())
-        return HookHandle(self._hooks[place], hook)
 
     # --- text
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..tensors import dtypes
 from ..tensors.arguments import as_int, expect_tensors, integer
 from ..tensors.record import wrap
 from .dropout import Dropout
@@ -33,7 +34,7 @@ class PositionalEncoding(Module):
         self.dropout = Dropout(dropout)
         angles = sinusoids(np.arange(max_len), num_hiddens)  # (max_len, num_hiddens/2)
         table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(1, max_len, num_hiddens)
-        self.register_buffer("P", wrap(table.astype(np.float32)), persistent=False)
+        self.register_buffer("P", wrap(table.astype(dtypes.default)), persistent=False)
 
     def forward(self, X):
         expect_tensors("PositionalEncoding", X=X)

@@ -12,6 +12,19 @@ import numpy as np
 from .. import kernels
 
 
+class Name(str):
+    """The name of an operation, "Mul". Called, as in `y.grad_fn.name()`, it is the name that PyTorch gives the node.
+
+    >>> import minidl
+    >>> y = minidl.ones(2, requires_grad=True) * 2
+    >>> y.grad_fn.name, y.grad_fn.name()
+    ('Mul', 'MulBackward0')
+    """
+
+    def __call__(self):
+        return f"{self}Backward0"
+
+
 class Op:
     """One operation on arrays, and, once recorded, one node of the graph.
 
@@ -46,7 +59,7 @@ class Op:
 
     @property
     def name(self):
-        return type(self).__name__
+        return Name(type(self).__name__)
 
     @property
     def next_functions(self):

@@ -121,7 +121,9 @@ class MultiStepLR(LRScheduler):
         if isinstance(milestones, str) or not isinstance(milestones, (Iterable, Tensor)):
             raise TypeError(f"MultiStepLR: milestones must be a list of integers, got {milestones!r}; write [30, 80]")
         epochs = milestones.elements() if isinstance(milestones, Counter) else milestones
-        self.milestones = Counter(integer("MultiStepLR", epoch, "milestones must be a list of integers: each") for epoch in epochs)
+        self.milestones = Counter(
+            integer("MultiStepLR", epoch, "milestones must be a list of integers: each") for epoch in epochs
+        )
         self.gamma = _number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 

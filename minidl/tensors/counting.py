@@ -22,7 +22,7 @@ def isin(elements, test_elements):
 
 
 def bincount(input, weights=None, minlength=0):
-    """How often each of 0, 1, 2, … occurs in a vector of integers: int64. With weights their sums: float32 of float32, else float64.
+    """How often each of 0, 1, 2, … occurs in a vector of integers. With weights their sums: float32 of float32, else float64.
 
     >>> import minidl
     >>> minidl.bincount(minidl.tensor([1, 1, 3]), minidl.tensor([2, 3, 4]))

@@ -33,7 +33,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
         except RecursionError:
             raise ValueError("tensor: the lists are nested too deep, or hold themselves") from None
         if dtype is None and array.dtype.kind == "f" and not _holds_doubles(data):
-            dtype = dtypes.float32
+            dtype = dtypes.default
     if dtype is None or array.dtype.kind not in "fiub":  # what holds no numbers is refused: NumPy would make None NaN, "1" 1
         dtype = array.dtype
     dtype = dtypes.as_dtype(dtype)
@@ -145,7 +145,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
     if not math.isfinite(start + end + step) or step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
     whole = all(isinstance(x, int) for x in (start, end, step))
-    dtype = (dtypes.int64 if whole else dtypes.float32) if dtype is None else dtypes.as_dtype(dtype)
+    dtype = (dtypes.int64 if whole else dtypes.default) if dtype is None else dtypes.as_dtype(dtype)
     count = math.ceil((end - start) / step)
     expect_memory("arange", (count,), dtype, 8 * count)
     if whole:
@@ -210,7 +210,7 @@ def _on_cpu(device):
 
 
 def dtype_or_default(dtype):
-    return dtypes.float32 if dtype is None else dtypes.as_dtype(dtype)
+    return dtypes.default if dtype is None else dtypes.as_dtype(dtype)
 
 
 def made(array, device, requires_grad):

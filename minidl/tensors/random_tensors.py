@@ -27,7 +27,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
         if size is not None:
             raise TypeError("normal: size goes with numbers; tensors say their own")
         mean, std = (
-            x.array if isinstance(x, Tensor) else number_array("normal", *numbers_of("normal", **{what: x}), np.float32)
+            x.array if isinstance(x, Tensor) else number_array("normal", *numbers_of("normal", **{what: x}), dtypes.default)
             for what, x in (("mean", mean), ("std", std))
         )
         if mean.dtype.kind != "f" or std.dtype.kind != "f":

@@ -173,4 +173,4 @@ def check_broadcast(name, a, b):
 
 def floating(x):
     """x, or x as float32 where it holds integers: what functions such as exp compute with."""
-    return x if x.array.dtype.kind == "f" else x.to(dtypes.float32)
+    return x if x.array.dtype.kind == "f" else x.to(dtypes.default)

@@ -54,7 +54,7 @@ class Tensor(
     def __init__(self, *data):
         sizes = as_ints(data) if len(data) > 1 or isinstance(data[:1] and data[0], np.integer) else data
         if sizes and all(type(size) is int for size in sizes):
-            self.array = np.zeros(size_of("Tensor", sizes), dtypes.float32)
+            self.array = np.zeros(size_of("Tensor", sizes), dtypes.default)
             return
         if len(data) > 1:
             raise TypeError(f"Tensor: expected sizes, as in Tensor(2, 3), or one sequence of numbers, got {data!r}")
@@ -64,4 +64,4 @@ class Tensor(
         array = data.array if isinstance(data, Tensor) else np.asarray(data)
         if array.dtype.kind not in "fiub":  # NumPy would make NaN of None, and 1 of "1"
             raise TypeError(f"Tensor: expected numbers, got {data!r}")
-        self.array = np.array(array, dtypes.float32)
+        self.array = np.array(array, dtypes.default)
