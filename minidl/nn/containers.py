@@ -209,10 +209,6 @@ class _Named(Module):
     kind = Module
     held = Module, type(None)
 
-    def __init__(self, items=None):
-        super().__init__()
-        self.update(() if items is None else items)
-
     def _admit(self, x):
         return x
 
@@ -277,6 +273,10 @@ class ModuleDict(_Named):
     Tanh()
     """
 
+    def __init__(self, modules=None):
+        super().__init__()
+        self.update(() if modules is None else modules)
+
     def _child_lines(self):
         return [f"({name}): {module!r}" for name, module in self.items()]
 
@@ -290,6 +290,10 @@ class ParameterDict(_Named):
     """
 
     kind, held = Parameter, (Parameter, type(None))
+
+    def __init__(self, parameters=None):
+        super().__init__()
+        self.update(() if parameters is None else parameters)
 
     def _admit(self, x):
         return _as_parameter(x)

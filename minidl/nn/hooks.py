@@ -16,22 +16,22 @@ class Hooks:
 
     _hooks = None  # four dicts {key: hook} once there are any: before and after forward, before and after backward
 
-    def register_forward_pre_hook(self, hook):
+    def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False):
         """Calls hook(module, inputs) before forward; what it returns, unless None, takes the inputs' place."""
-        return self._add_hook(0, hook)
+        return self._add_hook(0, hook, prepend, with_kwargs=with_kwargs)
 
-    def register_forward_hook(self, hook):
+    def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False):
         """Calls hook(module, inputs, output) after forward; what it returns, unless None, takes the output's place."""
-        return self._add_hook(1, hook)
+        return self._add_hook(1, hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
 
-    def register_full_backward_pre_hook(self, hook):
+    def register_full_backward_pre_hook(self, hook, prepend=False):
         """Calls hook(module, grad_output) when the gradients of the outputs have arrived, a tuple of tensors.
 
         What it returns, unless None, takes their place.
         """
-        return self._add_hook(2, hook)
+        return self._add_hook(2, hook, prepend)
 
-    def register_full_backward_hook(self, hook):
+    def register_full_backward_hook(self, hook, prepend=False):
         """Calls hook(module, grad_input, grad_output) when backward has come to the inputs: tuples of tensors, or None.
 
         grad_input has one for each argument of forward that was given by position, None where none is wanted. What the hook
@@ -43,18 +43,26 @@ class Hooks:
         >>> layer(minidl.ones(3, 2, requires_grad=True)).sum().backward()
         (3, 2) (3, 1)
         """
-        return self._add_hook(3, hook)
+        return self._add_hook(3, hook, prepend)
 
     def register_backward_hook(self, hook):
         """Raises: PyTorch's old hook saw the wrong gradients of modules with several operations."""
         raise NotImplementedError("register_backward_hook: write register_full_backward_hook, which takes the same function")
 
-    def _add_hook(self, place, hook):
+    def _add_hook(self, place, hook, prepend, **unsupported):
+        for option, given in unsupported.items():
+            if given:
+                raise NotImplementedError(
+                    f"{type(self).__name__}: {option}=True of a hook is not supported; override __call__ or forward instead"
+                )
         if not callable(hook):
             raise TypeError(f"{type(self).__name__}: a hook must be a function, got {type(hook).__name__}")
         if self._hooks is None:
             self._hooks = (OrderedDict(), OrderedDict(), OrderedDict(), OrderedDict())
-        return HookHandle(self._hooks[place], hook)
+        handle = HookHandle(self._hooks[place], hook)
+        if prepend:
+            self._hooks[place].move_to_end(handle.key, last=False)
+        return handle
 
 
 class BackwardHook(Op):

@@ -14,6 +14,7 @@ from ..graph.writes import note_write
 from ..tensors import dtypes
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
+from .construction import ClassSignature, check_arguments
 from .hooks import Hooks, Passage
 from .parameter import Parameter, Uninitialized
 from .registry import Registry, warn_of_hidden
@@ -40,6 +41,13 @@ class Module(Hooks):
     def __init__(self):
         # _members: the names of parameters and modules; _persistent: name of a buffer -> whether state_dict has it
         vars(self).update(training=True, _members={}, _persistent={})
+
+    __signature__ = ClassSignature()
+
+    def __new__(cls, *args, **options):
+        if args or options:
+            check_arguments(cls, args, options)
+        return object.__new__(cls)
 
     def forward(self, *inputs):
         """What the module computes; called by `module(*inputs)`."""
@@ -147,9 +155,9 @@ class Module(Hooks):
             children = [(f"{prefix}.{name}" if prefix else name, child) for name, child in module._modules.items()]
             waiting += reversed(children)
 
-    def modules(self):
+    def modules(self, remove_duplicate=True):
         """This module and all in it, each once."""
-        return (module for _, module in self.named_modules())
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self):
         """(name, module) of the modules directly in this one, each once."""
@@ -296,13 +304,7 @@ class Module(Hooks):
         """Raises: there is no GPU."""
         raise RuntimeError(dtypes.NO_GPU.format("cuda"))
 
-    def half(self):
-        """Raises: there are no numbers of 16 bits."""
-        raise TypeError("half: minidl has no float16; leave .half() out, or write .float()")
-
-    def bfloat16(self):
-        """Raises: there are no numbers of 16 bits."""
-        raise TypeError("bfloat16: minidl has no bfloat16; leave .bfloat16() out, or write .float()")
+    half, bfloat16 = Tensor.half, Tensor.bfloat16  # which raise
 
     # --- state
 
@@ -325,14 +327,17 @@ class Module(Hooks):
             state[prefix + key] = x if keep_vars or isinstance(x, Uninitialized) else x.detach()
         return state
 
-    def load_state_dict(self, state_dict, strict=True):
+    def load_state_dict(self, state_dict, strict=True, assign=False):
         """Copies values (tensors, ndarrays, or what becomes one) into the parameters and buffers of the same names.
 
         Names all missing and unexpected keys (if strict) and mis-shaped ones in one RuntimeError, and then changes nothing.
         Returns (missing_keys, unexpected_keys).
         """
+        if assign:
+            raise NotImplementedError("load_state_dict: assign=True is not supported; leave it out, and values are copied")
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict: expected a dict, got {type(state_dict).__name__}")
+            kind = type(state_dict).__name__
+            raise TypeError(f"load_state_dict: expected a dict, got {kind}; write minidl.load(file), or net.state_dict()")
         own = dict(self._state())
         missing = [key for key in own if key not in state_dict]
         unexpected = [key for key in state_dict if key not in own]

@@ -110,7 +110,7 @@ def embedding(input, weight, padding_idx=None):
     return apply(ops.Where(padding[..., None]), y.detach(), y)
 
 
-def normalize(input, p=2.0, dim=1, eps=1e-12):
+def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     """x/max(‖x‖ₚ, eps), the norm taken along dim.
 
     >>> import minidl
@@ -118,6 +118,8 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
     tensor([[0.6000, 0.8000]])
     """
     expect_tensors("normalize", input=input)
+    if out is not None:
+        raise NotImplementedError("normalize: out= is not supported; write out.copy_(F.normalize(input))")
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
 
 

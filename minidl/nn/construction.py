@@ -1,0 +1,56 @@
+"""Which arguments a layer takes, for those that it does not take: Python itself would not say which there are."""
+
+import difflib
+import functools
+import inspect
+import math
+
+_PACKAGE = __name__.partition(".")[0] + "."
+
+
+def check_arguments(cls, args, options):
+    """Raises TypeError for arguments that a layer of minidl's has not, and names those that it has."""
+    if not cls.__module__.startswith(_PACKAGE):  # of a user's class Python's words name the user's own __init__
+        return
+    most, names = _arguments(cls)
+    if names is None or (len(args) <= most and all(name in names for name in options)):
+        return
+    known = f"its arguments are {', '.join(names)}" if names else "it takes no arguments"
+    for option in options:
+        if option not in names:
+            near = difflib.get_close_matches(option, names, 1)
+            remedy = f"; write {near[0]}=" if near else ""
+            raise TypeError(f"{cls.__name__}: there is no argument {option!r}{remedy} ({known})")
+    count = f"{len(args)} arguments were given by position, and it takes {most}" if names else f"got {len(args)}"
+    raise TypeError(
+        f"{cls.__name__}: {count} ({known}). A layer is made first and then called: layer = nn.{cls.__name__}(…), layer(input)"
+    )
+
+
+class ClassSignature:
+    """inspect.signature(cls) is that of its __init__, as if there were no __new__, which only checks."""
+
+    def __get__(self, instance, cls):
+        if instance is not None:
+            raise AttributeError("__signature__")
+        own = inspect.signature(cls.__init__)
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
+
+@functools.cache
+def _arguments(cls):
+    """How many arguments a class takes by position, and the names of all; (…, None) if it takes anything."""
+    names, most, passes_on = {}, 0, False
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        kinds = [p.kind for p in parameters]
+        names |= {p.name: None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        several, any_name = inspect.Parameter.VAR_POSITIONAL in kinds, inspect.Parameter.VAR_KEYWORD in kinds
+        most = math.inf if several else max(most, kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD))
+        if not any_name:
+            names |= {f"*{p.name}": None for p in parameters if p.kind is p.VAR_POSITIONAL}
+            break
+        passes_on = True
+    return most, None if passes_on and not names else tuple(names)
