@@ -10,7 +10,7 @@ from .. import ops
 from ..tensors.arguments import integer, number
 from ..tensors.creation import empty
 from ..tensors.joining import cat, stack
-from ..tensors.record import apply
+from ..tensors.record import apply, remedy_for
 from ..tensors.tensor import Tensor
 from . import functional as F
 from . import init
@@ -145,7 +145,7 @@ class RNNBase(Module):
     def _check_input(self, name, x):
         """Whether there is a batch axis."""
         if not isinstance(x, Tensor):
-            raise TypeError(f"{name}: expected a Tensor or a PackedSequence, got {type(x).__name__}; write minidl.tensor(x)")
+            raise TypeError(f"{name}: expected a Tensor or a PackedSequence, got {type(x).__name__}{remedy_for(x)}")
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             order = "(N, T" if self.batch_first else "(T, N"
             raise ValueError(f"{name}: expected an input {order}, {self.input_size}) or (T, {self.input_size}), got {x.shape}")

@@ -8,16 +8,27 @@ from ..tensors.arguments import as_int, integer, numbers_of
 from ..tensors.tensor import Tensor
 from .optimizer import Optimizer
 
+_SHARED = "optimizer", "base_lrs", "last_epoch", "lr_lambdas"
+
 
 class LRScheduler:
     """Base of the schedules. A schedule writes `get_lr()`: the rate of each group at `last_epoch`.
 
     last_epoch: −1 at the start of a training; a resumed one gives the last epoch that was finished.
+
+    >>> import minidl
+    >>> optimizer = minidl.optim.SGD([minidl.ones(1, requires_grad=True)], lr=0.5)
+    >>> minidl.optim.lr_scheduler.StepLR(optimizer, 30)
+    StepLR(step_size=30, gamma=0.1, last_epoch=0, lr=[0.5])
     """
 
     def __init__(self, optimizer, last_epoch=-1):
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(self).__name__}: expected an Optimizer, got {type(optimizer).__name__}")
+            name = type(self).__name__
+            raise TypeError(
+                f"{name}: expected an Optimizer, got {type(optimizer).__name__}; write {name}(optimizer, …) with "
+                "optimizer = optim.SGD(net.parameters(), lr=0.1)"
+            )
         last_epoch = as_int(last_epoch)
         if type(last_epoch) is not int or last_epoch < -1:
             raise ValueError(f"{type(self).__name__}: last_epoch must be an integer of -1 or more, got {last_epoch!r}")
@@ -48,6 +59,12 @@ class LRScheduler:
     def get_last_lr(self):
         """The rates that are set now, one for each group."""
         return self._last_lr
+
+    def __repr__(self):
+        own = {key: value for key, value in vars(self).items() if key not in _SHARED and key[0] != "_"}
+        own = {key: sorted(value.elements()) if isinstance(value, Counter) else value for key, value in own.items()}
+        parts = [f"{key}={value}" for key, value in own.items()] + [f"last_epoch={self.last_epoch}", f"lr={self._rates()}"]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def state_dict(self):
         return {key: value for key, value in vars(self).items() if key != "optimizer"}

@@ -5,14 +5,14 @@ import operator
 
 import numpy as np
 
-from .record import TensorBase
+from .record import TensorBase, remedy_for
 
 
 def expect_tensors(name, **given):
     """Raises for the first argument that is no Tensor."""
     for what, x in given.items():
         if not isinstance(x, TensorBase):
-            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}")
+            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}{remedy_for(x)}")
 
 
 def expect_memory(name, shape, dtype, more=0):
@@ -27,8 +27,13 @@ def expect_memory(name, shape, dtype, more=0):
 
 def tensors_of(name, tensors):
     """The tensors in a list or tuple, as a list."""
-    if not isinstance(tensors, (list, tuple)) or not tensors or not all(isinstance(x, TensorBase) for x in tensors):
-        raise TypeError(f"{name}: expected one or more Tensors, in a list or tuple")
+    if isinstance(tensors, (list, tuple)):
+        for x in tensors:
+            if not isinstance(x, TensorBase):
+                raise TypeError(f"{name}: expected Tensors in a list or tuple, got one {type(x).__name__}{remedy_for(x)}")
+    if not isinstance(tensors, (list, tuple)) or not tensors:
+        got = "none" if isinstance(tensors, (list, tuple)) else f"{type(tensors).__name__}; write {name}([a, b])"
+        raise TypeError(f"{name}: expected one or more Tensors, in a list or tuple, got {got}")
     return list(tensors)
 
 

@@ -2,6 +2,7 @@
 
 from functools import wraps as _wraps
 
+from .record import remedy_for as _remedy_for
 from .tensor import Tensor
 
 
@@ -12,7 +13,7 @@ def _function(method):
     def function(input, *args, **kwargs):
         if isinstance(input, Tensor):
             return method(input, *args, **kwargs)
-        raise TypeError(f"{method.__name__.strip('_')}: expected a Tensor, got {type(input).__name__}")
+        raise TypeError(f"{method.__name__.strip('_')}: expected a Tensor, got {type(input).__name__}{_remedy_for(input)}")
 
     return function
 

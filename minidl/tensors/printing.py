@@ -38,6 +38,12 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
         _options.precision, _options.threshold, _options.edgeitems, _options.linewidth = _PROFILES[profile]
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     for name, value in given.items():
+        wanted = (int, float) if name == "threshold" else int
+        if value is not None and (not isinstance(value, wanted) or isinstance(value, bool) or value < 0):
+            raise ValueError(f"set_printoptions: {name} must be an integer of 0 or more, got {value!r}")
+    if sci_mode not in (None, True, False):
+        raise ValueError(f"set_printoptions: sci_mode must be True, False or None, got {sci_mode!r}")
+    for name, value in given.items():
         if value is not None:
             setattr(_options, name, value)
     _options.sci_mode = sci_mode

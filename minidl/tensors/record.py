@@ -146,7 +146,7 @@ def operand(name, x):
         return x.item() if isinstance(x, np.generic) else x
     if isinstance(x, np.ndarray):
         return wrap(checked_dtype(name, np.asarray(x)))
-    raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}")
+    raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}{remedy_for(x)}")
 
 
 def number_array(name, value, dtype):
@@ -174,3 +174,31 @@ def check_broadcast(name, a, b):
 def floating(x):
     """x, or x as float32 where it holds integers: what functions such as exp compute with."""
     return x if x.array.dtype.kind == "f" else x.to(dtypes.default)
+
+
+def remedy_for(x):
+    """What to write, after "got ndarray", to make a tensor of what is none; "" if nobody knows.
+
+    >>> remedy_for([1.0]), remedy_for(None)
+    ('; write minidl.tensor(x)', '')
+    """
+    kind, module = type(x).__name__, type(x).__module__.partition(".")[0]
+    if module == "pandas":
+        return "; write minidl.tensor(x.to_numpy()), with .astype('float32') for numbers to learn from"
+    if module == "torch":
+        return "; write minidl.tensor(x.detach().numpy())"
+    if kind == "Image" or module == "PIL":
+        return "; write minidl.tensor(numpy.asarray(x)), or transforms.ToTensor()"
+    if isinstance(x, np.ndarray):
+        return "; write minidl.tensor(x), or minidl.tensor(x).float() for numbers to learn from"
+    if isinstance(x, tuple) and any(isinstance(part, Tensor) for part in x):
+        return "; it is a tuple, of which a part may be meant: x[0]"
+    if isinstance(x, (list, tuple, int, float, np.generic, range)):
+        return "; write minidl.tensor(x)"
+    if hasattr(x, "parameters") and callable(x):
+        return f"; it is a layer, which has to be called: {kind}(…)(input)"
+    if isinstance(x, type):
+        return "; it is a class, of which an object has to be made: write (…) after it"
+    if callable(x):
+        return "; it is a function, which has to be called: write (…) after it"
+    return ""

@@ -5,7 +5,7 @@ import numpy as np
 from ... import ops, random
 from ...ops.base import normalize_axis
 from ...tensors.arguments import as_int, expect_tensors
-from ...tensors.record import apply, check_broadcast, wrap
+from ...tensors.record import apply, check_broadcast, remedy_for, wrap
 from ...tensors.tensor import Tensor
 
 
@@ -17,7 +17,7 @@ def linear(input, weight, bias=None):
     (2, 4)
     """
     if not isinstance(input, Tensor):
-        raise TypeError(f"linear: expected a Tensor, got {type(input).__name__}")
+        raise TypeError(f"linear: expected a Tensor, got {type(input).__name__}{remedy_for(input)}")
     try:
         return apply(ops.Linear(), input, weight) if bias is None else apply(ops.Linear(), input, weight, bias)
     except (ValueError, TypeError, AttributeError):  # from the kernel, which checks in any case
@@ -59,7 +59,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
     if inplace:
         raise NotImplementedError("dropout: inplace=True is not supported; use inplace=False (the values are the same)")
     if not isinstance(input, Tensor):
-        raise TypeError(f"dropout: expected a Tensor as input, got {type(input).__name__}")
+        raise TypeError(f"dropout: expected a Tensor as input, got {type(input).__name__}{remedy_for(input)}")
     if not training or p == 0:
         return input
     shape, dtype = input.array.shape, input.array.dtype

@@ -7,7 +7,7 @@ import numpy as np
 from ... import ops
 from ...tensors import dtypes
 from ...tensors.arguments import as_ints, expect_memory, expect_tensors
-from ...tensors.record import apply
+from ...tensors.record import apply, remedy_for
 from ...tensors.tensor import Tensor
 
 
@@ -211,7 +211,7 @@ def _fixed(option):
 def _check_operands(name, input, weight, bias):
     for what, x in ("input", input), ("weight", weight), ("bias", bias):
         if not isinstance(x, Tensor) and (x is not None or what != "bias"):
-            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}")
+            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}{remedy_for(x)}")
     dtype, other = input.array.dtype, weight.array.dtype
     if dtype.kind != "f":
         raise TypeError(f"{name}: expected floating-point numbers, got {dtype}; use .float() first")

@@ -11,7 +11,7 @@ import numpy as np
 from ... import ops
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors, integer, number
-from ...tensors.record import apply, number_array, wrap
+from ...tensors.record import apply, number_array, remedy_for, wrap
 from ...tensors.tensor import Tensor
 
 # --- numbers
@@ -283,7 +283,9 @@ def _weighted(name, losses, weight, reduction):
 
 
 def _not_tensors(name, input, target):
-    return TypeError(f"{name}: expected two Tensors, got {type(input).__name__} and {type(target).__name__}")
+    wrong = target if isinstance(input, Tensor) else input
+    given = f"{type(input).__name__} and {type(target).__name__}"
+    return TypeError(f"{name}: expected two Tensors, got {given}{remedy_for(wrong)}")
 
 
 def _reduced(losses, reduction):

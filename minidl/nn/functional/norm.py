@@ -7,7 +7,7 @@ import numpy as np
 from ... import kernels, ops
 from ...graph.writes import note_write
 from ...tensors.arguments import as_int, as_ints, expect_tensors, number
-from ...tensors.record import apply
+from ...tensors.record import apply, remedy_for
 from ...tensors.tensor import Tensor
 
 
@@ -136,7 +136,7 @@ def _update(running_mean, running_var, stats, momentum, count):
 
 def _shape(name, input):
     if not isinstance(input, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}{remedy_for(input)}")
     shape = input.array.shape
     if len(shape) < 2:
         raise ValueError(f"{name}: expected an input (N, C, ...), got shape {shape}")
@@ -163,7 +163,7 @@ def _check_running(name, input, running_mean, running_var):
 def _trailing(name, input, normalized_shape):
     """How many axes are normalised."""
     if not isinstance(input, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}{remedy_for(input)}")
     if type(normalized_shape) is not tuple:
         normalized_shape = as_ints(normalized_shape)
     if not isinstance(normalized_shape, tuple):

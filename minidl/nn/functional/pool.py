@@ -4,7 +4,7 @@ import numpy as np
 
 from ... import kernels, ops
 from ...tensors.arguments import as_int, as_ints, expect_memory, integer
-from ...tensors.record import apply, wrap
+from ...tensors.record import apply, remedy_for, wrap
 from ...tensors.tensor import Tensor
 from .conv import as_tuple
 
@@ -170,7 +170,7 @@ def _maxima(axes, input, return_indices):
 
 def _check(name, d, input, kinds):
     if not isinstance(input, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}{remedy_for(input)}")
     shape, dtype = input.array.shape, input.array.dtype
     if dtype.kind not in kinds:
         what = "numbers" if "i" in kinds else "floating-point numbers"

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from ... import random
 from ...tensors.arguments import as_int
 from .collate import default_collate, default_convert
-from .dataset import IterableDataset
+from .dataset import IterableDataset, describe
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
 from .worker import WorkerInfo, fetch, work
 
@@ -120,6 +120,12 @@ class DataLoader:
         self.batch_size, self.drop_last = batch_size, drop_last
         self.sampler, self.batch_sampler = sampler, batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
+
+    def __repr__(self):
+        order = "its own order" if self._streams else repr(self.sampler)
+        own = "" if self.batch_sampler is None or type(self.batch_sampler) is BatchSampler else f", {self.batch_sampler!r}"
+        size = f"batch_size={self.batch_size}"
+        return f"DataLoader({describe(self.dataset)}, {size}{own}, {order}, num_workers={self.num_workers})"
 
     def __len__(self):
         """How many batches an epoch has."""
