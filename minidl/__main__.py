@@ -16,10 +16,8 @@ def facts():
     """(what, value) pairs of text."""
     yield "minidl", f"{__version__}, in {os.path.dirname(os.path.abspath(__file__))}"
     yield "Python", f"{platform.python_version()}, {platform.platform()}"
-    yield (
-        "NumPy, Numba",
-        f"{np.__version__}, {numba.__version__} (LLVM {'.'.join(map(str, llvmlite.binding.llvm_version_info))})",
-    )
+    llvm = ".".join(map(str, llvmlite.binding.llvm_version_info))
+    yield "NumPy, Numba", f"{np.__version__}, {numba.__version__} (LLVM {llvm})"
     yield "processor", f"{llvmlite.binding.get_host_cpu_name()}, {os.cpu_count()} cores"
     yield "vectors", f"{8 * tile.VECTOR_BYTES} bits: {tile.VECTOR_BYTES // 4} float32 or {tile.VECTOR_BYTES // 8} float64"
     yield "threads", f"{get_num_threads()} (the environment variable MINIDL_NUM_THREADS, or minidl.set_num_threads)"

@@ -72,7 +72,7 @@ def test_tensor_dataset():
 def test_tensor_dataset_is_checked():
     with pytest.raises(ValueError, match=r"tensors of one length, got shapes \[\(3,\), \(2,\)\]"):
         TensorDataset(minidl.zeros(3), minidl.zeros(2))
-    with pytest.raises(TypeError, match="argument 1 has type ndarray; write minidl.tensor"):
+    with pytest.raises(TypeError, match="argument 1 has type ndarray; write"):
         TensorDataset(minidl.zeros(3), np.zeros(3))
     with pytest.raises(TypeError, match=r"argument 0 has shape \(\)"):
         TensorDataset(minidl.tensor(1.0))

@@ -121,6 +121,8 @@ class no_grad(Switch):
 
     def __new__(cls, function=None):  # also as @no_grad, without parentheses
         self = super().__new__(cls)
+        if function is not None and not callable(function):
+            raise TypeError(f"no_grad: expected a function or nothing, got {function!r}; write `with minidl.no_grad():`")
         return self if function is None else self(function)
 
     def __init__(self, function=None):

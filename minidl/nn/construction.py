@@ -5,6 +5,8 @@ import functools
 import inspect
 import math
 
+from ..tensors.tensor import Tensor
+
 _PACKAGE = __name__.partition(".")[0] + "."
 
 
@@ -13,6 +15,10 @@ def check_arguments(cls, args, options):
     if not cls.__module__.startswith(_PACKAGE):  # of a user's class Python's words name the user's own __init__
         return
     most, names = _arguments(cls)
+    for x in args:
+        if isinstance(x, Tensor) and x.ndim and cls.called_with_tensors:
+            call = f"layer = nn.{cls.__name__}(…), layer(input)"
+            raise TypeError(f"{cls.__name__}: a Tensor is no option; a layer is made first and then called: {call}")
     if names is None or (len(args) <= most and all(name in names for name in options)):
         return
     known = f"its arguments are {', '.join(names)}" if names else "it takes no arguments"
@@ -22,9 +28,7 @@ def check_arguments(cls, args, options):
             remedy = f"; write {near[0]}=" if near else ""
             raise TypeError(f"{cls.__name__}: there is no argument {option!r}{remedy} ({known})")
     count = f"{len(args)} arguments were given by position, and it takes {most}" if names else f"got {len(args)}"
-    raise TypeError(
-        f"{cls.__name__}: {count} ({known}). A layer is made first and then called: layer = nn.{cls.__name__}(…), layer(input)"
-    )
+    raise TypeError(f"{cls.__name__}: {count} ({known})")
 
 
 class ClassSignature:
@@ -35,6 +39,28 @@ class ClassSignature:
             raise AttributeError("__signature__")
         own = inspect.signature(cls.__init__)
         return own.replace(parameters=list(own.parameters.values())[1:])
+
+
+class Constructed:
+    """What a Module says when it is made with wrong arguments, or asked for what it has not."""
+
+    __signature__, called_with_tensors = ClassSignature(), True
+
+    def __new__(cls, *args, **options):
+        if args or options:
+            check_arguments(cls, args, options)
+        return object.__new__(cls)
+
+    def __getattr__(self, name):
+        """Only for what is not there, which says why."""
+        kind = type(self).__name__
+        if name in ("training", "_members", "_persistent"):
+            raise AttributeError(f"{kind}: call super().__init__() at the beginning of __init__, before anything else")
+        if name == "backward":
+            raise AttributeError(
+                f"{kind}: a module has no backward; call it on what the loss returns: loss(output, y).backward()"
+            )
+        return object.__getattribute__(self, name)  # the error as it was, also one within a property
 
 
 @functools.cache

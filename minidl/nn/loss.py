@@ -7,7 +7,7 @@ from .module import Module
 
 
 class _Loss(Module):
-    reductions = "mean", "sum", "none"
+    reductions, called_with_tensors = ("mean", "sum", "none"), False  # a weight is a tensor, and an option
 
     def __init__(self, reduction, size_average=None, reduce=None):
         super().__init__()

@@ -12,15 +12,15 @@ import numpy as np
 
 from ..graph.writes import note_write
 from ..tensors import dtypes
-from ..tensors.record import wrap
+from ..tensors.record import remedy_for, wrap
 from ..tensors.tensor import Tensor
-from .construction import ClassSignature, check_arguments
+from .construction import Constructed
 from .hooks import Hooks, Passage
 from .parameter import Parameter, Uninitialized
-from .registry import Registry, warn_of_hidden
+from .registry import Registry, hints_for_keys, warn_of_hidden
 
 
-class Module(Hooks):
+class Module(Constructed, Hooks):
     """Base of layers and models. A subclass calls `super().__init__()`, assigns its parts and writes `forward`.
 
     >>> import minidl
@@ -41,13 +41,6 @@ class Module(Hooks):
     def __init__(self):
         # _members: the names of parameters and modules; _persistent: name of a buffer -> whether state_dict has it
         vars(self).update(training=True, _members={}, _persistent={})
-
-    __signature__ = ClassSignature()
-
-    def __new__(cls, *args, **options):
-        if args or options:
-            check_arguments(cls, args, options)
-        return object.__new__(cls)
 
     def forward(self, *inputs):
         """What the module computes; called by `module(*inputs)`."""
@@ -83,6 +76,7 @@ class Module(Hooks):
             kind = "Module" if isinstance(old, Module) else "Parameter"
             raise TypeError(
                 f"{type(self).__name__}: {name!r} is a {kind}; expected another {kind} or None, got {type(value).__name__}"
+                + ("" if kind == "Module" else f"; write nn.Parameter(…), or .{name}.data = … for other values")
             )
         elif value is not None and name in own.get("_persistent", ()) and not isinstance(value, Tensor):
             raise TypeError(
@@ -119,7 +113,8 @@ class Module(Hooks):
         if hasattr(self, name) and not isinstance(vars(self).get(name, ...), (kind, type(None))):
             raise KeyError(f"{type(self).__name__}: it already has an attribute {name!r}")
         if value is not None and not isinstance(value, kind):
-            raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {type(value).__name__}")
+            got = type(value).__name__ + remedy_for(value)
+            raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {got}")
         if kind is not Tensor:
             self._members.setdefault(name)  # None, too, keeps its place in the order
         setattr(self, name, value)
@@ -355,6 +350,7 @@ class Module(Hooks):
                 elif not isinstance(x, Uninitialized) and value.shape != x.shape:
                     problems.append(f"size mismatch for {key}: the state has shape {value.shape}, the module {x.shape}")
         if problems:
+            problems += hints_for_keys(missing, unexpected) if strict else []
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         for key, value in values.items():
             x = own[key]

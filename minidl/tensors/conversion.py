@@ -16,7 +16,9 @@ class Conversion:
     def item(self):
         """The one element, as a Python number."""
         if self.array.size != 1:
-            raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
+            raise RuntimeError(
+                f"item: expected a tensor with one element, got shape {self.shape}; write .tolist(), or x[i] for one of them"
+            )
         return self.array.item()
 
     def tolist(self):

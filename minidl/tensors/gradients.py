@@ -268,11 +268,17 @@ _ONE = {np.dtype(T): np.ones((), T) for T in (np.float32, np.float64)}
 def cotangent(name, output, dy):
     """The array to start a walk with from this tensor; None stands for 1, at a scalar."""
     if output.node is None:
-        raise RuntimeError(f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk")
+        raise RuntimeError(
+            f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk; write "
+            "requires_grad=True where its inputs are made (a layer's parameters have it), outside of no_grad, without .detach()"
+        )
     array = output.array
     if dy is None:
         if array.size != 1:
-            raise RuntimeError(f"{name}: a gradient can be left out only for a scalar; this tensor has shape {array.shape}")
+            raise RuntimeError(
+                f"{name}: a gradient can be left out only for a scalar; this tensor has shape {array.shape}: write "
+                ".mean().backward() or .sum().backward(), or give a gradient of this shape"
+            )
         return _ONE[array.dtype] if array.ndim == 0 else np.ones(array.shape, array.dtype)
     dy = operand(name, dy)
     dy = dy.array if isinstance(dy, TensorBase) else np.asarray(dy)

@@ -8,7 +8,7 @@ from .. import ops
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import tensors_of
-from .record import apply
+from .record import apply, remedy_for
 from .tensor import Tensor
 
 
@@ -36,9 +36,15 @@ def stack(tensors, dim=0, *, axis=None):
 
 
 def _common(name, tensors):
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, got one Tensor; write {name}([a, b])")
     tensors = list(tensors)
-    if not tensors or not all(isinstance(x, Tensor) for x in tensors):
-        raise TypeError(f"{name}: expected one or more Tensors in a list or tuple")
+    for x in tensors:
+        if not isinstance(x, Tensor):
+            got = type(x).__name__ + remedy_for(x)
+            raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, among them is one {got}")
+    if not tensors:
+        raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, got none")
     dtype = functools.reduce(dtypes.join, [x.dtype for x in tensors])
     return [x.to(dtype) for x in tensors]
 

@@ -196,7 +196,7 @@ def remedy_for(x):
     if isinstance(x, (list, tuple, int, float, np.generic, range)):
         return "; write minidl.tensor(x)"
     if hasattr(x, "parameters") and callable(x):
-        return f"; it is a layer, which has to be called: {kind}(…)(input)"
+        return f"; it is a Module: call it, as in {kind}(…)(input), or take one of its parameters"
     if isinstance(x, type):
         return "; it is a class, of which an object has to be made: write (…) after it"
     if callable(x):

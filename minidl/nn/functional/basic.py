@@ -1,5 +1,7 @@
 """Affine maps, dropout, look-ups and distances."""
 
+import math
+
 import numpy as np
 
 from ... import ops, random
@@ -158,7 +160,11 @@ def _check_linear(x, w, b):
     expect_tensors("linear", weight=w, bias=w if b is None else b)
     if w.ndim != 2 or x.shape[-1:] != w.shape[1:]:
         wanted = f"input[..., {w.shape[1]}]" if w.ndim == 2 else "input[..., in] and weight (out, in)"
-        raise ValueError(f"linear: input {x.shape} and weight {w.shape} disagree: expected {wanted}")
+        given = x.shape[-1] if x.ndim else 0
+        remedy = f"; for this input the layer is nn.Linear({given}, {w.shape[0]})" if w.ndim == 2 and given else ""
+        if w.ndim == 2 and x.ndim > 2 and math.prod(x.shape[1:]) == w.shape[1]:
+            remedy = "; write x.flatten(1), or nn.Flatten() before the layer"
+        raise ValueError(f"linear: input {x.shape} and weight {w.shape} disagree: expected {wanted}{remedy}")
     if x.dtype != w.dtype:
         raise TypeError(
             f"linear: the input is {x.dtype} and the weight {w.dtype}; bring them to one dtype, as by input.to(weight.dtype)"
@@ -177,11 +183,13 @@ def _check_bias(name, bias, out, dtype):
 def _indices(name, input, bound):
     """The integers of a tensor, as int64; they lie in [0, bound)."""
     if not isinstance(input, Tensor) or input.dtype.kind not in "iu":
-        got = input.dtype if isinstance(input, Tensor) else type(input).__name__
+        got = f"{input.dtype}; write x.long()" if isinstance(input, Tensor) else type(input).__name__ + remedy_for(input)
         raise TypeError(f"{name}: expected a tensor of integers, got {got}")
     index = input.array.astype(np.int64, copy=False)
     bad = index < 0 if bound is None else (index < 0) | (index >= bound)
     if bad.any():
         limit = "expected 0 or more" if bound is None else f"expected 0 to {bound - 1}"
+        if bound is not None and name == "embedding":
+            limit += f"; the table has {bound} rows: make it nn.Embedding(n, …) with n above every index"
         raise IndexError(f"{name}: index {index[bad][0]} is out of range: {limit}")
     return index

@@ -96,10 +96,19 @@ def _plan(name, d, shape, kernel, stride, padding, dilation, groups):
     stride, dilation = as_tuple(name, "stride", stride, d, 1), as_tuple(name, "dilation", dilation, d, 1)
     _check_shapes(name, d, shape, kernel, groups)
     if shape[-d - 1] != kernel[1] * groups or kernel[0] % groups:
+        channels, axis = kernel[1] * groups, len(shape) - d - 1
+        remedy = ""
+        if shape[-1] == channels != shape[axis]:  # the channels came last
+            order = (*range(axis), len(shape) - 1, *range(axis, len(shape) - 1))
+            remedy = f"; write x.permute{order} where the channels are on the last axis"
+        if groups == 1:
+            raise ValueError(
+                f"{name}: input {shape} and weight {kernel} disagree: expected {channels} channels on axis {axis} of the "
+                f"input, got {shape[axis]}{remedy}"
+            )
         raise ValueError(
             f"{name}: input {shape} and weight {kernel} disagree with groups={groups}: expected {kernel[1]}·{groups} = "
-            f"{kernel[1] * groups} channels on axis {len(shape) - d - 1} of the input, and weight.shape[0] to be a multiple of "
-            f"{groups}"
+            f"{channels} channels on axis {axis} of the input, and weight.shape[0] to be a multiple of {groups}{remedy}"
         )
     sides = _sides(name, padding, kernel[2:], stride, dilation)
     for a in range(d):
@@ -224,7 +233,9 @@ def _check_operands(name, input, weight, bias):
 def _check_shapes(name, d, shape, kernel, groups):
     axes = ("N", "C", "L") if d == 1 else ("N", "C", "H", "W")
     if len(shape) not in (d + 1, d + 2):
-        raise ValueError(f"{name}: expected an input ({', '.join(axes)}) or ({', '.join(axes[1:])}), got shape {shape}")
+        remedy = "; x.unsqueeze(0) has one axis more, of one channel" if len(shape) == d else ""
+        right = f"({', '.join(axes)}) or ({', '.join(axes[1:])})"
+        raise ValueError(f"{name}: expected an input {right}, got shape {shape}{remedy}")
     if len(kernel) != d + 2 or 0 in kernel:
         raise ValueError(f"{name}: expected a weight with {d + 2} axes, none empty, got shape {kernel}")
     if 0 in shape[len(shape) - d :]:

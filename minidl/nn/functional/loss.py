@@ -354,7 +354,7 @@ _int64 = np.dtype(np.int64)
 def _refuse_rows(name, input, target):
     x, t = input.array, target.array
     if x.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}")
+        raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}; give it the logits, not their argmax")
     wanted = x.shape[:1] * (x.ndim > 1) + x.shape[2:]
     if t.dtype.kind not in "iu" and t.shape == wanted:
         raise TypeError(f"{name}: labels must be integers, got {t.dtype}; use target.long()")
@@ -370,7 +370,10 @@ def _class_weights(name, weight, rows):
     """The weight of each class, as an array."""
     classes = rows.shape[1]
     if not isinstance(weight, Tensor) or weight.shape != (classes,) or weight.dtype != rows.dtype:
-        raise ValueError(f"{name}: weight must be a {rows.dtype} tensor with one weight for each of {classes} classes")
+        got = f"{weight.dtype} {weight.shape}" if isinstance(weight, Tensor) else type(weight).__name__ + remedy_for(weight)
+        raise ValueError(
+            f"{name}: weight must be a {rows.dtype} tensor with one weight for each of {classes} classes, got {got}"
+        )
     if weight.requires_grad:
         raise NotImplementedError(f"{name}: there is no gradient with respect to weight; use weight.detach()")
     return weight.array

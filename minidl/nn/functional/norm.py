@@ -154,7 +154,8 @@ def _check_running(name, input, running_mean, running_var):
         what = "running_mean" if x is running_mean.array else "running_var"
         if x.shape != array.shape[1:2]:
             raise ValueError(
-                f"{name}: for an input of shape {array.shape} expected {what} of shape {array.shape[1:2]}, got {x.shape}"
+                f"{name}: for an input of shape {array.shape} expected {what} of shape {array.shape[1:2]}, got {x.shape}; "
+                f"the layer for it has num_features={array.shape[1]}"
             )
         if x.dtype != array.dtype:
             raise TypeError(f"{name}: the input is {array.dtype} and {what} {x.dtype}; bring them to one dtype")

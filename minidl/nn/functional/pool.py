@@ -177,7 +177,8 @@ def _check(name, d, input, kinds):
         raise TypeError(f"{name}: expected a tensor of {what}, got {dtype}; convert it, as by input.float()")
     if len(shape) not in (d + 1, d + 2):
         letters = "H, W" if d == 2 else "L"
-        raise ValueError(f"{name}: expected an input (N, C, {letters}) or (C, {letters}), got shape {shape}")
+        remedy = "; x.unsqueeze(0) has one axis more, of one channel" if len(shape) == d else ""
+        raise ValueError(f"{name}: expected an input (N, C, {letters}) or (C, {letters}), got shape {shape}{remedy}")
 
 
 def _options(name, d, kernel_size, stride, padding):

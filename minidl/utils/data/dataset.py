@@ -132,6 +132,8 @@ def random_split(dataset, lengths, generator=None):
     >>> len(train), sorted([*train, *test]) == list(range(10))
     (8, True)
     """
+    if isinstance(lengths, (int, float)):
+        raise TypeError(f"random_split: lengths must be a list, got {lengths}; write [0.8, 0.2], or two numbers of samples")
     total, lengths = len(dataset), list(lengths)
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         if min(lengths) < 0:

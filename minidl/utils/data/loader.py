@@ -12,10 +12,14 @@ import time
 import warnings
 from collections.abc import Iterable
 
+import numpy as np
+
 from ... import random
+from ...nn.construction import ClassSignature, check_arguments
 from ...tensors.arguments import as_int
+from ...tensors.tensor import Tensor
 from .collate import default_collate, default_convert
-from .dataset import IterableDataset, describe
+from .dataset import Dataset, IterableDataset, describe
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
 from .worker import WorkerInfo, fetch, work
 
@@ -46,6 +50,13 @@ class DataLoader:
     (2, 2) tensor([2, 3])
     (1, 2) tensor([4])
     """
+
+    __signature__ = ClassSignature()
+
+    def __new__(cls, *args, **options):
+        if options:
+            check_arguments(cls, (), options)
+        return object.__new__(cls)
 
     def __init__(
         self,
@@ -78,8 +89,7 @@ class DataLoader:
             )
         if collate_fn is not None and not callable(collate_fn):
             raise TypeError(f"DataLoader: collate_fn must be a function of a list of samples, got {collate_fn!r}")
-        if not isinstance(dataset, IterableDataset) and not hasattr(dataset, "__getitem__"):
-            raise TypeError(f"DataLoader: expected a data set, with __getitem__ and __len__, got {type(dataset).__name__}")
+        _check_dataset(dataset, batch_size)
         for name, order in {"sampler": sampler, "batch_sampler": batch_sampler}.items():
             if order is not None and not isinstance(order, Iterable):
                 raise TypeError(f"DataLoader: {name} must be an iterable of indices, got {order!r}")
@@ -218,6 +228,28 @@ class DataLoader:
             error, text = failure
             raise error from RuntimeError(f"in DataLoader worker {number}:\n{text}")
         return batch
+
+
+def _check_dataset(dataset, batch_size):
+    arrays = (Tensor, np.ndarray)
+    if isinstance(dataset, tuple) and dataset and all(isinstance(x, arrays) for x in dataset):
+        raise TypeError(
+            f"DataLoader: got a tuple of {len(dataset)}, which would be a data set of {len(dataset)} samples; "
+            "write DataLoader(TensorDataset(X, y), …)"
+        )
+    if isinstance(batch_size, arrays) and batch_size.ndim:
+        raise TypeError("DataLoader: batch_size must be an integer, got an array; write DataLoader(TensorDataset(X, y), …)")
+    name = dataset.__name__ if isinstance(dataset, type) else type(dataset).__name__
+    if isinstance(dataset, type):
+        raise TypeError(f"DataLoader: expected a data set, got the class {name}; write {name}(…)")
+    if isinstance(dataset, IterableDataset):
+        return
+    for method in ("__getitem__", "__len__"):
+        if not hasattr(dataset, method) or (method == "__getitem__" and type(dataset).__getitem__ is Dataset.__getitem__):
+            raise TypeError(
+                f"DataLoader: expected a data set, with __getitem__ and __len__, got {name} without {method}; write "
+                f"{'def __len__(self)' if method == '__len__' else 'def __getitem__(self, i)'} in the class {name}"
+            )
 
 
 def _ask(connection, indices):
