@@ -6,6 +6,7 @@ from . import autograd, information, nn, optim
 from .graph.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .io import load, save
 from .kernels import get_num_threads, set_num_threads
+from .nn.names import no_attribute
 from .random import (
     Generator,
     default_generator,
@@ -120,11 +121,13 @@ def __getattr__(name):
         return value
     if name == "autocast":
         return import_module(".amp", __name__).autocast
-    remedy = f": {_REMEDIES[name]}" if name in _REMEDIES else ""
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{remedy}")
+    if name in _REMEDIES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {_REMEDIES[name]}")
+    elsewhere = ("minidl.nn", nn.__all__), ("minidl.nn.functional", nn.functional.__all__), ("minidl.optim", optim.__all__)
+    raise no_attribute(__name__, name, __all__, elsewhere)
 
 
-_INTERNAL = "double_backward", "graph", "habits", "import_module", "io", "tensors"
+_INTERNAL = "double_backward", "graph", "habits", "import_module", "io", "no_attribute", "tensors"
 __all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, "autocast"})
 
 

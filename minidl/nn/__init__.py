@@ -73,6 +73,7 @@ from .loss import (
     SmoothL1Loss,
 )
 from .module import Module
+from .names import no_attribute
 from .norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -218,3 +219,8 @@ __all__ = [
     "init",
     "utils",
 ]
+
+
+def __getattr__(name):
+    """Only for what is not there: says which name is meant."""
+    raise no_attribute(__name__, name, __all__, (("nn.functional", functional.__all__), ("nn.init", dir(init))))

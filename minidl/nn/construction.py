@@ -1,11 +1,11 @@
 """Which arguments a layer takes, for those that it does not take: Python itself would not say which there are."""
 
-import difflib
 import functools
 import inspect
 import math
 
 from ..tensors.tensor import Tensor
+from .names import nearest
 
 _PACKAGE = __name__.partition(".")[0] + "."
 
@@ -24,8 +24,8 @@ def check_arguments(cls, args, options):
     known = f"its arguments are {', '.join(names)}" if names else "it takes no arguments"
     for option in options:
         if option not in names:
-            near = difflib.get_close_matches(option, names, 1)
-            remedy = f"; write {near[0]}=" if near else ""
+            near = nearest(option, names)
+            remedy = f"; write {near}=" if near else ""
             raise TypeError(f"{cls.__name__}: there is no argument {option!r}{remedy} ({known})")
     count = f"{len(args)} arguments were given by position, and it takes {most}" if names else f"got {len(args)}"
     raise TypeError(f"{cls.__name__}: {count} ({known})")

@@ -195,10 +195,10 @@ def remedy_for(x):
         return "; it is a tuple, of which a part may be meant: x[0]"
     if isinstance(x, (list, tuple, int, float, np.generic, range)):
         return "; write minidl.tensor(x)"
+    if isinstance(x, type):
+        return f"; it is the class {x.__name__}, of which an object has to be made: {x.__name__}(…)"
     if hasattr(x, "parameters") and callable(x):
         return f"; it is a Module: call it, as in {kind}(…)(input), or take one of its parameters"
-    if isinstance(x, type):
-        return "; it is a class, of which an object has to be made: write (…) after it"
     if callable(x):
         return "; it is a function, which has to be called: write (…) after it"
     return ""

@@ -1,5 +1,6 @@
 """Layers and losses as functions: `import minidl.nn.functional as F`."""
 
+from ..names import no_attribute
 from .activation import (
     elu,
     gelu,
@@ -167,3 +168,8 @@ __all__ = [
     "tanh",
     "unfold",
 ]
+
+
+def __getattr__(name):
+    """Only for what is not there: says which name is meant."""
+    raise no_attribute(__name__, name, __all__)
