@@ -698,6 +698,15 @@ def weighted(function):
     return reference
 
 
+def times_weight(function):
+    """The same with a factor for each pair, and the plain mean."""
+
+    def reference(x, t, weight, reduction="mean"):
+        return reduced(loss_of(function)(x, t, reduction="none") * weight, reduction)
+
+    return reference
+
+
 def smooth_l1(x, t, beta=1.0):
     d = abs(x - t)
     return d * d / (2 * beta) if d < beta else d - beta / 2
@@ -807,7 +816,7 @@ LOSSES = {
     "huber_loss": [
         *with_reductions(loss_of(huber), X, Y),
         Call(loss_of(huber), X, Y, delta=2.5),
-        *with_reductions(weighted(huber), X, Y, weight=COINS),
+        *with_reductions(times_weight(huber), X, Y, weight=COINS),
     ],
     "gaussian_nll_loss": [
         *with_reductions(gaussian_nll, X, Y, P),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn
+import minidl.nn.functional as F
+from minidl import nn, optim
 from minidl.utils import data
 
 DataFrame = type("DataFrame", (), {"__module__": "pandas.core.frame"})  # pandas is no dependency of the tests
@@ -77,6 +78,7 @@ def leaf():
 
 X, y, img, A = minidl.ones(4, 3), minidl.tensor([0, 1, 2, 1]), minidl.ones(2, 3, 8, 8), np.ones((4, 3), np.float32)
 net, loss = nn.Linear(3, 3), nn.MSELoss()
+NAMES = {**globals(), "F": F, "optim": optim}  # what the rows may use
 
 MISTAKES = """
 # shapes and types into layers
@@ -263,7 +265,7 @@ ROWS = [line.split(" | ") for line in MISTAKES.splitlines() if line and line[0] 
 def test_the_error_says_what_was_given_what_is_right_and_what_to_write(row):
     expression, kind, *parts = row
     with pytest.raises(Exception) as caught:
-        eval(expression)
+        eval(expression, NAMES)
     message = str(caught.value)
     assert caught.type.__name__ == kind, f"{caught.type.__name__}: {message}"
     missing = [part for part in parts if part not in message]

@@ -23,7 +23,7 @@ def _tell_once(name):
     warnings.warn(
         f"{name}: minidl computes in the dtype of its tensors, float32 by default, so this changes nothing; "
         f"{name}(enabled=False) says so without a warning",
-        stacklevel=level - 1,
+        stacklevel=level,
     )
 
 

@@ -58,7 +58,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
-    """½(x − t)² where |x − t| ≤ delta, else delta·(|x − t| − ½delta); weight as in mse_loss.
+    """½(x − t)² where |x − t| ≤ delta, else delta·(|x − t| − ½delta); times the weight, if given: the mean is the plain one.
 
     >>> import minidl
     >>> huber_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.5, 4.0]), reduction="none")
@@ -69,7 +69,8 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
         raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
     target = _matched("huber_loss", input, target)
     if weight is not None:
-        return _weighted("huber_loss", apply(ops.Huber("none", delta, 1), input, target), weight, reduction)
+        losses = _weighted("huber_loss", apply(ops.Huber("none", delta, 1), input, target), weight, "none")
+        return _reduced(losses, reduction)
     return apply(ops.Huber(reduction, delta, 1), input, target)
 
 
@@ -264,7 +265,7 @@ def entropy_from_logits(logits, dim=-1):
 
 
 def check_reduction(name, reduction, size_average=None, reduce=None, allowed=("mean", "sum", "none")):
-    """Raises for another reduction, and for the old words, with the new ones to write."""
+    """Raises for another reduction, and for the old words for one."""
     if size_average is not None or reduce is not None:
         wanted = "none" if reduce is not None and not reduce else "mean" if size_average in (None, True) else "sum"
         raise TypeError(f"{name}: size_average and reduce are PyTorch's old words for reduction; write reduction={wanted!r}")
