@@ -175,7 +175,7 @@ def test_default_collate_is_checked():
         default_collate([object()])
     with pytest.raises(RuntimeError, match=r"different lengths: \[1, 2\]"):
         default_collate([(1,), (1, 2)])
-    with pytest.raises(ValueError, match="stack: expected equal shapes"):
+    with pytest.raises(ValueError, match="default_collate: expected equal shapes"):
         default_collate([minidl.ones(2), minidl.ones(3)])
 
 

@@ -32,6 +32,7 @@ LAYERS = [
     {"warmup", "amp", "accelerator", "backends", "habits"},
     {"cuda"},
     {"__init__"},
+    {"__main__"},
 ]
 LAYER = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 OUTSIDE = {"numpy", "numba", "llvmlite"}

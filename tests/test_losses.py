@@ -399,7 +399,7 @@ def test_promise_27_labels_are_checked(loss):
     with pytest.raises(TypeError, match="ndarray"):
         loss(x, np.array([0, 1]))
     for bad in (minidl.ones(2), minidl.ones(3, dtype=minidl.float64), [1.0, 1.0, 1.0]):
-        with pytest.raises(ValueError, match="one number for each of 3 classes"):
+        with pytest.raises(ValueError, match="one weight for each of 3 classes"):
             loss(x, minidl.tensor([0, 1]), bad)
     with pytest.raises(NotImplementedError, match="detach"):
         loss(x, minidl.tensor([0, 1]), minidl.ones(3, requires_grad=True))

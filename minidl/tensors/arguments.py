@@ -30,7 +30,8 @@ def tensors_of(name, tensors):
     if isinstance(tensors, (list, tuple)):
         for x in tensors:
             if not isinstance(x, TensorBase):
-                raise TypeError(f"{name}: expected Tensors in a list or tuple, got one {type(x).__name__}{remedy_for(x)}")
+                got = type(x).__name__ + remedy_for(x)
+                raise TypeError(f"{name}: expected one or more Tensors, in a list or tuple, among them is one {got}")
     if not isinstance(tensors, (list, tuple)) or not tensors:
         got = "none" if isinstance(tensors, (list, tuple)) else f"{type(tensors).__name__}; write {name}([a, b])"
         raise TypeError(f"{name}: expected one or more Tensors, in a list or tuple, got {got}")

@@ -14,7 +14,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-_options = SimpleNamespace(precision=4, threshold=1000, edgeitems=3, linewidth=80, sci_mode=None, dtype=np.dtype(np.float32))
+_options = SimpleNamespace(precision=4, threshold=1000, edgeitems=3, linewidth=80, sci_mode=None)
+_default = SimpleNamespace(dtype=np.dtype(np.float32))  # of floating-point numbers: it is not named
 _PROFILES = {"default": (4, 1000, 3, 80), "short": (2, 1000, 2, 80), "full": (4, math.inf, 3, 80)}
 
 
@@ -51,7 +52,7 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
 
 def set_default_dtype(dtype):
     """The dtype of floating-point numbers that is not named."""
-    _options.dtype = dtype
+    _default.dtype = dtype
 
 
 def format_tensor(array, *, prefix="tensor(", suffix_parts=()):
@@ -68,7 +69,7 @@ def format_tensor(array, *, prefix="tensor(", suffix_parts=()):
         text = "[]"
         if array.ndim != 1:
             suffixes.append(f"size={array.shape}")
-        if array.dtype != _options.dtype:
+        if array.dtype != _default.dtype:
             suffixes.append(f"dtype=minidl.{array.dtype}")
     else:
         summarize = array.size > _options.threshold
@@ -76,7 +77,7 @@ def format_tensor(array, *, prefix="tensor(", suffix_parts=()):
         text = _nested(array, indent, summarize, *_format_for(visible))
         if not _options.edgeitems:
             suffixes.append(f"size={array.shape}")
-        if array.dtype not in (_options.dtype, np.int64, np.bool_):
+        if array.dtype not in (_default.dtype, np.int64, np.bool_):
             suffixes.append(f"dtype=minidl.{array.dtype}")
     text = prefix + text
     length = len(text) - text.rfind("\n") + 1  # of the last line; PyTorch counts two too many, and so do we

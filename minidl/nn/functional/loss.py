@@ -69,8 +69,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
         raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
     target = _matched("huber_loss", input, target)
     if weight is not None:
-        losses = _weighted("huber_loss", apply(ops.Huber("none", delta, 1), input, target), weight, "none")
-        return _reduced(losses, reduction)
+        return _reduced(_weighted("huber_loss", apply(ops.Huber("none", delta, 1), input, target), weight, "none"), reduction)
     return apply(ops.Huber(reduction, delta, 1), input, target)
 
 
@@ -279,14 +278,13 @@ def _weighted(name, losses, weight, reduction):
     expect_tensors(name, weight=weight)
     if weight.shape != losses.shape:
         raise ValueError(f"{name}: expected a weight of the input's shape {losses.shape}, got {weight.shape}")
-    losses = losses * weight
-    return losses.sum() / weight.sum() if reduction == "mean" else _reduced(losses, reduction)
+    return (losses * weight).sum() / weight.sum() if reduction == "mean" else _reduced(losses * weight, reduction)
 
 
 def _not_tensors(name, input, target):
     wrong = target if isinstance(input, Tensor) else input
-    given = f"{type(input).__name__} and {type(target).__name__}"
-    return TypeError(f"{name}: expected two Tensors, got {given}{remedy_for(wrong)}")
+    kinds = f"{type(input).__name__} and {type(target).__name__}{remedy_for(wrong)}"
+    return TypeError(f"{name}: expected two Tensors, got {kinds}")
 
 
 def _reduced(losses, reduction):
