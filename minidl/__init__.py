@@ -6,7 +6,7 @@ from . import autograd, information, nn, optim
 from .graph.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .io import load, save
 from .kernels import get_num_threads, set_num_threads
-from .nn.names import no_attribute
+from .nn.names import no_attribute as _no_attribute
 from .random import (
     Generator,
     default_generator,
@@ -124,10 +124,10 @@ def __getattr__(name):
     if name in _REMEDIES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {_REMEDIES[name]}")
     elsewhere = ("minidl.nn", nn.__all__), ("minidl.nn.functional", nn.functional.__all__), ("minidl.optim", optim.__all__)
-    raise no_attribute(__name__, name, __all__, elsewhere)
+    raise _no_attribute(__name__, name, __all__, elsewhere)
 
 
-_INTERNAL = "double_backward", "graph", "habits", "import_module", "io", "no_attribute", "tensors"
+_INTERNAL = "double_backward", "graph", "habits", "import_module", "io", "tensors"
 __all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, "autocast"})
 
 
