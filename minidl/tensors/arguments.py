@@ -89,9 +89,13 @@ def size_of(name, sizes, size=None):
     elif sizes:
         raise TypeError(f"{name}: give the sizes once, got {sizes} and size={size}")
     size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
-    result = as_ints(size)
-    if not all(type(n) is int for n in result) or min(result, default=0) < 0:
-        raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
+    result = size
+    for n in size:
+        if type(n) is not int or n < 0:
+            result = as_ints(size)
+            if not all(type(n) is int and n >= 0 for n in result):
+                raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
+            break
     if len(result) > 64 or math.prod(n or 1 for n in result) > 2**59:  # beyond what NumPy can count in bytes
         raise ValueError(f"{name}: sizes of at most 64 axes and 2**59 elements, got {size}")
     return result

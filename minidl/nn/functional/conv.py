@@ -184,11 +184,17 @@ def _run(op, d, input, weight, bias):
 
 def as_tuple(name, option, value, d, least):
     """An option as a tuple of d integers: from an integer, or from one for each axis."""
-    value = as_ints(value)
-    if type(value) is not tuple:
+    if type(value) is int:
         value = (value,) * d
+    elif type(value) is not tuple:
+        value = as_ints(value)
+        value = value if type(value) is tuple else (value,) * d
     if len(value) == 1:
         value *= d
+    for n in value:
+        if type(n) is not int:
+            value = as_ints(value)
+            break
     if len(value) != d or any(type(n) is not int or n < least for n in value):
         several = "" if d == 1 else f" or {d} of them"
         raise ValueError(f"{name}: {option} must be an integer of {least} or more{several}, got {value}")
@@ -213,6 +219,12 @@ def _fixed(option):
     """What a cache can be asked for: Python's numbers, which do not change."""
     if type(option) is int:
         return option
+    if type(option) is tuple:
+        for n in option:
+            if type(n) is not int:
+                break
+        else:
+            return option
     option = as_ints(option.tolist() if isinstance(option, np.ndarray) else option)
     return tuple(map(_fixed, option)) if isinstance(option, tuple) else option
 
