@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from . import autograd, information, nn, optim
+from . import autograd, information, linalg, nn, optim, special
 from .graph.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .io import load, save
 from .kernels import get_num_threads, set_num_threads
@@ -16,7 +16,7 @@ from .random import (
     seed,
     set_rng_state,
 )
-from .tensors.counting import bincount, isin, unique
+from .tensors.counting import bincount, bucketize, isin, searchsorted, unique
 from .tensors.creation import (
     arange,
     as_tensor,
@@ -43,7 +43,24 @@ from .tensors.creation import (
 from .tensors.dtypes import *  # noqa: F403
 from .tensors.functions import *  # noqa: F403
 from .tensors.indexing import where
-from .tensors.joining import cat, concat, concatenate, hstack, meshgrid, stack, vstack
+from .tensors.joining import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block_diag,
+    broadcast_shapes,
+    broadcast_tensors,
+    cartesian_prod,
+    cat,
+    combinations,
+    concat,
+    concatenate,
+    dstack,
+    hstack,
+    meshgrid,
+    stack,
+    vstack,
+)
 from .tensors.products import einsum, matmul
 from .tensors.random_tensors import bernoulli, multinomial, normal, rand, rand_like, randint, randn, randn_like, randperm
 from .tensors.tensor import Tensor

@@ -1,4 +1,4 @@
-"""PyTorch's own samples through minidl: how many of them give the same? `python -m tests.opinfo [names] [--errors] [--failures]`
+"""PyTorch's own samples through minidl: how many of them give the same? `python -m tests.opinfo [names] [--failures]`
 
 PyTorch tests its operations with a list, `op_db`: for each operation a function that makes sample arguments. Here each sample
 goes through PyTorch and through minidl. It counts as equal if value, shape and dtype agree within PyTorch's default tolerances,
@@ -11,7 +11,6 @@ devices, dtypes such as float16). `--errors` counts PyTorch's own wrong calls in
 
 import argparse
 import collections
-import itertools
 import math
 import types
 import warnings
@@ -115,7 +114,7 @@ def converted(x, leaves):
     if isinstance(x, torch.Generator):
         raise OutOfScope("a generator of PyTorch")
     if isinstance(x, torch.memory_format):
-        return getattr(minidl, str(x).removeprefix("torch."))
+        return getattr(minidl, str(x).removeprefix("torch."), x)
     if isinstance(x, torch.layout):
         if x != torch.strided:
             raise OutOfScope(str(x))
@@ -159,6 +158,8 @@ def difference(a, b):
         if isinstance(x, torch.Tensor):
             if not isinstance(y, minidl.Tensor):
                 return f"{type(y).__name__}, not a tensor"
+            if type(y.array) is not np.ndarray:
+                return f"a tensor around {type(y.array).__name__}"
             x = x.detach()
             if x.dtype not in NUMPY:
                 raise OutOfScope(f"a result of {x.dtype}")
@@ -291,7 +292,8 @@ def _error_samples(op):
 
 def brief(x):
     if isinstance(x, torch.Tensor):
-        return f"{str(x.dtype).removeprefix('torch.')}{tuple(x.shape)}" if x.numel() > 3 else f"{str(x.dtype).removeprefix('torch.')}{x.tolist()}"
+        kind = str(x.dtype).removeprefix("torch.")
+        return f"{kind}{tuple(x.shape) if x.numel() > 3 else x.tolist()}"
     if isinstance(x, (tuple, list)):
         return "(" + ", ".join(map(brief, x)) + ")"
     if isinstance(x, dict):
@@ -308,7 +310,7 @@ def main():
     given = parser.parse_args()
     totals = collections.Counter()
     for tier, names in (("tier 1", TIER_1), ("tier 2", TIER_2)):
-        for name in names:
+        for name in names.split():
             if given.names and name not in given.names:
                 continue
             found = list(outcomes(name, given.errors, given.most))

@@ -1,4 +1,4 @@
-"""The operations of PyTorch that minidl promises to have, by the names in `op_db` (see opinfo.py): the common ones, and the next."""
+"""The operations of PyTorch that minidl promises to have, by their names in `op_db` (see opinfo.py), separated by blanks."""
 
 TIER_1 = """
 zeros ones zeros_like ones_like arange eye randn rand_like normal abs add sub mul div neg pow exp log log2 sqrt square sign
@@ -9,7 +9,7 @@ clone where masked_fill gather zero_ fill to float double long int bool item nn.
 nn.functional.embedding nn.functional.one_hot nn.functional.dropout nn.functional.conv2d nn.functional.max_pool2d
 nn.functional.avg_pool2d nn.functional.batch_norm nn.functional.layer_norm nn.functional.cross_entropy nn.functional.nll_loss
 nn.functional.mse_loss nn.functional.kl_div nn.functional.binary_cross_entropy nn.functional.binary_cross_entropy_with_logits
-""".split()
+"""
 
 TIER_2 = """
 full full_like new_zeros new_ones new_full linspace randint randn_like uniform bernoulli multinomial acos asin atan atan2 tan
@@ -30,4 +30,4 @@ nn.functional.adaptive_avg_pool1d nn.functional.adaptive_avg_pool2d nn.functiona
 nn.functional.instance_norm nn.functional.rms_norm nn.functional.pad nn.functional.unfold
 nn.functional.scaled_dot_product_attention nn.functional.l1_loss nn.functional.smooth_l1_loss nn.functional.huber_loss
 nn.functional.gaussian_nll_loss
-""".split()
+"""

@@ -57,18 +57,19 @@ class Reductions:
         return apply(ops.LogSumExp(reduced_axes(self, "logsumexp", dim, keepdim), keepdim), floating(self))
 
     def norm(self, p="fro", dim=None, keepdim=False):
-        """(Σ|x|ᵖ)^(1/p), p = 2 by default; math.inf gives the largest |x|. The gradient at 0 is 0."""
+        """(Σ|x|ᵖ)^(1/p), p = 2 by default; ±math.inf gives the largest (smallest) |x|, 0 counts. The gradient at 0 is 0."""
         p = 2 if p in ("fro", None) else p
-        if not isinstance(p, numbers.Real) or not p > 0:
-            raise ValueError(f"norm: p must be a number above 0, or math.inf, got {p!r}")
+        if not isinstance(p, numbers.Real) or p != p:
+            raise ValueError(f"norm: p must be a number, or math.inf, got {p!r}")
         return apply(ops.Norm(reduced_axes(self, "norm", dim, keepdim), keepdim, p), floating(self))
 
-    def cumsum(self, dim=None, *, axis=None):
+    def cumsum(self, dim=None, *, dtype=None, axis=None):
+        """y_i = Σ_{j≤i} x_j along an axis; integers become int64."""
         dim = one_name("cumsum", dim, axis)
         if dim is None:
             raise TypeError("cumsum: expected dim")
         axis = normalize_axis("cumsum", dim, self.ndim)
-        x = self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
+        x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
         return apply(ops.CumSum(axis), x) if self.ndim else x.clone()
 
     def all(self, dim=None, keepdim=False):

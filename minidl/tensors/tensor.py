@@ -6,18 +6,23 @@ from . import dtypes
 from .arguments import size_of
 from .arithmetic import Arithmetic
 from .attributes import Attributes
+from .combined import Combined
 from .comparisons import Comparisons
+from .contractions import Contractions
 from .conversion import Conversion
 from .elementwise import Elementwise
 from .gradients import Gradients
 from .in_place import InPlace
 from .indexing import Indexing
 from .ordering import Ordering
+from .pieces import Pieces
 from .products import Products
 from .record import TensorBase
 from .reductions import Reductions
+from .scattering import Scattering
 from .shapes import Shapes
 from .slices import Slices
+from .statistics import Statistics
 from .views import Views
 
 
@@ -25,14 +30,19 @@ class Tensor(
     TensorBase,
     Gradients,
     Arithmetic,
+    Combined,
     Products,
+    Contractions,
     Comparisons,
     Elementwise,
     Reductions,
     Ordering,
+    Statistics,
     Shapes,
     Slices,
+    Pieces,
     Indexing,
+    Scattering,
     InPlace,
     Views,
     Conversion,
