@@ -69,7 +69,8 @@ def slogdet(A):
     """
     _square("slogdet", A)
     sign = np.asarray(np.linalg.slogdet(A.array)[0])
-    return SlogdetResult(wrap(sign), apply(ops.LogDet(), A))
+    still = apply(ops.PiecewiseConstant(lambda x: sign), A.sum((-2, -1)))  # it passes back zeros
+    return SlogdetResult(still, apply(ops.LogDet(), A))
 
 
 def inv(A):
@@ -103,8 +104,8 @@ def solve(A, B, *, left=True):
             raise ValueError(f"solve: shapes {A.shape} and {B.shape} disagree")
         return solve(A, B.unsqueeze(-1)).squeeze(-1)
     if B.ndim < 2 or B.shape[-2 if left else -1] != A.shape[-1]:
-        raise ValueError(f"solve: shapes {A.shape} and {B.shape} disagree: the {'rows' if left else 'columns'} of B must be "
-                         f"{A.shape[-1]}")  # fmt: skip
+        what = "rows" if left else "columns"
+        raise ValueError(f"solve: shapes {A.shape} and {B.shape} disagree: the {what} of B must be {A.shape[-1]}")
     if not left:
         return solve(A.mT, B.mT).mT
     try:

@@ -67,7 +67,7 @@ def entr(input):
     """
     expect_tensors("entr", input=input)
     x = floating(input)
-    return apply(ops.Where(x.array < 0), wrap(np.asarray(-np.inf, x.dtype)), -x.clamp(min=0).xlogy(x.clamp(min=0)))
+    return apply(ops.Where(x.array < 0), wrap(np.asarray(-np.inf, x.dtype)), 0.0 - x.clamp(min=0).xlogy(x.clamp(min=0)))
 
 
 def ndtr(input):

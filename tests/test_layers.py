@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "minidl"
 # From the bottom up. A part is a module or a package at the top of minidl, and within `tensors` each file is a part of its own.
 # Parts of one layer do not know each other; a new part must be given a layer.
 METHODS = "attributes comparisons elementwise products reductions shapes slices views in_place arithmetic conversion gradients"
+METHODS += " pieces contractions"
 LAYERS = [
     {"kernels", "random", "tensors.dtypes", "tensors.printing", "tensors.__init__"},  # numbers and arrays
     {"ops"},  # the calculus
@@ -22,11 +23,11 @@ LAYERS = [
     {"tensors.record"},  # how an operation is recorded
     {"double_backward", "tensors.arguments"},
     {*(f"tensors.{name}" for name in METHODS.split()), "tensors.indexing"},  # the methods of Tensor
-    {"tensors.ordering"},
+    {"tensors.ordering", "tensors.combined", "tensors.statistics", "tensors.scattering"},
     {"tensors.tensor"},
     {"tensors.creation", "tensors.joining", "tensors.functions"},  # the functions of the top level
     {"tensors.random_tensors", "tensors.counting"},
-    {"information"},
+    {"information", "linalg", "special"},
     {"autograd", "io", "nn"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "text"},
     {"warmup"},

@@ -111,6 +111,21 @@ def set_item(self, dy):
     return dx, dv
 
 
+def scatter_prod(self, dy):
+    dx = dv = None
+    need_x, need_v = self.needs
+    x, v, where = as_tensor(self.x, dy), as_tensor(self.v, dy), self.touched
+    if need_x:
+        ones = wrap(np.ones(x.shape, x.dtype))
+        others = apply(ops.ScatterProd(self.index, True), ones, v)
+        dx = dy * others if self.counts else apply(ops.Where(where), 0.0, dy)
+    if need_v:
+        if not (v.array.all() and x.array[where].all()):
+            raise NotImplementedError("a factor is 0, and the slopes of products without it are not written; move it a little")
+        dv = (dy * apply(ops.ScatterProd(self.index, self.counts), x, v))[self.index] / v
+    return dx, dv
+
+
 def patch(self, dy):
     dv = apply(copy.copy(self.view), dy)
     return apply(ops.ReplaceView(copy.copy(self.view)), dy, np.zeros(dv.shape, dy.dtype)), dv
@@ -242,6 +257,7 @@ RULES = {
     ops.MaxPool: max_pool,
     ops.SetItem: set_item,
     ops.Unbind: unbind,
+    ops.ScatterProd: scatter_prod,
     ops.ReplaceView: patch,
     ops.Det: det,
     ops.Eigh: eigh,

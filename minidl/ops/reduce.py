@@ -147,7 +147,8 @@ class Median(Amax):
 
     @staticmethod
     def pick(x, axis, keepdims):
-        rows = np.moveaxis(x, axis, range(-len(axis), 0)).reshape(*(n for i, n in enumerate(x.shape) if i not in axis), -1)
+        rest = [n for i, n in enumerate(x.shape) if i not in axis]
+        rows = np.moveaxis(x, axis, range(-len(axis), 0)).reshape(*rest, _count(x.shape, axis))
         middle = (rows.shape[-1] - 1) // 2
         y = np.partition(rows, middle, -1)[..., middle]
         y = np.where(np.isnan(rows).any(-1), x.dtype.type(np.nan), y) if x.dtype.kind == "f" else y

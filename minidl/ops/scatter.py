@@ -38,7 +38,7 @@ class ScatterExtreme(Op):
     def forward(self, x, v):
         y = x.copy()
         if not self.counts:
-            y[self.index] = -np.inf if self.ufunc is np.maximum else np.inf
+            y[self.index] = _least(x.dtype) if self.ufunc is np.maximum else _greatest(x.dtype)
         self.ufunc.at(y, self.index, v)
         if not self.needs or not any(self.needs):
             return y
@@ -55,6 +55,14 @@ class ScatterExtreme(Op):
     def backward(self, dy):
         dx, dv = self.needs
         return dy * self.x_share if dx else None, dy[self.index] * self.v_share if dv else None
+
+
+def _least(dtype):
+    return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _greatest(dtype):
+    return np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max
 
 
 class AsStrided(Op):
@@ -74,7 +82,8 @@ class AsStrided(Op):
 
     def forward(self, x):
         sizes, strides, offset = self.where
-        y = np.lib.stride_tricks.as_strided(x.reshape(-1)[offset:], sizes, [s * x.itemsize for s in strides])
+        memory = np.ascontiguousarray(x).reshape(-1)
+        y = np.lib.stride_tricks.as_strided(memory[offset:], sizes, [s * x.itemsize for s in strides])
         if len(np.unique(self.places())) < y.size:
             y.flags.writeable = False
         return y

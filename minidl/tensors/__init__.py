@@ -7,25 +7,38 @@ gradients.py: the graph: requires_grad, backward, grad, hooks, detach, clone, co
     retains_grad
 arithmetic.py: operators, and functions of two tensors elementwise:
     add div divide floor_divide igamma lerp maximum minimum mul multiply neg negative pow remainder sub subtract xlogy
+combined.py: functions of two or three tensors elementwise, of bits:
+    addcdiv addcdiv_ addcmul addcmul_ arctan2 atan2 bitwise_and bitwise_not bitwise_or bitwise_xor float_power fmod
+    lerp_ logaddexp logical_xor nan_to_num rsub
 products.py: products of vectors and matrices, einsum:
     bmm dot matmul mm mv outer
+contractions.py: products with an addition, over several axes, of every pair:
+    addbmm addmm addmv addr baddbmm cross inner kron tensordot
 comparisons.py: comparisons and logic:
     allclose eq equal ge gt isclose isfinite isinf isnan le logical_and logical_not logical_or lt ne
 elementwise.py: functions of each element, softmax:
-    abs absolute acos arccos arcsin arctan asin atan ceil clamp clip cos cosh digamma erf erfc exp expm1 floor lgamma log
-    log10 log1p log2 log_softmax polygamma reciprocal relu round rsqrt sigmoid sign sin sinh softmax sqrt square tan
-    tanh trunc
+    abs absolute acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clip cos cosh
+    digamma erf erfc erfinv exp exp2 expm1 floor lgamma log log10 log1p log2 log_softmax logit polygamma reciprocal relu
+    round rsqrt sigmoid sign sin sinh softmax sqrt square tan tanh trunc
 reductions.py: sums, means, extremes, norms:
     all amax amin any count_nonzero cumsum logsumexp mean nansum norm prod std sum var
 ordering.py: the largest, sorting:
     argmax argmin argsort max min sort topk
+statistics.py: running products and extremes, medians, quantiles:
+    cummax cummin cumprod diff histc kthvalue logcumsumexp median nanmean nanmedian nanquantile quantile std_mean
+    var_mean
 shapes.py: reshape, transpose, repeat:
-    T broadcast_to contiguous expand expand_as flatten flip mT movedim permute ravel repeat repeat_interleave reshape
-    reshape_as roll squeeze swapaxes swapdims t tile transpose unflatten unsqueeze view view_as
+    broadcast_to contiguous expand expand_as flatten flip movedim mT permute ravel repeat repeat_interleave reshape
+    reshape_as roll squeeze swapaxes swapdims T t tile transpose unflatten unsqueeze view view_as
 slices.py: pieces along an axis, diagonals, triangles:
     chunk diag diagonal narrow select split trace tril triu unbind
+pieces.py: pieces of unequal sizes, windows, matrices of diagonals:
+    as_strided diag_embed dsplit hsplit moveaxis rot90 tensor_split unfold vsplit
 indexing.py: by index, by mask:
-    gather index_select masked_fill masked_select nonzero take_along_dim where
+    argwhere gather index_select masked_fill masked_select nonzero take_along_dim where
+scattering.py: writing at places that an index names:
+    index_add index_add_ index_copy index_copy_ index_fill index_fill_ index_put index_put_ masked_scatter
+    masked_scatter_ put put_ scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ take
 in_place.py: what ends in _ , and += and its relatives:
     add_ bernoulli_ clamp_ copy_ div_ exp_ fill_ masked_fill_ mul_ neg_ normal_ pow_ relu_ sigmoid_ sqrt_ sub_ tanh_
     uniform_ zero_

@@ -80,7 +80,7 @@ def sizes_of(name, sizes):
 def integer(name, n):
     """n as a Python int: integers of NumPy's and tensors of one integer are some too, booleans and floats are not."""
     try:
-        if type(n) is not bool:
+        if type(n) is not bool and getattr(n, "dtype", None) != np.bool_:
             return operator.index(n)
     except TypeError:
         pass

@@ -72,8 +72,9 @@ class Combined:
         >>> minidl.tensor([1.0, -1.0]).atan2(minidl.tensor([-1.0, 1.0]))
         tensor([ 2.3562, -0.7854])
         """
+        expect_tensors("atan2", other=other)
         a, b = promote("atan2", self, other)
-        return binary(ops.Atan2(), *(floating(x) if isinstance(x, TensorBase) else x for x in (a, b)))
+        return binary(ops.Atan2(), floating(a), floating(b))
 
     arctan2 = atan2
 
@@ -82,7 +83,7 @@ class Combined:
 
         >>> import minidl
         >>> minidl.tensor([1000.0]).logaddexp(minidl.tensor([1000.0]))
-        tensor([1000.6931])
+        tensor([1000.6932])
         """
         expect_tensors("logaddexp", other=other)
         return binary(ops.LogAddExp(), floating(self), floating(other))
@@ -92,7 +93,7 @@ class Combined:
 
         >>> import minidl
         >>> minidl.tensor([4]).float_power(-0.5)
-        tensor([0.5000], dtype=float64)
+        tensor([0.5000], dtype=minidl.float64)
         """
         exponent = operand("float_power", exponent)
         return self.to(dtypes.float64) ** (exponent.to(dtypes.float64) if isinstance(exponent, TensorBase) else float(exponent))
@@ -130,4 +131,5 @@ class Combined:
         return ~self
 
     def logical_xor(self, other):
+        expect_tensors("logical_xor", other=other)
         return _compare(np.logical_xor, self, other)

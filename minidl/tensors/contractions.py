@@ -71,8 +71,13 @@ class Contractions:
                 raise ValueError(f"tensordot: dims must be from 0 to {min(self.ndim, other.ndim)}, got {n}")
             left, right = list(range(self.ndim - n, self.ndim)), list(range(n))
         left, right = (list(normalize_axes("tensordot", d, x.ndim)) for d, x in ((left, self), (right, other)))
-        if len(left) != len(right) or any(self.shape[i] != other.shape[j] for i, j in zip(left, right, strict=True)):
+        pairs = [(i, j, {self.shape[i], other.shape[j]}) for i, j in zip(left, right, strict=False)]
+        if len(left) != len(right) or any(len(sizes) > 1 and 1 not in sizes for *_, sizes in pairs):
             raise ValueError(f"tensordot: axes {left} of {self.shape} do not fit axes {right} of {other.shape}")
+        for i, j, sizes in pairs:
+            if len(sizes) > 1:  # an axis of size 1 broadcasts
+                a = self.sum(i, True) if self.shape[i] > 1 else self
+                return a.tensordot(other.sum(j, True) if other.shape[j] > 1 else other, dims)
         rows = [i for i in range(self.ndim) if i not in left]
         columns = [j for j in range(other.ndim) if j not in right]
         shape = [self.shape[i] for i in rows] + [other.shape[j] for j in columns]

@@ -1,6 +1,7 @@
 """Pieces of unequal sizes, windows onto the same memory, matrices from diagonals, rotation."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -94,8 +95,8 @@ class Pieces:
         axis, size, step = normalize_axis("unfold", dimension, self.ndim), integer("unfold", size), integer("unfold", step)
         n = self.shape[axis] if self.ndim else 1
         if not 0 <= size <= n or step < 1:
-            raise ValueError(f"unfold: size must be from 0 to {n}, the size of axis {dimension}, and step 1 or more, "
-                             f"got size={size}, step={step}")  # fmt: skip
+            what = f"from 0 to {n}, the size of axis {dimension}, and step 1 or more, got size={size}, step={step}"
+            raise ValueError(f"unfold: size must be {what}")
         if not self.ndim:
             return self.reshape(1)[:size]
         return self._view(ops.Windows, (axis, size, step))
@@ -119,8 +120,8 @@ class Pieces:
         if math.prod(size):
             last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
             if last >= self.numel():
-                raise ValueError(f"as_strided: sizes {size}, strides {stride} and offset {offset} reach element {last}, and "
-                                 f"there are {self.numel()}")  # fmt: skip
+                what = f"sizes {size}, strides {stride} and offset {offset}"
+                raise ValueError(f"as_strided: {what} reach element {last}, and there are {self.numel()}")
         elif offset > self.numel():
             raise ValueError(f"as_strided: the offset is {offset}, and there are {self.numel()} elements")
         return self._view(ops.AsStrided, (size, stride, offset))
@@ -145,7 +146,7 @@ def _split(x, name, where, dim):
             raise ValueError(f"{name}: expected 1 piece or more, got {count}")
         sizes = [n // count + (i < n % count) for i in range(count)]
         ends = np.cumsum([0, *sizes]).tolist()
-        stretches = zip(ends, ends[1:], strict=False)
+        stretches = pairwise(ends)
     return tuple(x._part(axis, slice(start, max(start, end))) for start, end in stretches)
 
 

@@ -58,6 +58,8 @@ class Reductions:
 
     def norm(self, p="fro", dim=None, keepdim=False):
         """(Σ|x|ᵖ)^(1/p), p = 2 by default; ±math.inf gives the largest (smallest) |x|, 0 counts. The gradient at 0 is 0."""
+        if isinstance(p, str) and p == "nuc":
+            return _nuclear(self, dim, keepdim)
         p = 2 if p in ("fro", None) else p
         if not isinstance(p, numbers.Real) or p != p:
             raise ValueError(f"norm: p must be a number, or math.inf, got {p!r}")
@@ -80,6 +82,16 @@ class Reductions:
 
     def count_nonzero(self, dim=None):
         return wrap(np.asarray(np.count_nonzero(self.array, axis=reduced_axes(self, "count_nonzero", dim))))
+
+
+def _nuclear(x, dim, keepdim):
+    """The sum of the singular values of the matrices in two axes."""
+    axes = reduced_axes(x, "norm", dim, keepdim)
+    if len(axes) != 2:
+        raise ValueError(f"norm: p='nuc' is for matrices; expected two axes, got dim={dim}, shape {x.shape}")
+    order = [i for i in range(x.ndim) if i not in axes] + list(axes)
+    y = apply(ops.SVD(False), apply(ops.Permute(order), floating(x)))[1].sum(-1)
+    return y.reshape([1 if i in axes else n for i, n in enumerate(x.shape)]) if keepdim else y
 
 
 def _spread(x, name, op, dim, unbiased, keepdim, correction, axis):
