@@ -6,6 +6,7 @@ gradient is summed back to its operand's shape by `unbroadcast`.
 
 import numpy as np
 
+from .. import kernels
 from .base import Op, unbroadcast
 
 
@@ -175,8 +176,8 @@ class LogAddExp(Op):
 
     def backward(self, dy):
         a, b = self.needs
-        da = unbroadcast(dy / (1 + np.exp(self.b - self.a)), a.shape) if a else None
-        return da, unbroadcast(dy / (1 + np.exp(self.a - self.b)), b.shape) if b else None
+        da = unbroadcast(dy / (1 + kernels.exp(self.b - self.a)), a.shape) if a else None
+        return da, unbroadcast(dy / (1 + kernels.exp(self.a - self.b)), b.shape) if b else None
 
 
 class Maximum(Op):
