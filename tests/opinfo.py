@@ -246,30 +246,24 @@ def check(name, op, sample, process=None, errors=False):
     return None
 
 
-def outcomes(name, errors=False, most=None, only=None):
+def outcomes(name, op, most=None, only=None, errors=False):
     """What came of each sample of an operation; with `most`, of so many spread over all of a dtype."""
-    for op in infos(name):
-        for dtype in only or dtypes(op):
-            if dtype not in op.dtypes:
-                continue
-            samples = _error_samples(op) if errors else _samples(op, dtype)
-            if most is not None and len(samples) > most:
-                samples = [samples[i * len(samples) // most] for i in range(most)]
-            for i, sample in enumerate(samples):
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    try:
-                        process = None if errors else sample.output_process_fn_grad
-                        why = check(name, op, sample, process, errors)
-                        verdict = "equal" if why is None else "differs"
-                    except OutOfScope as error:
-                        verdict, why = "out of scope", str(error)
-                yield Outcome(name, op.variant_test_name, dtype, i, verdict, why, sample)
-            if errors:
-                break
+    for dtype in dtypes(op)[:1] if errors else only or dtypes(op):
+        chosen = error_samples(op) if errors else samples(op, dtype)
+        if most is not None and len(chosen) > most:
+            chosen = [chosen[i * len(chosen) // most] for i in range(most)]
+        for i, sample in enumerate(chosen):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    why = check(name, op, sample, None if errors else sample.output_process_fn_grad, errors)
+                    verdict = "equal" if why is None else "differs"
+                except OutOfScope as error:
+                    verdict, why = "out of scope", str(error)
+            yield Outcome(name, op.variant_test_name, dtype, i, verdict, why, sample)
 
 
-def _samples(op, dtype):
+def samples(op, dtype):
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -277,7 +271,7 @@ def _samples(op, dtype):
         return list(op.sample_inputs("cpu", dtype, requires_grad=wanted))
 
 
-def _error_samples(op):
+def error_samples(op):
     if op.error_inputs_func is None:
         return []
     with warnings.catch_warnings():
@@ -308,7 +302,7 @@ def main():
         for name in names.split():
             if given.names and name not in given.names:
                 continue
-            found = list(outcomes(name, given.errors, given.most))
+            found = [o for op in infos(name) for o in outcomes(name, op, given.most, errors=given.errors)]
             count = collections.Counter(o.verdict for o in found)
             for verdict, n in count.items():
                 totals[tier, verdict] += n

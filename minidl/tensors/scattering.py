@@ -5,7 +5,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axis
 from . import dtypes
-from .arguments import expect_tensors, number
+from .arguments import expect_tensors, numbers_of
 from .indexing import checked_index, numpy_index, wrapped_index
 from .record import TensorBase, apply, number_array, operand, wrap
 
@@ -32,7 +32,9 @@ class Scattering:
             raise ValueError(f"scatter: reduce must be None, 'add' or 'multiply', got {reduce!r}")
         if not isinstance(src, TensorBase):
             expect_tensors("scatter", index=index)
-            src = wrap(np.full(index.shape, number_array("scatter", number("scatter", "value", src), self.dtype), self.dtype))
+            (src,) = numbers_of("scatter", value=src)
+            src = number_array("scatter", number_of_kind("scatter", src, self.dtype), self.dtype)
+            src = wrap(np.full(index.shape, src, self.dtype))
         if reduce is not None:
             return self.scatter_reduce(dim, index, src, "sum" if reduce == "add" else "prod")
         x, where, src = _prepared("scatter", self, dim, index, src)
