@@ -9,7 +9,7 @@ arithmetic.py: operators, and functions of two tensors elementwise:
     add div divide floor_divide igamma lerp maximum minimum mul multiply neg negative pow remainder sub subtract xlogy
 combined.py: functions of two or three tensors elementwise, of bits:
     addcdiv addcdiv_ addcmul addcmul_ arctan2 atan2 bitwise_and bitwise_not bitwise_or bitwise_xor float_power fmod
-    lerp_ logaddexp logical_xor nan_to_num rsub
+    lerp_ logaddexp logical_xor nan_to_num
 products.py: products of vectors and matrices, einsum:
     bmm dot matmul mm mv outer
 contractions.py: products with an addition, over several axes, of every pair:

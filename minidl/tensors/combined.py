@@ -36,23 +36,22 @@ class Combined:
         (value,) = numbers_of("addcdiv", value=value)
         if tensor1.array.dtype.kind != "f" and tensor2.array.dtype.kind != "f":
             raise TypeError(
-                f"addcdiv: {tensor1.dtype} is divided by {tensor2.dtype}; use .float() first, or div(rounding_mode=)"
+                f"addcdiv: expected floating-point tensors, got {tensor1.dtype} and {tensor2.dtype}; use .float() first"
             )
         quotient = tensor1 / tensor2
         return self + (quotient if value == 1 else quotient * value)
 
     def addcmul_(self, tensor1, tensor2, *, value=1):
+        """As addcmul, in place."""
         return self._become(self.addcmul(tensor1, tensor2, value=value))
 
     def addcdiv_(self, tensor1, tensor2, *, value=1):
+        """As addcdiv, in place."""
         return self._become(self.addcdiv(tensor1, tensor2, value=value))
 
     def lerp_(self, end, weight):
+        """As lerp, in place."""
         return self._become(self.lerp(end, weight))
-
-    def rsub(self, other, *, alpha=1):
-        """other − alpha·self"""
-        return other - (self if isinstance(alpha, int) and alpha == 1 else self * operand("rsub", alpha))
 
     def fmod(self, other):
         """The rest of self/other rounded towards 0, so that it has self's sign (that of % is other's).
@@ -119,17 +118,22 @@ class Combined:
     # --- of bits and of truth values
 
     def bitwise_and(self, other):
+        """The bits that both have; of booleans, whether both are True."""
         return _compare(np.bitwise_and, self, other)
 
     def bitwise_or(self, other):
+        """The bits that one has or both; of booleans, whether one is True."""
         return _compare(np.bitwise_or, self, other)
 
     def bitwise_xor(self, other):
+        """The bits that just one of them has; of booleans, whether they differ."""
         return _compare(np.bitwise_xor, self, other)
 
     def bitwise_not(self):
+        """The other bits: −1 − x of an integer; of a boolean the other one."""
         return ~self
 
     def logical_xor(self, other):
+        """Whether just one of the two is not 0."""
         expect_tensors("logical_xor", other=other)
         return _compare(np.logical_xor, self, other)

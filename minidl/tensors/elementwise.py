@@ -23,6 +23,12 @@ class Elementwise:
         return apply(ops.Exp(), floating(self))
 
     def exp2(self):
+        """2 to the power of each element.
+
+        >>> import minidl
+        >>> minidl.tensor([3.0, -1.0]).exp2()
+        tensor([8.0000, 0.5000])
+        """
         return apply(ops.Exp2(), floating(self))
 
     def expm1(self):
@@ -74,12 +80,30 @@ class Elementwise:
         return apply(ops.Atan(), floating(self))
 
     def asinh(self):
+        """The number whose hyperbolic sine it is: ln(x + √(x² + 1)).
+
+        >>> import minidl
+        >>> minidl.tensor([0.0, 1.0]).asinh()
+        tensor([0.0000, 0.8814])
+        """
         return apply(ops.Asinh(), floating(self))
 
     def acosh(self):
+        """The number of 0 or more whose hyperbolic cosine it is: ln(x + √(x² − 1)); NaN below 1.
+
+        >>> import minidl
+        >>> minidl.tensor([1.0, 2.0]).acosh()
+        tensor([0.0000, 1.3170])
+        """
         return apply(ops.Acosh(), floating(self))
 
     def atanh(self):
+        """The number whose hyperbolic tangent it is: ½ ln((1 + x)/(1 − x)); infinite at ±1.
+
+        >>> import minidl
+        >>> minidl.tensor([0.0, 0.5]).atanh()
+        tensor([0.0000, 0.5493])
+        """
         return apply(ops.Atanh(), floating(self))
 
     arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh

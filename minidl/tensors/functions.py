@@ -81,6 +81,12 @@ def fill(input, value):
 
 
 @_function
+def rsub(input, other, *, alpha=1):
+    """other − alpha·input"""
+    return (input if isinstance(alpha, int) and alpha == 1 else input.mul(alpha)).__rsub__(other)
+
+
+@_function
 def tensordot(a, b, dims=2):
     """Σ a b over pairs of axes: the last `dims` of a with the first of b, or the two lists of axes in dims."""
     return a.tensordot(b, dims)
@@ -120,7 +126,6 @@ xlogy = _function(Tensor.xlogy)
 lerp = _function(Tensor.lerp)
 addcmul = _function(Tensor.addcmul)
 addcdiv = _function(Tensor.addcdiv)
-rsub = _function(Tensor.rsub)
 fmod = _function(Tensor.fmod)
 atan2 = _function(Tensor.atan2)
 arctan2 = _function(Tensor.arctan2)

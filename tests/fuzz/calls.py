@@ -283,7 +283,7 @@ BINARY = words(
     """
     add sub subtract mul multiply div divide floor_divide maximum minimum xlogy eq ne lt le gt ge logical_and
     logical_or isclose allclose equal pow remainder
-    float_power fmod rsub
+    float_power fmod
 """
 )
 
@@ -300,7 +300,7 @@ x.masked_fill(b, 1.5) ; x.masked_select(b) ; x.where(b, y) ; x.gather(1, n) ; x.
 x.nonzero()
 x.atan2(y) ; x.arctan2(v) ; x.inner(y) ; x.kron(v) ; x.logaddexp(v) ; b.logical_xor(x)
 x.addcmul(y, p, value=0.5) ; x.addcdiv(y, p, value=-1) ; n.bitwise_and(n) ; n.bitwise_or(3) ; b.bitwise_xor(b)
-n.bitwise_not() ; x.rsub(y, alpha=2) ; x.nan_to_num(0.0, 1.0, -1.0) ; p.logit(0.01)
+n.bitwise_not() ; t.rsub(x, y, alpha=2) ; x.nan_to_num(0.0, 1.0, -1.0) ; p.logit(0.01)
 x.cumprod(1, dtype=None) ; x.logcumsumexp(0) ; x.cummax(1) ; x.cummin(0) ; x.diff(1, 0, x, None) ; x.var_mean(1, True, False)
 x.std_mean((0, 1), correction=0) ; x.nanmean(1, True, dtype=None) ; x.median(1, True) ; x.nanmedian(0, False)
 x.kthvalue(2, 1, True) ; x.quantile(0.3, 1, True, interpolation="linear") ; x.nanquantile(v.abs() / 9, 0)
