@@ -356,7 +356,8 @@ t.fill(x, 3.0) ; t.fill(n, 3.7) ; t.fill(x.detach(), s) ; t.zero_(x * 2) ; t.cat
 t.cat([n, t.tensor([])], 0) ; x.detach().norm(0) ; x.norm(-1) ; x.norm(float("-inf"), 1) ; x.norm("nuc")
 c.norm("nuc", (0, 2)) ; x.norm("nuc", (1, 0), True) ; x.cumsum(1, dtype=t.float64) ; x.take_along_dim(k2 - 1, 1)
 s.gather(0, k[1:2]) ; s.index_select(0, k[1:2]) ; s.topk(1) ; s.sort() ; x.repeat_interleave(k, 1, output_size=4)
-t.bincount(k, weights=k) ; t.bincount(k, weights=w.detach()) ; t.div(x, y, rounding_mode="floor") ; t.div(v, x, rounding_mode="floor") ; t.linalg.det(q)
+t.bincount(k, weights=k) ; t.bincount(k, weights=w.detach()) ; t.div(x, y, rounding_mode="floor")
+t.div(v, x, rounding_mode="floor") ; t.linalg.det(q)
 t.linalg.slogdet(q) ; t.linalg.inv(q) ; t.linalg.solve(q, v) ; t.linalg.solve(q, x, left=False)
 t.linalg.cholesky(q @ q.T + t.eye(3)) ; t.linalg.eigvalsh(q) ; t.linalg.eigvalsh(q, "U") ; t.linalg.svdvals(x)
 t.linalg.qr(x)[1].abs() ; t.linalg.matrix_power(q, 3) ; t.linalg.matrix_power(q, -2) ; t.linalg.matrix_power(q, 0)
@@ -519,7 +520,7 @@ a = x * 1; h = a.reshape(3, 2).reshape(-1)[::2]; h -= 1; a.mul_(2); h.add_(s); r
 a = x * 1; a.retain_grad(); a.sum().backward(); x.grad = None; r = a.grad
 a = x * 1; a.retain_grad(); a *= 2; a.sum().backward(); x.grad = None; r = [a.grad, a.retains_grad]
 a = x * 1; a.addcmul_(y, v, value=2).addcdiv_(x, p).lerp_(y, 0.25); r = a
-a = x * 1; h = y[:, :2]; a.scatter_(1, k2, h); a.scatter_add_(1, k2, h); a.scatter_reduce_(0, k2 * 0, h, "sum"); r = a
+a = x * 1; h = y[:1, :2]; i = k2[:1]; a.scatter_(1, i, h); a.scatter_add_(1, i, h); a.scatter_reduce_(0, i * 0, h, "sum"); r = a
 a = x * 1; a.index_add_(1, k, y); a.index_copy_(1, k[:1], y[:, :1]); a.index_fill_(0, k[1:2], 2.0); r = a
 a = x * 1; a.index_put_((k[1:2], k[:1]), s); a.put_(k[:2], v[:2]); a.masked_scatter_(b, y); r = a
 """

@@ -137,10 +137,11 @@ def _floor_divide(a, b):
     with np.errstate(all="ignore"):
         result = np.asarray(np.floor_divide(*_whole(a, b)[1]))
     # Constant between its jumps: in the graph it passes back zeros.
-    wanting = next((x for x in (a, b) if isinstance(x, TensorBase) and x.node is not None), None)
-    if wanting is None:
+    wanting = [x for x in (a, b) if isinstance(x, TensorBase) and x.node is not None]
+    if not wanting:
         return wrap(result)
-    return apply(ops.PiecewiseConstant(lambda x: result), wanting.expand(result.shape))
+    source = wanting[0] if len(wanting) == 1 else wanting[0] + wanting[1]
+    return apply(ops.PiecewiseConstant(lambda x: result), source.expand(result.shape))
 
 
 def _remainder(a, b):
