@@ -151,7 +151,10 @@ class Vocab:
 
     def __getitem__(self, tokens):
         if isinstance(tokens, (list, tuple)):
-            return [self[token] for token in tokens]
+            try:
+                return [self[token] for token in tokens]
+            except RecursionError:
+                raise ValueError("Vocab: the tokens are nested too deep, or hold themselves") from None
         return self.token_to_idx.get(tokens, self.unk)
 
     def __contains__(self, token):
@@ -182,7 +185,7 @@ def ngrams(tokens, n):
     [(('the', 'cat'), 2)]
     """
     tokens, n = list(tokens), _count("ngrams", "n", n, 1)
-    return Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
+    return Counter(zip(*(tokens[i:] for i in range(n)), strict=False)) if n <= len(tokens) else Counter()
 
 
 class NGram:

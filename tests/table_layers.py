@@ -111,26 +111,20 @@ def with_reductions(reference, *inputs, default="mean", **options):
     return [Layer(same(reference), *inputs, **options, **reduction) for reduction in reductions]
 
 
-def in_place(layer, x):
-    x = x * 1
-    return layer(x), x
+def layer_of(function):
+    """The name of the layer that calls this activation: of leaky_relu LeakyReLU; None if there is none."""
+    wanted = function.replace("_", "")
+    return next((name for name in nn.activation.__all__ if name.lower() == wanted), None)
 
 
-ACTIVATIONS = {
-    "ReLU": [
-        Layer(of_each(lambda v: max(v, 0.0)), X),
-        Layer(lambda s, x, inplace: (np.maximum(x, 0), np.maximum(x, 0)), X, call=in_place, inplace=True),
-    ],
-    "LeakyReLU": [Layer(of_each(plain.leaky_relu), X), Layer(of_each(plain.leaky_relu), X, negative_slope=0.3)],
-    "ELU": [Layer(of_each(plain.elu), X), Layer(of_each(plain.elu), X, alpha=1.7)],
-    "GELU": [Layer(of_each(plain.gelu), X), Layer(of_each(plain.gelu), X, approximate="tanh")],
-    "SiLU": [Layer(of_each(lambda v: v * plain.logistic(v)), X)],
-    "Softplus": [Layer(of_each(plain.softplus), X, **options) for options in ({}, {"beta": 2.5}, {"threshold": 1.5})],
-    "Sigmoid": [Layer(of_each(plain.logistic), X)],
-    "LogSigmoid": [Layer(of_each(lambda v: math.log(plain.logistic(v))), X)],
-    "Tanh": [Layer(of_each(lambda v: (1 - math.exp(-2 * v)) / (1 + math.exp(-2 * v))), X)],
-    "Softmax": [Layer(same(plain.softmax), X, dim=dim) for dim in (0, 1)],
-    "LogSoftmax": [Layer(same(plain.log_softmax), X, dim=dim) for dim in (0, 1)],
+ACTIVATIONS = {  # the rows of their functions, of which the layers have the options
+    layer_of(name): [
+        Layer(same(call.reference), call.args[0], **dict(zip(["dim"], call.args[1:], strict=False)), **call.options)
+        for call in calls
+        if not call.options.keys() & {"inplace", "dtype"}
+    ]
+    for name, calls in table_functional.ACTIVATIONS.items()
+    if layer_of(name)
 }
 
 # --- affine maps, shapes, look-ups, dropout

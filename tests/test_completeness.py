@@ -23,7 +23,7 @@ CALLS = [pytest.param(name, call, id=f"{name}-{i}") for name, calls in FUNCTIONA
 
 
 def test_every_functional_has_a_row():
-    missing = sorted(set(F.__all__) - set(FUNCTIONALS))
+    missing = sorted({name for name in F.__all__ if name[-1] != "_"} - set(FUNCTIONALS))
     assert not missing, (
         f"nn.functional: {missing} without a reference: give each a row of Calls in tests/table_functional.py, in the group "
         "that it belongs to, with a reference in plain NumPy and a Call at least for each option"
@@ -68,12 +68,8 @@ def compare(call, function, expected, without=()):
     assert_same(call.found(function, without), expected)
 
 
-NOT_SUPPORTED = {  # options that raise an error, which other tests ask for
-    "dropout": {"inplace"},
-    "dropout1d": {"inplace"},
-    "dropout2d": {"inplace"},
-    "interpolate": {"antialias"},
-}
+ELSEWHERE_SEEN = {"inplace"}  # tests/test_twins.py
+NOT_SUPPORTED = {"interpolate": {"antialias"}}  # options that raise an error, which other tests ask for
 
 
 @pytest.mark.parametrize("name", FUNCTIONALS)
@@ -81,7 +77,7 @@ def test_every_option_of_a_functional_is_seen(name):
     """For each option there is a call whose check fails without it."""
     function = getattr(F, name)
     options = {p.name for p in inspect.signature(function).parameters.values() if p.default is not p.empty}
-    for option in options - NOT_SUPPORTED.get(name, set()):
+    for option in options - ELSEWHERE_SEEN - NOT_SUPPORTED.get(name, set()):
         calls = [call for call in FUNCTIONALS[name] if option in call.options]
         assert any(fails(compare, call, function, call.expected(), [option]) for call in calls), (
             f"{name}: no Call in tests/table_functional.py would notice that {option} is ignored: give it one"
@@ -92,7 +88,7 @@ def test_every_option_of_a_functional_is_seen(name):
 def test_no_functional_could_be_another(name):
     """The checks of a row fail for every other function of nn.functional."""
     expected = [(call, call.expected()) for call in FUNCTIONALS[name]]
-    others = [other for other in F.__all__ if other != name]
+    others = [other for other in F.__all__ if other != name and other[-1] != "_"]
     alike = [o for o in others if not any(fails(compare, call, getattr(F, o), y) for call, y in expected)]
     assert not alike, f"{name} could be {alike}, and no test would see it: add a Call in tests/table_functional.py"
 
@@ -139,7 +135,6 @@ def test_layers_are_those_of_plain_numpy(name, row):
 
 
 RAISE = {
-    "inplace",
     "max_norm",
     "norm_type",
     "scale_grad_by_freq",
@@ -152,8 +147,10 @@ RAISE = {
 def test_every_option_of_a_layer_is_seen(name):
     """For each option there is a row whose check fails without it; dtype and device have a test of their own."""
     make = getattr(nn, name)
-    raising = RAISE - {"inplace"} if name == "ReLU" else RAISE | {"padding_mode"} if "ConvTranspose" in name else RAISE
-    for option in options_of(make) - raising - {"device", "dtype", "_weight", "_freeze"}:  # _weight: test_wrong_values.py
+    raising = RAISE | {"padding_mode"} if "ConvTranspose" in name else RAISE
+    for option in (
+        options_of(make) - raising - ELSEWHERE_SEEN - {"device", "dtype", "_weight", "_freeze"}
+    ):  # _weight: test_wrong_values.py
         rows = [row for row in LAYERS[name] if option in row.options]
         assert any(fails(compare_layer, row, make, row.expected(make), [option]) for row in rows), (
             f"nn.{name}: no Layer in tests/table_layers.py would notice that {option} is ignored: give it one"

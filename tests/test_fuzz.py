@@ -74,7 +74,7 @@ ELSEWHERE = set(
 def test_every_functional_is_compared():
     """What is missing needs a case in tests/fuzz/cases.py and a reference in tests/fuzz/references.py."""
     compared = {name[2:] for name in references.REFERENCES if name.startswith("F.")}
-    assert set(functional.__all__) - compared == ELSEWHERE
+    assert {name for name in functional.__all__ if name[-1] != "_"} - compared == ELSEWHERE
     assert references.REFERENCES.keys() <= cases.CASES.keys()
 
 

@@ -56,6 +56,31 @@ def x():
         (lambda: x().normal_(1e308), ValueError, "normal: mean=1e"),
         (lambda: kernels.leaky_relu(x().numpy(), np.complex64(1j)), TypeError, "a kernel expected a real number"),
         (lambda: kernels.adaptive_windows(7, 2.0), TypeError, "adaptive_windows: expected integers"),
+        (lambda: F.scaled_dot_product_attention(x(), x(), x(), scale=np.complex64(1j)), TypeError, "attention: scale must be"),
+        (
+            lambda: F.cross_entropy(x(), minidl.tensor([0, 1]), label_smoothing=np.complex64(1j)),
+            TypeError,
+            "cross_entropy: label_smoothing must be a number",
+        ),
+        (lambda: nn.Upsample(scale_factor=np.complex64(1j)), TypeError, "Upsample: scale_factor must be a number"),
+        (lambda: kernels.attention(q(), q(), q(), scale=np.complex64(1j)), TypeError, "a kernel expected a real number"),
+        (lambda: kernels.layer_norm(x().numpy(), 1, eps=np.complex64(1j)), TypeError, "a kernel expected a real number"),
+        (lambda: kernels.update_running(ones(3), ones(3), np.ones((2, 3)), 0.1, 1), ValueError, "2 values or more"),
+        (lambda: minidl.nn.init.trunc_normal_(x(), std=np.complex64(1j)), TypeError, "trunc_normal_: std must be a number"),
+        (lambda: x().var(0, correction=np.complex64(1j)), TypeError, "var: correction must be a number"),
+        (lambda: minidl.distributions.AffineTransform(0.0, 2.0)(1e308), TypeError, "AffineTransform: expected a Tensor"),
+        (lambda: minidl.utils.data.random_split([1, 2], [1j]), TypeError, "random_split: lengths must be numbers"),
+        (
+            lambda: adam(beta1=1),
+            ValueError,
+            "adam: beta1 and beta2 must not be 1",
+        ),
+        (lambda: minidl.nn.init.trunc_normal_(x(), a=-1e308), ValueError, "trunc_normal_: float32 does not hold all of"),
+        (lambda: cross_entropy(label_smoothing=np.complex64(1j)), TypeError, "a kernel expected a real number"),
+        (lambda: minidl.text.Vocab(["a"])[holds_itself()], ValueError, "Vocab: the tokens are nested too deep"),
+        (lambda: minidl.func.jvp(lambda x: x, (x(),), holds_itself()), (TypeError, ValueError, RuntimeError), "jvp"),
+        (lambda: conv2d_weight(groups=np.float16(2.0)), TypeError, "conv2d_weight: groups must be an integer"),
+        (lambda: minidl.tensor(holds_itself()), ValueError, "tensor: .* nested too deep"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
         (lambda: gradcheck(minidl.exp, x().double(), eps=1j), ValueError, "gradcheck: eps must be a finite number"),
@@ -182,11 +207,75 @@ def test_the_variance_of_numbers_whose_distance_overflows():
     assert x.grad.tolist() == [pytest.approx(5e37), pytest.approx(5e37), -math.inf, pytest.approx(5e37)]
 
 
+def adam(**options):
+    usual = {"step": 1, "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.0}
+    kernels.adam(*(ones(3) for _ in range(4)), None, **usual | options)
+
+
+def cross_entropy(**options):
+    kernels.cross_entropy(x().numpy(), np.array([0, 1]), **options)
+
+
+def conv2d_weight(**options):
+    kernels.conv2d_weight(np.ones((1, 2, 4, 4), "f4"), np.ones((1, 2, 2, 2), "f4"), (3, 3), **options)
+
+
+def q():
+    return np.ones((1, 1, 2, 4), np.float32)
+
+
+def ones(n):
+    return np.ones(n, np.float32)
+
+
+def holds_itself():
+    tree = [1.0]
+    tree.append(tree)
+    return tree
+
+
+def test_spaces_without_end_and_gains_beyond_float32():
+    assert minidl.nn.init.calculate_gain("leaky_relu", np.float64(1e308)) == 0
+    assert minidl.linspace(0.0, -math.inf, 3)[-1] == -math.inf
+    assert minidl.nn.init.trunc_normal_(minidl.zeros(3), 3e38, 1.0, 1e38, 3.2e38).isfinite().all()
+    assert (minidl.zeros(2) - minidl.ones(2)).sub(2.0, alpha=np.float64(1e308)).isinf().all()
+    minidl.nn.functional.instance_norm(minidl.ones(1, 2, 3), minidl.zeros(2), minidl.ones(2), eps=math.inf)
+    assert minidl.Tensor([1e308]).isinf().all() and not minidl.text.ngrams("abc", 2**31)
+    y = minidl.ones(1, requires_grad=True)
+    (y * 1).backward(minidl.tensor([1e308], dtype=minidl.float64))
+    assert y.grad.isinf().all()
+    q = minidl.nn.init.orthogonal_(minidl.empty(3, 3), 1e308)
+    assert not q.isfinite().any()
+    assert minidl.normal(minidl.zeros(3), 1e308).isinf().all()
+
+
 def test_a_list_that_holds_itself_is_no_tree():
     tree = [minidl.ones(2)]
     tree.append(tree)
     with pytest.raises(ValueError, match="func: lists and dicts nested more than"):
         minidl.func.vmap(lambda x: x)(tree)
+
+
+@pytest.mark.parametrize("collate", [minidl.utils.data.default_collate, minidl.utils.data.default_convert])
+def test_a_sample_that_holds_itself(collate):
+    sample = [1.0]
+    sample.append(sample)
+    with pytest.raises(ValueError, match="nested too deep, or hold themselves"):
+        collate(sample)
+
+
+def test_normalize_takes_no_complex_numbers():
+    for mean in (np.complex64(1j), np.zeros(3, np.complex64)):
+        with pytest.raises(TypeError, match="normalize: expected numbers as mean, got complex64"):
+            minidl.utils.data.transforms.normalize(minidl.ones(3, 4, 4), mean, [0.2, 0.2, 0.2])
+
+
+def test_an_index_that_is_an_array_is_not_written_to():
+    data = minidl.utils.data.ConcatDataset([[1, 2], [3]])
+    index = np.array(-1)
+    assert data[index] == 3 and index == -1
+    with pytest.raises(TypeError):
+        data[np.array([-0.5])]
 
 
 def test_tolerances_beyond_float32():
@@ -195,7 +284,11 @@ def test_tolerances_beyond_float32():
 
 def test_a_size_of_2_0_is_refused_whatever_was_asked_before():
     x, w = minidl.ones(1, 1, 6, 6), minidl.ones(1, 1, 2, 2)
-    for call in (lambda n: F.conv2d(x, w, stride=n), lambda n: F.conv_transpose2d(x, w, stride=n), lambda n: F.max_pool2d(x, n)):
+    for call in (
+        lambda n: F.conv2d(x, w, stride=n),
+        lambda n: F.conv_transpose2d(x, w, stride=n),
+        lambda n: F.max_pool2d(x, n),
+    ):
         call(2)
         with pytest.raises((TypeError, ValueError), match="integer"):
             call(2.0)

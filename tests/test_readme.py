@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,18 @@ def test_the_readme_shows_code():
     assert blocks(readme())
 
 
-@pytest.mark.parametrize(("line", "code", "output"), [pytest.param(*b, id=f"line {b[0]}") for b in blocks(readme())])
+def contributing():
+    return textwrap.dedent((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("\n   ", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "output"),
+    [
+        pytest.param(*b, id=f"{name} line {b[0]}")
+        for name, text in (("README", readme()), ("CONTRIBUTING", contributing()))
+        for b in blocks(text)
+    ],
+)
 def test_the_readme_runs(line, code, output, tmp_path):
     check(code, output, tmp_path)
 
@@ -89,11 +101,16 @@ def test_blocks_are_found_and_checked(tmp_path):
             check(code, output, tmp_path)
 
 
+def near(said, counted):
+    """A tenth more or less: nobody has to change the README for each line that is written."""
+    return abs(int(said.replace(",", "")) - counted) <= counted / 10
+
+
 def test_the_reading_order_names_files_with_their_lengths():
     rows = re.findall(r"^\| \[(.+?)\]\((.+?)\) \| (\d+) \|", readme(), re.MULTILINE)
     assert len(rows) > 10
     lengths = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for _, path, _ in rows}
-    assert {path: int(lines) for _, path, lines in rows} == lengths
+    assert not [(path, said, lengths[path]) for _, path, said in rows if not near(said, lengths[path])]
 
 
 def test_the_readme_counts_the_lines_of_the_engine():
@@ -101,5 +118,13 @@ def test_the_readme_counts_the_lines_of_the_engine():
         return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "minidl" / folder).rglob("*.py"))
 
     engine, kernels = sum(map(lines, ("graph", "ops", "tensors"))), lines("kernels")
-    said = f"is {engine:,} lines, its kernels {kernels:,}, and everything built on them {lines('.') - engine - kernels:,}."
-    assert said in readme().replace("\n", " ")
+    sentence = r"`tensors`\) is about ([\d,]+) lines, its kernels ([\d,]+), and everything built on them ([\d,]+)\."
+    said = re.search(sentence, readme().replace("\n", " ")).groups()
+    assert all(map(near, said, (engine, kernels, lines(".") - engine - kernels)))
+
+
+def test_the_files_that_contributing_names_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:minidl|tests|examples|benchmarks)/[\w/.]+\w", text)) - {"examples/name.py"}
+    assert len(named) > 20
+    assert not [path for path in named if not (ROOT / path).exists()]

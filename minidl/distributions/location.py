@@ -57,7 +57,8 @@ class Normal(Distribution):
         chance = self._checked_chance(value)
         z = _normal_quantile(chance.array.astype(np.float64))
         slope = np.exp(z * z / 2) * math.sqrt(2 * math.pi)  # of the inverse: 1/density
-        z, slope = (wrap(np.asarray(x, chance.dtype)) for x in (z, slope))
+        with np.errstate(over="ignore"):
+            z, slope = (wrap(np.asarray(x, chance.dtype)) for x in (z, slope))
         if chance.requires_grad:
             z = z + (chance - chance.detach()) * slope
         return z * self.scale + self.loc

@@ -20,6 +20,8 @@ class Transform:
     event_dim = 0
 
     def __call__(self, x):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{type(self).__name__}: expected a Tensor, got {type(x).__name__}; use minidl.tensor(x)")
         return self._call(x)
 
     @property

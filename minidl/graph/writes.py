@@ -21,7 +21,8 @@ class _Writes:
 _writes = _Writes()
 
 
-def _owner(array):
+def owner_of(array):
+    """The array that owns the memory: the array itself, or what it is a view of."""
     while isinstance(array.base, np.ndarray) and type(array.base) is not Block:
         array = array.base
     return array
@@ -34,7 +35,7 @@ def written_since(serial):
 
 def note_write(array):
     """Remembers that this array's memory has been changed in place, now."""
-    owner = array if array.base is None else _owner(array)
+    owner = array if array.base is None else owner_of(array)
     entry = _writes.times.get(id(owner))
     if entry is None:
         entry = _writes.times[id(owner)] = [_forgotten(owner), 0]
@@ -50,7 +51,7 @@ def _forgotten(owner):
 def check_unchanged(op):
     for name, value in vars(op).items():
         for array in value if isinstance(value, (tuple, list)) else (value,):
-            if isinstance(array, np.ndarray) and _writes.times.get(id(_owner(array)), (None, 0))[1] > op.serial:
+            if isinstance(array, np.ndarray) and _writes.times.get(id(owner_of(array)), (None, 0))[1] > op.serial:
                 raise RuntimeError(
                     f"{op.name}: an array that backward needs (saved as '{name}', shape {array.shape}) was changed in place "
                     "after the operation, or by an optimizer step. Call backward before that, or change a clone()."

@@ -224,6 +224,8 @@ def _cost(x, dy, groups, taps):
 def _check(x, dy, kernel_size, stride, padding, dilation, groups):
     if x.dtype not in (np.float32, np.float64) or dy.dtype != x.dtype:
         raise TypeError(f"conv2d_weight: expected arrays both of float32 or both of float64, got {x.dtype}, {dy.dtype}")
+    if not isinstance(groups, (int, np.integer)):
+        raise TypeError(f"conv2d_weight: groups must be an integer, got {groups!r}")
     if x.ndim != 4 or dy.ndim != 4 or x.shape[0] != dy.shape[0]:
         raise ValueError(f"conv2d_weight: expected x (N, C, H, W) and dy (N, O, OH, OW), got {x.shape} and {dy.shape}")
     if min(*kernel_size, *stride, *dilation, groups) < 1 or min(padding) < 0:
@@ -233,6 +235,7 @@ def _check(x, dy, kernel_size, stride, padding, dilation, groups):
         )
     if x.shape[1] % groups or dy.shape[1] % groups:
         raise ValueError(f"conv2d_weight: expected channels divisible by groups={groups}, got {x.shape} and {dy.shape}")
+    kernel_size = tuple(map(int, kernel_size))  # unsigned integers of NumPy's would wrap below 0
     out = out_size(x.shape[2:], kernel_size, stride, padding, dilation)
     if dy.shape[2] > out[0] or dy.shape[3] > out[1]:
         raise ValueError(f"conv2d_weight: expected dy (N, O, {out[0]}, {out[1]}) or less for x {x.shape}, got {dy.shape}")

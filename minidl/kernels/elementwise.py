@@ -20,6 +20,13 @@ from .vmath import scalar, select
 SHARED_SIZE = 65536  # elements from which a second thread pays for its launch
 
 
+def number(x):
+    """An option of a kernel as a float."""
+    if isinstance(x, np.complexfloating):  # of whose imaginary part NumPy only warns
+        raise TypeError(f"a kernel expected a real number, got {x!r}")
+    return float(x)
+
+
 def plain(x):
     """x in the form that kernels are compiled for, contiguous, aligned and writeable; a copy unless it is so."""
     try:
@@ -245,28 +252,22 @@ _gelu_tanh_map, _gelu_tanh_backward_map = unary(gated.gelu_tanh), binary(_gelu_t
 _softplus_map, _softplus_backward_map = unary(_softplus), binary(_softplus_backward)
 
 
-def _number(x):
-    if isinstance(x, np.complexfloating):  # of whose imaginary part NumPy only warns
-        raise TypeError(f"a kernel expected a real number, got {x!r}")
-    return float(x)
-
-
 def leaky_relu(x, slope=0.01):
     """x where x > 0, else slope·x."""
-    return _leaky_relu_map(x, _number(slope))
+    return _leaky_relu_map(x, number(slope))
 
 
 def leaky_relu_backward(dy, x, slope=0.01):
-    return _leaky_relu_backward_map(dy, x, _number(slope))
+    return _leaky_relu_backward_map(dy, x, number(slope))
 
 
 def elu(x, alpha=1.0):
     """x where x > 0, else alpha·(eˣ - 1)."""
-    return _elu_map(x, _number(alpha))
+    return _elu_map(x, number(alpha))
 
 
 def elu_backward(dy, x, alpha=1.0):
-    return _elu_backward_map(dy, x, _number(alpha))
+    return _elu_backward_map(dy, x, number(alpha))
 
 
 def gelu(x, tanh=False):
@@ -280,11 +281,11 @@ def gelu_backward(dy, x, tanh=False):
 
 def softplus(x, beta=1.0, threshold=20.0):
     """ln(1 + e^(beta·x))/beta, and x itself where beta·x > threshold."""
-    return _softplus_map(x, _number(beta), _number(threshold))
+    return _softplus_map(x, number(beta), number(threshold))
 
 
 def softplus_backward(dy, x, beta=1.0, threshold=20.0):
-    return _softplus_backward_map(dy, x, _number(beta), _number(threshold))
+    return _softplus_backward_map(dy, x, number(beta), number(threshold))
 
 
 @jit

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from .attention_loops import backward_kernel, forward_kernel
-from .elementwise import sum_of_squares
+from .elementwise import number, sum_of_squares
 from .threads import get_num_threads, run
 from .tile import MASKS, VECTOR_BYTES
 
@@ -204,7 +204,7 @@ def attention(q, k, v, mask=None, causal=False, scale=1.0, drop=0.0, seed=0):
     """
     batch = _check(q, k, v, mask, drop)
     q, k = (x if x.shape[-1] else np.zeros((*x.shape[:-1], 1), x.dtype) for x in (q, k))  # E = 0: equal scores
-    options = bool(causal), float(scale), int(seed), float(drop)
+    options = bool(causal), number(scale), int(seed), number(drop)
     o, lse = _compute(q, k, v, mask, batch, options)
     if (causal or mask is not None) and not _finite(o):
         return _compute_seen(q, k, v, mask, batch, options)
@@ -221,7 +221,7 @@ def attention_backward(do, q, k, v, o, lse, mask=None, causal=False, scale=1.0, 
     q, k = (x if E else np.zeros((*x.shape[:-1], 1), x.dtype) for x in (q, k))
     zero = scale == 0  # the same as queries of 0, but that dmask is found from dS, in which `scale` is a factor
     q, scale = (np.zeros_like(q), 1.0) if zero else (q, scale)
-    arguments = do, q, k, v, o, lse, mask, batch, (bool(causal), float(scale), int(seed), float(drop)), needs
+    arguments = do, q, k, v, o, lse, mask, batch, (bool(causal), number(scale), int(seed), number(drop)), needs
     dq, dk, dv, dmask = _compute_back(*arguments)
     if (causal or mask is not None) and not _finite(dq, dk, dv, dmask):
         dq, dk, dv, dmask = _compute_back_seen(*arguments)

@@ -18,11 +18,12 @@ There are three ways through memory, each with a kernel forward and one backward
 """
 
 import math
+import operator
 
 import numpy as np
 from numba import types
 
-from .elementwise import plain
+from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .norm_columns import columns, columns_backward
@@ -116,7 +117,7 @@ def batch_norm(x, weight=None, bias=None, eps=1e-5, stats=None):
     """
     if x.ndim < 2:
         raise ValueError(f"batch_norm: expected an input (N, C, ...), got shape {x.shape}")
-    (N, C), L, given = x.shape[:2], math.prod(x.shape[2:]), stats is not None
+    (N, C), L, given, eps = x.shape[:2], math.prod(x.shape[2:]), stats is not None, number(eps)
     weight, bias = _parameters("batch_norm", x, (C,), weight, bias)
     stats = _statistics("batch_norm", stats, (2, C)) if given else np.zeros((2, C))
     x, y = plain(x), empty(x.shape, x.dtype)
@@ -148,6 +149,7 @@ def layer_norm(x, axes, weight=None, bias=None, eps=1e-5, centred=True):
 
     Not centred: 0 in place of the mean (RMS norm).
     """
+    axes, eps, centred = operator.index(axes), number(eps), bool(centred)
     shape, M = x.shape[x.ndim - axes :], math.prod(x.shape[: x.ndim - axes])
     weight, bias = _parameters("layer_norm", x, shape, weight, bias)
     x, y, stats = plain(x), empty(x.shape, x.dtype), np.empty((M, 2))
@@ -157,6 +159,7 @@ def layer_norm(x, axes, weight=None, bias=None, eps=1e-5, centred=True):
 
 def layer_norm_backward(dy, x, axes, weight, stats, centred=True, wanted=True):
     """dx (None unless wanted), dweight and dbias (None without a weight)."""
+    axes = operator.index(axes)
     shape, M, affine = x.shape[x.ndim - axes :], math.prod(x.shape[: x.ndim - axes]), weight is not None
     weight, stats = _parameters("layer_norm_backward", x, shape, weight)[0], _statistics("layer_norm_backward", stats, (M, 2))
     _check("layer_norm_backward", x, "dy", dy, x.shape)
@@ -176,6 +179,7 @@ def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
 
     And float64 [mean, rstd] of each, (N·groups, 2).
     """
+    groups, eps = operator.index(groups), number(eps)
     if x.ndim < 2 or groups < 1 or x.shape[1] % groups:
         raise ValueError(f"group_norm: expected an input (N, C, ...) and groups that divide C, got {x.shape} and {groups}")
     (N, C), L = x.shape[:2], math.prod(x.shape[2:])
@@ -187,6 +191,7 @@ def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
 
 def group_norm_backward(dy, x, groups, weight, stats, wanted=True):
     """dx (None unless wanted), dweight and dbias."""
+    groups = operator.index(groups)
     (N, C), L = x.shape[:2], math.prod(x.shape[2:])
     stats = _statistics("group_norm_backward", stats, (N * groups, 2))
     weight = _parameters("group_norm_backward", x, (C,), weight)[0]
@@ -208,8 +213,11 @@ def update_running(running_mean, running_var, stats, momentum, count):
         )
     if not (running_mean.flags.writeable and running_var.flags.writeable):
         raise ValueError("update_running: the running mean or variance is read-only")
+    count = operator.index(count)
+    if count < 2:
+        raise ValueError(f"update_running: a variance takes 2 values or more, got a count of {count}")
     mean, var, stats = plain(running_mean), plain(running_var), _statistics("update_running", stats, (2, *shape))
-    _running[T](mean, var, stats, momentum, count / (count - 1))
+    _running[T](mean, var, stats, number(momentum), count / (count - 1))
     if mean is not running_mean:
         np.copyto(running_mean, mean)
     if var is not running_var:

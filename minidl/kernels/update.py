@@ -150,6 +150,8 @@ def adam(
     _check_numbers("adam", step, lr, beta1, beta2, eps, weight_decay)
     if step < 1:
         raise ValueError(f"adam: expected a step of 1 or more, got {step}")
+    if beta1 == 1 or beta2 == 1:
+        raise ValueError(f"adam: beta1 and beta2 must not be 1, got {beta1} and {beta2}")
     decay, shrink = (0.0, 1.0 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     sign = -1.0 if maximize else 1.0
     rate, root = float(lr) / (1 - float(beta1) ** step), math.sqrt(1 - float(beta2) ** step)

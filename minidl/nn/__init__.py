@@ -3,218 +3,67 @@
 Read `module` first, then `linear` and `containers`.
 """
 
-from . import functional, init, utils
-from .activation import (
-    ELU,
-    GELU,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
+from . import (
+    activation,
+    attention,
+    attention_pooling,
+    containers,
+    conv,
+    dropout,
+    embedding,
+    functional,
+    image,
+    init,
+    lazy,
+    linear,
+    loss,
+    module,
+    norm,
+    parameter,
+    pool,
+    positional,
+    recurrent,
+    recurrent_cells,
+    transformer,
+    utils,
 )
-from .attention import MultiheadAttention
-from .attention_pooling import AdditiveAttention, DotProductAttention
-from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
-from .conv import (
-    Conv1d,
-    Conv2d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    LazyConv1d,
-    LazyConv2d,
-    LazyConvTranspose1d,
-    LazyConvTranspose2d,
-)
-from .dropout import Dropout
-from .embedding import Embedding
-from .image import (
-    CircularPad1d,
-    CircularPad2d,
-    ConstantPad1d,
-    ConstantPad2d,
-    Dropout1d,
-    Dropout2d,
-    Fold,
-    PixelShuffle,
-    PixelUnshuffle,
-    ReflectionPad1d,
-    ReflectionPad2d,
-    ReplicationPad1d,
-    ReplicationPad2d,
-    Unfold,
-    Upsample,
-    UpsamplingBilinear2d,
-    UpsamplingNearest2d,
-    ZeroPad1d,
-    ZeroPad2d,
-)
-from .lazy import LazyModule
-from .linear import MLP, Bilinear, Flatten, Identity, LazyLinear, Linear, Unflatten
-from .loss import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    CTCLoss,
-    FocalLoss,
-    GaussianNLLLoss,
-    HuberLoss,
-    InfoNCELoss,
-    JSDivLoss,
-    KLDivLoss,
-    L1Loss,
-    MSELoss,
-    NLLLoss,
-    SigmoidFocalLoss,
-    SmoothL1Loss,
-)
-from .module import Module
-from .norm import (
-    BatchNorm1d,
-    BatchNorm2d,
-    GroupNorm,
-    InstanceNorm1d,
-    InstanceNorm2d,
-    LayerNorm,
-    LazyBatchNorm1d,
-    LazyBatchNorm2d,
-    RMSNorm,
-)
-from .parameter import Parameter, UninitializedBuffer, UninitializedParameter
-from .pool import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d,
-    AvgPool1d,
-    AvgPool2d,
-    MaxPool1d,
-    MaxPool2d,
-    MaxUnpool2d,
-)
-from .positional import PositionalEncoding
-from .recurrent import GRU, LSTM, RNN, RNNBase
-from .recurrent_cells import GRUCell, LSTMCell, RNNCell
-from .transformer import (
-    Transformer,
-    TransformerDecoder,
-    TransformerDecoderLayer,
-    TransformerEncoder,
-    TransformerEncoderLayer,
-)
+from .activation import *  # noqa: F403
+from .attention import *  # noqa: F403
+from .attention_pooling import *  # noqa: F403
+from .containers import *  # noqa: F403
+from .conv import *  # noqa: F403
+from .dropout import *  # noqa: F403
+from .embedding import *  # noqa: F403
+from .image import *  # noqa: F403
+from .lazy import *  # noqa: F403
+from .linear import *  # noqa: F403
+from .loss import *  # noqa: F403
+from .module import *  # noqa: F403
+from .norm import *  # noqa: F403
+from .parameter import *  # noqa: F403
+from .pool import *  # noqa: F403
+from .positional import *  # noqa: F403
+from .recurrent import *  # noqa: F403
+from .recurrent_cells import *  # noqa: F403
+from .transformer import *  # noqa: F403
 
-__all__ = [
-    "ELU",
-    "GELU",
-    "GRU",
-    "LSTM",
-    "MLP",
-    "RNN",
-    "AdaptiveAvgPool1d",
-    "AdaptiveAvgPool2d",
-    "AdaptiveMaxPool1d",
-    "AdaptiveMaxPool2d",
-    "AdditiveAttention",
-    "AvgPool1d",
-    "AvgPool2d",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Bilinear",
-    "CTCLoss",
-    "CircularPad1d",
-    "CircularPad2d",
-    "ConstantPad1d",
-    "ConstantPad2d",
-    "Conv1d",
-    "Conv2d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
-    "CrossEntropyLoss",
-    "DotProductAttention",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Embedding",
-    "Flatten",
-    "FocalLoss",
-    "Fold",
-    "GRUCell",
-    "GaussianNLLLoss",
-    "GroupNorm",
-    "HuberLoss",
-    "Identity",
-    "InfoNCELoss",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "JSDivLoss",
-    "KLDivLoss",
-    "L1Loss",
-    "LSTMCell",
-    "LayerNorm",
-    "LazyBatchNorm1d",
-    "LazyBatchNorm2d",
-    "LazyConv1d",
-    "LazyConv2d",
-    "LazyConvTranspose1d",
-    "LazyConvTranspose2d",
-    "LazyLinear",
-    "LazyModule",
-    "LeakyReLU",
-    "Linear",
-    "LogSigmoid",
-    "LogSoftmax",
-    "MSELoss",
-    "MaxPool1d",
-    "MaxPool2d",
-    "MaxUnpool2d",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "MultiheadAttention",
-    "NLLLoss",
-    "Parameter",
-    "ParameterDict",
-    "ParameterList",
-    "PixelShuffle",
-    "PixelUnshuffle",
-    "PositionalEncoding",
-    "RMSNorm",
-    "RNNBase",
-    "RNNCell",
-    "ReLU",
-    "ReflectionPad1d",
-    "ReflectionPad2d",
-    "ReplicationPad1d",
-    "ReplicationPad2d",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "SigmoidFocalLoss",
-    "SmoothL1Loss",
-    "Softmax",
-    "Softplus",
-    "Tanh",
-    "Transformer",
-    "TransformerDecoder",
-    "TransformerDecoderLayer",
-    "TransformerEncoder",
-    "TransformerEncoderLayer",
-    "Unflatten",
-    "Unfold",
-    "UninitializedBuffer",
-    "UninitializedParameter",
-    "Upsample",
-    "UpsamplingBilinear2d",
-    "UpsamplingNearest2d",
-    "ZeroPad1d",
-    "ZeroPad2d",
-    "functional",
-    "init",
-    "utils",
-]
+__all__ = ["functional", "init", "utils"]
+__all__ += activation.__all__
+__all__ += attention.__all__
+__all__ += attention_pooling.__all__
+__all__ += containers.__all__
+__all__ += conv.__all__
+__all__ += dropout.__all__
+__all__ += embedding.__all__
+__all__ += image.__all__
+__all__ += lazy.__all__
+__all__ += linear.__all__
+__all__ += loss.__all__
+__all__ += module.__all__
+__all__ += norm.__all__
+__all__ += parameter.__all__
+__all__ += pool.__all__
+__all__ += positional.__all__
+__all__ += recurrent.__all__
+__all__ += recurrent_cells.__all__
+__all__ += transformer.__all__

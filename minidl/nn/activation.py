@@ -3,19 +3,27 @@
 from . import functional as F
 from .module import Module
 
+__all__ = ["ELU", "GELU", "LeakyReLU", "LogSigmoid", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh"]
+
 
 class _InPlace(Module):
-    """An activation with PyTorch's `inplace` argument, which must be False: nothing would be saved by it."""
+    """What activations and dropout with the argument inplace share: with True the input itself takes the result's values."""
+
+    inplace = False
 
     def __init__(self, inplace=False):
         super().__init__()
-        if inplace:
-            raise NotImplementedError(
-                f"{type(self).__name__}: inplace=True is not supported; use inplace=False (the values are the same)"
-            )
+        self.inplace = inplace
+
+    def extra_repr(self):
+        return "inplace=True" if self.inplace else ""
 
 
-class ReLU(Module):
+def _options(module, text):
+    return f"{text}, inplace=True" if module.inplace else text
+
+
+class ReLU(_InPlace):
     """max(x, 0), with slope 0 at 0. With inplace=True the input itself takes these values.
 
     >>> import minidl
@@ -23,15 +31,8 @@ class ReLU(Module):
     tensor([0., 2.])
     """
 
-    def __init__(self, inplace=False):
-        super().__init__()
-        self.inplace = inplace
-
     def forward(self, input):
         return F.relu(input, self.inplace)
-
-    def extra_repr(self):
-        return "inplace=True" if self.inplace else ""
 
 
 class LeakyReLU(_InPlace):
@@ -47,10 +48,10 @@ class LeakyReLU(_InPlace):
         self.negative_slope = negative_slope
 
     def forward(self, input):
-        return F.leaky_relu(input, self.negative_slope)
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self):
-        return f"negative_slope={self.negative_slope}"
+        return _options(self, f"negative_slope={self.negative_slope}")
 
 
 class ELU(_InPlace):
@@ -66,10 +67,10 @@ class ELU(_InPlace):
         self.alpha = alpha
 
     def forward(self, input):
-        return F.elu(input, self.alpha)
+        return F.elu(input, self.alpha, self.inplace)
 
     def extra_repr(self):
-        return f"alpha={self.alpha}"
+        return _options(self, f"alpha={self.alpha}")
 
 
 class GELU(Module):
@@ -100,7 +101,7 @@ class SiLU(_InPlace):
     """
 
     def forward(self, input):
-        return F.silu(input)
+        return F.silu(input, self.inplace)
 
 
 class Softplus(Module):

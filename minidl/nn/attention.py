@@ -11,11 +11,13 @@ from ..tensors.record import apply, wrap
 from ..tensors.tensor import Tensor
 from . import functional as F
 from . import init
-from .functional.attention_pooling import pool_where, softmax_where, where_seen
+from .functional.attention_scores import pool_where, softmax_where, where_seen
 from .functional.basic import check_probability
 from .linear import Linear, checked_sizes
 from .module import Module
 from .parameter import Parameter
+
+__all__ = ["MultiheadAttention"]
 
 
 class MultiheadAttention(Module):

@@ -6,9 +6,11 @@
 from ..tensors.arguments import expect_tensors
 from . import functional as F
 from .dropout import Dropout
-from .functional.attention_pooling import additive, pool_where, softmax_where, valid_mask, where_seen
+from .functional.attention_scores import additive, pool_where, softmax_where, valid_mask, where_seen
 from .linear import LazyLinear
 from .module import Module
+
+__all__ = ["AdditiveAttention", "DotProductAttention"]
 
 
 class DotProductAttention(Module):

@@ -7,6 +7,8 @@ from ..tensors.tensor import Tensor
 from .module import Module
 from .parameter import Parameter
 
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+
 
 class _Indexed(Module):
     """What is kept under the names "0", "1", …, in order."""

@@ -11,6 +11,17 @@ from .lazy import LazyModule
 from .module import Module
 from .parameter import Parameter, UninitializedParameter
 
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+]
+
 
 class _Conv(Module):
     """What all of them share. A weight is (O, C/groups, *kernel), where `transposed` (C, O/groups, *kernel)."""

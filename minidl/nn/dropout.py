@@ -4,6 +4,8 @@ from . import functional as F
 from .functional.basic import check_probability
 from .module import Module
 
+__all__ = ["Dropout"]
+
 
 class Dropout(Module):
     """In training each element is set to 0 with probability p, and the others are divided by 1 − p: the mean stays.
@@ -18,12 +20,10 @@ class Dropout(Module):
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
         check_probability("Dropout", p)
-        if inplace:
-            raise NotImplementedError("Dropout: inplace=True is not supported; use inplace=False (the values are the same)")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def forward(self, input):
-        return F.dropout(input, self.p, self.training)
+        return F.dropout(input, self.p, self.training, self.inplace)
 
     def extra_repr(self):
-        return f"p={self.p}, inplace=False"
+        return f"p={self.p}, inplace={self.inplace}"

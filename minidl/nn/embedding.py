@@ -8,6 +8,8 @@ from .linear import checked_sizes
 from .module import Module
 from .parameter import Parameter
 
+__all__ = ["Embedding"]
+
 
 class Embedding(Module):
     """Looks up rows of a table: integers of any shape (...) → (..., embedding_dim).

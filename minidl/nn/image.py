@@ -1,22 +1,41 @@
 """Layers without parameters for images: borders, windows, other sizes, dropout of whole channels."""
 
+from ..tensors.arguments import number
 from . import functional as F
 from .functional.basic import check_probability
 from .module import Module
+
+__all__ = [
+    "CircularPad1d",
+    "CircularPad2d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "Dropout1d",
+    "Dropout2d",
+    "Fold",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+]
 
 
 class _ChannelDropout(Module):
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
         check_probability(type(self).__name__, p)
-        if inplace:
-            raise NotImplementedError(
-                f"{type(self).__name__}: inplace=True is not supported; use inplace=False (the values are the same)"
-            )
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def extra_repr(self):
-        return f"p={self.p}, inplace=False"
+        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Dropout1d(_ChannelDropout):
@@ -28,7 +47,7 @@ class Dropout1d(_ChannelDropout):
     """
 
     def forward(self, input):
-        return F.dropout1d(input, self.p, self.training)
+        return F.dropout1d(input, self.p, self.training, self.inplace)
 
 
 class Dropout2d(_ChannelDropout):
@@ -40,7 +59,7 @@ class Dropout2d(_ChannelDropout):
     """
 
     def forward(self, input):
-        return F.dropout2d(input, self.p, self.training)
+        return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
 class _Pad(Module):
@@ -191,8 +210,9 @@ class Upsample(Module):
     def __init__(self, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None):
         super().__init__()
         self.size, self.mode, self.align_corners = size, mode, align_corners
-        several = isinstance(scale_factor, (tuple, list))
-        self.scale_factor = tuple(map(float, scale_factor)) if several else scale_factor and float(scale_factor)
+        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,)
+        factors = tuple(None if x is None else number("Upsample", "scale_factor", x) for x in factors)
+        self.scale_factor = factors if isinstance(scale_factor, (tuple, list)) else factors[0]
         self.recompute_scale_factor = recompute_scale_factor
 
     def forward(self, input):

@@ -3,6 +3,8 @@
 from .module import Module
 from .parameter import Uninitialized
 
+__all__ = ["LazyModule"]
+
 
 class LazyModule(Module):
     """A layer with parameters of unknown shape. At its first call `infer(input)` gives them one; it is then a `becomes`.

@@ -16,6 +16,8 @@ from .lazy import LazyModule
 from .module import Module
 from .parameter import Parameter, UninitializedParameter
 
+__all__ = ["MLP", "Bilinear", "Flatten", "Identity", "LazyLinear", "Linear", "Unflatten"]
+
 
 class Linear(Module):
     """y = x Wᵀ + b:  (..., in_features) → (..., out_features)

@@ -3,6 +3,24 @@
 from . import functional as F
 from .module import Module
 
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CTCLoss",
+    "CrossEntropyLoss",
+    "FocalLoss",
+    "GaussianNLLLoss",
+    "HuberLoss",
+    "InfoNCELoss",
+    "JSDivLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+    "SigmoidFocalLoss",
+    "SmoothL1Loss",
+]
+
 
 class _Loss(Module):
     def __init__(self, reduction):

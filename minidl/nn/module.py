@@ -17,6 +17,8 @@ from ..tensors.tensor import Tensor
 from .parameter import Parameter, Uninitialized
 from .registry import HookHandle, Registry, warn_of_hidden
 
+__all__ = ["Module"]
+
 
 class Module:
     """Base of layers and models. A subclass calls `super().__init__()`, assigns its parts and writes `forward`.

@@ -12,6 +12,18 @@ from .linear import checked_sizes
 from .module import Module
 from .parameter import Parameter, Uninitialized, UninitializedBuffer, UninitializedParameter
 
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "RMSNorm",
+]
+
 
 class _RunningNorm(Module):
     """What batch and instance norm share: a scale and a shift for each channel, and running statistics."""

@@ -6,6 +6,8 @@ from ..tensors import dtypes
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 
+__all__ = ["Parameter", "UninitializedBuffer", "UninitializedParameter"]
+
 
 class Parameter(Tensor):
     """A tensor that a Module registers when it is assigned as an attribute; requires grad unless told otherwise.

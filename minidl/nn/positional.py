@@ -9,6 +9,8 @@ from .functional.positional import sinusoids
 from .linear import checked_sizes
 from .module import Module
 
+__all__ = ["PositionalEncoding"]
+
 
 class PositionalEncoding(Module):
     """x + P, then dropout:  (N, T, num_hiddens) → (N, T, num_hiddens), for T up to max_len

@@ -19,6 +19,8 @@ from .module import Module
 from .parameter import Parameter
 from .utils.rnn import PackedSequence
 
+__all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
+
 PARTS = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 
 

@@ -13,6 +13,8 @@ from .module import Module
 from .parameter import Parameter
 from .recurrent import sizes_of
 
+__all__ = ["GRUCell", "LSTMCell", "RNNCell"]
+
 
 class RNNCellBase(Module):
     """weight_ih (gates·hidden, inputs), weight_hh (gates·hidden, hidden), bias_ih and bias_hh (gates·hidden)."""

@@ -21,6 +21,8 @@ from .linear import Linear, checked_sizes
 from .module import Module
 from .norm import LayerNorm
 
+__all__ = ["Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer"]
+
 
 class TransformerEncoderLayer(Module):
     """x + attention(x), then x + feed_forward(x), each normalised:  (T, N, d_model), of the same shape out

@@ -3,312 +3,67 @@
 Read `base` first (the rule for gradients), then `arithmetic`, `matmul`, `softmax`. Nothing here knows of tensors or graphs.
 """
 
-from .activation import (
-    ELU,
-    GELU,
-    Dropout,
-    LeakyReLU,
-    LogSigmoid,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Tanh,
+from . import (
+    activation,
+    arithmetic,
+    attention,
+    base,
+    conv,
+    ctc,
+    elementwise,
+    image,
+    linalg,
+    loss,
+    matmul,
+    norm,
+    pool,
+    recurrent,
+    reduce,
+    scan,
+    scatter,
+    shape,
+    softmax,
+    special,
 )
-from .arithmetic import (
-    Add,
-    Atan2,
-    Cast,
-    Clone,
-    Div,
-    Fmod,
-    LogAddExp,
-    Maximum,
-    Minimum,
-    Mul,
-    Neg,
-    Pow,
-    Remainder,
-    Sub,
-    Where,
-    XLogY,
-)
-from .attention import ScaledDotProductAttention
-from .base import Op, unbroadcast
-from .conv import (
-    Conv2d,
-    Conv2dWeight,
-    ConvTranspose2d,
-    Fold,
-    Unfold,
-)
-from .ctc import CTC
-from .elementwise import (
-    Abs,
-    Acos,
-    Acosh,
-    Asin,
-    Asinh,
-    Atan,
-    Atanh,
-    Clamp,
-    Cos,
-    Cosh,
-    Erf,
-    Erfc,
-    Exp,
-    Exp2,
-    Expm1,
-    Log,
-    Log1p,
-    Log2,
-    Log10,
-    PiecewiseConstant,
-    Reciprocal,
-    Rsqrt,
-    Sin,
-    Sinh,
-    Sqrt,
-    Square,
-    Tan,
-)
-from .image import (
-    Interpolate,
-    Pad,
-    PadFromInput,
-)
-from .linalg import (
-    QR,
-    SVD,
-    Cholesky,
-    Det,
-    Eigh,
-    Inverse,
-    LogDet,
-    Solve,
-    SolveTriangular,
-)
-from .loss import (
-    AbsoluteError,
-    BinaryCrossEntropy,
-    BinaryCrossEntropyWithLogits,
-    CrossEntropyTotal,
-    EntropyFromLogits,
-    Huber,
-    KLDivergence,
-    NegativeLogLikelihood,
-    RelativeEntropy,
-    SquaredError,
-)
-from .matmul import (
-    Einsum,
-    Linear,
-    MatMul,
-)
-from .norm import (
-    BatchNorm,
-    GroupNorm,
-    LayerNorm,
-    RMSNorm,
-)
-from .pool import (
-    MaxPool,
-    MaxUnpool,
-    MeanPool,
-)
-from .recurrent import GRU, LSTM, RNN
-from .reduce import (
-    Amax,
-    Amin,
-    CumSum,
-    LogSumExp,
-    Mean,
-    Median,
-    Norm,
-    Prod,
-    Std,
-    Sum,
-    TakeAlongAxis,
-    Var,
-)
-from .scan import CumProd, LogCumSumExp
-from .scatter import AsStrided, ScatterAdd, ScatterExtreme, ScatterProd, Windows
-from .shape import (
-    Cat,
-    Diagonal,
-    Expand,
-    Flip,
-    Gather,
-    Index,
-    Permute,
-    Repeat,
-    RepeatInterleave,
-    ReplaceView,
-    Reshape,
-    Roll,
-    SetItem,
-    Sort,
-    Stack,
-    Triangle,
-    Unbind,
-    is_basic,
-)
-from .softmax import (
-    CrossEntropy,
-    CrossEntropySoft,
-    LogSoftmax,
-    Softmax,
-)
-from .special import (
-    Digamma,
-    Erfinv,
-    GammaInc,
-    Lgamma,
-    Polygamma,
-)
+from .activation import *  # noqa: F403
+from .arithmetic import *  # noqa: F403
+from .attention import *  # noqa: F403
+from .base import *  # noqa: F403
+from .conv import *  # noqa: F403
+from .ctc import *  # noqa: F403
+from .elementwise import *  # noqa: F403
+from .image import *  # noqa: F403
+from .linalg import *  # noqa: F403
+from .loss import *  # noqa: F403
+from .matmul import *  # noqa: F403
+from .norm import *  # noqa: F403
+from .pool import *  # noqa: F403
+from .recurrent import *  # noqa: F403
+from .reduce import *  # noqa: F403
+from .scan import *  # noqa: F403
+from .scatter import *  # noqa: F403
+from .shape import *  # noqa: F403
+from .softmax import *  # noqa: F403
+from .special import *  # noqa: F403
 
-__all__ = [
-    "CTC",
-    "ELU",
-    "GELU",
-    "GRU",
-    "LSTM",
-    "QR",
-    "RNN",
-    "SVD",
-    "Abs",
-    "AbsoluteError",
-    "Acos",
-    "Acosh",
-    "Add",
-    "Amax",
-    "Amin",
-    "AsStrided",
-    "Asin",
-    "Asinh",
-    "Atan",
-    "Atan2",
-    "Atanh",
-    "BatchNorm",
-    "BinaryCrossEntropy",
-    "BinaryCrossEntropyWithLogits",
-    "Cast",
-    "Cat",
-    "Cholesky",
-    "Clamp",
-    "Clone",
-    "Conv2d",
-    "Conv2dWeight",
-    "ConvTranspose2d",
-    "Cos",
-    "Cosh",
-    "CrossEntropy",
-    "CrossEntropySoft",
-    "CrossEntropyTotal",
-    "CumProd",
-    "CumSum",
-    "Det",
-    "Diagonal",
-    "Digamma",
-    "Div",
-    "Dropout",
-    "Eigh",
-    "Einsum",
-    "EntropyFromLogits",
-    "Erf",
-    "Erfc",
-    "Erfinv",
-    "Exp",
-    "Exp2",
-    "Expand",
-    "Expm1",
-    "Flip",
-    "Fmod",
-    "Fold",
-    "GammaInc",
-    "Gather",
-    "GroupNorm",
-    "Huber",
-    "Index",
-    "Interpolate",
-    "Inverse",
-    "KLDivergence",
-    "LayerNorm",
-    "LeakyReLU",
-    "Lgamma",
-    "Linear",
-    "Log",
-    "Log1p",
-    "Log2",
-    "Log10",
-    "LogAddExp",
-    "LogCumSumExp",
-    "LogDet",
-    "LogSigmoid",
-    "LogSoftmax",
-    "LogSumExp",
-    "MatMul",
-    "MaxPool",
-    "MaxUnpool",
-    "Maximum",
-    "Mean",
-    "MeanPool",
-    "Median",
-    "Minimum",
-    "Mul",
-    "Neg",
-    "NegativeLogLikelihood",
-    "Norm",
-    "Op",
-    "Pad",
-    "PadFromInput",
-    "Permute",
-    "PiecewiseConstant",
-    "Polygamma",
-    "Pow",
-    "Prod",
-    "RMSNorm",
-    "ReLU",
-    "Reciprocal",
-    "RelativeEntropy",
-    "Remainder",
-    "Repeat",
-    "RepeatInterleave",
-    "ReplaceView",
-    "Reshape",
-    "Roll",
-    "Rsqrt",
-    "ScaledDotProductAttention",
-    "ScatterAdd",
-    "ScatterExtreme",
-    "ScatterProd",
-    "SetItem",
-    "SiLU",
-    "Sigmoid",
-    "Sin",
-    "Sinh",
-    "Softmax",
-    "Softplus",
-    "Solve",
-    "SolveTriangular",
-    "Sort",
-    "Sqrt",
-    "Square",
-    "SquaredError",
-    "Stack",
-    "Std",
-    "Sub",
-    "Sum",
-    "TakeAlongAxis",
-    "Tan",
-    "Tanh",
-    "Triangle",
-    "Unbind",
-    "Unfold",
-    "Var",
-    "Where",
-    "Windows",
-    "XLogY",
-    "is_basic",
-    "unbroadcast",
-]
+__all__ = []
+__all__ += activation.__all__
+__all__ += arithmetic.__all__
+__all__ += attention.__all__
+__all__ += base.__all__
+__all__ += conv.__all__
+__all__ += ctc.__all__
+__all__ += elementwise.__all__
+__all__ += image.__all__
+__all__ += linalg.__all__
+__all__ += loss.__all__
+__all__ += matmul.__all__
+__all__ += norm.__all__
+__all__ += pool.__all__
+__all__ += recurrent.__all__
+__all__ += reduce.__all__
+__all__ += scan.__all__
+__all__ += scatter.__all__
+__all__ += shape.__all__
+__all__ += softmax.__all__
+__all__ += special.__all__

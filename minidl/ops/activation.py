@@ -3,6 +3,8 @@
 from .. import kernels
 from .base import Op
 
+__all__ = ["ELU", "GELU", "Dropout", "LeakyReLU", "LogSigmoid", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"]
+
 
 class ReLU(Op):
     """y = max(x, 0)

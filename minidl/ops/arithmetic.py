@@ -9,6 +9,25 @@ import numpy as np
 from .. import kernels
 from .base import Op, unbroadcast
 
+__all__ = [
+    "Add",
+    "Atan2",
+    "Cast",
+    "Clone",
+    "Div",
+    "Fmod",
+    "LogAddExp",
+    "Maximum",
+    "Minimum",
+    "Mul",
+    "Neg",
+    "Pow",
+    "Remainder",
+    "Sub",
+    "Where",
+    "XLogY",
+]
+
 
 class Add(Op):
     """y = a + b

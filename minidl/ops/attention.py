@@ -3,6 +3,8 @@
 from .. import kernels
 from .base import Op, unbroadcast
 
+__all__ = ["ScaledDotProductAttention"]
+
 
 class ScaledDotProductAttention(Op):
     """y_i = Σ_j p_ij v_j with p_i = softmax_j(s_ij), s_ij = scale·Σ_e q_ie k_je + mask_ij

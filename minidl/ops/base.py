@@ -8,6 +8,8 @@ import numpy as np
 
 from .. import kernels
 
+__all__ = ["Op", "unbroadcast"]
+
 
 class Op:
     """One operation on arrays, and, once recorded, one node of the graph.

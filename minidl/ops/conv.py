@@ -5,6 +5,8 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
+__all__ = ["Conv2d", "Conv2dWeight", "ConvTranspose2d", "Fold", "Unfold"]
+
 
 class Conv2d(Op):
     """y[n,o,i,j] = b[o] + Σ_{c,k,l} w[o,c,k,l]·x[n,c,i+k,j+l]   (with stride s: x[n,c,si+k,sj+l])

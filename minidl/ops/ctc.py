@@ -5,6 +5,8 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
+__all__ = ["CTC"]
+
 
 class CTC(Op):
     """y_n = −ln Σ_a Π_t e^{x_t,n,a_t}, over all alignments a of target n to the steps

@@ -8,6 +8,36 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
+__all__ = [
+    "Abs",
+    "Acos",
+    "Acosh",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
+    "Clamp",
+    "Cos",
+    "Cosh",
+    "Erf",
+    "Erfc",
+    "Exp",
+    "Exp2",
+    "Expm1",
+    "Log",
+    "Log1p",
+    "Log2",
+    "Log10",
+    "PiecewiseConstant",
+    "Reciprocal",
+    "Rsqrt",
+    "Sin",
+    "Sinh",
+    "Sqrt",
+    "Square",
+    "Tan",
+]
+
 
 class Exp(Op):
     """y = eˣ

@@ -4,6 +4,8 @@ import numpy as np
 
 from .base import Op
 
+__all__ = ["Interpolate", "Pad", "PadFromInput"]
+
 
 class Pad(Op):
     """y = x inside a border of one value; `widths` has (before, after) for each of the last axes, below 0 to cut off

@@ -5,6 +5,8 @@ import numpy as np
 from .base import Op, unbroadcast
 from .scan import products_before
 
+__all__ = ["QR", "SVD", "Cholesky", "Det", "Eigh", "Inverse", "LogDet", "Solve", "SolveTriangular"]
+
 
 class Inverse(Op):
     """y = x⁻¹, of the matrices in the last two axes

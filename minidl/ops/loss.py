@@ -6,6 +6,19 @@ from .. import kernels
 from .base import Op
 from .softmax import CrossEntropy
 
+__all__ = [
+    "AbsoluteError",
+    "BinaryCrossEntropy",
+    "BinaryCrossEntropyWithLogits",
+    "CrossEntropyTotal",
+    "EntropyFromLogits",
+    "Huber",
+    "KLDivergence",
+    "NegativeLogLikelihood",
+    "RelativeEntropy",
+    "SquaredError",
+]
+
 
 class Distance(Op):
     """y = ℓ(x − t), of each element, or their sum or mean over all n

@@ -5,6 +5,8 @@ import numpy as np
 from .. import kernels
 from .base import Op, unbroadcast
 
+__all__ = ["Einsum", "Linear", "MatMul"]
+
 
 def transpose(x):
     return np.swapaxes(x, -1, -2)

@@ -9,6 +9,8 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
+__all__ = ["BatchNorm", "GroupNorm", "LayerNorm", "RMSNorm"]
+
 
 class BatchNorm(Op):
     """y = γ·x̂ + β for each channel of x (N, C, …), μ and σ² over all but C:  dγ = Σ dy·x̂;  dβ = Σ dy

@@ -7,6 +7,8 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
+__all__ = ["MaxPool", "MaxUnpool", "MeanPool"]
+
 
 class MaxPool(Op):
     """y_o = max x over the taps of window o; what lies on the padding does not take part

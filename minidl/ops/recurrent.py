@@ -17,6 +17,8 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
+__all__ = ["GRU", "LSTM", "RNN"]
+
 
 class Recurrent(Op):
     """The rows of x in the order in which the kernels read them, and what all kinds have in common in backward."""

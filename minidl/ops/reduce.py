@@ -5,6 +5,22 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
+__all__ = [
+    "Amax",
+    "Amin",
+    "CumSum",
+    "LogSumExp",
+    "Mean",
+    "Median",
+    "Norm",
+    "Prod",
+    "Reduction",
+    "Std",
+    "Sum",
+    "TakeAlongAxis",
+    "Var",
+]
+
 
 class Reduction(Op):
     """y = something of x over the given axes, which are dropped, or kept with size 1."""

@@ -4,6 +4,8 @@ import numpy as np
 
 from .base import Op
 
+__all__ = ["CumProd", "LogCumSumExp"]
+
 
 class CumProd(Op):
     """y_i = Π_{j≤i} x_j

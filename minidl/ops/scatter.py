@@ -5,6 +5,8 @@ import numpy as np
 from .base import Op
 from .shape import _add_at
 
+__all__ = ["AsStrided", "ScatterAdd", "ScatterExtreme", "ScatterProd", "Windows"]
+
 
 class ScatterAdd(Op):
     """y = zeros of the given shape with x added at an index of x's shape: y[index[i]] += x[i], places may repeat

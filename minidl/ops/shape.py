@@ -7,6 +7,27 @@ import numpy as np
 from .. import kernels
 from .base import Op, unbroadcast
 
+__all__ = [
+    "Cat",
+    "Diagonal",
+    "Expand",
+    "Flip",
+    "Gather",
+    "Index",
+    "Permute",
+    "Repeat",
+    "RepeatInterleave",
+    "ReplaceView",
+    "Reshape",
+    "Roll",
+    "SetItem",
+    "Sort",
+    "Stack",
+    "Triangle",
+    "Unbind",
+    "is_basic",
+]
+
 
 class Reshape(Op):
     """y = x in another shape, the elements in the same order

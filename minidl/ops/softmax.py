@@ -3,6 +3,8 @@
 from .. import kernels
 from .base import Op
 
+__all__ = ["CrossEntropy", "CrossEntropySoft", "LogSoftmax", "Softmax"]
+
 
 class Softmax(Op):
     """y_i = e^{x_i} / Σ_k e^{x_k}

@@ -5,6 +5,8 @@ import numpy as np
 from .. import kernels
 from .base import Op, unbroadcast
 
+__all__ = ["Digamma", "Erfinv", "GammaInc", "Lgamma", "Polygamma"]
+
 
 class Lgamma(Op):
     """y = ln |Γ(x)|

@@ -8,8 +8,8 @@ gradients.py: the graph: requires_grad, backward, grad, hooks, detach, clone, co
 arithmetic.py: operators, and functions of two tensors elementwise:
     add div divide floor_divide igamma lerp maximum minimum mul multiply neg negative pow remainder sub subtract xlogy
 combined.py: functions of two or three tensors elementwise, of bits:
-    addcdiv addcdiv_ addcmul addcmul_ arctan2 atan2 bitwise_and bitwise_not bitwise_or bitwise_xor float_power fmod
-    lerp_ logaddexp logical_xor nan_to_num
+    addcdiv addcmul arctan2 atan2 bitwise_and bitwise_not bitwise_or bitwise_xor float_power fmod logaddexp logical_xor
+    nan_to_num
 products.py: products of vectors and matrices, einsum:
     bmm dot matmul mm mv outer
 contractions.py: products with an addition, over several axes, of every pair:
@@ -37,17 +37,24 @@ pieces.py: pieces of unequal sizes, windows, matrices of diagonals:
 indexing.py: by index, by mask:
     argwhere gather index_select masked_fill masked_select nonzero take_along_dim where
 scattering.py: writing at places that an index names:
-    index_add index_add_ index_copy index_copy_ index_fill index_fill_ index_put index_put_ masked_scatter
-    masked_scatter_ put put_ scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ take
+    index_add index_copy index_fill index_put masked_scatter put scatter scatter_add scatter_reduce take
 in_place.py: what ends in _ , and += and its relatives:
-    add_ bernoulli_ clamp_ copy_ div_ exp_ fill_ masked_fill_ mul_ neg_ normal_ pow_ relu_ sigmoid_ sqrt_ sub_ tanh_
-    uniform_ zero_
+    abs_ absolute_ acos_ acosh_ add_ addbmm_ addcdiv_ addcmul_ addmm_ addmv_ addr_ arccos_ arccosh_ arcsin_ arcsinh_
+    arctan2_ arctan_ arctanh_ asin_ asinh_ atan2_ atan_ atanh_ baddbmm_ bernoulli_ bitwise_and_ bitwise_not_ bitwise_or_
+    bitwise_xor_ ceil_ clamp_ clip_ copy_ cos_ cosh_ cumprod_ cumsum_ digamma_ div_ divide_ eq_ erf_ erfc_ erfinv_ exp2_
+    exp_ expm1_ exponential_ fill_ float_power_ floor_ floor_divide_ fmod_ ge_ gt_ igamma_ index_add_ index_copy_
+    index_fill_ index_put_ le_ lerp_ lgamma_ log10_ log1p_ log2_ log_ logical_and_ logical_not_ logical_or_ logical_xor_
+    logit_ lt_ masked_fill_ masked_scatter_ mul_ multiply_ nan_to_num_ ne_ neg_ negative_ normal_ polygamma_ pow_ put_
+    random_ reciprocal_ relu_ remainder_ round_ rsqrt_ scatter_ scatter_add_ scatter_reduce_ sigmoid_ sign_ sin_ sinh_
+    sqrt_ square_ squeeze_ sub_ subtract_ swapaxes_ swapdims_ t_ tan_ tanh_ transpose_ tril_ triu_ trunc_ uniform_
+    unsqueeze_ xlogy_ zero_
 views.py: what a write to a view does to the graph
 conversion.py: to Python, NumPy, other dtypes; new tensors like this one:
     bool cpu cuda double float int item long new_full new_ones new_tensor new_zeros numpy to tolist type type_as
+exchange.py: what only other libraries call: NumPy's functions of a Tensor (numpy_*.py), DLPack, PyTorch
 attributes.py: sizes, dtype, memory, printing:
-    data_ptr device dim dtype element_size is_contiguous is_floating_point itemsize nbytes ndim nelement numel shape
-    size stride
+    ctypes data_ptr device dim dtype element_size is_contiguous is_floating_point itemsize nbytes ndim nelement numel
+    shape size stride
 
 The functions of the top level: creation.py makes tensors, random_tensors.py random ones, joining.py one of several, counting.py
 counts; functions.py has `minidl.exp(x)` for `x.exp()`. dtypes.py has the types of numbers, printing.py what a tensor looks

@@ -41,18 +41,6 @@ class Combined:
         quotient = tensor1 / tensor2
         return self + (quotient if value == 1 else quotient * value)
 
-    def addcmul_(self, tensor1, tensor2, *, value=1):
-        """As addcmul, in place."""
-        return self._become(self.addcmul(tensor1, tensor2, value=value))
-
-    def addcdiv_(self, tensor1, tensor2, *, value=1):
-        """As addcdiv, in place."""
-        return self._become(self.addcdiv(tensor1, tensor2, value=value))
-
-    def lerp_(self, end, weight):
-        """As lerp, in place."""
-        return self._become(self.lerp(end, weight))
-
     def fmod(self, other):
         """The rest of self/other rounded towards 0, so that it has self's sign (that of % is other's).
 

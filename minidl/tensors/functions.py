@@ -1,13 +1,19 @@
 """The methods of Tensor as functions: `minidl.exp(x)` is `x.exp()`, and documented there."""
 
+from collections.abc import Callable as _Callable
 from functools import wraps as _wraps
+from types import FunctionType as _FunctionType
+from typing import Concatenate as _Concatenate
+from typing import ParamSpec as _ParamSpec
+from typing import TypeVar as _TypeVar
 
-import numpy as _np
-
+from .arguments import expect_tensors as _expect_tensors
 from .tensor import Tensor
 
+_P, _R = _ParamSpec("_P"), _TypeVar("_R")
 
-def _function(method):
+
+def _function(method: _Callable[_Concatenate[Tensor, _P], _R]) -> _Callable[_Concatenate[Tensor, _P], _R]:
     """The method as a function, whose first argument is called input, as in PyTorch."""
 
     @_wraps(method)
@@ -16,7 +22,17 @@ def _function(method):
             return method(input, *args, **kwargs)
         raise TypeError(f"{method.__name__.strip('_')}: expected a Tensor, got {type(input).__name__}")
 
+    function.__wrapped__ = _with_input(getattr(method, "__wrapped__", method))
     return function
+
+
+def _with_input(method):
+    """The method with the parameter self called input: what `help` shows."""
+    code = method.__code__
+    code = code.replace(co_varnames=("input", *code.co_varnames[1:]))
+    twin = _FunctionType(code, method.__globals__, method.__name__, method.__defaults__, method.__closure__)
+    twin.__kwdefaults__ = method.__kwdefaults__
+    return twin
 
 
 def pow(input, exponent):
@@ -86,23 +102,23 @@ def rsub(input, other, *, alpha=1):
     return (input if isinstance(alpha, int) and alpha == 1 else input.mul(alpha)).__rsub__(other)
 
 
-@_function
 def tensordot(a, b, dims=2):
     """Σ a b over pairs of axes: the last `dims` of a with the first of b, or the two lists of axes in dims."""
+    _expect_tensors("tensordot", a=a, b=b)
     return a.tensordot(b, dims)
 
 
-@_function
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """The distance (Σ |x − y|ᵖ)^(1/p) of every row of x1 and every row of x2: (…, n, d), (…, m, d) → (…, n, m).
 
     The mode says how PyTorch computes it; here it is always computed from the differences, which are exact.
     """
+    _expect_tensors("cdist", x1=x1, x2=x2)
     modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
     if compute_mode not in modes:
         raise ValueError(f"cdist: compute_mode must be one of {', '.join(modes)}, got {compute_mode!r}")
-    if x1.ndim < 2 or _np.ndim(x2) < 2 or x1.shape[-1] != x2.shape[-1]:
-        raise ValueError(f"cdist: expected (…, n, d) and (…, m, d), got shapes {x1.shape} and {_np.shape(x2)}")
+    if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
+        raise ValueError(f"cdist: expected (…, n, d) and (…, m, d), got shapes {x1.shape} and {x2.shape}")
     if not p >= 0:
         raise ValueError(f"cdist: p must be 0 or more, got {p}")
     return (x1.unsqueeze(-2) - x2.unsqueeze(-3)).norm(p, -1)
@@ -296,4 +312,53 @@ index_fill = _function(Tensor.index_fill)
 index_put = _function(Tensor.index_put)
 clone = _function(Tensor.clone)
 detach = _function(Tensor.detach)
+abs_ = _function(Tensor.abs_)
+acos_ = _function(Tensor.acos_)
+arccos_ = _function(Tensor.arccos_)
+arcsin_ = _function(Tensor.arcsin_)
+arctan_ = _function(Tensor.arctan_)
+asin_ = _function(Tensor.asin_)
+atan_ = _function(Tensor.atan_)
+ceil_ = _function(Tensor.ceil_)
+clamp_ = _function(Tensor.clamp_)
+clip_ = _function(Tensor.clip_)
+cos_ = _function(Tensor.cos_)
+cosh_ = _function(Tensor.cosh_)
+erf_ = _function(Tensor.erf_)
+erfc_ = _function(Tensor.erfc_)
+exp_ = _function(Tensor.exp_)
+expm1_ = _function(Tensor.expm1_)
+floor_ = _function(Tensor.floor_)
+log_ = _function(Tensor.log_)
+log10_ = _function(Tensor.log10_)
+log1p_ = _function(Tensor.log1p_)
+log2_ = _function(Tensor.log2_)
+neg_ = _function(Tensor.neg_)
+negative_ = _function(Tensor.negative_)
+reciprocal_ = _function(Tensor.reciprocal_)
+relu_ = _function(Tensor.relu_)
+round_ = _function(Tensor.round_)
+rsqrt_ = _function(Tensor.rsqrt_)
+sigmoid_ = _function(Tensor.sigmoid_)
+sin_ = _function(Tensor.sin_)
+sinh_ = _function(Tensor.sinh_)
+sqrt_ = _function(Tensor.sqrt_)
+square_ = _function(Tensor.square_)
+tan_ = _function(Tensor.tan_)
+tanh_ = _function(Tensor.tanh_)
+trunc_ = _function(Tensor.trunc_)
+xlogy_ = _function(Tensor.xlogy_)
+acosh_ = _function(Tensor.acosh_)
+arccosh_ = _function(Tensor.arccosh_)
+arcsinh_ = _function(Tensor.arcsinh_)
+arctanh_ = _function(Tensor.arctanh_)
+asinh_ = _function(Tensor.asinh_)
+atanh_ = _function(Tensor.atanh_)
+exp2_ = _function(Tensor.exp2_)
+logit_ = _function(Tensor.logit_)
+nan_to_num_ = _function(Tensor.nan_to_num_)
+addmv_ = _function(Tensor.addmv_)
+index_put_ = _function(Tensor.index_put_)
+fill_ = _function(Tensor.fill_)
 zero_ = _function(Tensor.zero_)
+detach_ = _function(Tensor.detach_)

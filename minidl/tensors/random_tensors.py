@@ -6,8 +6,10 @@ from .. import ops, random
 from . import dtypes
 from .arguments import expect_tensors, numbers_of, size_of
 from .creation import dtype_or_default, made
-from .record import apply, wrap
+from .record import apply, number_array, wrap
 from .tensor import Tensor
+
+random.states_as(wrap)
 
 
 def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
@@ -28,7 +30,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
             raise TypeError("normal: size goes with numbers; tensors say their own")
         given = mean, std
         mean, std = (
-            x.array if isinstance(x, Tensor) else np.float32(*numbers_of("normal", **{what: x}))
+            x.array if isinstance(x, Tensor) else number_array("normal", *numbers_of("normal", **{what: x}), np.float32)
             for what, x in (("mean", mean), ("std", std))
         )
         if mean.dtype.kind != "f" or std.dtype.kind != "f":

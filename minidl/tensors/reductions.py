@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axes, normalize_axis
 from . import dtypes
-from .arguments import one_name
+from .arguments import numbers_of, one_name
 from .record import apply, floating, wrap
 
 
@@ -100,6 +100,7 @@ def _spread(x, name, op, dim, unbiased, keepdim, correction, axis):
     if unbiased is not None and correction is not None:
         raise TypeError(f"{name}: give unbiased or correction, not both")
     correction = correction if correction is not None else 1 if unbiased is None else int(unbiased)
+    (correction,) = numbers_of(name, correction=correction)
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"{name}: expected a floating-point tensor, got {x.dtype}; use .float()")
     return apply(op(reduced_axes(x, name, one_name(name, dim, axis), keepdim), keepdim, correction), x)

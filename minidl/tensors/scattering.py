@@ -13,7 +13,7 @@ REDUCTIONS = {"sum": "sum", "add": "sum", "mean": "mean", "prod": "prod", "multi
 
 
 class Scattering:
-    """Out of place: the tensor with something written at an index. In place (names that end in _): the tensor itself."""
+    """The tensor with something written at an index, as a new tensor."""
 
     def scatter(self, dim, index, src=None, *, value=None, reduce=None):
         """y = self with y[index[i][j]][j] = src[i][j] for dim 0; src is a tensor or, also as `value`, a number.
@@ -174,44 +174,6 @@ class Scattering:
         if count > source.numel():
             raise ValueError(f"masked_scatter: {count} elements are masked, but the source has {source.numel()}")
         return apply(ops.SetItem((mask,)), self.expand(shape), source.reshape(-1)[:count])
-
-    # --- in place
-
-    def scatter_(self, dim, index, src=None, *, value=None, reduce=None):
-        """As scatter, in place."""
-        return self._become(self.scatter(dim, index, src, value=value, reduce=reduce))
-
-    def scatter_add_(self, dim, index, src):
-        """As scatter_add, in place."""
-        return self._become(self.scatter_add(dim, index, src))
-
-    def scatter_reduce_(self, dim, index, src, reduce, *, include_self=True):
-        """As scatter_reduce, in place."""
-        return self._become(self.scatter_reduce(dim, index, src, reduce, include_self=include_self))
-
-    def index_add_(self, dim, index, source, *, alpha=1):
-        """As index_add, in place."""
-        return self._become(self.index_add(dim, index, source, alpha=alpha))
-
-    def index_copy_(self, dim, index, source):
-        """As index_copy, in place."""
-        return self._become(self.index_copy(dim, index, source))
-
-    def index_fill_(self, dim, index, value):
-        """As index_fill, in place."""
-        return self._become(self.index_fill(dim, index, value))
-
-    def index_put_(self, indices, values, accumulate=False):
-        """As index_put, in place."""
-        return self._become(self.index_put(indices, values, accumulate))
-
-    def put_(self, index, source, accumulate=False):
-        """As put, in place."""
-        return self._become(self.put(index, source, accumulate))
-
-    def masked_scatter_(self, mask, source):
-        """As masked_scatter, in place."""
-        return self._become(self.masked_scatter(mask, source))
 
 
 def number_of_kind(name, value, dtype):

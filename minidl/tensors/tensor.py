@@ -11,6 +11,7 @@ from .comparisons import Comparisons
 from .contractions import Contractions
 from .conversion import Conversion
 from .elementwise import Elementwise
+from .exchange import Exchange
 from .gradients import Gradients
 from .in_place import InPlace
 from .indexing import Indexing
@@ -46,6 +47,7 @@ class Tensor(
     InPlace,
     Views,
     Conversion,
+    Exchange,
     Attributes,
 ):
     """An n-dimensional array of numbers that remembers how it was made.
@@ -58,7 +60,6 @@ class Tensor(
     ((2, 3), tensor([2., 3.]))
     """
 
-    __array_ufunc__ = None  # NumPy on the left lets our reflected operator answer
     __hash__ = object.__hash__
 
     def __init__(self, *data):
@@ -73,4 +74,5 @@ class Tensor(
         array = data.array if isinstance(data, Tensor) else np.asarray(data)
         if array.dtype.kind not in "fiub":  # NumPy would make NaN of None, and 1 of "1"
             raise TypeError(f"Tensor: expected numbers, got {data!r}")
-        self.array = np.array(array, dtypes.float32)
+        with np.errstate(over="ignore"):  # 1e308 is infinite in float32
+            self.array = np.array(array, dtypes.float32)

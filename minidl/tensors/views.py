@@ -13,7 +13,7 @@ import numpy as np
 from .. import ops
 from ..graph.modes import mode
 from ..graph.nodes import Leaf
-from ..graph.writes import note_write
+from ..graph.writes import note_write, owner_of
 from . import dtypes
 from .record import apply
 
@@ -47,21 +47,23 @@ class Views:
                 views.append(ref(view))
         return view
 
-    def _become(self, result):
-        """self ← result, in self's memory; in the graph self is from now on what the result is."""
+    def _become(self, result, start=None):
+        """self ← result, in self's memory; in the graph self is from now on what the result is.
+
+        start: a serial from before the result was computed, where it may have taken several operations.
+        """
         if result.shape != self.shape:
             raise ValueError(f"in place: the result has shape {result.shape} and does not fit into shape {self.shape}")
         if not dtypes.fits(result.dtype, self.dtype):
             raise RuntimeError(f"in place: a result of {result.dtype} cannot be kept in a tensor of {self.dtype}")
         self._check_writable()
-        result, old, new = result.to(self.dtype), self.node, result.node
+        result = result.to(self.dtype)
+        old, new = self.node, result.node
         recorded = mode.recording and old is not new
         if recorded and new is None:  # it stays in the graph; what it was before gets the gradient 0
             new = apply(ops.PiecewiseConstant(lambda x: result.array), self).node
-        if new is not None:  # what its backward reads of the old values would be lost with them
-            for name, value in vars(new).items():
-                if value is self.array:
-                    setattr(new, name, value.copy())
+        if new is not None:
+            _keep_old_values(new, self.array, new.serial if start is None else start)
         if recorded:
             self._outdate_views()
         np.copyto(self.array, result.array)
@@ -71,6 +73,17 @@ class Views:
                 old.retains, new.retains = False, True
             self.node = new
             self._update_base()
+        return self
+
+    def _show(self, result, name):
+        """self ← a view of itself, in another shape."""
+        if self.base is not None or any(view is not None and view is not result for view in (x() for x in self.views or ())):
+            short = name.strip("_")
+            raise RuntimeError(
+                f"{name}: this tensor is a view, or has views, whose shapes would no longer fit; write x = x.{short}(…) instead"
+            )
+        self._check_writable()
+        self.array, self.node, self.views = result.array, result.node, None
         return self
 
     def _check_writable(self):
@@ -122,6 +135,19 @@ class Views:
             base, op_class, options = view.base
             base.node = apply(ops.ReplaceView(op_class(options), base.array), base, view).node
             view = base
+
+
+def _keep_old_values(node, array, start):
+    """Before `array` is overwritten: operations recorded since `start` that have saved it for backward get a copy of it."""
+    owner, nodes = owner_of(array), [node]
+    while nodes:
+        node = nodes.pop()
+        if node is None or getattr(node, "serial", 0) < start:
+            continue
+        for name, value in vars(node).items():
+            if isinstance(value, np.ndarray) and owner_of(value) is owner:
+                setattr(node, name, value.copy())
+        nodes.extend(node.needs)
 
 
 class Outdated:

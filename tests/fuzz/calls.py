@@ -278,7 +278,7 @@ UNARY_METHODS = words(
     data_ptr dim element_size is_contiguous nelement numel stride tolist retain_grad size
 """
 )
-WRITES = ["exp_", "neg_", "relu_", "sigmoid_", "sqrt_", "tanh_", "zero_", "detach_"]
+WRITES = ["zero_", "detach_", "squeeze_", "t_", "tril_", "triu_", "exponential_", "random_"]
 BINARY = words(
     """
     add sub subtract mul multiply div divide floor_divide maximum minimum xlogy eq ne lt le gt ge logical_and
@@ -334,6 +334,9 @@ x.new_ones(2, 3, dtype=None)
 x.new_zeros(2, dtype=t.int64) ; x.new_tensor([1.0, 2.0], dtype=None) ; x.requires_grad_(True) ; x.register_hook(fv)
 T.backward((x * 2).sum(), None, False) ; T.backward(x * 2, g, retain_graph=True, inputs=None)
 raw.add_(y.detach(), alpha=2) ; raw.sub_(1.0, alpha=1) ; raw.mul_(g) ; raw.div_(2.0) ; raw.pow_(2) ; raw.clamp_(-1.0, 1.0)
+raw.lerp_(g, 0.5) ; raw.polygamma_(1) ; raw.clip_(-1.0, 1.0) ; raw.cumsum_(1) ; raw.transpose_(0, 1) ; raw.unsqueeze_(0)
+F.elu_(raw, 1.5) ; F.leaky_relu_(raw, 0.1) ; F.relu_(raw) ; t.clamp_(raw, -1.0, 1.0) ; t.clip_(raw, 0.0) ; t.fill_(raw, 2.0)
+raw.swapaxes_(0, 1) ; raw.swapdims_(0, 1) ; raw.igamma_(p) ; raw.random_(1, 5)
 raw.copy_(y.detach()) ; raw.fill_(1.5) ; raw.masked_fill_(b, 0.0)
 raw.bernoulli_(0.5, generator=gen) ; raw.normal_(0.0, 1.0, generator=gen) ; raw.uniform_(0.0, 1.0, generator=gen)
 x.__getitem__(0) ; x.__getitem__((0, slice(None))) ; x.__getitem__(b) ; x.__getitem__((k2, k2))
@@ -349,7 +352,8 @@ setattr(leaf, "grad", g) ; setattr(leaf, "data", g) ; setattr(leaf, "requires_gr
 
 TOP = """
 t.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=None, device="cpu", requires_grad=True) ; t.as_tensor(A1, dtype=None, device=None)
-t.from_numpy(A1) ; t.zeros(2, 3, dtype=None, device=None, requires_grad=False)
+t.from_numpy(A1) ; t.from_dlpack(A1, device=None, copy=None) ; t.from_dlpack(q.detach(), copy=True)
+t.zeros(2, 3, dtype=None, device=None, requires_grad=False)
 t.ones((2, 3)) ; t.zeros(size=(2, 3)) ; t.empty(2, 3) ; t.full((2, 3), 1.5, dtype=None) ; t.zeros_like(x, dtype=None)
 t.ones_like(x) ; t.empty_like(x) ; t.full_like(x, 2, dtype=None)
 t.arange(0, 5, 2, dtype=None) ; t.arange(3.5) ; t.linspace(0.0, 1.0, 5, dtype=None) ; t.logspace(0.0, 1.0, 5, 10.0)
@@ -591,7 +595,7 @@ K.gru(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), W6, W62, Bi, Bi,
 K.adam(A2, A2 * 1, A2 * 2, A2 * 3, None, step=1, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0)
 K.ctc_forward(np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
 K.sgd(A2, A2 * 2, A2 * 3, 0.001, 0.9, 0.0, 0.0, False)
-data.digits(True, 0.2, 0, None) ; data.read_idx("missing") ; data.write_idx("missing/x", A2) ; t.load("missing")
+data.digits(True, 0.2, 0, None) ; data.read_idx("missing") ; data.write_idx("missing/x", A2) ; t.load("missing", "cpu")
 t.save(x, "missing/x") ; data.MNIST("missing", True) ; data.FashionMNIST("missing", True)
 """
 
@@ -605,9 +609,23 @@ def lines():
         for call in (f"x.{name}(y)", f"x.{name}(2.0)" if name != "equal" else "x.equal(y)", f"t.{name}(x, y)")
         if _has(call)
     ]
-    writes = [f"raw.{name}()" for name in WRITES]
+    twins = sorted({f"{name}_" for name in UNARY if hasattr(minidl.Tensor, f"{name}_")} | set(WRITES))
+    writes = [f"raw.{name}()" for name in twins]
+    writes += [f"raw.{name}_(g)" for name in BINARY if hasattr(minidl.Tensor, f"{name}_")]
+    writes += [f"t.{name}(raw)" for name in twins if hasattr(minidl, name)] + ["t.xlogy_(raw, g)"]
     blocks = (FUNCTIONAL, METHODS, TOP, LAYERS, OTHERS, KERNELS)
-    return [*unary, *binary, *writes, *(call for block in blocks for line in block.splitlines() for call in line.split(" ; "))]
+    written = [call for block in blocks for line in block.splitlines() for call in line.split(" ; ")]
+    return [*unary, *binary, *writes, *written, *_activations("\n".join(written))]
+
+
+def _activations(written):
+    """Calls of the activations that have none in the tables above: of a matrix, with their options as they are."""
+    for name in functional.activation.__all__:
+        if f"F.{name}(" not in written:
+            yield f"F.{name}({'raw' if name[-1] == '_' else 'x'})"
+    for name in nn.activation.__all__:
+        if f"nn.{name}(" not in written:
+            yield f"nn.{name}()(x)"
 
 
 def _has(call):

@@ -6,6 +6,7 @@ NaN, infinities, huge, tiny and denormal numbers among them; layouts are of ever
 
 import numpy as np
 
+from ..table_functional import ACTIVATIONS
 from . import values
 from .values import words
 
@@ -93,13 +94,7 @@ class Draw:
 CASES = {}
 
 
-def case(*names):
-    def keep(function):
-        for name in names:
-            CASES[name] = function
-        return function
-
-    return keep
+case = values.under(CASES)
 
 
 # --- elementwise
@@ -747,3 +742,10 @@ def _(d):
     x = (x - np.log(np.exp(x.astype(float)).sum(-1, keepdims=True))).astype(x.dtype)
     lengths, sizes = tuple(d.int(1, T) for _ in range(N)), tuple(d.int(0, S) for _ in range(N))
     return (x, d.ints((N, S), 1, C), lengths, sizes), {"reduction": d.reduction(), "zero_infinity": d.chance(0.5)}
+
+
+# --- activations without a case above
+
+for _name, _calls in ACTIVATIONS.items():
+    if f"F.{_name}" not in CASES and len(_calls[0].args) == 1:
+        CASES[f"F.{_name}"] = lambda d: ((d.x(d.shape()),), {})

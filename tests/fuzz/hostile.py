@@ -23,7 +23,7 @@ from minidl import kernels
 from . import calls, runner, values
 
 ERRORS = {TypeError, ValueError, IndexError, RuntimeError, NotImplementedError, OverflowError, KeyError, AttributeError}
-ERRORS.add(minidl.autograd.GradcheckError)  # its answer
+ERRORS |= {BufferError, minidl.autograd.GradcheckError}  # the answers of __dlpack__ and of the checker
 PACKAGE = os.path.dirname(minidl.__file__)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -31,7 +31,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 WRITES = {
     "F.batch_norm": {1, 2},
     "F.instance_norm": {1, 2},
-    "F.relu": {0},
+    **{f"F.{name}": {0} for name in ("relu", "leaky_relu", "elu", "silu", "dropout", "dropout1d", "dropout2d")},
     "K.add_rows": {0},
     "K.adam": {0, 2, 3, 4},
     "K.sgd": {0, 2},
@@ -57,7 +57,9 @@ PLAIN = re.compile(
 COUNTS = {
     "nn.Transformer": ("2", "3", "num_encoder_layers", "num_decoder_layers"),
     "generation.beam_search": ("2", "max_new_tokens"),
+    "generation.generate": ("2", "max_new_tokens"),
     "nn.RNN": ("2", "num_layers"),
+    "nn.RNNBase": ("3", "num_layers"),
     "nn.LSTM": ("2", "num_layers"),
     "nn.GRU": ("2", "num_layers"),
     "nn.TransformerEncoder": ("1", "num_layers"),
@@ -185,11 +187,12 @@ def complaints(call, function, error):
     if last.filename.startswith(HERE) or (isinstance(error, TypeError) and PLAIN.search(str(error))):
         return [], []  # raised by an argument; or plain enough
     where = f"{os.path.relpath(last.filename, PACKAGE)}:{last.lineno}"
-    if type(error) not in ERRORS and not (
+    by_minidl = last.filename.startswith(PACKAGE) and (last.line or "").startswith("raise")
+    if type(error) not in ERRORS | ({ZeroDivisionError} if by_minidl else set()) and not (
         isinstance(error, (TypeError, ValueError)) and type(error).__module__.startswith("numpy")
     ):
         return [f"raises {what} at {where}"], []
-    if not (last.filename.startswith(PACKAGE) and (last.line or "").startswith("raise")):
+    if not by_minidl:
         return [], [f"raw {what} at {where} ({(last.line or '')[:60]})"]
     if not _names(call, function, str(error)):
         return [], [f"no name in {what} at {where}"]

@@ -1,169 +1,29 @@
 """Layers and losses as functions: `import minidl.nn.functional as F`."""
 
-from .activation import (
-    elu,
-    gelu,
-    leaky_relu,
-    log_softmax,
-    logsigmoid,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
-from .attention import scaled_dot_product_attention
-from .attention_pooling import (
-    additive_scores,
-    attention_pooling,
-    bilinear_scores,
-    dot_product_scores,
-    gaussian_scores,
-    masked_softmax,
-    nadaraya_watson,
-    scaled_dot_product_scores,
-    similarity,
-)
-from .basic import (
-    bilinear,
-    cosine_similarity,
-    dropout,
-    embedding,
-    linear,
-    normalize,
-    one_hot,
-    pairwise_distance,
-)
-from .conv import (
-    conv1d,
-    conv2d,
-    conv_transpose1d,
-    conv_transpose2d,
-    convolve2d,
-)
-from .ctc import ctc_loss
-from .image import (
-    dropout1d,
-    dropout2d,
-    fold,
-    interpolate,
-    pad,
-    pixel_shuffle,
-    pixel_unshuffle,
-    unfold,
-)
-from .information import (
-    focal_loss,
-    info_nce,
-    js_divergence,
-    sigmoid_focal_loss,
-)
-from .loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    entropy_from_logits,
-    gaussian_nll_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    nll_loss,
-    smooth_l1_loss,
-)
-from .norm import (
-    batch_norm,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    rms_norm,
-)
-from .pool import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    avg_pool1d,
-    avg_pool2d,
-    max_pool1d,
-    max_pool2d,
-    max_unpool2d,
-)
-from .positional import rotary
+from . import activation, attention, attention_scores, basic, conv, ctc, image, information, loss, norm, pool, positional
+from .activation import *  # noqa: F403
+from .attention import *  # noqa: F403
+from .attention_scores import *  # noqa: F403
+from .basic import *  # noqa: F403
+from .conv import *  # noqa: F403
+from .ctc import *  # noqa: F403
+from .image import *  # noqa: F403
+from .information import *  # noqa: F403
+from .loss import *  # noqa: F403
+from .norm import *  # noqa: F403
+from .pool import *  # noqa: F403
+from .positional import *  # noqa: F403
 
-__all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "additive_scores",
-    "attention_pooling",
-    "avg_pool1d",
-    "avg_pool2d",
-    "batch_norm",
-    "bilinear",
-    "bilinear_scores",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "conv1d",
-    "conv2d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "convolve2d",
-    "cosine_similarity",
-    "cross_entropy",
-    "ctc_loss",
-    "dot_product_scores",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "elu",
-    "embedding",
-    "entropy_from_logits",
-    "focal_loss",
-    "fold",
-    "gaussian_nll_loss",
-    "gaussian_scores",
-    "gelu",
-    "group_norm",
-    "huber_loss",
-    "info_nce",
-    "instance_norm",
-    "interpolate",
-    "js_divergence",
-    "kl_div",
-    "l1_loss",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "logsigmoid",
-    "masked_softmax",
-    "max_pool1d",
-    "max_pool2d",
-    "max_unpool2d",
-    "mse_loss",
-    "nadaraya_watson",
-    "nll_loss",
-    "normalize",
-    "one_hot",
-    "pad",
-    "pairwise_distance",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "relu",
-    "rms_norm",
-    "rotary",
-    "scaled_dot_product_attention",
-    "scaled_dot_product_scores",
-    "sigmoid",
-    "sigmoid_focal_loss",
-    "silu",
-    "similarity",
-    "smooth_l1_loss",
-    "softmax",
-    "softplus",
-    "tanh",
-    "unfold",
-]
+__all__ = []
+__all__ += activation.__all__
+__all__ += attention.__all__
+__all__ += attention_scores.__all__
+__all__ += basic.__all__
+__all__ += conv.__all__
+__all__ += ctc.__all__
+__all__ += image.__all__
+__all__ += information.__all__
+__all__ += loss.__all__
+__all__ += norm.__all__
+__all__ += pool.__all__
+__all__ += positional.__all__

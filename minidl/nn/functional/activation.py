@@ -2,7 +2,25 @@
 
 from ... import ops
 from ...tensors.arguments import expect_tensors, number
+from ...tensors.in_place import twin
 from ...tensors.record import apply
+
+__all__ = [
+    "elu",
+    "elu_",
+    "gelu",
+    "leaky_relu",
+    "leaky_relu_",
+    "log_softmax",
+    "logsigmoid",
+    "relu",
+    "relu_",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+]
 
 
 def relu(input, inplace=False):
@@ -19,24 +37,37 @@ def relu(input, inplace=False):
         raise
 
 
-def leaky_relu(input, negative_slope=0.01):
+relu_ = twin(relu)
+
+
+def leaky_relu(input, negative_slope=0.01, inplace=False):
     """x where x > 0, else negative_slope·x.
 
     >>> import minidl
     >>> leaky_relu(minidl.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
+    if inplace:
+        return leaky_relu_(input, negative_slope)
     return apply(ops.LeakyReLU(number("leaky_relu", "negative_slope", negative_slope)), _floating("leaky_relu", input))
 
 
-def elu(input, alpha=1.0):
+leaky_relu_ = twin(leaky_relu)
+
+
+def elu(input, alpha=1.0, inplace=False):
     """x where x > 0, else alpha·(eˣ − 1).
 
     >>> import minidl
     >>> elu(minidl.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
+    if inplace:
+        return elu_(input, alpha)
     return apply(ops.ELU(number("elu", "alpha", alpha)), _floating("elu", input))
+
+
+elu_ = twin(elu)
 
 
 def gelu(input, *, approximate="none"):
@@ -51,14 +82,19 @@ def gelu(input, *, approximate="none"):
     return apply(ops.GELU(approximate), _floating("gelu", input))
 
 
-def silu(input):
+def silu(input, inplace=False):
     """x·σ(x), also called swish.
 
     >>> import minidl
     >>> silu(minidl.tensor([-1.0, 2.0]))
     tensor([-0.2689,  1.7616])
     """
+    if inplace:
+        return _silu_(input)
     return apply(ops.SiLU(), _floating("silu", input))
+
+
+_silu_ = twin(silu)
 
 
 def softplus(input, beta=1.0, threshold=20.0):

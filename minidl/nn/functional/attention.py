@@ -3,10 +3,12 @@
 import math
 
 from ... import ops, random
-from ...tensors.arguments import expect_tensors
+from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 from .basic import check_probability, dropout
+
+__all__ = ["scaled_dot_product_attention"]
 
 
 def scaled_dot_product_attention(
@@ -47,7 +49,7 @@ def scaled_dot_product_attention(
         allowed, bias = (attn_mask.array, None) if attn_mask.array.dtype.kind == "b" else (None, attn_mask)
     drop = dropout_p if dropout_p < 1 else 0.0
     seed = int(random.default_generator.randint(0, 2**63 - 1, ())) if drop else 0
-    op = ops.ScaledDotProductAttention(float(scale), bool(is_causal), allowed, float(drop), seed)
+    op = ops.ScaledDotProductAttention(number(name, "scale", scale), bool(is_causal), allowed, float(drop), seed)
     y = apply(op, query, key, value) if bias is None else apply(op, query, key, value, bias)
     if dropout_p == 1:
         y = dropout(y, 1.0)

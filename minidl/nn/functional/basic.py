@@ -5,8 +5,11 @@ import numpy as np
 from ... import ops, random
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors
+from ...tensors.in_place import twin
 from ...tensors.record import apply, check_broadcast, wrap
 from ...tensors.tensor import Tensor
+
+__all__ = ["bilinear", "cosine_similarity", "dropout", "embedding", "linear", "normalize", "one_hot", "pairwise_distance"]
 
 
 def linear(input, weight, bias=None):
@@ -55,9 +58,9 @@ def dropout(input, p=0.5, training=True, inplace=False):
     >>> dropout(minidl.ones(2), p=1.0)
     tensor([0., 0.])
     """
-    check_probability("dropout", p)
     if inplace:
-        raise NotImplementedError("dropout: inplace=True is not supported; use inplace=False (the values are the same)")
+        return _dropout_(input, p, training)
+    check_probability("dropout", p)
     if not isinstance(input, Tensor):
         raise TypeError(f"dropout: expected a Tensor as input, got {type(input).__name__}")
     if not training or p == 0:
@@ -68,6 +71,9 @@ def dropout(input, p=0.5, training=True, inplace=False):
     mask = random.like(input.array, lambda shape: random.default_generator.bernoulli(shape, 1 - p, dtype))
     mask *= dtype.type(1 / (1 - p))
     return apply(ops.Dropout(mask), input)
+
+
+_dropout_ = twin(dropout)
 
 
 def one_hot(tensor, num_classes=-1):

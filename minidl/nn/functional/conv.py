@@ -10,6 +10,8 @@ from ...tensors.arguments import expect_memory, expect_tensors
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "convolve2d"]
+
 
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Cross-correlation of signals: (N, C, L), weight (O, C/groups, K), bias (O) → (N, O, (L + 2·padding − K)//stride + 1)

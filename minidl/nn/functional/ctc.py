@@ -7,6 +7,8 @@ from ...tensors.arguments import expect_tensors
 from ...tensors.record import apply, wrap
 from ...tensors.tensor import Tensor
 
+__all__ = ["ctc_loss"]
+
 
 def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
     """−ln P(targets), in nats, over all alignments:  log_probs (T, N, C) or (T, C) → (), or (N) with reduction="none"

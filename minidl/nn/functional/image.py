@@ -7,10 +7,13 @@ import numpy as np
 from ... import ops, random
 from ...ops.conv import blocks
 from ...tensors.arguments import expect_memory, expect_tensors
+from ...tensors.in_place import twin
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 from .basic import check_probability
 from .conv import as_tuple
+
+__all__ = ["dropout1d", "dropout2d", "fold", "interpolate", "pad", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
 _LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}  # how many axes each takes
 
@@ -208,7 +211,12 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
     >>> dropout1d(minidl.ones(1, 2, 3), p=1.0).sum()
     tensor(0.)
     """
-    return _channel_dropout("dropout1d", 1, input, p, training, inplace)
+    if inplace:
+        return _dropout1d_(input, p, training)
+    return _channel_dropout("dropout1d", 1, input, p, training)
+
+
+_dropout1d_ = twin(dropout1d)
 
 
 def dropout2d(input, p=0.5, training=True, inplace=False):
@@ -218,14 +226,17 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
     >>> dropout2d(minidl.ones(1, 2, 3, 3), p=1.0).sum()
     tensor(0.)
     """
-    return _channel_dropout("dropout2d", 2, input, p, training, inplace)
+    if inplace:
+        return _dropout2d_(input, p, training)
+    return _channel_dropout("dropout2d", 2, input, p, training)
 
 
-def _channel_dropout(name, d, input, p, training, inplace):
+_dropout2d_ = twin(dropout2d)
+
+
+def _channel_dropout(name, d, input, p, training):
     check_probability(name, p)
     expect_tensors(name, input=input)
-    if inplace:
-        raise NotImplementedError(f"{name}: inplace=True is not supported; use inplace=False (the values are the same)")
     # PyTorch takes (C, H, W) for (N, C, L), and warns that it will not always: of three axes, dropout1d knows which are which
     if input.ndim != d + 2 and (d == 2 or input.ndim != 2):
         wanted = "(N, C, H, W); for (N, C, L) use dropout1d" if d == 2 else "(N, C, L) or (C, L)"

@@ -28,6 +28,8 @@ from .loss import (
     nll_loss,
 )
 
+__all__ = ["focal_loss", "info_nce", "js_divergence", "sigmoid_focal_loss"]
+
 # --- surprises that count by how great they are
 
 

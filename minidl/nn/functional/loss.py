@@ -11,9 +11,23 @@ import numpy as np
 
 from ... import ops
 from ...ops.base import normalize_axis
-from ...tensors.arguments import expect_tensors
+from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply, number_array, wrap
 from ...tensors.tensor import Tensor
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "entropy_from_logits",
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "smooth_l1_loss",
+]
 
 # --- numbers
 
@@ -136,7 +150,7 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     except TypeError:
         raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}") from None
     weights = None if weight is None else _class_weights(name, weight, rows)
-    smoothing = float(label_smoothing)
+    smoothing = number(name, "label_smoothing", label_smoothing)
     if reduction == "none":
         return apply(ops.CrossEntropy(labels, weights, ignore_index, smoothing), rows).reshape(target.shape)
     return apply(ops.CrossEntropyTotal(labels, weights, ignore_index, smoothing, reduction == "mean"), rows)
@@ -363,7 +377,7 @@ def _soft_cross_entropy(input, target, weight, reduction, label_smoothing):
     axis = min(1, len(shape) - 1)
     rows, targets = (x.movedim(axis, -1).reshape(-1, shape[axis]) for x in (input, target))
     weights = None if weight is None else _class_weights(name, weight, rows)
-    losses = apply(ops.CrossEntropySoft(weights, float(label_smoothing)), rows, targets)
+    losses = apply(ops.CrossEntropySoft(weights, number(name, "label_smoothing", label_smoothing)), rows, targets)
     if reduction == "none":
         return losses.reshape(shape[:axis] + shape[axis + 1 :])
     return _reduced(losses, reduction)

@@ -10,6 +10,8 @@ from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
+
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
     """(x − mean)/√(var + eps)·weight + bias for each channel:  (N, C, …), the others (C) → (N, C, …)
@@ -111,7 +113,8 @@ def instance_norm(
     y = _apply("instance_norm", op, input, weight, bias)
     if running_mean is not None and y.array.size:
         mean, rstd = op.stats.T
-        stats = np.array([mean, rstd**-2 - op.eps]).reshape(2, N, C).mean(1)
+        with np.errstate(all="ignore"):  # an infinite eps makes a variance of NaN
+            stats = np.array([mean, rstd**-2 - op.eps]).reshape(2, N, C).mean(1)
         _update(running_mean, running_var, stats, momentum, count)
     return y
 

@@ -8,6 +8,18 @@ from ...tensors.record import apply, wrap
 from ...tensors.tensor import Tensor
 from .conv import as_tuple
 
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_unpool2d",
+]
+
 
 def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest number of each window: (N, C, L) or (C, L), the last axis as in max_pool2d.

@@ -8,6 +8,8 @@ from ...tensors.arguments import expect_tensors
 from ...tensors.creation import as_tensor
 from ...tensors.record import wrap
 
+__all__ = ["rotary"]
+
 
 def sinusoids(positions, width, base=10000.0):
     """Angles p / base^(2i/width): positions (T) → (T, width/2), an array of float64."""

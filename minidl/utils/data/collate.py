@@ -18,6 +18,10 @@ def default_collate(batch):
     >>> default_collate([{"x": 1, "name": "a"}, {"x": 2, "name": "b"}])
     {'x': tensor([1, 2]), 'name': ['a', 'b']}
     """
+    return _unless_endless("default_collate", _collated, batch)
+
+
+def _collated(batch):
     first = batch[0]
     if isinstance(first, Tensor):
         return stack(batch)
@@ -30,12 +34,12 @@ def default_collate(batch):
     if isinstance(first, (str, bytes)):
         return batch
     if isinstance(first, Mapping):
-        return _like(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
+        return _like(first, {key: _collated([sample[key] for sample in batch]) for key in first})
     if isinstance(first, Sequence):
         sizes = {len(sample) for sample in batch}
         if len(sizes) > 1:
             raise RuntimeError(f"default_collate: the samples of a batch have different lengths: {sorted(sizes)}")
-        parts = [default_collate(list(part)) for part in zip(*batch, strict=True)]
+        parts = [_collated(list(part)) for part in zip(*batch, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else parts
     raise TypeError(
         f"default_collate: samples must hold tensors, arrays, numbers, strings, or dicts and sequences of them; "
@@ -49,17 +53,28 @@ def default_convert(sample):
     >>> default_convert((np.zeros(2, "float32"), "a"))
     (tensor([0., 0.]), 'a')
     """
+    return _unless_endless("default_convert", _converted, sample)
+
+
+def _converted(sample):
     if isinstance(sample, Tensor):
         return sample
     if isinstance(sample, (np.ndarray, np.generic)):
         return as_tensor(sample)
     if isinstance(sample, Mapping):
-        return _like(sample, {key: default_convert(value) for key, value in sample.items()})
+        return _like(sample, {key: _converted(value) for key, value in sample.items()})
     if isinstance(sample, tuple) and hasattr(sample, "_fields"):
-        return type(sample)(*map(default_convert, sample))
+        return type(sample)(*map(_converted, sample))
     if isinstance(sample, (list, tuple)):
-        return type(sample)(map(default_convert, sample))
+        return type(sample)(map(_converted, sample))
     return sample
+
+
+def _unless_endless(name, function, samples):
+    try:
+        return function(samples)
+    except RecursionError:
+        raise ValueError(f"{name}: the samples are nested too deep, or hold themselves") from None
 
 
 def _like(original, values):

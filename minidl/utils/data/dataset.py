@@ -3,6 +3,8 @@
 import bisect
 import itertools
 import math
+import numbers
+import operator
 import warnings
 
 from ... import random
@@ -88,6 +90,7 @@ class ConcatDataset(Dataset):
         self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))
 
     def __getitem__(self, index):
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"ConcatDataset: index {index} is out of range for {len(self)} samples")
         index %= len(self)
@@ -109,6 +112,8 @@ def random_split(dataset, lengths, generator=None):
     (8, True)
     """
     total, lengths = len(dataset), list(lengths)
+    if any(isinstance(n, numbers.Complex) and not isinstance(n, numbers.Real) for n in lengths):
+        raise TypeError(f"random_split: lengths must be numbers, got {lengths}")
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         if min(lengths) < 0:
             raise ValueError(f"random_split: fractions must not be negative, got {lengths}")

@@ -166,7 +166,10 @@ def _pair(name, size):
 
 
 def _per_channel(name, value, array):
-    value = np.asarray(value.array if isinstance(value, Tensor) else value, array.dtype)
+    value = np.asarray(value.array if isinstance(value, Tensor) else value)
+    if value.dtype.kind not in "fiu":
+        raise TypeError(f"normalize: expected numbers as {name}, got {value.dtype}")
+    value = number_array("normalize", value, array.dtype)
     channels = array.shape[-3]
     if value.shape not in ((), (1,), (channels,)):
         raise ValueError(f"normalize: expected one {name} or one for each of {channels} channels, got shape {value.shape}")

@@ -16,6 +16,18 @@ from ...tensors.indexing import where
 from ...tensors.record import wrap
 from ...tensors.tensor import Tensor
 
+__all__ = [
+    "additive_scores",
+    "attention_pooling",
+    "bilinear_scores",
+    "dot_product_scores",
+    "gaussian_scores",
+    "masked_softmax",
+    "nadaraya_watson",
+    "scaled_dot_product_scores",
+    "similarity",
+]
+
 KERNELS = ("gaussian", "boxcar", "triangular", "constant")
 
 
