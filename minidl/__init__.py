@@ -62,7 +62,7 @@ from .tensors.joining import (
     stack,
     vstack,
 )
-from .tensors.products import einsum, matmul
+from .tensors.products import cdist, einsum, matmul, tensordot
 from .tensors.random_tensors import bernoulli, multinomial, normal, rand, rand_like, randint, randn, randn_like, randperm
 from .tensors.tensor import Tensor
 from .warmup import warmup

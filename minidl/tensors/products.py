@@ -5,7 +5,7 @@ import string
 import numpy as np
 
 from .. import ops
-from .arguments import tensors_of
+from .arguments import expect_tensors, tensors_of
 from .record import TensorBase, apply, operand, wrap
 
 
@@ -77,6 +77,28 @@ def _product(name, a, b, a_rank, b_rank):
     if not isinstance(b, TensorBase) or a.ndim != a_rank or b.ndim != b_rank:
         raise ValueError(f"{name}: expected tensors with {a_rank} and {b_rank} axes, got shapes {a.shape} and {np.shape(b)}")
     return matmul(a, b)
+
+
+def tensordot(a, b, dims=2):
+    """Σ a b over pairs of axes: the last `dims` of a with the first of b, or the two lists of axes in dims."""
+    expect_tensors("tensordot", a=a, b=b)
+    return a.tensordot(b, dims)
+
+
+def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
+    """The distance (Σ |x − y|ᵖ)^(1/p) of every row of x1 and every row of x2: (…, n, d), (…, m, d) → (…, n, m).
+
+    The mode says how PyTorch computes it; here it is always computed from the differences, which are exact.
+    """
+    expect_tensors("cdist", x1=x1, x2=x2)
+    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+    if compute_mode not in modes:
+        raise ValueError(f"cdist: compute_mode must be one of {', '.join(modes)}, got {compute_mode!r}")
+    if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
+        raise ValueError(f"cdist: expected (…, n, d) and (…, m, d), got shapes {x1.shape} and {x2.shape}")
+    if not p >= 0:
+        raise ValueError(f"cdist: p must be 0 or more, got {p}")
+    return (x1.unsqueeze(-2) - x2.unsqueeze(-3)).norm(p, -1)
 
 
 def einsum(equation, *operands):
