@@ -182,6 +182,8 @@ NAMES = {
     "lm": lambda: lambda ids: minidl.ones(*ids.shape, 5),
     "leaf": _tensor(2, 3),
     "raw": _tensor(2, 3, grad=False),
+    "raw2": _tensor(3, 3, grad=False),
+    "raw3": _tensor(4, 3, 3, grad=False),
 }
 
 
@@ -318,7 +320,10 @@ x.put(k, w, False) ; x.take(k2) ; x.masked_scatter(b, y)
 raw.scatter_(1, n, g, reduce=None) ; raw.scatter_add_(1, n, g) ; raw.scatter_reduce_(1, n, g, "sum", include_self=True)
 raw.index_add_(1, k, g, alpha=1) ; raw.index_copy_(0, k2, g) ; raw.index_fill_(1, k, 0.0) ; raw.index_put_((k2,), g, False)
 raw.put_(k, gv, True) ; raw.masked_scatter_(b, g) ; raw.addcmul_(g, g, value=2) ; raw.addcdiv_(g, p2, value=2)
-raw.lerp_(g, 0.5)
+raw.lerp_(g, 0.5) ; raw.addmm_(g, g.T @ g) ; raw.addr_(g[:, 0], gv) ; raw.atan2_(g) ; raw.arctan2_(g) ; raw.cumprod_(1)
+raw2.addbmm_(raw3, raw3) ; raw3.baddbmm_(raw3, raw3, beta=1, alpha=1)
+pv.addmv_(g.T @ g, gv) ; n.bitwise_and_(n) ; n.bitwise_or_(3) ; n.bitwise_xor_(n) ; n.bitwise_not_() ; b.logical_xor_(b)
+t.addmv_(pv, g.T @ g, gv) ; t.index_put_(raw, (k2,), g, False)
 x.matmul(m) ; x.mm(m) ; q.mv(v) ; v.dot(w) ; c.bmm(c2) ; v.outer(w) ; x.reshape(3, 2) ; x.reshape((-1, 2)) ; x.view(6)
 x.view_as(y) ; x.reshape_as(y)
 x.permute(1, 0) ; x.transpose(0, 1) ; x.swapaxes(0, -1) ; x.swapdims(0, 1) ; c.movedim(0, -1) ; c.movedim((0, 1), (1, 2))
