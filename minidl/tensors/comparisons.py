@@ -33,7 +33,7 @@ class Comparisons:
     def __invert__(self):
         if self.array.dtype.kind == "f":
             raise TypeError(f"~: expected a boolean or integer tensor, got {self.dtype}")
-        return wrap(~self.array)
+        return wrap(np.asarray(~self.array))
 
     def __and__(self, other):
         return _compare(np.bitwise_and, self, other)
