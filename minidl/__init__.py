@@ -6,6 +6,8 @@ from . import autograd, information, nn, optim
 from .graph.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .io import load, save
 from .kernels import get_num_threads, set_num_threads
+from .nn.functional.activation import celu, celu_, selu, selu_
+from .nn.functional.piecewise import rrelu, rrelu_, threshold, threshold_
 from .random import (
     Generator,
     default_generator,

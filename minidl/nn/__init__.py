@@ -20,6 +20,7 @@ from . import (
     module,
     norm,
     parameter,
+    piecewise,
     pool,
     positional,
     recurrent,
@@ -41,6 +42,7 @@ from .loss import *  # noqa: F403
 from .module import *  # noqa: F403
 from .norm import *  # noqa: F403
 from .parameter import *  # noqa: F403
+from .piecewise import *  # noqa: F403
 from .pool import *  # noqa: F403
 from .positional import *  # noqa: F403
 from .recurrent import *  # noqa: F403
@@ -62,6 +64,7 @@ __all__ += loss.__all__
 __all__ += module.__all__
 __all__ += norm.__all__
 __all__ += parameter.__all__
+__all__ += piecewise.__all__
 __all__ += pool.__all__
 __all__ += positional.__all__
 __all__ += recurrent.__all__

@@ -1,6 +1,6 @@
 """Layers and losses as functions: `import minidl.nn.functional as F`."""
 
-from . import activation, attention, attention_scores, basic, conv, ctc, image, information, loss, norm, pool, positional
+from . import activation, attention, attention_scores, basic, conv, ctc, image, information, loss, norm, piecewise, pool, positional
 from .activation import *  # noqa: F403
 from .attention import *  # noqa: F403
 from .attention_scores import *  # noqa: F403
@@ -11,6 +11,7 @@ from .image import *  # noqa: F403
 from .information import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .norm import *  # noqa: F403
+from .piecewise import *  # noqa: F403
 from .pool import *  # noqa: F403
 from .positional import *  # noqa: F403
 
@@ -25,5 +26,6 @@ __all__ += image.__all__
 __all__ += information.__all__
 __all__ += loss.__all__
 __all__ += norm.__all__
+__all__ += piecewise.__all__
 __all__ += pool.__all__
 __all__ += positional.__all__
