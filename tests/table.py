@@ -856,6 +856,13 @@ OF_EACH_ELEMENT = [
         elementwise(1.0) + elementwise(0.4)[:3],
         domain=off_zero,
     ),
+    Row(
+        ops.Hardtanh,
+        each_of_one(lambda x, low, high: min(max(x, low), high)),
+        elementwise(-1.0, 1.0) + elementwise(0.0, 0.7)[:3],
+        domain=off_zero,
+    ),
+    Row(ops.Softsign, each(lambda x: x / (1 + abs(x))), ELEMENTWISE, domain=off_zero),
     Row(ops.GELU, each_of_one(gelu), elementwise("none") + elementwise("tanh")),
     Row(ops.SiLU, each(lambda x: x / (1 + math.exp(-x))), ELEMENTWISE),
     Row(ops.Softplus, each_of_one(softplus), elementwise(1.0, 20.0) + elementwise(2.0, 1.0)),

@@ -122,6 +122,58 @@ def softplus(v, beta=1.0, threshold=20.0):
     return table.softplus(v, beta, threshold)
 
 
+def selu(v):
+    return 1.0507009873554804934193349852946 * elu(v, 1.6732632423543772848170429916717)
+
+
+def celu(v, alpha=1.0):
+    return max(0.0, v) + min(0.0, alpha * (math.exp(v / alpha) - 1))
+
+
+def glu(x, dim=-1):
+    a, b = np.split(x, 2, dim)
+    return a / (1 + np.exp(-b))
+
+
+def hardtanh(v, min_val=-1.0, max_val=1.0):
+    return min(max(v, min_val), max_val)
+
+
+def hardsigmoid(v):
+    return hardtanh(v / 6 + 0.5, 0.0, 1.0)
+
+
+def hardshrink(v, lambd=0.5):
+    return v if v > lambd or v < -lambd else 0.0
+
+
+def softshrink(v, lambd=0.5):
+    return v - lambd if v > lambd else v + lambd if v < -lambd else 0.0
+
+
+def threshold(v, threshold, value):
+    return v if v > threshold else value
+
+
+def prelu(x, weight):
+    y = x.copy()
+    for place in np.argwhere(x < 0):
+        y[tuple(place)] *= weight[0] if len(weight) == 1 else weight[place[1]]
+    return y
+
+
+def rrelu(v, lower=1 / 8, upper=1 / 3):
+    return v if v > 0 else v * (lower + upper) / 2
+
+
+def slopes(function, x, lower=1 / 8, upper=1 / 3, training=False):
+    """Of rrelu: the smallest and the largest slope below 0, about, whether they differ, and what is above 0."""
+    minidl.manual_seed(0)
+    y = (function(x, lower, upper, training=training) / x).numpy(force=True)
+    found = y[x.numpy() < 0]
+    return np.array([found.min().round(1), found.max().round(1), found.std() > 0.1, (y[x.numpy() > 0] == 1).all()], float)
+
+
 def softmax(x, dim, dtype=None):
     e = np.exp(x.astype(dtype or x.dtype))
     return e / e.sum(dim, keepdims=True)
@@ -137,9 +189,10 @@ def in_place(function, x, inplace=False):
     return function(x, inplace=inplace), x
 
 
+SLOPED = table.distinct(rng, (40, 50))
 ACTIVATIONS = {
     "relu": [
-        Call(of_each(lambda v: max(v, 0.0)), X),
+        Call(of_each(lambda v: max(v, 0.0)), 3 * X),
         Call(lambda x, inplace: (np.maximum(x, 0), np.maximum(x, 0)), X, call=in_place, gradient=False, inplace=True),
     ],
     "leaky_relu": [Call(of_each(leaky_relu), X), Call(of_each(leaky_relu), X, negative_slope=0.3)],
@@ -150,6 +203,46 @@ ACTIVATIONS = {
     "sigmoid": [Call(of_each(logistic), X)],
     "logsigmoid": [Call(of_each(lambda v: math.log(logistic(v))), X)],
     "tanh": [Call(of_each(lambda v: (1 - math.exp(-2 * v)) / (1 + math.exp(-2 * v))), X)],
+    "celu": [Call(of_each(celu), X), Call(of_each(celu), X, alpha=1.7)],
+    "glu": [Call(glu, X), Call(glu, IMAGES, dim=3), Call(glu, X.T, dim=0)],
+    "hardshrink": [Call(of_each(hardshrink), X), Call(of_each(hardshrink), X, lambd=1.0)],
+    "hardsigmoid": [Call(of_each(hardsigmoid), X), Call(of_each(hardsigmoid), 3 * X)],
+    "hardswish": [Call(of_each(lambda v: v * hardsigmoid(v)), X), Call(of_each(lambda v: v * hardsigmoid(v)), 3 * X)],
+    "hardtanh": [
+        Call(of_each(hardtanh), X),
+        Call(of_each(hardtanh), X, min_val=-2.0),
+        Call(of_each(hardtanh), X, max_val=1.5),
+    ],
+    "mish": [Call(of_each(lambda v: v * math.tanh(math.log1p(math.exp(v)))), X)],
+    "prelu": [Call(prelu, X, np.array([0.3])), Call(prelu, X, WEIGHTS), Call(prelu, IMAGES, WEIGHTS[:3])],
+    "relu6": [Call(of_each(lambda v: hardtanh(v, 0.0, 6.0)), 3 * X)],
+    "rrelu": [
+        Call(of_each(rrelu), X),
+        Call(of_each(rrelu), X, lower=0.1),
+        Call(of_each(rrelu), X, upper=0.7),
+        Call(
+            lambda x, **o: np.array([-0.2, 0.7, 1, 1]),
+            SLOPED,
+            call=slopes,
+            gradient=False,
+            lower=-0.2,
+            upper=0.7,
+            training=True,
+        ),
+    ],
+    "selu": [Call(of_each(selu), X)],
+    "softmin": [
+        Call(lambda x, dim: softmax(-x, dim), X, 1),
+        Call(lambda x, dim: softmax(-x, dim), X, 0),
+        Call(lambda x, dim, dtype: softmax(-x, dim, dtype), X.astype(np.float32), -1, dtype=np.float64, gradient=False),
+    ],
+    "softshrink": [Call(of_each(softshrink), X), Call(of_each(softshrink), X, lambd=1.0)],
+    "softsign": [Call(of_each(lambda v: v / (1 + abs(v))), X)],
+    "tanhshrink": [Call(of_each(lambda v: v - math.tanh(v)), X)],
+    "threshold": [
+        Call(of_each(threshold), X, threshold=0.5, value=2.0),
+        Call(of_each(threshold), X, threshold=-1.0, value=0.0),
+    ],
     "softmax": [
         Call(softmax, X, 1),
         Call(softmax, X, 0),

@@ -114,7 +114,8 @@ def with_reductions(reference, *inputs, default="mean", **options):
 def layer_of(function):
     """The name of the layer that calls this activation: of leaky_relu LeakyReLU; None if there is none."""
     wanted = function.replace("_", "")
-    return next((name for name in nn.activation.__all__ if name.lower() == wanted), None)
+    names = [*nn.activation.__all__, *nn.piecewise.__all__]
+    return next((name for name in names if name.lower() == wanted and name not in ("PReLU", "RReLU")), None)
 
 
 ACTIVATIONS = {  # the rows of their functions, of which the layers have the options
@@ -125,6 +126,31 @@ ACTIVATIONS = {  # the rows of their functions, of which the layers have the opt
     ]
     for name, calls in table_functional.ACTIVATIONS.items()
     if layer_of(name)
+}
+ACTIVATIONS |= {
+    "PReLU": [
+        Layer(lambda s, x, **o: plain.prelu(x, s["weight"]), X, state="weight"),
+        Layer(lambda s, x, **o: plain.prelu(x, s["weight"]), X, state="weight", num_parameters=4),
+        Layer(
+            lambda s, x, init: (plain.prelu(x, np.array([init])), np.array([init])),
+            X,
+            call=lambda layer, x: (layer.reset_parameters(), layer(x), layer.weight)[1:],
+            state="weight",
+            init=0.5,
+        ),
+    ],
+    "RReLU": [
+        *(Layer(of_each(plain.rrelu), X, **o) for o in ({}, {"lower": 0.1}, {"upper": 0.7})),
+        Layer(
+            lambda s, x, **o: np.array([-0.2, 0.7, 1, 1]),
+            plain.SLOPED,
+            call=lambda layer, x: plain.slopes(lambda x, *a, training: layer(x), x),
+            training=True,
+            lower=-0.2,
+            upper=0.7,
+        ),
+    ],
+    "Softmax2d": [Layer(lambda s, x: plain.softmax(x, 1), IMAGES), Layer(lambda s, x: plain.softmax(x, 0), IMAGES[0])],
 }
 
 # --- affine maps, shapes, look-ups, dropout

@@ -17,6 +17,7 @@ from . import (
     lazy,
     linear,
     loss,
+    margin,
     module,
     norm,
     parameter,
@@ -39,6 +40,7 @@ from .image import *  # noqa: F403
 from .lazy import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
+from .margin import *  # noqa: F403
 from .module import *  # noqa: F403
 from .norm import *  # noqa: F403
 from .parameter import *  # noqa: F403
@@ -61,6 +63,7 @@ __all__ += image.__all__
 __all__ += lazy.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
+__all__ += margin.__all__
 __all__ += module.__all__
 __all__ += norm.__all__
 __all__ += parameter.__all__

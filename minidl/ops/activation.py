@@ -165,7 +165,7 @@ class Hardtanh(Op):
         return np.clip(x, self.low, self.high)
 
     def backward(self, dy):
-        return np.where((self.x > self.low) & (self.x < self.high), dy, 0)
+        return np.where((self.x <= self.low) | (self.x >= self.high), 0, dy)
 
 
 class Softsign(Op):

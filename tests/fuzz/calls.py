@@ -210,7 +210,13 @@ FUNCTIONAL = """
 F.relu(x) ; F.sigmoid(x) ; F.tanh(x) ; F.silu(x) ; F.logsigmoid(x) ; F.elu(x, 1.0) ; F.gelu(x, approximate="none")
 F.leaky_relu(x, 0.01)
 F.gelu(d, approximate="tanh") ; F.softplus(x, 1.0, 20.0) ; F.softmax(x, 1, dtype=None) ; F.log_softmax(x, -1)
-F.relu(d, False)
+F.relu(d, False) ; F.glu(sig.narrow(2, 0, 6), -1) ; F.softmin(x, 1, dtype=None) ; F.threshold(x, 0.1, 2.0, False)
+F.prelu(x, v) ; F.prelu(d, t.ones(1).double()) ; F.rrelu(x, 0.1, 0.3, True, False) ; F.celu(x, 1.5)
+F.threshold_(raw, 0.1, 2.0)
+F.hardtanh(x, -0.5, 0.5) ; F.hardshrink(x, 0.3) ; F.softshrink(x, 0.3) ; F.hardtanh_(raw, -0.5, 0.5)
+t.celu(x, 1.5) ; t.celu_(raw) ; t.selu(x) ; t.selu_(raw) ; t.rrelu(x) ; t.rrelu_(raw) ; t.threshold(x, 0.1, 2.0)
+t.threshold_(raw, 0.1, 2.0) ; x.prelu(v) ; x.hardshrink(0.3) ; t.prelu(x, v) ; t.hardshrink(x, 0.3)
+nn.GLU()(m) ; nn.Softmin(1)(x) ; nn.Threshold(0.1, 2.0)(x) ; nn.Softmax2d()(img) ; nn.PReLU(1, 0.25)(x) ; nn.RReLU(0.1, 0.3)(x)
 F.linear(x, q, v) ; F.linear(x, q) ; F.linear(c, q.T.detach() @ t.ones(3, 4), None) ; F.bilinear(x, y, wb, b4)
 F.dropout(x, 0.5, True, False)
 F.dropout1d(sig, 0.5, True) ; F.dropout2d(img, 0.5, True) ; F.one_hot(n, 3) ; F.embedding(ids, emb, 1)
@@ -582,10 +588,10 @@ def lines():
 
 def _activations(written):
     """Calls of the activations that have none in the tables above: of a matrix, with their options as they are."""
-    for name in functional.activation.__all__:
+    for name in (*functional.activation.__all__, *functional.piecewise.__all__):
         if f"F.{name}(" not in written:
             yield f"F.{name}({'raw' if name[-1] == '_' else 'x'})"
-    for name in nn.activation.__all__:
+    for name in (*nn.activation.__all__, *nn.piecewise.__all__):
         if f"nn.{name}(" not in written:
             yield f"nn.{name}()(x)"
 

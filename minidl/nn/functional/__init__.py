@@ -1,6 +1,21 @@
 """Layers and losses as functions: `import minidl.nn.functional as F`."""
 
-from . import activation, attention, attention_scores, basic, conv, ctc, image, information, loss, norm, piecewise, pool, positional
+from . import (
+    activation,
+    attention,
+    attention_scores,
+    basic,
+    conv,
+    ctc,
+    image,
+    information,
+    loss,
+    margin,
+    norm,
+    piecewise,
+    pool,
+    positional,
+)
 from .activation import *  # noqa: F403
 from .attention import *  # noqa: F403
 from .attention_scores import *  # noqa: F403
@@ -10,6 +25,7 @@ from .ctc import *  # noqa: F403
 from .image import *  # noqa: F403
 from .information import *  # noqa: F403
 from .loss import *  # noqa: F403
+from .margin import *  # noqa: F403
 from .norm import *  # noqa: F403
 from .piecewise import *  # noqa: F403
 from .pool import *  # noqa: F403
@@ -25,6 +41,7 @@ __all__ += ctc.__all__
 __all__ += image.__all__
 __all__ += information.__all__
 __all__ += loss.__all__
+__all__ += margin.__all__
 __all__ += norm.__all__
 __all__ += piecewise.__all__
 __all__ += pool.__all__

@@ -81,7 +81,7 @@ elu_ = twin(elu)
 
 
 def selu(input, inplace=False):
-    """λx where x > 0, else λα(eˣ − 1), with α = 1.6733 and λ = 1.0507, which keep mean 0 and variance 1 (Klambauer et al., 2017).
+    """λx where x > 0, else λα(eˣ − 1), with α = 1.6733 and λ = 1.0507, which keep mean 0, variance 1 (Klambauer et al., 2017).
 
     >>> import minidl
     >>> selu(minidl.tensor([-1.0, 2.0]))
