@@ -871,6 +871,59 @@ def entropy(x, dim=-1):
     return -(p * np.log(p)).sum(dim)
 
 
+def poisson_nll(x, t, log_input=True, full=False, eps=1e-8):
+    loss = math.exp(x) - t * x if log_input else x - t * math.log(x + eps)
+    return loss + (t * math.log(t) - t + math.log(2 * math.pi * t) / 2 if full and t > 1 else 0)
+
+
+def margin_ranking(a, b, t, margin=0.0, reduction="mean"):
+    return reduced(np.maximum(0, margin - t * (a - b)), reduction)
+
+
+def cosine_embedding(a, b, t, margin=0.0, reduction="mean"):
+    cosines = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return reduced(np.where(t == 1, 1 - cosines, np.maximum(0, cosines - margin)), reduction)
+
+
+def multi_margin(x, t, p=1, margin=1.0, weight=None, reduction="mean"):
+    losses = []
+    for row, k in zip(x, t, strict=True):
+        others = [max(0, margin - row[k] + v) ** p for i, v in enumerate(row) if i != k]
+        losses.append(sum(others) / len(row) * (1 if weight is None else weight[k]))
+    return reduced(np.array(losses), reduction)
+
+
+def multilabel_margin(x, t, reduction="mean"):
+    losses = []
+    for row, labels in zip(x, t.tolist(), strict=True):
+        labels = labels[: labels.index(-1)] if -1 in labels else labels
+        others = [i for i in range(len(row)) if i not in labels]
+        losses.append(sum(max(0, 1 - row[k] + row[i]) for k in labels for i in others) / len(row))
+    return reduced(np.array(losses), reduction)
+
+
+def multilabel_soft_margin(x, t, weight=None, reduction="mean"):
+    return reduced(coin_of_logits(x, t, weight, "none").mean(-1), reduction)
+
+
+def triplet_of(distance, a, p, n, margin=1.0, swap=False, reduction="mean"):
+    near, far, across = distance(a, p), distance(a, n), distance(p, n)
+    return reduced(np.maximum(0, margin + near - (np.minimum(far, across) if swap else far)), reduction)
+
+
+def triplet(anchor, positive, negative, margin=1.0, swap=False, reduction="mean", **distance):
+    vectors = anchor, positive, negative
+    return triplet_of(lambda x, y: pairwise_distance(x, y, **distance), *vectors, margin, swap, reduction)
+
+
+def widest(a, b):
+    return abs(a - b).max(-1) if isinstance(a, np.ndarray) else (a - b).abs().amax(-1)
+
+
+def triplet_with(a, p, n, distance_function=pairwise_distance, margin=1.0, swap=False, reduction="mean"):
+    return triplet_of(distance_function, a, p, n, margin, swap, reduction)
+
+
 def with_reductions(reference, *args, default="mean", **options):
     others = [r for r in ("mean", "sum", "none") if r != default]
     return [Call(reference, *args, **options)] + [Call(reference, *args, **options, reduction=r) for r in others]
@@ -881,6 +934,9 @@ IGNORED = np.array([2, 1, 3])
 STEPS = np.log(softmax(normal(4, 2, 3), 2))
 SPOKEN, HEARD = np.array([[1, 2], [2, 1]]), np.array([4, 3])
 SAID, TOO_LONG = np.array([2, 1]), np.array([[1, 2, 2, 1, 1], [2, 1, 0, 0, 0]])
+SIGNS = np.array([[1.0, -1.0, -1.0, 1.0], [-1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0]])
+COUNTS = np.array([[0.0, 1.0, 2.0, 5.0], [3.0, 0.0, 1.0, 7.0], [1.0, 4.0, 0.0, 2.0]])
+SEVERAL = np.array([[2, 0, -1, 1], [3, -1, -1, -1], [-1, 0, 1, 2]])
 LOSSES = {
     "mse_loss": with_reductions(loss_of(lambda x, t: (x - t) ** 2), X, Y),
     "l1_loss": with_reductions(loss_of(lambda x, t: abs(x - t)), X, Y),
@@ -890,6 +946,54 @@ LOSSES = {
         *with_reductions(gaussian_nll, X, Y, P),
         Call(gaussian_nll, X, Y, P, full=True),
         Call(gaussian_nll, X, Y, P, eps=0.5, gradient=False),
+    ],
+    "poisson_nll_loss": [
+        *with_reductions(loss_of(poisson_nll), X, COUNTS),
+        Call(loss_of(poisson_nll), X, COUNTS, full=True, gradient=False),
+        Call(loss_of(poisson_nll), P, COUNTS, log_input=False),
+        Call(loss_of(poisson_nll), P, COUNTS, log_input=False, eps=0.1),
+    ],
+    "margin_ranking_loss": [
+        *with_reductions(margin_ranking, X, Y, SIGNS),
+        Call(margin_ranking, X, Y, SIGNS, margin=0.7),
+    ],
+    "hinge_embedding_loss": [
+        *with_reductions(loss_of(lambda x, t: x if t == 1 else max(0, 1 - x)), X, SIGNS, gradient=False),
+        Call(loss_of(lambda x, t, margin: x if t == 1 else max(0, margin - x)), X, SIGNS.astype(int), margin=2.5),
+    ],
+    "cosine_embedding_loss": [
+        *with_reductions(cosine_embedding, X, Y, SIGNS[:, 1].astype(int)),
+        Call(cosine_embedding, X, Y, SIGNS[:, 1].astype(int), margin=-0.9),
+        Call(cosine_embedding, X[0], Y[0], np.array(-1)),
+    ],
+    "soft_margin_loss": with_reductions(loss_of(lambda x, t: math.log(1 + math.exp(-x * t))), X, SIGNS),
+    "multi_margin_loss": [
+        *with_reductions(multi_margin, X, LABELS),
+        Call(multi_margin, X, LABELS, p=2),
+        Call(multi_margin, X, LABELS, margin=2.5),
+        Call(multi_margin, X, LABELS, weight=WEIGHTS, gradient=False),
+        Call(lambda x, t: multi_margin(x[None], t[None]), X[0], np.array(2)),
+    ],
+    "multilabel_margin_loss": [
+        *with_reductions(multilabel_margin, X, SEVERAL),
+        Call(lambda x, t: multilabel_margin(x[None], t[None]), X[1], SEVERAL[1]),
+    ],
+    "multilabel_soft_margin_loss": [
+        *with_reductions(multilabel_soft_margin, X, COINS),
+        *with_reductions(multilabel_soft_margin, X, COINS, weight=WEIGHTS),
+    ],
+    "triplet_margin_loss": [
+        *with_reductions(triplet, X, Y, Y + 0.3 * X),
+        Call(triplet, X, Y, Y + 0.3 * X, margin=2.5),
+        Call(triplet, X, Y, Y + 0.3 * X, p=3.0),
+        Call(triplet, X, Y, Y + 0.3 * X, eps=0.1),
+        Call(triplet, X, Y, Y + 0.3 * X, swap=True),
+    ],
+    "triplet_margin_with_distance_loss": [
+        *with_reductions(triplet_with, X, Y, Y + 0.3 * X),
+        Call(triplet_with, X, Y, Y + 0.3 * X, margin=2.5),
+        Call(triplet_with, X, Y, Y + 0.3 * X, distance_function=widest),
+        Call(triplet_with, X, Y, Y + 0.3 * X, swap=True),
     ],
     "cross_entropy": [
         *with_reductions(cross_entropy, X, LABELS),

@@ -495,7 +495,28 @@ NORMS = {
 # --- losses
 
 WEIGHTED = {"state": "weight", "weight": WEIGHTS}
+
+
+def of_function(name):
+    """The rows of a function, for a layer that has its options."""
+    weighted = [{"state": "weight"} if "weight" in call.options else {} for call in plain.FUNCTIONALS[name]]
+    calls = zip(plain.FUNCTIONALS[name], weighted, strict=True)
+    return [Layer(same(call.reference), *call.args, **call.options, **state) for call, state in calls]
+
+
 LOSSES = {
+    "CosineSimilarity": of_function("cosine_similarity"),
+    "PairwiseDistance": of_function("pairwise_distance"),
+    "PoissonNLLLoss": of_function("poisson_nll_loss"),
+    "MarginRankingLoss": of_function("margin_ranking_loss"),
+    "HingeEmbeddingLoss": of_function("hinge_embedding_loss"),
+    "CosineEmbeddingLoss": of_function("cosine_embedding_loss"),
+    "SoftMarginLoss": of_function("soft_margin_loss"),
+    "MultiMarginLoss": of_function("multi_margin_loss"),
+    "MultiLabelMarginLoss": of_function("multilabel_margin_loss"),
+    "MultiLabelSoftMarginLoss": of_function("multilabel_soft_margin_loss"),
+    "TripletMarginLoss": of_function("triplet_margin_loss"),
+    "TripletMarginWithDistanceLoss": of_function("triplet_margin_with_distance_loss"),
     "MSELoss": with_reductions(plain.loss_of(lambda x, t: (x - t) ** 2), X, Y),
     "L1Loss": with_reductions(plain.loss_of(lambda x, t: abs(x - t)), X, Y),
     "SmoothL1Loss": with_reductions(plain.loss_of(plain.smooth_l1), X, Y)

@@ -163,9 +163,10 @@ def glu(input, dim=-1):
     >>> glu(minidl.tensor([3.0, 2.0, 0.0, 0.0]))
     tensor([1.5000, 1.0000])
     """
-    size = floating("glu", input).shape[normalize_axis("glu", dim, input.ndim)] if input.ndim else 1
+    shape = floating("glu", input).shape
+    size = shape[normalize_axis("glu", dim, len(shape))] if shape else 1
     if size % 2:
-        raise ValueError(f"glu: axis {dim} of input {input.shape} must have an even size, to be cut into halves; got {size}")
+        raise ValueError(f"glu: axis {dim} of input {shape} must have an even size, to be cut into halves; got {size}")
     half = size // 2
     return input.narrow(dim, 0, half) * input.narrow(dim, half, half).sigmoid()
 

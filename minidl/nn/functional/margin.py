@@ -11,12 +11,13 @@ from ...tensors.record import apply, wrap
 from .activation import floating
 from .basic import pairwise_distance
 from .loss import (
-    binary_cross_entropy_with_logits,
+    _broadcast,
     _check_reduction,
     _class_weights,
     _matched,
     _reduced,
     _rows,
+    binary_cross_entropy_with_logits,
 )
 
 __all__ = [
@@ -167,7 +168,9 @@ def multilabel_soft_margin_loss(input, target, weight=None, *, reduction="mean")
     target = _matched("multilabel_soft_margin_loss", input, target)
     if not input.ndim:
         raise ValueError("multilabel_soft_margin_loss: expected an input with an axis of classes, got a number")
-    return _reduced(binary_cross_entropy_with_logits(input, target, weight, reduction="none").mean(-1), reduction)
+    losses = binary_cross_entropy_with_logits(input, target, reduction="none")
+    weighted = losses if weight is None else losses * _broadcast("multilabel_soft_margin_loss", "weight", weight, input)
+    return _reduced(weighted.mean(-1), reduction)
 
 
 def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, *, reduction="mean"):
