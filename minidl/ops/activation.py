@@ -9,6 +9,7 @@ __all__ = [
     "ELU",
     "GELU",
     "Dropout",
+    "Hardswish",
     "Hardtanh",
     "LeakyReLU",
     "LogSigmoid",
@@ -166,6 +167,19 @@ class Hardtanh(Op):
 
     def backward(self, dy):
         return np.where((self.x <= self.low) | (self.x >= self.high), 0, dy)
+
+
+class Hardswish(Op):
+    """y = x·h, where h = x/6 + ½ held between 0 and 1
+    x moves both factors where −3 < x < 3:  dx = dy·(x/3 + ½); and dx = 0 below, dy above
+    """
+
+    def forward(self, x):
+        self.x = x
+        return x * np.clip(x / 6 + 0.5, 0, 1)
+
+    def backward(self, dy):
+        return np.where(self.x <= -3, 0, np.where(self.x >= 3, dy, dy * (self.x / 3 + 0.5)))
 
 
 class Softsign(Op):

@@ -4,6 +4,7 @@ from . import (
     activation,
     attention,
     attention_scores,
+    bags,
     basic,
     conv,
     ctc,
@@ -19,6 +20,7 @@ from . import (
 from .activation import *  # noqa: F403
 from .attention import *  # noqa: F403
 from .attention_scores import *  # noqa: F403
+from .bags import *  # noqa: F403
 from .basic import *  # noqa: F403
 from .conv import *  # noqa: F403
 from .ctc import *  # noqa: F403
@@ -35,6 +37,7 @@ __all__ = []
 __all__ += activation.__all__
 __all__ += attention.__all__
 __all__ += attention_scores.__all__
+__all__ += bags.__all__
 __all__ += basic.__all__
 __all__ += conv.__all__
 __all__ += ctc.__all__

@@ -81,7 +81,7 @@ def hardswish(input, inplace=False):
     """
     if inplace:
         return _hardswish_(input)
-    return input * apply(ops.Hardtanh(0.0, 6.0), floating("hardswish", input) + 3) / 6
+    return apply(ops.Hardswish(), floating("hardswish", input))
 
 
 _hardswish_ = twin(hardswish)
