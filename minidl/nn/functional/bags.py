@@ -56,6 +56,8 @@ def embedding_bag(
     starts, ends = _bags(name, input, offsets, include_last_offset)
     flat = input.reshape(-1)
     rows = embedding(flat, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.reshape(-1, 1)
     longest = int((ends - starts).max(initial=0))
     shape = (len(starts), longest, weight.shape[1])
     expect_memory(name, shape, weight.dtype)
@@ -69,8 +71,6 @@ def embedding_bag(
             raise ValueError(f"{name}: padding_idx {padding_idx!r} is no index of {len(weight)} rows")
         kept &= flat.array[places] != padding_idx % len(weight)
     filling = wrap(np.full((1, 1, 1), -math.inf if mode == "max" else 0, weight.dtype))
-    if per_sample_weights is not None:
-        rows = rows * per_sample_weights.reshape(-1, 1)
     bags = apply(ops.Where(kept[..., None]), apply(ops.Index((places,)), rows), filling)
     some = kept.any(1)[:, None]
     if mode == "max":
@@ -90,13 +90,10 @@ def _bags(name, input, offsets, include_last_offset):
     if input.ndim != 1:
         raise ValueError(f"{name}: expected an input (B, L) or (n), got shape {input.shape}")
     if not isinstance(offsets, Tensor) or offsets.ndim != 1 or offsets.dtype.kind not in "iu":
-        raise ValueError(
-            f"{name}: an input (n) needs offsets, a tensor (B) of integers: where each bag starts; got {offsets!r}"
-        )
+        raise ValueError(f"{name}: an input (n) needs offsets, integers (B), where each bag starts; got {offsets!r}")
     starts, count = offsets.array.astype(np.int64), input.shape[0]
-    if include_last_offset:
-        if not len(starts) or starts[-1] != count:
-            raise ValueError(f"{name}: with include_last_offset the last offset must be the number of integers, {count}")
+    if include_last_offset and (not len(starts) or starts[-1] != count):
+        raise ValueError(f"{name}: with include_last_offset the last offset must be the number of integers, {count}")
     bounds = starts if include_last_offset else np.append(starts, count)
     if (np.diff(bounds) < 0).any() or (len(bounds) and bounds[0] != 0):
         raise ValueError(f"{name}: offsets must begin with 0, never decrease, and be at most {count}, got {offsets.tolist()}")
