@@ -18,6 +18,7 @@ __all__ = [
     "cosine_similarity",
     "dropout",
     "embedding",
+    "gumbel_softmax",
     "linear",
     "normalize",
     "one_hot",
@@ -116,6 +117,36 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False):
 
 
 _alpha_dropout_ = twin(alpha_dropout)
+
+
+def gumbel_softmax(logits, tau=1.0, hard=False, eps=1e-10, dim=-1):
+    """A sample from the Gumbel-softmax distribution: softmax((logits + g)/tau) along dim, where g = −ln e, e exponential.
+
+    The smaller tau, the nearer to one-hot. hard: one-hot itself, with the gradient of the soft sample ("straight through").
+    eps has had no meaning in PyTorch for long, and may not be given. (Jang et al., 2017; Maddison et al., 2017)
+
+    >>> import minidl
+    >>> gumbel_softmax(minidl.tensor([0.0, 100.0, 0.0]), hard=True)
+    tensor([0., 1., 0.])
+    """
+    expect_tensors("gumbel_softmax", logits=logits)
+    if logits.dtype.kind != "f":
+        raise TypeError(f"gumbel_softmax: expected floating-point logits, got {logits.dtype}; use .float()")
+    if eps != 1e-10:
+        raise ValueError(f"gumbel_softmax: eps has no meaning any more, got {eps!r}; leave it out")
+    (tau,) = numbers_of("gumbel_softmax", tau=tau)
+    if not tau > 0:
+        raise ValueError(f"gumbel_softmax: tau must be above 0, got {tau}")
+    axis = normalize_axis("gumbel_softmax", dim, logits.ndim)
+    noise = random.default_generator.exponential(logits.shape, logits.dtype)
+    with np.errstate(divide="ignore"):
+        soft = ((logits - wrap(np.log(noise))) / tau).softmax(axis)
+    if not hard:
+        return soft
+    one = np.zeros(soft.shape, soft.dtype)
+    if one.ndim:
+        np.put_along_axis(one, soft.array.argmax(axis, keepdims=True), 1, axis)
+    return wrap(one if one.ndim else one + 1) - soft.detach() + soft
 
 
 def one_hot(tensor, num_classes=-1):
