@@ -270,21 +270,77 @@ def one_hot(index, num_classes=-1):
     return y
 
 
-def embedded(function, index, weight, padding_idx=None):
-    """The rows, and the gradient of the table for a cotangent that differs everywhere."""
+def embedded(function, index, weight, **options):
+    """The rows, the gradient of the table for a cotangent that differs everywhere, and the table."""
     weight.requires_grad_()
-    y = function(index, weight, padding_idx)
+    y = function(index, weight, **options)
     y.backward(minidl.arange(1.0, y.numel() + 1, dtype=y.dtype).reshape(y.shape))
-    return y, weight.grad
+    return y, weight.grad, weight
 
 
-def embedding(index, weight, padding_idx=None):
+def shortened(index, weight, max_norm=None, norm_type=2.0):
+    weight = weight.copy()
+    for row in set(index.ravel().tolist()):
+        length = (abs(weight[row]) ** norm_type).sum() ** (1 / norm_type)
+        if max_norm is not None and length > max_norm:
+            weight[row] *= max_norm / (length + 1e-7)
+    return weight
+
+
+def embedding(index, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False):
+    weight = shortened(index, weight, max_norm, norm_type)
     y, gradient = weight[index], np.zeros(weight.shape)
     dy = np.arange(1.0, y.size + 1).reshape(y.shape)
     for n, row in enumerate(index):
         if padding_idx is None or row != padding_idx % len(weight):
-            gradient[row] += dy[n]
-    return y, gradient
+            gradient[row] += dy[n] / ((index == row).sum() if scale_grad_by_freq else 1)
+    return y, gradient, weight
+
+
+def embedding_bag(index, weight, offsets=None, mode="mean", per_sample_weights=None, include_last_offset=False, **options):
+    """The bags, the gradient of the table for a cotangent that differs everywhere, and the table."""
+    skipped = options.pop("padding_idx", None)
+    often = options.pop("scale_grad_by_freq", False)
+    weight = shortened(index, weight, **options)
+    starts = [n * index.shape[-1] for n in range(len(index))] if offsets is None else offsets.tolist()
+    index, factors = index.ravel(), None if per_sample_weights is None else per_sample_weights.ravel()
+    ends = [*starts[1:], len(index)]
+    y, gradient = np.zeros((len(starts) - include_last_offset, weight.shape[1])), np.zeros(weight.shape)
+    dy = np.arange(1.0, y.size + 1).reshape(y.shape)
+    for b, e in np.ndindex(y.shape):
+        places = [i for i in range(starts[b], ends[b]) if index[i] != skipped]
+        if mode == "max" and places:
+            places = [max(places, key=lambda i: weight[index[i], e])]
+        for i in places:
+            factor = 1 / len(places) if mode == "mean" else 1 if factors is None else factors[i]
+            y[b, e] += factor * weight[index[i], e]
+            gradient[index[i], e] += factor * dy[b, e] / ((index == index[i]).sum() if often else 1)
+    return y, gradient, weight
+
+
+def alpha_dropped(function, x, p=None, training=None):
+    """Of alpha dropout of many numbers with mean 0 and variance 1: these two afterwards, and how many alike there are."""
+    options = {name: value for name, value in (("p", p), ("training", training)) if value is not None}
+    minidl.manual_seed(3)
+    y = function(x, **options).numpy()
+    alike = np.unique(y, return_counts=True)[1].max() / len(y) if len(np.unique(y)) < 19000 else 0
+    return np.array([np.round(y.mean(), 1), np.round(y.var(), 1), np.round(alike, 1)]) + 0.0
+
+
+def alpha_dropout(x, p=0.5, training=False):
+    return np.array([0.0, 1.0, p if training else 0.0])
+
+
+def sampled(function, x, **options):
+    """In float64, for which the reference draws."""
+    minidl.manual_seed(0)
+    return function(x.double(), **options).to(x.dtype)
+
+
+def gumbel(x, tau=1.0, hard=False, dim=-1):
+    minidl.manual_seed(0)
+    y = softmax((x - np.log(minidl.default_generator.exponential(x.shape, x.dtype))) / tau, dim)
+    return np.where(y == y.max(dim, keepdims=True), 1.0, 0.0) if hard else y
 
 
 def lengths(x, p, dim):
@@ -337,6 +393,8 @@ def dropouts(*shape, rows_alike):
     return [Call(reference, x, p=0.2, **options), Call(reference, x, p=0.2, training=False, **options), none]
 
 
+BAGS = np.array([[2, 0, 2], [1, 3, 0]])
+NORMAL = rng.normal(size=20000)
 BASICS = {
     "linear": [Call(table.linear, X, normal(2, 4)), Call(lambda x, w, bias: table.linear(x, w, bias), X, X[:2], bias=X[0, :2])],
     "bilinear": [
@@ -350,6 +408,45 @@ BASICS = {
     "embedding": [
         Call(embedding, np.array([2, 0, 2, 1]), X, call=embedded, gradient=False),
         Call(embedding, np.array([2, 0, 2, 1]), X, call=embedded, gradient=False, padding_idx=-1),
+        Call(embedding, np.array([2, 0, 2, 1]), X, call=embedded, gradient=False, max_norm=2.5),
+        Call(embedding, np.array([2, 0, 2]), X, call=embedded, gradient=False, max_norm=2.5, norm_type=1.0),
+        Call(embedding, np.array([2, 0, 2, 1]), X, call=embedded, gradient=False, scale_grad_by_freq=True),
+    ],
+    "embedding_bag": [
+        *(Call(embedding_bag, BAGS, X.T, call=embedded, gradient=False, mode=mode) for mode in ("sum", "max")),
+        Call(embedding_bag, BAGS, X.T, call=embedded, gradient=False),
+        Call(embedding_bag, BAGS.ravel(), X.T, call=embedded, gradient=False, offsets=np.array([0, 2, 2, 5])),
+        Call(
+            embedding_bag,
+            BAGS.ravel(),
+            X.T,
+            call=embedded,
+            gradient=False,
+            offsets=np.array([0, 2, 2, 6]),
+            include_last_offset=True,
+        ),
+        Call(embedding_bag, BAGS, X.T, call=embedded, gradient=False, mode="sum", per_sample_weights=X[:2, :3]),
+        *(
+            Call(embedding_bag, BAGS, X.T, call=embedded, gradient=False, **options)
+            for options in (
+                {"padding_idx": 2},
+                {"padding_idx": 2, "mode": "max"},
+                {"max_norm": 2.5},
+                {"max_norm": 2.5, "norm_type": 1.0},
+                {"scale_grad_by_freq": True},
+            )
+        ),
+    ],
+    "alpha_dropout": [
+        Call(alpha_dropout, NORMAL, call=alpha_dropped, gradient=False),
+        Call(alpha_dropout, NORMAL, call=alpha_dropped, gradient=False, training=True),
+        Call(alpha_dropout, NORMAL, call=alpha_dropped, gradient=False, training=True, p=0.2),
+    ],
+    "gumbel_softmax": [
+        Call(gumbel, X, call=sampled, gradient=False),
+        Call(gumbel, X, call=sampled, gradient=False, hard=True),
+        Call(gumbel, X, call=sampled, gradient=False, tau=0.3),
+        Call(gumbel, X, call=sampled, gradient=False, dim=0),
     ],
     "normalize": [
         Call(normalize, X),
@@ -459,7 +556,34 @@ def pad(x, pad, mode="constant", value=None):
     return table.continued(x, mode, widths)
 
 
-def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None):
+def keys(x, a):
+    """The cubic of Keys (1981): 1 at 0, 0 at all other integers."""
+    x = abs(x)
+    if x <= 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else 0.0
+
+
+def shares(n, o, place, step, mode, antialias, out):
+    """{element: its share} in new element o, for the modes that mix more than two."""
+    if mode == "area":
+        window = adaptive_windows(n, out)[o]
+        return dict.fromkeys(window, 1 / len(window))
+    if not antialias:
+        found, low = {}, math.floor(place)
+        for i in range(low - 1, low + 3):
+            inside = min(max(i, 0), n - 1)
+            found[inside] = found.get(inside, 0.0) + keys(place - i, -0.75)
+        return found
+    width = max(step, 1.0)
+    weight = (lambda u: keys(u, -0.5)) if mode == "bicubic" else lambda u: max(0.0, 1 - abs(u))
+    found = {i: weight((i + 0.5 - step * (o + 0.5)) / width) for i in range(n)}
+    return {i: share / sum(found.values()) for i, share in found.items()}
+
+
+def interpolate(
+    x, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None, antialias=False
+):
     d = x.ndim - 2
     factors = pair(1.0 if scale_factor is None else scale_factor, d)
     grown = [math.floor(n * factor) for n, factor in zip(x.shape[2:], factors, strict=True)]
@@ -467,8 +591,16 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
         n, lines, new = x.shape[axis], np.moveaxis(x, axis, 0), []
         given = scale_factor is not None and not recompute_scale_factor
         step = 1 / factors[axis - 2] if given else n / out
-        if mode.endswith("linear") and n == out:
+        if (mode.endswith("linear") or antialias) and n == out:
             continue  # PyTorch: what keeps its size is left alone, whatever the factor is
+        if mode in ("area", "bicubic") or antialias:
+            step = ((n - 1) / (out - 1) if out > 1 else 0.0) if align_corners else step
+            for o in range(out):
+                place = o * step if align_corners else (o + 0.5) * step - 0.5
+                found = shares(n, o, place, step, mode, antialias, out)
+                new.append(sum(share * lines[i] for i, share in found.items()))
+            x = np.moveaxis(np.array(new), 0, axis)
+            continue
         for o in range(out):
             if not mode.endswith("linear"):
                 i = math.floor((o + (0.5 if mode == "nearest-exact" else 0)) * step)
@@ -497,6 +629,7 @@ def pixel_unshuffle(x, r):
     return y
 
 
+CUT = IMAGES, (3, -2, -1, 2)
 COLUMNS = normal(1, 12, 20)  # 3 channels, windows of 2 × 2, 4 · 5 places in 5 × 6
 VOLUMES = normal(1, 2, 2, 3, 4)
 SIZES = {
@@ -518,6 +651,7 @@ SIZES = {
         Call(pad, IMAGES, (1, 2)),
         Call(pad, IMAGES, (1, -2, 0, 3, 2, 1)),
         Call(pad, IMAGES, (1, 0, 2, 1), value=1.5),
+        Call(lambda x, pad, mode: np.pad(x[..., 1:, :-2], [(0, 0)] * 2 + [(0, 2), (3, 0)], "wrap"), *CUT, mode="circular"),
         *(Call(pad, IMAGES, (1, 2, 3, 0), mode=mode) for mode in ("reflect", "replicate", "circular")),
     ],
     "interpolate": [
@@ -543,6 +677,16 @@ SIZES = {
         *(Call(interpolate, IMAGES, scale_factor=(1.7, 0.6), mode="bilinear", align_corners=a) for a in (False, True)),
         *(Call(interpolate, VOLUMES, size=(3, 2, 5), mode="trilinear", align_corners=a) for a in (False, True)),
         Call(interpolate, VOLUMES, size=(3, 2, 5), mode="nearest-exact"),
+        *(Call(interpolate, x, scale_factor=f, mode="area") for x in (SIGNALS, IMAGES, VOLUMES) for f in (0.6, 1.7)),
+        *(
+            Call(interpolate, IMAGES, size=(3, 8), mode=m, antialias=a, align_corners=c)
+            for m, a in (("bicubic", False), ("bicubic", True), ("bilinear", True))
+            for c in (False, True)
+        ),
+        *(
+            Call(interpolate, IMAGES, scale_factor=(0.5, 1.1), mode=m, antialias=a)
+            for m, a in (("bicubic", False), ("bicubic", True), ("bilinear", True))
+        ),
     ],
     "pixel_shuffle": [
         Call(pixel_shuffle, normal(3, 8, 2, 3), 2),

@@ -177,11 +177,26 @@ def embedded(layer, index):
     """The rows, and the gradient of the table for a cotangent that differs everywhere."""
     y = layer(index)
     y.backward(minidl.arange(1.0, y.numel() + 1, dtype=y.dtype).reshape(y.shape))
-    return y, layer.weight.grad
+    return y, layer.weight.grad, layer.weight
 
 
-def embedding(state, index, num_embeddings, embedding_dim, padding_idx=None):
-    return plain.embedding(index, state["weight"], padding_idx)
+def embedding(state, index, num_embeddings, embedding_dim, **options):
+    return plain.embedding(index, state["weight"], **options)
+
+
+def embedding_bag(state, index, num_embeddings, embedding_dim, **options):
+    return plain.embedding_bag(index, state["weight"], **options)
+
+
+def bagged(layer, index):
+    offsets = minidl.tensor([0, 2, 2, 6]) if layer.include_last_offset else None
+    y = layer(index.flatten() if layer.include_last_offset else index, offsets)
+    y.backward(minidl.arange(1.0, y.numel() + 1, dtype=y.dtype).reshape(y.shape))
+    return y, layer.weight.grad, layer.weight
+
+
+def with_offsets(state, index, **options):
+    return embedding_bag(state, index.ravel(), offsets=np.array([0, 2, 2, 6]), **options)
 
 
 def dropped(layer, x):
@@ -232,6 +247,36 @@ BASICS = {
     "Embedding": [
         Layer(embedding, INDEX, call=embedded, state="weight", num_embeddings=4, embedding_dim=3),
         Layer(embedding, INDEX, call=embedded, state="weight", num_embeddings=4, embedding_dim=3, padding_idx=2),
+        *(
+            Layer(embedding, INDEX, call=embedded, state="weight", num_embeddings=4, embedding_dim=3, **options)
+            for options in ({"max_norm": 1.1}, {"max_norm": 1.1, "norm_type": 1.0}, {"scale_grad_by_freq": True})
+        ),
+    ],
+    "EmbeddingBag": [
+        *(
+            Layer(embedding_bag, plain.BAGS, call=bagged, state="weight", num_embeddings=4, embedding_dim=3, **options)
+            for options in (
+                {},
+                {"mode": "sum"},
+                {"mode": "max", "padding_idx": 2},
+                {"max_norm": 1.1},
+                {"max_norm": 1.1, "norm_type": 1.0},
+                {"scale_grad_by_freq": True},
+            )
+        ),
+        Layer(
+            with_offsets,
+            plain.BAGS,
+            call=bagged,
+            state="weight",
+            num_embeddings=4,
+            embedding_dim=3,
+            include_last_offset=True,
+        ),
+    ],
+    "AlphaDropout": [
+        Layer(lambda s, x, p: plain.alpha_dropout(x, p, True), plain.NORMAL, call=plain.alpha_dropped, training=True, p=0.2),
+        Layer(lambda s, x, p: x, plain.NORMAL, p=0.2),
     ],
     "Dropout": dropout(False, 500, 4),
     "Dropout1d": dropout(True, 900, 4),

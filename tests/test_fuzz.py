@@ -63,7 +63,7 @@ def test_every_public_function_has_a_call():
 ELSEWHERE = set(
     values.words(
         """
-    alpha_dropout cosine_embedding_loss embedding_bag hinge_embedding_loss margin_ranking_loss multi_margin_loss
+    alpha_dropout cosine_embedding_loss embedding_bag gumbel_softmax hinge_embedding_loss margin_ranking_loss multi_margin_loss
     multilabel_margin_loss multilabel_soft_margin_loss poisson_nll_loss soft_margin_loss triplet_margin_loss
     triplet_margin_with_distance_loss
     additive_scores attention_pooling bilinear_scores convolve2d dot_product_scores dropout dropout1d dropout2d

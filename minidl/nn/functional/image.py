@@ -125,8 +125,9 @@ def interpolate(
     size or scale_factor: a number for all axes after C, or one for each; a factor's size is rounded down.
     mode: "nearest"; "nearest-exact" (pixels have centres); "linear" (N, C, L), "bilinear" (N, C, H, W), "trilinear" (five
     axes): a mean of the two nearest along each axis; "bicubic" (N, C, H, W): a cubic through four; "area": the means of
-    adaptive pooling. antialias: "bilinear" and "bicubic" made smaller take the mean of all that a pixel stands for. align_corners: the first and last elements keep their places; else pixels
-    are squares, and corners of the images meet. recompute_scale_factor: scale by the sizes' ratio, not by scale_factor.
+    adaptive pooling. antialias: "bilinear" and "bicubic" made smaller take the mean of all that a pixel stands for.
+    align_corners: the first and last elements keep their places; else pixels are squares, and corners of the images meet.
+    recompute_scale_factor: scale by the sizes' ratio, not by scale_factor.
 
     >>> import minidl
     >>> interpolate(minidl.tensor([[[0.0, 4.0]]]), scale_factor=2, mode="linear")
