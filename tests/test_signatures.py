@@ -14,7 +14,8 @@ import minidl
 from minidl import models, nn
 from minidl.nn import activation, functional, init, piecewise, utils
 
-SPACES = {space.__name__: space for space in (nn, functional, init, utils, utils.rnn, models)}
+MODULES = nn, functional, init, utils, utils.norms, utils.parametrizations, utils.parametrize, utils.rnn, models
+SPACES = {space.__name__: space for space in MODULES}
 
 
 def written():

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ... import ops
+from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_memory, expect_tensors
 from ...tensors.record import apply, wrap
 from ...tensors.tensor import Tensor
@@ -53,6 +54,8 @@ def embedding_bag(
             )
     if mode == "max" and scale_grad_by_freq:
         raise NotImplementedError(f"{name}: scale_grad_by_freq is for the modes 'sum' and 'mean'")
+    if padding_idx is not None:
+        padding_idx = normalize_axis(name, padding_idx, len(weight) if weight.ndim else 0)
     starts, ends = _bags(name, input, offsets, include_last_offset)
     flat = input.reshape(-1)
     rows = embedding(flat, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
@@ -67,9 +70,7 @@ def embedding_bag(
     kept = places < ends[:, None]
     places = np.where(kept, places, 0)
     if padding_idx is not None:
-        if not isinstance(padding_idx, (int, np.integer)) or not -len(weight) <= padding_idx < len(weight):
-            raise ValueError(f"{name}: padding_idx {padding_idx!r} is no index of {len(weight)} rows")
-        kept &= flat.array[places] != padding_idx % len(weight)
+        kept &= flat.array[places] != padding_idx
     filling = wrap(np.full((1, 1, 1), -math.inf if mode == "max" else 0, weight.dtype))
     bags = apply(ops.Where(kept[..., None]), apply(ops.Index((places,)), rows), filling)
     some = kept.any(1)[:, None]

@@ -186,11 +186,15 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     if weight.ndim != 2:
         raise ValueError(f"embedding: expected a weight (rows, features), got shape {weight.shape}")
     index = _indices("embedding", input, weight.shape[0])
+    if padding_idx is not None:
+        padding_idx = normalize_axis("embedding", padding_idx, weight.shape[0])
     if max_norm is not None:
+        if isinstance(max_norm, bool):
+            raise TypeError(f"embedding: max_norm must be a number or None, got {max_norm}")
         _shorten(weight, np.unique(index), *numbers_of("embedding", max_norm=max_norm, norm_type=norm_type))
     y = apply(ops.Index((index,)), weight)
     if padding_idx is not None:
-        padding = index == normalize_axis("embedding", padding_idx, weight.shape[0])
+        padding = index == padding_idx
         y = apply(ops.Where(padding[..., None]), y.detach(), y)
     if scale_grad_by_freq and y.requires_grad:
         counts = np.bincount(index.ravel(), minlength=weight.shape[0])[index]

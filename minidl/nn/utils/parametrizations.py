@@ -3,6 +3,7 @@
 from ...graph.modes import no_grad
 from ...ops.base import normalize_axis
 from .. import functional as F
+from ..conv import ConvTranspose1d, ConvTranspose2d
 from ..module import Module
 from .parametrize import register_parametrization
 
@@ -43,7 +44,7 @@ def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=No
 
 def dim_of(module, dim):
     """The axis of the outputs, if none is given."""
-    return (1 if type(module).__name__.startswith("ConvTranspose") else 0) if dim is None else dim
+    return int(isinstance(module, (ConvTranspose1d, ConvTranspose2d))) if dim is None else dim
 
 
 def lengths(v, dim):
