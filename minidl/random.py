@@ -34,6 +34,19 @@ _PIECE = 1 << 14  # numbers made at a time: the temporaries stay in cache, and l
 _STATE = np.dtype([("seed", "<u8"), ("key", "<u4", 624), ("position", "<u4"), ("has_spare", "<u4"), ("spare", "<f8")])
 
 
+_state_of = np.asarray  # makes the state of an array; tensors, which this module knows nothing of, say how
+
+
+def states_as(convert):
+    """From now on, `get_state` gives convert(array). Called once, by tensors/random_tensors.py.
+
+    >>> Generator().get_state().dtype
+    dtype('uint8')
+    """
+    global _state_of
+    _state_of = convert
+
+
 class Generator:
     """One stream of random numbers. Arrays out; the position in the stream is the only state.
 
@@ -96,29 +109,35 @@ class Generator:
         return self._seed
 
     def get_state(self):
-        """Where the stream stands: an opaque uint8 array for `set_state`. The format is minidl's own.
+        """Where the stream stands: a uint8 Tensor for `set_state`, which `minidl.save` takes. The format is minidl's own.
 
         >>> generator = Generator()
         >>> state, first = generator.get_state(), generator.rand(3)
-        >>> generator.set_state(state)
+        >>> _ = generator.set_state(state)
         >>> bool((generator.rand(3) == first).all())
         True
         """
+        return _state_of(self._state_array())
+
+    def _state_array(self):
         with self._lock:
             engine, spare = self._engine.state["state"], self._spare
             fields = (self._seed, engine["key"], engine["pos"], spare is not None, 0.0 if spare is None else spare)
         return np.array([fields], _STATE).view(np.uint8)
 
     def set_state(self, state):
-        """Go on from where `get_state` was called, on this or another generator.
+        """Go on from where `get_state` was called, on this or another generator; returns self.
+
+        TypeError or ValueError for what get_state has not given.
 
         >>> one, other = Generator().manual_seed(1), Generator()
-        >>> other.set_state(one.get_state())
-        >>> other.initial_seed()
+        >>> other.set_state(one.get_state()).initial_seed()
         1
         """
+        given, state = state, state.array if hasattr(state, "array") and hasattr(state, "node") else state
         if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
-            raise TypeError(f"set_state: expected the uint8 array of get_state, got {type(state).__name__}")
+            what = f"{type(given).__name__} of {state.dtype}" if isinstance(state, np.ndarray) else type(given).__name__
+            raise TypeError(f"set_state: expected the uint8 Tensor of get_state, got {what}")
         if state.shape != (_STATE.itemsize,):
             raise ValueError(f"set_state: expected the shape {(_STATE.itemsize,)} of get_state, got {state.shape}")
         fields = np.ascontiguousarray(state).view(_STATE)[0]
@@ -129,9 +148,10 @@ class Generator:
             engine = {"key": fields["key"].astype(np.uint32), "pos": int(fields["position"])}
             self._engine.state = {"bit_generator": "MT19937", "state": engine}
             self._spare = float(fields["spare"]) if fields["has_spare"] else None
+        return self
 
     def __getstate__(self):  # a lock cannot be pickled
-        return {"state": self.get_state()}
+        return {"state": self._state_array()}
 
     def __setstate__(self, saved):
         self.__init__()
@@ -575,7 +595,7 @@ def initial_seed():
 
 
 def get_rng_state():
-    """Where the default generator stands, for `set_rng_state`.
+    """Where the default generator stands: a uint8 Tensor for `set_rng_state`, which `minidl.save` takes.
 
     >>> get_rng_state().dtype
     dtype('uint8')
@@ -584,7 +604,7 @@ def get_rng_state():
 
 
 def set_rng_state(state):
-    """Take the default generator back to where `get_rng_state` was called.
+    """Take the default generator back to where `get_rng_state` was called. TypeError or ValueError for what it has not given.
 
     >>> state, first = get_rng_state(), default_generator.rand(3)
     >>> set_rng_state(state)

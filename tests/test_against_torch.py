@@ -112,7 +112,7 @@ t.tensor(np.arange(3.0)) ; t.tensor(np.arange(3.0, dtype=np.float32)) ; t.tensor
 t.tensor([[1, 2]], device="cpu") ; t.as_tensor([1.0, 2.0]) ; t.as_tensor(np.arange(3.0)) ; t.as_tensor(n) ;
 t.as_tensor(n, dtype=t.float64)
 t.from_numpy(np.arange(6.0).reshape(2, 3)) ; t.from_numpy(np.arange(3, dtype=np.int32)) ;
-t.from_numpy(np.array([True, False]))
+t.from_numpy(np.array([True, False])) ; t.from_dlpack(np.arange(6.0).reshape(2, 3).T) ; t.from_dlpack(k[:2])
 t.zeros(2, 3) ; t.zeros((2, 3)) ; t.zeros([2, 3]) ; t.zeros(3) ; t.zeros(()) ; t.zeros(0, 3) ; t.zeros(2, dtype=t.int64)
 t.ones(2, 3) ; t.ones((2, 3), dtype=t.float64) ; t.ones(4, dtype=t.bool) ; t.zeros(x.shape) ; t.zeros((*x.shape, 2)) ;
 t.ones(x.shape[0])

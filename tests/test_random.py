@@ -25,7 +25,7 @@ def seeded(seed=0):
 
 
 def digest(array):
-    return hashlib.sha256(array.tobytes()).hexdigest()[:16]
+    return hashlib.sha256(np.asarray(array).tobytes()).hexdigest()[:16]
 
 
 def test_the_first_numbers_of_well_known_seeds():

@@ -35,7 +35,9 @@ def public(space):
 
 def text(name, function):
     """As it is written, with the names of functions and classes for themselves."""
-    words = str(inspect.signature(function))
+    signature = inspect.signature(function)  # without types, which say nothing of what is computed
+    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    words = str(signature.replace(parameters=parameters, return_annotation=signature.empty))
     return name + re.sub(r"<function (\w+) at 0x\w+>|<class '[\w.]*?(\w+)'>", lambda found: found[1] or found[2], words)
 
 

@@ -5,8 +5,12 @@ import copy
 import functools
 import inspect
 import threading
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 # What np.errstate sets; to set it directly takes a quarter of the time. A NumPy without it would warn of infinities and NaNs.
 # It is set within `try`: Ctrl-C may come after any call, and would leave it set.
@@ -63,7 +67,7 @@ class Switch:
 
     field, value = "recording", False
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         before = getattr(mode, self.field)
         try:
             self.__dict__.setdefault("before", []).append(before)
@@ -72,10 +76,10 @@ class Switch:
             setattr(mode, self.field, before)
             raise
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         setattr(mode, self.field, self.before.pop())
 
-    def __call__(self, function):
+    def __call__(self, function: F) -> F:
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
             with self._fresh():
@@ -119,11 +123,17 @@ class no_grad(Switch):
     False
     """
 
-    def __new__(cls, function=None):  # also as @no_grad, without parentheses
+    @overload
+    def __new__(cls, function: None = None) -> "no_grad": ...
+
+    @overload
+    def __new__(cls, function: F) -> F: ...
+
+    def __new__(cls, function: Any = None) -> Any:  # also as @no_grad, without parentheses
         self = super().__new__(cls)
         return self if function is None else self(function)
 
-    def __init__(self, function=None):
+    def __init__(self, function: Any = None):
         pass
 
 
@@ -151,6 +161,6 @@ class set_grad_enabled(Switch):
         return super().__call__(function)
 
 
-def is_grad_enabled():
+def is_grad_enabled() -> bool:
     """Whether this thread records operations."""
     return mode.recording

@@ -4,33 +4,35 @@ A file holds one array for each tensor, and the structure around them (dicts, li
 """
 
 import io
-import json
-from collections import OrderedDict
+import os
 from importlib import import_module
 
 import numpy as np
 
-from ..tensors.record import wrap
-from ..tensors.tensor import Tensor
+from ..tensors import dtypes
 from .archive import read_arrays, write_arrays
 from .files import open_to_read, write_file
+from .structure import decode, encode
 
 _STRUCTURE = "structure.json"
-# One level of a structure is up to three levels of JSON, and Python's recursion limit is 1000 for all of a program.
-_DEPTH = 200
 
 
 def __getattr__(name):
-    """Loads `posix` when it is first asked for (PEP 562): Windows has not what it needs."""
-    if name == "posix":
-        return import_module(".posix", __name__)
+    """Loads a file when it is first asked for (PEP 562), because what it needs is not everywhere."""
+    if name in ("posix", "safetensors_files"):
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def save(obj, f):
     """Writes a tensor, or dicts, lists and tuples of tensors and plain values (a state_dict, say), to the file f.
 
-    f is the name of a file, or a file opened with "wb" (also an io.BytesIO). Parameters come back as tensors.
+    f is the name of a file, or a file opened with "wb" (also an io.BytesIO). NumPy's arrays and scalars of real numbers can be
+    saved too. Tensors that share memory share it again when they are loaded, and one that requires grad requires it again; what
+    made it, and its .grad, are not saved.
+
+    A name that ends in .safetensors gets that format, through the package safetensors (`pip install minidl[safetensors]`). It
+    holds a dict of names and tensors, such as a state_dict, and no more: not what shares memory, nor what requires grad.
 
     A named file is written under another name, flushed to the disk, and then renamed: an error or a loss of power leaves the
     old content or the new one. A file that exists keeps its mode, and where the system lets us its owner. A symbolic link
@@ -45,10 +47,30 @@ def save(obj, f):
     >>> minidl.save({"x": minidl.ones(2), "epoch": 3}, path)
     >>> minidl.load(path)
     {'x': tensor([1., 1.]), 'epoch': 3}
+
+    All that a training needs to go on as if it had not stopped, beside its data:
+
+    >>> model = minidl.nn.Linear(2, 1)
+    >>> optimizer = minidl.optim.Adam(model.parameters())
+    >>> state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": minidl.get_rng_state()}
+    >>> minidl.save(state, path)
+    >>> state = minidl.load(path)
+    >>> model.load_state_dict(state["model"])
+    <All keys matched successfully>
+    >>> optimizer.load_state_dict(state["optimizer"])
+    >>> minidl.set_rng_state(state["rng"])
     """
-    arrays = {}
+    if isinstance(f, io.TextIOBase):
+        raise TypeError('save: the file is open for text; open it with "wb"')
+    if _is_safetensors(f):
+        content = _safetensors("save").to_bytes(obj)
+        if hasattr(f, "write"):
+            _write_all(f, memoryview(content))
+        else:
+            write_file("save", f, lambda file: file.write(content))
+        return
     try:
-        structure = json.dumps(_encode(obj, arrays, ()))
+        structure, arrays = encode(obj)
     except RecursionError:
         raise ValueError(
             "save: the structure is nested too deep here; save it flat, as a dict with names like 'a.b.c'"
@@ -58,22 +80,39 @@ def save(obj, f):
     arrays = {_STRUCTURE: np.array(structure), **arrays}
     if not hasattr(f, "write"):
         write_file("save", f, lambda file: write_arrays(file, arrays))
-    elif isinstance(f, io.TextIOBase):
-        raise TypeError('save: the file is open for text; open it with "wb"')
     else:
         whole = io.BytesIO()  # an open file may be one that cannot go back, or that only appends
         write_arrays(whole, arrays)
         _write_all(f, whole.getbuffer())
 
 
-def load(f):
+def load(f, map_location=None, pickle_module=None, *, weights_only=True, mmap=None):
     """What `save` wrote to f: the name of a file, or a file opened with "rb" (also an io.BytesIO).
 
     An open file is read from where it stands to the end of what one `save` wrote, so that several can follow each other.
 
+    A file whose name ends in .safetensors is read as one, through the package safetensors; float16 and bfloat16 in it become
+    float32, which has all of their numbers.
+
+    map_location: "cpu" or None, there is no other place; for PyTorch's {"cuda:0": "cpu"} the same. weights_only: True or False;
+    the files have no code in any case, and loading one never runs any. pickle_module, mmap: only None; there is neither.
+
+    >>> import io, minidl
+    >>> file = io.BytesIO()
+    >>> w = minidl.zeros(2, requires_grad=True)
+    >>> minidl.save([w, w.detach()[:1]], file)
+    >>> _ = file.seek(0)
+    >>> w, part = minidl.load(file, map_location="cpu", weights_only=True)
+    >>> _ = part.fill_(7)  # the two share memory again
+    >>> w
+    tensor([7., 0.], requires_grad=True)
+
     Every byte of the tensors and of the structure is checked (CRC-32). ValueError, naming the file, if it is damaged, or is not
     what minidl.save writes. Errors of the system, such as FileNotFoundError, are raised as they are.
     """
+    _check_options(map_location, pickle_module, weights_only, mmap)
+    if _is_safetensors(f):
+        return _load_safetensors(f)
     if not hasattr(f, "read"):
         with open_to_read("load", f) as (file, size):
             return _load(file, size, f, alone=True)
@@ -85,6 +124,51 @@ def load(f):
     size = file.seek(0, io.SEEK_END) - start
     file.seek(start)
     return _load(file, size, getattr(f, "name", f"the {type(f).__name__}"), alone=False)
+
+
+def _check_options(map_location, pickle_module, weights_only, mmap):
+    for place in map_location.values() if isinstance(map_location, dict) else [map_location]:
+        if not (place is None or isinstance(place, dtypes.device) or (isinstance(place, str) and place == "cpu")):
+            raise ValueError(f'load: map_location={map_location!r}, but minidl runs on the CPU only; use map_location="cpu"')
+    if pickle_module is not None:
+        raise ValueError("load: minidl's files have no pickles in them; leave pickle_module out")
+    if weights_only not in (True, False, None):
+        raise TypeError(f"load: weights_only must be True or False, got {weights_only!r}")
+    if mmap not in (False, None):
+        raise NotImplementedError("load: mmap=True is not supported, a file is read as a whole; leave it out")
+
+
+def _is_safetensors(f):
+    """Whether the name of a file, given or open, ends so."""
+    name = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", None)
+    return isinstance(name, (str, os.PathLike)) and str(os.fspath(name)).endswith(".safetensors")
+
+
+def _safetensors(name):
+    try:
+        return __getattr__("safetensors_files")
+    except ModuleNotFoundError as error:
+        if error.name != "safetensors":
+            raise
+        raise ModuleNotFoundError(
+            f"{name}: files that end in .safetensors need the package safetensors: pip install minidl[safetensors]",
+            name="safetensors",
+        ) from None
+
+
+def _load_safetensors(f):
+    reader = _safetensors("load")
+    if isinstance(f, io.TextIOBase):
+        raise TypeError('load: the file is open for text; open it with "rb"')
+    if hasattr(f, "read"):
+        content = f.read()
+    else:
+        with open_to_read("load", f) as (file, _):
+            content = file.read()
+    try:
+        return reader.from_bytes(content)
+    except ValueError as error:
+        raise ValueError(f"load: {getattr(f, 'name', f)} is no file of safetensors, or is damaged: {error}") from None
 
 
 def _write_all(file, rest):
@@ -108,10 +192,7 @@ def _load(file, size, name, alone):
             raise ValueError(f"{_STRUCTURE} is no text")
         # decoded here: NumPy makes a str of any numbers, also of those that are no characters
         text = structure.astype(structure.dtype.newbyteorder("<")).tobytes().decode("utf-32-le")
-        obj = _decode(json.loads(text), arrays)
-        if arrays:
-            raise ValueError(f"its structure has no place for {', '.join(sorted(arrays)[:3])}")
-        return obj
+        return decode(text, arrays)
     except RecursionError:
         raise ValueError(f"load: {name} is nested deeper than Python's recursion limit; raise sys.setrecursionlimit") from None
     except ValueError as error:
@@ -119,66 +200,3 @@ def _load(file, size, name, alone):
             f"load: {name} is not a file that minidl.save wrote, or is damaged: {error}. "
             f"Take another copy of it, or save it again with minidl.save"
         ) from None
-
-
-def _encode(obj, arrays, around):
-    """The structure as JSON has it. arrays: gets the tensors. around: the dicts, lists and tuples that obj is in."""
-    if isinstance(obj, Tensor):
-        name = f"tensor{len(arrays)}"
-        arrays[name] = obj.array
-        return {"tensor": name}
-    if obj is None or isinstance(obj, (bool, int, float, str)):
-        return obj
-    if not isinstance(obj, dict) and type(obj) not in (list, tuple):
-        raise TypeError(
-            f"save: expected tensors, dicts, lists, tuples, numbers and text, got {type(obj).__name__} "
-            f"(of a module, its state_dict())"
-        )
-    if any(obj is outer for outer in around):
-        raise ValueError(f"save: a {type(obj).__name__} contains itself; a file can only hold what has an end")
-    if len(around) == _DEPTH:
-        raise ValueError(
-            f"save: the structure is nested more than {_DEPTH} deep; save it flat, as a dict with names like 'a.b.c'"
-        )
-    around = (*around, obj)
-    if isinstance(obj, dict):
-        pairs = [[_encode(key, arrays, around), _encode(value, arrays, around)] for key, value in obj.items()]
-        return {"dict": pairs, "ordered": isinstance(obj, OrderedDict)}
-    return {type(obj).__name__: [_encode(x, arrays, around) for x in obj]}
-
-
-def _decode(code, arrays):
-    """The object that _encode turned into code. Takes its tensors out of arrays."""
-    if code is None or isinstance(code, (bool, int, float, str)):
-        return code
-    kind = tuple(code) if isinstance(code, dict) else None
-    content = code[kind[0]] if kind else None
-    if kind == ("tensor",) and isinstance(content, str):
-        if content not in arrays:
-            raise ValueError(f"there is no {content!r} in it, or it is used twice")
-        array = arrays.pop(content)
-        if array.dtype.kind == "U":
-            raise ValueError(f"{content!r} is text")
-        return wrap(array)
-    if isinstance(content, list):
-        if kind in (("list",), ("tuple",)):
-            return {"list": list, "tuple": tuple}[kind[0]](_decode(x, arrays) for x in content)
-        if kind == ("dict", "ordered") and isinstance(code["ordered"], bool):
-            return _decode_dict(OrderedDict if code["ordered"] else dict, content, arrays)
-    raise ValueError("its structure has something that minidl.save does not write")
-
-
-def _decode_dict(kind, pairs, arrays):
-    result = kind()
-    for pair in pairs:
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise ValueError("its structure has a dict that is not made of pairs")
-        key, value = (_decode(x, arrays) for x in pair)
-        try:
-            known = key in result
-        except TypeError:
-            raise ValueError(f"its structure has a {type(key).__name__} as a key") from None
-        if known:
-            raise ValueError(f"its structure has the key {key!r} twice")
-        result[key] = value
-    return result

@@ -101,7 +101,12 @@ def read_arrays(file, size):
         arrays[member[0]] = array
         members.append((*member, place))
     if not members:
-        raise ValueError(f"it begins with the bytes {mark!r}, not with {_HERE!r} as a zip file")
+        found = ""
+        if mark[:1] == b"\x80":
+            found = ", but as a pickle, which minidl does not open because it could run any code"
+        elif size > 8 and source.take(5)[4:] == b"{":  # behind the length of its header, in 8 bytes
+            found = ", but as a file of safetensors, which is read as one if its name ends in .safetensors"
+        raise ValueError(f"it begins with the bytes {mark!r}, not with {_HERE!r} as a zip file{found}")
     start = source.place - 4
     for member in members:
         if mark != _LISTED or _read_listed(source) != member:
@@ -169,10 +174,13 @@ def _read_header(source, version, flags, method, time, date, checksum, packed, s
     name, extra = source.take(name_length).decode("utf-8"), source.take(extra_length)
     if flags & 1 or method:
         raise ValueError(f"{name!r} is compressed or encrypted, and minidl.save stores arrays as they are")
+    if not name.endswith(".npy"):
+        raise ValueError(
+            f"{name!r} in it is no array (of a file of PyTorch's, write the state_dict there with safetensors.torch.save_file "
+            f"to a file that ends in .safetensors, which minidl.load reads)"
+        )
     if flags & ~_TEXT:
         raise ValueError(f"the flags of {name!r} are {flags:#x}")
-    if not name.endswith(".npy"):
-        raise ValueError(f"{name!r} in it is no array (of a file of PyTorch, save the tensors with minidl.save)")
     numbers = [size, packed, place]
     missing = [i for i, number in enumerate(numbers) if number == _IN_EXTRA]
     if missing or extra:
@@ -231,13 +239,13 @@ def _read_array(source, size, name):
 
 
 def _dtype(order, kind, itemsize, shape, name):
-    """A dtype that tensors have, or for a single text that of the text."""
+    """A dtype of NUMBERS, or for a single text that of the text."""
     if kind == "U" and not shape and itemsize < 1 << 29:
         return np.dtype(f"{order}U{itemsize}")
-    dtype = np.dtype(f"{order}{kind}{itemsize}") if f"{kind}{itemsize}" in _TYPES else None
+    dtype = np.dtype(f"{order}{kind}{itemsize}") if f"{kind}{itemsize}" in NUMBERS else None
     if dtype is None:
         raise ValueError(f"{name!r} has the type {order}{kind}{itemsize}, which no tensor has")
     return dtype
 
 
-_TYPES = {dtype.str[1:] for dtype in SUPPORTED}
+NUMBERS = {*(dtype.str[1:] for dtype in SUPPORTED), "u2", "u4", "u8", "f2"}  # those of tensors, and of more ndarrays

@@ -102,6 +102,7 @@ def _forward_plan(x_shape, w_shape, stride, padding, dilation, groups):
 def _backward_plan(dy_shape, w_shape, size, stride, padding, dilation, groups):
     if len(dy_shape) != 4:
         raise ValueError(f"conv2d_input: expected dy (N, O, OH, OW), got {dy_shape}")
+    groups = int(groups)
     _check_geometry("conv2d_input", w_shape[1] * groups, w_shape, stride, padding, dilation, groups)
     kh, kw = w_shape[2:]
     out = _out_size("conv2d_input", size, (kh, kw), stride, padding, dilation)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from .elementwise import plain
+from .elementwise import number, plain
 from .jit import dense, jit
 from .memory import empty
 from .shares import SharedCode
@@ -429,7 +429,8 @@ def max_pool_indices(codes, axes):
 
 def _divisors(rows, columns, count_include_pad, divisor, dtype):
     if divisor is not None:
-        return np.full(rows.out, divisor, dtype), np.ones(columns.out, dtype)
+        with np.errstate(over="ignore"):
+            return np.full(rows.out, number(divisor), dtype), np.ones(columns.out, dtype)
     areas = (rows.areas, columns.areas) if count_include_pad else (rows.counts, columns.counts)
     return [area.astype(dtype) for area in areas]
 

@@ -343,7 +343,7 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
         run(True, _logsumexp, dtype, logits, shift_and_log)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
     code = _label_losses[dtype]
-    bad, loss, total = code(logits, labels, weight, ignore_index, label_smoothing, shift_and_log, known, losses)
+    bad, loss, total = code(logits, labels, weight, ignore_index, number(label_smoothing), shift_and_log, known, losses)
     if bad >= 0:
         raise IndexError(
             f"cross_entropy: label {labels[bad]} at index {bad} is out of range for {C} classes: expected 0 to {C - 1}, "
@@ -374,7 +374,8 @@ def cross_entropy_backward(
         )
     dlogits = (np.empty if N * C < SHARED_SIZE else empty)((N, C), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
-    arguments = logits, plain(dloss), scale, plain(shift_and_log), labels, weight, ignore_index, label_smoothing, dlogits
+    options = ignore_index, number(label_smoothing)
+    arguments = logits, plain(dloss), number(scale), plain(shift_and_log), labels, weight, *options, dlogits
     run(N * C >= SHARED_SIZE, _label_gradient, dtype, *arguments)
     return dlogits
 
@@ -431,7 +432,7 @@ def cross_entropy_soft(logits, targets, weight=None, label_smoothing=0.0):
     shift_and_log = _shift_and_log(logits)
     losses = np.empty(len(logits), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
-    _soft_losses[dtype](logits, targets, weight, label_smoothing, shift_and_log, losses)
+    _soft_losses[dtype](logits, targets, weight, number(label_smoothing), shift_and_log, losses)
     return losses, shift_and_log
 
 
@@ -448,7 +449,7 @@ def cross_entropy_soft_backward(dloss, logits, shift_and_log, targets, weight=No
     _check("cross_entropy_soft_backward", logits, **arrays)
     dlogits = empty((N, C), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
-    options = plain(targets), weight, label_smoothing
+    options = plain(targets), weight, number(label_smoothing)
     run(N * C >= SHARED_SIZE, _soft_gradient, dtype, logits, plain(dloss), plain(shift_and_log), *options, dlogits)
     return dlogits
 
@@ -458,6 +459,7 @@ def cross_entropy_soft_backward_targets(dloss, logits, shift_and_log, weight=Non
     N, C = logits.shape
     arrays = {"dloss": (dloss, (N,)), "shift_and_log": (shift_and_log, (N, 2)), "weight": (weight, (C,))}
     _check("cross_entropy_soft_backward_targets", logits, **arrays)
-    surprise = shift_and_log[:, 1:] - (logits - shift_and_log[:, :1])
-    scale = logits.dtype.type(1 - number(label_smoothing)) * dloss[:, None]
-    return scale * surprise if weight is None else scale * weight * surprise
+    with np.errstate(all="ignore"):
+        surprise = shift_and_log[:, 1:] - (logits - shift_and_log[:, :1])
+        scale = logits.dtype.type(1 - number(label_smoothing)) * dloss[:, None]
+        return scale * surprise if weight is None else scale * weight * surprise

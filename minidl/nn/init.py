@@ -28,7 +28,7 @@ def calculate_gain(nonlinearity, param=None):
         slope = 0.01 if param is None else param
         if isinstance(slope, bool) or not isinstance(slope, (int, float)):
             raise ValueError(f"calculate_gain: the negative slope must be a number, got {slope!r}")
-        return math.sqrt(2 / (1 + slope**2))
+        return math.sqrt(2 / (1 + float(slope) * float(slope)))
     gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
     if nonlinearity not in gains:
         raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}")
@@ -71,6 +71,8 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     mean, std, a, b = map(float, numbers_of("trunc_normal_", mean=mean, std=std, a=a, b=b))
     if not (math.isfinite(mean) and 0 < std < math.inf and a <= b):
         raise ValueError(f"trunc_normal_: expected a finite mean, std above 0 and a ≤ b, got {mean=}, {std=}, {a=}, {b=}")
+    if any(float(np.finfo(tensor.dtype).max) < abs(x) < math.inf for x in (mean, std, a, b)):
+        raise ValueError(f"trunc_normal_: {tensor.dtype} does not hold all of {mean=}, {std=}, {a=}, {b=}")
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("trunc_normal_: the mean is more than 2 std outside [a, b]", stacklevel=2)
     source, dtype, ends = random.source(generator), tensor.dtype, 10_000  # rounds, of which one alone is likely to do
@@ -86,9 +88,9 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
         while pending.any() and (ends := ends - 1):
             candidates = random.like(values, lambda shape: source.uniform(shape, dtype, a, b))
             values = np.where(pending, candidates, values)
-            with np.errstate(divide="ignore"):
+            with np.errstate(all="ignore"):
                 chance = np.log(random.like(values, lambda shape: source.uniform(shape, dtype)))
-            pending &= chance > -0.5 * ((candidates - dtype.type(mean)) / dtype.type(std)) ** 2 - dtype.type(peak)
+                pending &= chance > -0.5 * ((candidates - dtype.type(mean)) / dtype.type(std)) ** 2 - dtype.type(peak)
     if not ends:
         raise RuntimeError(
             f"trunc_normal_: [{a}, {b}] is too far from the mean {mean}, with std {std}, to draw from it in time"

@@ -36,8 +36,9 @@ in_place.py: what ends in _ , and += and its relatives:
 views.py: what a write to a view does to the graph
 conversion.py: to Python, NumPy, other dtypes; new tensors like this one:
     bool cpu cuda double float int item long new_full new_ones new_tensor new_zeros numpy to tolist type type_as
+exchange.py: what only other libraries call: NumPy's functions of a Tensor (numpy_*.py), DLPack, PyTorch
 attributes.py: sizes, dtype, memory, printing:
-    data_ptr device dim dtype element_size is_contiguous is_floating_point itemsize nbytes ndim nelement numel shape
+    ctypes data_ptr device dim dtype element_size is_contiguous is_floating_point itemsize nbytes ndim nelement numel shape
     size stride
 
 The functions of the top level: creation.py makes tensors, random_tensors.py random ones, joining.py one of several, counting.py

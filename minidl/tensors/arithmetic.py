@@ -10,6 +10,7 @@ from .record import TensorBase, apply, binary, check_broadcast, floating, operan
 def _times(name, other, alpha):
     if not isinstance(alpha, (int, float, np.integer, np.floating, TensorBase)):
         raise TypeError(f"{name}: alpha must be a number, got {type(alpha).__name__}")
+    alpha = alpha.item() if isinstance(alpha, np.generic) else alpha  # NumPy's would warn where the product is infinite
     return other if isinstance(alpha, int) and alpha == 1 else operand(name, other) * alpha
 
 

@@ -64,6 +64,23 @@ class Attributes:
     def data_ptr(self):
         return self.array.ctypes.data
 
+    @property
+    def ctypes(self):
+        """NumPy's `ndarray.ctypes`, for what reads an ndarray's memory: safetensors.numpy.save(dict(model.state_dict())).
+
+        ValueError if the elements do not lie in order, for such programs do not ask about strides.
+
+        >>> import minidl
+        >>> x = minidl.ones(3)
+        >>> x.ctypes.data == x.data_ptr()
+        True
+        """
+        if not self.array.flags.c_contiguous:
+            raise ValueError(
+                f"ctypes: the elements of this tensor of shape {self.shape} do not lie in order; use .contiguous()"
+            )
+        return self.array.ctypes
+
     def __len__(self):
         if not self.array.ndim:
             raise TypeError("len: a 0-d tensor has no length (len() of a 0-d tensor)")

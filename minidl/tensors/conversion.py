@@ -32,10 +32,18 @@ class Conversion:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __float__(self):
-        return float(self.item())
+        return float(self._one_number("float"))
 
     def __int__(self):
-        return int(self.item())
+        return int(self._one_number("int"))
+
+    def __complex__(self):
+        return complex(self._one_number("complex"))
+
+    def _one_number(self, name):
+        if self.array.size != 1:  # a ValueError, as PyTorch has it: to matplotlib it says that this is no number, but a row
+            raise ValueError(f"{name}: only a tensor with one element can be a number, got shape {self.shape}")
+        return self.array.item()
 
     def __bool__(self):
         if self.array.size != 1:

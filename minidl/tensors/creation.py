@@ -11,9 +11,9 @@ from .tensor import Tensor
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
-    """A tensor with a copy of the data: a number, nested lists, an ndarray or a Tensor.
+    """A tensor with a copy of the data: a number, nested lists, an ndarray, a Tensor, or an array of another library.
 
-    Floating-point numbers become float32, integers int64, as in PyTorch; an ndarray keeps its dtype.
+    Floating-point numbers become float32, integers int64, as in PyTorch; an array keeps its dtype.
 
     >>> tensor([1.0, 2.0])
     tensor([1., 2.])
@@ -46,7 +46,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
 
 
 def as_tensor(data, dtype=None, device=None):
-    """The data as a tensor, sharing its memory where it is a Tensor or an ndarray of that dtype.
+    """The data as a tensor, sharing its memory where it is a Tensor, an ndarray or another library's array of that dtype.
 
     >>> a = np.zeros(2)
     >>> as_tensor(a)[0] = 1.0
@@ -54,7 +54,12 @@ def as_tensor(data, dtype=None, device=None):
     array([1., 0.])
     """
     _on_cpu(device)
-    result = data if isinstance(data, Tensor) else from_numpy(data) if isinstance(data, np.ndarray) else tensor(data)
+    if isinstance(data, Tensor):
+        result = data
+    elif isinstance(data, np.ndarray):
+        result = from_numpy(data)
+    else:
+        result = from_dlpack(data) if hasattr(data, "__dlpack__") and not isinstance(data, np.generic) else tensor(data)
     return result if dtype is None else result.to(dtype)
 
 
@@ -71,6 +76,51 @@ def from_numpy(ndarray):
         raise TypeError(f"from_numpy: expected an ndarray, got {type(ndarray).__name__}")
     dtypes.as_dtype(ndarray.dtype)
     return wrap(np.asarray(ndarray))  # of a matrix, the plain array that it is
+
+
+def from_dlpack(ext_tensor, *, device=None, copy=None):
+    """A tensor that shares the memory of another library's: of PyTorch, JAX, NumPy, of whatever has `__dlpack__`.
+
+    ext_tensor: such an array on the CPU, or a capsule of DLPack's. copy: None shares where it can, True copies, False raises
+    instead of copying. Memory that the other library calls read-only (JAX's) stays so. TypeError for what has no `__dlpack__`,
+    and for dtypes that minidl has not.
+
+    >>> a = np.zeros(2)
+    >>> from_dlpack(a)[0] = 1.0
+    >>> a
+    array([1., 0.])
+    """
+    _on_cpu(device)
+    if copy not in (None, True, False):
+        raise TypeError(f"from_dlpack: copy must be None, True or False, got {copy!r}")
+    kind = f"{type(ext_tensor).__module__}.{type(ext_tensor).__name__}"
+    if type(ext_tensor).__name__ == "PyCapsule":
+        ext_tensor = _Capsule(ext_tensor)
+    if not hasattr(ext_tensor, "__dlpack__") or not hasattr(ext_tensor, "__dlpack_device__"):
+        raise TypeError(f"from_dlpack: expected an array that has __dlpack__, got {kind}; of numbers, use minidl.tensor")
+    if ext_tensor.__dlpack_device__()[0] != 1:  # kDLCPU
+        raise RuntimeError(f"from_dlpack: expected memory of the CPU, got {kind} on another device; use .cpu()")
+    if isinstance(ext_tensor, np.ndarray):  # NumPy's own exporter refuses what it could share
+        return wrap(np.array(ext_tensor, copy=copy)) if copy else from_numpy(ext_tensor)
+    try:
+        array = np.from_dlpack(ext_tensor, copy=copy)
+    except RuntimeError as error:  # of bfloat16, say
+        raise TypeError(f"from_dlpack: NumPy cannot take {kind} of {getattr(ext_tensor, 'dtype', '?')}: {error}") from None
+    dtypes.as_dtype(array.dtype)
+    return wrap(array)
+
+
+class _Capsule:
+    """What PyTorch's to_dlpack makes, as an array that hands it out."""
+
+    def __init__(self, capsule):
+        self.capsule = capsule
+
+    def __dlpack__(self, **options):
+        return self.capsule
+
+    def __dlpack_device__(self):
+        return 1, 0
 
 
 def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
@@ -223,10 +273,14 @@ def made(array, device, requires_grad):
 
 
 def _holds_doubles(data):
-    """Whether nested lists hold a float64 of NumPy's or a Tensor: unlike Python's numbers, it says which precision it wants."""
+    """Whether nested lists hold a float64 of a library's: unlike Python's numbers, it says which precision it wants."""
     if isinstance(data, (list, tuple)):
         return any(_holds_doubles(x) for x in data)
-    return isinstance(data, (np.ndarray, np.generic, Tensor)) and data.dtype == np.float64
+    if type(data) in (float, int):
+        return False
+    if isinstance(data, (np.ndarray, np.generic, Tensor)):
+        return data.dtype == np.float64
+    return hasattr(data, "__array__") and np.asarray(data).dtype == np.float64  # a Series of pandas, a tensor of PyTorch
 
 
 def _plain(data):

@@ -1,12 +1,18 @@
 """The methods of Tensor as functions: `minidl.exp(x)` is `x.exp()`, and documented there."""
 
+from collections.abc import Callable as _Callable
 from functools import wraps as _wraps
 from types import FunctionType as _FunctionType
+from typing import Concatenate as _Concatenate
+from typing import ParamSpec as _ParamSpec
+from typing import TypeVar as _TypeVar
 
 from .tensor import Tensor
 
+_P, _R = _ParamSpec("_P"), _TypeVar("_R")
 
-def _function(method):
+
+def _function(method: _Callable[_Concatenate[Tensor, _P], _R]) -> _Callable[_Concatenate[Tensor, _P], _R]:
     """The method as a function, whose first argument is called input, as in PyTorch."""
 
     @_wraps(method)

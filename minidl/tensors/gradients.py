@@ -191,7 +191,7 @@ class Gradients:
 
     def __getstate__(self):
         if not self.is_leaf:
-            raise RuntimeError("only a leaf tensor can be copied or pickled: use .detach() or .clone() on a result")
+            raise RuntimeError("only a leaf tensor can be deep-copied or pickled: use .detach() or .clone() on a result")
         state = {key: value for key, value in vars(self).items() if key not in ("base", "views", "node", "_frozen")}
         return {**state, "requires_grad": self.requires_grad}
 
@@ -200,6 +200,16 @@ class Gradients:
         vars(self).update(state)
         if requires_grad:
             self.requires_grad_()
+
+    def __copy__(self):
+        """A second name, of the same memory: of a result at the same place in the graph, of a leaf a leaf of its own."""
+        if not self.is_leaf:  # a view of all of it: when one of the names is written, the other's place in the graph follows
+            result = self._view(ops.Permute, tuple(range(self.array.ndim)))
+            result.node = self.node
+            return result
+        result = object.__new__(type(self))
+        result.__setstate__(self.__getstate__())
+        return result
 
     def __deepcopy__(self, memo):
         result = self._copy(memo)

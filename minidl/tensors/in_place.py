@@ -4,6 +4,8 @@ How a write to a view reaches its base is in views.py.
 """
 
 import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from .. import random
 from ..graph.nodes import next_serial
@@ -16,8 +18,10 @@ from .reductions import Reductions
 from .shapes import Shapes
 from .slices import Slices
 
+P, R = ParamSpec("P"), TypeVar("R")
 
-def twin(method):
+
+def twin(method: Callable[P, R]) -> Callable[P, R]:
     """`f_` of a method or function `f`: it computes as f does, and writes the result into its first argument, a tensor."""
 
     @functools.wraps(method)
@@ -31,7 +35,7 @@ def twin(method):
     return in_place
 
 
-def _reshaped(method):
+def _reshaped(method: Callable[P, R]) -> Callable[P, R]:
     """The method `f_` of a method `f` that shows the same elements in another shape: this tensor has that shape afterwards."""
 
     @functools.wraps(method)

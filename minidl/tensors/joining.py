@@ -8,8 +8,7 @@ from .. import ops
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import tensors_of
-from .record import apply
-from .tensor import Tensor
+from .record import TensorBase, apply
 
 
 def cat(tensors, dim=0, *, axis=None):
@@ -37,7 +36,7 @@ def stack(tensors, dim=0, *, axis=None):
 
 def _common(name, tensors):
     tensors = list(tensors)
-    if not tensors or not all(isinstance(x, Tensor) for x in tensors):
+    if not tensors or not all(isinstance(x, TensorBase) for x in tensors):
         raise TypeError(f"{name}: expected one or more Tensors in a list or tuple")
     dtype = functools.reduce(dtypes.join, [x.dtype for x in tensors])
     return [x.to(dtype) for x in tensors]

@@ -9,6 +9,8 @@ from .creation import dtype_or_default, made
 from .record import number_array, wrap
 from .tensor import Tensor
 
+random.states_as(wrap)
+
 
 def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
     """Uniform on [0, 1)."""

@@ -6,12 +6,16 @@ when it is defined.
 """
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..graph.modes import LOUD, SILENT, float_errors, mode, watchers
 from ..graph.nodes import Part, next_serial
 from . import dtypes
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
 
 class TensorBase:
@@ -25,7 +29,8 @@ class TensorBase:
             Tensor = cls
 
 
-Tensor = TensorBase
+if not TYPE_CHECKING:
+    Tensor = TensorBase
 
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -33,7 +38,7 @@ _NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 _new, _ndarray = object.__new__, np.ndarray
 
 
-def apply(op, *inputs):
+def apply(op: Any, *inputs: Any) -> "Tensor":
     """Runs a fresh operation on tensors (binary ones also take a Python number) and records it if a gradient is wanted."""
     needs, arrays, wanted = [], [], False
     for x in inputs:
@@ -79,7 +84,7 @@ def apply(op, *inputs):
     return result
 
 
-def wrap(array, node=None):
+def wrap(array: np.ndarray, node: Any = None) -> "Tensor":
     """A Tensor around this very array, without a copy or a check."""
     result = _new(Tensor)
     result.array = array
@@ -101,7 +106,7 @@ def _record_parts(op, arrays, wanted):
 # --- operands: broadcasting, and the dtype that two of them have in common
 
 
-def binary(op, a, b):
+def binary(op: Any, a: Any, b: Any) -> "Tensor":
     """`apply` for two operands that broadcast, after bringing them to PyTorch's common dtype."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         alike = a.array.dtype is b.array.dtype
@@ -143,9 +148,12 @@ def operand(name, x):
     if isinstance(x, Tensor) or type(x) in (int, float, bool):
         return x
     if isinstance(x, _NUMBERS):
-        return x.item() if isinstance(x, np.generic) else x
+        return float(x) if isinstance(x, np.floating) else x.item() if isinstance(x, np.generic) else x
     if isinstance(x, np.ndarray):
         return wrap(checked_dtype(name, np.asarray(x)))
+    if hasattr(x, "__dlpack__"):  # an array of another library
+        kind = f"{type(x).__module__}.{type(x).__name__}"
+        raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {kind}; write minidl.from_dlpack(x)")
     raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}")
 
 
@@ -171,6 +179,6 @@ def check_broadcast(name, a, b):
             raise ValueError(f"{name}: shapes {a} and {b} do not broadcast: axis -{axis} has {m} and {n}")
 
 
-def floating(x):
+def floating(x: Any) -> "Tensor":
     """x, or x as float32 where it holds integers: what functions such as exp compute with."""
     return x if x.array.dtype.kind == "f" else x.to(dtypes.float32)

@@ -9,6 +9,7 @@ from .attributes import Attributes
 from .comparisons import Comparisons
 from .conversion import Conversion
 from .elementwise import Elementwise
+from .exchange import Exchange
 from .gradients import Gradients
 from .in_place import InPlace
 from .indexing import Indexing
@@ -36,6 +37,7 @@ class Tensor(
     InPlace,
     Views,
     Conversion,
+    Exchange,
     Attributes,
 ):
     """An n-dimensional array of numbers that remembers how it was made.
@@ -48,7 +50,6 @@ class Tensor(
     ((2, 3), tensor([2., 3.]))
     """
 
-    __array_ufunc__ = None  # NumPy on the left lets our reflected operator answer
     __hash__ = object.__hash__
 
     def __init__(self, *data):

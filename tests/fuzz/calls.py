@@ -365,7 +365,8 @@ setattr(leaf, "grad", g) ; setattr(leaf, "data", g) ; setattr(leaf, "requires_gr
 
 TOP = """
 t.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=None, device="cpu", requires_grad=True) ; t.as_tensor(A1, dtype=None, device=None)
-t.from_numpy(A1) ; t.zeros(2, 3, dtype=None, device=None, requires_grad=False)
+t.from_numpy(A1) ; t.from_dlpack(A1, device=None, copy=None) ; t.from_dlpack(q.detach(), copy=True)
+t.zeros(2, 3, dtype=None, device=None, requires_grad=False)
 t.ones((2, 3)) ; t.zeros(size=(2, 3)) ; t.empty(2, 3) ; t.full((2, 3), 1.5, dtype=None) ; t.zeros_like(x, dtype=None)
 t.ones_like(x) ; t.empty_like(x) ; t.full_like(x, 2, dtype=None)
 t.arange(0, 5, 2, dtype=None) ; t.arange(3.5) ; t.linspace(0.0, 1.0, 5, dtype=None) ; t.logspace(0.0, 1.0, 5, 10.0)
@@ -597,7 +598,7 @@ K.gru(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), W6, W62, Bi, Bi,
 K.adam(A2, A2 * 1, A2 * 2, A2 * 3, None, step=1, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0)
 K.ctc_forward(np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
 K.sgd(A2, A2 * 2, A2 * 3, 0.001, 0.9, 0.0, 0.0, False)
-data.digits(True, 0.2, 0, None) ; data.read_idx("missing") ; data.write_idx("missing/x", A2) ; t.load("missing")
+data.digits(True, 0.2, 0, None) ; data.read_idx("missing") ; data.write_idx("missing/x", A2) ; t.load("missing", "cpu")
 t.save(x, "missing/x") ; data.MNIST("missing", True) ; data.FashionMNIST("missing", True)
 """
 

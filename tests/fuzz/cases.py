@@ -94,13 +94,7 @@ class Draw:
 CASES = {}
 
 
-def case(*names):
-    def keep(function):
-        for name in names:
-            CASES[name] = function
-        return function
-
-    return keep
+case = values.under(CASES)
 
 
 # --- elementwise

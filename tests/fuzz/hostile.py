@@ -24,7 +24,7 @@ from minidl.nn import functional
 from . import calls, runner, values
 
 ERRORS = {TypeError, ValueError, IndexError, RuntimeError, NotImplementedError, OverflowError, KeyError, AttributeError}
-ERRORS.add(minidl.autograd.GradcheckError)  # its answer
+ERRORS |= {BufferError, minidl.autograd.GradcheckError}  # the answers of __dlpack__ and of the checker
 PACKAGE = os.path.dirname(minidl.__file__)
 HERE = os.path.dirname(os.path.abspath(__file__))
 

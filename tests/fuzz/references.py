@@ -9,18 +9,12 @@ import math
 import numpy as np
 
 from ..table_functional import ACTIVATIONS
-from .values import words
+from .values import under, words
 
 REFERENCES = {}
 
 
-def reference(*names):
-    def keep(function):
-        for name in names:
-            REFERENCES[name] = function
-        return function
-
-    return keep
+reference = under(REFERENCES)
 
 
 def _each(function):

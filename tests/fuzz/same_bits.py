@@ -17,7 +17,7 @@ from minidl.kernels import threads
 from minidl.nn import functional as F
 
 from .cases import Draw
-from .values import words
+from .values import under, words
 
 CASES = {}
 PLACES = [0, 1, 3, 4, 8, 20, 60]  # bytes after a boundary of 64
@@ -45,13 +45,7 @@ class Counting:
         return getattr(self.lock, name)
 
 
-def case(*names):
-    def keep(function):
-        for name in names:
-            CASES[name] = function
-        return function
-
-    return keep
+case = under(CASES)
 
 
 def n(d, low, high):

@@ -51,6 +51,19 @@ NUMBERS = [
 WORDS = ["", "mean", "sum", "none", "same", "valid", "text", "ij->ji", "\0", "é" * 50, "float32", "cpu", "reflect", "-1", "nan"]
 
 
+def under(table):
+    """A decorator `@keep(name, …)` that writes a function into the table, under each of the names."""
+
+    def keep(*names):
+        def write(function):
+            table.update(dict.fromkeys(names, function))
+            return function
+
+        return write
+
+    return keep
+
+
 def words(text):
     """The words of a text, as a list."""
     return text.split()

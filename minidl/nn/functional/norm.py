@@ -113,7 +113,8 @@ def instance_norm(
     y = _apply("instance_norm", op, input, weight, bias)
     if running_mean is not None and y.array.size:
         mean, rstd = op.stats.T
-        stats = np.array([mean, rstd**-2 - op.eps]).reshape(2, N, C).mean(1)
+        with np.errstate(all="ignore"):  # an infinite eps makes a variance of NaN
+            stats = np.array([mean, rstd**-2 - op.eps]).reshape(2, N, C).mean(1)
         _update(running_mean, running_var, stats, momentum, count)
     return y
 

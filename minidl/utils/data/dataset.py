@@ -4,6 +4,7 @@ import bisect
 import itertools
 import math
 import numbers
+import operator
 import warnings
 
 from ... import random
@@ -89,6 +90,7 @@ class ConcatDataset(Dataset):
         self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))
 
     def __getitem__(self, index):
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"ConcatDataset: index {index} is out of range for {len(self)} samples")
         index %= len(self)
