@@ -6,6 +6,7 @@ listed with their reasons.
 """
 
 import functools
+import importlib
 import inspect
 import re
 import warnings
@@ -15,106 +16,32 @@ import pytest
 
 import minidl
 
+from .fuzz.values import words
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest")
 
-NAMES = [
-    "Linear",
-    "LazyLinear",
-    "Flatten",
-    "Identity",
-    "Dropout",
-    "Embedding",
-    "Conv1d",
-    "Conv2d",
-    "LazyConv1d",
-    "LazyConv2d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
-    "MaxPool1d",
-    "MaxPool2d",
-    "AvgPool1d",
-    "AvgPool2d",
-    "AdaptiveAvgPool1d",
-    "AdaptiveAvgPool2d",
-    "AdaptiveMaxPool2d",
-    "ZeroPad2d",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "LazyBatchNorm1d",
-    "LazyBatchNorm2d",
-    "LayerNorm",
-    "GroupNorm",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "RMSNorm",
-    "ReLU",
-    "LeakyReLU",
-    "PReLU",
-    "ELU",
-    "SELU",
-    "GELU",
-    "SiLU",
-    "Mish",
-    "Sigmoid",
-    "LogSigmoid",
-    "Tanh",
-    "Softplus",
-    "Softsign",
-    "Hardtanh",
-    "ReLU6",
-    "Softmax",
-    "LogSoftmax",
-    "Softmin",
-    "MSELoss",
-    "L1Loss",
-    "SmoothL1Loss",
-    "HuberLoss",
-    "CrossEntropyLoss",
-    "NLLLoss",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "KLDivLoss",
-    "GaussianNLLLoss",
-    "RNN",
-    "GRU",
-    "LSTM",
-    "RNNCell",
-    "GRUCell",
-    "LSTMCell",
-    "MultiheadAttention",
-    "TransformerEncoderLayer",
-    "CELU",
-    "GLU",
-    "Hardshrink",
-    "Hardsigmoid",
-    "Hardswish",
-    "RReLU",
-    "Softmax2d",
-    "Softshrink",
-    "Tanhshrink",
-    "Threshold",
-    "EmbeddingBag",
-    "CosineEmbeddingLoss",
-    "HingeEmbeddingLoss",
-    "MarginRankingLoss",
-    "MultiLabelMarginLoss",
-    "MultiLabelSoftMarginLoss",
-    "MultiMarginLoss",
-    "PoissonNLLLoss",
-    "SoftMarginLoss",
-    "TripletMarginLoss",
-    "CircularPad1d",
-    "CircularPad2d",
-]
+NAMES = words(
+    """
+    Linear LazyLinear Flatten Identity Dropout Embedding Conv1d Conv2d LazyConv1d LazyConv2d ConvTranspose1d
+    ConvTranspose2d MaxPool1d MaxPool2d AvgPool1d AvgPool2d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool2d
+    ZeroPad2d BatchNorm1d BatchNorm2d LazyBatchNorm1d LazyBatchNorm2d LayerNorm GroupNorm InstanceNorm1d InstanceNorm2d
+    RMSNorm ReLU LeakyReLU PReLU ELU SELU GELU SiLU Mish Sigmoid LogSigmoid Tanh Softplus Softsign Hardtanh ReLU6
+    Softmax LogSoftmax Softmin MSELoss L1Loss SmoothL1Loss HuberLoss CrossEntropyLoss NLLLoss BCELoss BCEWithLogitsLoss
+    KLDivLoss GaussianNLLLoss RNN GRU LSTM RNNCell GRUCell LSTMCell MultiheadAttention TransformerEncoderLayer CELU GLU
+    Hardshrink Hardsigmoid Hardswish RReLU Softmax2d Softshrink Tanhshrink Threshold EmbeddingBag CosineEmbeddingLoss
+    HingeEmbeddingLoss MarginRankingLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss PoissonNLLLoss
+    SoftMarginLoss TripletMarginLoss CircularPad1d CircularPad2d
+"""
+)
 
 
 @functools.cache
 def infos():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from torch.testing._internal.common_modules import module_db
-    return {info.module_cls.__name__: info for info in module_db if info.module_cls.__module__.startswith("torch.nn.modules")}
+        db = importlib.import_module("torch.testing._internal.common_modules").module_db
+    return {info.module_cls.__name__: info for info in db if info.module_cls.__module__.startswith("torch.nn.modules")}
 
 
 def ours(x):
@@ -149,7 +76,7 @@ def leaves(x):
 
 
 def run(module, lib, args, options):
-    outputs = [y for y in leaves(module(*args, **options))]
+    outputs = leaves(module(*args, **options))
     total = sum((y * y).sum() for y in outputs if y.requires_grad)
     if isinstance(total, (torch.Tensor, minidl.Tensor)):
         total.backward()
