@@ -5,11 +5,10 @@ import math
 import numpy as np
 
 from ... import ops
-from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_memory, expect_tensors
 from ...tensors.record import apply, wrap
 from ...tensors.tensor import Tensor
-from .basic import embedding
+from .basic import embedding, row_of
 
 __all__ = ["embedding_bag"]
 
@@ -41,6 +40,8 @@ def embedding_bag(
     """
     name = "embedding_bag"
     expect_tensors(name, input=input, weight=weight)
+    if weight.ndim != 2:
+        raise ValueError(f"{name}: expected a weight (rows, features), got shape {weight.shape}")
     if mode not in ("sum", "mean", "max"):
         raise ValueError(f"{name}: mode must be 'sum', 'mean' or 'max', got {mode!r}")
     if per_sample_weights is not None:
@@ -55,7 +56,7 @@ def embedding_bag(
     if mode == "max" and scale_grad_by_freq:
         raise NotImplementedError(f"{name}: scale_grad_by_freq is for the modes 'sum' and 'mean'")
     if padding_idx is not None:
-        padding_idx = normalize_axis(name, padding_idx, len(weight) if weight.ndim else 0)
+        padding_idx = row_of(name, padding_idx, weight)
     starts, ends = _bags(name, input, offsets, include_last_offset)
     flat = input.reshape(-1)
     rows = embedding(flat, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)

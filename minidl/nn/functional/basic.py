@@ -187,7 +187,7 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
         raise ValueError(f"embedding: expected a weight (rows, features), got shape {weight.shape}")
     index = _indices("embedding", input, weight.shape[0])
     if padding_idx is not None:
-        padding_idx = normalize_axis("embedding", padding_idx, weight.shape[0])
+        padding_idx = row_of("embedding", padding_idx, weight)
     if max_norm is not None:
         if isinstance(max_norm, bool):
             raise TypeError(f"embedding: max_norm must be a number or None, got {max_norm}")
@@ -202,6 +202,16 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
         y.register_hook(lambda dy: dy * share)
         y = apply(ops.Reshape(y.shape), y)  # another tensor: hooks of the user come before ours
     return y
+
+
+def row_of(name, padding_idx, weight):
+    """padding_idx as an index from 0 on."""
+    rows = len(weight)
+    if isinstance(padding_idx, bool) or not isinstance(padding_idx, (int, np.integer)):
+        raise TypeError(f"{name}: padding_idx must be an integer, got {padding_idx!r}")
+    if not -rows <= padding_idx < rows:
+        raise IndexError(f"{name}: padding_idx {padding_idx} is out of range for {rows} rows")
+    return int(padding_idx) % rows
 
 
 def _shorten(weight, rows, max_norm, norm_type):
