@@ -149,6 +149,19 @@ def test_spectral_norm_has_the_largest_singular_value_1(make, kind):
     assert {name: x.tolist() for name, x in layer.state_dict().items()} == state
 
 
+@pytest.mark.parametrize("make", [parametrizations.spectral_norm, nn.utils.spectral_norm])
+def test_only_training_moves_the_estimate(make):
+    minidl.manual_seed(0)
+    layer = make(nn.Linear(20, 20))
+    layer.load_state_dict({name: minidl.randn(x.shape) for name, x in layer.state_dict().items()})
+    estimate = [x for name, x in layer.state_dict().items() if name.endswith(("_u", "_v"))]
+    before = [x.tolist() for x in estimate]
+    layer.eval()(minidl.ones(1, 20))
+    assert [x.tolist() for x in estimate] == before
+    layer.train()(minidl.ones(1, 20))
+    assert all(x.tolist() != old for x, old in zip(estimate, before, strict=True))
+
+
 def test_two_calls_before_one_backward():
     layer = parametrizations.spectral_norm(nn.Linear(3, 2))
     (layer(minidl.ones(1, 3)) - layer(minidl.zeros(1, 3))).sum().backward()

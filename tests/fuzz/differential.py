@@ -57,6 +57,7 @@ INTENDED = {
     ("T.norm", "gradient", "special"): "infinite over infinite",
     ("T.xlogy", "gradient", ""): "0·ln 0 has the gradient 0 here, NaN there",
     ("T.sign", "", "special"): "NaN's sign is NaN here, 0 there",
+    ("F.hardswish", "gradient", "special"): "NaN's gradient is NaN here, that of 4 there",
     ("F.hardsigmoid", "gradient", ""): "there the slope is ⅙ in float32",
     ("T.softmax", "", "special"): "a row of −∞ alone is 0 here, NaN there",
     ("F.softmax", "", "special"): "as T.softmax",
