@@ -127,7 +127,7 @@ def selu(v):
 
 
 def celu(v, alpha=1.0):
-    return max(0.0, v) + min(0.0, alpha * (math.exp(v / alpha) - 1))
+    return v if v > 0 else alpha * (math.exp(v / alpha) - 1)
 
 
 def glu(x, dim=-1):
@@ -213,7 +213,7 @@ ACTIVATIONS = {
         Call(of_each(hardtanh), X, min_val=-2.0),
         Call(of_each(hardtanh), X, max_val=1.5),
     ],
-    "mish": [Call(of_each(lambda v: v * math.tanh(math.log1p(math.exp(v)))), X)],
+    "mish": [Call(of_each(lambda v: v * math.tanh(softplus(v))), X)],
     "prelu": [Call(prelu, X, np.array([0.3])), Call(prelu, X, WEIGHTS), Call(prelu, IMAGES, WEIGHTS[:3])],
     "relu6": [Call(of_each(lambda v: hardtanh(v, 0.0, 6.0)), 3 * X)],
     "rrelu": [

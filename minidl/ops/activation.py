@@ -166,7 +166,7 @@ class Hardtanh(Op):
         return np.clip(x, self.low, self.high)
 
     def backward(self, dy):
-        return np.where((self.x <= self.low) | (self.x >= self.high), 0, dy)
+        return np.where((self.x > self.low) & (self.x < self.high), dy, 0)
 
 
 class Hardswish(Op):
