@@ -98,7 +98,8 @@ def assert_equal(y, wanted, what):
         f"{what}: {y.shape}, {y.dtype}, not {wanted.shape}, {wanted.dtype}"
     )
     rtol, atol = (1.3e-5, 1e-5) if y.dtype == np.float32 else (1e-7, 1e-7)  # atol: of the largest, since sums cancel
-    np.testing.assert_allclose(y, wanted, rtol, atol * (1 + abs(wanted).max(initial=0)), err_msg=what)
+    largest = abs(wanted[np.isfinite(wanted)]).max(initial=0)
+    np.testing.assert_allclose(y, wanted, rtol, atol * (1 + largest), err_msg=what)
 
 
 # Refusals that are meant, by what the error says: (name of a layer or "", pattern) -> why
