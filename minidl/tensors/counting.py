@@ -8,21 +8,43 @@ from .record import TensorBase, wrap
 
 
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The distinct elements, in order; with the indices that rebuild the input, or with their counts."""
+    """The distinct elements, in order.
+
+    return_inverse also gives the indices that make the input again, return_counts how often each occurs.
+
+    >>> import minidl
+    >>> minidl.unique(minidl.tensor([3, 1, 3]))
+    tensor([1, 3])
+    >>> values, inverse = minidl.unique(minidl.tensor([3, 1, 3]), return_inverse=True)
+    >>> values[inverse]
+    tensor([3, 1, 3])
+    """
     expect_tensors("unique", input=input)
     result = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
     return tuple(wrap(x) for x in result) if isinstance(result, tuple) else wrap(result)
 
 
 def isin(elements, test_elements):
-    """Whether each element is among the test elements: a boolean tensor of the elements' shape."""
+    """Whether each element is among the test elements: a boolean tensor of the elements' shape.
+
+    >>> import minidl
+    >>> minidl.isin(minidl.tensor([1, 2, 3]), minidl.tensor([3, 1]))
+    tensor([ True, False,  True])
+    """
     expect_tensors("isin", elements=elements)
     among = test_elements if isinstance(test_elements, TensorBase) else tensor(test_elements)
     return wrap(np.isin(elements.array, among.array))
 
 
 def bincount(input, weights=None, minlength=0):
-    """How often each of 0, 1, 2, … occurs in a vector of integers (or the sum of its weights)."""
+    """How often each of 0, 1, 2, … occurs in a vector of integers; with weights, the sum of the weights of each.
+
+    >>> import minidl
+    >>> minidl.bincount(minidl.tensor([0, 2, 2]))
+    tensor([1, 0, 2])
+    >>> minidl.bincount(minidl.tensor([0, 2, 2]), weights=minidl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.5000, 0.0000, 3.0000])
+    """
     expect_tensors("bincount", input=input, **({} if weights is None else {"weights": weights}))
     if input.ndim != 1 or input.dtype.kind not in "iu" or (input.array < 0).any():
         raise ValueError(f"bincount: expected a vector of integers of 0 or more, got {input.dtype}, shape {input.shape}")

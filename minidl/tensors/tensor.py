@@ -53,6 +53,7 @@ class Tensor(
     __hash__ = object.__hash__
 
     def __init__(self, *data):
+        """Zeros of the given sizes, or the given numbers, in float32."""
         if all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in data) and data:
             self.array = np.zeros(size_of("Tensor", data), dtypes.float32)
             return
