@@ -138,13 +138,30 @@ class no_grad(Switch):
 
 
 class enable_grad(no_grad):
-    """Operations inside are recorded again, within `no_grad`."""
+    """Operations inside are recorded again, within `no_grad`.
+
+    >>> import minidl
+    >>> w = minidl.ones(2, requires_grad=True)
+    >>> with minidl.no_grad():
+    ...     with minidl.enable_grad():
+    ...         y = w * 2
+    >>> y.requires_grad
+    True
+    """
 
     value = True
 
 
 class set_grad_enabled(Switch):
-    """Recording on or off, at once; as a context also back again at its end."""
+    """Switches recording on or off, at once. As a context, it restores the former state at its end.
+
+    >>> import minidl
+    >>> w = minidl.ones(2, requires_grad=True)
+    >>> with minidl.set_grad_enabled(False):
+    ...     y = w * 2
+    >>> y.requires_grad
+    False
+    """
 
     def __init__(self, enabled):
         if not isinstance(enabled, bool):
@@ -162,5 +179,11 @@ class set_grad_enabled(Switch):
 
 
 def is_grad_enabled() -> bool:
-    """Whether this thread records operations."""
+    """Whether this thread records operations.
+
+    >>> import minidl
+    >>> with minidl.no_grad():
+    ...     print(minidl.is_grad_enabled())
+    False
+    """
     return mode.recording

@@ -11,14 +11,28 @@ from ...tensors.tensor import Tensor
 
 
 class Sampler:
-    """Base of samplers. Write `__iter__()`, which gives indices, and `__len__()`."""
+    """Base of samplers: iterables over indices. Write `__iter__()`, and `__len__()`.
+
+    >>> import minidl
+    >>> class Backwards(Sampler):
+    ...     def __iter__(self):
+    ...         return iter([2, 1, 0])
+    >>> loader = minidl.utils.data.DataLoader([10, 11, 12], batch_size=2, sampler=Backwards())
+    >>> list(loader)
+    [tensor([12, 11]), tensor([10])]
+    """
 
     def __iter__(self):
         raise NotImplementedError(f"{type(self).__name__} has no __iter__")
 
 
 class SequentialSampler(Sampler):
-    """0, 1, 2, …"""
+    """The indices in order: 0, 1, 2, …
+
+    >>> import minidl
+    >>> list(SequentialSampler(["a", "b", "c"]))
+    [0, 1, 2]
+    """
 
     def __init__(self, data_source):
         self.data_source = data_source
@@ -72,7 +86,12 @@ class RandomSampler(Sampler):
 
 
 class SubsetRandomSampler(Sampler):
-    """The given indices in a new random order each time."""
+    """The given indices, in a new random order each time.
+
+    >>> import minidl
+    >>> list(SubsetRandomSampler([10, 20, 30], generator=minidl.Generator().manual_seed(0)))
+    [30, 10, 20]
+    """
 
     def __init__(self, indices, generator=None):
         random.source(generator)  # now, not at the first epoch
@@ -87,7 +106,13 @@ class SubsetRandomSampler(Sampler):
 
 
 class WeightedRandomSampler(Sampler):
-    """num_samples indices, drawn with probabilities proportional to the weights."""
+    """num_samples indices, drawn with probabilities proportional to the weights.
+
+    >>> import minidl
+    >>> generator = minidl.Generator().manual_seed(0)
+    >>> list(WeightedRandomSampler([0.0, 1.0, 3.0], 8, generator=generator))
+    [2, 2, 2, 2, 2, 2, 1, 2]
+    """
 
     def __init__(self, weights, num_samples, replacement=True, generator=None):
         if not isinstance(replacement, bool):
