@@ -272,12 +272,14 @@ class Gradients:
     # --- copies: of leaves. A pickle has no .grad, a deepcopy of a tensor has, and one of a Parameter has not, as in PyTorch.
 
     def __getstate__(self):
+        """For pickle and copy: a leaf's attributes, without its place in the graph."""
         if not self.is_leaf:
             raise RuntimeError("only a leaf tensor can be deep-copied or pickled: use .detach() or .clone() on a result")
         state = {key: value for key, value in vars(self).items() if key not in ("base", "views", "node", "_frozen")}
         return {**state, "requires_grad": self.requires_grad}
 
     def __setstate__(self, state):
+        """For pickle and copy: makes this tensor what `__getstate__` gave."""
         requires_grad = state.pop("requires_grad", False)
         vars(self).update(state)
         if requires_grad:
@@ -294,6 +296,7 @@ class Gradients:
         return result
 
     def __deepcopy__(self, memo):
+        """For copy.deepcopy: a leaf with memory and a .grad of its own."""
         result = self._copy(memo)
         result.grad = copy.deepcopy(self.grad, memo)
         return result

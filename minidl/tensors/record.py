@@ -24,6 +24,7 @@ class TensorBase:
     node = None
 
     def __init_subclass__(cls):
+        """Makes the first class that is derived, Tensor, the one that `apply` makes."""
         global Tensor
         if Tensor is TensorBase:  # the first class that is derived; later ones (Parameter) are derived from that
             Tensor = cls

@@ -15,7 +15,7 @@ class Dataset:
     """Base of data sets. Write `__getitem__(i)`, and `__len__()` where the length is known.
 
     >>> import minidl
-    >>> class Squares(Dataset):
+    >>> class Squares(minidl.utils.data.Dataset):
     ...     def __getitem__(self, i):
     ...         return i * i
     ...     def __len__(self):
@@ -36,7 +36,7 @@ class IterableDataset(Dataset):
     """Base of data sets that can only be read in order, from a stream. Write `__iter__()`.
 
     >>> import minidl
-    >>> class Countdown(IterableDataset):
+    >>> class Countdown(minidl.utils.data.IterableDataset):
     ...     def __iter__(self):
     ...         return iter([3, 2, 1])
     >>> next(iter(minidl.utils.data.DataLoader(Countdown(), batch_size=2)))
