@@ -151,7 +151,10 @@ class Vocab:
 
     def __getitem__(self, tokens):
         if isinstance(tokens, (list, tuple)):
-            return [self[token] for token in tokens]
+            try:
+                return [self[token] for token in tokens]
+            except RecursionError:
+                raise ValueError("Vocab: the tokens are nested too deep, or hold themselves") from None
         return self.token_to_idx.get(tokens, self.unk)
 
     def __contains__(self, token):

@@ -6,6 +6,7 @@ What is not installed is skipped. NumPy's functions are in test_numpy_functions.
 import copy
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import minidl
 from minidl import nn
 
+ROOT = Path(__file__).parent.parent
 GRID = np.arange(12.0, dtype=np.float32).reshape(3, 4)
 TENSORS = {
     "float32": lambda: minidl.tensor(GRID),
@@ -110,7 +112,8 @@ assert y.shape == x.shape and y.tolist() == x.tolist()
 z = minidl.from_dlpack(jax.numpy.asarray(x.numpy()))
 assert z.shape == x.shape and z.tolist() == x.tolist()
 """
-    subprocess.run([sys.executable, "-c", code, name], check=True, timeout=120)  # JAX starts threads, and others here fork
+    command = [sys.executable, "-c", code, name]  # in a process of its own: JAX starts threads, and other tests fork
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
 
 
 def test_capsules_are_taken():

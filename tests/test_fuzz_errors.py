@@ -77,6 +77,13 @@ def x():
         ),
         (lambda: minidl.nn.init.trunc_normal_(x(), a=-1e308), ValueError, "trunc_normal_: float32 does not hold all of"),
         (lambda: cross_entropy(label_smoothing=np.complex64(1j)), TypeError, "a kernel expected a real number"),
+        (lambda: minidl.text.Vocab(["a"])[holds_itself()], ValueError, "Vocab: the tokens are nested too deep"),
+        (lambda: minidl.func.jvp(lambda x: x, (x(),), holds_itself()), (TypeError, ValueError, RuntimeError), "jvp"),
+        (lambda: conv2d_weight(groups=np.float16(2.0)), TypeError, "conv2d_weight: groups must be an integer"),
+        (lambda: attention_backward(lse=np.ones((1,) * 32, np.float32)), ValueError, r"expected lse \(1, 2\) of float32"),
+        (lambda: attention_backward(lse=np.ones((1, 2))), ValueError, r"expected lse \(1, 2\) of float32, got .* float64"),
+        (lambda: attention_backward(o=np.ones((1, 1, 1, 4), "f4")), ValueError, r"expected o \(1, 1, 2, 4\) of float32"),
+        (lambda: attention_backward(do=np.ones((2, 4), "f4")), ValueError, r"expected do \(1, 1, 2, 4\) of float32"),
         (lambda: minidl.tensor(holds_itself()), ValueError, "tensor: .* nested too deep"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
@@ -213,6 +220,16 @@ def cross_entropy(**options):
     kernels.cross_entropy(x().numpy(), np.array([0, 1]), **options)
 
 
+def conv2d_weight(**options):
+    kernels.conv2d_weight(np.ones((1, 2, 4, 4), "f4"), np.ones((1, 2, 2, 2), "f4"), (3, 3), **options)
+
+
+def attention_backward(**wrong):
+    o, lse = kernels.attention(q(), q(), q())
+    given = {"do": q(), "q": q(), "k": q(), "v": q(), "o": o, "lse": lse} | wrong
+    kernels.attention_backward(*given.values())
+
+
 def q():
     return np.ones((1, 1, 2, 4), np.float32)
 
@@ -228,6 +245,7 @@ def holds_itself():
 
 
 def test_spaces_without_end_and_gains_beyond_float32():
+    assert minidl.nn.init.calculate_gain("leaky_relu", np.float64(1e308)) == 0
     assert minidl.linspace(0.0, -math.inf, 3)[-1] == -math.inf
     assert minidl.nn.init.trunc_normal_(minidl.zeros(3), 3e38, 1.0, 1e38, 3.2e38).isfinite().all()
     assert (minidl.zeros(2) - minidl.ones(2)).sub(2.0, alpha=np.float64(1e308)).isinf().all()

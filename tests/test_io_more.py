@@ -366,7 +366,7 @@ def test_files_made_on_purpose(name):
 
 def test_files_of_pytorch_and_pickles_are_told_apart():
     torch = pytest.importorskip("torch")
-    for zipped, message in [(True, r"no array \(of a file of PyTorch's, .* \.safetensors"), (False, "looks like a pickle")]:
+    for zipped, message in [(True, r"no array \(of a file of PyTorch's, .* \.safetensors"), (False, "but as a pickle")]:
         file = io.BytesIO()
         torch.save({"a": torch.ones(2)}, file, _use_new_zipfile_serialization=zipped)
         file.seek(0)

@@ -70,12 +70,15 @@ def _below(tree, parts, other, matched):
     return None if None in found else [leaf for part in found for leaf in part]
 
 
-def shape_of(tree):
+def shape_of(tree, depth=0):
     """A tree as text: * for each leaf."""
     children = items(tree)
-    if children is None:
-        return "*"
-    inside = [f"{key!r}: {shape_of(child)}" if isinstance(tree, dict) else shape_of(child) for key, child in children]
+    if children is None or depth > DEEPEST:
+        return "*" if children is None else "…"
+    inside = [
+        f"{key!r}: {shape_of(child, depth + 1)}" if isinstance(tree, dict) else shape_of(child, depth + 1)
+        for key, child in children
+    ]
     if isinstance(tree, dict):
         return "{" + ", ".join(inside) + "}"
     return f"[{', '.join(inside)}]" if isinstance(tree, list) else f"({', '.join(inside)}{',' * (len(inside) == 1)})"

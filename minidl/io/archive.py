@@ -101,11 +101,12 @@ def read_arrays(file, size):
         arrays[member[0]] = array
         members.append((*member, place))
     if not members:
-        if size > 8 and source.take(5)[4:] == b"{":  # behind the length of its header, in 8 bytes
-            raise ValueError("it looks like a file of safetensors, which is read as one if its name ends in .safetensors")
+        found = ""
         if mark[:1] == b"\x80":
-            raise ValueError("it looks like a pickle, which minidl does not open, for it could run any code")
-        raise ValueError(f"it begins with the bytes {mark!r}, not with {_HERE!r} as a zip file")
+            found = ", but as a pickle, which minidl does not open because it could run any code"
+        elif size > 8 and source.take(5)[4:] == b"{":  # behind the length of its header, in 8 bytes
+            found = ", but as a file of safetensors, which is read as one if its name ends in .safetensors"
+        raise ValueError(f"it begins with the bytes {mark!r}, not with {_HERE!r} as a zip file{found}")
     start = source.place - 4
     for member in members:
         if mark != _LISTED or _read_listed(source) != member:

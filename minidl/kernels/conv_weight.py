@@ -224,6 +224,8 @@ def _cost(x, dy, groups, taps):
 def _check(x, dy, kernel_size, stride, padding, dilation, groups):
     if x.dtype not in (np.float32, np.float64) or dy.dtype != x.dtype:
         raise TypeError(f"conv2d_weight: expected arrays both of float32 or both of float64, got {x.dtype}, {dy.dtype}")
+    if not isinstance(groups, (int, np.integer)):
+        raise TypeError(f"conv2d_weight: groups must be an integer, got {groups!r}")
     if x.ndim != 4 or dy.ndim != 4 or x.shape[0] != dy.shape[0]:
         raise ValueError(f"conv2d_weight: expected x (N, C, H, W) and dy (N, O, OH, OW), got {x.shape} and {dy.shape}")
     if min(*kernel_size, *stride, *dilation, groups) < 1 or min(padding) < 0:

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from .attention_loops import backward_kernel, forward_kernel
-from .elementwise import number, sum_of_squares
+from .elementwise import number, plain, sum_of_squares
 from .threads import get_num_threads, run
 from .tile import MASKS, VECTOR_BYTES
 
@@ -94,6 +94,14 @@ def _check(q, k, v, mask, drop):
     if not 0 <= drop < 1:
         raise ValueError(f"{NAME}: expected a dropout of at least 0 and below 1, got {drop}")
     return batch
+
+
+def _check_saved(do, q, v, o, lse, batch):
+    """What backward is given beside the inputs of forward: a wrong shape would let the kernel read foreign memory."""
+    shape, rows = (*batch, q.shape[-2], v.shape[-1]), (math.prod(batch), q.shape[-2])
+    for what, x, wanted in (("do", do, shape), ("o", o, shape), ("lse", lse, rows)):
+        if x.shape != wanted or x.dtype != q.dtype:
+            raise ValueError(f"attention_backward: expected {what} {wanted} of {q.dtype}, got {x.shape} of {x.dtype}")
 
 
 def _of_batch(x, batch):
@@ -217,7 +225,8 @@ def attention_backward(do, q, k, v, o, lse, mask=None, causal=False, scale=1.0, 
     dk and dv are computed if either is wanted. dmask is of the mask's shape but for its last two axes, which are full.
     """
     batch = _check(q, k, v, mask, drop)
-    E = q.shape[-1]
+    _check_saved(do, q, v, o, lse, batch)
+    lse, E = plain(lse), q.shape[-1]
     q, k = (x if E else np.zeros((*x.shape[:-1], 1), x.dtype) for x in (q, k))
     zero = scale == 0  # the same as queries of 0, but that dmask is found from dS, in which `scale` is a factor
     q, scale = (np.zeros_like(q), 1.0) if zero else (q, scale)

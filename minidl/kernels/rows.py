@@ -459,6 +459,7 @@ def cross_entropy_soft_backward_targets(dloss, logits, shift_and_log, weight=Non
     N, C = logits.shape
     arrays = {"dloss": (dloss, (N,)), "shift_and_log": (shift_and_log, (N, 2)), "weight": (weight, (C,))}
     _check("cross_entropy_soft_backward_targets", logits, **arrays)
-    surprise = shift_and_log[:, 1:] - (logits - shift_and_log[:, :1])
-    scale = logits.dtype.type(1 - number(label_smoothing)) * dloss[:, None]
-    return scale * surprise if weight is None else scale * weight * surprise
+    with np.errstate(all="ignore"):
+        surprise = shift_and_log[:, 1:] - (logits - shift_and_log[:, :1])
+        scale = logits.dtype.type(1 - number(label_smoothing)) * dloss[:, None]
+        return scale * surprise if weight is None else scale * weight * surprise
