@@ -37,6 +37,7 @@ class Function:
 
     @staticmethod
     def backward(ctx, *gradients):
+        """The gradients of forward's arguments, from those of its results. A subclass writes it as a staticmethod."""
         raise NotImplementedError("Function: write a static backward(ctx, *gradients)")
 
     def __init_subclass__(cls):

@@ -33,6 +33,7 @@ class Transform:
 
     @property
     def inv(self):
+        """The inverse, x = f⁻¹(y), a Transform too."""
         return _Inverse(self)
 
     def log_abs_det_jacobian(self, x, y):

@@ -12,14 +12,15 @@ import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# What np.errstate sets; to set it directly takes a quarter of the time. A NumPy without it would warn of infinities and NaNs.
-# It is set within `try`: Ctrl-C may come after any call, and would leave it set.
+# The variable that np.errstate sets. Setting it directly takes a quarter of the time that np.errstate takes. It must be set
+# within `try`, whose `finally` restores it: otherwise Ctrl-C, which may come after any call, would leave it set. A NumPy
+# without this variable warns of infinities and NaNs.
 float_errors = getattr(np._core.umath, "_extobj_contextvar", None) or contextvars.ContextVar("float_errors", default=None)
-LOUD = float_errors.get()  # what is set where nobody has set anything
+LOUD = float_errors.get()  # NumPy's default
 SILENT = np._core.umath._make_extobj(all="ignore") if hasattr(np._core.umath, "_make_extobj") else None
 
 
-watchers = []  # one entry for each thread that is watched: while it is empty, nobody need ask `mode.watch`
+watchers = []  # one entry for each thread that has an observer; while it is empty, `mode.watch` need not be looked up
 
 
 OBSERVED = "before", "after", "before_backward", "after_backward", "share", "enter", "leave"  # see watch.Observer
@@ -36,7 +37,7 @@ class _Partial:
 
 
 def complete(observer):
-    """The observer, if it has all methods of one, else an object that has."""
+    """The observer if it has all methods of an Observer; else an object with all of them that calls those it has."""
     return observer if all(hasattr(observer, name) for name in OBSERVED) else _Partial(observer)
 
 
@@ -72,7 +73,7 @@ class Switch:
         try:
             self.__dict__.setdefault("before", []).append(before)
             setattr(mode, self.field, self.value)
-        except BaseException:  # Ctrl-C: then __exit__ is not called. Only in the moment when that begins is it too early.
+        except BaseException:  # after Ctrl-C here, __exit__ is not called
             setattr(mode, self.field, before)
             raise
 

@@ -1,8 +1,8 @@
 """Module: a tree of parameters, buffers and smaller modules, with a forward.
 
-An attribute is a parameter because a `Parameter` was assigned, a submodule because a `Module` was. It lies in the object's own
-`__dict__` like any other, so reading `self.weight` costs no more; what is written down beside it is its name, in the order of
-registration.
+An attribute to which a `Parameter` is assigned is a parameter; one to which a `Module` is assigned is a submodule. Its value is
+in the object's `__dict__`, like that of any attribute, so `self.weight` is read without a detour. `_members` keeps the names of
+these attributes, in the order in which they were assigned.
 """
 
 from collections import OrderedDict, namedtuple
@@ -36,7 +36,7 @@ class Module:
     (6.0, ['factor'])
     """
 
-    _hooks = None  # ({key: before forward}, {key: after forward}) once there are any
+    _hooks = None  # or two dicts: (hooks to call before forward, hooks to call after it)
     _searched = False  # whether parameters() has looked for modules in plain lists
 
     def __init__(self):
@@ -112,7 +112,7 @@ class Module:
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {type(value).__name__}")
         if kind is not Tensor:
-            self._members.setdefault(name)  # None, too, keeps its place in the order
+            self._members.setdefault(name)  # also for None: the order is that of registration
         setattr(self, name, value)
 
     def _check_begun(self, name):
@@ -136,7 +136,7 @@ class Module:
     def named_modules(self, memo=None, prefix="", remove_duplicate=True):
         """(dotted name, module) of this module, named as the prefix, and of all in it, parents first."""
         memo, waiting = set() if memo is None else memo, [(prefix, self)]
-        while waiting:  # not by recursion, which has an end
+        while waiting:  # without recursion, whose depth Python limits
             prefix, module = waiting.pop()
             if module in memo:
                 continue
@@ -230,7 +230,7 @@ class Module:
         return self
 
     def train(self, mode=True):
-        """Sets `training` here and below: dropout drops or passes on. Returns self."""
+        """Sets `training` of this module and all in it: dropout, for example, drops only in training. Returns self."""
         if not isinstance(mode, bool):
             raise ValueError(f"train: expected True or False, got {mode!r}")
         for module in self.modules():
@@ -242,7 +242,7 @@ class Module:
         return self.train(False)
 
     def zero_grad(self, set_to_none=True):
-        """Drops the gradients of all parameters, or sets them to 0."""
+        """Sets the .grad of all parameters to None, or (set_to_none=False) to zeros."""
         for param in self.parameters():
             if set_to_none:
                 param.grad = None
@@ -279,7 +279,7 @@ class Module:
         return self.to(dtypes.float64)
 
     def cpu(self):
-        """Itself."""
+        """Returns self: there is no other device."""
         return self
 
     def cuda(self, device=None):
@@ -344,11 +344,11 @@ class Module:
     # --- hooks
 
     def register_forward_pre_hook(self, hook):
-        """Calls hook(module, inputs) before forward; what it returns, unless None, takes the inputs' place."""
+        """Calls hook(module, inputs) before forward. If it returns something, that replaces the inputs."""
         return self._add_hook(0, hook)
 
     def register_forward_hook(self, hook):
-        """Calls hook(module, inputs, output) after forward; what it returns, unless None, takes the output's place."""
+        """Calls hook(module, inputs, output) after forward. If it returns something, that replaces the output."""
         return self._add_hook(1, hook)
 
     def _add_hook(self, place, hook):
@@ -377,7 +377,7 @@ class Module:
 
 
 class LoadResult(namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")):
-    """What load_state_dict found no value for, and no place for."""
+    """What load_state_dict returns: the names that had no value, and the values that had no name in the module."""
 
     def __repr__(self):
         return super().__repr__() if any(self) else "<All keys matched successfully>"

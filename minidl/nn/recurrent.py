@@ -82,6 +82,7 @@ class RNNBase(Module):
 
     @property
     def directions(self):
+        """2 if the layer is bidirectional, else 1."""
         return 2 if self.bidirectional else 1
 
     def _suffixes(self, layer):

@@ -84,6 +84,7 @@ class FunctionEvent(_Times):
 
     @property
     def is_user_annotation(self):
+        """Whether it is a part of the program named with record_function."""
         return self.kind == "label"
 
     @property
@@ -93,14 +94,17 @@ class FunctionEvent(_Times):
 
     @property
     def cpu_parent(self):
+        """The event that this one ran inside of, or None."""
         return self._parent and self._parent()
 
     @property
     def time_range(self):
+        """When it began and ended, in microseconds."""
         return Interval((self._start - self.origin) / 1000, (self._end - self.origin) / 1000)
 
     @property
     def cpu_time_total(self):
+        """From its beginning to its end, in microseconds."""
         return (self._end - self._start) / 1000
 
     @property
@@ -110,6 +114,7 @@ class FunctionEvent(_Times):
 
     @property
     def self_cpu_memory_usage(self):
+        """The memory it took, in bytes, without the events inside."""
         return self.cpu_memory_usage - sum(child.cpu_memory_usage for child in self.cpu_children)
 
     @property
@@ -276,6 +281,7 @@ class EventList(list):
         trace.export(self, path)
 
     def supported_export_stacks_metrics(self):
+        """The metrics that export_stacks can write."""
         return ["self_cpu_time_total"]
 
     def export_stacks(self, path, metric="self_cpu_time_total"):

@@ -26,7 +26,7 @@ def _function(method: _Callable[_Concatenate[Tensor, _P], _R]) -> _Callable[_Con
 
 
 def _with_input(method):
-    """The method with the parameter self called input: what `help` shows."""
+    """The method with its parameter self renamed to input, as `help` shall show it."""
     code = method.__code__
     code = code.replace(co_varnames=("input", *code.co_varnames[1:]))
     twin = _FunctionType(code, method.__globals__, method.__name__, method.__defaults__, method.__closure__)

@@ -1,4 +1,4 @@
-"""A tensor in the graph: whether it wants a gradient, `backward`, what has arrived, hooks, and the ways out of the graph."""
+"""A tensor in the graph: requires_grad, `backward`, `.grad`, hooks, and the ways out of the graph (detach, data, clone)."""
 
 import copy
 import warnings
@@ -15,7 +15,7 @@ from .record import TensorBase, apply, operand, wrap
 class Gradients:
     """What makes a tensor part of the graph."""
 
-    _frozen = None  # of a leaf that does not require grad for the moment: the Leaf that keeps its .grad and its hooks
+    _frozen = None  # after requires_grad_(False): the Leaf with the .grad and the hooks, used again by requires_grad_()
 
     @property
     def requires_grad(self):
@@ -35,8 +35,8 @@ class Gradients:
     def requires_grad_(self, requires_grad=True):
         """Makes this tensor a leaf that collects its gradient in `.grad`, or a constant again.
 
-        It is a switch. While a tensor is frozen (`requires_grad_(False)`), operations take it for a constant; its `.grad`, its
-        hooks and the graphs made before stay, and go on when it requires grad again.
+        It is a switch. After `requires_grad_(False)` the tensor is frozen: operations take it for a constant. Its `.grad`, its
+        hooks and the graphs made before stay, and are used again when it requires grad again.
 
         >>> import minidl
         >>> w = minidl.tensor([1., 2.], requires_grad=True)
@@ -308,7 +308,7 @@ class Gradients:
 
 
 class HookHandle:
-    """What register_hook returns: `remove()` takes the hook off."""
+    """What register_hook returns: `remove()` removes the hook."""
 
     def __init__(self, node, key):
         self.node, self.key = node, key

@@ -21,7 +21,7 @@ class Indexing:
         index = numpy_index(self, index)
         if ops.is_basic(index):
             full = any(part is Ellipsis for part in index)
-            return self._view(ops.Index, index if full else (*index, Ellipsis))  # "..." makes a view of 0-d results too
+            return self._view(ops.Index, index if full else (*index, Ellipsis))  # "...": a view also if 0-d
         if int in map(type, index):
             integers, rest = integers_first(index)
             return self[integers][rest]
@@ -207,7 +207,7 @@ def numpy_index(x, index):
 
 
 def integers_first(index):
-    """Two indices for one of arrays and integers: PyTorch takes integers first, NumPy would count them among the arrays."""
+    """An index of arrays and integers as two: x[i, rows] is x[i][rows] in PyTorch; NumPy would broadcast i with rows."""
     whole = []
     for part in index:
         if type(part) is int or part is Ellipsis:
