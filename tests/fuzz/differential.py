@@ -49,6 +49,11 @@ INTENDED = {
     ("F.elu", "gradient", "special"): "NaN's gradient is NaN here, that of 0 there",
     ("T.matmul", "", "special"): "infinite products of both signs in float32, where the truth has room for them",
     ("T.bmm", "", "special"): "as matmul",
+    ("T.mv", "", "special"): "as matmul",
+    ("T.mm", "", "special"): "as matmul",
+    ("T.dot", "", "special"): "as matmul",
+    ("T.sum", "value", "special"): "what is left of huge numbers of both signs depends on the order",
+    ("T.mean", "value", "special"): "as sum",
     ("F.linear", "", "special"): "as matmul",
     ("T.div", "gradient", "special"): "infinite terms of both signs in float32, where the truth has room for them",
     ("T.lerp", "", "special"): "inf − inf in another place",
@@ -62,7 +67,8 @@ INTENDED = {
     ("T.log_softmax", "", "special"): "as softmax",
     ("F.log_softmax", "", "special"): "as softmax",
 }
-# Errors of minidl that are no fault, where PyTorch has a result.
+# Errors of minidl that are no fault, where PyTorch has a result. PyTorch is not asked: where all taps of a pooling window
+# meet padding, its backward writes outside its memory (2.13), and the process ends then or later.
 STRICTER = {
     "F.max_pool1d": "miss the axis",
     "F.max_pool2d": "miss the axis",
@@ -188,6 +194,12 @@ def played(other, seed, i, names, gradients=True):
     def cotangents(shape, dtype):
         return np.random.default_rng(cotangent_seed).normal(size=tuple(shape)).astype(np.float32).astype(dtype)
 
+    if name in STRICTER:
+        try:
+            Minidl.run(name, arguments, keywords, None, False)
+        except Exception as error:
+            if STRICTER[name] in str(error):
+                return "error"
     exact, leaf = ([doubles(x) for x in arguments], {k: doubles(x) for k, x in keywords.items()}), True
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -206,7 +218,7 @@ def played(other, seed, i, names, gradients=True):
             warnings.simplefilter("error")
             found = Minidl.run(name, arguments, keywords, cotangents if leaf else None, leaf)
     except Exception as error:
-        if isinstance(truth, Exception) or STRICTER.get(name, "\0") in str(error):
+        if isinstance(truth, Exception):
             return "error"
         raise runner.Fault(f"{text}: {type(error).__name__}: {error}"[:500]) from None
     if [values.fingerprint(x) for x in given] != before:
@@ -340,7 +352,7 @@ def main():
         with contextlib.suppress(runner.Fault):  # where its backward has run in the parent, it may crash in a child
             played(Nobody(), options.seed, i, names)
     gc.freeze()
-    report = runner.run(lambda i: play(i), options.calls, options.only, twice=other.name == "torch")
+    report = runner.run(lambda i: play(i), options.calls, options.only)
     numbers = options.only or range(options.calls)
     if not options.quiet:
         print("\n".join(report.table(lambda i: drawn(options.seed, numbers[i], names)[0])))

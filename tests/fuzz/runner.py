@@ -43,13 +43,12 @@ class Report:
             yield f"{name:{width}} {count.total():8} {count['result']:8} {count['error']:8} {count['raw']:8} {count['fault']:8}"
 
 
-def run(play, number, numbers=None, seconds=SECONDS, twice=False):
-    """twice: a call that crashes is made once more, because another library's may crash now and then in a forked child."""
+def run(play, number, numbers=None, seconds=SECONDS):
     numbers = list(range(number)) if numbers is None else numbers
     state = mmap.mmap(-1, 8 + len(numbers))  # the place of the call that runs, then an outcome for each
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "faults")
-        place, crashed, again = 0, {}, None
+        place, crashed = 0, {}
         while place < len(numbers):
             end = min(place + EACH_CHILD, len(numbers))
             state[:8] = place.to_bytes(8, "little")
@@ -64,9 +63,6 @@ def run(play, number, numbers=None, seconds=SECONDS, twice=False):
             place = int.from_bytes(state[:8], "little")
             with open(os.path.join(folder, "stderr"), errors="replace") as file:
                 lines = file.read().splitlines()
-            if twice and place != again:
-                again = place
-                continue
             stack = " | ".join(line.strip() for line in lines[-40:] if "minidl" in line or "fuzz" in line)[-600:]
             crashed[numbers[place]] = f"{reason or f'killed by signal {status & 127}, exit {status >> 8}'}: {stack}"
             state[8 + place] = 3
