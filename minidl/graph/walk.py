@@ -7,7 +7,8 @@ Why it goes from the newest node to the oldest: take
 
 An input exists before the output that is made from it. So everything that used a node is newer than the node. The walk goes
 from the newest node to the oldest: when it comes to a node, all shares of its gradient have arrived. Here `b` receives
-1 + 1 = 2 from `c` and sends 2 + 2 = 4 to `a`, in one step. In another order `b` might send its first share before the second arrives.
+1 + 1 = 2 from `c` and sends 2 + 2 = 4 to `a`, in one step. In another order `b` might send its first share before the second
+arrives.
 """
 
 from heapq import heappop, heappush

@@ -62,7 +62,7 @@ class FunctionEvent(_Times):
     """
 
     count, is_async, is_remote, node_id, use_device, is_legacy = 1, False, False, -1, None, False
-    # What follows an event gets if it is known; most have little of it, and an event should cost little while a profile runs.
+    # The following are set on an event only if they are known: few are, and making an event must be fast while a profile runs.
     input_shapes, stack, module, sequence_nr = (), (), "", -1
     cpu_memory_usage, failed, origin = 0, False, 0
     _forward, _backward, _parent, _place = 0, 0, None, None
