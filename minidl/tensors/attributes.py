@@ -119,15 +119,73 @@ class Attributes:
         """
         return tuple(s // self.array.itemsize for s in self.array.strides)
 
-    def is_contiguous(self):
-        """Whether its elements lie in memory in order, without gaps.
+    def is_contiguous(self, memory_format=dtypes.contiguous_format):
+        """Whether the elements lie in the order of the axes, or in that of a memory_format.
 
         >>> import minidl
-        >>> x = minidl.zeros(2, 3)
-        >>> x.is_contiguous(), x.T.is_contiguous()
-        (True, False)
+        >>> minidl.ones(2, 3).t().is_contiguous()
+        False
         """
-        return self.array.flags.c_contiguous
+        order = dtypes.order_in_memory("is_contiguous", memory_format, self.ndim)
+        return (self.array if order is None else self.array.transpose(order)).flags.c_contiguous
+
+    @property
+    def is_cuda(self):
+        """False: a tensor lies in the memory of the CPU.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_cuda
+        False
+        """
+        return False
+
+    @property
+    def is_mps(self):
+        """False: a tensor lies in the memory of the CPU.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_mps
+        False
+        """
+        return False
+
+    @property
+    def is_sparse(self):
+        """False: all elements of a tensor are stored.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_sparse
+        False
+        """
+        return False
+
+    @property
+    def is_quantized(self):
+        """False: the elements are the numbers themselves.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_quantized
+        False
+        """
+        return False
+
+    def get_device(self):
+        """−1, PyTorch's number of the CPU.
+
+        >>> import minidl
+        >>> minidl.ones(2).get_device()
+        -1
+        """
+        return -1
+
+    def is_complex(self):
+        """False: there are no complex numbers.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_complex()
+        False
+        """
+        return False
 
     def is_floating_point(self):
         """Whether its numbers are float32 or float64.

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from .record import TensorBase, check_broadcast, promote, wrap
+from .record import TensorBase, check_broadcast, promote, remedy_for, wrap
 
 
 class Comparisons:
@@ -171,7 +171,7 @@ class Comparisons:
         (True, False)
         """
         if not isinstance(other, TensorBase):
-            raise TypeError(f"equal: expected a Tensor, got {type(other).__name__}")
+            raise TypeError(f"equal: expected a Tensor, got {type(other).__name__}{remedy_for(other)}")
         return self.shape == other.shape and bool(np.array_equal(self.array, other.array))
 
 

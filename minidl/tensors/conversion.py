@@ -21,7 +21,9 @@ class Conversion:
         2.5
         """
         if self.array.size != 1:
-            raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
+            raise RuntimeError(
+                f"item: expected a tensor with one element, got shape {self.shape}; write .tolist(), or x[i] for one of them"
+            )
         return self.array.item()
 
     def tolist(self):
@@ -81,17 +83,16 @@ class Conversion:
 
     # --- other types
 
-    def to(self, *args, dtype=None, device=None, copy=False):
-        """In another dtype, or in that of another tensor; the device can only be "cpu".
+    def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
+        """In another dtype, or another tensor's; the device can only be "cpu". Itself where nothing changes.
 
-        Without a change it is the tensor itself, unless copy=True.
+        non_blocking changes nothing, for nothing is moved. memory_format: channels_last lays the elements in that order.
 
         >>> import minidl
-        >>> minidl.tensor([1.7, -1.7]).to(minidl.int64)
-        tensor([ 1, -1])
-        >>> minidl.tensor([1, 2]).to(minidl.zeros(1))
-        tensor([1., 2.])
+        >>> minidl.tensor([1, 2]).to("cpu", minidl.float64, non_blocking=True)
+        tensor([1., 2.], dtype=minidl.float64)
         """
+        flags = []  # non_blocking, copy
         for arg in args:
             if isinstance(arg, TensorBase):
                 dtype = arg.dtype
@@ -99,11 +100,17 @@ class Conversion:
                 isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda", "mps", "meta")
             ):
                 device = arg
+            elif isinstance(arg, bool):
+                flags.append(arg)
             elif arg is not None:
                 dtype = arg
         if device is not None:
             dtypes.device(device)
+        copy = copy or flags[1:] == [True]
         dtype = self.array.dtype if dtype is None else dtypes.as_dtype(dtype)
+        if memory_format is not None:
+            result = self.to(dtype=dtype, copy=copy)
+            return result if memory_format is dtypes.preserve_format else result.contiguous(memory_format=memory_format)
         if dtype is self.array.dtype or dtype == self.array.dtype:
             return self.clone() if copy else self
         if dtype.kind == "f" and self.array.dtype.kind == "f":
@@ -111,14 +118,16 @@ class Conversion:
         with np.errstate(invalid="ignore"):
             return wrap(self.array.astype(dtype))
 
-    def type(self, dtype):
-        """As to(dtype).
+    def type(self, dtype=None, non_blocking=False):
+        """In another dtype, also by an old name such as minidl.FloatTensor or "torch.FloatTensor"; without one, the old name.
 
         >>> import minidl
-        >>> minidl.tensor([0, 2]).type(minidl.float64)
-        tensor([0., 2.], dtype=minidl.float64)
+        >>> minidl.tensor([1, 2]).type(minidl.FloatTensor), minidl.tensor([1, 2]).type()
+        (tensor([1., 2.]), 'minidl.LongTensor')
         """
-        return self.to(dtype)
+        if dtype is None:
+            return f"minidl.{next(name for name, kind in dtypes.OLD_NAMES.items() if kind == self.array.dtype)}"
+        return self.to(dtypes.of_old_name(dtype) or dtype)
 
     def type_as(self, other):
         """In the dtype of another tensor.
@@ -176,7 +185,38 @@ class Conversion:
         """
         return self.to(dtypes.bool)
 
-    def cpu(self):
+    def short(self):
+        """As int16; fractions are cut off.
+
+        >>> import minidl
+        >>> minidl.tensor([1.7, -1.7]).short()
+        tensor([ 1, -1], dtype=minidl.int16)
+        """
+        return self.to(dtypes.int16)
+
+    def half(self):
+        """Raises TypeError: there are no numbers of 16 bits.
+
+        >>> import minidl
+        >>> minidl.ones(2).half()
+        Traceback (most recent call last):
+            ...
+        TypeError: half: minidl has no float16; leave .half() out, or write .float()
+        """
+        raise TypeError("half: minidl has no float16; leave .half() out, or write .float()")
+
+    def bfloat16(self):
+        """Raises TypeError: there are no numbers of 16 bits.
+
+        >>> import minidl
+        >>> minidl.ones(2).bfloat16()
+        Traceback (most recent call last):
+            ...
+        TypeError: bfloat16: minidl has no bfloat16; leave .bfloat16() out, or write .float()
+        """
+        raise TypeError("bfloat16: minidl has no bfloat16; leave .bfloat16() out, or write .float()")
+
+    def cpu(self, memory_format=None):
         """The tensor itself: minidl has no other device.
 
         >>> import minidl
@@ -184,18 +224,37 @@ class Conversion:
         >>> x.cpu() is x
         True
         """
-        return self
+        return self.to(memory_format=memory_format)
 
-    def cuda(self, *args, **kwargs):
-        """Raises RuntimeError: minidl runs on the CPU only.
+    def cuda(self, device=None, non_blocking=False, memory_format=None):
+        """Raises RuntimeError: there is no GPU.
 
         >>> import minidl
         >>> minidl.ones(2).cuda()
         Traceback (most recent call last):
             ...
-        RuntimeError: cuda: minidl runs on the CPU only
+        RuntimeError: cuda: minidl runs on the CPU only; leave it out, or write .to(device) with device = 'cuda' if minidl.cuda.is_available() else 'cpu'
         """
-        raise RuntimeError("cuda: minidl runs on the CPU only")
+        raise RuntimeError(dtypes.NO_GPU.format("cuda"))
+
+    def pin_memory(self, device=None):
+        """The tensor itself: there is no GPU to copy to.
+
+        >>> import minidl
+        >>> x = minidl.ones(2)
+        >>> x.pin_memory() is x
+        True
+        """
+        return self
+
+    def is_pinned(self, device=None):
+        """False: there is no GPU to copy to.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_pinned()
+        False
+        """
+        return False
 
     # --- new tensors like this one
 

@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axis
 from . import dtypes
-from .arguments import integer
+from .arguments import as_int, integer
 from .record import TensorBase, apply, floating, wrap
 
 
@@ -253,9 +253,10 @@ class Elementwise:
         >>> minidl.tensor([1.0]).polygamma(1), minidl.pi**2 / 6
         (tensor([1.6449]), 1.6449340668482264)
         """
-        if not isinstance(n, (int, np.integer)) or not 0 <= n <= 170:
+        n = as_int(n)
+        if type(n) is not int or not 0 <= n <= 170:
             raise ValueError(f"polygamma: n must be an integer from 0 to 170, got {n!r}")
-        return apply(ops.Polygamma(int(n)), floating(self)) if n else self.digamma()
+        return apply(ops.Polygamma(n), floating(self)) if n else self.digamma()
 
     def relu(self):
         """max(x, 0), with slope 0 at 0.

@@ -48,7 +48,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
         if size is not None:
             raise TypeError("normal: size goes with numbers; tensors say their own")
         mean, std = (
-            x.array if isinstance(x, Tensor) else number_array("normal", *numbers_of("normal", **{what: x}), np.float32)
+            x.array if isinstance(x, Tensor) else number_array("normal", *numbers_of("normal", **{what: x}), dtypes.default)
             for what, x in (("mean", mean), ("std", std))
         )
         if mean.dtype.kind != "f" or std.dtype.kind != "f":
@@ -74,6 +74,8 @@ def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=N
     tensor([3, 4, 6, 1, 2])
     """
     if size is None:
+        if not isinstance(high, (tuple, list)):
+            raise TypeError(f"randint: give the size as a tuple; write randint({low!r}, (2, 3)), or randint(low, high, (2, 3))")
         high, size = None, high
     if high is None:
         low, high = 0, low

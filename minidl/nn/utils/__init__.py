@@ -1,6 +1,7 @@
 """Gradient clipping, parameters as one vector, and evaluation for a while. `rnn` packs and pads sequences."""
 
 import math
+from collections.abc import Iterable
 from contextlib import contextmanager
 
 import numpy as np
@@ -126,6 +127,8 @@ def evaluating(model):
 
 
 def _list(name, parameters):
+    if isinstance(parameters, Module) or not isinstance(parameters, Iterable):
+        raise TypeError(f"{name}: expected Tensors, got {type(parameters).__name__}; write net.parameters()")
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for i, p in enumerate(parameters):
         if not isinstance(p, Tensor):

@@ -22,6 +22,10 @@ class Sampler:
     [tensor([12, 11]), tensor([10])]
     """
 
+    def __repr__(self):
+        count = f"{len(self)}" if hasattr(self, "__len__") else ""
+        return f"{type(self).__name__}({count})"
+
     def __iter__(self):
         raise NotImplementedError(f"{type(self).__name__} has no __iter__")
 
