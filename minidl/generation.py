@@ -107,7 +107,13 @@ def next_probabilities(logits, temperature=1.0, top_k=None, top_p=None):
 
 
 class Hypothesis(NamedTuple):
-    """What a beam search found: tokens (T + L), their log-probability given the first T, and this over L^alpha."""
+    """A result of beam_search: T + L tokens, the log-probability of the last L given the first T, and this divided by L^alpha.
+
+    >>> import minidl
+    >>> best = Hypothesis(minidl.tensor([3, 1, 4]), log_probability=-2.0, score=-1.0)
+    >>> best.tokens, best.score
+    (tensor([3, 1, 4]), -1.0)
+    """
 
     tokens: Tensor
     log_probability: float

@@ -27,14 +27,14 @@ import weakref
 
 import numpy as np
 
-_DEFAULT_SEED = 67280421310721  # PyTorch's, for a generator nobody has seeded
+_DEFAULT_SEED = 67280421310721  # PyTorch's seed of a new generator
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
 _INTEGERS = tuple(map(np.dtype, ("int64", "int32", "int16", "int8", "uint8", "bool")))
 _PIECE = 1 << 14  # numbers made at a time: the temporaries stay in cache, and large arrays cost no extra memory
 _STATE = np.dtype([("seed", "<u8"), ("key", "<u4", 624), ("position", "<u4"), ("has_spare", "<u4"), ("spare", "<f8")])
 
 
-_state_of = np.asarray  # makes the state of an array; tensors, which this module knows nothing of, say how
+_state_of = np.asarray  # makes what get_state returns of an array; tensors/random_tensors.py has it make a Tensor
 
 
 def states_as(convert):

@@ -9,7 +9,16 @@ from .functional import grad
 
 
 class GradcheckError(RuntimeError):
-    """The analytic gradient is not the numeric one; the message shows where."""
+    """The error of gradcheck: the analytic gradient is not the numeric one; the message says where.
+
+    >>> import minidl
+    >>> x = minidl.ones(2, dtype=minidl.float64, requires_grad=True)
+    >>> try:
+    ...     minidl.autograd.gradcheck(lambda x: x * x.detach(), x)  # the analytic gradient is x, the numeric one 2x
+    ... except minidl.autograd.GradcheckError:
+    ...     print("the gradients differ")
+    the gradients differ
+    """
 
     __module__ = "minidl.autograd"  # where one imports it from
 

@@ -37,6 +37,7 @@ class Function:
 
     @staticmethod
     def backward(ctx, *gradients):
+        """The gradients of forward's arguments, from those of its results. A subclass writes it as a staticmethod."""
         raise NotImplementedError("Function: write a static backward(ctx, *gradients)")
 
     def __init_subclass__(cls):
@@ -140,15 +141,15 @@ class _Call(Op):
         return tuple(g for g, is_tensor in zip(gradients, self.is_tensor, strict=True) if is_tensor)
 
     def backward(self, dy):
-        # Copied, because a user's backward may well write to what it is given, and others may have been sent the same array.
-        if isinstance(dy, list):  # of several outputs; one that nobody used sends zeros
+        # Copied, because a user's backward may write to its argument, and the walk may use the same array elsewhere.
+        if isinstance(dy, list):  # one for each output; None if the output was not used: zeros then
             dys = [wrap(np.zeros(*like) if d is None else d.copy()) for d, like in zip(dy, self.like, strict=True)]
         else:
             dys = [wrap(dy.copy())]
         self._ask(self.context, self.needs)
         with no_grad():
             gradients = self._checked(self.function.backward(self.context, *dys))
-        # Copied, because a user's backward may well return one tensor twice, or one that it saved.
+        # Copied, because a user's backward may return one tensor twice, or one that it saved.
         pairs = zip(gradients, self.is_tensor, strict=True)
         return tuple(None if g is None else g.array.copy() for g, is_tensor in pairs if is_tensor)
 

@@ -80,28 +80,34 @@ class Distribution:
 
     @property
     def batch_shape(self):
+        """How many distributions there are side by side, as a shape."""
         return self._batch_shape
 
     @property
     def event_shape(self):
+        """The shape of one value of one of the distributions."""
         return self._event_shape
 
     # --- what a distribution gives
 
     @property
     def mean(self):
+        """E x, the mean."""
         return self._missing("mean")
 
     @property
     def mode(self):
+        """The value with the highest probability or density."""
         return self._missing("mode")
 
     @property
     def variance(self):
+        """E (x − mean)², the variance."""
         return self._missing("variance")
 
     @property
     def stddev(self):
+        """√variance, the standard deviation."""
         return self.variance.sqrt()
 
     def sample(self, sample_shape=()):
@@ -110,6 +116,7 @@ class Distribution:
             return self.rsample(sample_shape)
 
     def sample_n(self, n):
+        """sample((n,))."""
         return self.sample((n,))
 
     def rsample(self, sample_shape=()):
@@ -129,6 +136,7 @@ class Distribution:
         return self._missing("icdf")
 
     def enumerate_support(self, expand=True):
+        """All values that the distribution can give, along a new first axis; only of discrete distributions."""
         return self._missing("enumerate_support")
 
     def entropy(self):

@@ -13,6 +13,13 @@ class Transform:
     """y = f(x), elementwise and monotone. Subclasses give `_call`, `_inverse` and `log_abs_det_jacobian`.
 
     `sign` is +1 where f rises and −1 where it falls; `domain` and `codomain` say what x and y may be. `inv` is the inverse.
+
+    >>> import minidl
+    >>> exp, x = minidl.distributions.ExpTransform(), minidl.tensor([2.0])
+    >>> exp(x), exp.inv(exp(x))
+    (tensor([7.3891]), tensor([2.]))
+    >>> exp.log_abs_det_jacobian(x, exp(x))  # ln |(eˣ)′| = x
+    tensor([2.])
     """
 
     sign = 1
@@ -26,6 +33,7 @@ class Transform:
 
     @property
     def inv(self):
+        """The inverse, x = f⁻¹(y), a Transform too."""
         return _Inverse(self)
 
     def log_abs_det_jacobian(self, x, y):

@@ -1,15 +1,16 @@
 """Gradients that have a graph of their own, so that they can be differentiated again: what `create_graph=True` does.
 
 A backward is written once, in `ops/`, for arrays. Training runs it as it is. With `create_graph=True` the same code runs on
-tensors: they stand where arrays were saved (reading.py), and `np` and `kernels` mean the operations of the same names
-(meanings.py). What it computes is recorded like anything else. So gradients of gradients, of any order, are walks back through
-what was recorded.
+tensors: each saved array is replaced by a tensor (reading.py), and `np.exp`, `kernels.matmul`, … are replaced by operations on
+tensors (meanings.py). Operations on tensors are recorded. So the gradient has a graph, and backward() of the gradient walks
+back through it; and so on for any order.
 
 For three kinds of backward this is done in another way:
 
-- linear.py: of a linear operation y = A x the backward is dx = Aᵀ dy, and the gradient of that is A.
-- rules.py: some backwards write in place, or read what is no input and no output. They are written a second time, for tensors.
-- composites.py: attention, recurrent layers and CTC are written in primitive operations, whose gradient is taken.
+- linear.py: if y = A x, then dx = Aᵀ dy, which is linear in dy; the gradient of this operation is A again.
+- rules.py: some backwards write in place, or read arrays that are neither inputs nor outputs. They are written a second time,
+  for tensors.
+- composites.py: attention, recurrent layers and CTC are written in primitive operations, and the gradient of these is taken.
 """
 
 import copy
@@ -33,8 +34,8 @@ from .rules import RULES
 def walk(seeds, wanted=()):
     """Sends the cotangents `seeds` ({node: tensor}) back, as `graph.walk` does, by operations that are recorded.
 
-    Returns {node: gradient, a tensor} for the leaves, the nodes that retain theirs and the `wanted` ones; if some are wanted,
-    only what leads to them is computed. Nothing is released.
+    Returns {node: gradient, a tensor} for the leaves, the nodes that retain their gradient, and the `wanted` nodes. If nodes
+    are wanted, only the gradients on the ways to them are computed. Operations keep what they have saved.
     """
     recording, before = mode.recording, float_errors.get()
     try:
@@ -99,11 +100,11 @@ def _walk(seeds, wanted, useful):
         found[leaf] = dy
     holders = Counter(id(x.array) for x in (*found.values(), *seeds.values()))
     alone = {node for node, dx in found.items() if dx.array.base is None and holders[id(dx.array)] == 1}
-    return {node: dx if node in alone else dx.clone() for node, dx in found.items()}  # in memory that no other shares
+    return {node: dx if node in alone else dx.clone() for node, dx in found.items()}  # each with memory of its own
 
 
 def _arrays(dy):
-    """What an observer is told: the array of a tensor, those of the tensors of a list, None for None."""
+    """What an observer receives for dy: the array of a tensor, a list of arrays for a list of tensors, None for None."""
     return [_arrays(d) for d in dy] if isinstance(dy, list) else None if dy is None else dy.array
 
 
@@ -132,7 +133,7 @@ def of_composite(composite, op, dy, needs):
     for name, node, need in zip(parameters(type(op))[0], op.needs, needs, strict=False):
         if vars(op).get(name) is not None:
             x = wrap(getattr(op, name), node)
-            x = x if need is None else apply(ops.Reshape(x.shape), x)  # a node of its own: one input may be made of another
+            x = x if need is None else apply(ops.Reshape(x.shape), x)  # a new node: one input may be made of another
             setattr(twin, name, x)
         inputs.append(None if need is None else x.node)
     outputs, seeds = composite(twin), {}

@@ -24,7 +24,7 @@ def attention(self):
     seen = seen if self.allowed is None else seen & self.allowed
     seen = seen if mask is None else seen & (mask.array != -math.inf)
     if seen is not True and not all(np.isfinite(x.array).all() for x in (q, k, v)):
-        q = apply(ops.Where(seen.any(-1)[..., None]), q, 0.0)  # what nobody sees may be NaN
+        q = apply(ops.Where(seen.any(-1)[..., None]), q, 0.0)  # queries and keys that are hidden everywhere may be NaN
         k, v = (apply(ops.Where(seen.any(-2)[..., None]), x, 0.0) for x in (k, v))
     scores = q @ k.transpose(-1, -2) * self.scale
     scores = scores if mask is None else scores + mask
@@ -35,8 +35,11 @@ def attention(self):
 
 
 def _kept(self, p):
-    """0 where the kernel drops a weight, else 1/(1 − drop): equal weights of values that are a row of the identity each."""
-    (L, S), batch = p.shape[-2:], np.broadcast_shapes(p.shape[:-2], self.v.shape[:-2])  # each item drops others
+    """0 where the kernel drops a weight, else 1/(1 − drop). Found by the kernel: with values I, its output is its weights."""
+    (L, S), batch = (
+        p.shape[-2:],
+        np.broadcast_shapes(p.shape[:-2], self.v.shape[:-2]),
+    )  # each item has its own drops
     equal = np.zeros((*batch, L, 1), p.dtype), np.zeros((*batch, S, 1), p.dtype)
     values = np.broadcast_to(np.eye(S, dtype=p.dtype), (*batch, S, S))
     weights, _ = kernels.attention(*equal, values, None, False, 1.0, self.drop, self.seed)
@@ -52,7 +55,7 @@ def recurrent(step):
     def composite(self):
         x, H = self.x, self.w_hh.shape[1]
         count = math.prod(x.shape[:-1])
-        order = self.rows(np.arange(count).reshape(*x.shape[:-1], 1)).ravel()  # in which the rows of x are read
+        order = self.rows(np.arange(count).reshape(*x.shape[:-1], 1)).ravel()  # the order in which the rows of x are read
         a = x.reshape(count, x.shape[-1]) @ self.w_ih.T
         if self.b_ih is not None:
             a = a + self.b_ih
@@ -114,7 +117,7 @@ def ctc(self):
     places = 2 * targets.shape[1] + 1
     labels = np.full((N, places), blank)
     labels[:, 1::2] = targets
-    labels[np.arange(places) > 2 * sizes[:, None]] = blank  # what stands behind a target is never read
+    labels[np.arange(places) > 2 * sizes[:, None]] = blank  # the padding behind a target is never read
     before = np.pad(labels, ((0, 0), (2, 0)), constant_values=blank)[:, :places]
     skips = (labels != blank) & (labels != before)
     p = x[:, np.arange(N)[:, None], labels]  # (T, N, places)

@@ -5,21 +5,21 @@ from ..ops import Op
 
 
 class _Place:
-    """What a node looks like to a backward: a shape."""
+    """In the place of a node in `needs`: a backward reads only its shape."""
 
     def __init__(self, shape):
         self.shape = shape
 
 
 class Adjoint(Op):
-    """dx = Aᵀ dy: what a linear operation y = A x passes back, by its own backward; linear itself
-    the gradient of a linear map is its adjoint, and the adjoint of the adjoint is the map:  d(dy) = A d(dx)
+    """dx = Aᵀ dy: the backward of a linear operation y = A x, as an operation; it is linear in dy
+    its matrix is Aᵀ, so its backward multiplies by (Aᵀ)ᵀ = A:  d(dy) = A d(dx), which is the forward of y = A x
     """
 
     linear = True
 
     def __init__(self, op, shape=None):
-        self.op = _copy(op)  # it must outlive the graph that op is a node of
+        self.op = _copy(op)  # a copy, because the walk empties op when it releases it
         self.op.needs = [_Place(op.needs[0].shape if shape is None else shape)]
 
     def forward(self, dy):
@@ -37,7 +37,7 @@ def _copy(op):
 
 
 class Unknown(Op):
-    """A saved array that is neither an input nor the output, as a node: it came from the inputs, nobody says how."""
+    """The node of a saved array that is neither an input nor the output: how it depends on the inputs is not known."""
 
     def __init__(self, op, name, shape):
         self.needs, self.shape, self.serial = op.needs, shape, next_serial()
@@ -51,7 +51,7 @@ class Unknown(Op):
 
 
 class Unreadable:
-    """What was saved as an attribute and is neither a number nor an array: a function, or an object with attributes."""
+    """In the place of a saved attribute that is neither a number nor an array: to read from it raises."""
 
     def __init__(self, name):
         self._name = name

@@ -1,8 +1,10 @@
-"""Reading a backward that was written for arrays with tensors in their place.
+"""Running a backward that was written for arrays on tensors.
 
-A function finds `np`, `kernels` and its helpers among its globals. Here it is given others: the same code, in which `np.exp`
-and `kernels.matmul` mean operations on tensors (`meanings`). And the operation is given tensors for the arrays that it saved,
-each with its place in the graph. What has none must not be taken for a constant: it raises when it is differentiated.
+Python looks up `np`, `kernels` and helpers in a function's globals. Here the function is copied with other globals, in which
+`np.exp` and `kernels.matmul` are operations on tensors (`meanings`). And the operation is copied with tensors in the place of
+the arrays that it saved. The tensor of an input has the input's node in the graph, that of the output the operation itself. An
+array that is neither must not count as a constant, because its gradient would be missing: its node raises when it is
+differentiated.
 """
 
 import functools
@@ -24,10 +26,10 @@ PLAIN = (bool, int, str, type(None), slice, type(...), type, np.dtype, np.bool_,
 
 
 def with_tensors(op, needs):
-    """A copy of the operation that holds a tensor for each input and output that was saved; its methods mean tensors, too.
+    """A copy of the operation with a tensor for each saved input and output, and with methods that compute with tensors.
 
-    A saved array is known by its name: it is called as the parameter of `forward` that it came in by, and the output is `y`.
-    Anything else made of numbers may not be differentiated, unless the class lists it in `constants`.
+    The name of a saved array says what it is: a parameter of `forward` is that input, and `y` is the output. Any other
+    floating-point array raises when it is differentiated, unless the class lists it in `constants`.
     """
     twin = object.__new__(_class_of_tensors(type(op)))
     names, several, options = parameters(type(op))
@@ -63,14 +65,14 @@ def _input(op, name, value, node):
 def _output(op, y):
     if hasattr(op, "outputs"):
         return wrap(y, Part(op, 0, y.shape))
-    # saved with axes that the result has not, it is reshaped in the graph, too
+    # if y was saved in another shape than the result has, it becomes a reshape of the result
     return wrap(y, op) if y.shape == op.shape else wrap(y.reshape(op.shape), op).reshape(y.shape)
 
 
 def unknown(op, name, value, option=False):
-    """The value with a tensor for each number in it, of which nobody knows how it came from the inputs.
+    """The value with a tensor in the place of each array and number; the tensor raises when it is differentiated.
 
-    Of an option only arrays are looked at: numbers and functions that the constructor was given are what they are.
+    If the value is an option of the constructor, numbers and functions stay: they do not depend on the inputs.
     """
     if isinstance(value, (np.ndarray, np.floating)):
         array = np.asarray(value)
@@ -103,7 +105,8 @@ def parameters(cls):
 
 
 def _class_of_tensors(cls):
-    return _minidls_own(cls) if cls.__module__.startswith(ops.__name__) else _read(cls)  # others may still be changed
+    # Classes of users are not cached, because they may still be changed.
+    return _minidls_own(cls) if cls.__module__.startswith(ops.__name__) else _read(cls)
 
 
 def _read(cls):
@@ -128,7 +131,7 @@ def _globals_of_tensors(module):
             names[name] = _for_tensors(value)
         elif type(value) is FunctionType and value.__module__ == module:
             names[name] = _rebound(value, names)
-        elif type(value) is FunctionType and value.__module__.startswith(ops.__name__):  # of another file of operations
+        elif type(value) is FunctionType and value.__module__.startswith(ops.__name__):  # a helper from another file of ops
             names[name] = _rebound(value, _globals_of_tensors(value.__module__))
         elif isinstance(value, type) and issubclass(value, ops.Op) and value.__module__ != module:
             names[name] = _class_of_tensors(value)
@@ -142,7 +145,7 @@ def _for_tensors(module):
 
 
 def _rebound(function, names, within=()):
-    """The same function with other globals, and with these in the functions that it finds in the function around it, too."""
+    """The same function with other globals. Functions of the same module in its closure get these globals, too."""
     within = (*within, function)
     cells = function.__closure__ and tuple(_cell(cell, names, within) for cell in function.__closure__)
     return FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)

@@ -56,7 +56,7 @@ class Call:
     @staticmethod
     def end(tensors):
         for x in tensors:
-            x.node.ended = True  # says something of leaves only
+            x.node.ended = True  # only that of a leaf is read
 
     def outputs(self, floating=True):
         """The tensors that func returned."""

@@ -12,14 +12,15 @@ import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# What np.errstate sets; to set it directly takes a quarter of the time. A NumPy without it would warn of infinities and NaNs.
-# It is set within `try`: Ctrl-C may come after any call, and would leave it set.
+# The variable that np.errstate sets. Setting it directly takes a quarter of the time that np.errstate takes. It must be set
+# within `try`, whose `finally` restores it: otherwise Ctrl-C, which may come after any call, would leave it set. A NumPy
+# without this variable warns of infinities and NaNs.
 float_errors = getattr(np._core.umath, "_extobj_contextvar", None) or contextvars.ContextVar("float_errors", default=None)
-LOUD = float_errors.get()  # what is set where nobody has set anything
+LOUD = float_errors.get()  # NumPy's default
 SILENT = np._core.umath._make_extobj(all="ignore") if hasattr(np._core.umath, "_make_extobj") else None
 
 
-watchers = []  # one entry for each thread that is watched: while it is empty, nobody need ask `mode.watch`
+watchers = []  # one entry for each thread that has an observer; while it is empty, `mode.watch` need not be looked up
 
 
 OBSERVED = "before", "after", "before_backward", "after_backward", "share", "enter", "leave"  # see watch.Observer
@@ -36,7 +37,7 @@ class _Partial:
 
 
 def complete(observer):
-    """The observer, if it has all methods of one, else an object that has."""
+    """The observer if it has all methods of an Observer; else an object with all of them that calls those it has."""
     return observer if all(hasattr(observer, name) for name in OBSERVED) else _Partial(observer)
 
 
@@ -72,7 +73,7 @@ class Switch:
         try:
             self.__dict__.setdefault("before", []).append(before)
             setattr(mode, self.field, self.value)
-        except BaseException:  # Ctrl-C: then __exit__ is not called. Only in the moment when that begins is it too early.
+        except BaseException:  # after Ctrl-C here, __exit__ is not called
             setattr(mode, self.field, before)
             raise
 
@@ -140,7 +141,16 @@ class no_grad(Switch):
 
 
 class enable_grad(no_grad):
-    """Operations inside are recorded again, within `no_grad`."""
+    """Operations inside are recorded again, within `no_grad`.
+
+    >>> import minidl
+    >>> w = minidl.ones(2, requires_grad=True)
+    >>> with minidl.no_grad():
+    ...     with minidl.enable_grad():
+    ...         y = w * 2
+    >>> y.requires_grad
+    True
+    """
 
     value = True
 
@@ -167,7 +177,15 @@ class inference_mode(no_grad):
 
 
 class set_grad_enabled(Switch):
-    """Recording on or off, at once; as a context also back again at its end."""
+    """Switches recording on or off, at once. As a context, it restores the former state at its end.
+
+    >>> import minidl
+    >>> w = minidl.ones(2, requires_grad=True)
+    >>> with minidl.set_grad_enabled(False):
+    ...     y = w * 2
+    >>> y.requires_grad
+    False
+    """
 
     def __init__(self, enabled):
         if not isinstance(enabled, bool):
@@ -185,5 +203,11 @@ class set_grad_enabled(Switch):
 
 
 def is_grad_enabled() -> bool:
-    """Whether this thread records operations."""
+    """Whether this thread records operations.
+
+    >>> import minidl
+    >>> with minidl.no_grad():
+    ...     print(minidl.is_grad_enabled())
+    False
+    """
     return mode.recording

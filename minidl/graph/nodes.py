@@ -17,7 +17,7 @@ class _End(Name):
 
 
 class Leaf:
-    """Where the gradient of a tensor that the user made arrives and is kept."""
+    """The node of a tensor that the user made and that requires grad: an end of the graph, which keeps the gradient."""
 
     needs = next_functions = ()
     hooks = None
@@ -43,7 +43,7 @@ class Leaf:
 
 
 class Part:
-    """Output number `index` of an operation with several: a node of its own, so that each collects its own gradient."""
+    """Output number `index` of an operation with several outputs. Each output is a node, which collects its own gradient."""
 
     hooks, retains, grad = None, False, None
 

@@ -5,8 +5,10 @@ Why it goes from the newest node to the oldest: take
     b = a + a
     c = b + b
 
-Every input exists before the output made from it, so the order of creation is already a topological order. Walked newest first,
-a node is reached only after everything that used it has sent its share, and `b` hands on 2 once rather than 1 twice.
+An input exists before the output that is made from it. So everything that used a node is newer than the node. The walk goes
+from the newest node to the oldest: when it comes to a node, all shares of its gradient have arrived. Here `b` receives
+1 + 1 = 2 from `c` and sends 2 + 2 = 4 to `a`, in one step. In another order `b` might send its first share before the second
+arrives.
 """
 
 from heapq import heappop, heappush
@@ -23,9 +25,9 @@ from .writes import _writes, check_unchanged
 def walk(seeds, retain_graph=False, wanted=()):
     """Sends the cotangents `seeds` ({node: dy}) back to the leaves.
 
-    Returns {node: gradient} for the leaves, for the nodes that retain theirs and for the `wanted` ones; these arrays belong to
-    the caller alone. If some are wanted, only what leads to them is computed. Operations are released as they are passed,
-    unless `retain_graph`.
+    Returns {node: gradient} for the leaves, for the nodes that retain their gradient, and for the `wanted` nodes. The arrays
+    share memory with nothing else. If nodes are wanted, only the gradients on the ways to them are computed. After an operation
+    has sent its gradients, it drops what it had saved, unless `retain_graph`.
     """
     before = float_errors.get()
     try:
@@ -41,7 +43,7 @@ def walk(seeds, retain_graph=False, wanted=()):
 
 def _walk(seeds, retain_graph, wanted, useful):
     pending = dict(seeds)  # node -> the gradient that has arrived so far
-    shared = set(seeds)  # nodes whose pending array others hold, too: it may not be added to in place, nor given away
+    shared = set(seeds)  # nodes whose pending array is also used elsewhere: adding to it in place would change that, too
     queue = []  # the operations among the pending nodes, the newest at the top of the heap
     found = {}
     watch = mode.watch
@@ -62,7 +64,7 @@ def _walk(seeds, retain_graph, wanted, useful):
             if op not in pending:
                 pending[op] = [None] * op.outputs
                 enqueue(queue, op)
-            others = pending[op][node.index]  # an output may have several nodes: a gradient of a gradient makes one anew
+            others = pending[op][node.index]  # an array if this output has two nodes (double_backward)
             pending[op][node.index] = dy if others is None else np.asarray(others + dy)
             continue
         if node.serial < _writes.newest:
@@ -85,7 +87,7 @@ def _walk(seeds, retain_graph, wanted, useful):
                 watch.share(node, parent, dx, dy)
             if parent not in pending:
                 pending[parent] = dx
-                if dx is dy or not (dx.base is None or type(dx.base) is Block):  # anything but an array of its own
+                if dx is dy or not (dx.base is None or type(dx.base) is Block):  # dy itself, or a view
                     shared.add(parent)
                 if type(parent) is not Leaf:
                     enqueue(queue, parent)
@@ -96,7 +98,7 @@ def _walk(seeds, retain_graph, wanted, useful):
                 pending[parent] += dx
         if not retain_graph:
             release(node)
-    for leaf, dy in pending.items():  # what is left has no way on
+    for leaf, dy in pending.items():  # only leaves are left
         if leaf.hooks:
             dy = run_hooks(leaf, dy)
             shared.add(leaf)
@@ -121,7 +123,7 @@ def leading_to(wanted, seeds):
     if all_ends_wanted:
         return None
     reached.discard(None)
-    useful = {node for node in reached if node in wanted or node.needs is None}  # of a released one nobody knows where it led
+    useful = {node for node in reached if node in wanted or node.needs is None}  # a released node no longer knows its inputs
     for node in sorted((n for n in reached if n.needs), key=lambda n: n.serial):
         if leads_on(node, useful):
             useful.add(node)
@@ -129,12 +131,12 @@ def leading_to(wanted, seeds):
 
 
 def leads_on(node, useful):
-    """Whether the gradient of one of the node's inputs is of use."""
+    """Whether a useful node is among the node's inputs."""
     return not useful.isdisjoint(node.needs or (node,))
 
 
 def _backward_for(node, dy, useful):
-    """node.backward(dy) as if nobody had asked for the gradients that are of no use."""
+    """node.backward(dy), without the gradients that lead to no wanted node."""
     needs = [parent if parent in useful else None for parent in node.needs]
     if needs == node.needs:
         return node.backward(dy)
@@ -156,12 +158,12 @@ def enqueue(queue, node):
 
 
 def release(op):
-    """Drops all that an operation saved, and its way to older nodes; a gradient that was asked for stays."""
+    """Drops the arrays that an operation has saved, and its inputs' nodes. A gradient that it retains is kept."""
     op.__dict__ = {"needs": None, "retains": True, "grad": op.grad} if op.retains else {"needs": None}
 
 
 def run_hooks(node, dy):
-    """dy, an array or a tensor of a recorded walk, as the hooks of a node leave it."""
+    """dy after the hooks of a node: a hook may replace it. dy is an array, or in a recorded walk a tensor."""
     for hook in list(node.hooks.values()):
         result = hook(dy)
         if result is not None:

@@ -1,6 +1,6 @@
 """Observers: objects that are told of every operation, on the way forward and back.
 
-`detect_anomaly` is one, the profiler another. While nobody watches, this costs an operation one test of an empty list.
+`detect_anomaly` is one, the profiler another. Without an observer, an operation only tests whether a list is empty.
 """
 
 import functools
@@ -10,10 +10,10 @@ from .modes import Switch, complete, mode, watchers
 
 
 class Observer:
-    """What an observer is told. It changes nothing: the arrays are the engine's own."""
+    """Base of observers: the methods that are called. They must not change the arrays, which the engine goes on using."""
 
     def before(self, op):
-        """`op` is about to run forward; one that raises is never told of by `after`."""
+        """`op` is about to run forward. If its forward raises, `after` is not called."""
 
     def after(self, op, inputs, arrays, outputs):
         """`op` has run: its inputs (Tensors and numbers), their arrays, and its outputs, a tuple of Tensors.
@@ -25,13 +25,13 @@ class Observer:
         """The walk has all of dy, the gradient of the node's output, and is about to call `node.backward(dy)`."""
 
     def after_backward(self, node, gradients):
-        """`node.backward(dy)` has returned: a tuple of arrays, None where it has no gradient. One that raises is not told."""
+        """`node.backward(dy)` has returned a tuple of arrays (None: no gradient). If it raises, this is not called."""
 
     def share(self, node, parent, dx, dy):
         """The walk sends dx, a part of the gradient of `parent`, from `node` on to it."""
 
     def enter(self, label):
-        """A part of the program that has a name begins, and all that the observer is told of is inside until it is left."""
+        """A named part of the program begins. What follows belongs to it, until `leave` is called with this name."""
 
     def leave(self, label):
         """The innermost part of this name ends, normally or by an exception."""
@@ -62,12 +62,12 @@ class watching(Switch):
 
 
 def add(observer):
-    """Begins to tell this observer, after those that are told already."""
+    """Adds an observer, which is called after those that are there already."""
     mode.watch = observer if mode.watch is None else Several(*_told(), observer)
 
 
 def remove(observer):
-    """Ends it, whatever observers came and went in between; if it was added twice, it is told once from now on."""
+    """Removes an observer, in any order. If it was added twice, the later one is removed."""
     told = _told()
     for i in reversed(range(len(told))):
         if told[i] is observer:

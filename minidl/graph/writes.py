@@ -1,8 +1,9 @@
 """What was written in place, and when.
 
-An operation may have saved an array that is overwritten before backward reads it. Rather than give each tensor a version and
-each operation a list of them, a write notes the time (a serial number) under the array that owns the memory. Recording an
-operation then costs nothing, and the walk compares one number as long as nothing newer than the node was written.
+An operation may have saved an array that is overwritten before backward reads it: backward must then raise. PyTorch counts the
+writes to each tensor, and each operation keeps a list of these counts. Here a write stores the time (a serial number) for the
+array that owns the memory. So recording an operation costs nothing. The walk first compares one number, the time of the newest
+write of all: only if that is later than the node does it look at the arrays that the node has saved.
 """
 
 import weakref

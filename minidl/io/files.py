@@ -13,7 +13,7 @@ from .. import io
 _POSIX = os.name == "posix"  # else Windows, where a file that is in use can be neither renamed nor deleted
 _TRIES = 100
 _LONG_AGO = 86400  # seconds
-_CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}  # what file systems without a flush answer
+_CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}  # the errors of file systems that cannot flush
 
 
 @contextlib.contextmanager

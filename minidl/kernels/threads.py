@@ -34,12 +34,25 @@ if hasattr(os, "register_at_fork"):
 
 
 def get_num_threads():
-    """How many threads a kernel may use at most."""
+    """How many threads a kernel may use at most. At first as many as there are cores, or MINIDL_NUM_THREADS of the environment.
+
+    >>> import minidl
+    >>> minidl.get_num_threads() >= 1
+    True
+    """
     return 1 if _forked else _number
 
 
 def set_num_threads(number):
-    """Lets kernels use at most `number` threads, 1 <= number <= the machine's cores (as Numba counts them)."""
+    """Lets kernels use at most `number` threads, from 1 to the number of cores (as Numba counts them).
+
+    >>> import minidl
+    >>> before = minidl.get_num_threads()
+    >>> minidl.set_num_threads(1)
+    >>> minidl.get_num_threads()
+    1
+    >>> minidl.set_num_threads(before)
+    """
     global _number
     if not 1 <= number <= numba.config.NUMBA_NUM_THREADS:
         raise ValueError(f"set_num_threads: expected 1 to {numba.config.NUMBA_NUM_THREADS}, got {number}")

@@ -79,6 +79,7 @@ class DenseNet(nn.Module):
         )
 
     def b1(self, num_channels):
+        """The first layers: a 7×7 convolution with stride 2, and pooling."""
         return nn.Sequential(
             nn.LazyConv2d(num_channels, kernel_size=7, stride=2, padding=3),
             nn.LazyBatchNorm2d(),

@@ -47,6 +47,7 @@ class GoogLeNet(nn.Module):
         self.net = nn.Sequential(self.b1(), self.b2(), self.b3(), self.b4(), self.b5(), nn.LazyLinear(num_classes))
 
     def b1(self):
+        """The first block: a 7×7 convolution with stride 2, and pooling."""
         return nn.Sequential(
             nn.LazyConv2d(64, kernel_size=7, stride=2, padding=3),
             nn.ReLU(),
@@ -54,6 +55,7 @@ class GoogLeNet(nn.Module):
         )
 
     def b2(self):
+        """The second block: convolutions of 1×1 and 3×3, and pooling."""
         return nn.Sequential(
             nn.LazyConv2d(64, kernel_size=1),
             nn.ReLU(),
@@ -63,6 +65,7 @@ class GoogLeNet(nn.Module):
         )
 
     def b3(self):
+        """The third block: two Inception blocks, and pooling."""
         return nn.Sequential(
             Inception(64, (96, 128), (16, 32), 32),
             Inception(128, (128, 192), (32, 96), 64),
@@ -70,6 +73,7 @@ class GoogLeNet(nn.Module):
         )
 
     def b4(self):
+        """The fourth block: five Inception blocks, and pooling."""
         return nn.Sequential(
             Inception(192, (96, 208), (16, 48), 64),
             Inception(160, (112, 224), (24, 64), 64),
@@ -80,6 +84,7 @@ class GoogLeNet(nn.Module):
         )
 
     def b5(self):
+        """The last block: two Inception blocks, and the mean over all pixels."""
         return nn.Sequential(
             Inception(256, (160, 320), (32, 128), 128),
             Inception(384, (192, 384), (48, 128), 128),

@@ -84,6 +84,7 @@ class ResNet(nn.Module):
         self.net.add_module("last", nn.Sequential(nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.LazyLinear(num_classes)))
 
     def b1(self, num_channels):
+        """The first layers: a 7×7 convolution with stride 2, and pooling."""
         return nn.Sequential(
             nn.LazyConv2d(num_channels, kernel_size=7, stride=2, padding=3),
             nn.LazyBatchNorm2d(),
@@ -92,6 +93,7 @@ class ResNet(nn.Module):
         )
 
     def block(self, num_residuals, num_channels, first_block=False):
+        """num_residuals Residual blocks with num_channels channels each."""
         blocks = []
         for i in range(num_residuals):
             if i == 0 and not first_block:

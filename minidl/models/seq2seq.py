@@ -16,25 +16,52 @@ from ..tensors.joining import cat
 
 
 class Encoder(nn.Module):
-    """Base of encoders. A subclass writes forward(X, *args): whatever its decoder's init_state takes."""
+    """Base of encoders. A subclass writes forward(X, *args), which returns what its decoder's init_state takes.
+
+    >>> import minidl
+    >>> class Letters(Encoder):
+    ...     def forward(self, X, *args):
+    ...         return X
+    >>> Letters()(minidl.tensor([[3, 1, 4]]))
+    tensor([[3, 1, 4]])
+    """
 
     def forward(self, X, *args):
+        """What the decoder is told about the source X, (B, source steps). A subclass writes it."""
         raise NotImplementedError(f"{type(self).__name__}: write a forward(self, X, *args) method")
 
 
 class Decoder(nn.Module):
-    """Base of decoders. A subclass writes init_state and forward(X, state): (logits, the state after them)."""
+    """Base of decoders. A subclass writes init_state, and forward(X, state), which returns the logits and the state after them.
+
+    >>> import minidl
+    >>> class Same(Decoder):
+    ...     def init_state(self, enc_all_outputs, *args):
+    ...         return None
+    ...     def forward(self, X, state):
+    ...         return nn.functional.one_hot(X, 3).float(), state
+    >>> Same()(minidl.tensor([[2, 0]]), None)[0]
+    tensor([[[0., 0., 1.],
+             [1., 0., 0.]]])
+    """
 
     def init_state(self, enc_all_outputs, *args):
         """The state before the first token, from what the encoder returned."""
         raise NotImplementedError(f"{type(self).__name__}: write an init_state(self, enc_all_outputs, *args) method")
 
     def forward(self, X, state):
+        """(logits (B, steps, vocabulary), the state after them) for the tokens X, (B, steps). A subclass writes it."""
         raise NotImplementedError(f"{type(self).__name__}: write a forward(self, X, state) method")
 
 
 class AttentionDecoder(Decoder):
-    """Base of decoders that attend to what the encoder returned, and show where."""
+    """Base of decoders that attend to what the encoder returned, and show where. A subclass also writes attention_weights.
+
+    >>> import minidl
+    >>> decoder = Seq2SeqAttentionDecoder(vocab_size=10, embed_size=4, num_hiddens=8, num_layers=1)
+    >>> isinstance(decoder, AttentionDecoder)
+    True
+    """
 
     @property
     def attention_weights(self):
@@ -94,7 +121,14 @@ class EncoderDecoder(nn.Module):
 
 
 def init_seq2seq(module):
-    """Glorot's uniform values for the weights of a linear or recurrent layer: model.apply(init_seq2seq)"""
+    """Glorot's uniform values for the weights of a linear or recurrent layer: model.apply(init_seq2seq).
+
+    >>> import minidl
+    >>> layer = nn.Linear(3, 3)
+    >>> init_seq2seq(layer)
+    >>> layer.weight.abs().max() <= 1  # the bound is √(6/(3 + 3))
+    tensor(True)
+    """
     if type(module) in (nn.Linear, nn.GRU):  # a lazy layer has no weights yet
         for name, param in module.named_parameters():
             if "weight" in name:
@@ -104,7 +138,13 @@ def init_seq2seq(module):
 class Seq2SeqEncoder(Encoder):
     """Embedding and GRU: (B, T) tokens → outputs of the last layer (T, B, num_hiddens), state (num_layers, B, num_hiddens).
 
-    Lengths are of no use to it (it reads the padding like any token), so it takes and leaves them.
+    It takes valid lengths, but does not use them: it reads padding like any token.
+
+    >>> import minidl
+    >>> encoder = Seq2SeqEncoder(vocab_size=10, embed_size=4, num_hiddens=8, num_layers=2)
+    >>> outputs, state = encoder(minidl.zeros(3, 5, dtype=minidl.int64))
+    >>> outputs.shape, state.shape
+    ((5, 3, 8), (2, 3, 8))
     """
 
     def __init__(self, vocab_size, embed_size, num_hiddens, num_layers, dropout=0):
@@ -118,7 +158,15 @@ class Seq2SeqEncoder(Encoder):
 
 
 class Seq2SeqDecoder(Decoder):
-    """A GRU that is told the encoder's last output at every step: (B, T) tokens → logits (B, T, vocab_size)."""
+    """A GRU that gets the encoder's last output beside the token at every step: (B, T) tokens → logits (B, T, vocab_size).
+
+    >>> import minidl
+    >>> sizes = dict(vocab_size=10, embed_size=4, num_hiddens=8, num_layers=2)
+    >>> model = EncoderDecoder(Seq2SeqEncoder(**sizes), Seq2SeqDecoder(**sizes))
+    >>> source, target = minidl.zeros(3, 5, dtype=minidl.int64), minidl.zeros(3, 4, dtype=minidl.int64)
+    >>> model(source, target).shape
+    (3, 4, 10)
+    """
 
     def __init__(self, vocab_size, embed_size, num_hiddens, num_layers, dropout=0):
         super().__init__()
@@ -139,11 +187,18 @@ class Seq2SeqDecoder(Decoder):
 
 
 class Seq2SeqAttentionDecoder(AttentionDecoder):
-    """Bahdanau's decoder: at each step the state of its last layer asks which of the encoder's outputs to be told.
+    """Bahdanau's decoder: at each step the state of the last layer is the query for the encoder's outputs.
 
     (B, T) tokens → logits (B, T, vocab_size). The query of a step is the state before it, keys and values are the encoder's
-    outputs, and the context that comes of them goes into the GRU beside the token. attention_weights: a list with (B, 1, source
-    steps) for each step of the last forward.
+    outputs, and the context (their weighted mean) goes into the GRU beside the token. attention_weights: a list with (B, 1,
+    source steps) for each step of the last forward.
+
+    >>> import minidl
+    >>> sizes = dict(vocab_size=10, embed_size=4, num_hiddens=8, num_layers=1)
+    >>> model = EncoderDecoder(Seq2SeqEncoder(**sizes), Seq2SeqAttentionDecoder(**sizes))
+    >>> source, target = minidl.zeros(3, 5, dtype=minidl.int64), minidl.zeros(3, 4, dtype=minidl.int64)
+    >>> model(source, target).shape, len(model.decoder.attention_weights)
+    ((3, 4, 10), 4)
     """
 
     def __init__(self, vocab_size, embed_size, num_hiddens, num_layers, dropout=0):

@@ -78,7 +78,7 @@ class _Conv(Module):
 
     def reset_parameters(self):
         """Draws the first values (again): uniform on ±1/√(weights that meet in an output)."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # the slope that makes this the bound
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # with this slope the bound is 1/√fan_in
         if self.bias is not None:
             bound = 1 / math.sqrt(math.prod(self.weight.shape[1:]))
             init.uniform_(self.bias, -bound, bound)

@@ -7,9 +7,18 @@ __all__ = ["LazyModule"]
 
 
 class LazyModule(Module):
-    """A layer with parameters of unknown shape. At its first call `infer(input)` gives them one; it is then a `becomes`.
+    """A layer whose parameters have no shape before its first call.
 
-    The parameters stay the same objects, so an optimizer may be given them before.
+    `infer(input)` then gives them one, and the layer becomes one of the class `becomes`. The parameters stay the same objects,
+    so an optimizer may be given them before.
+
+    >>> import minidl
+    >>> layer = minidl.nn.LazyLinear(2)
+    >>> isinstance(layer, LazyModule), layer.has_uninitialized_params()
+    (True, True)
+    >>> y = layer(minidl.ones(1, 3))
+    >>> layer, layer.weight.shape
+    (Linear(in_features=3, out_features=2, bias=True), (2, 3))
     """
 
     becomes = None  # the class of the layer once its sizes are known

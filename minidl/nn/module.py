@@ -1,8 +1,8 @@
 """Module: a tree of parameters, buffers and smaller modules, with a forward.
 
-An attribute is a parameter because a `Parameter` was assigned, a submodule because a `Module` was. It lies in the object's own
-`__dict__` like any other, so reading `self.weight` costs no more; what is written down beside it is its name, in the order of
-registration.
+An attribute to which a `Parameter` is assigned is a parameter; one to which a `Module` is assigned is a submodule. Its value is
+in the object's `__dict__`, like that of any attribute, so `self.weight` is read without a detour. `_members` keeps the names of
+these attributes, in the order in which they were assigned.
 """
 
 from collections import OrderedDict, namedtuple
@@ -118,7 +118,7 @@ class Module(Constructed, Hooks):
             got = type(value).__name__ + remedy_for(value)
             raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {got}")
         if kind is not Tensor:
-            self._members.setdefault(name)  # None, too, keeps its place in the order
+            self._members.setdefault(name)  # also for None: the order is that of registration
         setattr(self, name, value)
 
     def _check_begun(self, name):
@@ -142,7 +142,7 @@ class Module(Constructed, Hooks):
     def named_modules(self, memo=None, prefix="", remove_duplicate=True):
         """(dotted name, module) of this module, named as the prefix, and of all in it, parents first."""
         memo, waiting = set() if memo is None else memo, [(prefix, self)]
-        while waiting:  # not by recursion, which has an end
+        while waiting:  # without recursion, whose depth Python limits
             prefix, module = waiting.pop()
             if module in memo:
                 continue
@@ -236,7 +236,7 @@ class Module(Constructed, Hooks):
         return self
 
     def train(self, mode=True):
-        """Sets `training` here and below: dropout drops or passes on. Returns self."""
+        """Sets `training` of this module and all in it: dropout, for example, drops only in training. Returns self."""
         if not isinstance(mode, bool):
             raise ValueError(f"train: expected True or False, got {mode!r}")
         for module in self.modules():
@@ -248,7 +248,7 @@ class Module(Constructed, Hooks):
         return self.train(False)
 
     def zero_grad(self, set_to_none=True):
-        """Drops the gradients of all parameters, or sets them to 0."""
+        """Sets the .grad of all parameters to None, or (set_to_none=False) to zeros."""
         for param in self.parameters():
             if set_to_none:
                 param.grad = None
@@ -294,7 +294,7 @@ class Module(Constructed, Hooks):
         return self.to(dtypes.float64)
 
     def cpu(self):
-        """Itself."""
+        """Returns self: there is no other device."""
         return self
 
     def cuda(self, device=None):
@@ -383,7 +383,7 @@ class Module(Constructed, Hooks):
 
 
 class LoadResult(namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")):
-    """What load_state_dict found no value for, and no place for."""
+    """What load_state_dict returns: the names that had no value, and the values that had no name in the module."""
 
     def __repr__(self):
         return super().__repr__() if any(self) else "<All keys matched successfully>"

@@ -27,7 +27,7 @@ __all__ = [
 class _RunningNorm(Module):
     """What batch and instance norm share: a scale and a shift for each channel, and running statistics."""
 
-    axes = ()  # how many the input may have
+    axes = ()  # how many axes the input may have
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class _BatchNorm(_RunningNorm):
         self._check_input(input)
         mean, var, momentum = self.running_mean, self.running_var, self.momentum
         tracks = self.training and self.track_running_stats
-        if momentum is None:  # every batch counts alike
+        if momentum is None:  # the average of all batches
             momentum = 1 / (self.num_batches_tracked.item() + 1) if tracks else 0.0
         if self.training and not tracks:
             mean = var = None

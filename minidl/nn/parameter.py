@@ -70,7 +70,14 @@ class Uninitialized:
 
 
 class UninitializedParameter(Uninitialized, Parameter):
-    """A Parameter without a shape, until `materialize(shape)`."""
+    """A Parameter without a shape, until `materialize(shape)`.
+
+    >>> import minidl
+    >>> weight = UninitializedParameter()
+    >>> weight.materialize((2, 3))
+    >>> type(weight).__name__, weight.shape
+    ('Parameter', (2, 3))
+    """
 
     becomes = Parameter
 
@@ -79,6 +86,13 @@ class UninitializedParameter(Uninitialized, Parameter):
 
 
 class UninitializedBuffer(Uninitialized, Tensor):
-    """A buffer without a shape, until `materialize(shape)`."""
+    """A buffer without a shape, until `materialize(shape)`.
+
+    >>> import minidl
+    >>> mean = UninitializedBuffer()
+    >>> mean.materialize((3,))
+    >>> type(mean).__name__, mean.shape
+    ('Tensor', (3,))
+    """
 
     becomes = Tensor

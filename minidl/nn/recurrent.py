@@ -28,6 +28,14 @@ class RNNBase(Module):
     Layer l has weight_ih_l{l} (gates·hidden, inputs), weight_hh_l{l} (gates·hidden, hidden), bias_ih_l{l} and bias_hh_l{l}
     (gates·hidden), and the same with _reverse for the direction from the end. All start from the uniform distribution on
     ±1/√hidden_size.
+
+    >>> import minidl
+    >>> rnn = minidl.nn.LSTM(3, 5)
+    >>> isinstance(rnn, RNNBase), rnn.weight_ih_l0.shape  # an LSTM has 4 gates
+    (True, (20, 3))
+    >>> output, (h, c) = rnn(minidl.randn(7, 2, 3))
+    >>> output.shape, h.shape
+    ((7, 2, 5), (1, 2, 5))
     """
 
     gates = 1
@@ -72,6 +80,7 @@ class RNNBase(Module):
 
     @property
     def directions(self):
+        """2 if the layer is bidirectional, else 1."""
         return 2 if self.bidirectional else 1
 
     def _suffixes(self, layer):

@@ -1,4 +1,4 @@
-"""What Module hands out: its attributes by kind, and handles of hooks. And its look at what it cannot hand out."""
+"""Parts of Module: its attributes by kind, handles of hooks, and the warning of parameters that it cannot find."""
 
 import itertools
 import sys
@@ -9,7 +9,7 @@ from ..graph.nodes import next_serial
 
 
 class HookHandle:
-    """What registering a hook returns: `remove()` takes the hook off, and so does the end of a `with` block."""
+    """What registering a hook returns: `remove()`, or the end of a `with` block, removes the hook."""
 
     def __init__(self, hooks, hook):
         self.hooks, self.key = hooks, next_serial()
@@ -26,7 +26,7 @@ class HookHandle:
 
 
 class Registry(MutableMapping):
-    """The attributes of a module that stand under these names and are of this kind. Writing to it writes to the module."""
+    """{name: attribute} of a module, for those of these names that are of this kind. Writing to it sets the attribute."""
 
     def __init__(self, module, names, kind):
         self.module, self.names, self.kind = module, names, kind
@@ -65,7 +65,7 @@ def hints_for_keys(missing, unexpected):
     return ["strict=False loads what fits"] if missing or unexpected else []
 
 
-_LOOKED_AT = 1000  # items of a list: enough for any list of layers, and nothing for a million samples
+_LOOKED_AT = 1000  # how many items of a list are looked at: more than a list of layers has, and fast for a long list of data
 
 
 def warn_of_hidden(root, Module, Parameter):

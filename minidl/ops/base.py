@@ -1,7 +1,7 @@
 """What an operation is, and the one rule that every backward follows.
 
-For any array v that an operation reads or makes, `dv` is ∂L/∂v and has v's shape, whatever the scalar L at the end of the
-graph may be. `backward` is given `dy` for its output and returns one such array for each input, or None.
+Let L be the scalar at the end of the graph, the loss. For any array v that an operation reads or makes, `dv` is ∂L/∂v, an array
+of v's shape. `backward` is given `dy`, for the operation's output, and returns one such array for each input, or None.
 """
 
 import contextlib
@@ -30,16 +30,17 @@ class Name(str):
 class Op:
     """One operation on arrays, and, once recorded, one node of the graph.
 
-    Options go to the constructor, arrays to `forward`; what `backward` needs is kept in named attributes. `needs[i]` is the
-    node that waits for the gradient of input i (its `.shape` is that input's shape), or None where nobody asked: the edges of
-    the graph, which PyTorch shows as `next_functions`.
+    Options go to the constructor, arrays to `forward`; what `backward` needs is kept in named attributes. `needs` are the edges
+    of the graph, which PyTorch shows as `next_functions`: `needs[i]` is the node that receives the gradient of input i (its
+    `.shape` is that input's shape), or None if nobody asked for that gradient.
 
-    An input is saved under the name that it has in `forward`, the output as `y`; what else is saved has another name. So a
-    gradient of a gradient knows what moves with what (`double_backward`); masks and shares, which do not move, are listed in
-    `constants`.
+    An input is saved under the name that it has in `forward`, the output under the name `y`, and anything else under another
+    name. Gradients of gradients need this (`double_backward`): there a saved array is a function of the inputs too, and its
+    name says of which. Masks and shares do not change when the inputs change a little; they are listed in `constants`.
 
-    `backward` never changes an array that it is given. It returns new arrays, `dy` itself or views of it: never an array that
-    was saved, and never the same new array twice, because what is new may be added to in place.
+    `backward` never changes an array that it is given. It returns new arrays, `dy` itself, or views of `dy`. The walk may add
+    other gradients to a new array in place (dx += …). So `backward` never returns an array that it has saved, and never one
+    new array for two inputs.
     """
 
     needs = ()
@@ -48,10 +49,10 @@ class Op:
     hooks = None  # {key: function of dy}
     retains = False  # keep the gradient of the output in `grad`
     grad = None
-    origin = None  # the user's line, under detect_anomaly
-    warns = True  # forward lets NumPy compute, which would warn of infinities and NaNs
-    constants = ()  # names of saved arrays that do not move with the inputs, though they are made of them: masks, shares
-    linear = False  # y = A x of one input: then the gradient of dx = Aᵀ dy is A again, and nothing more need be said of it
+    origin = None  # under detect_anomaly: the line of the user's program that called the operation
+    warns = True  # whether forward calls NumPy, which would warn of infinities and NaNs
+    constants = ()  # names of saved arrays whose derivative by the inputs is 0: masks, shares
+    linear = False  # whether y = A x of one input x: then dx = Aᵀ dy, and the second-order gradient follows from A alone
 
     def forward(self, *arrays):
         raise NotImplementedError(f"{type(self).__name__} has no forward")
@@ -65,7 +66,7 @@ class Op:
 
     @property
     def next_functions(self):
-        """The nodes that this one sends gradients to, each with the number of its output, as PyTorch lists them."""
+        """As PyTorch's: (node, number of the node's output) for each node that this one sends a gradient to."""
         return tuple((None, 0) if node is None else node.edge for node in self.needs or ())
 
     @property

@@ -112,7 +112,7 @@ class Adam(Optimizer):
                 decoupled=decoupled,
                 maximize=maximize,
             )
-            step += 1  # only now: had the kernel refused the arrays, there would have been no step
+            step += 1  # after the kernel: if it raises, the step does not count
             note_write(array)
 
     def load_state_dict(self, state_dict):
@@ -135,7 +135,7 @@ class Adam(Optimizer):
 
     def _completed(self, group):
         if not isinstance(group, Mapping):
-            return group  # refused by those who know all that is wrong with it
+            return group  # load_state_dict raises the error, with a full message
         return {**group, "decoupled_weight_decay": group.get("decoupled_weight_decay", False)}
 
 

@@ -47,6 +47,7 @@ class LRScheduler:
         self._is_initial = False
 
     def get_lr(self):
+        """The rates at `last_epoch`, one for each group. A schedule writes it."""
         raise NotImplementedError(f"{type(self).__name__} has no get_lr")
 
     def step(self):
@@ -67,9 +68,11 @@ class LRScheduler:
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def state_dict(self):
+        """What a resumed training needs, as a dict: all but the optimizer."""
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict):
+        """Continues from the epoch of another schedule's state_dict()."""
         name = f"{type(self).__name__}.load_state_dict"
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"{name}: expected a dict, got {type(state_dict).__name__}")
@@ -110,14 +113,25 @@ class LambdaLR(LRScheduler):
     # Functions cannot be saved: the one who loads has given the same ones.
 
     def state_dict(self):
+        """As LRScheduler.state_dict, without the functions, which cannot be saved."""
         return {key: value for key, value in super().state_dict().items() if key != "lr_lambdas"}
 
     def load_state_dict(self, state_dict):
+        """As LRScheduler.load_state_dict; the functions stay those that were given here."""
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "lr_lambdas"})
 
 
 class StepLR(LRScheduler):
-    """Times gamma after every step_size epochs."""
+    """lr·gamma^⌊epoch/step_size⌋: the rate is multiplied by gamma after every step_size epochs.
+
+    >>> import minidl
+    >>> optimizer = minidl.optim.SGD([minidl.zeros(1, requires_grad=True)], lr=1.0)
+    >>> schedule = StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> for epoch in range(4):
+    ...     schedule.step()
+    >>> schedule.get_last_lr()
+    [0.25]
+    """
 
     def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
         step_size = integer("StepLR", step_size, "step_size")
@@ -132,7 +146,17 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """Times gamma at each of the epochs in `milestones`."""
+    """The rate is multiplied by gamma at each of the epochs in `milestones`.
+
+    >>> import minidl
+    >>> optimizer = minidl.optim.SGD([minidl.zeros(1, requires_grad=True)], lr=1.0)
+    >>> schedule, rates = MultiStepLR(optimizer, milestones=[1, 3], gamma=0.5), []
+    >>> for epoch in range(4):
+    ...     rates += schedule.get_last_lr()
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.5, 0.5, 0.25]
+    """
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
         if isinstance(milestones, str) or not isinstance(milestones, (Iterable, Tensor)):
@@ -150,7 +174,17 @@ class MultiStepLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """Times gamma after every epoch."""
+    """lr·gamma^epoch: the rate is multiplied by gamma after every epoch.
+
+    >>> import minidl
+    >>> optimizer = minidl.optim.SGD([minidl.zeros(1, requires_grad=True)], lr=1.0)
+    >>> schedule, rates = ExponentialLR(optimizer, gamma=0.5), []
+    >>> for epoch in range(4):
+    ...     rates += schedule.get_last_lr()
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.5, 0.25, 0.125]
+    """
 
     def __init__(self, optimizer, gamma, last_epoch=-1):
         self.gamma = _number("ExponentialLR", "gamma", gamma)
@@ -161,7 +195,16 @@ class ExponentialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a cosine from the initial rate down to eta_min at epoch T_max: eta_min + (lr₀ − eta_min)·(1 + cos(π·t/T_max))/2."""
+    """Half a cosine from the initial rate down to eta_min at epoch T_max: eta_min + (lr₀ − eta_min)·(1 + cos(π·t/T_max))/2.
+
+    >>> import minidl
+    >>> optimizer = minidl.optim.SGD([minidl.zeros(1, requires_grad=True)], lr=1.0)
+    >>> schedule = CosineAnnealingLR(optimizer, T_max=10)
+    >>> for epoch in range(5):
+    ...     schedule.step()
+    >>> round(schedule.get_last_lr()[0], 4)
+    0.5
+    """
 
     def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
         self.T_max = _number("CosineAnnealingLR", "T_max", T_max)

@@ -26,6 +26,19 @@ class Optimizer:
 
     `param_groups` is a list of dicts with "params" and a value for every option, read at each step: to change the learning
     rate, write `group["lr"] = ...`. `state[p]` holds what the rule remembers about p, as tensors.
+
+    >>> import minidl
+    >>> class SignDescent(minidl.optim.Optimizer):
+    ...     def update(self, group):
+    ...         for p in group["params"]:
+    ...             if p.grad is not None:
+    ...                 p.data -= group["lr"] * p.grad.sign()
+    >>> w = minidl.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = SignDescent([w], {"lr": 0.5})
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([ 0.5000, -1.5000], requires_grad=True)
     """
 
     __signature__ = ClassSignature()

@@ -80,5 +80,5 @@ class SGD(Optimizer):
                 buffer = np.empty_like(array) if first else kept.array
             sgd(array, grad.array, buffer, lr, momentum, dampening, decay, nesterov, maximize, first)
             note_write(array)
-            if first:  # only now: had the step raised, the buffer would hold nothing
+            if first:  # after the kernel: if it raises, the buffer has no values
                 self.state[p]["momentum_buffer"] = wrap(buffer)

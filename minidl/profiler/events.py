@@ -62,7 +62,7 @@ class FunctionEvent(_Times):
     """
 
     count, is_async, is_remote, node_id, use_device, is_legacy = 1, False, False, -1, None, False
-    # What follows an event gets if it is known; most have little of it, and an event should cost little while a profile runs.
+    # The following are set on an event only if they are known: few are, and making an event must be fast while a profile runs.
     input_shapes, stack, module, sequence_nr = (), (), "", -1
     cpu_memory_usage, failed, origin = 0, False, 0
     _forward, _backward, _parent, _place = 0, 0, None, None
@@ -84,6 +84,7 @@ class FunctionEvent(_Times):
 
     @property
     def is_user_annotation(self):
+        """Whether it is a part of the program named with record_function."""
         return self.kind == "label"
 
     @property
@@ -93,14 +94,17 @@ class FunctionEvent(_Times):
 
     @property
     def cpu_parent(self):
+        """The event that this one ran inside of, or None."""
         return self._parent and self._parent()
 
     @property
     def time_range(self):
+        """When it began and ended, in microseconds."""
         return Interval((self._start - self.origin) / 1000, (self._end - self.origin) / 1000)
 
     @property
     def cpu_time_total(self):
+        """From its beginning to its end, in microseconds."""
         return (self._end - self._start) / 1000
 
     @property
@@ -110,6 +114,7 @@ class FunctionEvent(_Times):
 
     @property
     def self_cpu_memory_usage(self):
+        """The memory it took, in bytes, without the events inside."""
         return self.cpu_memory_usage - sum(child.cpu_memory_usage for child in self.cpu_children)
 
     @property
@@ -276,6 +281,7 @@ class EventList(list):
         trace.export(self, path)
 
     def supported_export_stacks_metrics(self):
+        """The metrics that export_stacks can write."""
         return ["self_cpu_time_total"]
 
     def export_stacks(self, path, metric="self_cpu_time_total"):

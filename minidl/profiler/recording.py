@@ -21,7 +21,7 @@ from ..tensors.record import apply
 from .events import FunctionEvent, connect, nest
 
 PACKAGE = str(Path(__file__).parents[1])
-# The functions that tell an observer. Codes are compared by `is`: to hash one takes as long as all the rest.
+# The functions that call an observer. Codes are compared by `is`: hashing one would take as long as all the rest.
 APPLY, WALK, WALK_RECORDED = apply.__code__, walk._walk.__code__, double_backward._walk.__code__
 MODULE_CALL = Module.__call__.__code__
 
@@ -182,7 +182,7 @@ class Recorder(Observer):
                 known.append(owner)
                 new.append(owner)
         span.event.cpu_memory_usage += sum(owner.nbytes for owner in new)
-        if self._within():  # what is around it may give the same arrays out
+        if self._within():  # the event around it may return the same arrays
             self.open[-1].made += [weakref.ref(owner) for owner in new if isinstance(owner, np.ndarray)]
 
     def _place(self, event, frames):

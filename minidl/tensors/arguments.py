@@ -20,7 +20,7 @@ def expect_memory(name, shape, dtype, more=0):
     need = math.prod(shape) * dtype.itemsize + more
     try:
         if need > 1 << 24:
-            np.empty(need, np.uint8)  # memory that nobody writes to is promised, but not yet taken
+            np.empty(need, np.uint8)  # the system reserves it, and gives it only when it is written to
     except (MemoryError, OverflowError, ValueError):
         raise MemoryError(f"{name}: no memory for {need / 2**30:.4g} GiB, to make {shape} of {dtype}") from None
 
@@ -39,7 +39,7 @@ def tensors_of(name, tensors):
 
 
 def numbers_of(name, **given):
-    """The numbers that were given, also as tensors of one element, as Python's."""
+    """The given numbers, or tensors of one element, as Python numbers."""
     for what, x in given.items():
         x = x.item() if isinstance(x, TensorBase) or (isinstance(x, np.ndarray) and x.size == 1) else x
         x = x.item() if isinstance(x, np.generic) else x
@@ -112,7 +112,7 @@ def sizes_of(name, sizes):
 
 
 def integer(name, n, what=None):
-    """n as a Python int: integers of NumPy's and tensors of one integer are some too, booleans and floats are not."""
+    """n as a Python int. It may be an integer of Python or NumPy, or a tensor of one integer; not a boolean or a float."""
     result = as_int(n)
     if type(result) is int:
         return result

@@ -12,47 +12,111 @@ class Attributes:
 
     @property
     def shape(self):
-        """The size of each axis, as a tuple."""
+        """The size of each axis, as a tuple.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 3).shape
+        (2, 3)
+        """
         return self.array.shape
 
     @property
     def ndim(self):
+        """How many axes.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 3).ndim
+        2
+        """
         return self.array.ndim
 
     @property
     def dtype(self):
+        """The type of its numbers, a dtype of NumPy.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).dtype, minidl.tensor([1.0]).dtype
+        (dtype('int64'), dtype('float32'))
+        """
         return self.array.dtype
 
     @property
     def device(self):
+        """Where its memory is: always the CPU.
+
+        >>> import minidl
+        >>> minidl.ones(2).device
+        device(type='cpu')
+        """
         return _CPU
 
     @property
     def itemsize(self):
+        """The size of one element, in bytes.
+
+        >>> import minidl
+        >>> minidl.ones(2).itemsize
+        4
+        """
         return self.array.itemsize
 
     @property
     def nbytes(self):
+        """The size of all elements, in bytes.
+
+        >>> import minidl
+        >>> minidl.ones(2, 3).nbytes
+        24
+        """
         return self.array.nbytes
 
     def size(self, dim=None):
-        """The shape, or the size of one axis."""
+        """The shape, or the size of one axis.
+
+        >>> import minidl
+        >>> x = minidl.zeros(2, 3)
+        >>> x.size(), x.size(-1)
+        ((2, 3), 3)
+        """
         return self.array.shape if dim is None else self.array.shape[normalize_axis("size", dim, self.ndim)]
 
     def dim(self):
+        """How many axes: ndim.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 3).dim()
+        2
+        """
         return self.array.ndim
 
     def numel(self):
-        """How many elements."""
+        """How many elements.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 3).numel()
+        6
+        """
         return self.array.size
 
     nelement = numel
 
     def element_size(self):
+        """The size of one element, in bytes: itemsize.
+
+        >>> import minidl
+        >>> minidl.tensor([1.0]).element_size()
+        4
+        """
         return self.array.itemsize
 
     def stride(self):
-        """Steps between neighbours along each axis, in elements."""
+        """For each axis, how many elements lie in memory between one index and the next.
+
+        >>> import minidl
+        >>> x = minidl.zeros(2, 3)
+        >>> x.stride(), x.T.stride()
+        ((3, 1), (1, 3))
+        """
         return tuple(s // self.array.itemsize for s in self.array.strides)
 
     def is_contiguous(self, memory_format=dtypes.contiguous_format):
@@ -67,36 +131,79 @@ class Attributes:
 
     @property
     def is_cuda(self):
-        """False: a tensor lies in the memory of the CPU."""
+        """False: a tensor lies in the memory of the CPU.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_cuda
+        False
+        """
         return False
 
     @property
     def is_mps(self):
-        """False: a tensor lies in the memory of the CPU."""
+        """False: a tensor lies in the memory of the CPU.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_mps
+        False
+        """
         return False
 
     @property
     def is_sparse(self):
-        """False: all elements of a tensor are stored."""
+        """False: all elements of a tensor are stored.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_sparse
+        False
+        """
         return False
 
     @property
     def is_quantized(self):
-        """False"""
+        """False: the elements are the numbers themselves.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_quantized
+        False
+        """
         return False
 
     def get_device(self):
-        """−1: the CPU."""
+        """−1, PyTorch's number of the CPU.
+
+        >>> import minidl
+        >>> minidl.ones(2).get_device()
+        -1
+        """
         return -1
 
     def is_complex(self):
-        """False: there are no complex numbers."""
+        """False: there are no complex numbers.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_complex()
+        False
+        """
         return False
 
     def is_floating_point(self):
+        """Whether its numbers are float32 or float64.
+
+        >>> import minidl
+        >>> minidl.tensor([1.0]).is_floating_point(), minidl.tensor([1]).is_floating_point()
+        (True, False)
+        """
         return self.array.dtype.kind == "f"
 
     def data_ptr(self):
+        """The address of its first element in memory. Views of one start have the same.
+
+        >>> import minidl
+        >>> x = minidl.zeros(4)
+        >>> x.data_ptr() == x.view(2, 2).data_ptr()
+        True
+        """
         return self.array.ctypes.data
 
     @property
@@ -117,19 +224,23 @@ class Attributes:
         return self.array.ctypes
 
     def __len__(self):
+        """len(self): the size of the first axis."""
         if not self.array.ndim:
             raise TypeError("len: a 0-d tensor has no length (len() of a 0-d tensor)")
         return len(self.array)
 
     def __iter__(self):
+        """The slices of the first axis, one after the other."""
         if not self.array.ndim:
             raise TypeError("iter: iteration over a 0-d tensor")
         return iter(self.unbind())
 
     def __contains__(self, element):
+        """element in self: whether an element is equal to it."""
         return bool((self == element).any())
 
     def __repr__(self):
+        """The text that PyTorch prints, such as tensor([1., 2.], requires_grad=True)."""
         node = self.node
         if node is None:
             suffix = ()
@@ -138,4 +249,5 @@ class Attributes:
         return format_tensor(self.array, suffix_parts=suffix)
 
     def __format__(self, spec):
+        """format(self, spec): of a 0-d tensor as of its number, so f"{loss:.3f}" works."""
         return format(self.item(), spec) if not self.array.ndim else object.__format__(self, spec)

@@ -14,7 +14,12 @@ class Conversion:
     # --- out of the graph: to Python, to NumPy
 
     def item(self):
-        """The one element, as a Python number."""
+        """The only element, as a Python number. RuntimeError if there is not exactly one.
+
+        >>> import minidl
+        >>> minidl.tensor([2.5]).item()
+        2.5
+        """
         if self.array.size != 1:
             raise RuntimeError(
                 f"item: expected a tensor with one element, got shape {self.shape}; write .tolist(), or x[i] for one of them"
@@ -22,24 +27,41 @@ class Conversion:
         return self.array.item()
 
     def tolist(self):
+        """The elements as nested lists of Python numbers; of a 0-d tensor the number.
+
+        >>> import minidl
+        >>> minidl.tensor([[1, 2], [3, 4]]).tolist()
+        [[1, 2], [3, 4]]
+        """
         return self.array.tolist()
 
     def numpy(self, *, force=False):
-        """The array, sharing memory. A tensor that requires grad must be detached first (`force=True` does it)."""
+        """The ndarray, sharing memory. A tensor that requires grad must be detached first (`force=True` does it).
+
+        >>> import minidl
+        >>> x = minidl.zeros(2)
+        >>> x.numpy()[0] = 5
+        >>> x
+        tensor([5., 0.])
+        """
         if self.node is not None and not force:
             raise RuntimeError("numpy: this tensor requires grad; use .detach().numpy()")
         return self.array
 
     def __array__(self, dtype=None, copy=None):
+        """What np.asarray(self) gives: the ndarray, or a copy in another dtype."""
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __float__(self):
+        """float(self), of a tensor with one element."""
         return float(self._one_number("float"))
 
     def __int__(self):
+        """int(self), of a tensor with one element."""
         return int(self._one_number("int"))
 
     def __complex__(self):
+        """complex(self), of a tensor with one element."""
         return complex(self._one_number("complex"))
 
     def _one_number(self, name):
@@ -48,11 +70,13 @@ class Conversion:
         return self.array.item()
 
     def __bool__(self):
+        """bool(self), of a tensor with one element: whether it is not 0."""
         if self.array.size != 1:
             raise RuntimeError(f"bool: the truth of a tensor with shape {self.shape} is ambiguous: use .any() or .all()")
         return bool(self.array.item())
 
     def __index__(self):
+        """A tensor with one integer as an index, as in list[self]."""
         if self.array.dtype.kind not in "iub" or self.array.size != 1:
             raise TypeError("index: only an integer tensor with one element can be an index")
         return int(self.array.item())
@@ -106,51 +130,130 @@ class Conversion:
         return self.to(dtypes.of_old_name(dtype) or dtype)
 
     def type_as(self, other):
+        """In the dtype of another tensor.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).type_as(minidl.tensor([0.5]))
+        tensor([1., 2.])
+        """
         if not isinstance(other, TensorBase):
             raise TypeError(f"type_as: expected a Tensor, got {type(other).__name__}")
         return self.to(other.dtype)
 
     def float(self):
+        """As float32.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).float()
+        tensor([1., 2.])
+        """
         return self.to(dtypes.float32)
 
     def double(self):
+        """As float64.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).double()
+        tensor([1., 2.], dtype=minidl.float64)
+        """
         return self.to(dtypes.float64)
 
     def long(self):
+        """As int64; fractions are cut off.
+
+        >>> import minidl
+        >>> minidl.tensor([1.7, -1.7]).long()
+        tensor([ 1, -1])
+        """
         return self.to(dtypes.int64)
 
     def int(self):
+        """As int32; fractions are cut off.
+
+        >>> import minidl
+        >>> minidl.tensor([1.7, -1.7]).int()
+        tensor([ 1, -1], dtype=minidl.int32)
+        """
         return self.to(dtypes.int32)
 
     def bool(self):
+        """As booleans: True where x is not 0.
+
+        >>> import minidl
+        >>> minidl.tensor([0.0, 0.5]).bool()
+        tensor([False,  True])
+        """
         return self.to(dtypes.bool)
 
     def short(self):
-        """In int16."""
+        """As int16; fractions are cut off.
+
+        >>> import minidl
+        >>> minidl.tensor([1.7, -1.7]).short()
+        tensor([ 1, -1], dtype=minidl.int16)
+        """
         return self.to(dtypes.int16)
 
     def half(self):
-        """Raises: there are no numbers of 16 bits."""
+        """Raises TypeError: there are no numbers of 16 bits.
+
+        >>> import minidl
+        >>> minidl.ones(2).half()
+        Traceback (most recent call last):
+            ...
+        TypeError: half: minidl has no float16; leave .half() out, or write .float()
+        """
         raise TypeError("half: minidl has no float16; leave .half() out, or write .float()")
 
     def bfloat16(self):
-        """Raises: there are no numbers of 16 bits."""
+        """Raises TypeError: there are no numbers of 16 bits.
+
+        >>> import minidl
+        >>> minidl.ones(2).bfloat16()
+        Traceback (most recent call last):
+            ...
+        TypeError: bfloat16: minidl has no bfloat16; leave .bfloat16() out, or write .float()
+        """
         raise TypeError("bfloat16: minidl has no bfloat16; leave .bfloat16() out, or write .float()")
 
     def cpu(self, memory_format=None):
-        """Itself."""
+        """The tensor itself: minidl has no other device.
+
+        >>> import minidl
+        >>> x = minidl.ones(2)
+        >>> x.cpu() is x
+        True
+        """
         return self.to(memory_format=memory_format)
 
     def cuda(self, device=None, non_blocking=False, memory_format=None):
-        """Raises: there is no GPU."""
+        """Raises RuntimeError: there is no GPU.
+
+        >>> import minidl
+        >>> minidl.ones(2).cuda()
+        Traceback (most recent call last):
+            ...
+        RuntimeError: cuda: minidl runs on the CPU only; leave it out, or write .to(device) with device = 'cuda' if minidl.cuda.is_available() else 'cpu'
+        """
         raise RuntimeError(dtypes.NO_GPU.format("cuda"))
 
     def pin_memory(self, device=None):
-        """Itself: there is no GPU to copy to."""
+        """The tensor itself: there is no GPU to copy to.
+
+        >>> import minidl
+        >>> x = minidl.ones(2)
+        >>> x.pin_memory() is x
+        True
+        """
         return self
 
     def is_pinned(self, device=None):
-        """False."""
+        """False: there is no GPU to copy to.
+
+        >>> import minidl
+        >>> minidl.ones(2).is_pinned()
+        False
+        """
         return False
 
     # --- new tensors like this one
@@ -165,15 +268,30 @@ class Conversion:
         return self._new(np.zeros(sizes_of("new_zeros", size), self.dtype), dtype, device, requires_grad)
 
     def new_ones(self, *size, dtype=None, device=None, requires_grad=False):
-        """Ones in this tensor's dtype, or another."""
+        """Ones in this tensor's dtype, or in another.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).new_ones(3)
+        tensor([1, 1, 1])
+        """
         return self._new(np.ones(sizes_of("new_ones", size), self.dtype), dtype, device, requires_grad)
 
     def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False):
-        """One value everywhere, in this tensor's dtype, or another."""
+        """One value everywhere, in this tensor's dtype, or in another.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).new_full((2,), 7)
+        tensor([7, 7])
+        """
         return self.new_zeros(size, dtype=dtype, device=device).fill_(fill_value).requires_grad_(requires_grad)
 
     def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
-        """The data, copied, in this tensor's dtype, or another."""
+        """The data, copied, in this tensor's dtype, or in another.
+
+        >>> import minidl
+        >>> minidl.tensor([0.5]).new_tensor([1, 2])
+        tensor([1., 2.])
+        """
         array = np.asarray(data.array if isinstance(data, TensorBase) else data)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"new_tensor: expected numbers, or nested lists of them, got {data!r}")

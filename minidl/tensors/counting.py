@@ -18,14 +18,29 @@ __all__ = [
 
 
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The distinct elements, in order; with the indices that rebuild the input, or with their counts."""
+    """The distinct elements, in order.
+
+    return_inverse also gives the indices that make the input again, return_counts how often each occurs.
+
+    >>> import minidl
+    >>> minidl.unique(minidl.tensor([3, 1, 3]))
+    tensor([1, 3])
+    >>> values, inverse = minidl.unique(minidl.tensor([3, 1, 3]), return_inverse=True)
+    >>> values[inverse]
+    tensor([3, 1, 3])
+    """
     expect_tensors("unique", input=input)
     result = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
     return tuple(wrap(x) for x in result) if isinstance(result, tuple) else wrap(result)
 
 
 def isin(elements, test_elements):
-    """Whether each element is among the test elements: a boolean tensor of the elements' shape."""
+    """Whether each element is among the test elements: a boolean tensor of the elements' shape.
+
+    >>> import minidl
+    >>> minidl.isin(minidl.tensor([1, 2, 3]), minidl.tensor([3, 1]))
+    tensor([ True, False,  True])
+    """
     expect_tensors("isin", elements=elements)
     among = test_elements if isinstance(test_elements, TensorBase) else tensor(test_elements)
     return wrap(np.isin(elements.array, among.array))

@@ -163,12 +163,23 @@ def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
 
 
 def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
-    """All 1: ones(2, 3), ones((2, 3)) or ones(size=(2, 3))."""
+    """All 1: ones(2, 3), ones((2, 3)) or ones(size=(2, 3)).
+
+    >>> import minidl
+    >>> minidl.ones(2, 3)
+    tensor([[1., 1., 1.],
+            [1., 1., 1.]])
+    """
     return made(np.ones(size_of("ones", sizes, size), dtype_or_default(dtype)), device, requires_grad)
 
 
 def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
-    """Whatever the memory holds."""
+    """A tensor with any values: whatever was in the memory. For tensors that are written to before they are read.
+
+    >>> import minidl
+    >>> minidl.empty(2, 3).shape
+    (2, 3)
+    """
     return made(np.empty(size_of("empty", sizes, size), dtype_or_default(dtype)), device, requires_grad)
 
 
@@ -185,31 +196,60 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
 
 
 def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
-    """As zeros, with the shape and dtype of a tensor."""
+    """As zeros, with the shape and dtype of a tensor.
+
+    >>> import minidl
+    >>> minidl.zeros_like(minidl.tensor([1, 2]))
+    tensor([0, 0])
+    """
     expect_tensors("zeros_like", input=input)
     return zeros(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def ones_like(input, *, dtype=None, device=None, requires_grad=False):
-    """As ones, with the shape and dtype of a tensor."""
+    """As ones, with the shape and dtype of a tensor.
+
+    >>> import minidl
+    >>> minidl.ones_like(minidl.tensor([[1.0, 2.0]]))
+    tensor([[1., 1.]])
+    """
     expect_tensors("ones_like", input=input)
     return ones(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def empty_like(input, *, dtype=None, device=None, requires_grad=False):
-    """As empty, with the shape and dtype of a tensor."""
+    """As empty, with the shape and dtype of a tensor.
+
+    >>> import minidl
+    >>> minidl.empty_like(minidl.tensor([[1, 2]])).shape
+    (1, 2)
+    """
     expect_tensors("empty_like", input=input)
     return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
-    """As full, with the shape and dtype of a tensor."""
+    """As full, with the shape and dtype of a tensor.
+
+    >>> import minidl
+    >>> minidl.full_like(minidl.tensor([1.0, 2.0]), 7)
+    tensor([7., 7.])
+    """
     expect_tensors("full_like", input=input)
     return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
-    """The identity matrix; with m, the first m of its columns (n by m)."""
+    """The identity matrix, (n, n): 1 where i = j, else 0. With m, of shape (n, m).
+
+    >>> import minidl
+    >>> minidl.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    >>> minidl.eye(2, 3)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
     sizes = size_of("eye", (n, n if m is None else m))
     return made(np.eye(*sizes, dtype=dtype_or_default(dtype)), device, requires_grad)
 
@@ -247,7 +287,14 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
 
 
 def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
-    """base to the powers linspace(start, end, steps)."""
+    """base^start … base^end: `steps` numbers whose logarithms are equally spaced.
+
+    >>> import minidl
+    >>> minidl.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    >>> minidl.logspace(0, 3, 4, base=2)
+    tensor([1., 2., 4., 8.])
+    """
     (base,) = numbers_of("logspace", base=base)
     with np.errstate(all="ignore"):
         powers = float(base) ** _spaced("logspace", start, end, steps)
@@ -255,12 +302,22 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_
 
 
 def is_tensor(obj):
-    """Whether it is a Tensor."""
+    """Whether it is a Tensor.
+
+    >>> import minidl
+    >>> minidl.is_tensor(minidl.ones(2)), minidl.is_tensor([1.0, 1.0])
+    (True, False)
+    """
     return isinstance(obj, Tensor)
 
 
 def numel(input):
-    """How many elements."""
+    """How many elements.
+
+    >>> import minidl
+    >>> minidl.numel(minidl.zeros(2, 3))
+    6
+    """
     expect_tensors("numel", input=input)
     return input.numel()
 

@@ -1,6 +1,6 @@
 """The types of numbers, and which one comes out when two meet: PyTorch's rules, not NumPy's.
 
-A dtype here is NumPy's own `np.dtype`, so whatever takes the one takes the other.
+A dtype of minidl is an `np.dtype`. So it can be given to NumPy's functions, and NumPy's dtypes to minidl's.
 """
 
 import builtins
@@ -135,7 +135,7 @@ def as_dtype(dtype):
         result = np.dtype(dtype)
     except TypeError:
         result = None
-    # NumPy takes None for float64, and of an array or tensor its dtype
+    # np.dtype(None) would be float64, and np.dtype(array) the dtype of the array: both are refused
     if not isinstance(dtype, (np.dtype, type, str)) or result is None or result not in SUPPORTED:
         remedy = "; write minidl.float32" if str(dtype).rpartition(".")[2] in _NARROW else ""
         raise TypeError(f"dtype: minidl has the dtypes {', '.join(d.name for d in SUPPORTED)}; got {dtype!r}{remedy}")
@@ -189,7 +189,8 @@ def fits(dtype, into):
 def result_type(a, b):
     """The dtype of an operation on arrays or Python numbers a and b.
 
-    A 0-d array, and still more a Python number, counts only if its category is higher than that of an array with axes.
+    There are three ranks: arrays with axes, then 0-d arrays, then Python numbers. The operand of the higher rank decides,
+    unless the other has a higher category (bool < integer < float). Operands of one rank: see join.
 
     >>> result_type(np.zeros(3, "int64"), np.zeros(3, "float32")), result_type(np.zeros(3, "float32"), 2.0)
     (dtype('float32'), dtype('float32'))

@@ -25,7 +25,7 @@ def _function(method: _Callable[_Concatenate[Tensor, _P], _R]) -> _Callable[_Con
 
 
 def _with_input(method):
-    """The method with the parameter self called input: what `help` shows."""
+    """The method with its parameter self renamed to input, as `help` shall show it."""
     code = method.__code__
     code = code.replace(co_varnames=("input", *code.co_varnames[1:]))
     twin = _FunctionType(code, method.__globals__, method.__name__, method.__defaults__, method.__closure__)
@@ -34,13 +34,25 @@ def _with_input(method):
 
 
 def pow(input, exponent):
-    """input to the power of exponent: numbers or tensors, one of them a tensor."""
+    """input to the power of exponent: tensors or numbers, at least one a tensor.
+
+    >>> import minidl
+    >>> minidl.pow(minidl.tensor([1, 2, 3]), 2)
+    tensor([1, 4, 9])
+    >>> minidl.pow(2, minidl.tensor([1, 2, 3]))
+    tensor([2, 4, 8])
+    """
     _one_tensor("pow", input, exponent)
     return input**exponent
 
 
 def remainder(input, other):
-    """input % other, numbers or tensors, one of them a tensor."""
+    """input − other·⌊input/other⌋: the remainder, with the sign of other. Tensors or numbers, at least one a tensor.
+
+    >>> import minidl
+    >>> minidl.remainder(minidl.tensor([7, -7]), 3)
+    tensor([1, 2])
+    """
     _one_tensor("remainder", input, other)
     return input % other
 
@@ -51,7 +63,12 @@ def _one_tensor(name, a, b):
 
 
 def polygamma(n, input):
-    """The n-th derivative of digamma, n from 0 to 170."""
+    """ψ⁽ⁿ⁾(x), the n-th derivative of digamma, n from 0 to 170.
+
+    >>> import minidl
+    >>> minidl.polygamma(1, minidl.tensor([1.0]))
+    tensor([1.6449])
+    """
     return _polygamma(input, n)
 
 
@@ -60,31 +77,60 @@ _polygamma = _function(Tensor.polygamma)
 
 @_function
 def reshape(input, shape):
-    """The same elements in another shape, a tuple; one size may be −1. Shares memory where it can."""
+    """The same elements in another shape, a tuple. One size may be −1: it is what is left for it. Shares memory where it can.
+
+    >>> import minidl
+    >>> minidl.reshape(minidl.arange(6), (2, -1))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
     return input.reshape(shape)
 
 
 @_function
 def permute(input, dims):
-    """The axes in the given order, a tuple."""
+    """The axes in the given order, a tuple. Shares memory.
+
+    >>> import minidl
+    >>> minidl.permute(minidl.zeros(2, 3, 4), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     return input.permute(dims)
 
 
 @_function
 def flip(input, dims):
-    """In reverse order along the given axes, a tuple or one (a copy)."""
+    """In reverse order along the given axes, a tuple or one number (a copy).
+
+    >>> import minidl
+    >>> minidl.flip(minidl.tensor([[1, 2], [3, 4]]), (0, 1))
+    tensor([[4, 3],
+            [2, 1]])
+    """
     return input.flip(dims)
 
 
 @_function
 def tile(input, dims):
-    """Tiled, dims[i] copies along axis i."""
+    """The tensor several times: dims[i] copies along axis i.
+
+    >>> import minidl
+    >>> minidl.tile(minidl.tensor([1, 2]), (2, 2))
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
     return input.tile(dims)
 
 
 @_function
 def broadcast_to(input, size):
-    """Repeated to the given shape without copying."""
+    """Repeated to the given shape, without a copy.
+
+    >>> import minidl
+    >>> minidl.broadcast_to(minidl.tensor([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
     return input.broadcast_to(size)
 
 

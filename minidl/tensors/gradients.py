@@ -1,4 +1,4 @@
-"""A tensor in the graph: whether it wants a gradient, `backward`, what has arrived, hooks, and the ways out of the graph."""
+"""A tensor in the graph: requires_grad, `backward`, `.grad`, hooks, and the ways out of the graph (detach, data, clone)."""
 
 import copy
 import warnings
@@ -17,10 +17,17 @@ from .record import TensorBase, apply, operand, wrap
 class Gradients:
     """What makes a tensor part of the graph."""
 
-    _frozen = None  # of a leaf that does not require grad for the moment: the Leaf that keeps its .grad and its hooks
+    _frozen = None  # after requires_grad_(False): the Leaf with the .grad and the hooks, used again by requires_grad_()
 
     @property
     def requires_grad(self):
+        """Whether operations on this tensor are recorded, so that it takes part in backward(). Can be set on a leaf.
+
+        >>> import minidl
+        >>> w, x = minidl.ones(2, requires_grad=True), minidl.ones(2)
+        >>> x.requires_grad, (w * x).requires_grad
+        (False, True)
+        """
         return self.node is not None
 
     @requires_grad.setter
@@ -30,8 +37,8 @@ class Gradients:
     def requires_grad_(self, requires_grad=True):
         """Makes this tensor a leaf that collects its gradient in `.grad`, or a constant again.
 
-        It is a switch. While a tensor is frozen (`requires_grad_(False)`), operations take it for a constant; its `.grad`, its
-        hooks and the graphs made before stay, and go on when it requires grad again.
+        It is a switch. After `requires_grad_(False)` the tensor is frozen: operations take it for a constant. Its `.grad`, its
+        hooks and the graphs made before stay, and are used again when it requires grad again.
 
         >>> import minidl
         >>> w = minidl.tensor([1., 2.], requires_grad=True)
@@ -59,17 +66,38 @@ class Gradients:
 
     @property
     def is_leaf(self):
-        """Whether the user made it (True), or an operation on something that requires grad (False)."""
+        """True if the user made the tensor; False for the result of an operation on something that requires grad.
+
+        >>> import minidl
+        >>> w = minidl.ones(2, requires_grad=True)
+        >>> w.is_leaf, (w * 2).is_leaf
+        (True, False)
+        """
         return self.node is None or type(self.node) is Leaf
 
     @property
     def grad_fn(self):
-        """The operation that made it, or None."""
+        """The operation that made this tensor, a node of the graph; None for a leaf.
+
+        >>> import minidl
+        >>> w = minidl.ones(2, requires_grad=True)
+        >>> (w * 2).grad_fn
+        <MulBackward0>
+        """
         return None if self.is_leaf else self.node
 
     @property
     def grad(self):
-        """The gradient of the last backward(s), a Tensor, or None. Only leaves keep theirs, and results after retain_grad()."""
+        """The sum of the gradients of all backward() calls so far, a Tensor, or None.
+
+        Only leaves keep theirs, and results after retain_grad(). Set it to None to begin again.
+
+        >>> import minidl
+        >>> w = minidl.tensor([1.0, 2.0], requires_grad=True)
+        >>> (w * w).sum().backward()
+        >>> w.grad
+        tensor([2., 4.])
+        """
         node = self.node or self._frozen
         if node is None:
             return None
@@ -97,19 +125,43 @@ class Gradients:
         self.grad = None
 
     def retain_grad(self):
-        """Asks that backward() also keep the gradient of this result in `.grad`."""
+        """Asks that backward() also keep the gradient of this result in `.grad`.
+
+        >>> import minidl
+        >>> w = minidl.tensor([1.0, 2.0], requires_grad=True)
+        >>> y = w * 3
+        >>> y.retain_grad()
+        >>> (y * y).sum().backward()
+        >>> y.grad
+        tensor([ 6., 12.])
+        """
         if self.node is None:
             raise RuntimeError("retain_grad: this tensor does not require grad")
         self.node.retains = True
 
     @property
     def retains_grad(self):
+        """Whether retain_grad() was called on this result.
+
+        >>> import minidl
+        >>> y = minidl.ones(2, requires_grad=True) * 3
+        >>> y.retain_grad()
+        >>> y.retains_grad
+        True
+        """
         return self.node is not None and self.node.retains and not self.is_leaf
 
     def register_hook(self, hook):
-        """Calls hook(grad) when the gradient of this tensor has arrived; a Tensor that it returns takes the gradient's place.
+        """Calls hook(grad) when the gradient of this tensor is known. If it returns a Tensor, that replaces the gradient.
 
-        Returns a handle whose `remove()` takes the hook off.
+        Returns a handle; its `remove()` removes the hook.
+
+        >>> import minidl
+        >>> w = minidl.tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = w.register_hook(lambda grad: grad * 10)
+        >>> w.sum().backward()
+        >>> w.grad
+        tensor([10., 10.])
         """
         if self.node is None:
             raise RuntimeError("register_hook: this tensor does not require grad")
@@ -166,11 +218,26 @@ class Gradients:
         return HookHandle(node, key, "after")
 
     def detach(self):
-        """The same memory, outside the graph."""
+        """A constant that shares this tensor's memory: no gradient flows through it.
+
+        >>> import minidl
+        >>> w = minidl.tensor([1.0, 2.0], requires_grad=True)
+        >>> w.detach()
+        tensor([1., 2.])
+        >>> (w * w.detach()).sum().backward()
+        >>> w.grad
+        tensor([1., 2.])
+        """
         return wrap(self.array)
 
     def detach_(self):
-        """Takes this tensor itself out of the graph; a leaf no longer requires grad."""
+        """Removes this tensor itself from the graph. A leaf no longer requires grad.
+
+        >>> import minidl
+        >>> y = minidl.ones(2, requires_grad=True) * 3
+        >>> y.detach_()
+        tensor([3., 3.])
+        """
         if self.is_leaf:
             return self.requires_grad_(False)
         self.node = None
@@ -178,7 +245,14 @@ class Gradients:
 
     @property
     def data(self):
-        """The same memory, outside the graph: writing to it writes to this tensor."""
+        """A constant that shares this tensor's memory: writing to it changes this tensor, and nothing is recorded.
+
+        >>> import minidl
+        >>> w = minidl.ones(2, requires_grad=True)
+        >>> w.data[0] = 5.0
+        >>> w
+        tensor([5., 1.], requires_grad=True)
+        """
         return wrap(self.array)
 
     @data.setter
@@ -192,19 +266,29 @@ class Gradients:
             leaf.shape, leaf.dtype = value.shape, value.dtype
 
     def clone(self, *, memory_format=dtypes.preserve_format):
-        """A copy with memory of its own, in the graph."""
+        """A copy with memory of its own. It is recorded: the gradient of the copy flows to this tensor.
+
+        >>> import minidl
+        >>> x = minidl.tensor([1.0, 2.0])
+        >>> y = x.clone()
+        >>> y[0] = 9.0
+        >>> x, y
+        (tensor([1., 2.]), tensor([9., 2.]))
+        """
         result = apply(ops.Clone(), self)
         return result if memory_format is dtypes.preserve_format else result.contiguous(memory_format=memory_format)
 
     # --- copies: of leaves. A pickle has no .grad, a deepcopy of a tensor has, and one of a Parameter has not, as in PyTorch.
 
     def __getstate__(self):
+        """For pickle and copy: a leaf's attributes, without its place in the graph."""
         if not self.is_leaf:
             raise RuntimeError("only a leaf tensor can be deep-copied or pickled: use .detach() or .clone() on a result")
         state = {key: value for key, value in vars(self).items() if key not in ("base", "views", "node", "_frozen")}
         return {**state, "requires_grad": self.requires_grad}
 
     def __setstate__(self, state):
+        """For pickle and copy: makes this tensor what `__getstate__` gave."""
         requires_grad = state.pop("requires_grad", False)
         vars(self).update(state)
         if requires_grad:
@@ -221,6 +305,7 @@ class Gradients:
         return result
 
     def __deepcopy__(self, memo):
+        """For copy.deepcopy: a leaf with memory and a .grad of its own."""
         result = self._copy(memo)
         result.grad = copy.deepcopy(self.grad, memo)
         return result
@@ -232,7 +317,7 @@ class Gradients:
 
 
 class HookHandle:
-    """What register_hook returns: `remove()` takes the hook off."""
+    """What register_hook returns: `remove()` removes the hook."""
 
     def __init__(self, node, key, place="hooks"):
         self.node, self.key, self.place = node, key, place

@@ -181,44 +181,89 @@ class InPlace:
     swapdims_ = _reshaped(Shapes.swapdims)
 
     def copy_(self, src):
-        """Takes the source's values, broadcast to this shape and cast to this dtype."""
+        """Writes the values of `src` into this tensor, broadcast to its shape and cast to its dtype.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 2).copy_(minidl.tensor([1, 2]))
+        tensor([[1., 2.],
+                [1., 2.]])
+        """
         source = operand("copy_", src)
         source = source.to(self.dtype) if isinstance(source, TensorBase) else wrap(number_array("copy_", source, self.dtype))
         return self._become(source.expand(self.shape))
 
     def fill_(self, value):
-        """Sets every element to a number, or to a 0-d tensor."""
+        """Sets every element to a number, or to a 0-d tensor.
+
+        >>> import minidl
+        >>> minidl.zeros(2).fill_(7)
+        tensor([7., 7.])
+        """
         if isinstance(value, TensorBase) and value.ndim:
             raise ValueError(f"fill_: expected a number or a 0-d tensor, got shape {value.shape}; use copy_")
         return self.copy_(value)
 
     def zero_(self):
-        """Sets every element to 0."""
+        """Sets every element to 0.
+
+        >>> import minidl
+        >>> minidl.ones(2).zero_()
+        tensor([0., 0.])
+        """
         return self.fill_(0)
 
     def normal_(self, mean=0.0, std=1.0, *, generator=None):
-        """Draws every element from the normal distribution."""
+        """Draws every element from the normal distribution with this mean and standard deviation.
+
+        >>> import minidl
+        >>> generator = minidl.Generator().manual_seed(0)
+        >>> minidl.zeros(3).normal_(10.0, 2.0, generator=generator)
+        tensor([13.0820,  9.4131,  5.6424])
+        """
         return self._become(wrap(random.normal_like(self.array, random.source(generator), self.dtype, mean, std)))
 
     def uniform_(self, low=0.0, high=1.0, *, generator=None):
-        """Draws every element from the uniform distribution on [low, high)."""
+        """Draws every element from the uniform distribution on [low, high).
+
+        >>> import minidl
+        >>> generator = minidl.Generator().manual_seed(0)
+        >>> minidl.zeros(3).uniform_(-1.0, 1.0, generator=generator)
+        tensor([-0.0075,  0.5364, -0.8230])
+        """
         source = random.source(generator)
         return self._become(wrap(random.like(self.array, lambda shape: source.uniform(shape, self.dtype, low, high))))
 
     def bernoulli_(self, p=0.5, *, generator=None):
-        """Sets every element to 1 with probability p, else to 0."""
+        """Sets every element to 1 with probability p, else to 0.
+
+        >>> import minidl
+        >>> generator = minidl.Generator().manual_seed(0)
+        >>> minidl.zeros(5).bernoulli_(0.8, generator=generator)
+        tensor([0., 1., 1., 0., 1.])
+        """
         source = random.source(generator)
         return self._become(wrap(random.like(self.array, lambda shape: source.bernoulli(shape, p, self.dtype))))
 
     def exponential_(self, lambd=1.0, *, generator=None):
-        """Draws every element from the exponential distribution with rate lambd."""
+        """Draws every element from the exponential distribution with rate lambd, whose density is lambd·exp(−lambd·x).
+
+        >>> import minidl
+        >>> generator = minidl.Generator().manual_seed(0)
+        >>> minidl.zeros(3).exponential_(2.0, generator=generator)
+        tensor([1.7542, 0.6152, 0.3075])
+        """
         source = random.source(generator)
         return self._become(wrap(random.like(self.array, lambda shape: source.exponential(shape, self.dtype, lambd))))
 
     def random_(self, from_=None, to=None, /, *, generator=None):
         """Draws every element from the integers from_ … to − 1: random_(), random_(to) or random_(from_, to).
 
-        Without `to` up to the largest that the dtype holds, for floats up to 2 to the number of digits they have.
+        Without `to`, up to the largest integer of the dtype; for floats up to 2^p, with p their number of binary digits.
+
+        >>> import minidl
+        >>> generator = minidl.Generator().manual_seed(0)
+        >>> minidl.zeros(5).random_(1, 7, generator=generator)
+        tensor([3., 4., 6., 1., 2.])
         """
         source = random.source(generator)
         bounds = (0, from_) if to is None else (from_, to)

@@ -15,12 +15,13 @@ class Indexing:
     """What PyTorch allows between [ and ], and the functions that take an index or a mask."""
 
     def __getitem__(self, index):
+        """self[index]: integers, slices, None, ..., lists, index tensors and masks, as in PyTorch."""
         if (type(index) is int or type(index) is slice) and self.array.ndim:
             return self._view(ops.Index, (index, Ellipsis))
         index = numpy_index(self, index)
         if ops.is_basic(index):
             full = any(part is Ellipsis for part in index)
-            return self._view(ops.Index, index if full else (*index, Ellipsis))  # "..." makes a view of 0-d results too
+            return self._view(ops.Index, index if full else (*index, Ellipsis))  # "...": a view also if 0-d
         if int in map(type, index):
             integers, rest = integers_first(index)
             return self[integers][rest]
@@ -30,6 +31,7 @@ class Indexing:
             raise IndexError(f"getitem: {error}") from None
 
     def __setitem__(self, index, value):
+        """self[index] = value, in place and recorded; the value is broadcast to the part and cast to this dtype."""
         index = numpy_index(self, index)
         if int in map(type, index) and not ops.is_basic(index):
             integers, index = integers_first(index)
@@ -50,7 +52,16 @@ class Indexing:
             raise IndexError(f"setitem: {error}") from None
 
     def gather(self, dim, index):
-        """The elements of an axis at an index of the result's shape: y[i][j] = x[index[i][j]][j] for dim 0."""
+        """y[i][j] = x[index[i][j]][j] for dim 0, y[i][j] = x[i][index[i][j]] for dim 1: one element of the axis for each index.
+
+        The result has the shape of the index, which must not be larger than x on the other axes.
+
+        >>> import minidl
+        >>> scores = minidl.tensor([[1, 2, 3], [4, 5, 6]])
+        >>> scores.gather(1, minidl.tensor([[2], [0]]))
+        tensor([[3],
+                [4]])
+        """
         axis = normalize_axis("gather", dim, self.ndim)
         if not self.ndim:
             expect_tensors("gather", index=index)
@@ -64,7 +75,14 @@ class Indexing:
         return apply(ops.Gather(axis, rows), self)
 
     def take_along_dim(self, indices, dim=None):
-        """As gather, but the other axes of the two broadcast. Without dim, of the flattened tensors."""
+        """As gather, but the other axes of the two broadcast. Without dim, of the flattened tensors.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[3, 1, 2], [9, 8, 7]])
+        >>> x.take_along_dim(x.argsort(1), 1)
+        tensor([[1, 2, 3],
+                [7, 8, 9]])
+        """
         expect_tensors("take_along_dim", indices=indices)
         if dim is None:
             return self.take(indices.reshape(-1))
@@ -83,7 +101,14 @@ class Indexing:
         return x.gather(axis, index)
 
     def index_select(self, dim, index):
-        """The slices of an axis at the indices in a vector."""
+        """The slices of an axis at the indices in a vector, as a copy.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[1, 2, 3], [4, 5, 6]])
+        >>> x.index_select(1, minidl.tensor([2, 0]))
+        tensor([[3, 1],
+                [6, 4]])
+        """
         axis = normalize_axis("index_select", dim, self.ndim)
         if not self.ndim:
             expect_tensors("index_select", index=index)
@@ -96,7 +121,13 @@ class Indexing:
         return apply(ops.Index((slice(None),) * axis + (rows.reshape(-1),)), self)
 
     def masked_select(self, mask):
-        """The elements where the mask is True, as a vector."""
+        """The elements where the mask is True, as a vector.
+
+        >>> import minidl
+        >>> x = minidl.tensor([3, -1, 2])
+        >>> x.masked_select(x > 0)
+        tensor([3, 2])
+        """
         if not isinstance(mask, TensorBase) or mask.array.dtype.kind != "b":
             raise TypeError(
                 f"masked_select: expected a boolean Tensor as mask, got {getattr(mask, 'dtype', type(mask).__name__)}"
@@ -106,11 +137,23 @@ class Indexing:
         return self.expand(shape)[mask.expand(shape)]
 
     def where(self, condition, other):
-        """self where the condition holds, else other."""
+        """self where the condition is True, else other.
+
+        >>> import minidl
+        >>> x = minidl.tensor([3, -1, 2])
+        >>> x.where(x > 0, 0)
+        tensor([3, 0, 2])
+        """
         return where(condition, self, other)
 
     def masked_fill(self, mask, value):
-        """self, with `value` (a number or a 0-d tensor) where the mask is True; the dtype stays."""
+        """self, with `value` (a number or a 0-d tensor) where the mask is True. The dtype stays.
+
+        >>> import minidl
+        >>> x = minidl.tensor([3, -1, 2])
+        >>> x.masked_fill(x < 0, 0)
+        tensor([3, 0, 2])
+        """
         value = operand("masked_fill", value)
         if isinstance(value, TensorBase):
             if value.ndim:
@@ -143,9 +186,16 @@ class Indexing:
 
 
 def where(condition, input=None, other=None):
-    """input where the condition holds, else other; the side that is not chosen gets a gradient of exactly 0.
+    """input where the condition is True, else other. The side that is not chosen gets a gradient of exactly 0.
 
     where(condition) alone gives the indices of what is true, one tensor for each axis.
+
+    >>> import minidl
+    >>> x = minidl.tensor([3.0, -1.0, 2.0])
+    >>> minidl.where(x > 0, x, 0.0)
+    tensor([3., 0., 2.])
+    >>> minidl.where(x > 0)
+    (tensor([0, 2]),)
     """
     condition = condition.array if isinstance(condition, TensorBase) else np.asarray(condition)
     if input is None and other is None:
@@ -179,7 +229,7 @@ def numpy_index(x, index):
 
 
 def integers_first(index):
-    """Two indices for one of arrays and integers: PyTorch takes integers first, NumPy would count them among the arrays."""
+    """An index of arrays and integers as two: x[i, rows] is x[i][rows] in PyTorch; NumPy would broadcast i with rows."""
     whole = []
     for part in index:
         if type(part) is int or part is Ellipsis:

@@ -32,7 +32,19 @@ __all__ = [
 
 
 def cat(tensors, dim=0, *, axis=None):
-    """The tensors one after the other along an axis, the other axes equal."""
+    """The tensors one after the other along an axis; the other axes must be equal.
+
+    >>> import minidl
+    >>> x = minidl.tensor([[1, 2], [3, 4]])
+    >>> minidl.cat([x, x])
+    tensor([[1, 2],
+            [3, 4],
+            [1, 2],
+            [3, 4]])
+    >>> minidl.cat([x, x], dim=1)
+    tensor([[1, 2, 1, 2],
+            [3, 4, 3, 4]])
+    """
     tensors = _common("cat", tensors)
     dim = dim if axis is None else axis
     tensors = [x for x in tensors if x.shape != (0,)] or tensors  # PyTorch lets a vector of nothing stand beside any shape
@@ -48,7 +60,17 @@ def cat(tensors, dim=0, *, axis=None):
 
 
 def stack(tensors, dim=0, *, axis=None):
-    """The tensors, all of one shape, side by side along a new axis."""
+    """The tensors, all of one shape, along a new axis.
+
+    >>> import minidl
+    >>> a, b = minidl.tensor([1, 2]), minidl.tensor([3, 4])
+    >>> minidl.stack([a, b])
+    tensor([[1, 2],
+            [3, 4]])
+    >>> minidl.stack([a, b], dim=1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
     tensors = _common("stack", tensors)
     if len({x.shape for x in tensors}) > 1:
         raise ValueError(f"stack: expected equal shapes, got {[x.shape for x in tensors]}")
@@ -73,12 +95,23 @@ concat = concatenate = cat
 
 
 def vstack(tensors):
-    """One above the other; vectors count as rows."""
+    """One below the other, along axis 0; a vector is one row.
+
+    >>> import minidl
+    >>> minidl.vstack([minidl.tensor([1, 2]), minidl.tensor([3, 4])])
+    tensor([[1, 2],
+            [3, 4]])
+    """
     return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in tensors_of("vstack", tensors)], 0)
 
 
 def hstack(tensors):
-    """One beside the other: along axis 1, or 0 for vectors."""
+    """One beside the other: along axis 1, for vectors along axis 0.
+
+    >>> import minidl
+    >>> minidl.hstack([minidl.tensor([1, 2]), minidl.tensor([3, 4])])
+    tensor([1, 2, 3, 4])
+    """
     tensors = [x.reshape(1) if not x.ndim else x for x in tensors_of("hstack", tensors)]
     return cat(tensors, 0 if tensors[0].ndim == 1 else 1)
 

@@ -20,36 +20,91 @@ class Ordering:
     """Which element is the largest, and what order they come in."""
 
     def max(self, dim=None, keepdim=False, *, axis=None):
-        """max(): the largest of all. max(dim): (values, indices), the first of equal ones. max(other): elementwise."""
+        """The largest element.
+
+        max(): of all. max(dim): a pair (values, indices) along an axis, the first of equal ones. max(other): as maximum.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[1, 5], [7, 2]])
+        >>> x.max()
+        tensor(7)
+        >>> values, indices = x.max(1)
+        >>> values, indices
+        (tensor([5, 7]), tensor([1, 0]))
+        """
         if isinstance(dim, TensorBase):
             return self.maximum(dim)
         return _extreme(self, MaxResult, np.argmax, self.amax, one_name("max", dim, axis), keepdim)
 
     def min(self, dim=None, keepdim=False, *, axis=None):
-        """min(): the smallest of all. min(dim): (values, indices), the first of equal ones. min(other): elementwise."""
+        """The smallest element.
+
+        min(): of all. min(dim): a pair (values, indices) along an axis, the first of equal ones. min(other): as minimum.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[1, 5], [7, 2]])
+        >>> x.min()
+        tensor(1)
+        >>> values, indices = x.min(1)
+        >>> values, indices
+        (tensor([1, 2]), tensor([0, 1]))
+        """
         if isinstance(dim, TensorBase):
             return self.minimum(dim)
         return _extreme(self, MinResult, np.argmin, self.amin, one_name("min", dim, axis), keepdim)
 
     def argmax(self, dim=None, keepdim=False, *, axis=None):
-        """The index of the largest (the first of equal ones), in the flattened tensor or along dim."""
+        """The index of the largest (the first of equal ones), in the flattened tensor or along dim.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[1, 5], [7, 2]])
+        >>> x.argmax(), x.argmax(1)
+        (tensor(2), tensor([1, 0]))
+        """
         return _arg_extreme(self, "argmax", np.argmax, one_name("argmax", dim, axis), keepdim)
 
     def argmin(self, dim=None, keepdim=False, *, axis=None):
-        """The index of the smallest (the first of equal ones), in the flattened tensor or along dim."""
+        """The index of the smallest (the first of equal ones), in the flattened tensor or along dim.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[4, 5], [7, 2]])
+        >>> x.argmin(), x.argmin(1)
+        (tensor(3), tensor([0, 1]))
+        """
         return _arg_extreme(self, "argmin", np.argmin, one_name("argmin", dim, axis), keepdim)
 
     def sort(self, dim=-1, descending=False, stable=True):
-        """(values, indices) in order along an axis. NaN counts as the largest; equal elements keep their order."""
+        """(values, indices) in order along an axis. NaN counts as the largest; equal elements keep their order.
+
+        >>> import minidl
+        >>> values, indices = minidl.tensor([3, 1, 2]).sort()
+        >>> values, indices
+        (tensor([1, 2, 3]), tensor([1, 2, 0]))
+        """
         axis = normalize_axis("sort", dim, self.ndim)
         index = _order(self.array, axis, descending)
         return SortResult(apply(ops.Sort(index, axis), self) if self.ndim else self.clone(), wrap(index))
 
     def argsort(self, dim=-1, descending=False, stable=True):
+        """The indices that sort an axis: x[x.argsort()] is in order.
+
+        NaN counts as the largest; equal elements keep their order.
+
+        >>> import minidl
+        >>> x = minidl.tensor([3, 1, 2])
+        >>> x.argsort(), x[x.argsort()]
+        (tensor([1, 2, 0]), tensor([1, 2, 3]))
+        """
         return wrap(_order(self.array, normalize_axis("argsort", dim, self.ndim), descending))
 
     def topk(self, k, dim=-1, largest=True, sorted=True):
-        """(values, indices) of the k largest (or smallest) along an axis, in order."""
+        """(values, indices) of the k largest (or smallest) along an axis, in order.
+
+        >>> import minidl
+        >>> values, indices = minidl.tensor([3, 1, 4, 1, 5]).topk(2)
+        >>> values, indices
+        (tensor([5, 4]), tensor([4, 2]))
+        """
         axis, k = normalize_axis("topk", dim, self.ndim), integer("topk", k)
         if not self.ndim:
             values, index = self.reshape(1).topk(k, 0, largest, sorted)

@@ -20,44 +20,87 @@ class Products:
     """The matrix product under its names."""
 
     def __matmul__(self, other):
+        """self @ other, the matrix product: see matmul."""
         return matmul(self, other)
 
     def __rmatmul__(self, other):
+        """other @ self, the matrix product: see matmul."""
         return matmul(other, self)
 
     def matmul(self, other):
-        """The matrix product; leading axes are batches and broadcast."""
+        """y[i, j] = Σₖ self[i, k]·other[k, j], the matrix product. Leading axes are batches and broadcast.
+
+        >>> import minidl
+        >>> a, b = minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), minidl.tensor([1.0, 10.0])
+        >>> a.matmul(b), a @ b
+        (tensor([21., 43.]), tensor([21., 43.]))
+        """
         return matmul(self, other)
 
     def mm(self, mat2):
-        """The product of two matrices: (n, k), (k, m) → (n, m)."""
+        """y[i, j] = Σₖ self[i, k]·mat2[k, j], the product of two matrices: (n, k), (k, m) → (n, m).
+
+        >>> import minidl
+        >>> minidl.tensor([[1.0, 2.0], [3.0, 4.0]]).mm(minidl.eye(2))
+        tensor([[1., 2.],
+                [3., 4.]])
+        """
         return _product("mm", self, mat2, 2, 2)
 
     def mv(self, vec):
-        """The product of a matrix and a vector: (n, k), (k) → (n)."""
+        """y[i] = Σₖ self[i, k]·vec[k], the product of a matrix and a vector: (n, k), (k) → (n).
+
+        >>> import minidl
+        >>> minidl.tensor([[1.0, 2.0], [3.0, 4.0]]).mv(minidl.tensor([1.0, 10.0]))
+        tensor([21., 43.])
+        """
         return _product("mv", self, vec, 2, 1)
 
     def dot(self, tensor):
-        """The product of two vectors, Σ x y: (n), (n) → ()."""
+        """Σᵢ self[i]·tensor[i], the product of two vectors: (n), (n) → ().
+
+        >>> import minidl
+        >>> minidl.tensor([1.0, 2.0]).dot(minidl.tensor([3.0, 4.0]))
+        tensor(11.)
+        """
         return _product("dot", self, tensor, 1, 1)
 
     def bmm(self, mat2):
-        """The products of two batches of matrices: (B, n, k), (B, k, m) → (B, n, m)."""
+        """y[b] = self[b] @ mat2[b], the products of two batches of matrices: (B, n, k), (B, k, m) → (B, n, m).
+
+        >>> import minidl
+        >>> minidl.ones(5, 2, 3).bmm(minidl.ones(5, 3, 4)).shape
+        (5, 2, 4)
+        """
         if self.ndim == np.ndim(mat2) == 3 and len(self) != len(mat2):
             raise ValueError(f"bmm: the batches differ: {self.shape} and {mat2.shape}")
         return _product("bmm", self, mat2, 3, 3)
 
     def outer(self, vec2):
-        """The products of every pair of two vectors' elements: (n), (m) → (n, m)."""
+        """y[i, j] = self[i]·vec2[j], the products of every pair: (n), (m) → (n, m).
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).outer(minidl.tensor([10, 20, 30]))
+        tensor([[10, 20, 30],
+                [20, 40, 60]])
+        """
         if self.ndim != 1 or np.ndim(vec2) != 1:
             raise ValueError(f"outer: expected two vectors, got shapes {self.shape} and {np.shape(vec2)}")
         return self[:, None] * vec2[None, :]
 
 
 def matmul(input, other):
-    """The matrix product of two tensors of one dtype; leading axes are batches and broadcast.
+    """y[i, j] = Σₖ input[i, k]·other[k, j], the matrix product of two tensors of one dtype.
 
+    Leading axes are batches and broadcast.
     (n, k) @ (k, m) → (n, m);  (k) @ (k) → ();  (n, k) @ (k) → (n);  (k) @ (k, m) → (m)
+
+    >>> import minidl
+    >>> a, b = minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), minidl.tensor([1.0, 10.0])
+    >>> minidl.matmul(a, b)
+    tensor([21., 43.])
+    >>> minidl.matmul(minidl.ones(5, 2, 3), minidl.ones(3, 4)).shape
+    (5, 2, 4)
     """
     try:
         return apply(ops.MatMul(), input, other)

@@ -1,8 +1,8 @@
 """Recording an operation: `apply` runs it forward and, if any input wants a gradient, keeps it as the node of its result.
 
-Start reading here. The methods of Tensor, in the files beside this one, call `apply`; but `apply` makes Tensors. One of the two
-must come first: this file has a bare `TensorBase`, and the class derived from it (`Tensor`, in tensor.py) takes its place here
-when it is defined.
+Start reading here. The methods of Tensor, in the files beside this one, call `apply`, and `apply` makes Tensors: each needs the
+other. So this file defines an empty class, `TensorBase`. When the class Tensor is derived from it (in tensor.py),
+`__init_subclass__` puts Tensor in its place here, and `apply` makes Tensors from then on.
 """
 
 import math
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 class TensorBase:
-    """What `apply` has to know of a tensor: its ndarray `array`, and `node`, its place in the graph (None for a constant)."""
+    """A tensor has an ndarray, `array`, and a place in the graph, `node` (None for a constant)."""
 
     node = None
 
     def __init_subclass__(cls):
+        """Makes the first class that is derived, Tensor, the one that `apply` makes."""
         global Tensor
         if Tensor is TensorBase:  # the first class that is derived; later ones (Parameter) are derived from that
             Tensor = cls
@@ -39,7 +40,7 @@ _new, _ndarray = object.__new__, np.ndarray
 
 
 def apply(op: Any, *inputs: Any) -> "Tensor":
-    """Runs a fresh operation on tensors (binary ones also take a Python number) and records it if a gradient is wanted."""
+    """Runs an operation, made for this one call, and records it if an input requires grad. Binary ones also take numbers."""
     needs, arrays, wanted = [], [], False
     for x in inputs:
         if isinstance(x, Tensor):
@@ -63,7 +64,7 @@ def apply(op: Any, *inputs: Any) -> "Tensor":
             token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
             y = op.forward(*arrays)
         finally:
-            float_errors.set(LOUD) if token is None else float_errors.reset(token)  # None: Ctrl-C came in between
+            float_errors.set(LOUD) if token is None else float_errors.reset(token)  # None: Ctrl-C before it was set
     else:
         y = op.forward(*arrays)
     if type(y) is not _ndarray:
@@ -110,7 +111,7 @@ def binary(op: Any, a: Any, b: Any) -> "Tensor":
     """`apply` for two operands that broadcast, after bringing them to PyTorch's common dtype."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         alike = a.array.dtype is b.array.dtype
-    else:  # a Python number next to floats needs no care, and never widens them
+    else:  # a Python number beside a floating-point tensor: the tensor's dtype stays
         alike = _float_and_number(a, b) or _float_and_number(b, a)
     if not alike:
         a, b = promote(op.name, a, b)
@@ -139,7 +140,7 @@ def promote(name, a, b):
 
 
 def _fitting(number, dtype):
-    """A number beyond float32 beside float32: infinite, of which NumPy would warn."""
+    """±∞ for a number beyond the range of float32 beside a float32 tensor: NumPy would warn. Otherwise the number."""
     return number * math.inf if dtype == np.float32 and type(number) is float and abs(number) > _LARGEST else number
 
 
@@ -177,7 +178,7 @@ def check_broadcast(name, a, b):
 
 
 def floating(x: Any) -> "Tensor":
-    """x, or x as float32 where it holds integers: what functions such as exp compute with."""
+    """x, or x in the default dtype if it holds integers: functions such as exp compute with floating-point numbers."""
     return x if x.array.dtype.kind == "f" else x.to(dtypes.default)
 
 

@@ -15,17 +15,34 @@ class Reductions:
     """Sums, means, extremes, norms; dim (or axis) is None for all axes, a number, or a tuple."""
 
     def sum(self, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=False):
-        """The sum; of integers and booleans an int64."""
+        """Σx, over all axes or over `dim`. Of integers and booleans it is an int64.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[1, 2], [3, 4]])
+        >>> x.sum(), x.sum(0), x.sum(1)
+        (tensor(10), tensor([4, 6]), tensor([3, 7]))
+        """
         dim, keepdim = one_name("sum", dim, axis), keepdim or keepdims
         x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
         return apply(ops.Sum(reduced_axes(self, "sum", dim, keepdim), keepdim), x)
 
     def nansum(self, dim=None, keepdim=False):
-        """The sum of what is not NaN."""
+        """Σx over the elements that are not NaN.
+
+        >>> import minidl
+        >>> minidl.tensor([1.0, minidl.nan, 2.0]).nansum()
+        tensor(3.)
+        """
         return self.masked_fill(self.isnan(), 0).sum(dim, keepdim)
 
     def mean(self, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=False):
-        """The arithmetic mean, of floating-point tensors."""
+        """Σx/n, of floating-point tensors.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[1.0, 2.0], [3.0, 6.0]])
+        >>> x.mean(), x.mean(0)
+        (tensor(3.), tensor([2., 4.]))
+        """
         dim, keepdim = one_name("mean", dim, axis), keepdim or keepdims
         x = self if dtype is None else self.to(dtype)
         if x.array.dtype.kind != "f":
@@ -33,31 +50,72 @@ class Reductions:
         return apply(ops.Mean(reduced_axes(self, "mean", dim, keepdim), keepdim), x)
 
     def var(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
-        """The variance: Σ(x − μ)²/(n − correction). The correction is 1 (unbiased) unless it is said to be 0."""
+        """Σ(x − μ)²/(n − correction), the variance, with μ the mean. The correction is 1 (unbiased) by default.
+
+        >>> import minidl
+        >>> x = minidl.tensor([1.0, 2.0, 3.0])
+        >>> x.var(), x.var(correction=0)
+        (tensor(1.), tensor(0.6667))
+        """
         return _spread(self, "var", ops.Var, dim, unbiased, keepdim or keepdims, correction, axis)
 
     def std(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
-        """The square root of the variance. Its gradient is 0 where it is 0."""
+        """√var, the standard deviation; see var. Where it is 0, its gradient is 0.
+
+        >>> import minidl
+        >>> x = minidl.tensor([1.0, 2.0, 3.0])
+        >>> x.std(), x.std(correction=0)
+        (tensor(1.), tensor(0.8165))
+        """
         return _spread(self, "std", ops.Std, dim, unbiased, keepdim or keepdims, correction, axis)
 
     def prod(self, dim=None, keepdim=False, *, dtype=None):
+        """Πx, the product. Of integers and booleans it is an int64.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[1, 2], [3, 4]])
+        >>> x.prod(), x.prod(0)
+        (tensor(24), tensor([3, 8]))
+        """
         x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
         return apply(ops.Prod(reduced_axes(self, "prod", dim, keepdim), keepdim), x)
 
     def amax(self, dim=None, keepdim=False):
-        """The largest; equal ones share the gradient equally."""
+        """The largest. Elements that are equally large share the gradient equally.
+
+        >>> import minidl
+        >>> minidl.tensor([[1, 5], [7, 2]]).amax(1)
+        tensor([5, 7])
+        """
         return apply(ops.Amax(nonempty_axes(self, "amax", dim, keepdim), keepdim), self)
 
     def amin(self, dim=None, keepdim=False):
-        """The smallest; equal ones share the gradient equally."""
+        """The smallest. Elements that are equally small share the gradient equally.
+
+        >>> import minidl
+        >>> minidl.tensor([[1, 5], [7, 2]]).amin(1)
+        tensor([1, 2])
+        """
         return apply(ops.Amin(nonempty_axes(self, "amin", dim, keepdim), keepdim), self)
 
     def logsumexp(self, dim, keepdim=False):
-        """ln Σ eˣ along one or several axes."""
+        """ln Σeˣ along one or several axes, without overflow.
+
+        >>> import minidl
+        >>> x = minidl.tensor([1000.0, 1000.0])
+        >>> x.logsumexp(0), x.exp().sum().log()
+        (tensor(1000.6932), tensor(inf))
+        """
         return apply(ops.LogSumExp(reduced_axes(self, "logsumexp", dim, keepdim), keepdim), floating(self))
 
     def norm(self, p="fro", dim=None, keepdim=False):
-        """(Σ|x|ᵖ)^(1/p), p = 2 by default; ±math.inf gives the largest (smallest) |x|, 0 counts. The gradient at 0 is 0."""
+        """(Σ|x|ᵖ)^(1/p), p = 2 by default; ±math.inf gives the largest (smallest) |x|, 0 counts. The gradient at 0 is 0.
+
+        >>> import minidl
+        >>> x = minidl.tensor([3.0, -4.0])
+        >>> x.norm(), x.norm(1), x.norm(minidl.inf)
+        (tensor(5.), tensor(7.), tensor(4.))
+        """
         if isinstance(p, str) and p == "nuc":
             return _nuclear(self, dim, keepdim)
         p = 2 if p in ("fro", None) else p
@@ -66,7 +124,12 @@ class Reductions:
         return apply(ops.Norm(reduced_axes(self, "norm", dim, keepdim), keepdim, p), floating(self))
 
     def cumsum(self, dim=None, *, dtype=None, axis=None):
-        """y_i = Σ_{j≤i} x_j along an axis; integers become int64."""
+        """yᵢ = x₀ + … + xᵢ along an axis. Of integers and booleans it is an int64.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2, 3]).cumsum(0)
+        tensor([1, 3, 6])
+        """
         dim = one_name("cumsum", dim, axis)
         if dim is None:
             raise TypeError("cumsum: expected dim")
@@ -75,12 +138,33 @@ class Reductions:
         return apply(ops.CumSum(axis), x) if self.ndim else x.clone()
 
     def all(self, dim=None, keepdim=False):
+        """Whether all are true (not 0).
+
+        >>> import minidl
+        >>> x = minidl.tensor([[True, True], [True, False]])
+        >>> x.all(), x.all(1)
+        (tensor(False), tensor([ True, False]))
+        """
         return wrap(np.asarray(self.array.all(axis=reduced_axes(self, "all", dim, keepdim), keepdims=keepdim)))
 
     def any(self, dim=None, keepdim=False):
+        """Whether at least one is true (not 0).
+
+        >>> import minidl
+        >>> x = minidl.tensor([[True, False], [False, False]])
+        >>> x.any(), x.any(1)
+        (tensor(True), tensor([ True, False]))
+        """
         return wrap(np.asarray(self.array.any(axis=reduced_axes(self, "any", dim, keepdim), keepdims=keepdim)))
 
     def count_nonzero(self, dim=None):
+        """How many are not 0.
+
+        >>> import minidl
+        >>> x = minidl.tensor([[1, 0], [2, 3]])
+        >>> x.count_nonzero(), x.count_nonzero(0)
+        (tensor(3), tensor([2, 1]))
+        """
         return wrap(np.asarray(np.count_nonzero(self.array, axis=reduced_axes(self, "count_nonzero", dim))))
 
 

@@ -15,7 +15,15 @@ class Shapes:
     """Shapes take sizes as PyTorch's do: (2, 3), ((2, 3),) and ([2, 3],) alike."""
 
     def reshape(self, *shape):
-        """The same elements in another shape; one size may be −1. Shares memory where it can."""
+        """The same elements in another shape. One size may be −1: it is what is left for it. Shares memory where it can.
+
+        >>> import minidl
+        >>> minidl.arange(6).reshape(2, 3)
+        tensor([[0, 1, 2],
+                [3, 4, 5]])
+        >>> minidl.arange(6).reshape(3, -1).shape
+        (3, 2)
+        """
         shape = sizes_of("reshape", shape)
         try:
             if min(shape, default=0) >= -1:
@@ -25,7 +33,14 @@ class Shapes:
         raise ValueError(f"reshape: {self.numel()} elements of shape {self.shape} do not fit into shape {shape}")
 
     def view(self, *shape):
-        """As reshape, but raises where memory cannot be shared. view(dtype) is not supported."""
+        """As reshape, but RuntimeError where memory cannot be shared. view(dtype) is not supported.
+
+        >>> import minidl
+        >>> x = minidl.zeros(4)
+        >>> x.view(2, 2)[0, 1] = 7
+        >>> x
+        tensor([0., 7., 0., 0.])
+        """
         if len(shape) == 1 and isinstance(shape[0], np.dtype):
             raise TypeError("view: reinterpreting the memory as another dtype is not supported; use .to(dtype)")
         result = self.reshape(*shape)
@@ -34,13 +49,33 @@ class Shapes:
         return result
 
     def reshape_as(self, other):
+        """As reshape, to the shape of another tensor.
+
+        >>> import minidl
+        >>> minidl.arange(4).reshape_as(minidl.zeros(2, 2))
+        tensor([[0, 1],
+                [2, 3]])
+        """
         return self.reshape(other.shape)
 
     def view_as(self, other):
+        """As view, to the shape of another tensor.
+
+        >>> import minidl
+        >>> minidl.arange(4).view_as(minidl.zeros(2, 2))
+        tensor([[0, 1],
+                [2, 3]])
+        """
         return self.view(other.shape)
 
     def flatten(self, start_dim=0, end_dim=-1):
-        """One axis in place of those from start_dim to end_dim."""
+        """The axes from start_dim to end_dim as one.
+
+        >>> import minidl
+        >>> x = minidl.zeros(2, 3, 4)
+        >>> x.flatten().shape, x.flatten(1).shape
+        ((24,), (2, 12))
+        """
         first, last = (normalize_axis("flatten", d, self.ndim) for d in (start_dim, end_dim))
         if first > last:
             raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
@@ -48,10 +83,21 @@ class Shapes:
         return self.reshape(shape)
 
     def ravel(self):
+        """All elements as a vector.
+
+        >>> import minidl
+        >>> minidl.tensor([[1, 2], [3, 4]]).ravel()
+        tensor([1, 2, 3, 4])
+        """
         return self.reshape(-1)
 
     def unflatten(self, dim, sizes):
-        """Several axes in place of one."""
+        """One axis as several. One size may be −1.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 6).unflatten(1, (3, -1)).shape
+        (2, 3, 2)
+        """
         axis = normalize_axis("unflatten", dim, self.ndim)
         sizes, size = sizes_of("unflatten", (sizes,)), self.shape[axis]
         if sizes.count(-1) == 1 and (known := -math.prod(sizes)):
@@ -62,22 +108,45 @@ class Shapes:
 
     @property
     def T(self):
-        """The axes in reverse order."""
+        """The axes in reverse order; of a matrix the transpose. Shares memory.
+
+        >>> import minidl
+        >>> minidl.tensor([[1, 2, 3], [4, 5, 6]]).T
+        tensor([[1, 4],
+                [2, 5],
+                [3, 6]])
+        """
         return self._view(ops.Permute, tuple(reversed(range(self.ndim))))
 
     @property
     def mT(self):
-        """The last two axes exchanged."""
+        """The last two axes exchanged: the transpose of each matrix in a batch. Shares memory.
+
+        >>> import minidl
+        >>> minidl.zeros(5, 2, 3).mT.shape
+        (5, 3, 2)
+        """
         return self.transpose(-1, -2)
 
     def t(self):
-        """The transpose of a matrix."""
+        """The transpose of a matrix; of a vector or a number itself.
+
+        >>> import minidl
+        >>> minidl.tensor([[1, 2], [3, 4]]).t()
+        tensor([[1, 3],
+                [2, 4]])
+        """
         if self.ndim > 2:
             raise ValueError(f"t: expected at most 2 axes, got shape {self.shape}")
         return self.T
 
     def transpose(self, dim0, dim1):
-        """Two axes exchanged."""
+        """Two axes exchanged. Shares memory.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 3, 4).transpose(0, 2).shape
+        (4, 3, 2)
+        """
         axes = list(range(self.ndim))
         i, j = normalize_axis("transpose", dim0, self.ndim), normalize_axis("transpose", dim1, self.ndim)
         if axes:
@@ -87,14 +156,24 @@ class Shapes:
     swapaxes = swapdims = transpose
 
     def permute(self, *dims):
-        """The axes in the given order."""
+        """The axes in the given order. Shares memory.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 3, 4).permute(2, 0, 1).shape
+        (4, 2, 3)
+        """
         axes = normalize_axes("permute", sizes_of("permute", dims), self.ndim)
         if len(axes) != self.ndim:
             raise ValueError(f"permute: expected {self.ndim} axes, got {dims}")
         return self._view(ops.Permute, axes)
 
     def movedim(self, source, destination):
-        """Axes moved to other positions, the rest in order."""
+        """Axes moved to other positions; the rest keep their order. Shares memory.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 3, 4).movedim(0, -1).shape
+        (3, 4, 2)
+        """
         source = normalize_axes("movedim", source, self.ndim)
         destination = normalize_axes("movedim", destination, self.ndim)
         if len(source) != len(destination):
@@ -105,17 +184,35 @@ class Shapes:
         return self._view(ops.Permute, tuple(axes))
 
     def unsqueeze(self, dim):
-        """A new axis of size 1."""
+        """A new axis of size 1 at position dim. Shares memory.
+
+        >>> import minidl
+        >>> x = minidl.zeros(3)
+        >>> x.unsqueeze(0).shape, x.unsqueeze(1).shape
+        ((1, 3), (3, 1))
+        """
         axis = normalize_axis("unsqueeze", dim, self.ndim + 1)
         return self._view(ops.Reshape, self.shape[:axis] + (1,) + self.shape[axis:])
 
     def squeeze(self, dim=None):
-        """Without its axes of size 1, or without those of `dim` that have size 1."""
+        """Without its axes of size 1, or without those of `dim` that have size 1.
+
+        >>> import minidl
+        >>> x = minidl.zeros(1, 3, 1)
+        >>> x.squeeze().shape, x.squeeze(0).shape
+        ((3,), (3, 1))
+        """
         axes = normalize_axes("squeeze", dim, self.ndim)
         return self._view(ops.Reshape, tuple(n for i, n in enumerate(self.shape) if n != 1 or i not in axes))
 
     def expand(self, *sizes):
-        """Repeated along axes of size 1 without copying; −1 leaves an axis as it is."""
+        """Repeated along axes of size 1, without a copy. −1 leaves an axis as it is.
+
+        >>> import minidl
+        >>> minidl.tensor([[1], [2]]).expand(-1, 3)
+        tensor([[1, 1, 1],
+                [2, 2, 2]])
+        """
         sizes = sizes_of("expand", sizes)
         lead = len(sizes) - self.ndim
         shape = tuple(self.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(sizes))
@@ -125,12 +222,27 @@ class Shapes:
         return self._view(ops.Expand, shape)
 
     def expand_as(self, other):
+        """As expand, to the shape of another tensor.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).expand_as(minidl.zeros(2, 2))
+        tensor([[1, 2],
+                [1, 2]])
+        """
         return self.expand(other.shape)
 
     broadcast_to = expand
 
     def repeat(self, *repeats):
-        """Tiled: `repeats[i]` copies along axis i; more counts than axes put new axes in front."""
+        """The tensor several times: `repeats[i]` copies along axis i. More counts than axes put new axes in front.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).repeat(3)
+        tensor([1, 2, 1, 2, 1, 2])
+        >>> minidl.tensor([1, 2]).repeat(2, 1)
+        tensor([[1, 2],
+                [1, 2]])
+        """
         repeats = sizes_of("repeat", repeats)
         if len(repeats) < self.ndim or any(n < 0 for n in repeats):
             raise ValueError(f"repeat: expected a count of 0 or more for each of the {self.ndim} axes, got {repeats}")
@@ -139,6 +251,13 @@ class Shapes:
         return apply(ops.Repeat(repeats), self)
 
     def tile(self, *dims):
+        """As repeat; fewer counts than axes are for the last axes.
+
+        >>> import minidl
+        >>> minidl.tensor([[1], [2]]).tile(3)
+        tensor([[1, 1, 1],
+                [2, 2, 2]])
+        """
         dims = sizes_of("tile", dims)
         return self.repeat((1,) * (self.ndim - len(dims)) + dims)
 
@@ -146,6 +265,12 @@ class Shapes:
         """Every element (or slice along dim) `repeats` times in a row; a tensor gives a count for each.
 
         `output_size`, which saves PyTorch a sum, is checked: the size of the axis that comes out.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).repeat_interleave(2)
+        tensor([1, 1, 2, 2])
+        >>> minidl.tensor([1, 2]).repeat_interleave(minidl.tensor([3, 1]))
+        tensor([1, 1, 1, 2])
         """
         x, axis = (self.flatten(), 0) if dim is None else (self, normalize_axis("repeat_interleave", dim, self.ndim))
         repeats = np.asarray(repeats.array if isinstance(repeats, TensorBase) else repeats)
@@ -159,12 +284,25 @@ class Shapes:
         return apply(ops.RepeatInterleave(repeats, axis), x)
 
     def flip(self, *dims):
-        """In reverse order along the given axes (a copy)."""
+        """In reverse order along the given axes (a copy).
+
+        >>> import minidl
+        >>> minidl.tensor([[1, 2], [3, 4]]).flip(1)
+        tensor([[2, 1],
+                [4, 3]])
+        """
         axes = normalize_axes("flip", sizes_of("flip", dims), self.ndim)
         return apply(ops.Flip(axes if self.ndim else ()), self)
 
     def roll(self, shifts, dims=None):
-        """Shifted along the given axes (all of the flattened tensor by default), around the ends."""
+        """Shifted along the given axes; what leaves at one end comes in at the other.
+
+        Without dims, the flattened tensor is shifted.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2, 3, 4]).roll(1)
+        tensor([4, 1, 2, 3])
+        """
         if dims is None:
             return self.flatten().roll(shifts, 0).reshape(self.shape)
         axes = normalize_axes("roll", dims, self.ndim)

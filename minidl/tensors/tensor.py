@@ -63,6 +63,7 @@ class Tensor(
     __hash__ = object.__hash__
 
     def __init__(self, *data):
+        """Zeros of the given sizes, or the given numbers, in the default dtype."""
         sizes = as_ints(data) if len(data) > 1 or isinstance(data[:1] and data[0], np.integer) else data
         if sizes and all(type(size) is int for size in sizes):
             self.array = np.zeros(size_of("Tensor", sizes), dtypes.default)

@@ -1,8 +1,9 @@
 """Views, and what a write in place does to the graph: a write to a view changes its base, and the base's other views.
 
-View and base know of each other, also when the view was made under no_grad. After a write through one of them, the others are
-outdated: their place in the graph is found anew when it is next asked for (`Outdated`), so that n views written one after the
-other take n steps and not n².
+A view refers to its base, and the base to its views, also if the view was made under no_grad. Let v = b[:2] be a view of b.
+After v *= 2 has been recorded, b is a function of the new v: b's node in the graph is the old b with v in the place of b[:2].
+The nodes of b's other views are then outdated. Such a view gets the class `Outdated`: when its node is next read, it makes a
+new one from its base. So n writes to n views take n steps; to make all nodes anew at each write would take n² steps.
 """
 
 import functools
@@ -21,7 +22,7 @@ _Reshape = ops.Reshape
 
 
 def _shares(reshaped, array):
-    """Whether a reshape is a view: it had to be copied where the memory does not allow one."""
+    """Whether the result of a reshape shares the array's memory. NumPy copies where no strides describe the new shape."""
     shown = reshaped.base
     return shown is array or shown is (array if array.base is None else array.base)
 
@@ -33,7 +34,7 @@ class Views:
     views = None  # of a tensor with views that are not outdated: weak references to them
 
     def _view(self, op_class, options):
-        """The result of an operation that shows a part of this memory; view and base learn of each other."""
+        """The result of an operation that shows a part of this memory. The result and this tensor then refer to each other."""
         view = apply(op_class(options), self)
         if op_class is not _Reshape or _shares(view.array, self.array):
             view.base = self, op_class, options
@@ -42,15 +43,15 @@ class Views:
                 self.views = [ref(view)]
             else:
                 n = len(views)
-                if not n & (n - 1):  # at 1, 2, 4, 8, … references: those to views that are gone can go
+                if not n & (n - 1):  # at 1, 2, 4, 8, … references, remove those whose views have died
                     views[:] = [reference for reference in views if reference() is not None]
                 views.append(ref(view))
         return view
 
     def _become(self, result, start=None):
-        """self ← result, in self's memory; in the graph self is from now on what the result is.
+        """self ← result: copies the result into this tensor's memory, and gives this tensor the result's node in the graph.
 
-        start: a serial from before the result was computed, where it may have taken several operations.
+        start: if several operations computed the result, a serial number from before the first of them.
         """
         if result.shape != self.shape:
             raise ValueError(f"in place: the result has shape {result.shape} and does not fit into shape {self.shape}")
@@ -60,7 +61,7 @@ class Views:
         result = result.to(self.dtype)
         old, new = self.node, result.node
         recorded = mode.recording and old is not new
-        if recorded and new is None:  # it stays in the graph; what it was before gets the gradient 0
+        if recorded and new is None:  # a constant is written: the old values get the gradient 0
             new = apply(ops.PiecewiseConstant(lambda x: result.array), self).node
         if new is not None:
             _keep_old_values(new, self.array, new.serial if start is None else start)
@@ -69,14 +70,14 @@ class Views:
         np.copyto(self.array, result.array)
         note_write(self.array)
         if recorded:
-            if self.retains_grad:  # follows the tensor
+            if self.retains_grad:  # the new node must retain the gradient, not the old one
                 old.retains, new.retains = False, True
             self.node = new
             self._update_base()
         return self
 
     def _show(self, result, name):
-        """self ← a view of itself, in another shape."""
+        """self ← result, a view of self with another shape."""
         if self.base is not None or any(view is not None and view is not result for view in (x() for x in self.views or ())):
             short = name.strip("_")
             raise RuntimeError(
@@ -109,13 +110,13 @@ class Views:
             )
 
     def _outdate_views(self):
-        """What shows this memory, or that of the bases, will ask for its place in the graph again; the bases will not."""
+        """Marks as outdated all views of this tensor, and all other views of its bases. _update_base updates the bases."""
         seen, source, base = [], None, self
         while base is not None:
             seen.append((base, source))
             base, source = base.base and base.base[0], base
         outdated = []
-        for base, source in seen:  # grows by the views of views
+        for base, source in seen:  # the loop appends to it: views have views
             for reference in base.views or ():
                 view = reference()
                 if view is not None and view is not source:
@@ -132,7 +133,7 @@ class Views:
             view.__class__ = _outdated(type(view))
 
     def _update_base(self):
-        """After a write to a view: its base is the old base with a patch, and so on to the first base."""
+        """After a write to a view: base ← the old base with this part replaced (ops.ReplaceView), then the base's base, …"""
         view = self
         while view.base is not None:
             base, op_class, options = view.base
@@ -141,7 +142,7 @@ class Views:
 
 
 def _keep_old_values(node, array, start):
-    """Before `array` is overwritten: operations recorded since `start` that have saved it for backward get a copy of it."""
+    """Gives a copy of `array`, before it is overwritten, to each operation recorded since `start` that has saved it."""
     owner, nodes = owner_of(array), [node]
     while nodes:
         node = nodes.pop()
@@ -154,7 +155,7 @@ def _keep_old_values(node, array, start):
 
 
 class Outdated:
-    """A view after a write to its memory that did not go through it. When its node is read, it gets its own class back."""
+    """A view whose memory was written to through another tensor. When its node is read, it gets a new one and its own class."""
 
     @property
     def node(self):

@@ -61,7 +61,7 @@ def pool_where(mask, weights, values):
     values = where_seen(mask, values)
     if np.isfinite(values.array).all():
         return weights @ values
-    # Here 0·NaN would be NaN: a value that one query sees, and another does not. Each pair by itself.
+    # A value that is not finite is hidden from one query and seen by another. 0·NaN would be NaN, so each pair is alone.
     return (weights[..., None] * where(mask[..., None], values.unsqueeze(-3), 0.0)).sum(-2)
 
 
@@ -92,7 +92,7 @@ def softmax_where(mask, scores):
 
 def where_seen(mask, x):
     """Keys or values (..., m, d), if not all finite with 0 at positions that the mask (..., n, m) hides from every query."""
-    if np.isfinite(x.array).all():  # a weight of 0 is enough
+    if np.isfinite(x.array).all():  # 0·x is 0
         return x
     seen = mask.any(-2)[..., None]
     return x if seen.all() else where(seen, x, 0.0)
@@ -148,14 +148,14 @@ def nadaraya_watson(queries, keys, values, kernel="gaussian", width=1.0, empty=0
         )
     if isinstance(empty, bool) or not isinstance(empty, (int, float)):
         raise TypeError(f"{name}: empty must be a number, got {empty!r}")
-    if kernel == "gaussian":  # as a softmax, for which no key is too far
+    if kernel == "gaussian":  # as a softmax, which does not underflow to 0/0 where all keys are far away
         weights, found, mask = gaussian_scores(queries, keys, width).softmax(-1), None, None
     else:
         alpha = similarity(queries, keys, kernel, width)
         total = alpha.sum(-1, keepdim=True)
         found = total.array != 0
         weights = alpha / where(found, total, 1.0)
-        mask = alpha.array != 0 if kernel in ("boxcar", "triangular") else None  # the values of strangers do not matter
+        mask = alpha.array != 0 if kernel in ("boxcar", "triangular") else None  # values with weight 0 do not matter
     if values.dtype.kind != "f":
         values = values.to(weights.dtype)
     y = attention_pooling(weights, values.unsqueeze(-1) if scalars else values, mask)

@@ -92,7 +92,7 @@ def _convolve(name, d, input, weight, bias, stride, padding, dilation, groups):
     return _run(ops.Conv2d(*options), d, input, weight, bias)
 
 
-@lru_cache(256, typed=True)  # a network asks for the same few again and again
+@lru_cache(256, typed=True)  # a network uses few different options
 def _plan(name, d, shape, kernel, stride, padding, dilation, groups):
     """The options of the operation, once the shapes are known to fit."""
     stride, dilation = as_tuple(name, "stride", stride, d, 1), as_tuple(name, "dilation", dilation, d, 1)

@@ -190,10 +190,10 @@ def triplet_margin_loss(
     if anchor.ndim not in (1, 2):
         raise ValueError(f"triplet_margin_loss: expected vectors (N, D) or (D), got shape {anchor.shape}")
 
-    def distance(a, b):
-        check_reduction("triplet_margin_loss", reduction, size_average, reduce)
+    check_reduction("triplet_margin_loss", reduction, size_average, reduce)
 
-    return pairwise_distance(a, b, p, eps)
+    def distance(a, b):
+        return pairwise_distance(a, b, p, eps)
 
     return _triplet("triplet_margin_loss", anchor, positive, negative, distance, margin, swap, reduction)
 

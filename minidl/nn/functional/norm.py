@@ -123,7 +123,7 @@ def instance_norm(
 def _apply(name, op, input, weight, bias):
     try:
         return apply(op, input, weight, bias)
-    except AttributeError:  # of what is no tensor
+    except AttributeError:  # an argument is not a tensor
         given = {"weight": weight, "bias": bias}
         expect_tensors(name, **{what: x for what, x in given.items() if x is not None})
         raise

@@ -18,6 +18,11 @@ class PackedSequence(NamedTuple):
 
     Made by `pack_padded_sequence` and `pack_sequence`. `sorted_indices` are the sequences in the order in which they are
     packed, `unsorted_indices` the inverse; None if they came in order.
+
+    >>> import minidl
+    >>> packed = pack_sequence([minidl.tensor([1, 2, 3]), minidl.tensor([4, 5])])
+    >>> packed.data, packed.batch_sizes
+    (tensor([1, 4, 2, 5, 3]), tensor([2, 2, 1]))
     """
 
     data: Tensor

@@ -20,7 +20,18 @@ def describe(dataset):
 
 
 class Dataset:
-    """Base of data sets. Write `__getitem__(i)`, and `__len__()` where the length is known."""
+    """Base of data sets. Write `__getitem__(i)`, and `__len__()` where the length is known.
+
+    >>> import minidl
+    >>> class Squares(minidl.utils.data.Dataset):
+    ...     def __getitem__(self, i):
+    ...         return i * i
+    ...     def __len__(self):
+    ...         return 5
+    >>> data = Squares()
+    >>> data[3], len(data)
+    (9, 5)
+    """
 
     def __repr__(self):
         count = f"{len(self)} samples" if hasattr(self, "__len__") else ""
@@ -34,7 +45,15 @@ class Dataset:
 
 
 class IterableDataset(Dataset):
-    """Base of data sets that can only be read in order, from a stream. Write `__iter__()`."""
+    """Base of data sets that can only be read in order, from a stream. Write `__iter__()`.
+
+    >>> import minidl
+    >>> class Countdown(minidl.utils.data.IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter([3, 2, 1])
+    >>> next(iter(minidl.utils.data.DataLoader(Countdown(), batch_size=2)))
+    tensor([3, 2])
+    """
 
     def __iter__(self):
         raise NotImplementedError(f"{type(self).__name__} has no __iter__")
@@ -77,7 +96,13 @@ class TensorDataset(Dataset):
 
 
 class Subset(Dataset):
-    """The samples of a data set at the given indices."""
+    """The samples of a data set at the given indices.
+
+    >>> import minidl
+    >>> data = Subset(["a", "b", "c"], [2, 0])
+    >>> len(data), data[0]
+    (2, 'c')
+    """
 
     def __init__(self, dataset, indices):
         self.dataset, self.indices = dataset, indices

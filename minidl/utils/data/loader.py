@@ -24,8 +24,8 @@ from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
 from .worker import WorkerInfo, fetch, work
 
 _REMEDIES = {-9: " (killed; if for want of memory, take fewer workers or smaller batches)"}
-_JOIN = 5  # seconds in which a worker may end by itself
-_LOOK = 5  # seconds after which a worker that says nothing is looked at
+_JOIN = 5  # seconds to wait for a worker to end by itself
+_LOOK = 5  # seconds without an answer, after which the loader looks whether the worker is alive
 
 
 class DataLoader:
@@ -203,7 +203,7 @@ class DataLoader:
                 if process.is_alive():
                     process.terminate()
                     process.join(_JOIN)
-                if process.is_alive():  # it ignores that it shall end
+                if process.is_alive():  # it did not end when it was terminated
                     process.kill()
                     process.join()
 
@@ -223,7 +223,7 @@ class DataLoader:
                 f"DataLoader: worker {number} died, exit code {process.exitcode}"
                 f"{_REMEDIES.get(process.exitcode, '; with num_workers=0 its error shows where it comes from')}"
             ) from None
-        failure, batch = pickle.loads(answer)  # what this raises is an error of the user's objects, and no death
+        failure, batch = pickle.loads(answer)  # an error here is one of the user's objects: the worker is alive
         if failure:
             error, text = failure
             raise error from RuntimeError(f"in DataLoader worker {number}:\n{text}")

@@ -11,7 +11,16 @@ from ...tensors.tensor import Tensor
 
 
 class Sampler:
-    """Base of samplers. Write `__iter__()`, which gives indices, and `__len__()`."""
+    """Base of samplers: iterables over indices. Write `__iter__()`, and `__len__()`.
+
+    >>> import minidl
+    >>> class Backwards(Sampler):
+    ...     def __iter__(self):
+    ...         return iter([2, 1, 0])
+    >>> loader = minidl.utils.data.DataLoader([10, 11, 12], batch_size=2, sampler=Backwards())
+    >>> list(loader)
+    [tensor([12, 11]), tensor([10])]
+    """
 
     def __repr__(self):
         count = f"{len(self)}" if hasattr(self, "__len__") else ""
@@ -22,7 +31,12 @@ class Sampler:
 
 
 class SequentialSampler(Sampler):
-    """0, 1, 2, …"""
+    """The indices in order: 0, 1, 2, …
+
+    >>> import minidl
+    >>> list(SequentialSampler(["a", "b", "c"]))
+    [0, 1, 2]
+    """
 
     def __init__(self, data_source):
         self.data_source = data_source
@@ -56,6 +70,7 @@ class RandomSampler(Sampler):
 
     @property
     def num_samples(self):
+        """How many indices one pass gives."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self):
@@ -76,7 +91,12 @@ class RandomSampler(Sampler):
 
 
 class SubsetRandomSampler(Sampler):
-    """The given indices in a new random order each time."""
+    """The given indices, in a new random order each time.
+
+    >>> import minidl
+    >>> list(SubsetRandomSampler([10, 20, 30], generator=minidl.Generator().manual_seed(0)))
+    [30, 10, 20]
+    """
 
     def __init__(self, indices, generator=None):
         random.source(generator)  # now, not at the first epoch
@@ -91,7 +111,13 @@ class SubsetRandomSampler(Sampler):
 
 
 class WeightedRandomSampler(Sampler):
-    """num_samples indices, drawn with probabilities proportional to the weights."""
+    """num_samples indices, drawn with probabilities proportional to the weights.
+
+    >>> import minidl
+    >>> generator = minidl.Generator().manual_seed(0)
+    >>> list(WeightedRandomSampler([0.0, 1.0, 3.0], 8, generator=generator))
+    [2, 2, 2, 2, 2, 2, 1, 2]
+    """
 
     def __init__(self, weights, num_samples, replacement=True, generator=None):
         if not isinstance(replacement, bool):

@@ -28,7 +28,12 @@ class _Here:
 
 
 def get_worker_info():
-    """The WorkerInfo of this worker process, or None in the main process."""
+    """The WorkerInfo of this worker process: its id, num_workers, seed and data set. None in the main process.
+
+    >>> import minidl
+    >>> get_worker_info() is None
+    True
+    """
     return _Here.info
 
 
