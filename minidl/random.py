@@ -68,6 +68,9 @@ class Generator:
         self.manual_seed(_DEFAULT_SEED)
         _generators.add(self)
 
+    def __repr__(self):
+        return f"Generator(device='cpu', initial_seed={self.initial_seed()})"
+
     def manual_seed(self, seed):
         """Start the stream of `seed`, an integer from -2⁶³ to 2⁶⁴-1 (a negative one counts from 2⁶⁴); returns self.
 

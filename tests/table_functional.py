@@ -245,12 +245,12 @@ ACTIVATIONS = {
     ],
     "softmax": [
         Call(softmax, X, 1),
-        Call(softmax, X, 0),
+        Call(softmax, X, dim=0),
         Call(softmax, X.astype(np.float32), -1, dtype=np.float64, gradient=False),
     ],
     "log_softmax": [
         Call(log_softmax, X, 1),
-        Call(log_softmax, X, 0),
+        Call(log_softmax, X, dim=0),
         Call(log_softmax, X.astype(np.float32), -1, dtype=np.float64, gradient=False),
     ],
 }
@@ -925,6 +925,25 @@ def loss_of(function):
     return reference
 
 
+def weighted(function):
+    """The same with a weight for each pair; the mean divides by the sum of the weights."""
+
+    def reference(x, t, weight, reduction="mean"):
+        losses = loss_of(function)(x, t, reduction="none") * weight
+        return losses.sum() / weight.sum() if reduction == "mean" else reduced(losses, reduction)
+
+    return reference
+
+
+def times_weight(function):
+    """The same with a factor for each pair, and the plain mean."""
+
+    def reference(x, t, weight, reduction="mean"):
+        return reduced(loss_of(function)(x, t, reduction="none") * weight, reduction)
+
+    return reference
+
+
 def smooth_l1(x, t, beta=1.0):
     d = abs(x - t)
     return d * d / (2 * beta) if d < beta else d - beta / 2
@@ -1082,10 +1101,16 @@ SIGNS = np.array([[1.0, -1.0, -1.0, 1.0], [-1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0
 COUNTS = np.array([[0.0, 1.0, 2.0, 5.0], [3.0, 0.0, 1.0, 7.0], [1.0, 4.0, 0.0, 2.0]])
 SEVERAL = np.array([[2, 0, -1, 1], [3, -1, -1, -1], [-1, 0, 1, 2]])
 LOSSES = {
-    "mse_loss": with_reductions(loss_of(lambda x, t: (x - t) ** 2), X, Y),
-    "l1_loss": with_reductions(loss_of(lambda x, t: abs(x - t)), X, Y),
+    "mse_loss": with_reductions(loss_of(lambda x, t: (x - t) ** 2), X, Y)
+    + with_reductions(weighted(lambda x, t: (x - t) ** 2), X, Y, weight=COINS),
+    "l1_loss": with_reductions(loss_of(lambda x, t: abs(x - t)), X, Y)
+    + with_reductions(weighted(lambda x, t: abs(x - t)), X, Y, weight=COINS),
     "smooth_l1_loss": [*with_reductions(loss_of(smooth_l1), X, Y), Call(loss_of(smooth_l1), X, Y, beta=2.5)],
-    "huber_loss": [*with_reductions(loss_of(huber), X, Y), Call(loss_of(huber), X, Y, delta=2.5)],
+    "huber_loss": [
+        *with_reductions(loss_of(huber), X, Y),
+        Call(loss_of(huber), X, Y, delta=2.5),
+        *with_reductions(times_weight(huber), X, Y, weight=COINS),
+    ],
     "gaussian_nll_loss": [
         *with_reductions(gaussian_nll, X, Y, P),
         Call(gaussian_nll, X, Y, P, full=True),

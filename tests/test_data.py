@@ -72,7 +72,7 @@ def test_tensor_dataset():
 def test_tensor_dataset_is_checked():
     with pytest.raises(ValueError, match=r"tensors of one length, got shapes \[\(3,\), \(2,\)\]"):
         TensorDataset(minidl.zeros(3), minidl.zeros(2))
-    with pytest.raises(TypeError, match="argument 1 has ndarray"):
+    with pytest.raises(TypeError, match="argument 1 has type ndarray; write"):
         TensorDataset(minidl.zeros(3), np.zeros(3))
     with pytest.raises(TypeError, match=r"argument 0 has shape \(\)"):
         TensorDataset(minidl.tensor(1.0))
@@ -175,7 +175,7 @@ def test_default_collate_is_checked():
         default_collate([object()])
     with pytest.raises(RuntimeError, match=r"different lengths: \[1, 2\]"):
         default_collate([(1,), (1, 2)])
-    with pytest.raises(ValueError, match="stack: expected equal shapes"):
+    with pytest.raises(ValueError, match="default_collate: expected equal shapes"):
         default_collate([minidl.ones(2), minidl.ones(3)])
 
 
@@ -273,10 +273,8 @@ def test_a_stream():
         ({"batch_sampler": [[0]], "drop_last": True}, ValueError, "takes the place of batch_size"),
         ({"batch_size": None, "drop_last": True}, ValueError, "drop_last needs a batch_size"),
         ({"num_workers": -1}, ValueError, "num_workers and timeout must be 0 or more"),
-        ({"timeout": 1}, ValueError, "need num_workers > 0"),
-        ({"prefetch_factor": 4}, NotImplementedError, "prefetch_factor is not supported"),
-        ({"persistent_workers": True}, NotImplementedError, "persistent_workers is not supported"),
-        ({"in_order": False}, NotImplementedError, "in_order=False is not supported"),
+        ({"timeout": 1}, ValueError, "which need num_workers > 0"),
+        ({"prefetch_factor": 0}, ValueError, "prefetch_factor must be an integer of 1 or more, got 0"),
     ],
 )
 def test_promise_35_arguments_are_checked(options, error, message):

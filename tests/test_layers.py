@@ -33,8 +33,10 @@ LAYERS = [
     {"autograd", "nn"},
     {"io"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "text"},
-    {"warmup"},
+    {"warmup", "amp", "accelerator", "backends", "habits"},
+    {"cuda"},
     {"__init__"},
+    {"__main__"},
 ]
 LAYER = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 OUTSIDE = {"numpy", "numba", "llvmlite"}

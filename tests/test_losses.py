@@ -440,7 +440,7 @@ def test_reductions_that_do_not_exist_raise():
         with pytest.raises(ValueError, match=r"reduction must be .*got 'avg'"):
             loss(x, labels if loss in (F.cross_entropy, F.nll_loss) else x, reduction="avg")
     for kind in (nn.MSELoss, nn.CrossEntropyLoss, nn.GaussianNLLLoss):
-        with pytest.raises(ValueError, match="one of mean, sum, none, got 'batchmean'"):
+        with pytest.raises(ValueError, match=r"or .none., got .batchmean."):
             kind(reduction="batchmean")
     with pytest.raises(TypeError):
         F.mse_loss(x, x, False)  # PyTorch's deprecated size_average

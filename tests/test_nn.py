@@ -600,7 +600,7 @@ def test_module_list():
     assert layers.pop(0).__class__ is nn.Tanh
     del layers[1:3]
     assert [name for name, _ in layers.named_children()] == ["0", "1"]
-    with pytest.raises(NotImplementedError, match="ModuleList: write a forward"):
+    with pytest.raises(NotImplementedError, match="ModuleList: it has no forward"):
         layers(minidl.ones(1))
     with pytest.raises(TypeError, match="int"):
         layers.append(3)

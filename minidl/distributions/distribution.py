@@ -10,6 +10,7 @@ import numpy as np
 
 from ..graph.modes import no_grad
 from ..tensors import dtypes
+from ..tensors.arguments import as_ints
 from ..tensors.record import floating, number_array, wrap
 from ..tensors.tensor import Tensor
 from . import constraints
@@ -25,7 +26,7 @@ def broadcast_all(*values):
         if not isinstance(value, (Tensor, numbers.Real)):
             raise TypeError(f"distributions: expected parameters that are tensors or numbers, got {type(value).__name__}")
     tensors = [floating(value) for value in values if isinstance(value, Tensor)]
-    dtype = np.result_type(*(t.dtype for t in tensors)) if tensors else dtypes.float32
+    dtype = np.result_type(*(t.dtype for t in tensors)) if tensors else dtypes.default
     values = [floating(v).to(dtype) if isinstance(v, Tensor) else wrap(number_array("distributions", v, dtype)) for v in values]
     try:
         shape = np.broadcast_shapes(*(v.shape for v in values))
@@ -65,8 +66,9 @@ class Distribution:
 
     def _shape(self, what, sizes):
         """A tuple of sizes, or an error that says which argument is none."""
-        if isinstance(sizes, (tuple, list)) and all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes):
-            return tuple(sizes)
+        shape = as_ints(sizes)
+        if isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape):
+            return shape
         raise TypeError(f"{type(self).__name__}: {what} must be a tuple of sizes, got {sizes!r}")
 
     @staticmethod
@@ -157,9 +159,10 @@ class Distribution:
 
     def _extended_shape(self, sample_shape=()):
         """sample_shape + batch_shape + event_shape"""
-        if not isinstance(sample_shape, (tuple, list)) or not all(isinstance(n, (int, np.integer)) for n in sample_shape):
+        sizes = as_ints(sample_shape)
+        if not isinstance(sizes, tuple) or not all(type(n) is int for n in sizes):
             raise TypeError(f"{type(self).__name__}: sample_shape must be a tuple of integers, got {sample_shape!r}")
-        return (*sample_shape, *self._batch_shape, *self._event_shape)
+        return (*sizes, *self._batch_shape, *self._event_shape)
 
     def _checked(self, value):
         """The value given to log_prob or cdf as a tensor, checked if this distribution checks."""
@@ -183,7 +186,7 @@ class Distribution:
         return value
 
     def _dtype(self):
-        return next((p.dtype for p in self.__dict__.values() if isinstance(p, Tensor)), dtypes.float32)
+        return next((p.dtype for p in self.__dict__.values() if isinstance(p, Tensor)), dtypes.default)
 
     def _validate_sample(self, value):
         event = value.shape[max(value.ndim - len(self._event_shape), 0) :]

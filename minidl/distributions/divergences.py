@@ -117,6 +117,36 @@ def _(p, q):
     return where(inside, (q.high - q.low).log() - p.entropy(), math.inf)
 
 
+@register_kl(Uniform, Beta)
+def _(p, q):
+    """−H(p) − E_p log q, with E_p ln x and E_p ln(1 − x) in closed form; in float64, where the ends of p may be close."""
+    low, high, a, b = (x.double() for x in (p.low, p.high, q.concentration1, q.concentration0))
+    inside = (low >= 0) & (high <= 1)
+    low, high = low.clamp(0, 1), high.clamp(0, 1)
+    log_q = (a - 1) * _mean_log(low, high) + (b - 1) * _mean_log(1 - high, 1 - low) - a.lgamma() - b.lgamma() + (a + b).lgamma()
+    return where(inside, -(high - low).log() - log_q, math.inf).to(np.result_type(p._dtype(), q._dtype()))
+
+
+@register_kl(Uniform, Gamma)
+def _(p, q):
+    low, high, a, rate = (x.double() for x in (p.low, p.high, q.concentration, q.rate))
+    log_q = a.xlogy(rate) + (a - 1) * _mean_log(low.clamp(min=0), high.clamp(min=0)) - rate * (low + high) / 2 - a.lgamma()
+    return where(low >= 0, -(high - low).log() - log_q, math.inf).to(np.result_type(p._dtype(), q._dtype()))
+
+
+def _mean_log(low, high):
+    """E ln x of a uniform x between low and high, which are at least 0."""
+    return (high.xlogy(high) - low.xlogy(low)) / (high - low) - 1
+
+
+@register_kl(Beta, Gamma)
+def _(p, q):
+    c, d, a, rate = (x.double() for x in (p.concentration1, p.concentration0, q.concentration, q.rate))
+    log_q = a.xlogy(rate) + (a - 1) * (c.digamma() - (c + d).digamma()) - rate * c / (c + d) - a.lgamma()
+    entropy = Beta(c, d, validate_args=False).entropy()
+    return (-entropy - log_q).to(np.result_type(p._dtype(), q._dtype()))
+
+
 @register_kl(Normal, Laplace)
 def _(p, q):
     gap = p.loc - q.loc

@@ -20,6 +20,7 @@ import numpy as np
 from .. import autograd
 from ..graph.modes import enable_grad, mode
 from ..graph.nodes import Leaf
+from ..tensors.arguments import as_ints
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from .trees import leaves, map_leaves
@@ -124,7 +125,8 @@ def live(*tensors):
 
 def positions(name, argnums, count):
     """argnums as a tuple of different numbers from 0 to count - 1."""
-    chosen = argnums if isinstance(argnums, tuple) else (argnums,)
+    chosen = as_ints(argnums)
+    chosen = chosen if isinstance(argnums, tuple) else (chosen,)
     if not all(type(i) is int for i in chosen):
         raise RuntimeError(f"{name}: argnums must be a number or a tuple of numbers, got {argnums!r}")
     if not chosen:

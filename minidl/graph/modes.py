@@ -131,6 +131,8 @@ class no_grad(Switch):
 
     def __new__(cls, function: Any = None) -> Any:  # also as @no_grad, without parentheses
         self = super().__new__(cls)
+        if function is not None and not callable(function):
+            raise TypeError(f"no_grad: expected a function or nothing, got {function!r}; write `with minidl.no_grad():`")
         return self if function is None else self(function)
 
     def __init__(self, function: Any = None):
@@ -141,6 +143,27 @@ class enable_grad(no_grad):
     """Operations inside are recorded again, within `no_grad`."""
 
     value = True
+
+
+class inference_mode(no_grad):
+    """As no_grad: operations inside are not recorded. inference_mode(False) records them.
+
+    PyTorch also forbids to use the results in a graph later; here they are ordinary constants.
+
+    >>> import minidl
+    >>> w = minidl.ones(2, requires_grad=True)
+    >>> with minidl.inference_mode():
+    ...     print((w * 2).requires_grad)
+    False
+    """
+
+    def __new__(cls, mode=True):
+        return super().__new__(cls, mode if callable(mode) else None)
+
+    def __init__(self, mode=True):
+        if not isinstance(mode, bool):
+            raise TypeError(f"inference_mode: expected True or False, got {mode!r}")
+        self.value = not mode
 
 
 class set_grad_enabled(Switch):

@@ -9,7 +9,7 @@ from .. import nn
 from ..graph.modes import no_grad
 from ..nn.positional import alibi_bias, alibi_slopes
 from ..nn.utils import evaluating
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import as_ints, expect_tensors
 from ..tensors.creation import arange
 from .attention import KeyValueCache, SelfAttention, later_hidden
 
@@ -78,8 +78,9 @@ class GPT(nn.Module):
     ):
         super().__init__()
         sizes = {"vocab_size": vocab_size, "context": context, "width": width, "heads": heads, "layers": layers}
-        for name, size in sizes.items():
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        vocab_size, context, width, heads, layers = as_ints(tuple(sizes.values()))
+        for name, size in zip(sizes, (vocab_size, context, width, heads, layers), strict=True):
+            if type(size) is not int or size < 1:
                 raise ValueError(f"GPT: {name} must be an integer of at least 1, got {size!r}")
         if positions not in POSITIONS:
             raise ValueError(f"GPT: positions must be one of {POSITIONS}, got {positions!r}")

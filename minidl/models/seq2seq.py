@@ -10,6 +10,7 @@ predict, its own, one by one.
 
 from .. import nn
 from ..graph.modes import no_grad
+from ..tensors.arguments import as_int
 from ..tensors.creation import full
 from ..tensors.joining import cat
 
@@ -73,6 +74,7 @@ class EncoderDecoder(nn.Module):
 
         It begins with `bos`, and ends early once every sequence has had an `eos`. Call eval() before, or dropout drops.
         """
+        num_steps = as_int(num_steps)
         if type(num_steps) is not int or num_steps < 1:
             raise ValueError(f"predict: num_steps must be an integer of 1 or more, got {num_steps!r}")
         state = self.decoder.init_state(self.encoder(enc_X, *args), *args)

@@ -6,7 +6,7 @@ Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021); block by block as in
 from .. import nn
 from ..graph.modes import no_grad
 from ..nn.utils import evaluating
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import as_ints, expect_tensors
 from ..tensors.creation import zeros
 from ..tensors.joining import cat
 from ..tensors.random_tensors import randn
@@ -15,8 +15,9 @@ from .attention import SelfAttention
 
 def _pair(name, what, size):
     """(height, width) from an integer or a pair."""
-    pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
-    if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in pair):
+    pair = as_ints(size)
+    pair = pair if isinstance(pair, tuple) else (pair, pair)
+    if len(pair) != 2 or any(type(n) is not int or n < 1 for n in pair):
         raise ValueError(f"{name}: {what} must be an integer of at least 1, or two of them, got {size!r}")
     return pair
 

@@ -42,6 +42,7 @@ from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
 from .margin import *  # noqa: F403
 from .module import *  # noqa: F403
+from .names import no_attribute
 from .norm import *  # noqa: F403
 from .parameter import *  # noqa: F403
 from .piecewise import *  # noqa: F403
@@ -73,3 +74,8 @@ __all__ += positional.__all__
 __all__ += recurrent.__all__
 __all__ += recurrent_cells.__all__
 __all__ += transformer.__all__
+
+
+def __getattr__(name):
+    """Only for what is not there: says which name is meant."""
+    raise no_attribute(__name__, name, __all__, (("nn.functional", functional.__all__), ("nn.init", dir(init))))

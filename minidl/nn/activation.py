@@ -1,7 +1,8 @@
 """Activation functions as layers. All of them keep the shape of their input."""
 
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import as_int, expect_tensors
 from . import functional as F
+from .functional.activation import check_softmax_dim
 from .module import Module
 
 __all__ = [
@@ -274,9 +275,10 @@ class Softmax(Module):
     tensor([0.0900, 0.2447, 0.6652])
     """
 
-    def __init__(self, dim):
+    def __init__(self, dim=None):
         super().__init__()
-        self.dim = dim
+        check_softmax_dim(type(self).__name__, dim)
+        self.dim = as_int(dim)
 
     def forward(self, input):
         return F.softmax(input, self.dim)

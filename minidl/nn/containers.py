@@ -1,11 +1,12 @@
 """Modules that hold modules, or parameters, in order or by name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..tensors.arguments import integer
 from ..tensors.tensor import Tensor
 from .module import Module
 from .parameter import Parameter
+from .registry import Registry
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -14,6 +15,7 @@ class _Indexed(Module):
     """What is kept under the names "0", "1", …, in order."""
 
     kind = Module
+    held = (Module,)  # what an item may be
 
     def _items(self):
         own = vars(self)
@@ -21,12 +23,23 @@ class _Indexed(Module):
 
     def _names(self):
         own = vars(self)
-        return [name for name in self._members if isinstance(own.get(name), self.kind)]
+        return [name for name in self._members if isinstance(own.get(name), self.held)]
 
     def _admit(self, x):
-        if not isinstance(x, self.kind):
-            raise TypeError(f"{type(self).__name__}: expected a {self.kind.__name__}, got {type(x).__name__}")
-        return x
+        if isinstance(x, self.held):
+            return x
+        name, remedy = type(self).__name__, ""
+        if isinstance(x, type) and issubclass(x, Module):
+            raise TypeError(f"{name}: expected a {self.kind.__name__}, got the class {x.__name__}; write {x.__name__}(…)")
+        if isinstance(x, (list, tuple, Iterator)):
+            remedy = f"; write {name}({'*layers' if isinstance(self, Sequential) else '[…]'}), without another list around"
+        elif callable(x):
+            remedy = f"; write a layer such as nn.ReLU(), or a Module whose forward calls {getattr(x, '__name__', 'it')}"
+        raise TypeError(f"{name}: expected a {self.kind.__name__}, got {type(x).__name__}{remedy}")
+
+    def _put(self, name, x):
+        self._members.setdefault(name)  # also None keeps its place in the order
+        setattr(self, name, x)
 
     def _fill(self, items):
         """Puts these in the place of what was there."""
@@ -34,7 +47,7 @@ class _Indexed(Module):
         for name in self._names():
             delattr(self, name)
         for i, x in enumerate(items):
-            setattr(self, str(i), x)
+            self._put(str(i), x)
 
     def _name_at(self, index):
         names, i = self._names(), integer(type(self).__name__, index)
@@ -54,7 +67,7 @@ class _Indexed(Module):
         return vars(self)[self._name_at(index)]
 
     def __setitem__(self, index, x):
-        setattr(self, self._name_at(index), self._admit(x))
+        self._put(self._name_at(index), self._admit(x))
 
     def __delitem__(self, index):
         items = self._items()
@@ -63,7 +76,7 @@ class _Indexed(Module):
 
     def append(self, x):
         """Adds one at the end; returns self."""
-        setattr(self, str(len(self)), self._admit(x))
+        self._put(str(len(self)), self._admit(x))
         return self
 
     def extend(self, items):
@@ -137,15 +150,25 @@ class Sequential(_Indexed):
 
 
 class ModuleList(_Indexed):
-    """A list of modules whose parameters are found. It has no forward: call its modules yourself.
+    """A list of modules (or None) whose parameters are found. It has no forward: call its modules yourself.
 
     >>> from minidl import nn
     >>> len(list(nn.ModuleList([nn.Linear(2, 2) for _ in range(3)]).parameters()))
     6
     """
 
+    held = Module, type(None)
+
+    def forward(self, *inputs):
+        """Raises: a list does not say in which order its modules are called."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: it has no forward; write `for layer in layers: x = layer(x)`, or use nn.Sequential"
+        )
+
     def __init__(self, modules=None):
         super().__init__()
+        if isinstance(modules, Module) and not isinstance(modules, (_Indexed, _Named)):
+            raise TypeError(f"{type(self).__name__}: expected a list of modules, got one {type(modules).__name__}; write [it]")
         self.extend(() if modules is None else modules)
 
     def _child_lines(self):
@@ -169,7 +192,7 @@ class ParameterList(_Indexed):
     ['0', '1']
     """
 
-    kind = Parameter
+    kind, held = Parameter, (Parameter,)
 
     def __init__(self, values=None):
         super().__init__()
@@ -186,16 +209,13 @@ class _Named(Module):
     """What is kept under names of the user's."""
 
     kind = Module
-
-    def __init__(self, items=None):
-        super().__init__()
-        self.update(() if items is None else items)
+    held = Module, type(None)
 
     def _admit(self, x):
         return x
 
     def _registry(self):
-        return self._modules if self.kind is Module else self._parameters
+        return Registry(self, self._members, self.held)
 
     def __getitem__(self, key):
         return self._registry()[key]
@@ -248,12 +268,19 @@ class _Named(Module):
 
 
 class ModuleDict(_Named):
-    """A dict of modules whose parameters are found. It has no forward: call its modules yourself.
+    """A dict of modules (or None) whose parameters are found. It has no forward: call its modules yourself.
 
     >>> from minidl import nn
     >>> nn.ModuleDict({"relu": nn.ReLU(), "tanh": nn.Tanh()})["tanh"]
     Tanh()
     """
+
+    def __init__(self, modules=None):
+        super().__init__()
+        self.update(() if modules is None else modules)
+
+    def _child_lines(self):
+        return [f"({name}): {module!r}" for name, module in self.items()]
 
 
 class ParameterDict(_Named):
@@ -264,7 +291,11 @@ class ParameterDict(_Named):
     ['scale']
     """
 
-    kind = Parameter
+    kind, held = Parameter, (Parameter, type(None))
+
+    def __init__(self, parameters=None):
+        super().__init__()
+        self.update(() if parameters is None else parameters)
 
     def _admit(self, x):
         return _as_parameter(x)

@@ -2,7 +2,7 @@
 
 import math
 
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import as_int, as_ints, expect_tensors
 from ..tensors.creation import empty
 from . import functional as F
 from . import init
@@ -33,13 +33,13 @@ class _Conv(Module):
         self, channels, kernel_size, stride, padding, dilation, output_padding, groups, bias, padding_mode, device, dtype
     ):
         super().__init__()
-        name, (self.in_channels, self.out_channels) = type(self).__name__, channels
+        name, (self.in_channels, self.out_channels) = type(self).__name__, as_ints(channels)
         self.kernel_size = as_tuple(name, "kernel_size", kernel_size, self.dims, 1)
         self.stride = as_tuple(name, "stride", stride, self.dims, 1)
         self.padding = padding if isinstance(padding, str) else as_tuple(name, "padding", padding, self.dims, 0)
         self.dilation = as_tuple(name, "dilation", dilation, self.dims, 1)
         self.output_padding = as_tuple(name, "output_padding", output_padding, self.dims, 0)
-        self.groups, self.padding_mode = groups, padding_mode
+        self.groups, self.padding_mode = as_int(groups), padding_mode
         self._check_options()
         self.weight = self._parameter(self._weight_shape(), device, dtype)
         self.bias = self._parameter((self.out_channels,), device, dtype) if bias else None

@@ -1,7 +1,7 @@
 """Embedding: a learned vector for each of a set of integers; and sums, means and maxima of several."""
 
 from ..ops.base import normalize_axis
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import expect_tensors, integer
 from ..tensors.creation import empty
 from . import functional as F
 from . import init
@@ -42,8 +42,7 @@ class Embedding(Module):
         self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
         num_embeddings, embedding_dim = checked_sizes(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
-            if type(padding_idx) is not int:
-                raise TypeError(f"Embedding: padding_idx must be an integer, got {padding_idx!r}")
+            padding_idx = integer("Embedding", padding_idx, "padding_idx")
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(f"Embedding: padding_idx {padding_idx} is out of range for {num_embeddings} rows")
             padding_idx %= num_embeddings

@@ -1,6 +1,6 @@
 """Layers without parameters for images: borders, windows, other sizes, dropout of whole channels."""
 
-from ..tensors.arguments import number
+from ..tensors.arguments import as_int, as_ints, number
 from . import functional as F
 from .functional.basic import check_probability
 from .module import Module
@@ -70,7 +70,8 @@ class _Pad(Module):
     def __init__(self, padding):
         super().__init__()
         sides = 2 * self.dims
-        self.padding = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * sides
+        sizes = as_ints(padding)
+        self.padding = sizes if isinstance(sizes, tuple) else (sizes,) * sides
         if len(self.padding) != sides or any(type(n) is not int for n in self.padding):
             raise ValueError(f"{type(self).__name__}: padding must be an integer or {sides} of them, got {padding!r}")
 
@@ -209,7 +210,7 @@ class Upsample(Module):
 
     def __init__(self, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None):
         super().__init__()
-        self.size, self.mode, self.align_corners = size, mode, align_corners
+        self.size, self.mode, self.align_corners = as_ints(size), mode, align_corners
         factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,)
         factors = tuple(None if x is None else number("Upsample", "scale_factor", x) for x in factors)
         self.scale_factor = factors if isinstance(scale_factor, (tuple, list)) else factors[0]
@@ -257,7 +258,7 @@ class PixelShuffle(Module):
 
     def __init__(self, upscale_factor):
         super().__init__()
-        self.upscale_factor = upscale_factor
+        self.upscale_factor = as_int(upscale_factor)
 
     def forward(self, input):
         return F.pixel_shuffle(input, self.upscale_factor)
@@ -276,7 +277,7 @@ class PixelUnshuffle(Module):
 
     def __init__(self, downscale_factor):
         super().__init__()
-        self.downscale_factor = downscale_factor
+        self.downscale_factor = as_int(downscale_factor)
 
     def forward(self, input):
         return F.pixel_unshuffle(input, self.downscale_factor)
@@ -288,7 +289,7 @@ class PixelUnshuffle(Module):
 class _Windows(Module):
     def __init__(self, kernel_size, dilation, padding, stride):
         super().__init__()
-        self.kernel_size, self.dilation, self.padding, self.stride = kernel_size, dilation, padding, stride
+        self.kernel_size, self.dilation, self.padding, self.stride = map(as_ints, (kernel_size, dilation, padding, stride))
 
     def extra_repr(self):
         names = ("kernel_size", "dilation", "padding", "stride")
@@ -320,7 +321,7 @@ class Fold(_Windows):
 
     def __init__(self, output_size, kernel_size, dilation=1, padding=0, stride=1):
         super().__init__(kernel_size, dilation, padding, stride)
-        self.output_size = output_size
+        self.output_size = as_ints(output_size)
 
     def forward(self, input):
         return F.fold(input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)

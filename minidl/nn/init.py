@@ -12,6 +12,7 @@ from .. import random
 from ..graph.modes import no_grad
 from ..tensors.arguments import expect_tensors, numbers_of
 from ..tensors.record import wrap
+from .names import no_attribute
 
 
 def calculate_gain(nonlinearity, param=None):
@@ -291,3 +292,8 @@ def _positive(name, fans):
     if not fans:
         raise ValueError(f"{name}: fan_in + fan_out is 0")
     return fans
+
+
+def __getattr__(name):
+    """Only for what is not there: says which name is meant."""
+    raise no_attribute(__name__, name, [n for n in globals() if n[-1] == "_" and n[0] != "_"])

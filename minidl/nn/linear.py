@@ -3,9 +3,7 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import as_int, as_ints, expect_tensors
 from ..tensors.creation import empty
 from . import functional as F
 from . import init
@@ -169,7 +167,7 @@ class Unflatten(Module):
         super().__init__()
         if not isinstance(unflattened_size, Sequence):
             raise TypeError(f"Unflatten: expected a tuple of sizes, got {unflattened_size!r}")
-        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+        self.dim, self.unflattened_size = as_int(dim), as_ints(tuple(unflattened_size))
 
     def forward(self, input):
         expect_tensors("Unflatten", input=input)
@@ -208,7 +206,9 @@ class MLP(Sequential):
 
 
 def checked_sizes(module, **sizes):
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
+    """The sizes as Python's integers of 0 or more, in order."""
+    result = [as_int(size) for size in sizes.values()]
+    for name, size in zip(sizes, result, strict=True):
+        if type(size) is not int or size < 0:
             raise ValueError(f"{type(module).__name__}: {name} must be an integer of 0 or more, got {size!r}")
-    return map(int, sizes.values())
+    return result

@@ -1,6 +1,8 @@
 """Losses as modules: their options at construction, `loss(input, target)` in the loop. The functions say what they compute."""
 
+from ..tensors.tensor import Tensor
 from . import functional as F
+from .functional.loss import check_reduction
 from .module import Module
 
 __all__ = [
@@ -24,11 +26,14 @@ __all__ = [
 
 
 class _Loss(Module):
-    def __init__(self, reduction):
+    reductions, called_with_tensors = ("mean", "sum", "none"), False  # a weight is a tensor, and an option
+
+    def __init__(self, reduction, size_average=None, reduce=None):
         super().__init__()
-        allowed = ("mean", "sum", "none", "batchmean") if isinstance(self, KLDivLoss) else ("mean", "sum", "none")
-        if not isinstance(reduction, str) or reduction not in allowed:
-            raise ValueError(f"{type(self).__name__}: reduction must be one of {', '.join(allowed)}, got {reduction!r}")
+        name = type(self).__name__
+        if any(isinstance(x, Tensor) for x in (reduction, size_average, reduce)):
+            raise TypeError(f"{name}: it is made first and then called; write loss = nn.{name}() and loss(input, target)")
+        check_reduction(name, reduction, size_average, reduce, self.reductions)
         self.reduction = reduction
 
 
@@ -40,8 +45,8 @@ class MSELoss(_Loss):
     tensor(2.)
     """
 
-    def __init__(self, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
 
     def forward(self, input, target):
         return F.mse_loss(input, target, reduction=self.reduction)
@@ -55,8 +60,8 @@ class L1Loss(_Loss):
     tensor(1.)
     """
 
-    def __init__(self, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
 
     def forward(self, input, target):
         return F.l1_loss(input, target, reduction=self.reduction)
@@ -70,8 +75,8 @@ class SmoothL1Loss(_Loss):
     tensor(0.8125)
     """
 
-    def __init__(self, *, reduction="mean", beta=1.0):
-        super().__init__(reduction)
+    def __init__(self, size_average=None, reduce=None, reduction="mean", beta=1.0):
+        super().__init__(reduction, size_average, reduce)
         self.beta = beta
 
     def forward(self, input, target):
@@ -118,8 +123,8 @@ class PoissonNLLLoss(_Loss):
     tensor(1.)
     """
 
-    def __init__(self, log_input=True, full=False, *, eps=1e-8, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
         self.log_input, self.full, self.eps = log_input, full, eps
 
     def forward(self, log_input, target):
@@ -134,8 +139,8 @@ class CrossEntropyLoss(_Loss):
     tensor(1.3863)
     """
 
-    def __init__(self, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-        super().__init__(reduction)
+    def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0):
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
@@ -158,8 +163,8 @@ class NLLLoss(_Loss):
     tensor(1.3863)
     """
 
-    def __init__(self, weight=None, *, ignore_index=-100, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
 
@@ -192,8 +197,8 @@ class BCELoss(_Loss):
     tensor(0.6931)
     """
 
-    def __init__(self, weight=None, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
 
     def forward(self, input, target):
@@ -208,8 +213,8 @@ class BCEWithLogitsLoss(_Loss):
     tensor(0.6931)
     """
 
-    def __init__(self, weight=None, *, reduction="mean", pos_weight=None):
-        super().__init__(reduction)
+    def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None):
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 
@@ -228,8 +233,10 @@ class KLDivLoss(_Loss):
     tensor(0.6931)
     """
 
-    def __init__(self, *, reduction="mean", log_target=False):
-        super().__init__(reduction)
+    reductions = "batchmean", "mean", "sum", "none"
+
+    def __init__(self, size_average=None, reduce=None, reduction="mean", log_target=False):
+        super().__init__(reduction, size_average, reduce)
         self.log_target = log_target
 
     def forward(self, input, target):

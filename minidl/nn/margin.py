@@ -59,8 +59,8 @@ class MarginRankingLoss(_Loss):
     tensor(2.5000)
     """
 
-    def __init__(self, margin=0.0, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, margin=0.0, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
         self.margin = margin
 
     def forward(self, input1, input2, target):
@@ -75,8 +75,8 @@ class HingeEmbeddingLoss(_Loss):
     tensor(0.3750)
     """
 
-    def __init__(self, margin=1.0, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, margin=1.0, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
         self.margin = margin
 
     def forward(self, input, target):
@@ -91,8 +91,8 @@ class CosineEmbeddingLoss(_Loss):
     tensor(1.)
     """
 
-    def __init__(self, margin=0.0, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, margin=0.0, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
         self.margin = margin
 
     def forward(self, input1, input2, target):
@@ -107,8 +107,8 @@ class SoftMarginLoss(_Loss):
     tensor(0.6931)
     """
 
-    def __init__(self, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
 
     def forward(self, input, target):
         return F.soft_margin_loss(input, target, reduction=self.reduction)
@@ -122,8 +122,8 @@ class MultiMarginLoss(_Loss):
     tensor(0.3250)
     """
 
-    def __init__(self, p=1, margin=1.0, weight=None, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
         if p not in (1, 2):
             raise ValueError(f"MultiMarginLoss: p must be 1 or 2, got {p!r}")
         self.register_buffer("weight", weight)
@@ -141,8 +141,8 @@ class MultiLabelMarginLoss(_Loss):
     tensor(0.8500)
     """
 
-    def __init__(self, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
 
     def forward(self, input, target):
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
@@ -156,8 +156,8 @@ class MultiLabelSoftMarginLoss(_Loss):
     tensor(1.4100)
     """
 
-    def __init__(self, weight=None, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
         self.register_buffer("weight", weight)
 
     def forward(self, input, target):
@@ -173,8 +173,8 @@ class TripletMarginLoss(_Loss):
     tensor(0.5000)
     """
 
-    def __init__(self, margin=1.0, p=2.0, eps=1e-6, swap=False, *, reduction="mean"):
-        super().__init__(reduction)
+    def __init__(self, margin=1.0, p=2.0, eps=1e-6, swap=False, size_average=None, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
         if not margin > 0:
             raise ValueError(f"TripletMarginLoss: margin must be above 0, got {margin}")
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap

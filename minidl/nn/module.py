@@ -12,15 +12,17 @@ import numpy as np
 
 from ..graph.writes import note_write
 from ..tensors import dtypes
-from ..tensors.record import wrap
+from ..tensors.record import remedy_for, wrap
 from ..tensors.tensor import Tensor
+from .construction import Constructed
+from .hooks import Hooks, Passage
 from .parameter import Parameter, Uninitialized
-from .registry import HookHandle, Registry, warn_of_hidden
+from .registry import Registry, hints_for_keys, warn_of_hidden
 
 __all__ = ["Module"]
 
 
-class Module:
+class Module(Constructed, Hooks):
     """Base of layers and models. A subclass calls `super().__init__()`, assigns its parts and writes `forward`.
 
     >>> import minidl
@@ -36,7 +38,6 @@ class Module:
     (6.0, ['factor'])
     """
 
-    _hooks = None  # ({key: before forward}, {key: after forward}) once there are any
     _searched = False  # whether parameters() has looked for modules in plain lists
 
     def __init__(self):
@@ -50,16 +51,19 @@ class Module:
     def __call__(self, *inputs, **options):
         if self._hooks is None:
             return self.forward(*inputs, **options) if options else self.forward(*inputs)
-        before, after = self._hooks
+        before, after, *on_the_way_back = self._hooks
         for hook in list(before.values()):
             result = hook(self, inputs)
             if result is not None:
                 inputs = result if isinstance(result, tuple) else (result,)
+        passage = Passage(self, *on_the_way_back) if any(on_the_way_back) else None
+        if passage:
+            inputs = passage.inputs(inputs)
         output = self.forward(*inputs, **options)
         for hook in list(after.values()):
             result = hook(self, inputs, output)
             output = output if result is None else result
-        return output
+        return passage.output(output) if passage else output
 
     # --- what is assigned
 
@@ -74,6 +78,7 @@ class Module:
             kind = "Module" if isinstance(old, Module) else "Parameter"
             raise TypeError(
                 f"{type(self).__name__}: {name!r} is a {kind}; expected another {kind} or None, got {type(value).__name__}"
+                + ("" if kind == "Module" else f"; write nn.Parameter(…), or .{name}.data = … for other values")
             )
         elif value is not None and name in own.get("_persistent", ()) and not isinstance(value, Tensor):
             raise TypeError(
@@ -110,7 +115,8 @@ class Module:
         if hasattr(self, name) and not isinstance(vars(self).get(name, ...), (kind, type(None))):
             raise KeyError(f"{type(self).__name__}: it already has an attribute {name!r}")
         if value is not None and not isinstance(value, kind):
-            raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {type(value).__name__}")
+            got = type(value).__name__ + remedy_for(value)
+            raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {got}")
         if kind is not Tensor:
             self._members.setdefault(name)  # None, too, keeps its place in the order
         setattr(self, name, value)
@@ -146,9 +152,9 @@ class Module:
             children = [(f"{prefix}.{name}" if prefix else name, child) for name, child in module._modules.items()]
             waiting += reversed(children)
 
-    def modules(self):
+    def modules(self, remove_duplicate=True):
         """This module and all in it, each once."""
-        return (module for _, module in self.named_modules())
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self):
         """(name, module) of the modules directly in this one, each once."""
@@ -255,8 +261,17 @@ class Module:
             param.requires_grad_(requires_grad)
         return self
 
-    def to(self, *args, dtype=None, device=None):
-        """Converts floating-point parameters and buffers to a dtype, or another tensor's, in place; the device is "cpu"."""
+    def to(self, *args, dtype=None, device=None, non_blocking=False, memory_format=None):
+        """Converts floating-point parameters and buffers to a dtype, or another tensor's, in place; the device is "cpu".
+
+        non_blocking and memory_format change nothing: nothing is moved, and parameters stay as the kernels want them.
+
+        >>> import minidl
+        >>> minidl.nn.Linear(2, 1).to("cpu", memory_format=minidl.channels_last).weight.dtype
+        dtype('float32')
+        """
+        if memory_format is not None and not isinstance(memory_format, dtypes.memory_format):
+            raise TypeError(f"to: memory_format must be one of minidl's, as minidl.channels_last, got {memory_format!r}")
         probe = wrap(np.empty(0, bool)).to(*args, dtype=dtype, device=device)
         if probe.dtype != bool:
             if not dtypes.is_float(probe.dtype):
@@ -284,7 +299,9 @@ class Module:
 
     def cuda(self, device=None):
         """Raises: there is no GPU."""
-        raise RuntimeError("cuda: minidl runs on the CPU only")
+        raise RuntimeError(dtypes.NO_GPU.format("cuda"))
+
+    half, bfloat16 = Tensor.half, Tensor.bfloat16  # which raise
 
     # --- state
 
@@ -307,14 +324,17 @@ class Module:
             state[prefix + key] = x if keep_vars or isinstance(x, Uninitialized) else x.detach()
         return state
 
-    def load_state_dict(self, state_dict, strict=True):
+    def load_state_dict(self, state_dict, strict=True, assign=False):
         """Copies values (tensors, ndarrays, or what becomes one) into the parameters and buffers of the same names.
 
         Names all missing and unexpected keys (if strict) and mis-shaped ones in one RuntimeError, and then changes nothing.
         Returns (missing_keys, unexpected_keys).
         """
+        if assign:
+            raise NotImplementedError("load_state_dict: assign=True is not supported; leave it out, and values are copied")
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict: expected a dict, got {type(state_dict).__name__}")
+            kind = type(state_dict).__name__
+            raise TypeError(f"load_state_dict: expected a dict, got {kind}; write minidl.load(file), or net.state_dict()")
         own = dict(self._state())
         missing = [key for key in own if key not in state_dict]
         unexpected = [key for key in state_dict if key not in own]
@@ -332,6 +352,7 @@ class Module:
                 elif not isinstance(x, Uninitialized) and value.shape != x.shape:
                     problems.append(f"size mismatch for {key}: the state has shape {value.shape}, the module {x.shape}")
         if problems:
+            problems += hints_for_keys(missing, unexpected) if strict else []
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         for key, value in values.items():
             x = own[key]
@@ -340,21 +361,6 @@ class Module:
             np.copyto(x.array, value, casting="unsafe")
             note_write(x.array)
         return LoadResult(missing, unexpected)
-
-    # --- hooks
-
-    def register_forward_pre_hook(self, hook):
-        """Calls hook(module, inputs) before forward; what it returns, unless None, takes the inputs' place."""
-        return self._add_hook(0, hook)
-
-    def register_forward_hook(self, hook):
-        """Calls hook(module, inputs, output) after forward; what it returns, unless None, takes the output's place."""
-        return self._add_hook(1, hook)
-
-    def _add_hook(self, place, hook):
-        if self._hooks is None:
-            self._hooks = (OrderedDict(), OrderedDict())
-        return HookHandle(self._hooks[place], hook)
 
     # --- text
 

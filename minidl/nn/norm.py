@@ -3,7 +3,7 @@
 import functools
 
 from ..graph.writes import note_write
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import as_ints, expect_tensors
 from ..tensors.creation import empty, tensor
 from . import functional as F
 from . import init
@@ -43,8 +43,7 @@ class _RunningNorm(Module):
         bias=True,
     ):
         super().__init__()
-        if not isinstance(num_features, int) or num_features < 0:
-            raise ValueError(f"{type(self).__name__}: num_features must be an integer of 0 or more, got {num_features!r}")
+        (num_features,) = checked_sizes(self, num_features=num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         new = functools.partial(empty, num_features, device=device, dtype=dtype)
@@ -347,7 +346,8 @@ class GroupNorm(Module):
 
 
 def _sizes(module, shape):
-    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if not sizes or bool in map(type, sizes) or not all(isinstance(n, int) and n >= 0 for n in sizes):
+    sizes = as_ints(shape)
+    sizes = sizes if isinstance(sizes, tuple) else (sizes,)
+    if not sizes or not all(type(n) is int and n >= 0 for n in sizes):
         raise ValueError(f"{type(module).__name__}: normalized_shape must be sizes of one axis or more, got {shape!r}")
     return sizes

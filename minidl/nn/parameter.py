@@ -22,7 +22,7 @@ class Parameter(Tensor):
 
     def __init__(self, data=None, requires_grad=True):
         if data is None:
-            self.array = np.empty(0, dtypes.float32)
+            self.array = np.empty(0, dtypes.default)
         elif isinstance(data, Tensor):
             self.array = data.array
         else:
@@ -48,7 +48,7 @@ class Uninitialized:
     def __init__(self, requires_grad=False, device=None, dtype=None):
         if device is not None:
             dtypes.device(device)
-        self.array = np.empty(0, dtypes.float32 if dtype is None else dtypes.as_dtype(dtype))
+        self.array = np.empty(0, dtypes.default if dtype is None else dtypes.as_dtype(dtype))
         if requires_grad:
             self.requires_grad_()
 

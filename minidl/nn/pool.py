@@ -1,5 +1,6 @@
 """Pooling layers. They have no parameters and treat each channel alike."""
 
+from ..tensors.arguments import as_int, as_ints
 from . import functional as F
 from .module import Module
 
@@ -19,8 +20,9 @@ __all__ = [
 class _MaxPool(Module):
     def __init__(self, kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False):
         super().__init__()
-        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
-        self.padding, self.dilation, self.return_indices, self.ceil_mode = padding, dilation, return_indices, ceil_mode
+        self.kernel_size, self.stride = as_ints(kernel_size), as_ints(kernel_size if stride is None else stride)
+        self.padding, self.dilation = as_ints(padding), as_ints(dilation)
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def options(self):
         return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
@@ -68,7 +70,7 @@ class AvgPool1d(Module):
         super().__init__()
         self.kernel_size, self.stride, self.padding = (
             (value,) if isinstance(value, int) else value
-            for value in (kernel_size, kernel_size if stride is None else stride, padding)
+            for value in map(as_ints, (kernel_size, kernel_size if stride is None else stride, padding))
         )
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
@@ -89,8 +91,9 @@ class AvgPool2d(Module):
 
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
         super().__init__()
-        self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
-        self.ceil_mode, self.count_include_pad, self.divisor_override = ceil_mode, count_include_pad, divisor_override
+        self.kernel_size, self.stride = as_ints(kernel_size), as_ints(kernel_size if stride is None else stride)
+        self.padding, self.divisor_override = as_ints(padding), as_int(divisor_override)
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, input):
         options = self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad, self.divisor_override
@@ -103,7 +106,7 @@ class AvgPool2d(Module):
 class _AdaptiveAvgPool(Module):
     def __init__(self, output_size):
         super().__init__()
-        self.output_size = output_size
+        self.output_size = as_ints(output_size)
 
     def extra_repr(self):
         return f"output_size={self.output_size}"
@@ -136,7 +139,7 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
 class _AdaptiveMaxPool(Module):
     def __init__(self, output_size, return_indices=False):
         super().__init__()
-        self.output_size, self.return_indices = output_size, return_indices
+        self.output_size, self.return_indices = as_ints(output_size), return_indices
 
     def extra_repr(self):
         return f"output_size={self.output_size}"
@@ -179,7 +182,7 @@ class MaxUnpool2d(Module):
         super().__init__()
         self.kernel_size, self.stride, self.padding = (
             (value, value) if isinstance(value, int) else value
-            for value in (kernel_size, kernel_size if stride is None else stride, padding)
+            for value in map(as_ints, (kernel_size, kernel_size if stride is None else stride, padding))
         )
 
     def forward(self, input, indices, output_size=None):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..tensors.arguments import expect_tensors
+from ..tensors import dtypes
+from ..tensors.arguments import as_int, expect_tensors, integer
 from ..tensors.record import wrap
 from .dropout import Dropout
 from .functional.positional import sinusoids
@@ -27,6 +28,7 @@ class PositionalEncoding(Module):
     def __init__(self, num_hiddens, dropout=0.0, max_len=1000):
         super().__init__()
         self.num_hiddens, self.max_len = checked_sizes(self, num_hiddens=num_hiddens, max_len=max_len)
+        num_hiddens, max_len = self.num_hiddens, self.max_len
         if num_hiddens < 1 or num_hiddens % 2:
             raise ValueError(
                 f"PositionalEncoding: sines and cosines come in pairs; num_hiddens must be even and above 0, got {num_hiddens}"
@@ -34,7 +36,7 @@ class PositionalEncoding(Module):
         self.dropout = Dropout(dropout)
         angles = sinusoids(np.arange(max_len), num_hiddens)  # (max_len, num_hiddens/2)
         table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(1, max_len, num_hiddens)
-        self.register_buffer("P", wrap(table.astype(np.float32)), persistent=False)
+        self.register_buffer("P", wrap(table.astype(dtypes.default)), persistent=False)
 
     def forward(self, X):
         expect_tensors("PositionalEncoding", X=X)
@@ -58,7 +60,8 @@ def alibi_slopes(num_heads):
     >>> alibi_slopes(4)
     tensor([0.2500, 0.0625, 0.0156, 0.0039])
     """
-    if isinstance(num_heads, bool) or not isinstance(num_heads, int) or num_heads < 1:
+    num_heads = as_int(num_heads)
+    if type(num_heads) is not int or num_heads < 1:
         raise ValueError(f"alibi_slopes: expected an integer of at least 1 as num_heads, got {num_heads!r}")
     lower = 1 << (num_heads.bit_length() - 1)  # the power of 2 at or below
     slopes = [2 ** (-8 * i / lower) for i in range(1, lower + 1)]
@@ -81,6 +84,7 @@ def alibi_bias(slopes, queries, keys, causal=True):
     expect_tensors("alibi_bias", slopes=slopes)
     if slopes.ndim != 1 or not slopes.is_floating_point():
         raise ValueError(f"alibi_bias: expected slopes (H) of floats, got {slopes.dtype} of shape {slopes.shape}")
+    queries, keys = integer("alibi_bias", queries, "queries"), integer("alibi_bias", keys, "keys")
     if not 0 <= queries <= keys:
         raise ValueError(f"alibi_bias: queries are the last of the keys; expected 0 ≤ queries ≤ keys, got {queries} and {keys}")
     ahead = np.arange(keys) - np.arange(keys - queries, keys)[:, None]  # j − i, (L, S)

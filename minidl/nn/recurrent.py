@@ -2,16 +2,15 @@
 
 import math
 import numbers
-import operator
 import warnings
 
 import numpy as np
 
 from .. import ops
-from ..tensors.arguments import number
+from ..tensors.arguments import integer, number
 from ..tensors.creation import empty
 from ..tensors.joining import cat, stack
-from ..tensors.record import apply
+from ..tensors.record import apply, remedy_for
 from ..tensors.tensor import Tensor
 from . import functional as F
 from . import init
@@ -148,7 +147,7 @@ class RNNBase(Module):
     def _check_input(self, name, x):
         """Whether there is a batch axis."""
         if not isinstance(x, Tensor):
-            raise TypeError(f"{name}: expected a Tensor or a PackedSequence, got {type(x).__name__}; write minidl.tensor(x)")
+            raise TypeError(f"{name}: expected a Tensor or a PackedSequence, got {type(x).__name__}{remedy_for(x)}")
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             order = "(N, T" if self.batch_first else "(T, N"
             raise ValueError(f"{name}: expected an input {order}, {self.input_size}) or (T, {self.input_size}), got {x.shape}")
@@ -178,11 +177,8 @@ def sizes_of(module, **sizes):
     """The sizes as Python integers of 1 or more."""
     name = type(module).__name__
     for key, value in sizes.items():
-        try:
-            size = operator.index(value)
-        except TypeError:
-            raise TypeError(f"{name}: {key} must be an integer, got {value!r}") from None
-        if isinstance(value, bool) or size < 1:
+        size = integer(name, value, key)
+        if size < 1:
             raise ValueError(f"{name}: {key} must be 1 or more, got {value!r}")
         yield size
 

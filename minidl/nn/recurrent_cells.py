@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops
 from ..tensors.creation import empty
-from ..tensors.record import apply
+from ..tensors.record import apply, remedy_for
 from ..tensors.tensor import Tensor
 from . import init
 from .module import Module
@@ -43,7 +43,7 @@ class RNNCellBase(Module):
     def _step(self, op, input, *states):
         name = type(self).__name__
         if not isinstance(input, Tensor):
-            raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}; write minidl.tensor(x)")
+            raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}{remedy_for(input)}")
         if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
             raise ValueError(f"{name}: expected an input (N, {self.input_size}) or ({self.input_size},), got {input.shape}")
         shape = (*input.shape[:-1], self.hidden_size)

@@ -55,6 +55,16 @@ class Registry(MutableMapping):
         return repr(dict(self))
 
 
+def hints_for_keys(missing, unexpected):
+    """What to write where the keys of a state_dict do not fit: a prefix that all of them have, or lack."""
+    for prefix in ("module.", "model.", "_orig_mod."):
+        if missing and all(prefix + key in unexpected for key in missing):
+            return [f"the keys begin with {prefix!r}; write {{k.removeprefix({prefix!r}): v for k, v in state.items()}}"]
+    if missing and len(unexpected) == len(missing):
+        return ["the names of the layers differ; make the network as it was saved, or rename the keys of the state"]
+    return ["strict=False loads what fits"] if missing or unexpected else []
+
+
 _LOOKED_AT = 1000  # items of a list: enough for any list of layers, and nothing for a million samples
 
 

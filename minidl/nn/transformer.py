@@ -10,7 +10,7 @@ and floats are added to the scores; see nn.MultiheadAttention. Arguments and par
 import copy
 import math
 
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import as_int, expect_tensors
 from ..tensors.creation import full
 from . import functional as F
 from . import init
@@ -315,7 +315,8 @@ class Transformer(Module):
         tensor([[0., -inf],
                 [0., 0.]])
         """
-        if isinstance(sz, bool) or not isinstance(sz, int) or sz < 0:
+        sz = as_int(sz)
+        if type(sz) is not int or sz < 0:
             raise ValueError(f"generate_square_subsequent_mask: sz must be an integer of 0 or more, got {sz!r}")
         return full((sz, sz), -math.inf, device=device, dtype=dtype).triu(1)
 

@@ -4,11 +4,27 @@ For any array v that an operation reads or makes, `dv` is ∂L/∂v and has v's 
 graph may be. `backward` is given `dy` for its output and returns one such array for each input, or None.
 """
 
+import contextlib
+import operator
+
 import numpy as np
 
 from .. import kernels
 
 __all__ = ["Op", "unbroadcast"]
+
+
+class Name(str):
+    """The name of an operation, "Mul". Called, as in `y.grad_fn.name()`, it is the name that PyTorch gives the node.
+
+    >>> import minidl
+    >>> y = minidl.ones(2, requires_grad=True) * 2
+    >>> y.grad_fn.name, y.grad_fn.name()
+    ('Mul', 'MulBackward0')
+    """
+
+    def __call__(self):
+        return f"{self}Backward0"
 
 
 class Op:
@@ -45,7 +61,7 @@ class Op:
 
     @property
     def name(self):
-        return type(self).__name__
+        return Name(type(self).__name__)
 
     @property
     def next_functions(self):
@@ -96,9 +112,17 @@ def normalize_axis(name, dim, ndim):
     >>> normalize_axis("softmax", -1, 3)
     2
     """
-    if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
-        raise TypeError(f"{name}: dim must be an integer, got {dim!r}")
+    if type(dim) is not int:
+        dim = _integer(name, dim)
     bound = max(ndim, 1)  # PyTorch lets a 0-d tensor be reduced over dim 0 or -1
     if not -bound <= dim < bound:
         raise IndexError(f"{name}: dim {dim} is out of range for {ndim} axes (expected {-bound} to {bound - 1})")
-    return int(dim) % bound
+    return dim % bound
+
+
+def _integer(name, dim):
+    """dim, an integer of NumPy's or a tensor of one, as Python's."""
+    if not isinstance(dim, (bool, np.bool_)) and getattr(dim, "dtype", None) != np.bool_:
+        with contextlib.suppress(TypeError):
+            return operator.index(dim)
+    raise TypeError(f"{name}: dim must be an integer, got {dim!r}")

@@ -2,20 +2,34 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from ..tensors.arguments import as_int, integer, numbers_of
+from ..tensors.tensor import Tensor
 from .optimizer import Optimizer
+
+_SHARED = "optimizer", "base_lrs", "last_epoch", "lr_lambdas"
 
 
 class LRScheduler:
     """Base of the schedules. A schedule writes `get_lr()`: the rate of each group at `last_epoch`.
 
     last_epoch: −1 at the start of a training; a resumed one gives the last epoch that was finished.
+
+    >>> import minidl
+    >>> optimizer = minidl.optim.SGD([minidl.ones(1, requires_grad=True)], lr=0.5)
+    >>> minidl.optim.lr_scheduler.StepLR(optimizer, 30)
+    StepLR(step_size=30, gamma=0.1, last_epoch=0, lr=[0.5])
     """
 
     def __init__(self, optimizer, last_epoch=-1):
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(self).__name__}: expected an Optimizer, got {type(optimizer).__name__}")
+            name = type(self).__name__
+            raise TypeError(
+                f"{name}: expected an Optimizer, got {type(optimizer).__name__}; write {name}(optimizer, …) with "
+                "optimizer = optim.SGD(net.parameters(), lr=0.1)"
+            )
+        last_epoch = as_int(last_epoch)
         if type(last_epoch) is not int or last_epoch < -1:
             raise ValueError(f"{type(self).__name__}: last_epoch must be an integer of -1 or more, got {last_epoch!r}")
         for i, group in enumerate(optimizer.param_groups):
@@ -45,6 +59,12 @@ class LRScheduler:
     def get_last_lr(self):
         """The rates that are set now, one for each group."""
         return self._last_lr
+
+    def __repr__(self):
+        own = {key: value for key, value in vars(self).items() if key not in _SHARED and key[0] != "_"}
+        own = {key: sorted(value.elements()) if isinstance(value, Counter) else value for key, value in own.items()}
+        parts = [f"{key}={value}" for key, value in own.items()] + [f"last_epoch={self.last_epoch}", f"lr={self._rates()}"]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def state_dict(self):
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
@@ -100,8 +120,7 @@ class StepLR(LRScheduler):
     """Times gamma after every step_size epochs."""
 
     def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
-        if type(step_size) is not int:
-            raise TypeError(f"StepLR: step_size must be an integer, got {step_size!r}")
+        step_size = integer("StepLR", step_size, "step_size")
         if step_size < 1:
             raise ValueError(f"StepLR: step_size must be 1 or more, got {step_size}")
         self.step_size, self.gamma = step_size, _number("StepLR", "gamma", gamma)
@@ -116,9 +135,13 @@ class MultiStepLR(LRScheduler):
     """Times gamma at each of the epochs in `milestones`."""
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
-        if not isinstance(milestones, (list, tuple, Counter)) or any(type(epoch) is not int for epoch in milestones):
-            raise TypeError(f"MultiStepLR: milestones must be a list of integers, got {milestones!r}")
-        self.milestones, self.gamma = Counter(milestones), _number("MultiStepLR", "gamma", gamma)
+        if isinstance(milestones, str) or not isinstance(milestones, (Iterable, Tensor)):
+            raise TypeError(f"MultiStepLR: milestones must be a list of integers, got {milestones!r}; write [30, 80]")
+        epochs = milestones.elements() if isinstance(milestones, Counter) else milestones
+        self.milestones = Counter(
+            integer("MultiStepLR", epoch, "milestones must be a list of integers: each") for epoch in epochs
+        )
+        self.gamma = _number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
@@ -141,9 +164,10 @@ class CosineAnnealingLR(LRScheduler):
     """Half a cosine from the initial rate down to eta_min at epoch T_max: eta_min + (lr₀ − eta_min)·(1 + cos(π·t/T_max))/2."""
 
     def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
-        if _number("CosineAnnealingLR", "T_max", T_max) < 1:
+        self.T_max = _number("CosineAnnealingLR", "T_max", T_max)
+        if self.T_max < 1:
             raise ValueError(f"CosineAnnealingLR: T_max must be 1 or more, got {T_max}")
-        self.T_max, self.eta_min = T_max, _number("CosineAnnealingLR", "eta_min", eta_min)
+        self.eta_min = _number("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
@@ -154,6 +178,10 @@ class CosineAnnealingLR(LRScheduler):
 
 
 def _number(name, what, x):
-    if isinstance(x, bool) or not isinstance(x, (int, float)) or not math.isfinite(x):
+    try:
+        (n,) = numbers_of(name, **{what: x})
+    except TypeError:
+        n = True
+    if isinstance(n, bool) or not math.isfinite(n):
         raise ValueError(f"{name}: {what} must be a number, and finite, got {x!r}")
-    return x
+    return n

@@ -10,7 +10,8 @@ import numpy as np
 from ..graph.modes import enable_grad, watchers
 from ..graph.watch import record_function
 from ..graph.writes import note_write
-from ..tensors.record import wrap
+from ..nn.construction import ClassSignature, check_arguments
+from ..tensors.record import remedy_for, wrap
 from ..tensors.tensor import Tensor
 
 _UNSUPPORTED = ("foreach", "differentiable", "fused", "capturable")  # how PyTorch may compute a step; here there is one way
@@ -27,18 +28,28 @@ class Optimizer:
     rate, write `group["lr"] = ...`. `state[p]` holds what the rule remembers about p, as tensors.
     """
 
+    __signature__ = ClassSignature()
+
+    def __new__(cls, *args, **options):
+        if options:
+            check_arguments(cls, (), options)
+        return object.__new__(cls)
+
     def __init__(self, params, defaults):
         if isinstance(params, (Tensor, dict, set, str)) or not isinstance(params, Iterable):
-            raise TypeError(
-                f"{self._name}: params must be an ordered iterable of tensors or dicts, got {type(params).__name__}"
-            )
+            kind = type(params).__name__
+            remedy = "net.parameters()" if hasattr(params, "parameters") or callable(params) else "[w] for a single tensor"
+            raise TypeError(f"{self._name}: params must be an ordered iterable of tensors or dicts, got {kind}; write {remedy}")
         self.defaults = defaults
         self.state = defaultdict(dict)
         self.param_groups = []
         self._checked = []  # the options as they were at the last step
         groups = list(params)
         if not groups:
-            raise ValueError(f"{self._name}: got an empty list of parameters (a generator can be used only once)")
+            raise ValueError(
+                f"{self._name}: got an empty list of parameters (a generator can be used only once); a module's are those of "
+                "layers and Parameters that were assigned to it, or stand in a ModuleList"
+            )
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -83,7 +94,7 @@ class Optimizer:
         known = {id(p) for other in self.param_groups for p in other["params"]}
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
-                raise TypeError(f"{self._name}: parameter {i} must be a Tensor, got {type(p).__name__}")
+                raise TypeError(f"{self._name}: parameter {i} must be a Tensor, got {type(p).__name__}{remedy_for(p)}")
             if not p.is_leaf:
                 raise ValueError(
                     f"{self._name}: parameter {i} is the result of an operation ({p.grad_fn!r}); only leaves can be optimized"

@@ -3,8 +3,8 @@
 record.py: how an operation is recorded: `apply`
 tensor.py: the class, put together of the parts below
 gradients.py: the graph: requires_grad, backward, grad, hooks, detach, clone, copies:
-    backward clone data detach detach_ grad grad_fn is_leaf register_hook requires_grad requires_grad_ retain_grad
-    retains_grad
+    backward clone data detach detach_ grad grad_fn is_leaf register_hook register_post_accumulate_grad_hook
+    requires_grad requires_grad_ retain_grad retains_grad
 arithmetic.py: operators, and functions of two tensors elementwise:
     add div divide floor_divide igamma lerp maximum minimum mul multiply neg negative pow remainder sub subtract xlogy
 products.py: products of vectors and matrices, einsum:
@@ -35,11 +35,12 @@ in_place.py: what ends in _ , and += and its relatives:
     xlogy_ zero_
 views.py: what a write to a view does to the graph
 conversion.py: to Python, NumPy, other dtypes; new tensors like this one:
-    bool cpu cuda double float int item long new_full new_ones new_tensor new_zeros numpy to tolist type type_as
+    bfloat16 bool cpu cuda double float half int is_pinned item long new_full new_ones new_tensor new_zeros numpy
+    pin_memory short to tolist type type_as
 exchange.py: what only other libraries call: NumPy's functions of a Tensor (numpy_*.py), DLPack, PyTorch
 attributes.py: sizes, dtype, memory, printing:
-    ctypes data_ptr device dim dtype element_size is_contiguous is_floating_point itemsize nbytes ndim nelement numel shape
-    size stride
+    ctypes data_ptr device dim dtype element_size get_device is_complex is_contiguous is_cuda is_floating_point is_mps
+    is_quantized is_sparse itemsize nbytes ndim nelement numel shape size stride
 
 The functions of the top level: creation.py makes tensors, random_tensors.py random ones, joining.py one of several, counting.py
 counts; functions.py has `minidl.exp(x)` for `x.exp()`. dtypes.py has the types of numbers, printing.py what a tensor looks

@@ -5,14 +5,14 @@ import operator
 
 import numpy as np
 
-from .record import TensorBase
+from .record import TensorBase, remedy_for
 
 
 def expect_tensors(name, **given):
     """Raises for the first argument that is no Tensor."""
     for what, x in given.items():
         if not isinstance(x, TensorBase):
-            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}")
+            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}{remedy_for(x)}")
 
 
 def expect_memory(name, shape, dtype, more=0):
@@ -27,8 +27,14 @@ def expect_memory(name, shape, dtype, more=0):
 
 def tensors_of(name, tensors):
     """The tensors in a list or tuple, as a list."""
-    if not isinstance(tensors, (list, tuple)) or not tensors or not all(isinstance(x, TensorBase) for x in tensors):
-        raise TypeError(f"{name}: expected one or more Tensors, in a list or tuple")
+    if isinstance(tensors, (list, tuple)):
+        for x in tensors:
+            if not isinstance(x, TensorBase):
+                got = type(x).__name__ + remedy_for(x)
+                raise TypeError(f"{name}: expected one or more Tensors, in a list or tuple, among them is one {got}")
+    if not isinstance(tensors, (list, tuple)) or not tensors:
+        got = "none" if isinstance(tensors, (list, tuple)) else f"{type(tensors).__name__}; write {name}([a, b])"
+        raise TypeError(f"{name}: expected one or more Tensors, in a list or tuple, got {got}")
     return list(tensors)
 
 
@@ -50,18 +56,46 @@ def number(name, what, x):
     return float(x)
 
 
+def as_int(n):
+    """An integer as Python's int: one of Python or NumPy, or a tensor of one integer. Anything else (bool, float) as it is.
+
+    Every function that takes sizes, axes, strides or counts asks this first, and then refuses what is no int.
+
+    >>> as_int(np.int64(3)), as_int(2.0), as_int(True)
+    (3, 2.0, True)
+    """
+    if type(n) is int or isinstance(n, (bool, np.bool_)) or getattr(n, "dtype", None) == np.bool_:
+        return n
+    try:
+        return operator.index(n)
+    except TypeError:
+        return n
+
+
+def as_ints(value):
+    """as_int of a number, or of each number in a tuple, list or vector, as a tuple. Strings, None and others as they are."""
+    if type(value) is int or isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if isinstance(value, (tuple, list)):
+        return value if type(value) is tuple and all(type(n) is int for n in value) else tuple(map(as_int, value))
+    return as_int(value)
+
+
 def size_of(name, sizes, size=None):
     if size is None:
         size = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     elif sizes:
         raise TypeError(f"{name}: give the sizes once, got {sizes} and size={size}")
     size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
-    try:
-        result = tuple(map(operator.index, size))
-    except TypeError:
-        result = (-1,)
-    if bool in map(type, size) or min(result, default=0) < 0:
-        raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
+    result = size
+    for n in size:
+        if type(n) is not int or n < 0:
+            result = as_ints(size)
+            if not all(type(n) is int and n >= 0 for n in result):
+                raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
+            break
     if len(result) > 64 or math.prod(n or 1 for n in result) > 2**59:  # beyond what NumPy can count in bytes
         raise ValueError(f"{name}: sizes of at most 64 axes and 2**59 elements, got {size}")
     return result
@@ -77,14 +111,12 @@ def sizes_of(name, sizes):
     return tuple(sizes)
 
 
-def integer(name, n):
+def integer(name, n, what=None):
     """n as a Python int: integers of NumPy's and tensors of one integer are some too, booleans and floats are not."""
-    try:
-        if type(n) is not bool:
-            return operator.index(n)
-    except TypeError:
-        pass
-    raise TypeError(f"{name}: expected an integer, got {n!r}")
+    result = as_int(n)
+    if type(result) is int:
+        return result
+    raise TypeError(f"{name}: {'expected' if what is None else f'{what} must be'} an integer, got {n!r}")
 
 
 def one_name(name, dim, axis):

@@ -55,8 +55,43 @@ class Attributes:
         """Steps between neighbours along each axis, in elements."""
         return tuple(s // self.array.itemsize for s in self.array.strides)
 
-    def is_contiguous(self):
-        return self.array.flags.c_contiguous
+    def is_contiguous(self, memory_format=dtypes.contiguous_format):
+        """Whether the elements lie in the order of the axes, or in that of a memory_format.
+
+        >>> import minidl
+        >>> minidl.ones(2, 3).t().is_contiguous()
+        False
+        """
+        order = dtypes.order_in_memory("is_contiguous", memory_format, self.ndim)
+        return (self.array if order is None else self.array.transpose(order)).flags.c_contiguous
+
+    @property
+    def is_cuda(self):
+        """False: a tensor lies in the memory of the CPU."""
+        return False
+
+    @property
+    def is_mps(self):
+        """False: a tensor lies in the memory of the CPU."""
+        return False
+
+    @property
+    def is_sparse(self):
+        """False: all elements of a tensor are stored."""
+        return False
+
+    @property
+    def is_quantized(self):
+        """False"""
+        return False
+
+    def get_device(self):
+        """−1: the CPU."""
+        return -1
+
+    def is_complex(self):
+        """False: there are no complex numbers."""
+        return False
 
     def is_floating_point(self):
         return self.array.dtype.kind == "f"

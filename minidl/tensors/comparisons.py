@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from .record import TensorBase, check_broadcast, promote, wrap
+from .record import TensorBase, check_broadcast, promote, remedy_for, wrap
 
 
 class Comparisons:
@@ -77,7 +77,7 @@ class Comparisons:
     def equal(self, other):
         """Whether shape and every element are the same."""
         if not isinstance(other, TensorBase):
-            raise TypeError(f"equal: expected a Tensor, got {type(other).__name__}")
+            raise TypeError(f"equal: expected a Tensor, got {type(other).__name__}{remedy_for(other)}")
         return self.shape == other.shape and bool(np.array_equal(self.array, other.array))
 
 

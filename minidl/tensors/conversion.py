@@ -16,7 +16,9 @@ class Conversion:
     def item(self):
         """The one element, as a Python number."""
         if self.array.size != 1:
-            raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
+            raise RuntimeError(
+                f"item: expected a tensor with one element, got shape {self.shape}; write .tolist(), or x[i] for one of them"
+            )
         return self.array.item()
 
     def tolist(self):
@@ -57,8 +59,16 @@ class Conversion:
 
     # --- other types
 
-    def to(self, *args, dtype=None, device=None, copy=False):
-        """In another dtype, or another tensor's; the device can only be "cpu". Itself where nothing changes."""
+    def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
+        """In another dtype, or another tensor's; the device can only be "cpu". Itself where nothing changes.
+
+        non_blocking changes nothing, for nothing is moved. memory_format: channels_last lays the elements in that order.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).to("cpu", minidl.float64, non_blocking=True)
+        tensor([1., 2.], dtype=minidl.float64)
+        """
+        flags = []  # non_blocking, copy
         for arg in args:
             if isinstance(arg, TensorBase):
                 dtype = arg.dtype
@@ -66,11 +76,17 @@ class Conversion:
                 isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda", "mps", "meta")
             ):
                 device = arg
+            elif isinstance(arg, bool):
+                flags.append(arg)
             elif arg is not None:
                 dtype = arg
         if device is not None:
             dtypes.device(device)
+        copy = copy or flags[1:] == [True]
         dtype = self.array.dtype if dtype is None else dtypes.as_dtype(dtype)
+        if memory_format is not None:
+            result = self.to(dtype=dtype, copy=copy)
+            return result if memory_format is dtypes.preserve_format else result.contiguous(memory_format=memory_format)
         if dtype is self.array.dtype or dtype == self.array.dtype:
             return self.clone() if copy else self
         if dtype.kind == "f" and self.array.dtype.kind == "f":
@@ -78,8 +94,16 @@ class Conversion:
         with np.errstate(invalid="ignore"):
             return wrap(self.array.astype(dtype))
 
-    def type(self, dtype):
-        return self.to(dtype)
+    def type(self, dtype=None, non_blocking=False):
+        """In another dtype, also by an old name such as minidl.FloatTensor or "torch.FloatTensor"; without one, the old name.
+
+        >>> import minidl
+        >>> minidl.tensor([1, 2]).type(minidl.FloatTensor), minidl.tensor([1, 2]).type()
+        (tensor([1., 2.]), 'minidl.LongTensor')
+        """
+        if dtype is None:
+            return f"minidl.{next(name for name, kind in dtypes.OLD_NAMES.items() if kind == self.array.dtype)}"
+        return self.to(dtypes.of_old_name(dtype) or dtype)
 
     def type_as(self, other):
         if not isinstance(other, TensorBase):
@@ -101,11 +125,33 @@ class Conversion:
     def bool(self):
         return self.to(dtypes.bool)
 
-    def cpu(self):
+    def short(self):
+        """In int16."""
+        return self.to(dtypes.int16)
+
+    def half(self):
+        """Raises: there are no numbers of 16 bits."""
+        raise TypeError("half: minidl has no float16; leave .half() out, or write .float()")
+
+    def bfloat16(self):
+        """Raises: there are no numbers of 16 bits."""
+        raise TypeError("bfloat16: minidl has no bfloat16; leave .bfloat16() out, or write .float()")
+
+    def cpu(self, memory_format=None):
+        """Itself."""
+        return self.to(memory_format=memory_format)
+
+    def cuda(self, device=None, non_blocking=False, memory_format=None):
+        """Raises: there is no GPU."""
+        raise RuntimeError(dtypes.NO_GPU.format("cuda"))
+
+    def pin_memory(self, device=None):
+        """Itself: there is no GPU to copy to."""
         return self
 
-    def cuda(self, *args, **kwargs):
-        raise RuntimeError("cuda: minidl runs on the CPU only")
+    def is_pinned(self, device=None):
+        """False."""
+        return False
 
     # --- new tensors like this one
 

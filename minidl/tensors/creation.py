@@ -6,7 +6,7 @@ import numpy as np
 
 from . import dtypes
 from .arguments import expect_memory, expect_tensors, numbers_of, size_of
-from .record import number_array, wrap
+from .record import number_array, remedy_for, wrap
 from .tensor import Tensor
 
 
@@ -33,7 +33,12 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
         except RecursionError:
             raise ValueError("tensor: the lists are nested too deep, or hold themselves") from None
         if dtype is None and array.dtype.kind == "f" and not _holds_doubles(data):
-            dtype = dtypes.float32
+            dtype = dtypes.default
+    if array.dtype.kind not in "fiub" and array.dtype.kind != "c" and not isinstance(data, (np.ndarray, np.generic)):
+        got = f"{data!r}" if data is None or isinstance(data, str) else type(data).__name__ + remedy_for(data)
+        if got.endswith("minidl.tensor(x)"):  # a list, of other things
+            got = f"a {type(data).__name__} with something else in it"
+        raise TypeError(f"tensor: expected a number, numbers in nested lists, or an ndarray, got {got}")
     if dtype is None or array.dtype.kind not in "fiub":  # what holds no numbers is refused: NumPy would make None NaN, "1" 1
         dtype = array.dtype
     dtype = dtypes.as_dtype(dtype)
@@ -73,7 +78,7 @@ def from_numpy(ndarray):
     array([1., 0.])
     """
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"from_numpy: expected an ndarray, got {type(ndarray).__name__}")
+        raise TypeError(f"from_numpy: expected an ndarray, got {type(ndarray).__name__}{remedy_for(ndarray)}")
     dtypes.as_dtype(ndarray.dtype)
     return wrap(np.asarray(ndarray))  # of a matrix, the plain array that it is
 
@@ -195,7 +200,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
     if not math.isfinite(start + end + step) or step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
     whole = all(isinstance(x, int) for x in (start, end, step))
-    dtype = (dtypes.int64 if whole else dtypes.float32) if dtype is None else dtypes.as_dtype(dtype)
+    dtype = (dtypes.int64 if whole else dtypes.default) if dtype is None else dtypes.as_dtype(dtype)
     count = math.ceil((end - start) / step)
     expect_memory("arange", (count,), dtype, 8 * count)
     if whole:
@@ -260,7 +265,7 @@ def _on_cpu(device):
 
 
 def dtype_or_default(dtype):
-    return dtypes.float32 if dtype is None else dtypes.as_dtype(dtype)
+    return dtypes.default if dtype is None else dtypes.as_dtype(dtype)
 
 
 def made(array, device, requires_grad):

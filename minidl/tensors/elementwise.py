@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axis
 from . import dtypes
-from .arguments import integer, number
+from .arguments import as_int, integer, number
 from .record import TensorBase, apply, floating, wrap
 
 
@@ -101,9 +101,10 @@ class Elementwise:
 
     def polygamma(self, n):
         """The n-th derivative of digamma, n from 0 to 170."""
-        if not isinstance(n, (int, np.integer)) or not 0 <= n <= 170:
+        n = as_int(n)
+        if type(n) is not int or not 0 <= n <= 170:
             raise ValueError(f"polygamma: n must be an integer from 0 to 170, got {n!r}")
-        return apply(ops.Polygamma(int(n)), floating(self)) if n else self.digamma()
+        return apply(ops.Polygamma(n), floating(self)) if n else self.digamma()
 
     def relu(self):
         """max(x, 0), with slope 0 at 0."""

@@ -7,6 +7,7 @@ from typing import Concatenate as _Concatenate
 from typing import ParamSpec as _ParamSpec
 from typing import TypeVar as _TypeVar
 
+from .record import remedy_for as _remedy_for
 from .tensor import Tensor
 
 _P, _R = _ParamSpec("_P"), _TypeVar("_R")
@@ -19,7 +20,7 @@ def _function(method: _Callable[_Concatenate[Tensor, _P], _R]) -> _Callable[_Con
     def function(input, *args, **kwargs):
         if isinstance(input, Tensor):
             return method(input, *args, **kwargs)
-        raise TypeError(f"{method.__name__.strip('_')}: expected a Tensor, got {type(input).__name__}")
+        raise TypeError(f"{method.__name__.strip('_')}: expected a Tensor, got {type(input).__name__}{_remedy_for(input)}")
 
     function.__wrapped__ = _with_input(getattr(method, "__wrapped__", method))
     return function

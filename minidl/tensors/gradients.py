@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+import weakref
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from .. import double_backward, ops
 from ..graph.nodes import Leaf, next_serial
 from ..graph.walk import walk
 from ..graph.writes import note_write
+from . import dtypes
 from .record import TensorBase, apply, operand, wrap
 
 
@@ -47,6 +49,7 @@ class Gradients:
                     "(write [1., 2.] or dtype=minidl.float32)"
                 )
             self.node = self._frozen or Leaf(self.array.shape, self.array.dtype)
+            self.node.owner = weakref.ref(self)
             self._frozen = None
         elif not requires_grad and self.node is not None:
             if not self.is_leaf:
@@ -140,22 +143,27 @@ class Gradients:
         if create_graph:
             self._backward_recorded(gradient, wanted)
             return
-        for node, dx in walk({self.node: cotangent("backward", self, gradient)}, retain_graph, wanted).items():
-            if wanted and node not in wanted:
-                continue
-            if type(node) is Leaf and dx.dtype is not node.dtype and dx.dtype != node.dtype:
-                raise RuntimeError(f"backward: a gradient of dtype {dx.dtype} arrived at a leaf of dtype {node.dtype}")
-            if node.grad is None:
-                node.grad = wrap(dx)
-            else:
-                node.grad.array += dx
-                note_write(node.grad.array)
+        accumulate({self.node: cotangent("backward", self, gradient)}, retain_graph, wanted)
 
     def _backward_recorded(self, gradient, wanted):
-        seed = recorded_cotangent("backward", self, gradient)
-        for node, dx in double_backward.walk({self.node: seed}, wanted).items():
-            if not wanted or node in wanted:
-                node.grad = dx.clone() if node.grad is None else node.grad + dx
+        accumulate_recorded({self.node: recorded_cotangent("backward", self, gradient)}, wanted)
+
+    def register_post_accumulate_grad_hook(self, hook):
+        """Calls hook(tensor) after backward() has added to the `.grad` of this leaf. Returns a handle with `remove()`.
+
+        >>> import minidl
+        >>> w = minidl.ones(1, requires_grad=True)
+        >>> handle = w.register_post_accumulate_grad_hook(lambda w: print(w.grad))
+        >>> (w * 3).sum().backward()
+        tensor([3.])
+        """
+        if self.node is None or not self.is_leaf:
+            raise RuntimeError(
+                "register_post_accumulate_grad_hook: expected a leaf that requires grad; for a result use register_hook"
+            )
+        node, key = self.node, next_serial()
+        node.after = {**(node.after or {}), key: hook}
+        return HookHandle(node, key, "after")
 
     def detach(self):
         """The same memory, outside the graph."""
@@ -183,9 +191,10 @@ class Gradients:
         if type(leaf) is Leaf:
             leaf.shape, leaf.dtype = value.shape, value.dtype
 
-    def clone(self):
+    def clone(self, *, memory_format=dtypes.preserve_format):
         """A copy with memory of its own, in the graph."""
-        return apply(ops.Clone(), self)
+        result = apply(ops.Clone(), self)
+        return result if memory_format is dtypes.preserve_format else result.contiguous(memory_format=memory_format)
 
     # --- copies: of leaves. A pickle has no .grad, a deepcopy of a tensor has, and one of a Parameter has not, as in PyTorch.
 
@@ -225,11 +234,42 @@ class Gradients:
 class HookHandle:
     """What register_hook returns: `remove()` takes the hook off."""
 
-    def __init__(self, node, key):
-        self.node, self.key = node, key
+    def __init__(self, node, key, place="hooks"):
+        self.node, self.key, self.place = node, key, place
 
     def remove(self):
-        self.node.hooks = {key: hook for key, hook in (self.node.hooks or {}).items() if key != self.key}
+        hooks = getattr(self.node, self.place) or {}
+        setattr(self.node, self.place, {key: hook for key, hook in hooks.items() if key != self.key})
+
+
+def accumulate(seeds, retain_graph, wanted):
+    """Walks back from the seeds, {node: array}, and adds what arrives to the `.grad` of the leaves, or of the wanted nodes."""
+    for node, dx in walk(seeds, retain_graph, wanted).items():
+        if wanted and node not in wanted:
+            continue
+        if type(node) is Leaf and dx.dtype is not node.dtype and dx.dtype != node.dtype:
+            raise RuntimeError(f"backward: a gradient of dtype {dx.dtype} arrived at a leaf of dtype {node.dtype}")
+        if node.grad is None:
+            node.grad = wrap(dx)
+        else:
+            node.grad.array += dx
+            note_write(node.grad.array)
+        if type(node) is Leaf and node.after:
+            _tell(node)
+
+
+def accumulate_recorded(seeds, wanted):
+    """The same with tensors, by a walk that is recorded."""
+    for node, dx in double_backward.walk(seeds, wanted).items():
+        if not wanted or node in wanted:
+            node.grad = dx.clone() if node.grad is None else node.grad + dx
+            if type(node) is Leaf and node.after:
+                _tell(node)
+
+
+def _tell(leaf):
+    for hook in list(leaf.after.values()):
+        hook(leaf.variable)
 
 
 _ONE = {np.dtype(T): np.ones((), T) for T in (np.float32, np.float64)}
@@ -238,11 +278,17 @@ _ONE = {np.dtype(T): np.ones((), T) for T in (np.float32, np.float64)}
 def cotangent(name, output, dy):
     """The array to start a walk with from this tensor; None stands for 1, at a scalar."""
     if output.node is None:
-        raise RuntimeError(f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk")
+        raise RuntimeError(
+            f"{name}: this tensor was not made from anything that requires grad, so there is no graph to walk; write "
+            "requires_grad=True where its inputs are made (a layer's parameters have it), outside of no_grad, without .detach()"
+        )
     array = output.array
     if dy is None:
         if array.size != 1:
-            raise RuntimeError(f"{name}: a gradient can be left out only for a scalar; this tensor has shape {array.shape}")
+            raise RuntimeError(
+                f"{name}: a gradient can be left out only for a scalar; this tensor has shape {array.shape}: write "
+                ".mean().backward() or .sum().backward(), or give a gradient of this shape"
+            )
         return _ONE[array.dtype] if array.ndim == 0 else np.ones(array.shape, array.dtype)
     dy = operand(name, dy)
     dy = dy.array if isinstance(dy, TensorBase) else np.asarray(dy)

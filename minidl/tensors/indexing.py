@@ -123,7 +123,7 @@ def where(condition, input=None, other=None):
     if input is None and other is None:
         return tuple(wrap(index) for index in np.nonzero(condition))
     if condition.dtype.kind != "b":
-        raise TypeError(f"where: the condition must be boolean, got {condition.dtype}")
+        raise TypeError(f"where: the condition must be boolean, got {condition.dtype}; write it as x > 0, or x.bool()")
     a, b = operand("where", input), operand("where", other)
     dtype = dtypes.result_type(*(x.array if isinstance(x, TensorBase) else x for x in (a, b)))
     a, b = (x.to(dtype) if isinstance(x, TensorBase) else wrap(number_array("where", x, dtype)) for x in (a, b))

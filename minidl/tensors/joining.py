@@ -8,7 +8,7 @@ from .. import ops
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import tensors_of
-from .record import TensorBase, apply
+from .record import TensorBase, apply, remedy_for
 
 
 def cat(tensors, dim=0, *, axis=None):
@@ -35,9 +35,15 @@ def stack(tensors, dim=0, *, axis=None):
 
 
 def _common(name, tensors):
+    if isinstance(tensors, TensorBase):
+        raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, got one Tensor; write {name}([a, b])")
     tensors = list(tensors)
-    if not tensors or not all(isinstance(x, TensorBase) for x in tensors):
-        raise TypeError(f"{name}: expected one or more Tensors in a list or tuple")
+    for x in tensors:
+        if not isinstance(x, TensorBase):
+            got = type(x).__name__ + remedy_for(x)
+            raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, among them is one {got}")
+    if not tensors:
+        raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, got none")
     dtype = functools.reduce(dtypes.join, [x.dtype for x in tensors])
     return [x.to(dtype) for x in tensors]
 

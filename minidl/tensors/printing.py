@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 
 _options = SimpleNamespace(precision=4, threshold=1000, edgeitems=3, linewidth=80, sci_mode=None)
+_default = SimpleNamespace(dtype=np.dtype(np.float32))  # of floating-point numbers: it is not named
 _PROFILES = {"default": (4, 1000, 3, 80), "short": (2, 1000, 2, 80), "full": (4, math.inf, 3, 80)}
 
 
@@ -38,9 +39,20 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
         _options.precision, _options.threshold, _options.edgeitems, _options.linewidth = _PROFILES[profile]
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     for name, value in given.items():
+        wanted = (int, float) if name == "threshold" else int
+        if value is not None and (not isinstance(value, wanted) or isinstance(value, bool) or value < 0):
+            raise ValueError(f"set_printoptions: {name} must be an integer of 0 or more, got {value!r}")
+    if sci_mode not in (None, True, False):
+        raise ValueError(f"set_printoptions: sci_mode must be True, False or None, got {sci_mode!r}")
+    for name, value in given.items():
         if value is not None:
             setattr(_options, name, value)
     _options.sci_mode = sci_mode
+
+
+def set_default_dtype(dtype):
+    """The dtype of floating-point numbers that is not named."""
+    _default.dtype = dtype
 
 
 def format_tensor(array, *, prefix="tensor(", suffix_parts=()):
@@ -57,7 +69,7 @@ def format_tensor(array, *, prefix="tensor(", suffix_parts=()):
         text = "[]"
         if array.ndim != 1:
             suffixes.append(f"size={array.shape}")
-        if array.dtype != np.float32:
+        if array.dtype != _default.dtype:
             suffixes.append(f"dtype=minidl.{array.dtype}")
     else:
         summarize = array.size > _options.threshold
@@ -65,7 +77,7 @@ def format_tensor(array, *, prefix="tensor(", suffix_parts=()):
         text = _nested(array, indent, summarize, *_format_for(visible))
         if not _options.edgeitems:
             suffixes.append(f"size={array.shape}")
-        if array.dtype not in (np.float32, np.int64, np.bool_):
+        if array.dtype not in (_default.dtype, np.int64, np.bool_):
             suffixes.append(f"dtype=minidl.{array.dtype}")
     text = prefix + text
     length = len(text) - text.rfind("\n") + 1  # of the last line; PyTorch counts two too many, and so do we

@@ -60,7 +60,7 @@ def _checked_matmul(a, b):
     if not isinstance(a, TensorBase) or not isinstance(b, TensorBase) or not a.ndim or not b.ndim:
         raise ValueError("matmul: both operands need at least one axis; use * to scale by a number")
     if a.dtype != b.dtype:
-        raise TypeError(f"matmul: expected one dtype, got {a.dtype} and {b.dtype}")
+        raise TypeError(f"matmul: expected one dtype, got {a.dtype} and {b.dtype}; write b.to(a.dtype)")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ValueError(
             f"matmul: shapes {a.shape} and {b.shape} disagree: the last axis of the first has {a.shape[-1]}, "

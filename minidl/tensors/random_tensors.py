@@ -29,7 +29,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
         if size is not None:
             raise TypeError("normal: size goes with numbers; tensors say their own")
         mean, std = (
-            x.array if isinstance(x, Tensor) else number_array("normal", *numbers_of("normal", **{what: x}), np.float32)
+            x.array if isinstance(x, Tensor) else number_array("normal", *numbers_of("normal", **{what: x}), dtypes.default)
             for what, x in (("mean", mean), ("std", std))
         )
         if mean.dtype.kind != "f" or std.dtype.kind != "f":
@@ -50,6 +50,8 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
 def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=None):
     """Integers in [low, high): randint(low, high, size) or randint(high, size)."""
     if size is None:
+        if not isinstance(high, (tuple, list)):
+            raise TypeError(f"randint: give the size as a tuple; write randint({low!r}, (2, 3)), or randint(low, high, (2, 3))")
         high, size = None, high
     if high is None:
         low, high = 0, low

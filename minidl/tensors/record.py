@@ -151,10 +151,7 @@ def operand(name, x):
         return float(x) if isinstance(x, np.floating) else x.item() if isinstance(x, np.generic) else x
     if isinstance(x, np.ndarray):
         return wrap(checked_dtype(name, np.asarray(x)))
-    if hasattr(x, "__dlpack__"):  # an array of another library
-        kind = f"{type(x).__module__}.{type(x).__name__}"
-        raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {kind}; write minidl.from_dlpack(x)")
-    raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}")
+    raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}{remedy_for(x)}")
 
 
 def number_array(name, value, dtype):
@@ -181,4 +178,32 @@ def check_broadcast(name, a, b):
 
 def floating(x: Any) -> "Tensor":
     """x, or x as float32 where it holds integers: what functions such as exp compute with."""
-    return x if x.array.dtype.kind == "f" else x.to(dtypes.float32)
+    return x if x.array.dtype.kind == "f" else x.to(dtypes.default)
+
+
+def remedy_for(x):
+    """What to write, after "got ndarray", to make a tensor of what is none; "" if nobody knows.
+
+    >>> remedy_for([1.0]), remedy_for(None)
+    ('; write minidl.tensor(x)', '')
+    """
+    kind, module = type(x).__name__, type(x).__module__.partition(".")[0]
+    if module == "pandas":
+        return "; write minidl.tensor(x.to_numpy()), with .astype('float32') for numbers to learn from"
+    if hasattr(x, "__dlpack__") and not isinstance(x, (np.ndarray, np.generic)):  # an array of another library
+        return "; write minidl.from_dlpack(x)"
+    if kind == "Image" or module == "PIL":
+        return "; write minidl.tensor(numpy.asarray(x)), or transforms.ToTensor()"
+    if isinstance(x, np.ndarray):
+        return "; write minidl.tensor(x), or minidl.tensor(x).float() for numbers to learn from"
+    if isinstance(x, tuple) and any(isinstance(part, Tensor) for part in x):
+        return "; it is a tuple, of which a part may be meant: x[0]"
+    if isinstance(x, (list, tuple, int, float, np.generic, range)):
+        return "; write minidl.tensor(x)"
+    if isinstance(x, type):
+        return f"; it is the class {x.__name__}, of which an object has to be made: {x.__name__}(…)"
+    if hasattr(x, "parameters") and callable(x):
+        return f"; it is a Module: call it, as in {kind}(…)(input), or take one of its parameters"
+    if callable(x):
+        return "; it is a function, which has to be called: write (…) after it"
+    return ""

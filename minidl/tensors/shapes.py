@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import ops
 from ..ops.base import normalize_axes, normalize_axis
+from . import dtypes
 from .arguments import expect_memory, sizes_of
 from .record import TensorBase, apply
 
@@ -166,8 +167,19 @@ class Shapes:
             raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
         return apply(ops.Roll(shifts, axes), self)
 
-    def contiguous(self):
-        """Itself if its elements lie in order, else a copy."""
+    def contiguous(self, memory_format=dtypes.contiguous_format):
+        """Itself if its elements lie in order, else a copy. memory_format=channels_last: the order N, H, W, C of (N, C, H, W).
+
+        >>> import minidl
+        >>> minidl.ones(2, 3).t().contiguous().stride()
+        (2, 1)
+        """
+        if memory_format is not dtypes.contiguous_format:
+            order = dtypes.order_in_memory("contiguous", memory_format, self.ndim)
+            if order is None:
+                raise ValueError(f"contiguous: memory_format={memory_format!r} says no order; leave it out")
+            back = tuple(order.index(axis) for axis in range(self.ndim))
+            return self.permute(order).contiguous().permute(back)
         if self.array.flags.c_contiguous:
             return self
         return apply(ops.Clone(), self)

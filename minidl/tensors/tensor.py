@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import dtypes
-from .arguments import size_of
+from .arguments import as_ints, size_of
 from .arithmetic import Arithmetic
 from .attributes import Attributes
 from .comparisons import Comparisons
@@ -53,8 +53,9 @@ class Tensor(
     __hash__ = object.__hash__
 
     def __init__(self, *data):
-        if all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in data) and data:
-            self.array = np.zeros(size_of("Tensor", data), dtypes.float32)
+        sizes = as_ints(data) if len(data) > 1 or isinstance(data[:1] and data[0], np.integer) else data
+        if sizes and all(type(size) is int for size in sizes):
+            self.array = np.zeros(size_of("Tensor", sizes), dtypes.default)
             return
         if len(data) > 1:
             raise TypeError(f"Tensor: expected sizes, as in Tensor(2, 3), or one sequence of numbers, got {data!r}")
@@ -65,4 +66,4 @@ class Tensor(
         if array.dtype.kind not in "fiub":  # NumPy would make NaN of None, and 1 of "1"
             raise TypeError(f"Tensor: expected numbers, got {data!r}")
         with np.errstate(over="ignore"):  # 1e308 is infinite in float32
-            self.array = np.array(array, dtypes.float32)
+            self.array = np.array(array, dtypes.default)

@@ -94,7 +94,10 @@ class Views:
         if mode.recording:
             if type(root.node) is Leaf:
                 what = "a leaf" if root is self else "a view of a leaf"
-                raise RuntimeError(f"in place: {what} that requires grad cannot be changed while recording; use no_grad()")
+                raise RuntimeError(
+                    f"in place: {what} that requires grad cannot be changed while recording; use no_grad(), as in "
+                    "`with minidl.no_grad(): w -= lr * w.grad`"
+                )
             if in_graph and self.node is None:
                 raise RuntimeError(
                     "in place: this view was made under no_grad() of a tensor that requires grad, so a change of it cannot be "

@@ -310,7 +310,8 @@ UNARY = words(
 )
 UNARY_METHODS = words(
     """
-    data_ptr dim element_size is_contiguous nelement numel stride tolist retain_grad size
+    data_ptr dim element_size get_device is_complex is_contiguous is_pinned nelement numel pin_memory short stride tolist
+    retain_grad size
 """
 )
 WRITES = ["zero_", "detach_", "squeeze_", "t_", "tril_", "triu_", "exponential_", "random_"]
@@ -345,6 +346,8 @@ x.to(dtype=t.int32, device="cpu", copy=True) ; x.to(y) ; x.type(t.float64)
 x.type_as(d) ; s.item() ; x.numpy(force=True) ; x.size(1) ; x.new_full((2, 2), 1.5, dtype=None, requires_grad=False)
 x.new_ones(2, 3, dtype=None)
 x.new_zeros(2, dtype=t.int64) ; x.new_tensor([1.0, 2.0], dtype=None) ; x.requires_grad_(True) ; x.register_hook(fv)
+x.register_post_accumulate_grad_hook(fv)
+img.to(memory_format=t.channels_last) ; img.contiguous(memory_format=t.channels_last) ; x.type("torch.LongTensor")
 T.backward((x * 2).sum(), None, False) ; T.backward(x * 2, g, retain_graph=True, inputs=None)
 raw.add_(y.detach(), alpha=2) ; raw.sub_(1.0, alpha=1) ; raw.mul_(g) ; raw.div_(2.0) ; raw.pow_(2) ; raw.clamp_(-1.0, 1.0)
 raw.lerp_(g, 0.5) ; raw.polygamma_(1) ; raw.clip_(-1.0, 1.0) ; raw.cumsum_(1) ; raw.transpose_(0, 1) ; raw.unsqueeze_(0)
@@ -396,7 +399,10 @@ t.igamma(p, p2) ; t.clamp(x, 0.0, 1.0) ; t.clip(x, 0.0, 1.0)
 t.set_num_threads(1) ; t.get_num_threads() ; t.manual_seed(3) ; t.seed() ; t.initial_seed() ; t.get_rng_state()
 t.set_rng_state(t.get_rng_state()) ; t.fork_rng(None, True) ; t.Generator("cpu")
 gen.manual_seed(1) ; gen.set_state(gen.get_state()) ; t.no_grad(None) ; t.enable_grad(None) ; t.set_grad_enabled(True)
-t.is_grad_enabled() ; t.device("cpu") ; t.warmup(lin, x)
+t.is_grad_enabled() ; t.device("cpu", 0) ; t.warmup(lin, x) ; t.inference_mode(True)
+t.finfo(t.float64) ; t.iinfo(t.int8) ; t.Size((2, 3))
+t.FloatTensor([1.0]) ; t.LongTensor(2, 3) ; t.autocast("cpu", None, False)
+autograd.backward([(x * 2)], [g], None, False) ; autograd.Variable(x, True)
 autograd.grad((x * 2).sum(), x, None, None, False) ; autograd.grad([(x * 2)], [x], [g])
 autograd.gradcheck(f, [d.detach().requires_grad_()], eps=1e-6, atol=1e-6)
 autograd.gradgradcheck(f, d.detach().requires_grad_())
@@ -688,9 +694,14 @@ def parameters(function):
     return {name: p.default for name, p in signature.parameters.items() if p.kind in kinds}
 
 
-# T.cuda raises always; register_kl would change the table of divergences. Kernels that work on what others lay out for them.
+# T.cuda, half and bfloat16 raise always; register_kl would change the table of divergences, set_printoptions all reprs.
+# A memory_format is one of four objects. Kernels that work on what others lay out for them.
 WITHOUT_CALL = {
+    "T.bfloat16",
     "T.cuda",
+    "T.half",
+    "t.memory_format",
+    "t.set_printoptions",
     "D.register_kl",
     "data.download",
     "t.Tensor",

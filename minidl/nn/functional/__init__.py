@@ -1,5 +1,6 @@
 """Layers and losses as functions: `import minidl.nn.functional as F`."""
 
+from ..names import no_attribute
 from . import (
     activation,
     attention,
@@ -49,3 +50,8 @@ __all__ += norm.__all__
 __all__ += piecewise.__all__
 __all__ += pool.__all__
 __all__ += positional.__all__
+
+
+def __getattr__(name):
+    """Only for what is not there: says which name is meant."""
+    raise no_attribute(__name__, name, __all__)

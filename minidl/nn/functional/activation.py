@@ -5,6 +5,7 @@ from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors, number
 from ...tensors.in_place import twin
 from ...tensors.record import apply
+from ...tensors.tensor import Tensor
 
 __all__ = [
     "celu",
@@ -241,13 +242,15 @@ def tanh(input):
         raise
 
 
-def softmax(input, dim, dtype=None):
+def softmax(input, dim=None, _stacklevel=3, dtype=None):
     """eˣ/Σeˣ along dim; a row that is −inf throughout gives zeros.
 
     >>> import minidl
     >>> softmax(minidl.tensor([1.0, 2.0, 3.0]), dim=-1)
     tensor([0.0900, 0.2447, 0.6652])
     """
+    if dim is None or _stacklevel != 3:
+        check_softmax_dim("softmax", dim, _stacklevel)
     try:
         return input.softmax(dim, dtype)
     except AttributeError:
@@ -255,7 +258,7 @@ def softmax(input, dim, dtype=None):
         raise
 
 
-def softmin(input, dim, dtype=None):
+def softmin(input, dim=None, _stacklevel=3, dtype=None):
     """The softmax of −x along dim: e⁻ˣ/Σe⁻ˣ.
 
     >>> import minidl
@@ -263,21 +266,36 @@ def softmin(input, dim, dtype=None):
     tensor([0.6652, 0.2447, 0.0900])
     """
     expect_tensors("softmin", input=input)
+    check_softmax_dim("softmin", dim, _stacklevel)
     return (-input).softmax(dim, dtype)
 
 
-def log_softmax(input, dim, dtype=None):
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     """The logarithm of softmax along dim, computed without it.
 
     >>> import minidl
     >>> log_softmax(minidl.tensor([1.0, 2.0, 3.0]), dim=-1)
     tensor([-2.4076, -1.4076, -0.4076])
     """
+    if dim is None or _stacklevel != 3:
+        check_softmax_dim("log_softmax", dim, _stacklevel)
     try:
         return input.log_softmax(dim, dtype)
     except AttributeError:
         expect_tensors("log_softmax", input=input)
         raise
+
+
+def check_softmax_dim(name, dim, _stacklevel=3):
+    """Raises without a dim, which PyTorch once guessed from the shape; _stacklevel is not a dtype."""
+    if dim is None:
+        raise TypeError(
+            f"{name}: give the axis that sums to 1; write dim=-1 for the last, or dim=1 for the classes of (N, C, …)"
+        )
+    if isinstance(dim, Tensor) and dim.ndim:
+        raise TypeError(f"{name}: it is made first and then called; write nn.{name}(dim=-1)(input)")
+    if type(_stacklevel) is not int:
+        raise TypeError(f"{name}: the third argument is PyTorch's _stacklevel; write dtype={_stacklevel}")
 
 
 def floating(name, input):

@@ -7,9 +7,9 @@ import numpy as np
 from ... import ops, random
 from ...graph.modes import no_grad
 from ...ops.base import normalize_axis
-from ...tensors.arguments import expect_tensors, numbers_of
+from ...tensors.arguments import as_int, expect_tensors, numbers_of
 from ...tensors.in_place import twin
-from ...tensors.record import apply, check_broadcast, wrap
+from ...tensors.record import apply, check_broadcast, remedy_for, wrap
 from ...tensors.tensor import Tensor
 
 __all__ = [
@@ -34,7 +34,7 @@ def linear(input, weight, bias=None):
     (2, 4)
     """
     if not isinstance(input, Tensor):
-        raise TypeError(f"linear: expected a Tensor, got {type(input).__name__}")
+        raise TypeError(f"linear: expected a Tensor, got {type(input).__name__}{remedy_for(input)}")
     try:
         return apply(ops.Linear(), input, weight) if bias is None else apply(ops.Linear(), input, weight, bias)
     except (ValueError, TypeError, AttributeError):  # from the kernel, which checks in any case
@@ -76,7 +76,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
         return _dropout_(input, p, training)
     check_probability("dropout", p)
     if not isinstance(input, Tensor):
-        raise TypeError(f"dropout: expected a Tensor as input, got {type(input).__name__}")
+        raise TypeError(f"dropout: expected a Tensor as input, got {type(input).__name__}{remedy_for(input)}")
     if not training or p == 0:
         return input
     shape, dtype = input.array.shape, input.array.dtype
@@ -157,6 +157,7 @@ def one_hot(tensor, num_classes=-1):
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
+    num_classes = as_int(num_classes)
     if type(num_classes) is not int or num_classes < -1:
         raise ValueError(f"one_hot: num_classes must be an integer of 0 or more (-1: the largest + 1), got {num_classes!r}")
     index = _indices("one_hot", tensor, None if num_classes == -1 else num_classes)
@@ -224,7 +225,7 @@ def _shorten(weight, rows, max_norm, norm_type):
         weight[wrap(rows)] = wrap((weight.array[rows] * factors).astype(weight.dtype))
 
 
-def normalize(input, p=2.0, dim=1, eps=1e-12):
+def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     """x/max(‖x‖ₚ, eps), the norm taken along dim.
 
     >>> import minidl
@@ -232,6 +233,8 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
     tensor([[0.6000, 0.8000]])
     """
     expect_tensors("normalize", input=input)
+    if out is not None:
+        raise NotImplementedError("normalize: out= is not supported; write out.copy_(F.normalize(input))")
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
 
 
@@ -270,7 +273,11 @@ def _check_linear(x, w, b):
     expect_tensors("linear", weight=w, bias=w if b is None else b)
     if w.ndim != 2 or x.shape[-1:] != w.shape[1:]:
         wanted = f"input[..., {w.shape[1]}]" if w.ndim == 2 else "input[..., in] and weight (out, in)"
-        raise ValueError(f"linear: input {x.shape} and weight {w.shape} disagree: expected {wanted}")
+        given = x.shape[-1] if x.ndim else 0
+        remedy = f"; for this input the layer is nn.Linear({given}, {w.shape[0]})" if w.ndim == 2 and given else ""
+        if w.ndim == 2 and x.ndim > 2 and math.prod(x.shape[1:]) == w.shape[1]:
+            remedy = "; write x.flatten(1), or nn.Flatten() before the layer"
+        raise ValueError(f"linear: input {x.shape} and weight {w.shape} disagree: expected {wanted}{remedy}")
     if x.dtype != w.dtype:
         raise TypeError(
             f"linear: the input is {x.dtype} and the weight {w.dtype}; bring them to one dtype, as by input.to(weight.dtype)"
@@ -289,11 +296,13 @@ def _check_bias(name, bias, out, dtype):
 def _indices(name, input, bound):
     """The integers of a tensor, as int64; they lie in [0, bound)."""
     if not isinstance(input, Tensor) or input.dtype.kind not in "iu":
-        got = input.dtype if isinstance(input, Tensor) else type(input).__name__
+        got = f"{input.dtype}; write x.long()" if isinstance(input, Tensor) else type(input).__name__ + remedy_for(input)
         raise TypeError(f"{name}: expected a tensor of integers, got {got}")
     index = input.array.astype(np.int64, copy=False)
     bad = index < 0 if bound is None else (index < 0) | (index >= bound)
     if bad.any():
         limit = "expected 0 or more" if bound is None else f"expected 0 to {bound - 1}"
+        if bound is not None and name == "embedding":
+            limit += f"; the table has {bound} rows: make it nn.Embedding(n, …) with n above every index"
         raise IndexError(f"{name}: index {index[bad][0]} is out of range: {limit}")
     return index

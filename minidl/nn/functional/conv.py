@@ -6,8 +6,8 @@ import numpy as np
 
 from ... import ops
 from ...tensors import dtypes
-from ...tensors.arguments import expect_memory, expect_tensors
-from ...tensors.record import apply
+from ...tensors.arguments import as_ints, expect_memory, expect_tensors
+from ...tensors.record import apply, remedy_for
 from ...tensors.tensor import Tensor
 
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "convolve2d"]
@@ -87,7 +87,7 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 def _convolve(name, d, input, weight, bias, stride, padding, dilation, groups):
     _check_operands(name, input, weight, bias)
     shape, kernel = input.array.shape, weight.array.shape
-    options = _plan(name, d, shape, kernel, _fixed(stride), _fixed(padding), _fixed(dilation), groups)
+    options = _plan(name, d, shape, kernel, _fixed(stride), _fixed(padding), _fixed(dilation), _fixed(groups))
     _check_bias(name, bias, kernel[0], weight)
     return _run(ops.Conv2d(*options), d, input, weight, bias)
 
@@ -98,10 +98,19 @@ def _plan(name, d, shape, kernel, stride, padding, dilation, groups):
     stride, dilation = as_tuple(name, "stride", stride, d, 1), as_tuple(name, "dilation", dilation, d, 1)
     _check_shapes(name, d, shape, kernel, groups)
     if shape[-d - 1] != kernel[1] * groups or kernel[0] % groups:
+        channels, axis = kernel[1] * groups, len(shape) - d - 1
+        remedy = ""
+        if shape[-1] == channels != shape[axis]:  # the channels came last
+            order = (*range(axis), len(shape) - 1, *range(axis, len(shape) - 1))
+            remedy = f"; write x.permute{order} where the channels are on the last axis"
+        if groups == 1:
+            raise ValueError(
+                f"{name}: input {shape} and weight {kernel} disagree: expected {channels} channels on axis {axis} of the "
+                f"input, got {shape[axis]}{remedy}"
+            )
         raise ValueError(
             f"{name}: input {shape} and weight {kernel} disagree with groups={groups}: expected {kernel[1]}·{groups} = "
-            f"{kernel[1] * groups} channels on axis {len(shape) - d - 1} of the input, and weight.shape[0] to be a multiple of "
-            f"{groups}"
+            f"{channels} channels on axis {axis} of the input, and weight.shape[0] to be a multiple of {groups}{remedy}"
         )
     sides = _sides(name, padding, kernel[2:], stride, dilation)
     for a in range(d):
@@ -122,8 +131,9 @@ def _plan(name, d, shape, kernel, stride, padding, dilation, groups):
 def _transpose(name, d, input, weight, bias, stride, padding, output_padding, groups, dilation):
     _check_operands(name, input, weight, bias)
     shape, kernel = input.array.shape, weight.array.shape
-    options = _fixed(stride), _fixed(padding), _fixed(dilation), _fixed(output_padding)
-    more, *options = _plan_transposed(name, d, shape, kernel, *options, groups)
+    options = _fixed(stride), _fixed(padding), _fixed(dilation), _fixed(output_padding), _fixed(groups)
+    more, *options = _plan_transposed(name, d, shape, kernel, *options)
+    groups = options[-1]
     _check_bias(name, bias, kernel[1] * groups, weight)
     if more:
         input = apply(ops.Pad(more, 0), input)
@@ -179,9 +189,14 @@ def as_tuple(name, option, value, d, least):
     if type(value) is int:
         value = (value,) * d
     elif type(value) is not tuple:
-        value = tuple(value) if isinstance(value, list) else (value,)
+        value = as_ints(value)
+        value = value if type(value) is tuple else (value,) * d
     if len(value) == 1:
         value *= d
+    for n in value:
+        if type(n) is not int:
+            value = as_ints(value)
+            break
     if len(value) != d or any(type(n) is not int or n < least for n in value):
         several = "" if d == 1 else f" or {d} of them"
         raise ValueError(f"{name}: {option} must be an integer of {least} or more{several}, got {value}")
@@ -203,20 +218,23 @@ def _sides(name, padding, kernel, stride, dilation):
 
 
 def _fixed(option):
-    """What a cache can be asked for."""
-    return (
-        tuple(np.ravel(option).tolist())
-        if isinstance(option, np.ndarray)
-        else tuple(option)
-        if type(option) is list
-        else option
-    )
+    """What a cache can be asked for: Python's numbers, which do not change."""
+    if type(option) is int:
+        return option
+    if type(option) is tuple:
+        for n in option:
+            if type(n) is not int:
+                break
+        else:
+            return option
+    option = as_ints(option.tolist() if isinstance(option, np.ndarray) else option)
+    return tuple(map(_fixed, option)) if isinstance(option, tuple) else option
 
 
 def _check_operands(name, input, weight, bias):
     for what, x in ("input", input), ("weight", weight), ("bias", bias):
         if not isinstance(x, Tensor) and (x is not None or what != "bias"):
-            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}")
+            raise TypeError(f"{name}: expected a Tensor as {what}, got {type(x).__name__}{remedy_for(x)}")
     dtype, other = input.array.dtype, weight.array.dtype
     if dtype.kind != "f":
         raise TypeError(f"{name}: expected floating-point numbers, got {dtype}; use .float() first")
@@ -229,7 +247,9 @@ def _check_operands(name, input, weight, bias):
 def _check_shapes(name, d, shape, kernel, groups):
     axes = ("N", "C", "L") if d == 1 else ("N", "C", "H", "W")
     if len(shape) not in (d + 1, d + 2):
-        raise ValueError(f"{name}: expected an input ({', '.join(axes)}) or ({', '.join(axes[1:])}), got shape {shape}")
+        remedy = "; x.unsqueeze(0) has one axis more, of one channel" if len(shape) == d else ""
+        right = f"({', '.join(axes)}) or ({', '.join(axes[1:])})"
+        raise ValueError(f"{name}: expected an input {right}, got shape {shape}{remedy}")
     if len(kernel) != d + 2 or 0 in kernel:
         raise ValueError(f"{name}: expected a weight with {d + 2} axes, none empty, got shape {kernel}")
     if 0 in shape[len(shape) - d :]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ... import ops
-from ...tensors.arguments import expect_tensors
+from ...tensors.arguments import as_int, expect_tensors
 from ...tensors.record import apply, wrap
 from ...tensors.tensor import Tensor
 
@@ -35,7 +35,8 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     x = log_probs if batched else log_probs.unsqueeze(1)
     T, N, C = x.shape
     lengths, sizes = _lengths("input_lengths", input_lengths, N, T), _lengths("target_lengths", target_lengths, N)
-    if not isinstance(blank, (int, np.integer)) or isinstance(blank, bool) or not 0 <= blank < C:
+    blank = as_int(blank)
+    if type(blank) is not int or not 0 <= blank < C:
         raise ValueError(f"ctc_loss: blank must be an integer from 0 to {C - 1}, got {blank!r}")
     rows = _rows(targets, sizes, N, batched)
     for row, size in zip(rows, sizes, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ... import ops, random
 from ...ops.conv import blocks
-from ...tensors.arguments import expect_memory, expect_tensors
+from ...tensors.arguments import as_int, as_ints, expect_memory, expect_tensors
 from ...tensors.in_place import twin
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
@@ -30,7 +30,8 @@ def pad(input, pad, mode="constant", value=None):
     tensor([[3, 2, 1, 2, 3, 2]])
     """
     expect_tensors("pad", input=input)
-    if not isinstance(pad, (tuple, list)) or len(pad) % 2 or any(type(n) is not int for n in pad):
+    pad = as_ints(pad)
+    if not isinstance(pad, tuple) or len(pad) % 2 or any(type(n) is not int for n in pad):
         raise ValueError(f"pad: expected two integers for each axis, (left, right, top, bottom, …), got {pad!r}")
     if value is not None and not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"pad: value must be a number, got {value!r}")
@@ -157,7 +158,7 @@ def interpolate(
     if scale_factor is None:
         new, factors = as_tuple("interpolate", "size", size, d, 1), (None,) * d
     else:
-        factors = tuple(scale_factor) if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * d
+        factors = tuple(map(as_int, scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * d))
         if len(factors) != d:
             raise ValueError(f"interpolate: expected {d} scale factors for input {input.shape}, got {scale_factor}")
         if not all(isinstance(factor, (int, float)) and 0 < factor < math.inf for factor in factors):

@@ -10,20 +10,20 @@ import numpy as np
 
 from ...information import relative_entropy
 from ...ops.base import normalize_axis
-from ...tensors.arguments import expect_tensors
+from ...tensors.arguments import expect_tensors, integer
 from ...tensors.creation import arange
 from ...tensors.joining import cat
 from ...tensors.record import wrap
 from .basic import normalize
 from .loss import (
     _check_labels,
-    _check_reduction,
     _class_weights,
     _matched,
     _reduced,
     _row_weights,
     _rows,
     binary_cross_entropy_with_logits,
+    check_reduction,
     cross_entropy,
     nll_loss,
 )
@@ -45,7 +45,7 @@ def sigmoid_focal_loss(inputs, targets, alpha=0.25, gamma=2, reduction="none"):
     tensor([1.7329e-01, 5.8716e-06])
     """
     name = "sigmoid_focal_loss"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction)
     _check_gamma(name, gamma)
     if not (alpha == -1 or 0 <= alpha <= 1):
         raise ValueError(f"{name}: alpha must lie in [0, 1], or be -1 for no weights, got {alpha}")
@@ -65,8 +65,9 @@ def focal_loss(input, target, weight=None, *, gamma=2.0, ignore_index=-100, redu
     >>> focal_loss(minidl.zeros(1, 4), minidl.tensor([0]), gamma=1.0)  # 0.75 ln 4
     tensor(1.0397)
     """
-    _check_reduction("focal_loss", reduction)
+    check_reduction("focal_loss", reduction)
     _check_gamma("focal_loss", gamma)
+    ignore_index = integer("focal_loss", ignore_index, "ignore_index")
     rows, labels = _rows("focal_loss", input, target)
     _check_labels("focal_loss", labels, rows.shape[1], ignore_index)
     weights = None if weight is None else _class_weights("focal_loss", weight, rows)
@@ -94,7 +95,7 @@ def js_divergence(input, target, *, dim=-1, logits=False, reduction="mean"):
     tensor([0.6931, 0.0000])
     """
     name = "js_divergence"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction)
     p, q = input, _matched(name, input, target)
     dim = normalize_axis(name, dim, p.ndim)
     if logits:
@@ -126,7 +127,7 @@ def info_nce(query, key, negatives=None, *, temperature=0.1, normalize_vectors=T
     tensor(1.3863)
     """
     name = "info_nce"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction)
     if not temperature > 0:
         raise ValueError(f"{name}: temperature must be above 0, got {temperature}")
     key = _matched(name, query, key)

@@ -1,18 +1,17 @@
 """Losses. Logarithms are natural (nats). Input and target must have one shape: losses do not broadcast.
 
-reduction says what becomes of the losses of the elements (or rows): "mean", "sum", or "none" for all of them. It must be named
-wherever PyTorch once had `size_average` in front of it, so that an old call by position is an error and not another loss.
+reduction says what becomes of the losses of the elements (or rows): "mean", "sum", or "none" for all of them. size_average and
+reduce are PyTorch's old words for it; they are in the signatures so that an old call raises, and says what to write.
 """
 
 import math
-import operator
 
 import numpy as np
 
 from ... import ops
 from ...ops.base import normalize_axis
-from ...tensors.arguments import expect_tensors, number
-from ...tensors.record import apply, number_array, wrap
+from ...tensors.arguments import expect_tensors, integer, number
+from ...tensors.record import apply, number_array, remedy_for, wrap
 from ...tensors.tensor import Tensor
 
 __all__ = [
@@ -33,53 +32,60 @@ __all__ = [
 # --- numbers
 
 
-def mse_loss(input, target, *, reduction="mean"):
-    """(x − t)²
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """(x − t)²; with a weight of the input's shape for each element, whose mean divides by the sum of the weights.
 
     >>> import minidl
     >>> mse_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    _check_reduction("mse_loss", reduction)
+    check_reduction("mse_loss", reduction, size_average, reduce)
+    if weight is not None:
+        return _weighted("mse_loss", (input - _matched("mse_loss", input, target)).square(), weight, reduction)
     return apply(ops.SquaredError(reduction), input, _matched("mse_loss", input, target))
 
 
-def l1_loss(input, target, *, reduction="mean"):
-    """|x − t|
+def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """|x − t|; weight as in mse_loss.
 
     >>> import minidl
     >>> l1_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 4.0]))
     tensor(1.)
     """
-    _check_reduction("l1_loss", reduction)
+    check_reduction("l1_loss", reduction, size_average, reduce)
+    if weight is not None:
+        return _weighted("l1_loss", (input - _matched("l1_loss", input, target)).abs(), weight, reduction)
     return apply(ops.AbsoluteError(reduction), input, _matched("l1_loss", input, target))
 
 
-def smooth_l1_loss(input, target, *, reduction="mean", beta=1.0):
+def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     """½(x − t)²/beta where |x − t| < beta, else |x − t| − ½beta
 
     >>> import minidl
     >>> smooth_l1_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.5, 4.0]), reduction="none")
     tensor([0.1250, 1.5000])
     """
-    _check_reduction("smooth_l1_loss", reduction)
+    check_reduction("smooth_l1_loss", reduction, size_average, reduce)
     if not isinstance(beta, (int, float, np.integer, np.floating)) or not beta >= 0:
         raise ValueError(f"smooth_l1_loss: beta must be 0 or more, got {beta}")
     target = _matched("smooth_l1_loss", input, target)
     return apply(ops.Huber(reduction, beta, 1 / beta) if beta else ops.AbsoluteError(reduction), input, target)
 
 
-def huber_loss(input, target, reduction="mean", delta=1.0):
-    """½(x − t)² where |x − t| ≤ delta, else delta·(|x − t| − ½delta)
+def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
+    """½(x − t)² where |x − t| ≤ delta, else delta·(|x − t| − ½delta); times the weight, if given: the mean is the plain one.
 
     >>> import minidl
     >>> huber_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.5, 4.0]), reduction="none")
     tensor([0.1250, 1.5000])
     """
-    _check_reduction("huber_loss", reduction)
+    check_reduction("huber_loss", reduction)
     if not isinstance(delta, (int, float, np.integer, np.floating)) or not delta > 0:
         raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
-    return apply(ops.Huber(reduction, delta, 1), input, _matched("huber_loss", input, target))
+    target = _matched("huber_loss", input, target)
+    if weight is not None:
+        return _reduced(_weighted("huber_loss", apply(ops.Huber("none", delta, 1), input, target), weight, "none"), reduction)
+    return apply(ops.Huber(reduction, delta, 1), input, target)
 
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
@@ -91,7 +97,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     >>> gaussian_nll_loss(minidl.tensor([1.0]), minidl.tensor([2.0]), minidl.tensor([1.0]))
     tensor(0.5000)
     """
-    _check_reduction("gaussian_nll_loss", reduction)
+    check_reduction("gaussian_nll_loss", reduction)
     target = _matched("gaussian_nll_loss", input, target)
     if not isinstance(var, Tensor):
         if not isinstance(var, (int, float, np.integer, np.floating)):
@@ -114,7 +120,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     return _reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 
 
-def poisson_nll_loss(input, target, log_input=True, full=False, *, eps=1e-8, reduction="mean"):
+def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"):
     """eˣ − t·x, for x the logarithm of the mean of a count t; without log_input x − t·ln(x + eps), for x the mean itself.
 
     full: with Stirling's approximation of ln t! where t > 1: t·ln t − t + ½ln 2πt.
@@ -124,7 +130,7 @@ def poisson_nll_loss(input, target, log_input=True, full=False, *, eps=1e-8, red
     tensor([1.0000, 0.7183])
     """
     name = "poisson_nll_loss"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction, size_average, reduce)
     eps = number(name, "eps", eps)
     target = _matched(name, input, target)
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
@@ -138,7 +144,16 @@ def poisson_nll_loss(input, target, log_input=True, full=False, *, eps=1e-8, red
 # --- classes
 
 
-def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+):
     """−ln softmax(input)[label]: logits against class indices or class probabilities.
 
     The cross-entropy CE(T, P) = H(T) + D(T‖P) of the targets T and the predictions P; of an index, the surprise at it.
@@ -153,7 +168,7 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     tensor(0.9486)
     """
     name = "cross_entropy"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction, size_average, reduce)
     try:
         fits = 0 <= label_smoothing <= 1
     except TypeError:
@@ -167,10 +182,8 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     if soft:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows, labels = _rows(name, input, target)
-    try:
-        ignore_index = operator.index(ignore_index)
-    except TypeError:
-        raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}") from None
+    if type(ignore_index) is not int:
+        ignore_index = integer(name, ignore_index, "ignore_index")
     weights = None if weight is None else _class_weights(name, weight, rows)
     smoothing = number(name, "label_smoothing", label_smoothing)
     if reduction == "none":
@@ -178,7 +191,7 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     return apply(ops.CrossEntropyTotal(labels, weights, ignore_index, smoothing, reduction == "mean"), rows)
 
 
-def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean"):
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """−input[label]: log-probabilities against class indices. Shapes, weight, ignore_index and mean as in cross_entropy.
 
     The surprise at each label; its mean is the cross-entropy of what was observed and what was predicted.
@@ -186,7 +199,8 @@ def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean")
     >>> nll_loss(minidl.tensor([[0.3, 0.6, 0.1], [0.2, 0.3, 0.5]]).log(), minidl.tensor([0, 2]))
     tensor(0.9486)
     """
-    _check_reduction("nll_loss", reduction)
+    check_reduction("nll_loss", reduction, size_average, reduce)
+    ignore_index = integer("nll_loss", ignore_index, "ignore_index")
     rows, labels = _rows("nll_loss", input, target)
     _check_labels("nll_loss", labels, rows.shape[1], ignore_index)
     weights = None if weight is None else _class_weights("nll_loss", weight, rows)
@@ -198,7 +212,7 @@ def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean")
     return losses.sum() / total if total else losses.sum() * math.nan
 
 
-def binary_cross_entropy(input, target, weight=None, *, reduction="mean"):
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """−t·ln x − (1 − t)·ln(1 − x), for probabilities x; logarithms below −100 count as −100, as in PyTorch.
 
     The cross-entropy of two coins, (t, 1 − t) and (x, 1 − x).
@@ -209,7 +223,7 @@ def binary_cross_entropy(input, target, weight=None, *, reduction="mean"):
     tensor([0.6931, 0.1054])
     """
     name = "binary_cross_entropy"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction, size_average, reduce)
     target = _matched(name, input, target)
     outside = ~((input.array >= 0) & (input.array <= 1) | np.isnan(input.array))
     if outside.any():
@@ -221,7 +235,9 @@ def binary_cross_entropy(input, target, weight=None, *, reduction="mean"):
     return _reduced(losses if weight is None else losses * _broadcast(name, "weight", weight, input), reduction)
 
 
-def binary_cross_entropy_with_logits(input, target, weight=None, *, reduction="mean", pos_weight=None):
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
     """−p·t·ln σ(x) − (1 − t)·ln σ(−x), for logits x; p is pos_weight, 1 by default.
 
     The cross-entropy of two coins, (t, 1 − t) and (σ(x), σ(−x)).
@@ -232,7 +248,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, *, reduction="m
     tensor([0.6931, 0.0000])
     """
     name = "binary_cross_entropy_with_logits"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction, size_average, reduce)
     target = _matched(name, input, target)
     if pos_weight is None:
         losses = apply(ops.BinaryCrossEntropyWithLogits(), input, target)
@@ -248,7 +264,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, *, reduction="m
 # --- distributions
 
 
-def kl_div(input, target, *, reduction="mean", log_target=False):
+def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """t·(ln t − x), for log-probabilities x and probabilities t (or their logarithms); 0 where t is 0.
 
     Summed over outcomes the Kullback-Leibler divergence D(T‖X) = CE(T, X) − H(T).
@@ -260,8 +276,7 @@ def kl_div(input, target, *, reduction="mean", log_target=False):
     >>> kl_div(q.log(), p, reduction="batchmean")
     tensor(0.6931)
     """
-    if reduction != "batchmean":
-        _check_reduction("kl_div", reduction, "'batchmean', ")
+    check_reduction("kl_div", reduction, size_average, reduce, ("batchmean", "mean", "sum", "none"))
     losses = apply(ops.KLDivergence(bool(log_target)), input, _matched("kl_div", input, target))
     if reduction != "batchmean":
         return _reduced(losses, reduction)
@@ -284,13 +299,28 @@ def entropy_from_logits(logits, dim=-1):
 # --- helpers
 
 
-def _check_reduction(name, reduction, others=""):
-    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{name}: reduction must be {others}'mean', 'sum' or 'none', got {reduction!r}")
+def check_reduction(name, reduction, size_average=None, reduce=None, allowed=("mean", "sum", "none")):
+    """Raises for another reduction, and for the old words for one."""
+    if size_average is not None or reduce is not None:
+        wanted = "none" if reduce is not None and not reduce else "mean" if size_average in (None, True) else "sum"
+        raise TypeError(f"{name}: size_average and reduce are PyTorch's old words for reduction; write reduction={wanted!r}")
+    if not isinstance(reduction, str) or reduction not in allowed:
+        words = ", ".join(map(repr, allowed[:-1]))
+        raise ValueError(f"{name}: reduction must be {words} or {allowed[-1]!r}, got {reduction!r}")
+
+
+def _weighted(name, losses, weight, reduction):
+    """With a weight for each element: what is reduced, the mean by the sum of the weights."""
+    expect_tensors(name, weight=weight)
+    if weight.shape != losses.shape:
+        raise ValueError(f"{name}: expected a weight of the input's shape {losses.shape}, got {weight.shape}")
+    return (losses * weight).sum() / weight.sum() if reduction == "mean" else _reduced(losses * weight, reduction)
 
 
 def _not_tensors(name, input, target):
-    return TypeError(f"{name}: expected two Tensors, got {type(input).__name__} and {type(target).__name__}")
+    wrong = target if isinstance(input, Tensor) else input
+    kinds = f"{type(input).__name__} and {type(target).__name__}{remedy_for(wrong)}"
+    return TypeError(f"{name}: expected two Tensors, got {kinds}")
 
 
 def _reduced(losses, reduction):
@@ -345,8 +375,6 @@ def _rows(name, input, target):
 
 
 def _check_labels(name, labels, classes, ignore_index):
-    if not isinstance(ignore_index, (int, np.integer)):
-        raise TypeError(f"{name}: ignore_index must be an integer, got {ignore_index!r}")
     bad = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
     if bad.any():
         raise IndexError(
@@ -361,7 +389,7 @@ _int64 = np.dtype(np.int64)
 def _refuse_rows(name, input, target):
     x, t = input.array, target.array
     if x.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}")
+        raise TypeError(f"{name}: expected a floating-point input, got {x.dtype}; give it the logits, not their argmax")
     wanted = x.shape[:1] * (x.ndim > 1) + x.shape[2:]
     if t.dtype.kind not in "iu" and t.shape == wanted:
         raise TypeError(f"{name}: labels must be integers, got {t.dtype}; use target.long()")
@@ -377,7 +405,10 @@ def _class_weights(name, weight, rows):
     """The weight of each class, as an array."""
     classes = rows.shape[1]
     if not isinstance(weight, Tensor) or weight.shape != (classes,) or weight.dtype != rows.dtype:
-        raise ValueError(f"{name}: weight must be a {rows.dtype} tensor with one weight for each of {classes} classes")
+        got = f"{weight.dtype} {weight.shape}" if isinstance(weight, Tensor) else type(weight).__name__ + remedy_for(weight)
+        raise ValueError(
+            f"{name}: weight must be a {rows.dtype} tensor with one weight for each of {classes} classes, got {got}"
+        )
     if weight.requires_grad:
         raise NotImplementedError(f"{name}: there is no gradient with respect to weight; use weight.detach()")
     return weight.array

@@ -12,12 +12,12 @@ from .activation import floating
 from .basic import pairwise_distance
 from .loss import (
     _broadcast,
-    _check_reduction,
     _class_weights,
     _matched,
     _reduced,
     _rows,
     binary_cross_entropy_with_logits,
+    check_reduction,
 )
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def margin_ranking_loss(input1, input2, target, margin=0.0, *, reduction="mean"):
+def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
     """max(0, margin − t·(x₁ − x₂)): x₁ is to be larger where t is 1, and x₂ where t is −1. All three of one shape.
 
     >>> import minidl
@@ -41,12 +41,12 @@ def margin_ranking_loss(input1, input2, target, margin=0.0, *, reduction="mean")
     tensor([0., 2.])
     """
     name = "margin_ranking_loss"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction, size_average, reduce)
     input2, target = _matched(name, input1, input2), _matched(name, input1, target)
     return _reduced((number(name, "margin", margin) - target * (input1 - input2)).clamp(min=0), reduction)
 
 
-def hinge_embedding_loss(input, target, margin=1.0, *, reduction="mean"):
+def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
     """x where t is 1, and max(0, margin − x) where t is −1: x is a distance, small for pairs that belong together.
 
     >>> import minidl
@@ -54,12 +54,12 @@ def hinge_embedding_loss(input, target, margin=1.0, *, reduction="mean"):
     tensor([0.2000, 0.6000])
     """
     name = "hinge_embedding_loss"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction, size_average, reduce)
     target = _signs(name, _matched(name, input, target))
     return _reduced(apply(ops.Where(target > 0), input, (number(name, "margin", margin) - input).clamp(min=0)), reduction)
 
 
-def cosine_embedding_loss(input1, input2, target, margin=0.0, *, reduction="mean"):
+def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
     """1 − cos where t is 1, and max(0, cos − margin) where t is −1; cos is the cosine between x₁ and x₂.
 
     input1, input2: (N, D), target: (N); or (D) and ().
@@ -70,7 +70,7 @@ def cosine_embedding_loss(input1, input2, target, margin=0.0, *, reduction="mean
     tensor([1., 1.])
     """
     name = "cosine_embedding_loss"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction, size_average, reduce)
     input2 = _matched(name, input1, input2)
     expect_tensors(name, target=target)
     if input1.ndim not in (1, 2) or target.shape != input1.shape[:-1]:
@@ -84,19 +84,19 @@ def cosine_embedding_loss(input1, input2, target, margin=0.0, *, reduction="mean
     return _reduced(apply(ops.Where(_signs(name, target) > 0), 1 - cosine, apart), reduction)
 
 
-def soft_margin_loss(input, target, *, reduction="mean"):
+def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """ln(1 + e^{−t·x}), for targets t of 1 and −1.
 
     >>> import minidl
     >>> soft_margin_loss(minidl.tensor([0.0, 2.0]), minidl.tensor([1, -1]), reduction="none")
     tensor([0.6931, 2.1269])
     """
-    _check_reduction("soft_margin_loss", reduction)
+    check_reduction("soft_margin_loss", reduction, size_average, reduce)
     target = _matched("soft_margin_loss", input, target)
     return _reduced(-apply(ops.LogSigmoid(), target * input), reduction)
 
 
-def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, *, reduction="mean"):
+def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Σ max(0, margin − x[t] + x[i])ᵖ/C over all classes i but t: the score of class t is to be the highest by a margin.
 
     input: scores (N, C) or (C), target: integers (N) or (). p: 1 or 2. weight: (C), by which the loss of each t is multiplied.
@@ -106,7 +106,7 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, *, reduction=
     tensor(0.3250)
     """
     name = "multi_margin_loss"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError(f"{name}: p must be 1 or 2, got {p!r}")
     rows, labels = _rows(name, input, target)
@@ -125,7 +125,7 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, *, reduction=
     return _reduced((losses * wrap(share)).sum(1).reshape(target.shape), reduction)
 
 
-def multilabel_margin_loss(input, target, *, reduction="mean"):
+def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """Σ max(0, 1 − x[t] + x[i])/C over the labels t of a row and the classes i that are none of them.
 
     input: scores (N, C) or (C). target: integers of the same shape, the labels of each row, followed by −1.
@@ -135,7 +135,7 @@ def multilabel_margin_loss(input, target, *, reduction="mean"):
     tensor(0.8500)
     """
     name = "multilabel_margin_loss"
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction, size_average, reduce)
     expect_tensors(name, target=target)
     floating(name, input)
     if input.ndim not in (1, 2) or target.shape != input.shape or target.dtype.kind not in "iu":
@@ -155,7 +155,7 @@ def multilabel_margin_loss(input, target, *, reduction="mean"):
     return _reduced((losses.sum((1, 2)) / classes).reshape(input.shape[:-1]), reduction)
 
 
-def multilabel_soft_margin_loss(input, target, weight=None, *, reduction="mean"):
+def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """The mean over the classes (the last axis) of −t·ln σ(x) − (1 − t)·ln σ(−x): each class is a question of yes or no.
 
     weight: of each class; broadcasts to the input.
@@ -164,7 +164,7 @@ def multilabel_soft_margin_loss(input, target, weight=None, *, reduction="mean")
     >>> multilabel_soft_margin_loss(minidl.tensor([[0.0, 2.0]]), minidl.tensor([[1.0, 0.0]]))
     tensor(1.4100)
     """
-    _check_reduction("multilabel_soft_margin_loss", reduction)
+    check_reduction("multilabel_soft_margin_loss", reduction, size_average, reduce)
     target = _matched("multilabel_soft_margin_loss", input, target)
     if not input.ndim:
         raise ValueError("multilabel_soft_margin_loss: expected an input with an axis of classes, got a number")
@@ -173,7 +173,9 @@ def multilabel_soft_margin_loss(input, target, weight=None, *, reduction="mean")
     return _reduced(weighted.mean(-1), reduction)
 
 
-def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, *, reduction="mean"):
+def triplet_margin_loss(
+    anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, size_average=None, reduce=None, reduction="mean"
+):
     """max(0, margin + ‖a − p‖ − ‖a − n‖): the positive is to be nearer to the anchor than the negative by a margin.
 
     anchor, positive, negative: (N, D) or (D). p, eps: of the distance, `pairwise_distance`. swap: where the negative is nearer
@@ -184,6 +186,7 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6,
     >>> triplet_margin_loss(a, minidl.tensor([[3.0, 4.0]]), minidl.tensor([[0.0, 5.5]]))
     tensor(0.5000)
     """
+    check_reduction("triplet_margin_loss", reduction, size_average, reduce)
     expect_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     if anchor.ndim not in (1, 2):
         raise ValueError(f"triplet_margin_loss: expected vectors (N, D) or (D), got shape {anchor.shape}")
@@ -211,7 +214,7 @@ def triplet_margin_with_distance_loss(
 
 
 def _triplet(name, anchor, positive, negative, distance, margin, swap, reduction):
-    _check_reduction(name, reduction)
+    check_reduction(name, reduction)
     margin = number(name, "margin", margin)
     if not margin > 0:
         raise ValueError(f"{name}: margin must be above 0, got {margin}")

@@ -6,8 +6,8 @@ import numpy as np
 
 from ... import kernels, ops
 from ...graph.writes import note_write
-from ...tensors.arguments import expect_tensors, number
-from ...tensors.record import apply
+from ...tensors.arguments import as_int, as_ints, expect_tensors, number
+from ...tensors.record import apply, remedy_for
 from ...tensors.tensor import Tensor
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
@@ -80,7 +80,8 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
     shape = _shape("group_norm", input)
-    if not isinstance(num_groups, int) or num_groups < 1 or shape[1] % num_groups:
+    num_groups = as_int(num_groups)
+    if type(num_groups) is not int or num_groups < 1 or shape[1] % num_groups:
         raise ValueError(f"group_norm: the {shape[1]} channels of the input {shape} cannot make {num_groups!r} equal groups")
     if math.prod(shape) == num_groups:
         raise ValueError(f"group_norm: expected more than 1 value in a group, got {shape} in {num_groups} groups")
@@ -138,7 +139,7 @@ def _update(running_mean, running_var, stats, momentum, count):
 
 def _shape(name, input):
     if not isinstance(input, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}{remedy_for(input)}")
     shape = input.array.shape
     if len(shape) < 2:
         raise ValueError(f"{name}: expected an input (N, C, ...), got shape {shape}")
@@ -156,7 +157,8 @@ def _check_running(name, input, running_mean, running_var):
         what = "running_mean" if x is running_mean.array else "running_var"
         if x.shape != array.shape[1:2]:
             raise ValueError(
-                f"{name}: for an input of shape {array.shape} expected {what} of shape {array.shape[1:2]}, got {x.shape}"
+                f"{name}: for an input of shape {array.shape} expected {what} of shape {array.shape[1:2]}, got {x.shape}; "
+                f"the layer for it has num_features={array.shape[1]}"
             )
         if x.dtype != array.dtype:
             raise TypeError(f"{name}: the input is {array.dtype} and {what} {x.dtype}; bring them to one dtype")
@@ -165,8 +167,10 @@ def _check_running(name, input, running_mean, running_var):
 def _trailing(name, input, normalized_shape):
     """How many axes are normalised."""
     if not isinstance(input, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
-    if not isinstance(normalized_shape, (tuple, list)):
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}{remedy_for(input)}")
+    if type(normalized_shape) is not tuple:
+        normalized_shape = as_ints(normalized_shape)
+    if not isinstance(normalized_shape, tuple):
         raise TypeError(f"{name}: normalized_shape must be a tuple of sizes, got {normalized_shape!r}")
     shape, wanted = input.array.shape, tuple(normalized_shape)
     if not wanted:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ... import kernels, ops
-from ...tensors.arguments import expect_memory
-from ...tensors.record import apply, wrap
+from ...tensors.arguments import as_int, as_ints, expect_memory, integer
+from ...tensors.record import apply, remedy_for, wrap
 from ...tensors.tensor import Tensor
 from .conv import as_tuple
 
@@ -140,7 +140,7 @@ def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_siz
     if output_size is not None:
         if not isinstance(output_size, (tuple, list)):
             raise TypeError(f"{name}: output_size must be a tuple of sizes, got {output_size!r}")
-        asked = tuple(output_size)[-2:]
+        asked = tuple(integer(name, n, "output_size") for n in output_size)[-2:]
         if len(asked) < 2 or any(abs(n - m) >= s for n, m, s in zip(asked, sizes, stride, strict=True)):
             raise ValueError(f"{name}: output_size {tuple(output_size)} must be within the stride {stride} of {tuple(sizes)}")
         sizes = asked
@@ -162,6 +162,7 @@ def _max_pool(name, d, input, kernel_size, stride, padding, dilation, ceil_mode,
 
 def _avg_pool(name, d, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
     _check(name, d, input, "f")
+    divisor_override = as_int(divisor_override)
     if divisor_override is not None and (type(divisor_override) is not int or divisor_override == 0):
         raise ValueError(f"{name}: divisor_override must be an integer other than 0, got {divisor_override!r}")
     options = *_options(name, d, kernel_size, stride, padding), (1,) * d
@@ -181,14 +182,15 @@ def _maxima(axes, input, return_indices):
 
 def _check(name, d, input, kinds):
     if not isinstance(input, Tensor):
-        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+        raise TypeError(f"{name}: expected a Tensor, got {type(input).__name__}{remedy_for(input)}")
     shape, dtype = input.array.shape, input.array.dtype
     if dtype.kind not in kinds:
         what = "numbers" if "i" in kinds else "floating-point numbers"
         raise TypeError(f"{name}: expected a tensor of {what}, got {dtype}; convert it, as by input.float()")
     if len(shape) not in (d + 1, d + 2):
         letters = "H, W" if d == 2 else "L"
-        raise ValueError(f"{name}: expected an input (N, C, {letters}) or (C, {letters}), got shape {shape}")
+        remedy = "; x.unsqueeze(0) has one axis more, of one channel" if len(shape) == d else ""
+        raise ValueError(f"{name}: expected an input (N, C, {letters}) or (C, {letters}), got shape {shape}{remedy}")
 
 
 def _options(name, d, kernel_size, stride, padding):
@@ -216,7 +218,8 @@ def _axes(name, d, input, options, ceil_mode):
 
 def _adaptive_axes(name, d, input, output_size, kinds):
     _check(name, d, input, kinds)
-    sizes = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * d
+    sizes = as_ints(output_size)
+    sizes = sizes if isinstance(sizes, tuple) else (sizes,) * d
     sizes = sizes * d if len(sizes) == 1 else sizes
     if len(sizes) != d or any(n is not None and (type(n) is not int or n < 0) for n in sizes):
         raise ValueError(f"{name}: output_size must be {d} integers of 0 or more (None keeps an axis), got {output_size!r}")

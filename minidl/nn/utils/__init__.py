@@ -4,6 +4,7 @@
 """
 
 import math
+from collections.abc import Iterable
 from contextlib import contextmanager
 
 import numpy as np
@@ -131,6 +132,8 @@ def evaluating(model):
 
 
 def _list(name, parameters):
+    if isinstance(parameters, Module) or not isinstance(parameters, Iterable):
+        raise TypeError(f"{name}: expected Tensors, got {type(parameters).__name__}; write net.parameters()")
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for i, p in enumerate(parameters):
         if not isinstance(p, Tensor):

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from . import transforms
+from . import dataloader, transforms
 from .collate import default_collate, default_convert
 from .dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from .digits import digits
@@ -27,6 +27,7 @@ __all__ = [
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "dataloader",
     "default_collate",
     "default_convert",
     "digits",

@@ -24,6 +24,12 @@ def default_collate(batch):
 def _collated(batch):
     first = batch[0]
     if isinstance(first, Tensor):
+        if any(isinstance(x, Tensor) and x.shape != first.shape for x in batch):
+            shapes = [x.shape for x in batch[:4]]
+            raise ValueError(
+                f"default_collate: expected equal shapes, the samples of a batch have {shapes}{'' if len(batch) < 5 else '…'}; "
+                "bring them to one shape in the data set, or give the DataLoader a collate_fn that pads them"
+            )
         return stack(batch)
     if isinstance(first, (np.ndarray, np.generic)):
         return tensor(np.stack(batch))

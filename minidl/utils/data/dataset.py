@@ -8,11 +8,23 @@ import operator
 import warnings
 
 from ... import random
+from ...tensors.record import remedy_for
 from ...tensors.tensor import Tensor
+
+
+def describe(dataset):
+    """A data set in a line of text: as it prints itself, or its class and how many samples it has."""
+    if isinstance(dataset, Dataset):
+        return repr(dataset).partition("\n")[0]
+    return f"{type(dataset).__name__}{f' of {len(dataset)} samples' if hasattr(dataset, '__len__') else ''}"
 
 
 class Dataset:
     """Base of data sets. Write `__getitem__(i)`, and `__len__()` where the length is known."""
+
+    def __repr__(self):
+        count = f"{len(self)} samples" if hasattr(self, "__len__") else ""
+        return f"{type(self).__name__}({count})"
 
     def __getitem__(self, index):
         raise NotImplementedError(f"{type(self).__name__} has no __getitem__")
@@ -45,11 +57,17 @@ class TensorDataset(Dataset):
     def __init__(self, *tensors):
         for i, x in enumerate(tensors):
             if not isinstance(x, Tensor) or not x.ndim:
-                got = f"shape {x.shape}" if isinstance(x, Tensor) else type(x).__name__
-                raise TypeError(f"TensorDataset: expected tensors with at least one axis, argument {i} has {got}")
+                got = f"shape {x.shape}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
+                raise TypeError(
+                    f"TensorDataset: expected tensors with at least one axis, argument {i} has {got}{remedy_for(x)}"
+                )
         if not tensors or len({len(x) for x in tensors}) > 1:
             raise ValueError(f"TensorDataset: expected tensors of one length, got shapes {[x.shape for x in tensors]}")
         self.tensors = tensors
+
+    def __repr__(self):
+        parts = ", ".join(f"{x.dtype} {x.shape}" for x in self.tensors)
+        return f"TensorDataset({parts}: {len(self)} samples)"
 
     def __getitem__(self, index):
         return tuple(x[index] for x in self.tensors)
@@ -63,6 +81,9 @@ class Subset(Dataset):
 
     def __init__(self, dataset, indices):
         self.dataset, self.indices = dataset, indices
+
+    def __repr__(self):
+        return f"Subset({len(self)} of {describe(self.dataset)})"
 
     def __getitem__(self, index):
         if isinstance(index, list):
@@ -89,6 +110,9 @@ class ConcatDataset(Dataset):
             raise TypeError("ConcatDataset: an IterableDataset has no order of indices; use itertools.chain")
         self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))
 
+    def __repr__(self):
+        return f"ConcatDataset([{', '.join(map(describe, self.datasets))}]: {len(self)} samples)"
+
     def __getitem__(self, index):
         index = operator.index(index)
         if not -len(self) <= index < len(self):
@@ -111,6 +135,8 @@ def random_split(dataset, lengths, generator=None):
     >>> len(train), sorted([*train, *test]) == list(range(10))
     (8, True)
     """
+    if isinstance(lengths, (int, float)):
+        raise TypeError(f"random_split: lengths must be a list, got {lengths}; write [0.8, 0.2], or two numbers of samples")
     total, lengths = len(dataset), list(lengths)
     if any(isinstance(n, numbers.Complex) and not isinstance(n, numbers.Real) for n in lengths):
         raise TypeError(f"random_split: lengths must be numbers, got {lengths}")

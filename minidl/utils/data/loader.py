@@ -12,9 +12,14 @@ import time
 import warnings
 from collections.abc import Iterable
 
+import numpy as np
+
 from ... import random
+from ...nn.construction import ClassSignature, check_arguments
+from ...tensors.arguments import as_int
+from ...tensors.tensor import Tensor
 from .collate import default_collate, default_convert
-from .dataset import IterableDataset
+from .dataset import Dataset, IterableDataset, describe
 from .sampler import BatchSampler, RandomSampler, SequentialSampler, draw_seed
 from .worker import WorkerInfo, fetch, work
 
@@ -33,6 +38,9 @@ class DataLoader:
     num_workers: processes that load batches while the main one computes; 0 loads them in the main process. Which worker
     makes which batch does not depend on time, so random augmentations are the same in every run. RuntimeError if a worker dies
     (the system may kill it for want of memory: try fewer workers or smaller batches).
+    prefetch_factor, persistent_workers, pin_memory, pin_memory_device, in_order: in PyTorch they change how fast batches come,
+    and not which. Here they change nothing: each worker is one batch ahead and is started anew in each epoch, and batches
+    come in order.
 
     >>> import minidl
     >>> data = minidl.utils.data.TensorDataset(minidl.arange(10.0).reshape(5, 2), minidl.arange(5))
@@ -42,6 +50,13 @@ class DataLoader:
     (2, 2) tensor([2, 3])
     (1, 2) tensor([4])
     """
+
+    __signature__ = ClassSignature()
+
+    def __new__(cls, *args, **options):
+        if options:
+            check_arguments(cls, (), options)
+        return object.__new__(cls)
 
     def __init__(
         self,
@@ -66,33 +81,30 @@ class DataLoader:
     ):
         if pin_memory:
             warnings.warn("DataLoader: pin_memory=True has no effect, minidl runs on the CPU only", stacklevel=2)
-        for name, value in {
-            "prefetch_factor": prefetch_factor,
-            "persistent_workers": persistent_workers,
-            "pin_memory_device": pin_memory_device,
-            "in_order=False": not in_order,
-        }.items():
-            if value:
-                raise NotImplementedError(f"DataLoader: {name} is not supported")
         random.source(generator)  # now, not at the first epoch
+        num_workers = as_int(num_workers)
         if type(num_workers) is not int or not isinstance(timeout, (int, float)):
             raise TypeError(
                 f"DataLoader: num_workers must be an integer and timeout a number, got {num_workers!r} and {timeout!r}"
             )
         if collate_fn is not None and not callable(collate_fn):
             raise TypeError(f"DataLoader: collate_fn must be a function of a list of samples, got {collate_fn!r}")
-        if not isinstance(dataset, IterableDataset) and not hasattr(dataset, "__getitem__"):
-            raise TypeError(f"DataLoader: expected a data set, with __getitem__ and __len__, got {type(dataset).__name__}")
+        _check_dataset(dataset, batch_size)
         for name, order in {"sampler": sampler, "batch_sampler": batch_sampler}.items():
             if order is not None and not isinstance(order, Iterable):
                 raise TypeError(f"DataLoader: {name} must be an iterable of indices, got {order!r}")
         if num_workers < 0 or timeout < 0:
             raise ValueError(f"DataLoader: num_workers and timeout must be 0 or more, got {num_workers} and {timeout}")
-        if not num_workers and (timeout or worker_init_fn or multiprocessing_context):
-            raise ValueError("DataLoader: timeout, worker_init_fn and multiprocessing_context need num_workers > 0")
+        if timeout and not num_workers:
+            raise ValueError("DataLoader: timeout is the patience with workers, which need num_workers > 0")
+        prefetch_factor = as_int(prefetch_factor)
+        if prefetch_factor is not None and (type(prefetch_factor) is not int or prefetch_factor < 1):
+            raise ValueError(f"DataLoader: prefetch_factor must be an integer of 1 or more, got {prefetch_factor!r}")
         self.dataset, self.generator = dataset, generator
         self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
-        self.multiprocessing_context = multiprocessing_context
+        self.multiprocessing_context, self.prefetch_factor = multiprocessing_context, prefetch_factor
+        self.persistent_workers, self.pin_memory, self.pin_memory_device = persistent_workers, pin_memory, pin_memory_device
+        self.in_order = in_order
         self._streams = isinstance(dataset, IterableDataset)
         if self._streams:
             if shuffle or sampler is not None or batch_sampler is not None:
@@ -118,6 +130,12 @@ class DataLoader:
         self.batch_size, self.drop_last = batch_size, drop_last
         self.sampler, self.batch_sampler = sampler, batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
+
+    def __repr__(self):
+        order = "its own order" if self._streams else repr(self.sampler)
+        own = "" if self.batch_sampler is None or type(self.batch_sampler) is BatchSampler else f", {self.batch_sampler!r}"
+        size = f"batch_size={self.batch_size}"
+        return f"DataLoader({describe(self.dataset)}, {size}{own}, {order}, num_workers={self.num_workers})"
 
     def __len__(self):
         """How many batches an epoch has."""
@@ -210,6 +228,28 @@ class DataLoader:
             error, text = failure
             raise error from RuntimeError(f"in DataLoader worker {number}:\n{text}")
         return batch
+
+
+def _check_dataset(dataset, batch_size):
+    arrays = (Tensor, np.ndarray)
+    if isinstance(dataset, tuple) and dataset and all(isinstance(x, arrays) for x in dataset):
+        raise TypeError(
+            f"DataLoader: got a tuple of {len(dataset)}, which would be a data set of {len(dataset)} samples; "
+            "write DataLoader(TensorDataset(X, y), …)"
+        )
+    if isinstance(batch_size, arrays) and batch_size.ndim:
+        raise TypeError("DataLoader: batch_size must be an integer, got an array; write DataLoader(TensorDataset(X, y), …)")
+    name = dataset.__name__ if isinstance(dataset, type) else type(dataset).__name__
+    if isinstance(dataset, type):
+        raise TypeError(f"DataLoader: expected a data set, got the class {name}; write {name}(…)")
+    if isinstance(dataset, IterableDataset):
+        return
+    for method in ("__getitem__", "__len__"):
+        if not hasattr(dataset, method) or (method == "__getitem__" and type(dataset).__getitem__ is Dataset.__getitem__):
+            raise TypeError(
+                f"DataLoader: expected a data set, with __getitem__ and __len__, got {name} without {method}; write "
+                f"{'def __len__(self)' if method == '__len__' else 'def __getitem__(self, i)'} in the class {name}"
+            )
 
 
 def _ask(connection, indices):

@@ -13,6 +13,10 @@ from ...tensors.tensor import Tensor
 class Sampler:
     """Base of samplers. Write `__iter__()`, which gives indices, and `__len__()`."""
 
+    def __repr__(self):
+        count = f"{len(self)}" if hasattr(self, "__len__") else ""
+        return f"{type(self).__name__}({count})"
+
     def __iter__(self):
         raise NotImplementedError(f"{type(self).__name__} has no __iter__")
 
