@@ -232,9 +232,9 @@ ACTIVATIONS = {
     ],
     "selu": [Call(of_each(selu), X)],
     "softmin": [
-        Call(lambda x, dim: softmax(-x, dim), X, 1),
-        Call(lambda x, dim: softmax(-x, dim), X, 0),
-        Call(lambda x, dim, dtype: softmax(-x, dim, dtype), X.astype(np.float32), -1, dtype=np.float64, gradient=False),
+        Call(lambda x, dim: softmax(-x, dim), X, dim=1),
+        Call(lambda x, dim: softmax(-x, dim), X, dim=0),
+        Call(lambda x, dim, dtype: softmax(-x, dim, dtype), X.astype(np.float32), dim=-1, dtype=np.float64, gradient=False),
     ],
     "softshrink": [Call(of_each(softshrink), X), Call(of_each(softshrink), X, lambd=1.0)],
     "softsign": [Call(of_each(lambda v: v / (1 + abs(v))), X)],

@@ -154,8 +154,8 @@ class EmbeddingBag(Module):
         expect_tensors("EmbeddingBag.from_pretrained", embeddings=embeddings)
         if embeddings.ndim != 2:
             raise ValueError(f"EmbeddingBag.from_pretrained: expected a matrix, got shape {embeddings.shape}")
-        options = max_norm, norm_type, scale_grad_by_freq, mode, sparse, embeddings, include_last_offset, padding_idx
-        bag = cls(*embeddings.shape, *options)
+        options = {"include_last_offset": include_last_offset, "padding_idx": padding_idx, "_weight": embeddings}
+        bag = cls(*embeddings.shape, max_norm, norm_type, scale_grad_by_freq, mode, sparse, **options)
         bag.weight.requires_grad_(not freeze)
         return bag
 

@@ -233,7 +233,7 @@ class Conversion:
         >>> minidl.ones(2).cuda()
         Traceback (most recent call last):
             ...
-        RuntimeError: cuda: minidl runs on the CPU only; leave it out, or write .to(device) with device = 'cuda' if minidl.cuda.is_available() else 'cpu'
+        RuntimeError: cuda: minidl runs on the CPU only; leave it out, or write .to(device) with ...
         """
         raise RuntimeError(dtypes.NO_GPU.format("cuda"))
 

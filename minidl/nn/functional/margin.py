@@ -186,6 +186,7 @@ def triplet_margin_loss(
     >>> triplet_margin_loss(a, minidl.tensor([[3.0, 4.0]]), minidl.tensor([[0.0, 5.5]]))
     tensor(0.5000)
     """
+    check_reduction("triplet_margin_loss", reduction, size_average, reduce)
     expect_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     if anchor.ndim not in (1, 2):
         raise ValueError(f"triplet_margin_loss: expected vectors (N, D) or (D), got shape {anchor.shape}")

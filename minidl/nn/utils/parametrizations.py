@@ -69,6 +69,8 @@ class _WeightNorm(Module):
 
 
 class _SpectralNorm(Module):
+    called_with_tensors = False  # it is made of one
+
     def __init__(self, weight, n_power_iterations=1, dim=0, eps=1e-12):
         super().__init__()
         self.dim, self.eps = normalize_axis("spectral_norm", dim, weight.ndim), eps

@@ -35,6 +35,8 @@ class ParametrizationList(ModuleList):
     )
     """
 
+    called_with_tensors = False  # it is made of one
+
     def __init__(self, modules, original, unsafe=False):
         super().__init__(modules)
         self.unsafe = unsafe
