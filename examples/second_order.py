@@ -34,8 +34,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 from minidl.autograd import grad
-from minidl.func import grad as gradient_of
-from minidl.func import hessian
+from minidl.func import grad as gradient_of, hessian
 from minidl.optim import Adam
 from minidl.optim.lr_scheduler import CosineAnnealingLR
 

@@ -1,56 +1,59 @@
 """minidl: a deep-learning framework to learn from, with PyTorch's names."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from . import autograd, information, nn, optim
-from .graph.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from .io import load, save
-from .kernels import get_num_threads, set_num_threads
+from . import autograd as autograd, information as information, nn as nn, optim as optim
+from .graph.modes import (
+    enable_grad as enable_grad,
+    inference_mode as inference_mode,
+    is_grad_enabled as is_grad_enabled,
+    no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
+)
+from .io import load as load, save as save
+from .kernels import get_num_threads as get_num_threads, set_num_threads as set_num_threads
 from .nn.names import no_attribute as _no_attribute
 from .random import (
-    Generator,
-    default_generator,
-    fork_rng,
-    get_rng_state,
-    initial_seed,
-    manual_seed,
-    seed,
-    set_rng_state,
+    Generator as Generator,
+    default_generator as default_generator,
+    fork_rng as fork_rng,
+    get_rng_state as get_rng_state,
+    initial_seed as initial_seed,
+    manual_seed as manual_seed,
+    seed as seed,
+    set_rng_state as set_rng_state,
 )
-from .tensors.counting import bincount, isin, unique
-from .tensors.creation import (
-    arange,
-    as_tensor,
-    e,
-    empty,
-    empty_like,
-    eye,
-    from_dlpack,
-    from_numpy,
-    full,
-    full_like,
-    inf,
-    is_tensor,
-    linspace,
-    logspace,
-    nan,
-    numel,
-    ones,
-    ones_like,
-    pi,
-    tensor,
-    zeros,
-    zeros_like,
-)
+from .tensors.counting import *  # noqa: F403
+from .tensors.creation import *  # noqa: F403
 from .tensors.dtypes import *  # noqa: F403
 from .tensors.functions import *  # noqa: F403
-from .tensors.indexing import where
-from .tensors.joining import cat, concat, concatenate, hstack, meshgrid, stack, vstack
-from .tensors.printing import set_printoptions
-from .tensors.products import einsum, matmul
-from .tensors.random_tensors import bernoulli, multinomial, normal, rand, rand_like, randint, randn, randn_like, randperm
-from .tensors.tensor import Tensor
-from .warmup import warmup
+from .tensors.indexing import where as where
+from .tensors.joining import *  # noqa: F403
+from .tensors.printing import set_printoptions as set_printoptions
+from .tensors.products import *  # noqa: F403
+from .tensors.random_tensors import *  # noqa: F403
+from .tensors.tensor import Tensor as Tensor
+from .warmup import warmup as warmup
+
+if TYPE_CHECKING:  # what is loaded at its first use
+    from . import (
+        accelerator as accelerator,
+        amp as amp,
+        backends as backends,
+        cuda as cuda,
+        distributions as distributions,
+        func as func,
+        generation as generation,
+        linalg as linalg,
+        models as models,
+        profiler as profiler,
+        special as special,
+        text as text,
+        utils as utils,
+    )
+    from .amp import autocast as autocast
+    from .habits import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -63,8 +66,10 @@ _LATER = (
     "distributions",
     "func",
     "generation",
+    "linalg",
     "models",
     "profiler",
+    "special",
     "text",
     "utils",
 )
@@ -128,7 +133,7 @@ def __getattr__(name):
     raise _no_attribute(__name__, name, __all__, elsewhere)
 
 
-_INTERNAL = "double_backward", "graph", "habits", "import_module", "io", "tensors"
+_INTERNAL = "TYPE_CHECKING", "double_backward", "graph", "habits", "import_module", "io", "tensors"
 __all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, "autocast"})
 
 

@@ -8,6 +8,7 @@ wrong backward in `test_mutants.py`.
 
 import itertools
 import math
+import operator
 import zlib
 
 import numpy as np
@@ -91,6 +92,10 @@ def positive(rng, shape):
     return rng.uniform(0.3, 2.5, shape)
 
 
+def above_one(rng, shape):
+    return rng.uniform(1.3, 4.0, shape)
+
+
 def inside_one(rng, shape):
     return rng.uniform(-0.9, 0.9, shape)
 
@@ -113,6 +118,11 @@ def regular(rng, shape):
 def positive_definite(rng, shape):
     """Matrices near symmetric ones with eigenvalues above 0."""
     return 3 * np.eye(shape[-1]) + rng.uniform(-0.5, 0.5, shape)
+
+
+def apart(rng, shape):
+    """Matrices whose eigenvalues and singular values are apart."""
+    return np.eye(*shape[-2:]) * 2.0 ** np.arange(1, shape[-1] + 1) + rng.uniform(-0.3, 0.3, shape)
 
 
 def probabilities(rng, shape):
@@ -218,8 +228,10 @@ def deviation(values, correction):
 
 
 def norm(values, p):
-    if p == math.inf:
-        return max(abs(v) for v in values)
+    if abs(p) == math.inf:
+        return max(abs(v) for v in values) if p > 0 else min(abs(v) for v in values)
+    if p == 0:
+        return sum(v != 0 for v in values)
     return sum(abs(v) ** p for v in values) ** (1 / p)
 
 
@@ -279,6 +291,15 @@ def polygamma(x, n):
     return (-1) ** s * math.factorial(n) * (math.fsum((x + k) ** -s for k in range(1000)) + rest)
 
 
+def erfinv(x):
+    """Halfway between two numbers whose erf is below and above x, again and again."""
+    low, high = -6.0, 6.0
+    for _ in range(100):
+        y = (low + high) / 2
+        low, high = (y, high) if math.erf(y) < x else (low, y)
+    return y
+
+
 def gamma_inc(a, x):
     """xᵃ e⁻ˣ/Γ(a) Σ xᵏ/(a (a + 1) … (a + k)), a sum that ends for every x."""
     terms = itertools.accumulate(range(1, 80), lambda term, k: term * x / (a + k), initial=1 / a)
@@ -318,13 +339,121 @@ def solve_triangular(a, b):
     return y
 
 
-def log_det(x):
+def eigen(x):
+    """Jacobi's rotations, each of which makes two elements of a symmetric matrix 0: (eigenvalues, columns of vectors)."""
+    a, v = (np.array(x) + np.array(x).T) / 2, np.eye(len(x))
+    for _ in range(30):
+        for i, j in itertools.combinations(range(len(a)), 2):
+            t = math.atan2(2 * a[i, j], a[j, j] - a[i, i]) / 2
+            turn = np.eye(len(a))
+            turn[i, i] = turn[j, j] = math.cos(t)
+            turn[i, j], turn[j, i] = math.sin(t), -math.sin(t)
+            a, v = turn.T @ a @ turn, v @ turn
+    order = sorted(range(len(a)), key=lambda i: a[i, i])
+    return np.array([a[i, i] for i in order]), v[:, order]
+
+
+def as_lapack(columns, others):
+    """The columns with the signs that LAPACK gives them, which are arbitrary."""
+    return columns * np.sign((columns * others).sum(0))
+
+
+def in_a_row(function):
+    """A function of one matrix that gives several arrays, for a stack of matrices, all results in a row."""
+
+    def reference(x, *options):
+        found = [function(m, *options) for m in x.reshape(-1, *x.shape[-2:])]
+        return np.array([v for parts in zip(*found, strict=True) for part in parts for v in np.ravel(part)])
+
+    return reference
+
+
+def eigh(x):
+    w, v = eigen(x.tolist())
+    return w, as_lapack(v, np.linalg.eigh((x + x.T) / 2)[1])
+
+
+def svd(x):
+    """From the eigenvectors of xᵀx, or of xxᵀ where that is the smaller matrix."""
+    if len(x) < len(x[0]):
+        v, s, ut = svd(x.T)
+        u = as_lapack(ut.T, np.linalg.svd(x, full_matrices=False)[0])
+        return u, s, (x.T @ u / s).T
+    w, v = eigen((x.T @ x).tolist())
+    s, v = np.sqrt(w[::-1]), v[:, ::-1]
+    u = as_lapack(x @ v / s, np.linalg.svd(x, full_matrices=False)[0])
+    return u, s, (x.T @ u / s).T
+
+
+def qr(x):
+    """Gram and Schmidt's: from each column what the earlier ones have of it is taken away."""
+    q = []
+    for column in x.T:
+        rest = column - sum(((column @ v) * v for v in q), 0 * column)
+        q.append(rest / math.sqrt(rest @ rest))
+    q = as_lapack(np.array(q).T, np.linalg.qr(x)[0])
+    return q, q.T @ x * np.tri(len(q[0])).T
+
+
+def solved(a, b):
+    """Gauss's elimination, without exchanging rows."""
+    rows = [list(r) + list(s) for r, s in zip(a, b, strict=True)]
+    n = len(rows)
+    for i in range(n):
+        rows[i] = [v / rows[i][i] for v in rows[i]]
+        for k in range(n):
+            if k != i:
+                rows[k] = [v - rows[k][i] * w for v, w in zip(rows[k], rows[i], strict=True)]
+    return [row[n:] for row in rows]
+
+
+def determinant(x):
     """By the rule of Leibniz: a product of elements for each permutation, with its sign."""
     k = x.shape[-1]
     orders = list(itertools.permutations(range(k)))
     signs = [math.prod(-1 for i, j in itertools.combinations(order, 2) if i > j) for order in orders]
-    dets = sum(s * math.prod(x[..., i, j] for i, j in enumerate(o)) for s, o in zip(signs, orders, strict=True))
-    return np.log(np.abs(dets))
+    return sum(s * math.prod(x[..., i, j] for i, j in enumerate(o)) for s, o in zip(signs, orders, strict=True))
+
+
+def scatter_add(x, index, shape):
+    y = np.zeros(shape)
+    for i in np.ndindex(x.shape):
+        y[tuple(int(part[i]) for part in index)] += x[i]
+    return y
+
+
+def scattered(function):
+    """y at each place of the index: the function of what meets there, x among it if it counts."""
+
+    def reference(x, v, index, *options):
+        counts, met = options[-1], {}
+        for i in np.ndindex(v.shape):
+            met.setdefault(tuple(int(part[i]) for part in index), []).append(v[i])
+        y = x.copy()
+        for place, values in met.items():
+            y[place] = function(values + [x[place]] * counts, *options[:-1])
+        return y
+
+    return reference
+
+
+def strided(x, where):
+    sizes, strides, offset = where
+    y = np.empty(sizes)
+    for i in np.ndindex(y.shape):
+        y[i] = x.ravel()[offset + sum(k * s for k, s in zip(i, strides, strict=True))]
+    return y
+
+
+def stretches(x, where):
+    axis, size, step = where
+    lines = np.moveaxis(x, axis, -1)
+    found = [lines[..., i : i + size] for i in range(0, lines.shape[-1] - size + 1, step)]
+    return np.moveaxis(np.array(found), 0, axis)
+
+
+def log_det(x):
+    return np.log(np.abs(determinant(x)))
 
 
 def inverse(x):
@@ -777,6 +906,9 @@ ARITHMETIC = [
     Row(ops.Mul, each(lambda a, b: a * b), PAIRS),
     Row(ops.Div, each(lambda a, b: a / b), PAIRS, domain=off_zero),
     Row(ops.Pow, each(lambda a, b: a**b), PAIRS, domain=(positive, exponents)),
+    Row(ops.Fmod, each(math.fmod), PAIRS, domain=off_zero),
+    Row(ops.Atan2, each(math.atan2), PAIRS, domain=off_zero),
+    Row(ops.LogAddExp, each(lambda a, b: math.log(math.exp(a) + math.exp(b))), PAIRS),
     Row(ops.Remainder, each(lambda a, b: a - b * math.floor(a / b)), PAIRS, domain=off_zero),
     Row(ops.Maximum, each(max), PAIRS, domain=normal),
     Row(ops.Minimum, each(min), PAIRS, domain=normal),
@@ -800,6 +932,7 @@ ARITHMETIC = [
 
 OF_EACH_ELEMENT = [
     Row(ops.Exp, each(math.exp), ELEMENTWISE),
+    Row(ops.Exp2, each(lambda x: 2.0**x), ELEMENTWISE),
     Row(ops.Expm1, each(math.expm1), ELEMENTWISE),
     Row(ops.Log, each(math.log), ELEMENTWISE, domain=positive),
     Row(ops.Log2, each(math.log2), ELEMENTWISE, domain=positive),
@@ -829,9 +962,13 @@ OF_EACH_ELEMENT = [
     Row(ops.Atan, each(math.atan), ELEMENTWISE),
     Row(ops.Sinh, each(math.sinh), ELEMENTWISE),
     Row(ops.Cosh, each(math.cosh), ELEMENTWISE),
+    Row(ops.Asinh, each(math.asinh), ELEMENTWISE),
+    Row(ops.Acosh, each(math.acosh), ELEMENTWISE, domain=above_one),
+    Row(ops.Atanh, each(math.atanh), ELEMENTWISE, domain=inside_one),
     Row(ops.Tanh, each(math.tanh), ELEMENTWISE, absolute=True, why=MADE_OF_Y),
     Row(ops.Erf, each(math.erf), ELEMENTWISE),
     Row(ops.Erfc, each(math.erfc), ELEMENTWISE),
+    Row(ops.Erfinv, each(erfinv), ELEMENTWISE, domain=inside_one),
     Row(ops.Lgamma, each(math.lgamma), ELEMENTWISE, domain=positive),
     Row(ops.Digamma, each(digamma), ELEMENTWISE, domain=positive),
     Row(
@@ -882,11 +1019,12 @@ REDUCTIONS = [
     Row(ops.Std, over_axes(deviation), with_options(REDUCED[1:], 0) + with_options(REDUCED[1:], 1)),
     Row(ops.Amax, over_axes(max), REDUCED, domain=distinct),
     Row(ops.Amin, over_axes(min), REDUCED, domain=distinct),
+    Row(ops.Median, over_axes(lambda values: sorted(values)[(len(values) - 1) // 2]), REDUCED, domain=distinct),
     Row(ops.LogSumExp, over_axes(logsumexp), REDUCED),
     Row(
         ops.Norm,
         over_axes(norm),
-        [case for p in (2, 1, 3, 1.5, math.inf) for case in with_options(REDUCED, p)],
+        [case for p in (2, 1, 3, 1.5, math.inf, 0, -1, -2.5, -math.inf) for case in with_options(REDUCED, p)],
         domain=lambda rng, shape: distinct(rng, shape) + 0.05,
     ),
     Row(
@@ -901,6 +1039,8 @@ REDUCTIONS = [
         ],
     ),
     Row(ops.CumSum, along(lambda values: list(itertools.accumulate(values))), AXES),
+    Row(ops.CumProd, along(lambda values: list(itertools.accumulate(values, operator.mul))), AXES[1:], domain=off_zero),
+    Row(ops.LogCumSumExp, along(lambda values: [logsumexp(values[: i + 1]) for i in range(len(values))]), AXES[1:]),
     Row(ops.Softmax, along(softmax), AXES, absolute=True, why=DIFFERENCE),
     Row(ops.LogSoftmax, along(log_softmax), AXES),
 ]
@@ -973,6 +1113,39 @@ PRODUCTS = [
         inverse,
         [((), (2, 3, 3)), ((), (2, 1, 2, 2)), ((), (1, 1)), ((), (0, 2, 2))],
         domain=regular,
+    ),
+    Row(
+        ops.Det,
+        determinant,
+        [((), (2, 3, 3)), ((), (2, 1, 2, 2)), ((), (1, 1)), ((), (0, 2, 2))],
+        domain=regular,
+    ),
+    Row(
+        ops.Solve,
+        of_matrices(solved),
+        [((), (2, 3, 3), (2, 3, 2)), ((), (2, 3, 3), (3, 1)), ((), (2, 1, 2, 2), (3, 2, 2)), ((), (0, 2, 2), (0, 2, 1))],
+        domain=(regular, normal),
+    ),
+    Row(
+        ops.Eigh,
+        in_a_row(eigh),
+        [((), (2, 3, 3)), ((), (2, 1, 2, 2)), ((), (1, 1)), ((), (0, 2, 2))],
+        domain=apart,
+        several=True,
+    ),
+    Row(
+        ops.SVD,
+        in_a_row(svd),
+        [((), (2, 3, 3)), ((), (2, 4, 2)), ((), (2, 2, 3)), ((), (1, 1)), ((), (0, 2, 2))],
+        domain=apart,
+        several=True,
+    ),
+    Row(
+        ops.QR,
+        in_a_row(qr),
+        [((), (2, 3, 3)), ((), (2, 4, 2)), ((), (2, 1, 2, 2)), ((), (1, 1)), ((), (0, 2, 2))],
+        domain=apart,
+        several=True,
     ),
     Row(
         ops.LogDet,
@@ -1335,6 +1508,58 @@ ARRANGEMENTS = [
         ops.Stack,
         stack,
         [((0,), (3,), (3,)), ((1,), (2, 3), (2, 3), (2, 3)), ((2,), (2, 3), (2, 3)), ((0,), (), ()), ((1,), (0, 2), (0, 2))],
+    ),
+    Row(
+        ops.ScatterAdd,
+        scatter_add,
+        [
+            (((labels(2, 0, 2, 1),), (4,)), (4,)),
+            (((labels([0, 1], [1, 0]), labels([2, 2], [2, 0])), (2, 3)), (2, 2)),
+            (((np.zeros((0,), np.int64),), (3,)), (0,)),
+        ],
+    ),
+    Row(
+        ops.ScatterExtreme,
+        scattered(lambda values, largest: max(values) if largest else min(values)),
+        [(((labels(2, 0, 2, 2),), largest, counts), (4,), (4,)) for largest in (True, False) for counts in (True, False)]
+        + [(((labels([0, 1], [1, 0]), labels([2, 2], [2, 0])), True, True), (2, 3), (2, 2))]
+        + [(((np.zeros(0, np.int64),), True, True), (0,), (0,))],
+        domain=(distinct, lambda rng, shape: distinct(rng, shape) + 0.05),
+    ),
+    Row(
+        ops.ScatterProd,
+        scattered(math.prod),
+        [
+            (((labels(2, 0, 2, 2),), True), (4,), (4,)),
+            (((labels(2, 0, 2, 2),), False), (4,), (4,)),
+            (((labels([0, 1], [1, 0]), labels([2, 2], [2, 0])), True), (2, 3), (2, 2)),
+            (((np.zeros(0, np.int64),), True), (0,), (0,)),
+        ],
+        domain=off_zero,
+    ),
+    Row(
+        ops.AsStrided,
+        strided,
+        [
+            ((((3,), (4,), 0),), (3, 3)),
+            ((((2, 3), (1, 2), 1),), (7,)),
+            ((((2, 2), (0, 1), 2),), (2, 2)),
+            ((((), (), 1),), (3,)),
+            ((((0, 2), (2, 1), 0),), (0, 2)),
+        ],
+        view=True,
+    ),
+    Row(
+        ops.Windows,
+        stretches,
+        [
+            (((0, 3, 1),), (5,)),
+            (((1, 2, 3),), (2, 7)),
+            (((0, 2, 1),), (3, 2)),
+            (((2, 1, 1),), (2, 1, 3)),
+            (((1, 2, 1),), (0, 3)),
+        ],
+        view=True,
     ),
     Row(
         ops.Unbind,

@@ -306,6 +306,66 @@ x[[[0, 1], [1, 0]], [[0, 1], [1, 2]]] ; v[n32[1, 1].long()] ; c[k[:2] - 1, 1:, [
 x[t.arange(2), k[:2]] ; v[t.tensor([1, 2], dtype=t.int32)]
 [r for r in x] ; [r * 2 for r in reversed(x)] ; sum(x) ; sum([x.sum(), y.sum()]) ; sum(r.norm() for r in x) ; v.max() ;
 v + w
+# what programs ask for now and then
+p.acosh() ; (p + 1).acosh() ; t.arccosh(p + 1) ; x.asinh() ; t.arcsinh(n) ; (x / 2).atanh() ; t.arctanh(p) ; x.exp2()
+n.exp2() ; p.erfinv() ; p.logit() ; x.logit(0.2) ; x.atan2(y) ; n.atan2(v) ; t.arctan2(n, n32) ; x.fmod(y) ; n.fmod(3)
+n.fmod(v) ; n.fmod(2.5) ; x.logaddexp(y) ; x.logaddexp(d) ; x.float_power(2) ; n.float_power(d.abs())
+t.rsub(x, v, alpha=2) ; t.rsub(n, 1) ; nan.nan_to_num() ; nan.nan_to_num(1.0, 2.0) ; nan.nan_to_num(neginf=0)
+n.nan_to_num() ; n.bitwise_and(n32) ; n.bitwise_or(6) ; b.bitwise_xor(~b) ; n.bitwise_not() ; b.bitwise_not()
+b.logical_xor(n) ; x.logical_xor(b) ; x.addcmul(y, v) ; x.addcmul(y, d, value=0.5) ; n.addcmul(n, n32, value=2)
+x.addcdiv(y, p) ; x.addcdiv(n, p, value=-2) ; x.cumprod(1) ; n.cumprod(0) ; b.cumprod(0)
+n32.cumprod(0, dtype=t.float64) ; c.logcumsumexp(2) ; s.cumprod(0) ; s.logcumsumexp(0) ; c.cummax(1) ; c.cummin(-1)
+n.cummax(0) ; s.cummax(0) ; k.cummin(0) ; nan.cummax(0) ; x.diff() ; n.diff(2) ; b.diff(dim=0)
+x.diff(prepend=y, append=d) ; z.diff(dim=0) ; t.var_mean(x) ; t.var_mean(c, (0, 2), keepdim=True)
+t.var_mean(x, 1, correction=0) ; t.std_mean(x, False) ; t.std_mean(x, 0) ; nan.nanmean() ; x.nanmean(1, True)
+x.nanmean(dtype=t.float64) ; z.nanmean(0) ; x.median() ; c.median(1) ; n.median() ; n.median(0, True) ; nan.median()
+nan.nanmedian() ; s.median(0) ; c.nanmedian(2, keepdim=True) ; c.kthvalue(2) ; c.kthvalue(3, 1, True)
+n.kthvalue(1, 0) ; s.kthvalue(1) ; x.quantile(0.3) ; c.quantile(0.5, 1, True) ; x.quantile(t.tensor([0.1, 0.9]), 1)
+x.quantile(0.4, 0, interpolation="nearest") ; d.quantile(0.25, interpolation="midpoint") ; nan.nanquantile(0.4)
+nan.quantile(0.4) ; x.detach().histc(5, -1, 2) ; d.detach().histc(4) ; c.detach().histc()
+t.searchsorted(v.detach().sort()[0], x) ; t.searchsorted(n.sort()[0], n, right=True)
+t.searchsorted(k.sort()[0], 1, out_int32=True) ; t.searchsorted(w.detach(), x, sorter=w.detach().argsort())
+t.bucketize(n, v.detach().sort()[0]) ; t.bucketize(1.5, t.arange(4))
+t.bucketize(t.tensor([1, 2]), t.tensor([1, 2]), right=True) ; t.searchsorted(t.arange(3), t.arange(3), side="right")
+q.addmm(q, q, beta=2, alpha=0.5) ; v.addmm(x.T, x) ; v.addmv(q, w, beta=0) ; q.addr(v, w)
+n.addr(k2[:, 0], k, alpha=2) ; c.baddbmm(c[:, :, :3], m.expand(2, 3, 4)) ; s.addbmm(c, c.transpose(1, 2)) ; x.inner(v)
+c.inner(s) ; c.inner(c[0]) ; t.tensordot(c, c, ([0, 1], [0, 1])) ; t.tensordot(x, q, 1) ; t.tensordot(v, w, 0)
+t.kron(x, v) ; t.kron(s, x) ; t.kron(n, n32) ; x.cross(y) ; v.cross(w, 0) ; t.cross(x[:1], y[:1], dim=1)
+t.cdist(x, y) ; t.cdist(q, x, 1.0) ; t.cdist(c, c, 3.0) ; t.cdist(x, q, float("inf")) ; t.cdist(x, q, 0.0)
+t.einsum("ii", q) ; t.einsum("ii->i", q) ; t.einsum("iji->j", c[:, :, :2]) ; t.einsum("...i,i->...", c, c[0, 0])
+t.einsum("i...->...", c) ; t.einsum("ij...,jk...->ik...", x, q) ; t.einsum("...", x) ; t.einsum("ij->", x)
+t.einsum("ba", x) ; c.tensor_split(2, 1) ; c.tensor_split((1, 3), 2) ; t.tensor_split(x, 5) ; c.hsplit(3)
+c.vsplit((1,)) ; c.dsplit(2) ; v.hsplit((1, 5)) ; t.moveaxis(c, 0, -1) ; t.moveaxis(c, (0, 1), (2, 0)) ; c.rot90()
+c.rot90(-1, (2, 0)) ; c.rot90(2, (0, 1)) ; x.diag_embed() ; x.diag_embed(-1, 0, 2) ; s.unfold(0, 1, 1)
+c.unfold(2, 2, 1) ; c.unfold(1, 3, 2) ; c.unfold(0, 1, 3) ; x.as_strided((2, 2), (1, 1), 1) ; c.as_strided((3,), (8,))
+x.scatter(1, k2[:, :1], y[:, :1]) ; x.scatter(0, k2[:, :1] * 0, 1.5) ; n.scatter(1, k2, n, reduce="add")
+x.detach().scatter(1, k2, 2.0, reduce="multiply") ; x.scatter_add(1, k2, y[:, :2]) ; n.scatter_add(0, k2[:, :1] * 0, n)
+x.scatter_reduce(1, k2, y[:, :2], "mean") ; x.scatter_reduce(1, k2, y[:, :2], "amax")
+x.scatter_reduce(1, k2, y[:, :2], "prod", include_self=False) ; x.scatter_reduce(1, k2, y[:, :2], "sum", include_self=False)
+s.scatter(0, k[1:2], s) ; n.scatter_reduce(1, k2, n, "amin", include_self=False) ; n.scatter_reduce(1, k2, n, "mean")
+x.index_add(1, k, y) ; x.index_add(0, k[1:2], y[:1], alpha=-2) ; n.index_add(1, k, n, alpha=3)
+x.index_copy(1, k[:2], y[:, :2]) ; x.index_fill(1, k, 2.5) ; x.index_fill(0, k[1:2], s) ; n.index_fill(1, k, 7)
+b.index_fill(1, k, True) ; x.take(k2) ; x.index_put((k[1:2],), v) ; x.index_put((b,), s)
+x.index_put((k[1:2],), y[:1], accumulate=True) ; x.put(k[:2], v[:2]) ; x.put(k, w, accumulate=True) ; x.take(k)
+n.take(k2 - 1) ; x.masked_scatter(b, y) ; x.masked_scatter(u, y) ; n.masked_scatter(b, n) ; t.argwhere(b)
+n.argwhere() ; b.nonzero(as_tuple=True) ; s.nonzero() ; s.nonzero(as_tuple=True) ; t.nonzero(x, as_tuple=False)
+t.broadcast_tensors(x, v, s) ; t.atleast_1d(s) ; t.atleast_1d(s, x) ; t.atleast_2d(v) ; t.atleast_3d(x)
+t.atleast_3d((v, s)) ; t.dstack([x, y]) ; t.block_diag(x, q, v, s) ; t.cartesian_prod(v, w) ; t.cartesian_prod(v)
+t.combinations(v) ; t.combinations(k, 3, True) ; t.combinations(v, 4) ; list(t.broadcast_shapes((2, 1), (3,)))
+t.fill(x, 3.0) ; t.fill(n, 3.7) ; t.fill(x.detach(), s) ; t.zero_(x * 2) ; t.cat([t.tensor([]), x], 1)
+t.cat([n, t.tensor([])], 0) ; x.detach().norm(0) ; x.norm(-1) ; x.norm(float("-inf"), 1) ; x.norm("nuc")
+c.norm("nuc", (0, 2)) ; x.norm("nuc", (1, 0), True) ; x.cumsum(1, dtype=t.float64) ; x.take_along_dim(k2 - 1, 1)
+s.gather(0, k[1:2]) ; s.index_select(0, k[1:2]) ; s.topk(1) ; s.sort() ; x.repeat_interleave(k, 1, output_size=4)
+t.bincount(k, weights=k) ; t.bincount(k, weights=w.detach()) ; t.div(x, y, rounding_mode="floor")
+t.div(v, x, rounding_mode="floor") ; t.linalg.det(q)
+t.linalg.slogdet(q) ; t.linalg.inv(q) ; t.linalg.solve(q, v) ; t.linalg.solve(q, x, left=False)
+t.linalg.cholesky(q @ q.T + t.eye(3)) ; t.linalg.eigvalsh(q) ; t.linalg.eigvalsh(q, "U") ; t.linalg.svdvals(x)
+t.linalg.qr(x)[1].abs() ; t.linalg.matrix_power(q, 3) ; t.linalg.matrix_power(q, -2) ; t.linalg.matrix_power(q, 0)
+t.linalg.norm(x) ; t.linalg.norm(x, 2) ; t.linalg.norm(x, "nuc") ; t.linalg.norm(x, 1, dim=1)
+t.linalg.vector_norm(c, 3, (0, 2), True) ; t.linalg.matrix_norm(c, -1, (0, 2)) ; t.linalg.pinv(x)
+t.linalg.cross(x, y) ; t.linalg.diagonal(c) ; t.special.entr(p) ; t.special.ndtr(x) ; t.special.log_ndtr(x * 5)
+t.special.ndtri(p) ; t.special.sinc(x) ; t.special.xlog1py(x, p) ; t.special.multigammaln(p + 3, 2)
+t.special.expit(x) ; t.special.gammaln(p) ; t.special.psi(p) ; t.special.erfinv(p) ; t.special.exp2(x)
 """
 
 
@@ -459,6 +519,10 @@ a = x * 1; h = a.data; h[0] = 0; r = a
 a = x * 1; h = a.reshape(3, 2).reshape(-1)[::2]; h -= 1; a.mul_(2); h.add_(s); r = [a, h]
 a = x * 1; a.retain_grad(); a.sum().backward(); x.grad = None; r = a.grad
 a = x * 1; a.retain_grad(); a *= 2; a.sum().backward(); x.grad = None; r = [a.grad, a.retains_grad]
+a = x * 1; a.addcmul_(y, v, value=2).addcdiv_(x, p).lerp_(y, 0.25); r = a
+a = x * 1; h = y[:1, :2]; i = k2[:1]; a.scatter_(1, i, h); a.scatter_add_(1, i, h); a.scatter_reduce_(0, i * 0, h, "sum"); r = a
+a = x * 1; a.index_add_(1, k, y); a.index_copy_(1, k[:1], y[:, :1]); a.index_fill_(0, k[1:2], 2.0); r = a
+a = x * 1; a.index_put_((k[1:2], k[:1]), s); a.put_(k[:2], v[:2]); a.masked_scatter_(b, y); r = a
 """
 
 
@@ -516,6 +580,11 @@ UNDOCUMENTED = {  # functions whose docstring has no signature, or calls *size b
     "swapaxes",
     "unique",
     "var",
+    "searchsorted",
+    "scatter",
+    "std_mean",
+    "var_mean",
+    "index_copy_",
 }
 
 

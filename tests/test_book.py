@@ -18,8 +18,7 @@ import copy
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import minidl as torch
 from minidl import nn

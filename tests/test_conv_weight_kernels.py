@@ -5,8 +5,7 @@ import os
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from minidl.kernels import conv_weight, threads
 

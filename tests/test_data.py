@@ -29,9 +29,9 @@ from minidl.utils.data import (
     default_convert,
     digits,
     get_worker_info,
+    loader as loader_module,
     random_split,
 )
-from minidl.utils.data import loader as loader_module
 
 
 class Squares(Dataset):

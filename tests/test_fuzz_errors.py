@@ -7,8 +7,7 @@ import pytest
 
 import minidl
 import minidl.nn.functional as F
-from minidl import distributions as D
-from minidl import kernels, nn
+from minidl import distributions as D, kernels, nn
 from minidl.autograd import gradcheck, gradgradcheck
 from minidl.generation import beam_search
 from minidl.utils.data import WeightedRandomSampler, transforms

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from numba import config
 
-from minidl.kernels import elementwise as ew
-from minidl.kernels import rows, threads, update
+from minidl.kernels import elementwise as ew, rows, threads, update
 
 PLAIN = bool(config.DISABLE_JIT)
 POINTS = 300 if PLAIN else 60_000

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "minidl"
 # From the bottom up. A part is a module or a package at the top of minidl, and within `tensors` each file is a part of its own.
 # Parts of one layer do not know each other; a new part must be given a layer.
 METHODS = "attributes comparisons elementwise products reductions shapes slices views arithmetic conversion gradients"
+METHODS += " pieces contractions"
 LAYERS = [
     {"kernels", "random", "tensors.dtypes", "tensors.printing", "tensors.__init__"},  # numbers and arrays
     {"ops"},  # the calculus
@@ -22,14 +23,15 @@ LAYERS = [
     {"tensors.record"},  # how an operation is recorded
     {"double_backward", "tensors.arguments"},
     {*(f"tensors.{name}" for name in METHODS.split()), "tensors.indexing"},  # the methods of Tensor
-    {"tensors.ordering", "tensors.joining", "tensors.in_place"},
+    {"tensors.ordering", "tensors.joining", "tensors.combined", "tensors.statistics", "tensors.scattering"},
+    {"tensors.in_place"},
     {"tensors.numpy_arguments"},
     {"tensors.numpy_numbers", "tensors.numpy_shapes"},
     {"tensors.exchange"},
     {"tensors.tensor"},
     {"tensors.creation", "tensors.functions"},  # the functions of the top level
     {"tensors.random_tensors", "tensors.counting"},
-    {"information"},
+    {"information", "linalg", "special"},
     {"autograd", "nn"},
     {"io"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "text"},

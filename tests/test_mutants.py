@@ -68,6 +68,20 @@ def attention_with(**changed):
     return backward
 
 
+def overwritten(s, dy, places):
+    dx = np.zeros(s.needs[0].shape, dy.dtype)
+    dx.reshape(-1)[places] = dy
+    return dx
+
+
+def exchanged(s, dy):
+    s.a, s.b = s.b, s.a
+    try:
+        return right(s, dy)
+    finally:
+        s.a, s.b = s.b, s.a
+
+
 def with_changed(s, dy, **changed):
     """The gradients of the real operation when it had saved something else."""
     kept = {name: getattr(s, name) for name in changed}
@@ -223,6 +237,23 @@ BACKWARDS = [
     (ops.Softmax, "summed over everything", lambda s, dy: s.y * (dy - (dy * s.y).sum())),
     (ops.LogSoftmax, "sum forgotten", lambda s, dy: dy),
     (ops.LogSoftmax, "y for e^y", lambda s, dy: dy - s.y * dy.sum(s.axis if dy.ndim else None, keepdims=True)),
+    (ops.Exp2, "ln 2 forgotten", lambda s, dy: dy * s.y),
+    (ops.Asinh, "− for +", lambda s, dy: dy / np.sqrt(np.abs(s.x * s.x - 1))),
+    (ops.Acosh, "+ for −", lambda s, dy: dy / np.sqrt(s.x * s.x + 1)),
+    (ops.Atanh, "as atan", lambda s, dy: dy / (1 + s.x * s.x)),
+    (ops.Erfinv, "sign in the exponent", lambda s, dy: dy * (np.sqrt(np.pi) / 2 * np.exp(-s.y * s.y))),
+    (ops.Erfinv, "x for y", lambda s, dy: dy * (np.sqrt(np.pi) / 2 * np.exp(np.square(kernels.erf(s.y))))),
+    (ops.Fmod, "as remainder", both(lambda s, dy: dy, lambda s, dy: -dy * np.floor(s.floor - 0.5))),
+    (ops.Fmod, "b's slope forgotten", both(lambda s, dy: dy, lambda s, dy: 0 * dy * s.floor)),
+    (ops.Atan2, "operands exchanged", lambda s, dy: exchanged(s, dy)),
+    (ops.Atan2, "sign of db", lambda s, dy: (right(s, dy)[0], None if right(s, dy)[1] is None else -right(s, dy)[1])),
+    (ops.LogAddExp, "half each", both(lambda s, dy: dy / 2, lambda s, dy: dy / 2)),
+    (ops.LogAddExp, "shares exchanged", lambda s, dy: exchanged(s, dy)),
+    (ops.Median, "all share it", lambda s, dy: s.spread(dy) / s.share.size),
+    (ops.CumProd, "y/x without what follows", lambda s, dy: dy * np.cumprod(s.x, s.axis) / s.x),
+    (ops.CumProd, "from the start on", lambda s, dy: np.cumsum(dy * np.cumprod(s.x, s.axis), s.axis) / s.x),
+    (ops.LogCumSumExp, "only its own", lambda s, dy: dy * np.exp(s.x - s.y)),
+    (ops.LogCumSumExp, "as cumsum", lambda s, dy: np.flip(np.cumsum(np.flip(dy, s.axis), s.axis), s.axis)),
     # products
     (ops.MatMul, "b not transposed", lambda s, dy: (dy @ s.b, right(s, dy)[1]) if s.b.shape == (3, 3) else right(s, dy)),
     (ops.MatMul, "a not transposed", lambda s, dy: (right(s, dy)[0], s.a @ dy) if s.b.shape == (3, 3) else right(s, dy)),
@@ -320,6 +351,28 @@ BACKWARDS = [
     (ops.Inverse, "not transposed", lambda s, dy: -(s.y @ dy @ s.y)),
     (ops.LogDet, "inverse not transposed", lambda s, dy: dy[..., None, None] * np.linalg.inv(s.x)),
     (ops.LogDet, "det for its logarithm", lambda s, dy: right(s, dy) * np.linalg.det(s.x)[..., None, None]),
+    (ops.Solve, "a not transposed", lambda s, dy: with_changed(s, dy, a=np.swapaxes(s.a, -1, -2))),
+    (ops.Solve, "sign of da", lambda s, dy: (-right(s, dy)[0], right(s, dy)[1])),
+    (ops.Det, "inverse for cofactors", lambda s, dy: right(s, dy) / np.linalg.det(s.x)[..., None, None]),
+    (ops.Det, "not transposed", lambda s, dy: np.swapaxes(right(s, dy), -1, -2)),
+    (ops.Eigh, "vectors' part forgotten", lambda s, dy: right(s, [dy[0], 0 * dy[1]])),
+    (ops.Eigh, "values' part forgotten", lambda s, dy: right(s, [0 * dy[0], dy[1]])),
+    (ops.Eigh, "gaps' sign", lambda s, dy: 2 * right(s, [dy[0], 0 * dy[1]]) - right(s, dy)),
+    (ops.SVD, "u's part forgotten", lambda s, dy: right(s, [0 * dy[0], *dy[1:]])),
+    (ops.SVD, "v's part forgotten", lambda s, dy: right(s, [*dy[:2], 0 * dy[2]])),
+    (ops.SVD, "values' part forgotten", lambda s, dy: right(s, [dy[0], 0 * dy[1], dy[2]])),
+    (ops.QR, "q's part forgotten", lambda s, dy: right(s, [0 * dy[0], dy[1]])),
+    (ops.QR, "r's part forgotten", lambda s, dy: right(s, [dy[0], 0 * dy[1]])),
+    (ops.QR, "r below the diagonal", lambda s, dy: right(s, [dy[0], np.tril(dy[1])])),
+    (ops.ScatterAdd, "index ignored", lambda s, dy: np.resize(dy, s.needs[0].shape)),
+    (ops.ScatterExtreme, "x gets all", lambda s, dy: (dy, right(s, dy)[1])),
+    (ops.ScatterExtreme, "all v get it", lambda s, dy: (right(s, dy)[0], dy[s.index])),
+    (ops.ScatterProd, "as a sum", lambda s, dy: (dy, dy[s.index])),
+    (ops.ScatterProd, "x forgotten", lambda s, dy: (right(s, dy)[0], right(s, dy)[1] / s.x[s.index])),
+    (ops.AsStrided, "overlaps overwrite", lambda s, dy: overwritten(s, dy, s.places())),
+    (ops.AsStrided, "offset forgotten", lambda s, dy: with_changed(s, dy, where=(*s.where[:2], 0))),
+    (ops.Windows, "step ignored", lambda s, dy: with_changed(s, dy, step=1)),
+    (ops.Windows, "in reverse", lambda s, dy: right(s, np.flip(dy, -1))),
     # losses
     (ops.CrossEntropy, "weight ignored", cross_entropy_without(weight=None)),
     (ops.CrossEntropy, "smoothing ignored", cross_entropy_without(smoothing=0.0)),

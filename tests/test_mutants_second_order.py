@@ -38,6 +38,7 @@ EQUIVALENT = {
         ("kernels", "cross_entropy_soft_backward", 2),
         ("kernels", "cross_entropy_soft_backward_targets", 2),
         *[("rules", name, "d") for name in ("SquaredError", "AbsoluteError", "Huber")],
+        *[("rules", op, name) for op, names in (("Eigh", "wv"), ("SVD", ("u", "s", "vt")), ("QR", "qr")) for name in names],
         *[("rules", name, "stats") for name in ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm")],
         ("rules", "BatchNorm", "given"),
         ("rules", "Var", "scaled"),

@@ -5,8 +5,7 @@ With NUMBA_DISABLE_JIT=1 the same tests run the kernels as plain Python.
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numba import config
 
 from minidl import kernels

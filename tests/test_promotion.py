@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import bool as boolean
-from minidl import float32, float64, int8, int16, int32, int64, uint8
+from minidl import bool as boolean, float32, float64, int8, int16, int32, int64, uint8
 
 # Two tensors of one rank: the wider of two floats or two integers, and a float beats any integer, an integer a boolean.
 TABLE = {

@@ -10,8 +10,7 @@ from numba import config
 import minidl
 from minidl import nn, ops
 from minidl.autograd import gradcheck
-from minidl.kernels import recurrent as kernels
-from minidl.kernels import threads
+from minidl.kernels import recurrent as kernels, threads
 from minidl.nn.utils import rnn as utils
 from minidl.tensors.record import apply
 

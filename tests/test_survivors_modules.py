@@ -7,8 +7,7 @@ import pytest
 
 import minidl
 from minidl import models, nn
-from minidl.nn import functional as F
-from minidl.nn import init
+from minidl.nn import functional as F, init
 from minidl.nn.utils import rnn
 
 

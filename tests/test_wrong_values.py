@@ -7,9 +7,7 @@ import pytest
 
 import minidl
 import minidl.nn.functional as F
-from minidl import distributions as D
-from minidl import information as I
-from minidl import nn
+from minidl import distributions as D, information as I, nn
 
 # --- the class Tensor itself
 

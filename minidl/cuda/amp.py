@@ -1,7 +1,6 @@
 """The old place of `minidl.amp`: `from minidl.cuda.amp import GradScaler, autocast`."""
 
-from ..amp import GradScaler as _GradScaler
-from ..amp import autocast as _autocast
+from ..amp import GradScaler as _GradScaler, autocast as _autocast
 
 __all__ = ["GradScaler", "autocast"]
 

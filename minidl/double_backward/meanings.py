@@ -104,6 +104,7 @@ MEANINGS = {
     "swapaxes": lambda x, i, j: x.transpose(i, j),
     "moveaxis": lambda x, i, j: x.movedim(i, j),
     "tril": lambda x: x.tril(),
+    "triu": lambda x: x.triu(),
     "shape": lambda x: x.shape,
     "size": lambda x: x.numel(),
     "broadcast_to": lambda x, shape: x.expand(shape),

@@ -111,9 +111,76 @@ def set_item(self, dy):
     return dx, dv
 
 
+def scatter_prod(self, dy):
+    dx = dv = None
+    need_x, need_v = self.needs
+    x, v, where = as_tensor(self.x, dy), as_tensor(self.v, dy), self.touched
+    if need_x:
+        ones = wrap(np.ones(x.shape, x.dtype))
+        others = apply(ops.ScatterProd(self.index, True), ones, v)
+        dx = dy * others if self.counts else apply(ops.Where(where), 0.0, dy)
+    if need_v:
+        if not (v.array.all() and x.array[where].all()):
+            raise NotImplementedError("a factor is 0, and the slopes of products without it are not written; move it a little")
+        dv = (dy * apply(ops.ScatterProd(self.index, self.counts), x, v))[self.index] / v
+    return dx, dv
+
+
 def patch(self, dy):
     dv = apply(copy.copy(self.view), dy)
     return apply(ops.ReplaceView(copy.copy(self.view)), dy, np.zeros(dv.shape, dy.dtype)), dv
+
+
+# --- linear algebra: what forward found, once more and recorded, and the same formula with it
+
+
+def det(self, dy):
+    if not np.linalg.det(self.x.array).all():
+        raise NotImplementedError("a matrix is singular, and the slopes of its cofactors are not written; move it a little")
+    return (dy * apply(ops.Det(), self.x))[..., None, None] * apply(ops.Inverse(), self.x).transpose(-1, -2)
+
+
+def eigh(self, dy):
+    self.w, self.v = apply(ops.Eigh(), self.x)
+    return self.backward(dy)
+
+
+def svd(self, dy):
+    u, self.s, vt = apply(ops.SVD(), self.x)
+    self.u, self.vt = u, vt
+    return self.backward(dy)
+
+
+def qr(self, dy):
+    self.q, self.r = apply(ops.QR(), self.x)
+    return self.backward(dy)
+
+
+# --- running products
+
+
+def cum_prod(self, dy):
+    x = self.x.movedim(self.axis, 0)
+    before = apply(ops.Cat(0), wrap(np.ones((min(len(x), 1), *x.shape[1:]), x.dtype)), apply(ops.CumProd(0), x[:-1]))
+    return before.movedim(0, self.axis) * from_the_end(dy.movedim(self.axis, 0), x[1:]).movedim(0, self.axis)
+
+
+def log_cum_sum_exp(self, dy):
+    y = self.y.movedim(self.axis, 0)
+    rest = from_the_end(dy.movedim(self.axis, 0), difference(y[:-1], y[1:]).exp()).movedim(0, self.axis)
+    return difference(self.x, self.y).exp() * rest
+
+
+def difference(a, b):
+    same = a.array == b.array
+    return apply(ops.Where(same), 0.0, a - b)
+
+
+def from_the_end(dy, factors):
+    r = list(dy.unbind())
+    for j in range(len(r) - 2, -1, -1):
+        r[j] = r[j] + factors[j] * r[j + 1]
+    return apply(ops.Stack(0), *r) if r else dy
 
 
 # --- normalisation: x̂ from x again, as the statistics move with it
@@ -190,7 +257,14 @@ RULES = {
     ops.MaxPool: max_pool,
     ops.SetItem: set_item,
     ops.Unbind: unbind,
+    ops.ScatterProd: scatter_prod,
     ops.ReplaceView: patch,
+    ops.Det: det,
+    ops.Eigh: eigh,
+    ops.SVD: svd,
+    ops.QR: qr,
+    ops.CumProd: cum_prod,
+    ops.LogCumSumExp: log_cum_sum_exp,
     ops.BatchNorm: batch_norm,
     ops.LayerNorm: layer_norm,
     ops.RMSNorm: layer_norm,

@@ -10,8 +10,7 @@ the gradients of the first states; their dh and dc are those of the last states,
 
 import numpy as np
 
-from . import memory
-from . import recurrent_loops as loops
+from . import memory, recurrent_loops as loops
 from .elementwise import plain
 from .threads import run
 from .tile import ROWS, VECTOR_BYTES

@@ -9,8 +9,7 @@ from ..tensors.arguments import expect_tensors
 from ..tensors.creation import empty
 from ..tensors.record import apply, wrap
 from ..tensors.tensor import Tensor
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .functional.attention_scores import pool_where, softmax_where, where_seen
 from .functional.basic import check_probability
 from .linear import Linear, checked_sizes

@@ -4,8 +4,7 @@ import math
 
 from ..tensors.arguments import as_int, as_ints, expect_tensors
 from ..tensors.creation import empty
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .functional.conv import as_tuple
 from .lazy import LazyModule
 from .module import Module

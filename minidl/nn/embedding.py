@@ -2,8 +2,7 @@
 
 from ..tensors.arguments import expect_tensors, integer
 from ..tensors.creation import empty
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .linear import checked_sizes
 from .module import Module
 from .parameter import Parameter

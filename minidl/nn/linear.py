@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from ..tensors.arguments import as_int, as_ints, expect_tensors
 from ..tensors.creation import empty
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .activation import ReLU
 from .containers import Sequential
 from .dropout import Dropout

@@ -5,8 +5,7 @@ import functools
 from ..graph.writes import note_write
 from ..tensors.arguments import as_ints, expect_tensors
 from ..tensors.creation import empty, tensor
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .lazy import LazyModule
 from .linear import checked_sizes
 from .module import Module

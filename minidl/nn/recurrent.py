@@ -12,8 +12,7 @@ from ..tensors.creation import empty
 from ..tensors.joining import cat, stack
 from ..tensors.record import apply, remedy_for
 from ..tensors.tensor import Tensor
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .module import Module
 from .parameter import Parameter
 from .utils.rnn import PackedSequence

@@ -12,8 +12,7 @@ import math
 
 from ..tensors.arguments import as_int, expect_tensors
 from ..tensors.creation import full
-from . import functional as F
-from . import init
+from . import functional as F, init
 from .attention import MultiheadAttention, is_causal_mask
 from .containers import ModuleList
 from .dropout import Dropout

@@ -19,6 +19,8 @@ from . import (
     pool,
     recurrent,
     reduce,
+    scan,
+    scatter,
     shape,
     softmax,
     special,
@@ -38,6 +40,8 @@ from .norm import *  # noqa: F403
 from .pool import *  # noqa: F403
 from .recurrent import *  # noqa: F403
 from .reduce import *  # noqa: F403
+from .scan import *  # noqa: F403
+from .scatter import *  # noqa: F403
 from .shape import *  # noqa: F403
 from .softmax import *  # noqa: F403
 from .special import *  # noqa: F403
@@ -58,6 +62,8 @@ __all__ += norm.__all__
 __all__ += pool.__all__
 __all__ += recurrent.__all__
 __all__ += reduce.__all__
+__all__ += scan.__all__
+__all__ += scatter.__all__
 __all__ += shape.__all__
 __all__ += softmax.__all__
 __all__ += special.__all__

@@ -6,9 +6,27 @@ gradient is summed back to its operand's shape by `unbroadcast`.
 
 import numpy as np
 
+from .. import kernels
 from .base import Op, unbroadcast
 
-__all__ = ["Add", "Cast", "Clone", "Div", "Maximum", "Minimum", "Mul", "Neg", "Pow", "Remainder", "Sub", "Where", "XLogY"]
+__all__ = [
+    "Add",
+    "Atan2",
+    "Cast",
+    "Clone",
+    "Div",
+    "Fmod",
+    "LogAddExp",
+    "Maximum",
+    "Minimum",
+    "Mul",
+    "Neg",
+    "Pow",
+    "Remainder",
+    "Sub",
+    "Where",
+    "XLogY",
+]
 
 
 class Add(Op):
@@ -132,6 +150,53 @@ class Remainder(Op):
         da = unbroadcast(dy, a.shape) if a else None
         db = unbroadcast(-dy * self.floor, b.shape) if b else None
         return da, db
+
+
+class Fmod(Remainder):
+    """y = a − b·t, where t = a/b rounded towards 0 (the sign of y is a's)
+    between the jumps t stays:  da = dy,  db = −dy·t   (t as (a − y)/b: a/b may round to the next whole number)
+    """
+
+    constants = ("floor",)
+
+    def forward(self, a, b):
+        y = np.fmod(a, b)
+        self.floor = np.rint(np.divide(a - y, b)) if self.needs[1] else None
+        return y
+
+
+class Atan2(Op):
+    """y = the angle of the point (b, a) from the first axis, in (−π, π]
+    da = dy·b/(a² + b²),  db = −dy·a/(a² + b²),  and 0 at the origin, where it has no direction
+    """
+
+    def forward(self, a, b):
+        self.a, self.b = a, b
+        return np.arctan2(a, b)
+
+    def backward(self, dy):
+        a, b = self.needs
+        square = self.a * self.a + self.b * self.b
+        origin = np.equal(square, 0)
+        slope = np.where(origin, dy.dtype.type(0), dy / np.where(origin, dy.dtype.type(1), square))
+        da = unbroadcast(slope * self.b, a.shape) if a else None
+        return da, unbroadcast(-slope * self.a, b.shape) if b else None
+
+
+class LogAddExp(Op):
+    """y = ln(eᵃ + eᵇ)
+    the two slopes are eᵃ/(eᵃ + eᵇ) and eᵇ/(eᵃ + eᵇ):  da = dy·e^(a − y),  db = dy·e^(b − y)
+    written as 1/(1 + e^(b − a)) and 1/(1 + e^(a − b)), which keep their digits where y is large.
+    """
+
+    def forward(self, a, b):
+        self.a, self.b = a, b
+        return np.logaddexp(a, b)
+
+    def backward(self, dy):
+        a, b = self.needs
+        da = unbroadcast(dy / (1 + kernels.exp(self.b - self.a)), a.shape) if a else None
+        return da, unbroadcast(dy / (1 + kernels.exp(self.a - self.b)), b.shape) if b else None
 
 
 class Maximum(Op):

@@ -11,14 +11,18 @@ from .base import Op
 __all__ = [
     "Abs",
     "Acos",
+    "Acosh",
     "Asin",
+    "Asinh",
     "Atan",
+    "Atanh",
     "Clamp",
     "Cos",
     "Cosh",
     "Erf",
     "Erfc",
     "Exp",
+    "Exp2",
     "Expm1",
     "Log",
     "Log1p",
@@ -59,6 +63,19 @@ class Expm1(Op):
 
     def backward(self, dy):
         return dy * kernels.exp(self.x)
+
+
+class Exp2(Op):
+    """y = 2ˣ
+    dx = dy·y ln 2
+    """
+
+    def forward(self, x):
+        self.y = np.exp2(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (self.y * np.log(2.0).item())
 
 
 class Log(Op):
@@ -342,3 +359,42 @@ class Erfc(Op):
 
     def backward(self, dy):
         return dy * (-2 / np.sqrt(np.pi).item() * kernels.exp(-self.x * self.x))
+
+
+class Asinh(Op):
+    """y = arsinh x
+    dx = dy/√(x² + 1)
+    """
+
+    def forward(self, x):
+        self.x = x
+        return np.arcsinh(x)
+
+    def backward(self, dy):
+        return dy / np.sqrt(self.x * self.x + 1)
+
+
+class Acosh(Op):
+    """y = arcosh x, x ≥ 1
+    dx = dy/√(x² − 1), written as √(x − 1)·√(x + 1), which keeps its digits near 1
+    """
+
+    def forward(self, x):
+        self.x = x
+        return np.arccosh(x)
+
+    def backward(self, dy):
+        return dy / (np.sqrt(self.x - 1) * np.sqrt(self.x + 1))
+
+
+class Atanh(Op):
+    """y = artanh x, |x| ≤ 1
+    dx = dy/(1 − x²), written as (1 − x)(1 + x), which keeps its digits near 1
+    """
+
+    def forward(self, x):
+        self.x = x
+        return np.arctanh(x)
+
+    def backward(self, dy):
+        return dy / ((1 - self.x) * (1 + self.x))

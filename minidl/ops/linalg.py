@@ -3,8 +3,9 @@
 import numpy as np
 
 from .base import Op, unbroadcast
+from .scan import products_before
 
-__all__ = ["Cholesky", "Inverse", "LogDet", "SolveTriangular"]
+__all__ = ["QR", "SVD", "Cholesky", "Det", "Eigh", "Inverse", "LogDet", "Solve", "SolveTriangular"]
 
 
 class Inverse(Op):
@@ -67,3 +68,128 @@ class SolveTriangular(Op):
         db = np.linalg.solve(np.swapaxes(np.tril(self.a), -1, -2), dy)
         da = unbroadcast(-np.tril(db @ np.swapaxes(self.y, -1, -2)), a.shape) if a else None
         return da, unbroadcast(db, b.shape) if b else None
+
+
+class Solve(Op):
+    """y with a y = b: square matrices a (…, n, n), b and y (…, n, m)
+    db = a⁻ᵀ dy, as y = a⁻¹ b is linear in b;  da = −db yᵀ, as da y + a dy = 0
+    """
+
+    def forward(self, a, b):
+        self.a = a
+        self.y = np.linalg.solve(a, b)
+        return self.y
+
+    def backward(self, dy):
+        a, b = self.needs
+        db = np.linalg.solve(np.swapaxes(self.a, -1, -2), dy)
+        da = unbroadcast(-(db @ np.swapaxes(self.y, -1, -2)), a.shape) if a else None
+        return da, unbroadcast(db, b.shape) if b else None
+
+
+class Det(Op):
+    """y = det x, of the matrices in the last two axes
+    det x is linear in x[i,j], with its cofactor as the slope:  dx = dy·C
+    With x = u s vᵀ, C = det u·det v·u c vᵀ, c_i the product of the other s_j: so singular matrices are no exception.
+    """
+
+    def forward(self, x):
+        self.x = x
+        return np.linalg.det(x)
+
+    def backward(self, dy):
+        if not self.x.shape[-1]:
+            return np.zeros(self.x.shape, dy.dtype)
+        u, s, vt = np.linalg.svd(self.x)
+        others = products_before(s, -1) * np.flip(products_before(np.flip(s, -1), -1), -1)
+        sign = np.linalg.det(u) * np.linalg.det(vt)
+        return (dy * sign)[..., None, None] * ((u * others[..., None, :]) @ vt)
+
+
+class Eigh(Op):
+    """w, v: the eigenvalues of symmetric x in rising order, and in the columns of v their vectors; x is averaged with xᵀ
+    dx = v (diag dw + f∘(vᵀ dv)) vᵀ,  f_ij = 1/(w_j − w_i), 0 on the diagonal: v moves by v (f∘(vᵀ dx v)), as vᵀ dv is
+    antisymmetric, and w by the diagonal of vᵀ dx v. Equal eigenvalues have no vectors of their own: then f is infinite.
+    """
+
+    def forward(self, x):
+        self.x = x
+        self.w, self.v = np.linalg.eigh((x + np.swapaxes(x, -1, -2)) / 2)
+        return self.w, self.v
+
+    def backward(self, dy):
+        dw, dv = dy
+        v, w = self.v, self.w
+        transposed, one = np.swapaxes(v, -1, -2), np.eye(w.shape[-1], dtype=w.dtype)
+        inner = 0 if dw is None else dw[..., None, :] * one
+        if dv is not None:
+            inner = inner + _gaps(w) * (transposed @ dv)
+        dx = v @ inner @ transposed
+        return (dx + np.swapaxes(dx, -1, -2)) / 2
+
+
+class SVD(Op):
+    """u, s, vᵀ with x = u diag(s) vᵀ: s falling and at least 0, the columns of u and of v orthonormal
+    dx = u (f∘skew(uᵀ du)·s + s·f∘skew(vᵀ dv) + diag ds) vᵀ + (1 − u uᵀ) du s⁻¹ vᵀ + u s⁻¹ dvᵀ (1 − v vᵀ),
+    f_ij = 1/(s_j² − s_i²), 0 on the diagonal, skew(m) = m − mᵀ. (Townsend 2016)
+    With `full`, u and v are square; the columns added to them are arbitrary, and have no gradient.
+    """
+
+    def __init__(self, full=False):
+        self.full = full
+
+    def forward(self, x):
+        self.x = x
+        u, s, vt = np.linalg.svd(x, full_matrices=self.full)
+        k = s.shape[-1]
+        self.u, self.s, self.vt = u[..., :k], s, vt[..., :k, :]
+        return u, s, vt
+
+    def backward(self, dy):
+        du, ds, dvt = dy
+        u, s, vt = self.u, self.s, self.vt
+        k, (rows, columns) = s.shape[-1], self.x.shape[-2:]
+        inner = 0 if ds is None else ds[..., None, :] * np.eye(k, dtype=s.dtype)
+        outer = 0
+        if du is not None:
+            du = du[..., :k]
+            within = np.swapaxes(u, -1, -2) @ du
+            inner = inner + _gaps(s * s) * (within - np.swapaxes(within, -1, -2)) * s[..., None, :]
+            if rows > k:
+                outer = outer + (du - u @ within) / s[..., None, :] @ vt
+        if dvt is not None:
+            dvt = dvt[..., :k, :]
+            within = dvt @ np.swapaxes(vt, -1, -2)
+            inner = inner + s[..., None] * (_gaps(s * s) * (np.swapaxes(within, -1, -2) - within))
+            if columns > k:
+                outer = outer + u @ ((dvt - within @ vt) / s[..., None])
+        return u @ inner @ vt + outer
+
+
+def _gaps(w):
+    """1/(w_j − w_i), and 0 on the diagonal."""
+    same = np.eye(w.shape[-1], dtype=bool)
+    return (1 - np.eye(w.shape[-1], dtype=w.dtype)) / np.where(same, 1.0, w[..., None, :] - w[..., None])
+
+
+class QR(Op):
+    """q, r with x = q r: the columns of q orthonormal, r upper triangular; x has at least as many rows as columns
+    dx = (dq + q m) r⁻ᵀ, m symmetric, its upper triangle that of dr rᵀ − qᵀ dq
+    From dx = dq r + q dr: qᵀ dx r⁻¹ = qᵀdq + dr r⁻¹, antisymmetric plus upper triangular. (Walter & Lehmann 2018)
+    """
+
+    def forward(self, x):
+        self.x = x
+        self.q, self.r = np.linalg.qr(x)
+        return self.q, self.r
+
+    def backward(self, dy):
+        dq, dr = dy
+        q, r = self.q, self.r
+        inner = 0 if dr is None else dr @ np.swapaxes(r, -1, -2)
+        inner = inner if dq is None else inner - np.swapaxes(q, -1, -2) @ dq
+        upper = np.triu(inner)
+        upper = upper + np.swapaxes(upper, -1, -2)
+        upper = upper * (1 - np.eye(r.shape[-1], dtype=r.dtype) / 2)  # what is on the diagonal was taken twice
+        dx = q @ upper if dq is None else dq + q @ upper
+        return np.swapaxes(np.linalg.solve(r, np.swapaxes(dx, -1, -2)), -1, -2)

@@ -5,7 +5,21 @@ import numpy as np
 from .. import kernels
 from .base import Op
 
-__all__ = ["Amax", "Amin", "CumSum", "LogSumExp", "Mean", "Norm", "Prod", "Std", "Sum", "TakeAlongAxis", "Var"]
+__all__ = [
+    "Amax",
+    "Amin",
+    "CumSum",
+    "LogSumExp",
+    "Mean",
+    "Median",
+    "Norm",
+    "Prod",
+    "Reduction",
+    "Std",
+    "Sum",
+    "TakeAlongAxis",
+    "Var",
+]
 
 
 class Reduction(Op):
@@ -142,6 +156,21 @@ class Amin(Amax):
     pick = staticmethod(np.min)
 
 
+class Median(Amax):
+    """y = the element in the middle of x in order; of two in the middle the smaller
+    the elements that are y share dy equally, as in PyTorch; if x has NaN, y is NaN
+    """
+
+    @staticmethod
+    def pick(x, axis, keepdims):
+        rest = [n for i, n in enumerate(x.shape) if i not in axis]
+        rows = np.moveaxis(x, axis, range(-len(axis), 0)).reshape(*rest, _count(x.shape, axis))
+        middle = (rows.shape[-1] - 1) // 2
+        y = np.partition(rows, middle, -1)[..., middle]
+        y = np.where(np.isnan(rows).any(-1), x.dtype.type(np.nan), y) if x.dtype.kind == "f" else y
+        return y.reshape(_kept(x.shape, axis))
+
+
 class TakeAlongAxis(Op):
     """y = x at one index per row along an axis, which is dropped or kept with size 1 (max, min, median with dim)
     the element that was picked takes dy
@@ -198,7 +227,8 @@ class LogSumExp(Reduction):
 
 class Norm(Reduction):
     """y = (Σ |x|ᵖ)^(1/p)
-    dx = dy·sign(x)·(|x|/y)^(p−1), and 0 where y = 0;  p = ∞: the largest |x| share dy equally
+    dx = dy·sign(x)·(|x|/y)^(p−1), and 0 where y = 0;  p = ±∞: the largest (smallest) |x| share dy equally
+    p = 0: y counts what is not 0, and dx = 0
     """
 
     constants = ("share",)
@@ -213,6 +243,9 @@ class Norm(Reduction):
             self.x, self.y = x, y.reshape(_kept(x.shape, self.axes))
             return self.y if self.keepdim else y
         p, size = self.p, np.abs(x)
+        if p <= 0:
+            self.x, self.y = x, np.asarray(self._of_small_power(size, x.dtype))
+            return self.y if self.keepdim else self.y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
         # Scaled by the largest, so that a large x does not overflow and a small one does not vanish when raised to p.
         top = size.max(axis=self.axes, keepdims=True, initial=0)
         if p == np.inf:
@@ -224,11 +257,26 @@ class Norm(Reduction):
         self.x, self.y = x, top
         return top if self.keepdim else top.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
 
+    def _of_small_power(self, size, dtype):
+        """Σ |x|⁰ counts; for p < 0 the smallest counts most, and a 0 makes y 0."""
+        p = self.p
+        if p == 0:
+            return np.count_nonzero(size, axis=self.axes, keepdims=True).astype(dtype)
+        least = size.min(axis=self.axes, keepdims=True, initial=np.inf)
+        if p == -np.inf:
+            chosen = size == least
+            self.share = chosen / np.maximum(chosen.sum(axis=self.axes, keepdims=True), 1).astype(dtype)
+            return least
+        scale = np.where((least > 0) & np.isfinite(least), least, dtype.type(1))
+        return np.asarray(scale * kernels.sum_over((size / scale) ** p, self.axes, True) ** (1 / p), dtype)
+
     def backward(self, dy):
         x, y, p = self.x, self.y, self.p
+        if p == 0:
+            return np.zeros(x.shape, dy.dtype)
         if p == 2:
             return self.restore(dy) * x / np.where(y == 0, y.dtype.type(1), y)
-        if p == np.inf:
+        if abs(p) == np.inf:
             return self.restore(dy) * np.sign(x) * self.share
         slope = np.where((x == 0) | (y == 0), x.dtype.type(0), (np.abs(x) / y) ** (p - 1))
         return self.restore(dy) * np.sign(x) * slope

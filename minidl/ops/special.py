@@ -5,7 +5,7 @@ import numpy as np
 from .. import kernels
 from .base import Op, unbroadcast
 
-__all__ = ["Digamma", "GammaInc", "Lgamma", "Polygamma"]
+__all__ = ["Digamma", "Erfinv", "GammaInc", "Lgamma", "Polygamma"]
 
 
 class Lgamma(Op):
@@ -72,3 +72,29 @@ class GammaInc(Op):
         dlog_x = dy * kernels.exp(a * log_x - x - kernels.lgamma(a))  # f(x)·x
         da = unbroadcast(np.asarray(-dlog_x * kernels.gamma_slope(a, log_x), dy.dtype), needs_a.shape) if needs_a else None
         return da, unbroadcast(np.asarray(dlog_x / x, dy.dtype), needs_x.shape) if needs_x else None
+
+
+class Erfinv(Op):
+    """y with erf y = x, |x| ≤ 1
+    one over the slope of erf:  dx = dy·√π/2·exp(y²)
+    A first guess (Winitzki 2008), then Halley's steps on erf y = x, beyond ½ on erfc |y| = 1 − |x|, which keeps its digits.
+    """
+
+    def forward(self, x):
+        v = np.asarray(x, np.float64)
+        size = np.abs(v)
+        rest = 1 - size
+        log = np.log(rest * (1 + size))
+        a = 0.147
+        b = 2 / (np.pi * a) + log / 2
+        y = np.sqrt(np.sqrt(b * b - log / a) - b)
+        for _ in range(3):
+            off = np.where(size < 0.5, kernels.erf(y) - size, rest - kernels.erfc(y))
+            step = off * (np.sqrt(np.pi) / 2) * np.exp(y * y)
+            y = y - step / (1 + y * step)
+        y = np.where(size == 1, np.inf, y)
+        self.y = np.asarray(np.copysign(y, v), x.dtype)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (np.sqrt(np.pi).item() / 2 * kernels.exp(self.y * self.y))

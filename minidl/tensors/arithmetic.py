@@ -99,6 +99,8 @@ class Arithmetic:
 
     divide = div
 
+    __rdiv__ = __rtruediv__
+
     def __floordiv__(self, other):
         """⌊self/other⌋: the quotient rounded down. Its gradient is 0. An integer divided by 0 raises ZeroDivisionError.
 
@@ -227,11 +229,11 @@ def _floor_divide(a, b):
     with np.errstate(all="ignore"):
         result = np.asarray(np.floor_divide(*_whole(a, b)[1]))
     # Constant between its jumps: in the graph it passes back zeros.
-    return (
-        apply(ops.PiecewiseConstant(lambda x: result), a)
-        if isinstance(a, TensorBase) and result.shape == a.shape
-        else wrap(result)
-    )
+    wanting = [x for x in (a, b) if isinstance(x, TensorBase) and x.node is not None]
+    if not wanting:
+        return wrap(result)
+    source = wanting[0] if len(wanting) == 1 else wanting[0] + wanting[1]
+    return apply(ops.PiecewiseConstant(lambda x: result), source.expand(result.shape))
 
 
 def _remainder(a, b):

@@ -70,7 +70,7 @@ class Comparisons:
         """Not: of booleans the opposite, of integers every bit the other way round."""
         if self.array.dtype.kind == "f":
             raise TypeError(f"~: expected a boolean or integer tensor, got {self.dtype}")
-        return wrap(~self.array)
+        return wrap(np.asarray(~self.array))
 
     def __and__(self, other):
         """And: of booleans, or of the bits of integers."""

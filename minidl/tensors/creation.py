@@ -9,6 +9,31 @@ from .arguments import expect_memory, expect_tensors, numbers_of, size_of
 from .record import number_array, remedy_for, wrap
 from .tensor import Tensor
 
+__all__ = [
+    "arange",
+    "as_tensor",
+    "e",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "inf",
+    "is_tensor",
+    "linspace",
+    "logspace",
+    "nan",
+    "numel",
+    "ones",
+    "ones_like",
+    "pi",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
     """A tensor with a copy of the data: a number, nested lists, an ndarray, a Tensor, or an array of another library.

@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axis
 from . import dtypes
-from .arguments import as_int, integer
+from .arguments import as_int, integer, number
 from .record import TensorBase, apply, floating, wrap
 
 
@@ -33,6 +33,15 @@ class Elementwise:
         tensor([1.0000, 2.7183])
         """
         return apply(ops.Exp(), floating(self))
+
+    def exp2(self):
+        """2 to the power of each element.
+
+        >>> import minidl
+        >>> minidl.tensor([3.0, -1.0]).exp2()
+        tensor([8.0000, 0.5000])
+        """
+        return apply(ops.Exp2(), floating(self))
 
     def expm1(self):
         """eˣ − 1, exact for small x.
@@ -171,7 +180,34 @@ class Elementwise:
         """
         return apply(ops.Atan(), floating(self))
 
-    arcsin, arccos, arctan = asin, acos, atan
+    def asinh(self):
+        """The number whose hyperbolic sine it is: ln(x + √(x² + 1)).
+
+        >>> import minidl
+        >>> minidl.tensor([0.0, 1.0]).asinh()
+        tensor([0.0000, 0.8814])
+        """
+        return apply(ops.Asinh(), floating(self))
+
+    def acosh(self):
+        """The number of 0 or more whose hyperbolic cosine it is: ln(x + √(x² − 1)); NaN below 1.
+
+        >>> import minidl
+        >>> minidl.tensor([1.0, 2.0]).acosh()
+        tensor([0.0000, 1.3170])
+        """
+        return apply(ops.Acosh(), floating(self))
+
+    def atanh(self):
+        """The number whose hyperbolic tangent it is: ½ ln((1 + x)/(1 − x)); infinite at ±1.
+
+        >>> import minidl
+        >>> minidl.tensor([0.0, 0.5]).atanh()
+        tensor([0.0000, 0.5493])
+        """
+        return apply(ops.Atanh(), floating(self))
+
+    arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 
     def sinh(self):
         """(eˣ − e⁻ˣ)/2.
@@ -227,6 +263,27 @@ class Elementwise:
         (tensor([1.5375e-12]), tensor([0.]))
         """
         return apply(ops.Erfc(), floating(self))
+
+    def erfinv(self):
+        """The inverse of erf, of numbers from −1 to 1.
+
+        >>> import minidl
+        >>> minidl.tensor([0.0, 0.5]).erfinv()
+        tensor([0.0000, 0.4769])
+        """
+        return apply(ops.Erfinv(), floating(self))
+
+    def logit(self, eps=None):
+        """ln(x/(1 − x)), the inverse of sigmoid; with eps, x is first held between eps and 1 − eps.
+
+        >>> import minidl
+        >>> minidl.tensor([0.5, 0.9]).logit()
+        tensor([0.0000, 2.1972])
+        """
+        x = floating(self)
+        if eps is not None:
+            x = x.clamp(number("logit", "eps", eps), 1 - number("logit", "eps", eps))
+        return x.log() - (-x).log1p()
 
     def lgamma(self):
         """ln |Γ(x)|. For whole numbers Γ(n) = (n − 1)!

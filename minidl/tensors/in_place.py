@@ -10,13 +10,17 @@ from typing import ParamSpec, TypeVar
 from .. import random
 from ..graph.nodes import next_serial
 from .arithmetic import Arithmetic
+from .combined import Combined
 from .comparisons import Comparisons
+from .contractions import Contractions
 from .elementwise import Elementwise
 from .indexing import Indexing
 from .record import TensorBase, number_array, operand, wrap
 from .reductions import Reductions
+from .scattering import Scattering
 from .shapes import Shapes
 from .slices import Slices
+from .statistics import Statistics
 
 P, R = ParamSpec("P"), TypeVar("R")
 
@@ -76,6 +80,18 @@ class InPlace:
     lerp_ = twin(Arithmetic.lerp)
     xlogy_ = twin(Arithmetic.xlogy)
     igamma_ = twin(Arithmetic.igamma)
+    addcmul_ = twin(Combined.addcmul)
+    addcdiv_ = twin(Combined.addcdiv)
+    fmod_ = twin(Combined.fmod)
+    atan2_ = twin(Combined.atan2)
+    arctan2_ = twin(Combined.arctan2)
+    float_power_ = twin(Combined.float_power)
+    nan_to_num_ = twin(Combined.nan_to_num)
+    addmm_ = twin(Contractions.addmm)
+    addmv_ = twin(Contractions.addmv)
+    addr_ = twin(Contractions.addr)
+    baddbmm_ = twin(Contractions.baddbmm)
+    addbmm_ = twin(Contractions.addbmm)
 
     abs_ = twin(Elementwise.abs)
     absolute_ = twin(Elementwise.absolute)
@@ -101,10 +117,19 @@ class InPlace:
     sinh_ = twin(Elementwise.sinh)
     cosh_ = twin(Elementwise.cosh)
     tanh_ = twin(Elementwise.tanh)
+    asinh_ = twin(Elementwise.asinh)
+    acosh_ = twin(Elementwise.acosh)
+    atanh_ = twin(Elementwise.atanh)
+    arcsinh_ = twin(Elementwise.arcsinh)
+    arccosh_ = twin(Elementwise.arccosh)
+    arctanh_ = twin(Elementwise.arctanh)
+    exp2_ = twin(Elementwise.exp2)
+    logit_ = twin(Elementwise.logit)
     sigmoid_ = twin(Elementwise.sigmoid)
     relu_ = twin(Elementwise.relu)
     erf_ = twin(Elementwise.erf)
     erfc_ = twin(Elementwise.erfc)
+    erfinv_ = twin(Elementwise.erfinv)
     lgamma_ = twin(Elementwise.lgamma)
     digamma_ = twin(Elementwise.digamma)
     polygamma_ = twin(Elementwise.polygamma)
@@ -125,13 +150,28 @@ class InPlace:
     logical_not_ = twin(Comparisons.logical_not)
     logical_and_ = twin(Comparisons.logical_and)
     logical_or_ = twin(Comparisons.logical_or)
+    logical_xor_ = twin(Combined.logical_xor)
+    bitwise_and_ = twin(Combined.bitwise_and)
+    bitwise_or_ = twin(Combined.bitwise_or)
+    bitwise_xor_ = twin(Combined.bitwise_xor)
+    bitwise_not_ = twin(Combined.bitwise_not)
 
     cumsum_ = twin(Reductions.cumsum)
+    cumprod_ = twin(Statistics.cumprod)
 
     tril_ = twin(Slices.tril)
     triu_ = twin(Slices.triu)
 
     masked_fill_ = twin(Indexing.masked_fill)
+    scatter_ = twin(Scattering.scatter)
+    scatter_add_ = twin(Scattering.scatter_add)
+    scatter_reduce_ = twin(Scattering.scatter_reduce)
+    index_add_ = twin(Scattering.index_add)
+    index_copy_ = twin(Scattering.index_copy)
+    index_fill_ = twin(Scattering.index_fill)
+    index_put_ = twin(Scattering.index_put)
+    put_ = twin(Scattering.put)
+    masked_scatter_ = twin(Scattering.masked_scatter)
 
     unsqueeze_ = _reshaped(Shapes.unsqueeze)
     squeeze_ = _reshaped(Shapes.squeeze)

@@ -63,7 +63,12 @@ class Indexing:
                 [4]])
         """
         axis = normalize_axis("gather", dim, self.ndim)
+        if not self.ndim:
+            expect_tensors("gather", index=index)
+            return self.reshape(1).gather(0, index.reshape(-1)).reshape(index.shape)
         rows = checked_index("gather", index, self.shape[axis])
+        if not rows.size:
+            return self.reshape(-1)[:0].reshape(rows.shape)
         others = [i for i in range(self.ndim) if i != axis]
         if rows.ndim != self.ndim or any(rows.shape[i] > self.shape[i] for i in others):
             raise ValueError(f"gather: an index of shape {rows.shape} does not fit input {self.shape} along axis {dim}")
@@ -80,7 +85,7 @@ class Indexing:
         """
         expect_tensors("take_along_dim", indices=indices)
         if dim is None:
-            return self.reshape(-1).gather(0, indices.reshape(-1))
+            return self.take(indices.reshape(-1))
         axis = normalize_axis("take_along_dim", dim, self.ndim)
         if indices.ndim != self.ndim:
             got = f"{self.shape} and {indices.shape}"
@@ -91,7 +96,8 @@ class Indexing:
         except ValueError:
             got = f"{self.shape} and {indices.shape}"
             raise ValueError(f"take_along_dim: the axes other than {dim} do not broadcast, got {got}") from None
-        x, index = (t.expand((*shape[:axis], t.shape[axis], *shape[axis + 1 :])) for t in (self, indices))
+        rows = wrap(wrapped_index("take_along_dim", indices, self.shape[axis]))  # unlike gather, from the end too
+        x, index = (t.expand((*shape[:axis], t.shape[axis], *shape[axis + 1 :])) for t in (self, rows))
         return x.gather(axis, index)
 
     def index_select(self, dim, index):
@@ -104,10 +110,15 @@ class Indexing:
                 [6, 4]])
         """
         axis = normalize_axis("index_select", dim, self.ndim)
+        if not self.ndim:
+            expect_tensors("index_select", index=index)
+            if index.numel() != 1:
+                raise ValueError(f"index_select: expected one index into a 0-d tensor, got {index.numel()}")
+            return self.reshape(1).index_select(0, index).reshape(())
         rows = checked_index("index_select", index, self.shape[axis])
         if rows.ndim > 1:
             raise ValueError(f"index_select: expected a vector of indices, got shape {rows.shape}")
-        return apply(ops.Index((slice(None),) * axis + (rows,)), self)
+        return apply(ops.Index((slice(None),) * axis + (rows.reshape(-1),)), self)
 
     def masked_select(self, mask):
         """The elements where the mask is True, as a vector.
@@ -152,13 +163,24 @@ class Indexing:
             raise TypeError(f"masked_fill: {value!r} cannot be kept in a tensor of {self.dtype}")
         return where(mask, value, self)
 
-    def nonzero(self):
-        """The indices of the elements that are not 0, one row for each.
+    def nonzero(self, *, as_tuple=False):
+        """The indices of what is not zero, one row each; with as_tuple=True a vector for each axis, of use as an index.
 
         >>> import minidl
-        >>> minidl.tensor([[0, 7], [8, 0]]).nonzero()
-        tensor([[0, 1],
-                [1, 0]])
+        >>> minidl.tensor([[0, 3], [4, 0]]).nonzero(as_tuple=True)
+        (tensor([0, 1]), tensor([1, 0]))
+        """
+        if as_tuple:
+            return tuple(wrap(index) for index in np.nonzero(np.atleast_1d(self.array)))
+        return wrap(np.argwhere(self.array))
+
+    def argwhere(self):
+        """The indices of what is not zero, one row each.
+
+        >>> import minidl
+        >>> minidl.tensor([0, 3, 4]).argwhere()
+        tensor([[1],
+                [2]])
         """
         return wrap(np.argwhere(self.array))
 
@@ -234,10 +256,24 @@ def _index_part(part):
 
 
 def checked_index(name, index, bound):
-    array = index.array if isinstance(index, TensorBase) else np.asarray(index)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: the index must hold integers, got {array.dtype}")
+    array = _integers(name, index)
     bad = (array < 0) | (array >= bound)
     if bad.any():
         raise IndexError(f"{name}: index {array[bad][0]} is out of range for size {bound}")
+    return array
+
+
+def wrapped_index(name, index, bound):
+    """As checked_index, but negative ones count from the end."""
+    array = _integers(name, index).astype(np.int64)
+    bad = (array < -bound) | (array >= bound)
+    if bad.any():
+        raise IndexError(f"{name}: index {array[bad][0]} is out of range for size {bound}")
+    return np.where(array < 0, array + bound, array)
+
+
+def _integers(name, index):
+    array = index.array if isinstance(index, TensorBase) else np.asarray(index)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: the index must hold integers, got {array.dtype}")
     return array

@@ -106,6 +106,9 @@ class Ordering:
         (tensor([5, 4]), tensor([4, 2]))
         """
         axis, k = normalize_axis("topk", dim, self.ndim), integer("topk", k)
+        if not self.ndim:
+            values, index = self.reshape(1).topk(k, 0, largest, sorted)
+            return TopkResult(values.reshape(() if k else (0,)), index.reshape(() if k else (0,)))
         if not 0 <= k <= self.shape[axis]:
             raise ValueError(f"topk: k must be between 0 and {self.shape[axis]}, got {k}")
         index = np.take(_order(self.array, axis, largest), np.arange(k), axis)

@@ -1,10 +1,19 @@
 """Products of vectors and matrices, and Einstein's summation."""
 
+import string
+
 import numpy as np
 
 from .. import ops
-from .arguments import tensors_of
+from .arguments import expect_tensors, tensors_of
 from .record import TensorBase, apply, operand, wrap
+
+__all__ = [
+    "cdist",
+    "einsum",
+    "matmul",
+    "tensordot",
+]
 
 
 class Products:
@@ -120,12 +129,45 @@ def _product(name, a, b, a_rank, b_rank):
     return matmul(a, b)
 
 
+def tensordot(a, b, dims=2):
+    """Σ a b over pairs of axes: the last `dims` of a with the first of b, or the two lists of axes in dims.
+
+    >>> import minidl
+    >>> minidl.tensordot(minidl.ones(2, 3, 4), minidl.ones(3, 4, 5), dims=2).shape
+    (2, 5)
+    """
+    expect_tensors("tensordot", a=a, b=b)
+    return a.tensordot(b, dims)
+
+
+def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
+    """The distance (Σ |x − y|ᵖ)^(1/p) of every row of x1 and every row of x2: (…, n, d), (…, m, d) → (…, n, m).
+
+    The mode says how PyTorch computes it; here it is always computed from the differences, which are exact.
+
+    >>> import minidl
+    >>> minidl.cdist(minidl.tensor([[0.0, 0.0]]), minidl.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[5., 1.]])
+    """
+    expect_tensors("cdist", x1=x1, x2=x2)
+    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+    if compute_mode not in modes:
+        raise ValueError(f"cdist: compute_mode must be one of {', '.join(modes)}, got {compute_mode!r}")
+    if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
+        raise ValueError(f"cdist: expected (…, n, d) and (…, m, d), got shapes {x1.shape} and {x2.shape}")
+    if not p >= 0:
+        raise ValueError(f"cdist: p must be 0 or more, got {p}")
+    return (x1.unsqueeze(-2) - x2.unsqueeze(-3)).norm(p, -1)
+
+
 def einsum(equation, *operands):
     """Einstein's summation: "ij,jk->ik" multiplies matrices. Each letter names an axis; what is not on the right is summed.
 
+    A letter twice in one term means the diagonal; "..." are any axes in front of or between the others, which broadcast.
+
     >>> import minidl
-    >>> einsum("ij,j->i", minidl.ones(2, 3), minidl.ones(3))
-    tensor([3., 3.])
+    >>> einsum("ij,j->i", minidl.ones(2, 3), minidl.ones(3)), einsum("ii", minidl.eye(3))
+    (tensor([3., 3.]), tensor(3.))
     """
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = operands[0]
@@ -133,22 +175,48 @@ def einsum(equation, *operands):
         raise TypeError(f"einsum: expected an equation such as 'ij,jk->ik' first, got {type(equation).__name__}")
     if len({x.dtype for x in tensors_of("einsum", operands)}) > 1:
         raise TypeError(f"einsum: expected operands of one dtype, got {', '.join(str(x.dtype) for x in operands)}")
-    equation = equation.replace(" ", "")
-    left, arrow, right = equation.partition("->")
+    given = equation
+    left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
-    if "." in equation:
-        raise NotImplementedError("einsum: '...' is not supported; name every axis")
-    if len(terms) != len(operands) or any(len(t) != x.ndim for t, x in zip(terms, operands, strict=False)):
-        raise ValueError(f"einsum: {equation!r} does not fit shapes {[x.shape for x in operands]}")
-    if any(len(set(t)) < len(t) for t in terms):
-        raise NotImplementedError(f"einsum: an axis named twice in one term is not supported ({equation!r}); use diagonal()")
-    if not arrow:
-        right = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+    counts = [len(term.replace("...", "")) for term in terms]
+    if len(terms) != len(operands) or any(
+        n > x.ndim if "..." in term else n != x.ndim for term, n, x in zip(terms, counts, operands, strict=False)
+    ):
+        raise ValueError(f"einsum: {given!r} does not fit shapes {[x.shape for x in operands]}")
+    if any(not (c.isalpha() and c.isascii()) for c in "".join(terms + [right]).replace("...", "")):
+        raise ValueError(f"einsum: axes are named by single letters, got {given!r}")
+    rest = max((x.ndim - n for term, n, x in zip(terms, counts, operands, strict=True) if "..." in term), default=0)
+    dots = _unused_letters(left + right, rest)
+    terms = [t.replace("...", dots[rest - (x.ndim - n) :]) for t, n, x in zip(terms, counts, operands, strict=True)]
+    once = (c for c in sorted(set("".join(terms))) if c not in dots and "".join(terms).count(c) == 1)
+    right = right.replace("...", dots) if arrow else dots + "".join(once)
     sizes = {}
     for term, x in zip(terms, operands, strict=True):
         for letter, n in zip(term, x.shape, strict=True):
-            if sizes.setdefault(letter, n) != n:
-                raise ValueError(f"einsum: axis {letter!r} has size {sizes[letter]} and {n} in {equation!r}")
+            known = sizes.setdefault(letter, n)
+            if known != n and 1 not in (known, n):
+                raise ValueError(f"einsum: axis {letter!r} has size {known} and {n} in {given!r}")
+            sizes[letter] = n if known == 1 else known
     if not set(right) <= set(sizes) or len(set(right)) < len(right):
-        raise ValueError(f"einsum: the right side of {equation!r} must name axes of the left, once each")
-    return apply(ops.Einsum(tuple(terms), right), *operands)
+        raise ValueError(f"einsum: the right side of {given!r} must name axes of the left, once each")
+    terms, operands = zip(*(_named_once(t, x, sizes) for t, x in zip(terms, operands, strict=True)), strict=True)
+    return apply(ops.Einsum(terms, right), *operands)
+
+
+def _unused_letters(used, n):
+    letters = [c for c in string.ascii_letters if c not in used]
+    if n > len(letters):
+        raise ValueError(f"einsum: there are no letters for {n} more axes")
+    return "".join(letters[:n])
+
+
+def _named_once(term, x, sizes):
+    """A term and its operand, expanded to the sizes, with the diagonal in place of axes of one name."""
+    if x.shape != tuple(sizes[letter] for letter in term):
+        x = x.expand(tuple(sizes[letter] for letter in term))
+    while letter := next((c for c in term if term.count(c) > 1), None):
+        i = term.index(letter)
+        j = term.index(letter, i + 1)
+        x = x.diagonal(0, i, j)  # its axis comes last
+        term = term[:i] + term[i + 1 : j] + term[j + 1 :] + letter
+    return term, x

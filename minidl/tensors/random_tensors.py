@@ -2,12 +2,24 @@
 
 import numpy as np
 
-from .. import random
+from .. import ops, random
 from . import dtypes
 from .arguments import expect_tensors, numbers_of, size_of
 from .creation import dtype_or_default, made
-from .record import number_array, wrap
+from .record import apply, number_array, wrap
 from .tensor import Tensor
+
+__all__ = [
+    "bernoulli",
+    "multinomial",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+]
 
 random.states_as(wrap)
 
@@ -47,6 +59,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         if size is not None:
             raise TypeError("normal: size goes with numbers; tensors say their own")
+        given = mean, std
         mean, std = (
             x.array if isinstance(x, Tensor) else number_array("normal", *numbers_of("normal", **{what: x}), dtypes.default)
             for what, x in (("mean", mean), ("std", std))
@@ -60,7 +73,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
         except ValueError:
             raise ValueError(f"normal: shapes {mean.shape} and {std.shape} do not broadcast") from None
         kind = np.result_type(mean, std)
-        return wrap(np.asarray(source.normal(shape, kind) * std + mean, kind))
+        return _still(np.asarray(source.normal(shape, kind) * std + mean, kind), *given)
     if size is None:
         raise TypeError("normal: expected size=(...)")
     return made(source.normal(size_of("normal", (size,)), dtype_or_default(dtype), mean, std), device, requires_grad)
@@ -102,7 +115,7 @@ def bernoulli(input, p=None, *, generator=None):
     tensor([0., 0., 1.])
     """
     expect_tensors("bernoulli", input=input)
-    return wrap(random.source(generator).bernoulli(input.shape, input.array if p is None else p, input.dtype))
+    return _still(random.source(generator).bernoulli(input.shape, input.array if p is None else p, input.dtype), input)
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None):
@@ -140,3 +153,11 @@ def randn_like(input, *, generator=None, dtype=None, device=None, requires_grad=
     dtype = dtypes.as_dtype(dtype or input.dtype)
     fresh = random.like(input.array, np.empty)  # contiguous in the order of the input's axes
     return made(random.normal_like(fresh, random.source(generator), dtype), device, requires_grad)
+
+
+def _still(array, *sources):
+    """What was drawn, in the graph of what it was drawn from: as PyTorch's, it passes back zeros."""
+    for x in sources:
+        if isinstance(x, Tensor) and x.requires_grad:
+            return apply(ops.PiecewiseConstant(lambda _: array), x.expand(array.shape))
+    return wrap(np.asarray(array))

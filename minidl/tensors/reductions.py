@@ -109,20 +109,22 @@ class Reductions:
         return apply(ops.LogSumExp(reduced_axes(self, "logsumexp", dim, keepdim), keepdim), floating(self))
 
     def norm(self, p="fro", dim=None, keepdim=False):
-        """(Σ|x|ᵖ)^(1/p), p = 2 by default; math.inf gives the largest |x|. The gradient at 0 is 0.
+        """(Σ|x|ᵖ)^(1/p), p = 2 by default; ±math.inf gives the largest (smallest) |x|, 0 counts. The gradient at 0 is 0.
 
         >>> import minidl
         >>> x = minidl.tensor([3.0, -4.0])
         >>> x.norm(), x.norm(1), x.norm(minidl.inf)
         (tensor(5.), tensor(7.), tensor(4.))
         """
+        if isinstance(p, str) and p == "nuc":
+            return _nuclear(self, dim, keepdim)
         p = 2 if p in ("fro", None) else p
-        if not isinstance(p, numbers.Real) or not p > 0:
-            raise ValueError(f"norm: p must be a number above 0, or math.inf, got {p!r}")
+        if not isinstance(p, numbers.Real) or p != p:
+            raise ValueError(f"norm: p must be a number, or math.inf, got {p!r}")
         return apply(ops.Norm(reduced_axes(self, "norm", dim, keepdim), keepdim, p), floating(self))
 
-    def cumsum(self, dim=None, *, axis=None):
-        """yᵢ = x₀ + … + xᵢ along an axis. Of integers and booleans it is an int64.
+    def cumsum(self, dim=None, *, dtype=None, axis=None):
+        """y_i = Σ_{j≤i} x_j along an axis; integers become int64.
 
         >>> import minidl
         >>> minidl.tensor([1, 2, 3]).cumsum(0)
@@ -132,7 +134,7 @@ class Reductions:
         if dim is None:
             raise TypeError("cumsum: expected dim")
         axis = normalize_axis("cumsum", dim, self.ndim)
-        x = self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
+        x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
         return apply(ops.CumSum(axis), x) if self.ndim else x.clone()
 
     def all(self, dim=None, keepdim=False):
@@ -164,6 +166,16 @@ class Reductions:
         (tensor(3), tensor([2, 1]))
         """
         return wrap(np.asarray(np.count_nonzero(self.array, axis=reduced_axes(self, "count_nonzero", dim))))
+
+
+def _nuclear(x, dim, keepdim):
+    """The sum of the singular values of the matrices in two axes."""
+    axes = reduced_axes(x, "norm", dim, keepdim)
+    if len(axes) != 2:
+        raise ValueError(f"norm: p='nuc' is for matrices; expected two axes, got dim={dim}, shape {x.shape}")
+    order = [i for i in range(x.ndim) if i not in axes] + list(axes)
+    y = apply(ops.SVD(False), apply(ops.Permute(order), floating(x)))[1].sum(-1)
+    return y.reshape([1 if i in axes else n for i, n in enumerate(x.shape)]) if keepdim else y
 
 
 def _spread(x, name, op, dim, unbiased, keepdim, correction, axis):

@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axes, normalize_axis
 from . import dtypes
-from .arguments import expect_memory, sizes_of
+from .arguments import expect_memory, integer, sizes_of
 from .record import TensorBase, apply
 
 
@@ -261,8 +261,10 @@ class Shapes:
         dims = sizes_of("tile", dims)
         return self.repeat((1,) * (self.ndim - len(dims)) + dims)
 
-    def repeat_interleave(self, repeats, dim=None):
+    def repeat_interleave(self, repeats, dim=None, *, output_size=None):
         """Every element (or slice along dim) `repeats` times in a row; a tensor gives a count for each.
+
+        `output_size`, which saves PyTorch a sum, is checked: the size of the axis that comes out.
 
         >>> import minidl
         >>> minidl.tensor([1, 2]).repeat_interleave(2)
@@ -276,6 +278,9 @@ class Shapes:
             raise TypeError(f"repeat_interleave: expected integers, got {repeats.dtype}")
         if np.any(np.less(repeats, 0)) or np.size(repeats) not in (1, x.shape[axis]):
             raise ValueError(f"repeat_interleave: expected one count, or {x.shape[axis]} counts, of 0 or more, got {repeats}")
+        total = int(repeats.sum()) if repeats.size != 1 else int(repeats.item()) * x.shape[axis]
+        if output_size is not None and integer("repeat_interleave", output_size) != total:
+            raise ValueError(f"repeat_interleave: the result has size {total} along its axis, not output_size={output_size}")
         return apply(ops.RepeatInterleave(repeats, axis), x)
 
     def flip(self, *dims):

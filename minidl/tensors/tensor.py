@@ -6,7 +6,9 @@ from . import dtypes
 from .arguments import as_ints, size_of
 from .arithmetic import Arithmetic
 from .attributes import Attributes
+from .combined import Combined
 from .comparisons import Comparisons
+from .contractions import Contractions
 from .conversion import Conversion
 from .elementwise import Elementwise
 from .exchange import Exchange
@@ -14,11 +16,14 @@ from .gradients import Gradients
 from .in_place import InPlace
 from .indexing import Indexing
 from .ordering import Ordering
+from .pieces import Pieces
 from .products import Products
 from .record import TensorBase
 from .reductions import Reductions
+from .scattering import Scattering
 from .shapes import Shapes
 from .slices import Slices
+from .statistics import Statistics
 from .views import Views
 
 
@@ -26,14 +31,19 @@ class Tensor(
     TensorBase,
     Gradients,
     Arithmetic,
+    Combined,
     Products,
+    Contractions,
     Comparisons,
     Elementwise,
     Reductions,
     Ordering,
+    Statistics,
     Shapes,
     Slices,
+    Pieces,
     Indexing,
+    Scattering,
     InPlace,
     Views,
     Conversion,

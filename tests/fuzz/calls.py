@@ -182,6 +182,8 @@ NAMES = {
     "lm": lambda: lambda ids: minidl.ones(*ids.shape, 5),
     "leaf": _tensor(2, 3),
     "raw": _tensor(2, 3, grad=False),
+    "raw2": _tensor(3, 3, grad=False),
+    "raw3": _tensor(4, 3, 3, grad=False),
 }
 
 
@@ -268,6 +270,7 @@ UNARY = words(
     """
     abs absolute acos arccos arcsin arctan asin atan bool ceil clone contiguous cos cosh cpu detach digamma double
     erf erfc exp expm1 float floor int isfinite isinf isnan lgamma log log10 log1p log2 logical_not long neg negative
+    acosh arccosh arcsinh arctanh argwhere asinh atanh erfinv exp2 logit median nanmedian nan_to_num var_mean std_mean nanmean
     nonzero ravel reciprocal relu round rsqrt sigmoid sign sin sinh sqrt square tan tanh trunc is_floating_point
     trace t
 """
@@ -283,6 +286,7 @@ BINARY = words(
     """
     add sub subtract mul multiply div divide floor_divide maximum minimum xlogy eq ne lt le gt ge logical_and
     logical_or isclose allclose equal pow remainder
+    float_power fmod
 """
 )
 
@@ -297,6 +301,30 @@ x.sort(-1, True, True) ; x.argsort(0, False) ; x.topk(2, -1, True, True) ; x.ler
 p.polygamma(1) ; x.clamp(-1.0, 1.0) ; x.clip(g, None)
 x.masked_fill(b, 1.5) ; x.masked_select(b) ; x.where(b, y) ; x.gather(1, n) ; x.take_along_dim(n, 1) ; x.index_select(1, k)
 x.nonzero()
+x.atan2(y) ; x.arctan2(v) ; x.inner(y) ; x.kron(v) ; x.logaddexp(v) ; b.logical_xor(x)
+x.addcmul(y, p, value=0.5) ; x.addcdiv(y, p, value=-1) ; n.bitwise_and(n) ; n.bitwise_or(3) ; b.bitwise_xor(b)
+n.bitwise_not() ; t.rsub(x, y, alpha=2) ; x.nan_to_num(0.0, 1.0, -1.0) ; p.logit(0.01)
+x.cumprod(1, dtype=None) ; x.logcumsumexp(0) ; x.cummax(1) ; x.cummin(0) ; x.diff(1, 0, x, None) ; x.var_mean(1, True, False)
+x.std_mean((0, 1), correction=0) ; x.nanmean(1, True, dtype=None) ; x.median(1, True) ; x.nanmedian(0, False)
+x.kthvalue(2, 1, True) ; x.quantile(0.3, 1, True, interpolation="linear") ; x.nanquantile(v.abs() / 9, 0)
+raw.histc(5, -1, 2)
+x.addmm(p[:, :2], y[:, :].narrow(0, 0, 2), beta=1, alpha=2) ; v.addmv(q, w, beta=0, alpha=1) ; q.addr(v, w, beta=1, alpha=1)
+wb.baddbmm(wb, wb, beta=1, alpha=2) ; q.addbmm(t.ones(2, 3, 4), t.ones(2, 4, 3))
+v.tensordot(w, 1) ; c.tensordot(c, ([0, 1], [0, 1])) ; v.cross(w, 0) ; x.cross(y)
+c.tensor_split(2, 1) ; c.tensor_split((1, 2), 2) ; c.hsplit(3) ; c.vsplit([1]) ; c.dsplit(2) ; c.moveaxis(0, -1)
+c.rot90(1, (0, 2)) ; x.diag_embed(1, 0, -1) ; x.unfold(1, 2, 1) ; raw.as_strided((2, 2), (3, 1), 1)
+x.scatter(1, n, y, reduce=None) ; x.scatter(0, n, value=2.0) ; x.scatter_add(1, n, y)
+x.scatter_reduce(1, n, y, "amax", include_self=True) ; x.scatter_reduce(1, n, y, "mean", include_self=False)
+x.scatter_reduce(1, n, y, "prod")
+x.index_add(1, k, y, alpha=2) ; x.index_copy(0, k2, y) ; x.index_fill(1, k, 1.5) ; x.index_put((k2, k2), v[:2], True)
+x.put(k, w, False) ; x.take(k2) ; x.masked_scatter(b, y)
+raw.scatter_(1, n, g, reduce=None) ; raw.scatter_add_(1, n, g) ; raw.scatter_reduce_(1, n, g, "sum", include_self=True)
+raw.index_add_(1, k, g, alpha=1) ; raw.index_copy_(0, k2, g) ; raw.index_fill_(1, k, 0.0) ; raw.index_put_((k2,), g, False)
+raw.put_(k, gv, True) ; raw.masked_scatter_(b, g) ; raw.addcmul_(g, g, value=2) ; raw.addcdiv_(g, p2, value=2)
+raw.lerp_(g, 0.5) ; raw.addmm_(g, g.T @ g) ; raw.addr_(g[:, 0], gv) ; raw.atan2_(g) ; raw.arctan2_(g) ; raw.cumprod_(1)
+raw2.addbmm_(raw3, raw3) ; raw3.baddbmm_(raw3, raw3, beta=1, alpha=1)
+pv.addmv_(g.T @ g, gv) ; n.bitwise_and_(n) ; n.bitwise_or_(3) ; n.bitwise_xor_(n) ; n.bitwise_not_() ; b.logical_xor_(b)
+t.addmv_(pv, g.T @ g, gv) ; t.index_put_(raw, (k2,), g, False)
 x.matmul(m) ; x.mm(m) ; q.mv(v) ; v.dot(w) ; c.bmm(c2) ; v.outer(w) ; x.reshape(3, 2) ; x.reshape((-1, 2)) ; x.view(6)
 x.view_as(y) ; x.reshape_as(y)
 x.permute(1, 0) ; x.transpose(0, 1) ; x.swapaxes(0, -1) ; x.swapdims(0, 1) ; c.movedim(0, -1) ; c.movedim((0, 1), (1, 2))
@@ -357,6 +385,20 @@ t.bmm(c, c2) ; t.outer(v, w) ; t.flatten(x, 0, 1) ; t.unflatten(x, 1, (3, 1))
 t.transpose(x, 0, 1) ; t.swapaxes(x, 0, 1) ; t.swapdims(x, 0, 1) ; t.movedim(c, 0, 1) ; t.unsqueeze(x, 0) ; t.squeeze(x, 0)
 t.repeat_interleave(x, 2, 1) ; t.roll(x, 1, 0) ; t.unbind(x, 0)
 t.split(x, 2, 1) ; t.chunk(x, 2, 1) ; t.narrow(x, 1, 0, 2) ; t.select(x, 1, 0) ; t.diagonal(q, 0, 0, 1) ; t.diag(q, 0)
+t.atan2(x, y) ; t.arctan2(x, v) ; t.inner(x, y) ; t.kron(x, v) ; t.logaddexp(x, v) ; t.logical_xor(b, x)
+t.addcmul(x, y, p, value=2) ; t.addcdiv(x, y, p) ; t.bitwise_and(n, n) ; t.bitwise_or(n, 1) ; t.bitwise_xor(n, n)
+t.bitwise_not(n) ; t.cumprod(x, 1) ; t.logcumsumexp(x, 1) ; t.cummax(x, 1) ; t.cummin(x, 1) ; t.diff(x, 1, -1)
+t.kthvalue(x, 1, 1, False) ; t.quantile(x, 0.5, 0) ; t.nanquantile(x, 0.5, 0) ; t.histc(g, 4, -1, 1)
+t.addmm(q, q, q) ; t.addmv(v, q, w) ; t.addr(q, v, w) ; t.baddbmm(wb[:, :3], wb[:, :3], wb[:, :3])
+t.addbmm(q, wb[:, :3], wb[:, :3]) ; t.tensordot(x, x, ([0, 1], [0, 1])) ; t.cross(v, w) ; t.cdist(x, y, 2.0)
+t.cdist(x, y, 1.0, "donot_use_mm_for_euclid_dist") ; t.fill(x, 2.0) ; t.moveaxis(c, 0, 1) ; t.rot90(x, 1, (0, 1))
+t.as_strided(raw, (2,), (1,), 0) ; t.tensor_split(x, 2, 1) ; t.hsplit(x, 3) ; t.vsplit(x, 2) ; t.dsplit(c, 2)
+t.diag_embed(x, 0) ; t.take(x, k) ; t.scatter(x, 1, n, y) ; t.scatter_add(x, 1, n, y) ; t.scatter_reduce(x, 1, n, y, "sum")
+t.index_add(x, 1, k, y) ; t.index_copy(x, 0, k2, y) ; t.index_fill(x, 1, k, 1.0) ; t.index_put(x, (k2, k2), v[:2])
+t.masked_scatter(x, b, y) ; t.zero_(raw) ; t.searchsorted(gv.sort()[0], g, out_int32=True, right=False, side="left")
+t.bucketize(g, gv.sort()[0], out_int32=False, right=True) ; t.searchsorted(t.arange(3), k, sorter=t.tensor([2, 1, 0]))
+t.broadcast_tensors(x, v) ; t.broadcast_shapes((2, 1), (3,)) ; t.atleast_1d(s) ; t.atleast_2d(v) ; t.atleast_3d(x)
+t.dstack([x, y]) ; t.block_diag(x, q) ; t.cartesian_prod(v, w) ; t.combinations(v, 2, False)
 t.tril(q, 0) ; t.triu(q, 0) ; t.trace(q) ; t.gather(x, 1, n)
 t.take_along_dim(x, n, 1) ; t.index_select(x, 1, k) ; t.lerp(x, y, 0.5) ; t.masked_fill(x, b, 0.0) ; t.masked_select(x, b)
 t.igamma(p, p2) ; t.clamp(x, 0.0, 1.0) ; t.clip(x, 0.0, 1.0)
