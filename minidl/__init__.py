@@ -13,6 +13,8 @@ from .graph.modes import (
 )
 from .io import load as load, save as save
 from .kernels import get_num_threads as get_num_threads, set_num_threads as set_num_threads
+from .nn.functional.activation import celu as celu, celu_ as celu_, selu as selu, selu_ as selu_
+from .nn.functional.piecewise import rrelu as rrelu, rrelu_ as rrelu_, threshold as threshold, threshold_ as threshold_
 from .nn.names import no_attribute as _no_attribute
 from .random import (
     Generator as Generator,

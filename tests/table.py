@@ -88,6 +88,11 @@ def off_zero(rng, shape):
     return rng.uniform(0.3, 2.2, shape) * rng.choice([-1.0, 1.0], shape)
 
 
+def around_3(rng, shape):
+    """On all sides of −3 and 3."""
+    return rng.uniform(-0.7, 0.7, shape) + rng.choice([-4.0, -2.0, 0.0, 2.0, 4.0], shape)
+
+
 def positive(rng, shape):
     return rng.uniform(0.3, 2.5, shape)
 
@@ -993,6 +998,14 @@ OF_EACH_ELEMENT = [
         elementwise(1.0) + elementwise(0.4)[:3],
         domain=off_zero,
     ),
+    Row(
+        ops.Hardtanh,
+        each_of_one(lambda x, low, high: min(max(x, low), high)),
+        elementwise(-1.0, 1.0) + elementwise(0.0, 0.7)[:3],
+        domain=off_zero,
+    ),
+    Row(ops.Hardswish, each(lambda x: x * min(max(x / 6 + 0.5, 0.0), 1.0)), ELEMENTWISE, domain=around_3),
+    Row(ops.Softsign, each(lambda x: x / (1 + abs(x))), ELEMENTWISE, domain=off_zero),
     Row(ops.GELU, each_of_one(gelu), elementwise("none") + elementwise("tanh")),
     Row(ops.SiLU, each(lambda x: x / (1 + math.exp(-x))), ELEMENTWISE),
     Row(ops.Softplus, each_of_one(softplus), elementwise(1.0, 20.0) + elementwise(2.0, 1.0)),

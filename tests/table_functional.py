@@ -122,6 +122,58 @@ def softplus(v, beta=1.0, threshold=20.0):
     return table.softplus(v, beta, threshold)
 
 
+def selu(v):
+    return 1.0507009873554804934193349852946 * elu(v, 1.6732632423543772848170429916717)
+
+
+def celu(v, alpha=1.0):
+    return v if v > 0 else alpha * (math.exp(v / alpha) - 1)
+
+
+def glu(x, dim=-1):
+    a, b = np.split(x, 2, dim)
+    return a / (1 + np.exp(-b))
+
+
+def hardtanh(v, min_val=-1.0, max_val=1.0):
+    return min(max(v, min_val), max_val)
+
+
+def hardsigmoid(v):
+    return hardtanh(v / 6 + 0.5, 0.0, 1.0)
+
+
+def hardshrink(v, lambd=0.5):
+    return v if v > lambd or v < -lambd else 0.0
+
+
+def softshrink(v, lambd=0.5):
+    return v - lambd if v > lambd else v + lambd if v < -lambd else 0.0
+
+
+def threshold(v, threshold, value):
+    return v if v > threshold else value
+
+
+def prelu(x, weight):
+    y = x.copy()
+    for place in np.argwhere(x < 0):
+        y[tuple(place)] *= weight[0] if len(weight) == 1 else weight[place[1]]
+    return y
+
+
+def rrelu(v, lower=1 / 8, upper=1 / 3):
+    return v if v > 0 else v * (lower + upper) / 2
+
+
+def slopes(function, x, lower=1 / 8, upper=1 / 3, training=False):
+    """Of rrelu: the smallest and the largest slope below 0, about, whether they differ, and what is above 0."""
+    minidl.manual_seed(0)
+    y = (function(x, lower, upper, training=training) / x).numpy(force=True)
+    found = y[x.numpy() < 0]
+    return np.array([found.min().round(1), found.max().round(1), found.std() > 0.1, (y[x.numpy() > 0] == 1).all()], float)
+
+
 def softmax(x, dim, dtype=None):
     e = np.exp(x.astype(dtype or x.dtype))
     return e / e.sum(dim, keepdims=True)
@@ -137,9 +189,10 @@ def in_place(function, x, inplace=False):
     return function(x, inplace=inplace), x
 
 
+SLOPED = table.distinct(rng, (40, 50))
 ACTIVATIONS = {
     "relu": [
-        Call(of_each(lambda v: max(v, 0.0)), X),
+        Call(of_each(lambda v: max(v, 0.0)), 3 * X),
         Call(lambda x, inplace: (np.maximum(x, 0), np.maximum(x, 0)), X, call=in_place, gradient=False, inplace=True),
     ],
     "leaky_relu": [Call(of_each(leaky_relu), X), Call(of_each(leaky_relu), X, negative_slope=0.3)],
@@ -150,6 +203,46 @@ ACTIVATIONS = {
     "sigmoid": [Call(of_each(logistic), X)],
     "logsigmoid": [Call(of_each(lambda v: math.log(logistic(v))), X)],
     "tanh": [Call(of_each(lambda v: (1 - math.exp(-2 * v)) / (1 + math.exp(-2 * v))), X)],
+    "celu": [Call(of_each(celu), X), Call(of_each(celu), X, alpha=1.7)],
+    "glu": [Call(glu, X), Call(glu, IMAGES, dim=3), Call(glu, X.T, dim=0)],
+    "hardshrink": [Call(of_each(hardshrink), X), Call(of_each(hardshrink), X, lambd=1.0)],
+    "hardsigmoid": [Call(of_each(hardsigmoid), X), Call(of_each(hardsigmoid), 3 * X)],
+    "hardswish": [Call(of_each(lambda v: v * hardsigmoid(v)), X), Call(of_each(lambda v: v * hardsigmoid(v)), 3 * X)],
+    "hardtanh": [
+        Call(of_each(hardtanh), X),
+        Call(of_each(hardtanh), X, min_val=-2.0),
+        Call(of_each(hardtanh), X, max_val=1.5),
+    ],
+    "mish": [Call(of_each(lambda v: v * math.tanh(softplus(v))), X)],
+    "prelu": [Call(prelu, X, np.array([0.3])), Call(prelu, X, WEIGHTS), Call(prelu, IMAGES, WEIGHTS[:3])],
+    "relu6": [Call(of_each(lambda v: hardtanh(v, 0.0, 6.0)), 3 * X)],
+    "rrelu": [
+        Call(of_each(rrelu), X),
+        Call(of_each(rrelu), X, lower=0.1),
+        Call(of_each(rrelu), X, upper=0.7),
+        Call(
+            lambda x, **o: np.array([-0.2, 0.7, 1, 1]),
+            SLOPED,
+            call=slopes,
+            gradient=False,
+            lower=-0.2,
+            upper=0.7,
+            training=True,
+        ),
+    ],
+    "selu": [Call(of_each(selu), X)],
+    "softmin": [
+        Call(lambda x, dim: softmax(-x, dim), X, 1),
+        Call(lambda x, dim: softmax(-x, dim), X, 0),
+        Call(lambda x, dim, dtype: softmax(-x, dim, dtype), X.astype(np.float32), -1, dtype=np.float64, gradient=False),
+    ],
+    "softshrink": [Call(of_each(softshrink), X), Call(of_each(softshrink), X, lambd=1.0)],
+    "softsign": [Call(of_each(lambda v: v / (1 + abs(v))), X)],
+    "tanhshrink": [Call(of_each(lambda v: v - math.tanh(v)), X)],
+    "threshold": [
+        Call(of_each(threshold), X, threshold=0.5, value=2.0),
+        Call(of_each(threshold), X, threshold=-1.0, value=0.0),
+    ],
     "softmax": [
         Call(softmax, X, 1),
         Call(softmax, X, dim=0),
@@ -177,21 +270,77 @@ def one_hot(index, num_classes=-1):
     return y
 
 
-def embedded(function, index, weight, padding_idx=None):
-    """The rows, and the gradient of the table for a cotangent that differs everywhere."""
+def embedded(function, index, weight, **options):
+    """The rows, the gradient of the table for a cotangent that differs everywhere, and the table."""
     weight.requires_grad_()
-    y = function(index, weight, padding_idx)
+    y = function(index, weight, **options)
     y.backward(minidl.arange(1.0, y.numel() + 1, dtype=y.dtype).reshape(y.shape))
-    return y, weight.grad
+    return y, weight.grad, weight
 
 
-def embedding(index, weight, padding_idx=None):
+def shortened(index, weight, max_norm=None, norm_type=2.0):
+    weight = weight.copy()
+    for row in set(index.ravel().tolist()):
+        length = (abs(weight[row]) ** norm_type).sum() ** (1 / norm_type)
+        if max_norm is not None and length > max_norm:
+            weight[row] *= max_norm / (length + 1e-7)
+    return weight
+
+
+def embedding(index, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False):
+    weight = shortened(index, weight, max_norm, norm_type)
     y, gradient = weight[index], np.zeros(weight.shape)
     dy = np.arange(1.0, y.size + 1).reshape(y.shape)
     for n, row in enumerate(index):
         if padding_idx is None or row != padding_idx % len(weight):
-            gradient[row] += dy[n]
-    return y, gradient
+            gradient[row] += dy[n] / ((index == row).sum() if scale_grad_by_freq else 1)
+    return y, gradient, weight
+
+
+def embedding_bag(index, weight, offsets=None, mode="mean", per_sample_weights=None, include_last_offset=False, **options):
+    """The bags, the gradient of the table for a cotangent that differs everywhere, and the table."""
+    skipped = options.pop("padding_idx", None)
+    often = options.pop("scale_grad_by_freq", False)
+    weight = shortened(index, weight, **options)
+    starts = [n * index.shape[-1] for n in range(len(index))] if offsets is None else offsets.tolist()
+    index, factors = index.ravel(), None if per_sample_weights is None else per_sample_weights.ravel()
+    ends = [*starts[1:], len(index)]
+    y, gradient = np.zeros((len(starts) - include_last_offset, weight.shape[1])), np.zeros(weight.shape)
+    dy = np.arange(1.0, y.size + 1).reshape(y.shape)
+    for b, e in np.ndindex(y.shape):
+        places = [i for i in range(starts[b], ends[b]) if index[i] != skipped]
+        if mode == "max" and places:
+            places = [max(places, key=lambda i: weight[index[i], e])]
+        for i in places:
+            factor = 1 / len(places) if mode == "mean" else 1 if factors is None else factors[i]
+            y[b, e] += factor * weight[index[i], e]
+            gradient[index[i], e] += factor * dy[b, e] / ((index == index[i]).sum() if often else 1)
+    return y, gradient, weight
+
+
+def alpha_dropped(function, x, p=None, training=None):
+    """Of alpha dropout of many numbers with mean 0 and variance 1: these two afterwards, and how many alike there are."""
+    options = {name: value for name, value in (("p", p), ("training", training)) if value is not None}
+    minidl.manual_seed(3)
+    y = function(x, **options).numpy()
+    alike = np.unique(y, return_counts=True)[1].max() / len(y) if len(np.unique(y)) < 19000 else 0
+    return np.array([np.round(y.mean(), 1), np.round(y.var(), 1), np.round(alike, 1)]) + 0.0
+
+
+def alpha_dropout(x, p=0.5, training=False):
+    return np.array([0.0, 1.0, p if training else 0.0])
+
+
+def sampled(function, x, **options):
+    """In float64, for which the reference draws."""
+    minidl.manual_seed(0)
+    return function(x.double(), **options).to(x.dtype)
+
+
+def gumbel(x, tau=1.0, hard=False, dim=-1):
+    minidl.manual_seed(0)
+    y = softmax((x - np.log(minidl.default_generator.exponential(x.shape, x.dtype))) / tau, dim)
+    return np.where(y == y.max(dim, keepdims=True), 1.0, 0.0) if hard else y
 
 
 def lengths(x, p, dim):
@@ -244,6 +393,8 @@ def dropouts(*shape, rows_alike):
     return [Call(reference, x, p=0.2, **options), Call(reference, x, p=0.2, training=False, **options), none]
 
 
+BAGS = np.array([[2, 0, 2], [1, 3, 0]])
+NORMAL = rng.normal(size=20000)
 BASICS = {
     "linear": [Call(table.linear, X, normal(2, 4)), Call(lambda x, w, bias: table.linear(x, w, bias), X, X[:2], bias=X[0, :2])],
     "bilinear": [
@@ -257,6 +408,45 @@ BASICS = {
     "embedding": [
         Call(embedding, np.array([2, 0, 2, 1]), X, call=embedded, gradient=False),
         Call(embedding, np.array([2, 0, 2, 1]), X, call=embedded, gradient=False, padding_idx=-1),
+        Call(embedding, np.array([2, 0, 2, 1]), X, call=embedded, gradient=False, max_norm=2.5),
+        Call(embedding, np.array([2, 0, 2]), X, call=embedded, gradient=False, max_norm=2.5, norm_type=1.0),
+        Call(embedding, np.array([2, 0, 2, 1]), X, call=embedded, gradient=False, scale_grad_by_freq=True),
+    ],
+    "embedding_bag": [
+        *(Call(embedding_bag, BAGS, X.T, call=embedded, gradient=False, mode=mode) for mode in ("sum", "max")),
+        Call(embedding_bag, BAGS, X.T, call=embedded, gradient=False),
+        Call(embedding_bag, BAGS.ravel(), X.T, call=embedded, gradient=False, offsets=np.array([0, 2, 2, 5])),
+        Call(
+            embedding_bag,
+            BAGS.ravel(),
+            X.T,
+            call=embedded,
+            gradient=False,
+            offsets=np.array([0, 2, 2, 6]),
+            include_last_offset=True,
+        ),
+        Call(embedding_bag, BAGS, X.T, call=embedded, gradient=False, mode="sum", per_sample_weights=X[:2, :3]),
+        *(
+            Call(embedding_bag, BAGS, X.T, call=embedded, gradient=False, **options)
+            for options in (
+                {"padding_idx": 2},
+                {"padding_idx": 2, "mode": "max"},
+                {"max_norm": 2.5},
+                {"max_norm": 2.5, "norm_type": 1.0},
+                {"scale_grad_by_freq": True},
+            )
+        ),
+    ],
+    "alpha_dropout": [
+        Call(alpha_dropout, NORMAL, call=alpha_dropped, gradient=False),
+        Call(alpha_dropout, NORMAL, call=alpha_dropped, gradient=False, training=True),
+        Call(alpha_dropout, NORMAL, call=alpha_dropped, gradient=False, training=True, p=0.2),
+    ],
+    "gumbel_softmax": [
+        Call(gumbel, X, call=sampled, gradient=False),
+        Call(gumbel, X, call=sampled, gradient=False, hard=True),
+        Call(gumbel, X, call=sampled, gradient=False, tau=0.3),
+        Call(gumbel, X, call=sampled, gradient=False, dim=0),
     ],
     "normalize": [
         Call(normalize, X),
@@ -366,7 +556,34 @@ def pad(x, pad, mode="constant", value=None):
     return table.continued(x, mode, widths)
 
 
-def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None):
+def keys(x, a):
+    """The cubic of Keys (1981): 1 at 0, 0 at all other integers."""
+    x = abs(x)
+    if x <= 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else 0.0
+
+
+def shares(n, o, place, step, mode, antialias, out):
+    """{element: its share} in new element o, for the modes that mix more than two."""
+    if mode == "area":
+        window = adaptive_windows(n, out)[o]
+        return dict.fromkeys(window, 1 / len(window))
+    if not antialias:
+        found, low = {}, math.floor(place)
+        for i in range(low - 1, low + 3):
+            inside = min(max(i, 0), n - 1)
+            found[inside] = found.get(inside, 0.0) + keys(place - i, -0.75)
+        return found
+    width = max(step, 1.0)
+    weight = (lambda u: keys(u, -0.5)) if mode == "bicubic" else lambda u: max(0.0, 1 - abs(u))
+    found = {i: weight((i + 0.5 - step * (o + 0.5)) / width) for i in range(n)}
+    return {i: share / sum(found.values()) for i, share in found.items()}
+
+
+def interpolate(
+    x, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None, antialias=False
+):
     d = x.ndim - 2
     factors = pair(1.0 if scale_factor is None else scale_factor, d)
     grown = [math.floor(n * factor) for n, factor in zip(x.shape[2:], factors, strict=True)]
@@ -374,8 +591,16 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
         n, lines, new = x.shape[axis], np.moveaxis(x, axis, 0), []
         given = scale_factor is not None and not recompute_scale_factor
         step = 1 / factors[axis - 2] if given else n / out
-        if mode.endswith("linear") and n == out:
+        if (mode.endswith("linear") or antialias) and n == out:
             continue  # PyTorch: what keeps its size is left alone, whatever the factor is
+        if mode in ("area", "bicubic") or antialias:
+            step = ((n - 1) / (out - 1) if out > 1 else 0.0) if align_corners else step
+            for o in range(out):
+                place = o * step if align_corners else (o + 0.5) * step - 0.5
+                found = shares(n, o, place, step, mode, antialias, out)
+                new.append(sum(share * lines[i] for i, share in found.items()))
+            x = np.moveaxis(np.array(new), 0, axis)
+            continue
         for o in range(out):
             if not mode.endswith("linear"):
                 i = math.floor((o + (0.5 if mode == "nearest-exact" else 0)) * step)
@@ -404,6 +629,7 @@ def pixel_unshuffle(x, r):
     return y
 
 
+CUT = IMAGES, (3, -2, -1, 2)
 COLUMNS = normal(1, 12, 20)  # 3 channels, windows of 2 × 2, 4 · 5 places in 5 × 6
 VOLUMES = normal(1, 2, 2, 3, 4)
 SIZES = {
@@ -425,6 +651,7 @@ SIZES = {
         Call(pad, IMAGES, (1, 2)),
         Call(pad, IMAGES, (1, -2, 0, 3, 2, 1)),
         Call(pad, IMAGES, (1, 0, 2, 1), value=1.5),
+        Call(lambda x, pad, mode: np.pad(x[..., 1:, :-2], [(0, 0)] * 2 + [(0, 2), (3, 0)], "wrap"), *CUT, mode="circular"),
         *(Call(pad, IMAGES, (1, 2, 3, 0), mode=mode) for mode in ("reflect", "replicate", "circular")),
     ],
     "interpolate": [
@@ -450,6 +677,16 @@ SIZES = {
         *(Call(interpolate, IMAGES, scale_factor=(1.7, 0.6), mode="bilinear", align_corners=a) for a in (False, True)),
         *(Call(interpolate, VOLUMES, size=(3, 2, 5), mode="trilinear", align_corners=a) for a in (False, True)),
         Call(interpolate, VOLUMES, size=(3, 2, 5), mode="nearest-exact"),
+        *(Call(interpolate, x, scale_factor=f, mode="area") for x in (SIGNALS, IMAGES, VOLUMES) for f in (0.6, 1.7)),
+        *(
+            Call(interpolate, IMAGES, size=(3, 8), mode=m, antialias=a, align_corners=c)
+            for m, a in (("bicubic", False), ("bicubic", True), ("bilinear", True))
+            for c in (False, True)
+        ),
+        *(
+            Call(interpolate, IMAGES, scale_factor=(0.5, 1.1), mode=m, antialias=a)
+            for m, a in (("bicubic", False), ("bicubic", True), ("bilinear", True))
+        ),
     ],
     "pixel_shuffle": [
         Call(pixel_shuffle, normal(3, 8, 2, 3), 2),
@@ -797,6 +1034,59 @@ def entropy(x, dim=-1):
     return -(p * np.log(p)).sum(dim)
 
 
+def poisson_nll(x, t, log_input=True, full=False, eps=1e-8):
+    loss = math.exp(x) - t * x if log_input else x - t * math.log(x + eps)
+    return loss + (t * math.log(t) - t + math.log(2 * math.pi * t) / 2 if full and t > 1 else 0)
+
+
+def margin_ranking(a, b, t, margin=0.0, reduction="mean"):
+    return reduced(np.maximum(0, margin - t * (a - b)), reduction)
+
+
+def cosine_embedding(a, b, t, margin=0.0, reduction="mean"):
+    cosines = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return reduced(np.where(t == 1, 1 - cosines, np.maximum(0, cosines - margin)), reduction)
+
+
+def multi_margin(x, t, p=1, margin=1.0, weight=None, reduction="mean"):
+    losses = []
+    for row, k in zip(x, t, strict=True):
+        others = [max(0, margin - row[k] + v) ** p for i, v in enumerate(row) if i != k]
+        losses.append(sum(others) / len(row) * (1 if weight is None else weight[k]))
+    return reduced(np.array(losses), reduction)
+
+
+def multilabel_margin(x, t, reduction="mean"):
+    losses = []
+    for row, labels in zip(x, t.tolist(), strict=True):
+        labels = labels[: labels.index(-1)] if -1 in labels else labels
+        others = [i for i in range(len(row)) if i not in labels]
+        losses.append(sum(max(0, 1 - row[k] + row[i]) for k in labels for i in others) / len(row))
+    return reduced(np.array(losses), reduction)
+
+
+def multilabel_soft_margin(x, t, weight=None, reduction="mean"):
+    return reduced(coin_of_logits(x, t, weight, "none").mean(-1), reduction)
+
+
+def triplet_of(distance, a, p, n, margin=1.0, swap=False, reduction="mean"):
+    near, far, across = distance(a, p), distance(a, n), distance(p, n)
+    return reduced(np.maximum(0, margin + near - (np.minimum(far, across) if swap else far)), reduction)
+
+
+def triplet(anchor, positive, negative, margin=1.0, swap=False, reduction="mean", **distance):
+    vectors = anchor, positive, negative
+    return triplet_of(lambda x, y: pairwise_distance(x, y, **distance), *vectors, margin, swap, reduction)
+
+
+def widest(a, b):
+    return abs(a - b).max(-1) if isinstance(a, np.ndarray) else (a - b).abs().amax(-1)
+
+
+def triplet_with(a, p, n, distance_function=pairwise_distance, margin=1.0, swap=False, reduction="mean"):
+    return triplet_of(distance_function, a, p, n, margin, swap, reduction)
+
+
 def with_reductions(reference, *args, default="mean", **options):
     others = [r for r in ("mean", "sum", "none") if r != default]
     return [Call(reference, *args, **options)] + [Call(reference, *args, **options, reduction=r) for r in others]
@@ -807,6 +1097,9 @@ IGNORED = np.array([2, 1, 3])
 STEPS = np.log(softmax(normal(4, 2, 3), 2))
 SPOKEN, HEARD = np.array([[1, 2], [2, 1]]), np.array([4, 3])
 SAID, TOO_LONG = np.array([2, 1]), np.array([[1, 2, 2, 1, 1], [2, 1, 0, 0, 0]])
+SIGNS = np.array([[1.0, -1.0, -1.0, 1.0], [-1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0]])
+COUNTS = np.array([[0.0, 1.0, 2.0, 5.0], [3.0, 0.0, 1.0, 7.0], [1.0, 4.0, 0.0, 2.0]])
+SEVERAL = np.array([[2, 0, -1, 1], [3, -1, -1, -1], [-1, 0, 1, 2]])
 LOSSES = {
     "mse_loss": with_reductions(loss_of(lambda x, t: (x - t) ** 2), X, Y)
     + with_reductions(weighted(lambda x, t: (x - t) ** 2), X, Y, weight=COINS),
@@ -822,6 +1115,54 @@ LOSSES = {
         *with_reductions(gaussian_nll, X, Y, P),
         Call(gaussian_nll, X, Y, P, full=True),
         Call(gaussian_nll, X, Y, P, eps=0.5, gradient=False),
+    ],
+    "poisson_nll_loss": [
+        *with_reductions(loss_of(poisson_nll), X, COUNTS),
+        Call(loss_of(poisson_nll), X, COUNTS, full=True, gradient=False),
+        Call(loss_of(poisson_nll), P, COUNTS, log_input=False),
+        Call(loss_of(poisson_nll), P, COUNTS, log_input=False, eps=0.1),
+    ],
+    "margin_ranking_loss": [
+        *with_reductions(margin_ranking, X, Y, SIGNS),
+        Call(margin_ranking, X, Y, SIGNS, margin=0.7),
+    ],
+    "hinge_embedding_loss": [
+        *with_reductions(loss_of(lambda x, t: x if t == 1 else max(0, 1 - x)), X, SIGNS, gradient=False),
+        Call(loss_of(lambda x, t, margin: x if t == 1 else max(0, margin - x)), X, SIGNS.astype(int), margin=2.5),
+    ],
+    "cosine_embedding_loss": [
+        *with_reductions(cosine_embedding, X, Y, SIGNS[:, 1].astype(int)),
+        Call(cosine_embedding, X, Y, SIGNS[:, 1].astype(int), margin=-0.9),
+        Call(cosine_embedding, X[0], Y[0], np.array(-1)),
+    ],
+    "soft_margin_loss": with_reductions(loss_of(lambda x, t: math.log(1 + math.exp(-x * t))), X, SIGNS),
+    "multi_margin_loss": [
+        *with_reductions(multi_margin, X, LABELS),
+        Call(multi_margin, X, LABELS, p=2),
+        Call(multi_margin, X, LABELS, margin=2.5),
+        Call(multi_margin, X, LABELS, weight=WEIGHTS, gradient=False),
+        Call(lambda x, t: multi_margin(x[None], t[None]), X[0], np.array(2)),
+    ],
+    "multilabel_margin_loss": [
+        *with_reductions(multilabel_margin, X, SEVERAL),
+        Call(lambda x, t: multilabel_margin(x[None], t[None]), X[1], SEVERAL[1]),
+    ],
+    "multilabel_soft_margin_loss": [
+        *with_reductions(multilabel_soft_margin, X, COINS),
+        *with_reductions(multilabel_soft_margin, X, COINS, weight=WEIGHTS),
+    ],
+    "triplet_margin_loss": [
+        *with_reductions(triplet, X, Y, Y + 0.3 * X),
+        Call(triplet, X, Y, Y + 0.3 * X, margin=2.5),
+        Call(triplet, X, Y, Y + 0.3 * X, p=3.0),
+        Call(triplet, X, Y, Y + 0.3 * X, eps=0.1),
+        Call(triplet, X, Y, Y + 0.3 * X, swap=True),
+    ],
+    "triplet_margin_with_distance_loss": [
+        *with_reductions(triplet_with, X, Y, Y + 0.3 * X),
+        Call(triplet_with, X, Y, Y + 0.3 * X, margin=2.5),
+        Call(triplet_with, X, Y, Y + 0.3 * X, distance_function=widest),
+        Call(triplet_with, X, Y, Y + 0.3 * X, swap=True),
     ],
     "cross_entropy": [
         *with_reductions(cross_entropy, X, LABELS),

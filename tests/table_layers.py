@@ -114,7 +114,8 @@ def with_reductions(reference, *inputs, default="mean", **options):
 def layer_of(function):
     """The name of the layer that calls this activation: of leaky_relu LeakyReLU; None if there is none."""
     wanted = function.replace("_", "")
-    return next((name for name in nn.activation.__all__ if name.lower() == wanted), None)
+    names = [*nn.activation.__all__, *nn.piecewise.__all__]
+    return next((name for name in names if name.lower() == wanted and name not in ("PReLU", "RReLU")), None)
 
 
 ACTIVATIONS = {  # the rows of their functions, of which the layers have the options
@@ -125,6 +126,31 @@ ACTIVATIONS = {  # the rows of their functions, of which the layers have the opt
     ]
     for name, calls in table_functional.ACTIVATIONS.items()
     if layer_of(name)
+}
+ACTIVATIONS |= {
+    "PReLU": [
+        Layer(lambda s, x, **o: plain.prelu(x, s["weight"]), X, state="weight"),
+        Layer(lambda s, x, **o: plain.prelu(x, s["weight"]), X, state="weight", num_parameters=4),
+        Layer(
+            lambda s, x, init: (plain.prelu(x, np.array([init])), np.array([init])),
+            X,
+            call=lambda layer, x: (layer.reset_parameters(), layer(x), layer.weight)[1:],
+            state="weight",
+            init=0.5,
+        ),
+    ],
+    "RReLU": [
+        *(Layer(of_each(plain.rrelu), X, **o) for o in ({}, {"lower": 0.1}, {"upper": 0.7})),
+        Layer(
+            lambda s, x, **o: np.array([-0.2, 0.7, 1, 1]),
+            plain.SLOPED,
+            call=lambda layer, x: plain.slopes(lambda x, *a, training: layer(x), x),
+            training=True,
+            lower=-0.2,
+            upper=0.7,
+        ),
+    ],
+    "Softmax2d": [Layer(lambda s, x: plain.softmax(x, 1), IMAGES), Layer(lambda s, x: plain.softmax(x, 0), IMAGES[0])],
 }
 
 # --- affine maps, shapes, look-ups, dropout
@@ -151,11 +177,26 @@ def embedded(layer, index):
     """The rows, and the gradient of the table for a cotangent that differs everywhere."""
     y = layer(index)
     y.backward(minidl.arange(1.0, y.numel() + 1, dtype=y.dtype).reshape(y.shape))
-    return y, layer.weight.grad
+    return y, layer.weight.grad, layer.weight
 
 
-def embedding(state, index, num_embeddings, embedding_dim, padding_idx=None):
-    return plain.embedding(index, state["weight"], padding_idx)
+def embedding(state, index, num_embeddings, embedding_dim, **options):
+    return plain.embedding(index, state["weight"], **options)
+
+
+def embedding_bag(state, index, num_embeddings, embedding_dim, **options):
+    return plain.embedding_bag(index, state["weight"], **options)
+
+
+def bagged(layer, index):
+    offsets = minidl.tensor([0, 2, 2, 6]) if layer.include_last_offset else None
+    y = layer(index.flatten() if layer.include_last_offset else index, offsets)
+    y.backward(minidl.arange(1.0, y.numel() + 1, dtype=y.dtype).reshape(y.shape))
+    return y, layer.weight.grad, layer.weight
+
+
+def with_offsets(state, index, **options):
+    return embedding_bag(state, index.ravel(), offsets=np.array([0, 2, 2, 6]), **options)
 
 
 def dropped(layer, x):
@@ -206,6 +247,36 @@ BASICS = {
     "Embedding": [
         Layer(embedding, INDEX, call=embedded, state="weight", num_embeddings=4, embedding_dim=3),
         Layer(embedding, INDEX, call=embedded, state="weight", num_embeddings=4, embedding_dim=3, padding_idx=2),
+        *(
+            Layer(embedding, INDEX, call=embedded, state="weight", num_embeddings=4, embedding_dim=3, **options)
+            for options in ({"max_norm": 1.1}, {"max_norm": 1.1, "norm_type": 1.0}, {"scale_grad_by_freq": True})
+        ),
+    ],
+    "EmbeddingBag": [
+        *(
+            Layer(embedding_bag, plain.BAGS, call=bagged, state="weight", num_embeddings=4, embedding_dim=3, **options)
+            for options in (
+                {},
+                {"mode": "sum"},
+                {"mode": "max", "padding_idx": 2},
+                {"max_norm": 1.1},
+                {"max_norm": 1.1, "norm_type": 1.0},
+                {"scale_grad_by_freq": True},
+            )
+        ),
+        Layer(
+            with_offsets,
+            plain.BAGS,
+            call=bagged,
+            state="weight",
+            num_embeddings=4,
+            embedding_dim=3,
+            include_last_offset=True,
+        ),
+    ],
+    "AlphaDropout": [
+        Layer(lambda s, x, p: plain.alpha_dropout(x, p, True), plain.NORMAL, call=plain.alpha_dropped, training=True, p=0.2),
+        Layer(lambda s, x, p: x, plain.NORMAL, p=0.2),
     ],
     "Dropout": dropout(False, 500, 4),
     "Dropout1d": dropout(True, 900, 4),
@@ -469,7 +540,28 @@ NORMS = {
 # --- losses
 
 WEIGHTED = {"state": "weight", "weight": WEIGHTS}
+
+
+def of_function(name):
+    """The rows of a function, for a layer that has its options."""
+    weighted = [{"state": "weight"} if "weight" in call.options else {} for call in plain.FUNCTIONALS[name]]
+    calls = zip(plain.FUNCTIONALS[name], weighted, strict=True)
+    return [Layer(same(call.reference), *call.args, **call.options, **state) for call, state in calls]
+
+
 LOSSES = {
+    "CosineSimilarity": of_function("cosine_similarity"),
+    "PairwiseDistance": of_function("pairwise_distance"),
+    "PoissonNLLLoss": of_function("poisson_nll_loss"),
+    "MarginRankingLoss": of_function("margin_ranking_loss"),
+    "HingeEmbeddingLoss": of_function("hinge_embedding_loss"),
+    "CosineEmbeddingLoss": of_function("cosine_embedding_loss"),
+    "SoftMarginLoss": of_function("soft_margin_loss"),
+    "MultiMarginLoss": of_function("multi_margin_loss"),
+    "MultiLabelMarginLoss": of_function("multilabel_margin_loss"),
+    "MultiLabelSoftMarginLoss": of_function("multilabel_soft_margin_loss"),
+    "TripletMarginLoss": of_function("triplet_margin_loss"),
+    "TripletMarginWithDistanceLoss": of_function("triplet_margin_with_distance_loss"),
     "MSELoss": with_reductions(plain.loss_of(lambda x, t: (x - t) ** 2), X, Y),
     "L1Loss": with_reductions(plain.loss_of(lambda x, t: abs(x - t)), X, Y),
     "SmoothL1Loss": with_reductions(plain.loss_of(plain.smooth_l1), X, Y)

@@ -63,6 +63,9 @@ def test_every_public_function_has_a_call():
 ELSEWHERE = set(
     values.words(
         """
+    alpha_dropout cosine_embedding_loss embedding_bag gumbel_softmax hinge_embedding_loss margin_ranking_loss multi_margin_loss
+    multilabel_margin_loss multilabel_soft_margin_loss poisson_nll_loss soft_margin_loss triplet_margin_loss
+    triplet_margin_with_distance_loss
     additive_scores attention_pooling bilinear_scores convolve2d dot_product_scores dropout dropout1d dropout2d
     entropy_from_logits focal_loss gaussian_scores info_nce interpolate js_divergence masked_softmax max_unpool2d
     nadaraya_watson rms_norm rotary scaled_dot_product_scores sigmoid_focal_loss similarity

@@ -719,8 +719,8 @@ def test_embedding():
             layer(minidl.tensor([0, bad]))
     with pytest.raises(TypeError, match="integers, got float32"):
         layer(minidl.tensor([0.0]))
-    with pytest.raises(NotImplementedError, match="max_norm"):
-        nn.Embedding(5, 3, max_norm=1.0)
+    with pytest.raises(NotImplementedError, match="Embedding: sparse gradients are not supported"):
+        nn.Embedding(5, 3, sparse=True)
     with pytest.raises(ValueError, match="padding_idx 5"):
         nn.Embedding(5, 3, padding_idx=5)
 
@@ -1042,6 +1042,23 @@ X, V, W, IMAGES, LABELS = minidl.ones(2, 3), minidl.ones(3), minidl.ones(3, 3), 
 SIGNALS, KERNELS = minidl.ones(2, 3, 8), minidl.ones(3, 3, 3, 3)
 # every function of nn.functional: arguments of which each tensor is to be replaced in turn
 FUNCTIONALS = dict.fromkeys(table_functional.ACTIVATIONS, (X,)) | {
+    "alpha_dropout": (X,),
+    "embedding_bag": (minidl.tensor([[0, 1]]), W),
+    "gumbel_softmax": (X,),
+    "glu": (minidl.ones(2, 4),),
+    "prelu": (X, minidl.ones(1)),
+    "softmin": (X, 1),
+    "threshold": (X, 0.5, 1.0),
+    "cosine_embedding_loss": (X, X, minidl.ones(2)),
+    "hinge_embedding_loss": (X, minidl.ones(2, 3)),
+    "margin_ranking_loss": (X, X, X),
+    "multi_margin_loss": (X, minidl.tensor([0, 2]), 1, 1.0, V),
+    "multilabel_margin_loss": (X, minidl.tensor([[0, 2, -1], [1, -1, -1]])),
+    "multilabel_soft_margin_loss": (X, X, V),
+    "poisson_nll_loss": (X, X),
+    "soft_margin_loss": (X, X),
+    "triplet_margin_loss": (X, X, X),
+    "triplet_margin_with_distance_loss": (X, X, X),
     "adaptive_avg_pool1d": (SIGNALS, 2),
     "adaptive_avg_pool2d": (IMAGES, 2),
     "adaptive_max_pool1d": (SIGNALS, 2),

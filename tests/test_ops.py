@@ -409,7 +409,8 @@ def test_special_values_are_silent_and_nan_goes_through(row):
                 op, y, _, (dx,) = run(row.cases[0], inputs=(x,), options=options)
             assert np.isnan(y[0])
             assert y.dtype == dx.dtype == dtype
-            if not isinstance(op, (ops.ReLU, ops.LeakyReLU, ops.ELU, ops.Clamp, ops.PiecewiseConstant, ops.Softplus)):
+            kinks = ops.ReLU, ops.LeakyReLU, ops.ELU, ops.Clamp, ops.Hardtanh, ops.PiecewiseConstant, ops.Softplus
+            if not isinstance(op, kinks):
                 assert np.isnan(dx[0])
 
 

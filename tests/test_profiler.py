@@ -878,10 +878,7 @@ def test_wrong_schedules_are_refused(wrong):
 
 def test_names_are_those_of_pytorch():
     torch = pytest.importorskip("torch")
-    from torch.autograd.profiler_util import (
-        FunctionEvent,
-        FunctionEventAvg as Theirs,
-    )
+    from torch.autograd.profiler_util import FunctionEvent, FunctionEventAvg as Theirs  # noqa: PLC0415
 
     with profile(profile_memory=True, record_shapes=True, with_stack=True) as p:
         minidl.ones(2, 3).exp()

@@ -12,9 +12,10 @@ import pytest
 
 import minidl
 from minidl import models, nn
-from minidl.nn import activation, functional, init, utils
+from minidl.nn import activation, functional, init, piecewise, utils
 
-SPACES = {space.__name__: space for space in (nn, functional, init, utils, utils.rnn, models)}
+MODULES = nn, functional, init, utils, utils.norms, utils.parametrizations, utils.parametrize, utils.rnn, models
+SPACES = {space.__name__: space for space in MODULES}
 
 
 def written():
@@ -60,7 +61,7 @@ def found(space):
 
 def known(name):
     """Activations: their rows in tests/table_functional.py ask for their options, and for what these are by default."""
-    return name in activation.__all__ or name in functional.activation.__all__
+    return any(name in space.__all__ for space in (activation, piecewise, functional.activation, functional.piecewise))
 
 
 @pytest.mark.parametrize("name", SPACES)

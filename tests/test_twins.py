@@ -1,5 +1,7 @@
 """`f_` of every `f`: the same values and gradients, in the tensor's own memory; and `inplace=True` of layers and functions."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -194,15 +196,22 @@ def test_exponential_has_the_mean_one_over_its_rate():
 
 # --- inplace=True
 
-LAYERS = [nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU]
+LAYERS = [nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.SELU, nn.CELU, nn.Mish, nn.ReLU6, nn.Hardtanh, nn.Hardswish]
+LAYERS += [nn.Hardsigmoid, partial(nn.Threshold, 0.2, -1.0), nn.RReLU]
 
 
-@pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.__name__)
+def name_of(kind):
+    return getattr(kind, "func", kind).__name__
+
+
+@pytest.mark.parametrize("kind", LAYERS, ids=name_of)
 def test_inplace_writes_the_result_into_the_input(kind):
     values = [[-2.0, -0.5], [0.5, 2.0]]
     x, other = (minidl.tensor(values, dtype=minidl.float64, requires_grad=True) for _ in range(2))
+    minidl.manual_seed(0)
     expected = kind()(x * 1.0)
     given = other * 1.0
+    minidl.manual_seed(0)
     y = kind(inplace=True)(given)
     assert y is given and y.tolist() == expected.tolist()
     expected.exp().sum().backward()
@@ -211,13 +220,17 @@ def test_inplace_writes_the_result_into_the_input(kind):
     assert repr(kind(inplace=True)).endswith("inplace=True)") and "inplace" not in repr(kind())
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu"])
+@pytest.mark.parametrize("name", sorted(name[:-1] for name in F.__all__ if name[-1] == "_"))
 def test_functionals_with_an_underscore(name):
     x = minidl.tensor([-2.0, 3.0])
-    expected = getattr(F, name)(x)
-    assert getattr(F, f"{name}_")(x) is x and x.tolist() == expected.tolist()
+    more = [0.5, -1.0] if name == "threshold" else []
+    expected = getattr(F, name)(x, *more)
+    assert getattr(F, f"{name}_")(x, *more) is x and x.tolist() == expected.tolist() != [-2.0, 3.0]
     with pytest.raises(TypeError, match=f"{name}: expected a Tensor"):
-        getattr(F, f"{name}_")([1.0])
+        getattr(F, f"{name}_")([1.0], *more)
+    if hasattr(minidl, f"{name}_"):
+        x = minidl.tensor([-2.0, 3.0])
+        assert getattr(minidl, f"{name}_")(x, *more) is x and x.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(("kind", "shape"), [(nn.Dropout, (40,)), (nn.Dropout1d, (2, 20, 3)), (nn.Dropout2d, (2, 20, 2, 2))])

@@ -17,9 +17,11 @@ from . import (
     lazy,
     linear,
     loss,
+    margin,
     module,
     norm,
     parameter,
+    piecewise,
     pool,
     positional,
     recurrent,
@@ -38,10 +40,12 @@ from .image import *  # noqa: F403
 from .lazy import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
+from .margin import *  # noqa: F403
 from .module import *  # noqa: F403
 from .names import no_attribute
 from .norm import *  # noqa: F403
 from .parameter import *  # noqa: F403
+from .piecewise import *  # noqa: F403
 from .pool import *  # noqa: F403
 from .positional import *  # noqa: F403
 from .recurrent import *  # noqa: F403
@@ -60,9 +64,11 @@ __all__ += image.__all__
 __all__ += lazy.__all__
 __all__ += linear.__all__
 __all__ += loss.__all__
+__all__ += margin.__all__
 __all__ += module.__all__
 __all__ += norm.__all__
 __all__ += parameter.__all__
+__all__ += piecewise.__all__
 __all__ += pool.__all__
 __all__ += positional.__all__
 __all__ += recurrent.__all__

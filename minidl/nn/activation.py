@@ -1,14 +1,34 @@
 """Activation functions as layers. All of them keep the shape of their input."""
 
-from ..tensors.arguments import as_int
+from ..tensors.arguments import as_int, expect_tensors
 from . import functional as F
 from .functional.activation import check_softmax_dim
 from .module import Module
 
-__all__ = ["ELU", "GELU", "LeakyReLU", "LogSigmoid", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh"]
+__all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "SELU",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softmax2d",
+    "Softmin",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+    "Tanhshrink",
+]
 
 
-class _InPlace(Module):
+class InPlace(Module):
     """What activations and dropout with the argument inplace share: with True the input itself takes the result's values."""
 
     inplace = False
@@ -21,11 +41,11 @@ class _InPlace(Module):
         return "inplace=True" if self.inplace else ""
 
 
-def _options(module, text):
+def options(module, text):
     return f"{text}, inplace=True" if module.inplace else text
 
 
-class ReLU(_InPlace):
+class ReLU(InPlace):
     """max(x, 0), with slope 0 at 0. With inplace=True the input itself takes these values.
 
     >>> import minidl
@@ -37,7 +57,7 @@ class ReLU(_InPlace):
         return F.relu(input, self.inplace)
 
 
-class LeakyReLU(_InPlace):
+class LeakyReLU(InPlace):
     """x where x > 0, else negative_slope·x.
 
     >>> import minidl
@@ -53,10 +73,10 @@ class LeakyReLU(_InPlace):
         return F.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self):
-        return _options(self, f"negative_slope={self.negative_slope}")
+        return options(self, f"negative_slope={self.negative_slope}")
 
 
-class ELU(_InPlace):
+class ELU(InPlace):
     """x where x > 0, else alpha·(eˣ − 1).
 
     >>> import minidl
@@ -72,7 +92,38 @@ class ELU(_InPlace):
         return F.elu(input, self.alpha, self.inplace)
 
     def extra_repr(self):
-        return _options(self, f"alpha={self.alpha}")
+        return options(self, f"alpha={self.alpha}")
+
+
+class SELU(InPlace):
+    """λx where x > 0, else λα(eˣ − 1): keeps mean 0 and variance 1 with weights from init.normal_(w, 0, 1/√fan_in).
+
+    >>> import minidl
+    >>> minidl.nn.SELU()(minidl.tensor([-1.0, 2.0]))
+    tensor([-1.1113,  2.1014])
+    """
+
+    def forward(self, input):
+        return F.selu(input, self.inplace)
+
+
+class CELU(InPlace):
+    """x where x > 0, else alpha·(e^{x/alpha} − 1).
+
+    >>> import minidl
+    >>> minidl.nn.CELU(2.0)(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.7869,  2.0000])
+    """
+
+    def __init__(self, alpha=1.0, inplace=False):
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def forward(self, input):
+        return F.celu(input, self.alpha, self.inplace)
+
+    def extra_repr(self):
+        return options(self, f"alpha={self.alpha}")
 
 
 class GELU(Module):
@@ -94,7 +145,7 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class SiLU(_InPlace):
+class SiLU(InPlace):
     """x·σ(x), also called swish.
 
     >>> import minidl
@@ -104,6 +155,61 @@ class SiLU(_InPlace):
 
     def forward(self, input):
         return F.silu(input, self.inplace)
+
+
+class Mish(InPlace):
+    """x·tanh(ln(1 + eˣ)).
+
+    >>> import minidl
+    >>> minidl.nn.Mish()(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.3034,  1.9440])
+    """
+
+    def forward(self, input):
+        return F.mish(input, self.inplace)
+
+
+class GLU(Module):
+    """a·σ(b), with a and b the halves of the input along dim, which has half its size afterwards: (N, 2C) → (N, C).
+
+    >>> import minidl
+    >>> minidl.nn.GLU()(minidl.tensor([3.0, 2.0, 0.0, 0.0]))
+    tensor([1.5000, 1.0000])
+    """
+
+    def __init__(self, dim=-1):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input):
+        return F.glu(input, self.dim)
+
+    def extra_repr(self):
+        return f"dim={self.dim}"
+
+
+class Softsign(Module):
+    """x/(1 + |x|)
+
+    >>> import minidl
+    >>> minidl.nn.Softsign()(minidl.tensor([-1.0, 3.0]))
+    tensor([-0.5000,  0.7500])
+    """
+
+    def forward(self, input):
+        return F.softsign(input)
+
+
+class Tanhshrink(Module):
+    """x − tanh(x)
+
+    >>> import minidl
+    >>> minidl.nn.Tanhshrink()(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.2384,  1.0360])
+    """
+
+    def forward(self, input):
+        return F.tanhshrink(input)
 
 
 class Softplus(Module):
@@ -191,3 +297,30 @@ class LogSoftmax(Softmax):
 
     def forward(self, input):
         return F.log_softmax(input, self.dim)
+
+
+class Softmin(Softmax):
+    """e⁻ˣ/Σe⁻ˣ along dim: the softmax of −x.
+
+    >>> import minidl
+    >>> minidl.nn.Softmin(dim=-1)(minidl.tensor([1.0, 2.0, 3.0]))
+    tensor([0.6652, 0.2447, 0.0900])
+    """
+
+    def forward(self, input):
+        return F.softmin(input, self.dim)
+
+
+class Softmax2d(Module):
+    """The softmax over the channels of each pixel, of images (N, C, H, W) or (C, H, W).
+
+    >>> import minidl
+    >>> minidl.nn.Softmax2d()(minidl.zeros(1, 4, 1, 2))[0, :, 0, 0]
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
+
+    def forward(self, input):
+        expect_tensors("Softmax2d", input=input)
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected an input (N, C, H, W) or (C, H, W), got shape {input.shape}")
+        return F.softmax(input, -3)

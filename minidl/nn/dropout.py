@@ -4,7 +4,7 @@ from . import functional as F
 from .functional.basic import check_probability
 from .module import Module
 
-__all__ = ["Dropout"]
+__all__ = ["AlphaDropout", "Dropout"]
 
 
 class Dropout(Module):
@@ -27,3 +27,15 @@ class Dropout(Module):
 
     def extra_repr(self):
         return f"p={self.p}, inplace={self.inplace}"
+
+
+class AlphaDropout(Dropout):
+    """Dropout that keeps mean 0 and variance 1, for networks of SELU: `functional.alpha_dropout`.
+
+    >>> import minidl
+    >>> minidl.nn.AlphaDropout(0.5).eval()(minidl.ones(2))
+    tensor([1., 1.])
+    """
+
+    def forward(self, input):
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)

@@ -146,6 +146,54 @@ def eye_(tensor):
     return tensor.copy_(wrap(np.eye(*tensor.shape, dtype=tensor.dtype)))
 
 
+@no_grad()
+def dirac_(tensor, groups=1):
+    """A convolution's weight (out, in, *kernel) that passes its input on: channel i is output i, as far as there are channels.
+
+    1 in the middle of the kernel, 0 elsewhere; with groups each group of outputs passes on its own inputs.
+
+    >>> import minidl
+    >>> dirac_(minidl.empty(2, 2, 3)).tolist()
+    [[[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+    """
+    expect_tensors("dirac_", tensor=tensor)
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"dirac_: expected a weight (out, in, *kernel) with 3 to 5 axes, got shape {tensor.shape}")
+    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1 or tensor.shape[0] % groups:
+        raise ValueError(f"dirac_: groups must divide the {tensor.shape[0]} channels of the output, got {groups!r}")
+    values, each = np.zeros(tensor.shape, tensor.dtype), tensor.shape[0] // groups
+    middle = tuple(n // 2 for n in tensor.shape[2:])
+    if values.size:
+        for group in range(groups):
+            for i in range(min(each, tensor.shape[1])):
+                values[(group * each + i, i, *middle)] = 1
+    return tensor.copy_(wrap(values))
+
+
+@no_grad()
+def sparse_(tensor, sparsity, std=0.01, generator=None):
+    """Normal with mean 0, and in each column of a matrix a share of ⌈sparsity·rows⌉ elements, drawn at random, that are 0.
+
+    The places are drawn from minidl's default generator, as PyTorch draws them from its own. (Martens, 2010)
+
+    >>> import minidl
+    >>> (sparse_(minidl.empty(10, 3), 0.3) == 0).sum(0)
+    tensor([3, 3, 3])
+    """
+    expect_tensors("sparse_", tensor=tensor)
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: expected a matrix, got shape {tensor.shape}")
+    (sparsity,) = numbers_of("sparse_", sparsity=sparsity)
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparse_: sparsity must lie in [0, 1], got {sparsity}")
+    rows, columns = tensor.shape
+    normal_(tensor, 0.0, std, generator)
+    values = tensor.array.copy()
+    for column in range(columns):
+        values[random.default_generator.randperm(rows)[: math.ceil(sparsity * rows)], column] = 0
+    return tensor.copy_(wrap(values))
+
+
 def xavier_uniform_(tensor, gain=1.0, generator=None):
     """Uniform on ±gain·√(6/(fan_in + fan_out)) (Glorot and Bengio, 2010): variance gain²·2/(fan_in + fan_out).
 

@@ -19,6 +19,7 @@ __all__ = [
     "L1Loss",
     "MSELoss",
     "NLLLoss",
+    "PoissonNLLLoss",
     "SigmoidFocalLoss",
     "SmoothL1Loss",
 ]
@@ -112,6 +113,22 @@ class GaussianNLLLoss(_Loss):
 
     def forward(self, input, target, var):
         return F.gaussian_nll_loss(input, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
+
+
+class PoissonNLLLoss(_Loss):
+    """eˣ − t·x, for counts t and the logarithms x of their means: `functional.poisson_nll_loss`.
+
+    >>> import minidl
+    >>> minidl.nn.PoissonNLLLoss()(minidl.tensor([0.0]), minidl.tensor([1.0]))
+    tensor(1.)
+    """
+
+    def __init__(self, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"):
+        super().__init__(reduction, size_average, reduce)
+        self.log_input, self.full, self.eps = log_input, full, eps
+
+    def forward(self, log_input, target):
+        return F.poisson_nll_loss(log_input, target, self.log_input, self.full, eps=self.eps, reduction=self.reduction)
 
 
 class CrossEntropyLoss(_Loss):

@@ -1,9 +1,25 @@
 """The functions that bend a network's straight lines. Each backward is one pass over the array."""
 
+import numpy as np
+
 from .. import kernels
 from .base import Op
 
-__all__ = ["ELU", "GELU", "Dropout", "LeakyReLU", "LogSigmoid", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"]
+__all__ = [
+    "ELU",
+    "GELU",
+    "Dropout",
+    "Hardswish",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSigmoid",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+]
 
 
 class ReLU(Op):
@@ -135,6 +151,49 @@ class Tanh(Op):
 
     def backward(self, dy):
         return kernels.tanh_backward(dy, self.y)
+
+
+class Hardtanh(Op):
+    """y = x held between low and high
+    dx = dy where low < x < high, and 0 at the bounds and beyond, as PyTorch has it
+    """
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def forward(self, x):
+        self.x = x
+        return np.clip(x, self.low, self.high)
+
+    def backward(self, dy):
+        return np.where((self.x > self.low) & (self.x < self.high), dy, 0)
+
+
+class Hardswish(Op):
+    """y = x·h, where h = x/6 + ½ held between 0 and 1
+    x moves both factors where −3 < x < 3:  dx = dy·(x/3 + ½); and dx = 0 below, dy above
+    """
+
+    def forward(self, x):
+        self.x = x
+        return x * np.clip(x / 6 + 0.5, 0, 1)
+
+    def backward(self, dy):
+        return np.where(self.x <= -3, 0, np.where(self.x >= 3, dy, dy * (self.x / 3 + 0.5)))
+
+
+class Softsign(Op):
+    """y = x/(1 + |x|)
+    dy/dx = 1/(1 + |x|) − |x|/(1 + |x|)² = 1/(1 + |x|)²; x is kept, since 1 − |y| has no digits left where |x| is large
+    """
+
+    def forward(self, x):
+        self.x = x
+        return x / (1 + np.abs(x))
+
+    def backward(self, dy):
+        size = 1 + np.abs(self.x)
+        return dy / size / size
 
 
 class Dropout(Op):

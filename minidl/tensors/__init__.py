@@ -18,8 +18,8 @@ comparisons.py: comparisons and logic:
     allclose eq equal ge gt isclose isfinite isinf isnan le logical_and logical_not logical_or lt ne
 elementwise.py: functions of each element, softmax:
     abs absolute acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clip cos cosh
-    digamma erf erfc erfinv exp exp2 expm1 floor lgamma log log10 log1p log2 log_softmax logit polygamma reciprocal relu
-    round rsqrt sigmoid sign sin sinh softmax sqrt square tan tanh trunc
+    digamma erf erfc erfinv exp exp2 expm1 floor hardshrink lgamma log log10 log1p log2 log_softmax logit polygamma
+    prelu reciprocal relu round rsqrt sigmoid sign sin sinh softmax sqrt square tan tanh trunc
 reductions.py: sums, means, extremes, norms:
     all amax amin any count_nonzero cumsum logsumexp mean nansum norm prod std sum var
 ordering.py: the largest, sorting:

@@ -124,7 +124,7 @@ class Reductions:
         return apply(ops.Norm(reduced_axes(self, "norm", dim, keepdim), keepdim, p), floating(self))
 
     def cumsum(self, dim=None, *, dtype=None, axis=None):
-        """y_i = Σ_{j≤i} x_j along an axis; integers become int64.
+        """yᵢ = x₀ + … + xᵢ along an axis. Of integers and booleans it is an int64.
 
         >>> import minidl
         >>> minidl.tensor([1, 2, 3]).cumsum(0)

@@ -243,7 +243,18 @@ def _(d):
     return (x, d.dim(x.ndim), d.chance(0.5)), {}
 
 
-@case("T.max", "T.min", "T.argmax", "T.argmin", "T.cumsum", "T.softmax", "T.log_softmax", "F.softmax", "F.log_softmax")
+@case(
+    "T.max",
+    "T.min",
+    "T.argmax",
+    "T.argmin",
+    "T.cumsum",
+    "T.softmax",
+    "T.log_softmax",
+    "F.softmax",
+    "F.softmin",
+    "F.log_softmax",
+)
 def _(d):
     x = d.x(d.shape(1, least=1))
     return (x, d.dim(x.ndim)), {}
@@ -742,6 +753,23 @@ def _(d):
     x = (x - np.log(np.exp(x.astype(float)).sum(-1, keepdims=True))).astype(x.dtype)
     lengths, sizes = tuple(d.int(1, T) for _ in range(N)), tuple(d.int(0, S) for _ in range(N))
     return (x, d.ints((N, S), 1, C), lengths, sizes), {"reduction": d.reduction(), "zero_infinity": d.chance(0.5)}
+
+
+@case("F.threshold")
+def _(d):
+    return (d.x(d.shape()), d.one(0.0, 0.5, -1), d.one(0.0, 2.0)), {}
+
+
+@case("F.prelu")
+def _(d):
+    x = d.x(d.shape())
+    return (x, d.x((d.one(1, x.shape[1]) if x.ndim > 1 and x.shape[1] else 1,), kind="ordinary")), {}
+
+
+@case("F.glu")
+def _(d):
+    shape = (*d.shape(0, 2), d.one(2, 4, 6))
+    return (d.x(shape), -1), {}
 
 
 # --- activations without a case above

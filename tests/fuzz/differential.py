@@ -62,10 +62,17 @@ INTENDED = {
     ("T.norm", "gradient", "special"): "infinite over infinite",
     ("T.xlogy", "gradient", ""): "0·ln 0 has the gradient 0 here, NaN there",
     ("T.sign", "", "special"): "NaN's sign is NaN here, 0 there",
+    ("F.hardswish", "gradient", "special"): "NaN's gradient is NaN here, that of 4 there",
+    ("F.hardshrink", "gradient", "special"): "NaN goes through, with its gradient",
+    ("F.softshrink", "", "special"): "NaN goes through here, and is 0 there",
+    ("F.prelu", "gradient", "special"): "NaN's gradient is not that of 0 here",
+    ("F.tanhshrink", "", ""): "x − tanh x cancels near 0, there as here",
+    ("F.hardsigmoid", "gradient", ""): "there the slope is ⅙ in float32",
     ("T.softmax", "", "special"): "a row of −∞ alone is 0 here, NaN there",
     ("F.softmax", "", "special"): "as T.softmax",
     ("T.log_softmax", "", "special"): "as softmax",
     ("F.log_softmax", "", "special"): "as softmax",
+    ("F.softmin", "", "special"): "as softmax",
 }
 # Errors of minidl that are no fault, where PyTorch has a result. PyTorch is not asked: where all taps of a pooling window
 # meet padding, its backward writes outside its memory (2.13), and the process ends then or later.

@@ -19,6 +19,7 @@ import numpy as np
 
 import minidl
 from minidl import kernels
+from minidl.nn import functional
 
 from . import calls, runner, values
 
@@ -27,11 +28,18 @@ ERRORS |= {BufferError, minidl.autograd.GradcheckError}  # the answers of __dlpa
 PACKAGE = os.path.dirname(minidl.__file__)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
+INPLACE = sorted(
+    name
+    for name in functional.__all__
+    if inspect.isfunction(f := getattr(functional, name)) and "inplace" in inspect.signature(f).parameters
+)
 # Functions that write to arguments of theirs: the names of those arguments, or their places.
 WRITES = {
     "F.batch_norm": {1, 2},
     "F.instance_norm": {1, 2},
-    **{f"F.{name}": {0} for name in ("relu", "leaky_relu", "elu", "silu", "dropout", "dropout1d", "dropout2d")},
+    "F.embedding": {1},
+    "F.embedding_bag": {1},
+    **{f"F.{name}": {0} for name in INPLACE},
     "K.add_rows": {0},
     "K.adam": {0, 2, 3, 4},
     "K.sgd": {0, 2},
@@ -40,6 +48,11 @@ WRITES = {
     "T.__setitem__": {0},
     "setattr": {0},
     "utils.clip_grad_norm_": {0},
+    "utils.spectral_norm": {0},
+    "utils.weight_norm": {0},
+    "utils.parametrizations.spectral_norm": {0},
+    "utils.parametrizations.weight_norm": {0},
+    "utils.parametrize.register_parametrization": {0},
     "utils.vector_to_parameters": {1},
     "utils.clip_grad_value_": {0},
     "lr.ExponentialLR": {0},

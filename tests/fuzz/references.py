@@ -548,6 +548,11 @@ class Reference:
         return [np.asarray(y) for y in (results if isinstance(results, tuple) else (results,))], []
 
 
+REFERENCES["F.threshold"] = lambda x, limit, value: np.where(x <= limit, value, x)
+REFERENCES["F.prelu"] = lambda x, w: np.where(x > 0, x, x * (w[0] if len(w) == 1 else w.reshape(-1, *(1,) * (x.ndim - 2))))
+REFERENCES["F.glu"] = lambda x, dim: np.split(x, 2, dim)[0] / (1 + np.exp(-np.split(x, 2, dim)[1]))
+REFERENCES["F.softmin"] = lambda x, dim: softmax(-x, dim)
+
 # --- activations without a reference above: that of tests/table_functional.py
 
 for _name, _calls in ACTIVATIONS.items():

@@ -1,26 +1,36 @@
 """Activation functions."""
 
 from ... import ops
+from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors, number
 from ...tensors.in_place import twin
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 
 __all__ = [
+    "celu",
+    "celu_",
     "elu",
     "elu_",
     "gelu",
+    "glu",
     "leaky_relu",
     "leaky_relu_",
     "log_softmax",
     "logsigmoid",
+    "mish",
     "relu",
     "relu_",
+    "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "softmax",
+    "softmin",
     "softplus",
+    "softsign",
     "tanh",
+    "tanhshrink",
 ]
 
 
@@ -50,7 +60,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     """
     if inplace:
         return leaky_relu_(input, negative_slope)
-    return apply(ops.LeakyReLU(number("leaky_relu", "negative_slope", negative_slope)), _floating("leaky_relu", input))
+    return apply(ops.LeakyReLU(number("leaky_relu", "negative_slope", negative_slope)), floating("leaky_relu", input))
 
 
 leaky_relu_ = twin(leaky_relu)
@@ -65,10 +75,44 @@ def elu(input, alpha=1.0, inplace=False):
     """
     if inplace:
         return elu_(input, alpha)
-    return apply(ops.ELU(number("elu", "alpha", alpha)), _floating("elu", input))
+    return apply(ops.ELU(number("elu", "alpha", alpha)), floating("elu", input))
 
 
 elu_ = twin(elu)
+
+
+def selu(input, inplace=False):
+    """λx where x > 0, else λα(eˣ − 1), with α = 1.6733 and λ = 1.0507, which keep mean 0, variance 1 (Klambauer et al., 2017).
+
+    >>> import minidl
+    >>> selu(minidl.tensor([-1.0, 2.0]))
+    tensor([-1.1113,  2.1014])
+    """
+    if inplace:
+        return selu_(input)
+    return apply(ops.ELU(SELU_ALPHA), floating("selu", input)) * SELU_SCALE
+
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+selu_ = twin(selu)
+
+
+def celu(input, alpha=1.0, inplace=False):
+    """x where x > 0, else alpha·(e^{x/alpha} − 1), whose slope is 1 on both sides of 0 for every alpha (Barron, 2017).
+
+    >>> import minidl
+    >>> celu(minidl.tensor([-1.0, 2.0]), 2.0)
+    tensor([-0.7869,  2.0000])
+    """
+    if inplace:
+        return celu_(input, alpha)
+    alpha = number("celu", "alpha", alpha)
+    if not alpha > 0:
+        raise ValueError(f"celu: alpha must be above 0, got {alpha}")
+    return apply(ops.ELU(1.0), floating("celu", input) / alpha) * alpha
+
+
+celu_ = twin(celu)
 
 
 def gelu(input, *, approximate="none"):
@@ -80,7 +124,7 @@ def gelu(input, *, approximate="none"):
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
-    return apply(ops.GELU(approximate), _floating("gelu", input))
+    return apply(ops.GELU(approximate), floating("gelu", input))
 
 
 def silu(input, inplace=False):
@@ -92,10 +136,60 @@ def silu(input, inplace=False):
     """
     if inplace:
         return _silu_(input)
-    return apply(ops.SiLU(), _floating("silu", input))
+    return apply(ops.SiLU(), floating("silu", input))
 
 
 _silu_ = twin(silu)
+
+
+def mish(input, inplace=False):
+    """x·tanh(ln(1 + eˣ)) (Misra, 2020).
+
+    >>> import minidl
+    >>> mish(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.3034,  1.9440])
+    """
+    if inplace:
+        return _mish_(input)
+    return input * apply(ops.Softplus(1.0, 20.0), floating("mish", input)).tanh()
+
+
+_mish_ = twin(mish)
+
+
+def glu(input, dim=-1):
+    """a·σ(b), where a and b are the halves of the input along dim: that axis must be even, and has half its size afterwards.
+
+    >>> import minidl
+    >>> glu(minidl.tensor([3.0, 2.0, 0.0, 0.0]))
+    tensor([1.5000, 1.0000])
+    """
+    shape = floating("glu", input).shape
+    size = shape[normalize_axis("glu", dim, len(shape))] if shape else 1
+    if size % 2:
+        raise ValueError(f"glu: axis {dim} of input {shape} must have an even size, to be cut into halves; got {size}")
+    half = size // 2
+    return input.narrow(dim, 0, half) * input.narrow(dim, half, half).sigmoid()
+
+
+def softsign(input):
+    """x/(1 + |x|)
+
+    >>> import minidl
+    >>> softsign(minidl.tensor([-1.0, 3.0]))
+    tensor([-0.5000,  0.7500])
+    """
+    return apply(ops.Softsign(), floating("softsign", input))
+
+
+def tanhshrink(input):
+    """x − tanh(x)
+
+    >>> import minidl
+    >>> tanhshrink(minidl.tensor([-1.0, 2.0]))
+    tensor([-0.2384,  1.0360])
+    """
+    return floating("tanhshrink", input) - input.tanh()
 
 
 def softplus(input, beta=1.0, threshold=20.0):
@@ -106,7 +200,7 @@ def softplus(input, beta=1.0, threshold=20.0):
     tensor([0.3133, 2.1269])
     """
     return apply(
-        ops.Softplus(number("softplus", "beta", beta), number("softplus", "threshold", threshold)), _floating("softplus", input)
+        ops.Softplus(number("softplus", "beta", beta), number("softplus", "threshold", threshold)), floating("softplus", input)
     )
 
 
@@ -131,7 +225,7 @@ def logsigmoid(input):
     >>> logsigmoid(minidl.tensor([0.0, 2.0]))
     tensor([-0.6931, -0.1269])
     """
-    return apply(ops.LogSigmoid(), _floating("logsigmoid", input))
+    return apply(ops.LogSigmoid(), floating("logsigmoid", input))
 
 
 def tanh(input):
@@ -164,6 +258,18 @@ def softmax(input, dim=None, _stacklevel=3, dtype=None):
         raise
 
 
+def softmin(input, dim=None, _stacklevel=3, dtype=None):
+    """The softmax of −x along dim: e⁻ˣ/Σe⁻ˣ.
+
+    >>> import minidl
+    >>> softmin(minidl.tensor([1.0, 2.0, 3.0]), dim=-1)
+    tensor([0.6652, 0.2447, 0.0900])
+    """
+    expect_tensors("softmin", input=input)
+    check_softmax_dim("softmin", dim, _stacklevel)
+    return (-input).softmax(dim, dtype)
+
+
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     """The logarithm of softmax along dim, computed without it.
 
@@ -192,7 +298,8 @@ def check_softmax_dim(name, dim, _stacklevel=3):
         raise TypeError(f"{name}: the third argument is PyTorch's _stacklevel; write dtype={_stacklevel}")
 
 
-def _floating(name, input):
+def floating(name, input):
+    """The input, which must be a tensor of floats."""
     try:
         kind = input.array.dtype.kind
     except AttributeError:

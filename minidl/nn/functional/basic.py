@@ -5,13 +5,25 @@ import math
 import numpy as np
 
 from ... import ops, random
+from ...graph.modes import no_grad
 from ...ops.base import normalize_axis
-from ...tensors.arguments import as_int, expect_tensors
+from ...tensors.arguments import as_int, expect_tensors, numbers_of
 from ...tensors.in_place import twin
 from ...tensors.record import apply, check_broadcast, remedy_for, wrap
 from ...tensors.tensor import Tensor
 
-__all__ = ["bilinear", "cosine_similarity", "dropout", "embedding", "linear", "normalize", "one_hot", "pairwise_distance"]
+__all__ = [
+    "alpha_dropout",
+    "bilinear",
+    "cosine_similarity",
+    "dropout",
+    "embedding",
+    "gumbel_softmax",
+    "linear",
+    "normalize",
+    "one_hot",
+    "pairwise_distance",
+]
 
 
 def linear(input, weight, bias=None):
@@ -78,6 +90,65 @@ def dropout(input, p=0.5, training=True, inplace=False):
 _dropout_ = twin(dropout)
 
 
+def alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """Dropout that keeps mean 0 and variance 1, for networks of SELU: what is dropped takes the value −1.7581, selu(−∞).
+
+    Afterwards all elements are scaled and moved by two constants (Klambauer et al., 2017, section 3).
+
+    >>> import minidl
+    >>> alpha_dropout(minidl.zeros(2), p=0.5)
+    tensor([0., 0.])
+    """
+    if inplace:
+        return _alpha_dropout_(input, p, training)
+    check_probability("alpha_dropout", p)
+    expect_tensors("alpha_dropout", input=input)
+    if not training or p == 0:
+        return input
+    dtype, low = input.array.dtype, 1.7580993408473766
+    if dtype.kind != "f":
+        raise TypeError(f"alpha_dropout: expected a floating-point tensor, got {dtype}; use .float()")
+    if p == 1:
+        return apply(ops.Dropout(np.zeros(input.shape, dtype)), input)
+    kept = random.like(input.array, lambda shape: random.default_generator.bernoulli(shape, 1 - p, dtype))
+    scale = 1 / math.sqrt((low * low * p + 1) * (1 - p))
+    moved = ((kept - 1) * (low * scale) + low * scale * p).astype(dtype)
+    return apply(ops.Dropout((kept * scale).astype(dtype)), input) + wrap(moved)
+
+
+_alpha_dropout_ = twin(alpha_dropout)
+
+
+def gumbel_softmax(logits, tau=1.0, hard=False, eps=1e-10, dim=-1):
+    """A sample from the Gumbel-softmax distribution: softmax((logits + g)/tau) along dim, where g = −ln e, e exponential.
+
+    The smaller tau, the nearer to one-hot. hard: one-hot itself, with the gradient of the soft sample ("straight through").
+    eps has had no meaning in PyTorch for long, and may not be given. (Jang et al., 2017; Maddison et al., 2017)
+
+    >>> import minidl
+    >>> gumbel_softmax(minidl.tensor([0.0, 100.0, 0.0]), hard=True)
+    tensor([0., 1., 0.])
+    """
+    expect_tensors("gumbel_softmax", logits=logits)
+    if logits.dtype.kind != "f":
+        raise TypeError(f"gumbel_softmax: expected floating-point logits, got {logits.dtype}; use .float()")
+    if eps != 1e-10:
+        raise ValueError(f"gumbel_softmax: eps has no meaning any more, got {eps!r}; leave it out")
+    (tau,) = numbers_of("gumbel_softmax", tau=tau)
+    if not tau > 0:
+        raise ValueError(f"gumbel_softmax: tau must be above 0, got {tau}")
+    axis = normalize_axis("gumbel_softmax", dim, logits.ndim)
+    noise = random.default_generator.exponential(logits.shape, logits.dtype)
+    with np.errstate(divide="ignore"):
+        soft = ((logits - wrap(np.log(noise))) / tau).softmax(axis)
+    if not hard:
+        return soft
+    one = np.zeros(soft.shape, soft.dtype)
+    if one.ndim:
+        np.put_along_axis(one, soft.array.argmax(axis, keepdims=True), 1, axis)
+    return wrap(one if one.ndim else one + 1) - soft.detach() + soft
+
+
 def one_hot(tensor, num_classes=-1):
     """Integers (...) → (..., num_classes) int64, 1 at each integer's place; num_classes is the largest + 1 by default.
 
@@ -99,8 +170,11 @@ def one_hot(tensor, num_classes=-1):
     return wrap(y)
 
 
-def embedding(input, weight, padding_idx=None):
+def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
     """Rows of a table: integers (...), weight (V, E) → (..., E). The row padding_idx gets no gradient.
+
+    max_norm: each row that is looked up and whose norm (norm_type says which) is larger is shortened to it first, in the table
+    itself. scale_grad_by_freq: the gradient of each row is divided by how often it was looked up here.
 
     >>> import minidl
     >>> embedding(minidl.tensor([1, 0]), minidl.eye(2))
@@ -108,14 +182,47 @@ def embedding(input, weight, padding_idx=None):
             [1., 0.]])
     """
     expect_tensors("embedding", weight=weight)
+    if sparse:
+        raise NotImplementedError("embedding: sparse gradients are not supported; with sparse=False they are the same, in full")
     if weight.ndim != 2:
         raise ValueError(f"embedding: expected a weight (rows, features), got shape {weight.shape}")
     index = _indices("embedding", input, weight.shape[0])
+    if padding_idx is not None:
+        padding_idx = row_of("embedding", padding_idx, weight)
+    if max_norm is not None:
+        if isinstance(max_norm, bool):
+            raise TypeError(f"embedding: max_norm must be a number or None, got {max_norm}")
+        _shorten(weight, np.unique(index), *numbers_of("embedding", max_norm=max_norm, norm_type=norm_type))
     y = apply(ops.Index((index,)), weight)
-    if padding_idx is None:
-        return y
-    padding = index == normalize_axis("embedding", padding_idx, weight.shape[0])
-    return apply(ops.Where(padding[..., None]), y.detach(), y)
+    if padding_idx is not None:
+        padding = index == padding_idx
+        y = apply(ops.Where(padding[..., None]), y.detach(), y)
+    if scale_grad_by_freq and y.requires_grad:
+        counts = np.bincount(index.ravel(), minlength=weight.shape[0])[index]
+        share = wrap((1 / counts).astype(weight.dtype)[..., None])
+        y.register_hook(lambda dy: dy * share)
+        y = apply(ops.Reshape(y.shape), y)  # another tensor: hooks of the user come before ours
+    return y
+
+
+def row_of(name, padding_idx, weight):
+    """padding_idx as an index from 0 on."""
+    rows = len(weight)
+    if isinstance(padding_idx, bool) or not isinstance(padding_idx, (int, np.integer)):
+        raise TypeError(f"{name}: padding_idx must be an integer, got {padding_idx!r}")
+    if not -rows <= padding_idx < rows:
+        raise IndexError(f"{name}: padding_idx {padding_idx} is out of range for {rows} rows")
+    return int(padding_idx) % rows
+
+
+def _shorten(weight, rows, max_norm, norm_type):
+    """Scales those rows of a table that are longer than max_norm down to it, outside the graph."""
+    if not norm_type > 0 or not max_norm >= 0:
+        raise ValueError(f"embedding: norm_type must be above 0 and max_norm 0 or more, got {norm_type} and {max_norm}")
+    norms = wrap(weight.array[rows]).norm(norm_type, 1, keepdim=True).array
+    factors = np.where(norms > max_norm, max_norm / (norms + 1e-7), 1)  # PyTorch's 1e-7
+    with no_grad():
+        weight[wrap(rows)] = wrap((weight.array[rows] * factors).astype(weight.dtype))
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):

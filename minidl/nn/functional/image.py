@@ -12,10 +12,11 @@ from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 from .basic import check_probability
 from .conv import as_tuple
+from .resampling import cubic, filtered, mixed, windows
 
 __all__ = ["dropout1d", "dropout2d", "fold", "interpolate", "pad", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
-_LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}  # how many axes each takes
+_SMOOTH = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}  # how many axes each takes
 
 
 def pad(input, pad, mode="constant", value=None):
@@ -53,10 +54,12 @@ def pad(input, pad, mode="constant", value=None):
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value!r}")
     if not 1 <= len(widths) <= 3 or len(shape) - len(widths) not in (1, 2):
         raise ValueError(f"pad: mode {mode!r} pads all but the first one or two axes; {pad} does not fit input {shape}")
+    if mode == "circular" and min(pad) < 0:  # PyTorch cuts off first, and goes round what is left
+        cuts = tuple((min(before, 0), min(after, 0)) for before, after in widths)
+        input, widths = apply(ops.Pad(cuts, 0), input), tuple((max(before, 0), max(after, 0)) for before, after in widths)
+        sizes = input.shape[len(shape) - len(widths) :]
     for n, (before, after) in zip(sizes, widths, strict=True):
         most = {"reflect": n - 1, "replicate": math.inf if n else 0, "circular": n}[mode]
-        if mode == "circular" and min(before, after) < 0:
-            raise NotImplementedError(f"pad: mode 'circular' cannot cut off, got {pad}; slice the input first")
         if max(before, after) > most:
             raise ValueError(f"pad: mode {mode!r} can add {most} to an axis of {n}, and {pad} asks for more (input {shape})")
     return apply(ops.PadFromInput(mode, widths), input)
@@ -122,28 +125,31 @@ def interpolate(
 
     size or scale_factor: a number for all axes after C, or one for each; a factor's size is rounded down.
     mode: "nearest"; "nearest-exact" (pixels have centres); "linear" (N, C, L), "bilinear" (N, C, H, W), "trilinear" (five
-    axes): a mean of the two nearest along each axis. align_corners: the first and last elements keep their places; else pixels
-    are squares, and corners of the images meet. recompute_scale_factor: scale by the sizes' ratio, not by scale_factor.
+    axes): a mean of the two nearest along each axis; "bicubic" (N, C, H, W): a cubic through four; "area": the means of
+    adaptive pooling. antialias: "bilinear" and "bicubic" made smaller take the mean of all that a pixel stands for.
+    align_corners: the first and last elements keep their places; else pixels are squares, and corners of the images meet.
+    recompute_scale_factor: scale by the sizes' ratio, not by scale_factor.
 
     >>> import minidl
     >>> interpolate(minidl.tensor([[[0.0, 4.0]]]), scale_factor=2, mode="linear")
     tensor([[[0., 1., 3., 4.]]])
     """
     expect_tensors("interpolate", input=input)
-    if mode in ("bicubic", "area", "lanczos"):
-        raise NotImplementedError(f"interpolate: mode {mode!r} is not supported; use 'nearest' or 'bilinear'")
-    if mode not in ("nearest", "nearest-exact", *_LINEAR):
-        raise ValueError(f"interpolate: mode must be 'nearest', 'nearest-exact' or one of {list(_LINEAR)}, got {mode!r}")
-    if antialias:
-        raise NotImplementedError("interpolate: antialias=True is not supported")
+    if mode == "lanczos":
+        raise NotImplementedError("interpolate: mode 'lanczos' is not supported; use 'bicubic'")
+    if mode not in ("nearest", "nearest-exact", "area", *_SMOOTH):
+        others = "'nearest', 'nearest-exact', 'area'"
+        raise ValueError(f"interpolate: mode must be one of {others} and {str(list(_SMOOTH))[1:-1]}, got {mode!r}")
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise ValueError(f"interpolate: antialias=True is for the modes 'bilinear' and 'bicubic', not for {mode!r}")
     d = input.ndim - 2
-    if d not in (1, 2, 3) or _LINEAR.get(mode, d) != d:
-        wanted = f"{_LINEAR[mode] + 2}" if mode in _LINEAR else "3 to 5"
+    if d not in (1, 2, 3) or _SMOOTH.get(mode, d) != d:
+        wanted = f"{_SMOOTH[mode] + 2}" if mode in _SMOOTH else "3 to 5"
         raise ValueError(f"interpolate: mode {mode!r} takes an input with {wanted} axes, got shape {input.shape}")
     if input.dtype.kind != "f":
         raise TypeError(f"interpolate: expected floating-point numbers, got {input.dtype}; use .float() first")
-    if align_corners is not None and mode not in _LINEAR:
-        raise ValueError(f"interpolate: align_corners is for linear modes, not for {mode!r}")
+    if align_corners is not None and mode not in _SMOOTH:
+        raise ValueError(f"interpolate: align_corners is for linear modes and 'bicubic', not for {mode!r}")
     if (size is None) == (scale_factor is None):
         raise ValueError(f"interpolate: give one of size and scale_factor, got {size} and {scale_factor}")
     if size is not None and recompute_scale_factor:
@@ -165,8 +171,16 @@ def interpolate(
     expect_memory("interpolate", (*input.shape[:2], *new), input.dtype, 64 * sum(new))  # the places to read from
     for axis in range(2, 2 + d):
         n, out, factor = old[axis - 2], new[axis - 2], factors[axis - 2]
-        options = _linear(n, out, factor, align_corners) if mode in _LINEAR else _nearest(n, out, factor, mode)
-        input = apply(ops.Interpolate(axis, *options), input)
+        if antialias:
+            if n != out:  # PyTorch: what keeps its size is left alone, whatever the factor is
+                input = mixed(input, axis, *filtered(n, out, factor, align_corners, mode))
+        elif mode == "bicubic":
+            input = mixed(input, axis, *cubic(n, out, factor, align_corners))
+        elif mode == "area":
+            input = mixed(input, axis, *windows(n, out))
+        else:
+            options = _linear(n, out, factor, align_corners) if mode in _SMOOTH else _nearest(n, out, factor, mode)
+            input = apply(ops.Interpolate(axis, *options), input)
     return input
 
 

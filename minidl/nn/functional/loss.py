@@ -25,6 +25,7 @@ __all__ = [
     "l1_loss",
     "mse_loss",
     "nll_loss",
+    "poisson_nll_loss",
     "smooth_l1_loss",
 ]
 
@@ -117,6 +118,27 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     var = var + (eps - var.detach()).clamp(min=0)  # held at eps, but with the slope of the variance itself, as in PyTorch
     losses = (var.log() + (input - target).square() / var) * 0.5
     return _reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+
+
+def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"):
+    """eˣ − t·x, for x the logarithm of the mean of a count t; without log_input x − t·ln(x + eps), for x the mean itself.
+
+    full: with Stirling's approximation of ln t! where t > 1: t·ln t − t + ½ln 2πt.
+
+    >>> import minidl
+    >>> poisson_nll_loss(minidl.tensor([0.0, 1.0]), minidl.tensor([1.0, 2.0]), reduction="none")
+    tensor([1.0000, 0.7183])
+    """
+    name = "poisson_nll_loss"
+    check_reduction(name, reduction, size_average, reduce)
+    eps = number(name, "eps", eps)
+    target = _matched(name, input, target)
+    losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
+    if full:
+        count = target.clamp(min=1)  # where t ≤ 1 no term is added, and 0·ln 0 must not be NaN
+        stirling = count * count.log() - count + (2 * math.pi * count).log() * 0.5
+        losses = losses + stirling.masked_fill(target <= 1, 0)
+    return _reduced(losses, reduction)
 
 
 # --- classes

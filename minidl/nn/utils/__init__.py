@@ -1,4 +1,7 @@
-"""Gradient clipping, parameters as one vector, and evaluation for a while. `rnn` packs and pads sequences."""
+"""Gradient clipping, parameters as one vector, and evaluation for a while. `rnn` packs and pads sequences.
+
+`parametrize` has parameters computed from others, `parametrizations` the two ways to do so that are known by name.
+"""
 
 import math
 from collections.abc import Iterable
@@ -13,6 +16,8 @@ from ...tensors.joining import cat
 from ...tensors.record import number_array, wrap
 from ...tensors.tensor import Tensor
 from ..module import Module
+from . import parametrizations, parametrize  # noqa: F401
+from .norms import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm  # noqa: F401
 
 
 def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):

@@ -2,11 +2,15 @@
 
 They are for data, not for layers: the result is a new tensor of the same dtype, without a graph. What is random is drawn for
 each image of a batch by itself, from `generator` or minidl's default one; the same seed gives the same images.
+
+Classes with torchvision's names, such as `Normalize(mean, std)`, keep the options and are called with images; `Compose` calls
+several, one after the other.
 """
 
 import numpy as np
 
 from ... import kernels, random
+from ...nn import Module
 from ...tensors.record import number_array, wrap
 from ...tensors.tensor import Tensor
 
@@ -204,3 +208,180 @@ def _crops(name, array, h, w, generator):
     parts = np.lib.stride_tricks.sliding_window_view(images, (h, w), (-2, -1))
     chosen = parts[np.arange(len(images)), :, top.ravel(), left.ravel()]
     return chosen.reshape(*batch, channels, h, w)
+
+
+# --- as classes
+
+
+class Compose:
+    """Functions of images, one after the other.
+
+    >>> import minidl
+    >>> Compose([ToTensor(), Normalize(0.5, 0.5)])(np.array([[0, 255]], np.uint8))
+    tensor([[[-1.,  1.]]])
+    """
+
+    def __init__(self, transforms):
+        self.transforms = list(transforms)
+        for transform in self.transforms:
+            if not callable(transform):
+                raise TypeError(f"Compose: expected functions of images, got {transform!r}")
+
+    def __call__(self, x):
+        for transform in self.transforms:
+            x = transform(x)
+        return x
+
+    def __repr__(self):
+        lines = "".join(f"    {transform!r}\n" for transform in self.transforms)
+        return f"Compose(\n{lines})"
+
+
+class ToTensor:
+    """An ndarray (H, W) or (H, W, C), or a picture of PIL's, as a tensor (C, H, W); uint8 as float32 from 0 to 1.
+
+    >>> ToTensor()(np.array([[0, 51, 255]], np.uint8))
+    tensor([[[0.0000, 0.2000, 1.0000]]])
+    """
+
+    def __call__(self, pic):
+        if isinstance(pic, Tensor):
+            raise TypeError("ToTensor: expected an ndarray or a picture, got a tensor already; leave ToTensor out")
+        array = np.asarray(pic)
+        if array.ndim not in (2, 3) or array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"ToTensor: expected a picture of numbers, (H, W) or (H, W, C), got {type(pic).__name__}, shape {array.shape}"
+            )
+        array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+        if array.dtype == np.uint8:
+            return wrap(array.astype(np.float32) / np.float32(255))
+        return wrap(array.copy(order="C"))
+
+    def __repr__(self):
+        return "ToTensor()"
+
+
+class _Transform(Module):
+    """What keeps the options of a function above, by name, and shows them."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.options = options
+
+    def extra_repr(self):
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+
+
+class Normalize(_Transform):
+    """(x − mean)/std for each channel: `normalize`.
+
+    >>> import minidl
+    >>> Normalize((0.5,), (0.25,))(minidl.tensor([[[0.0, 1.0]]]))
+    tensor([[[-2.,  2.]]])
+    """
+
+    def __init__(self, mean, std, inplace=False):
+        super().__init__(mean=mean, std=std)
+        if inplace:
+            raise NotImplementedError("Normalize: inplace=True is not supported; write x = Normalize(mean, std)(x)")
+
+    def forward(self, tensor):
+        return normalize(tensor, **self.options)
+
+
+class Resize(_Transform):
+    """Images at another size, (h, w), or of one number that of the shorter side: `resize`.
+
+    >>> import minidl
+    >>> Resize((2, 8))(minidl.ones(1, 4, 4)).shape
+    (1, 2, 8)
+    """
+
+    def __init__(self, size, interpolation="bilinear", max_size=None, antialias=True):
+        super().__init__(size=size, interpolation=interpolation)
+        if max_size is not None:
+            raise NotImplementedError("Resize: max_size is not supported; give both sides as size=(h, w)")
+        if not antialias and interpolation != "nearest":
+            raise NotImplementedError("Resize: antialias=False is not supported; nn.functional.interpolate is without")
+
+    def forward(self, img):
+        return resize(img, **self.options)
+
+
+class Pad(_Transform):
+    """Rows and columns of `fill` added: `pad`.
+
+    >>> import minidl
+    >>> Pad(1)(minidl.ones(1, 2, 2)).shape
+    (1, 4, 4)
+    """
+
+    def __init__(self, padding, fill=0, padding_mode="constant"):
+        super().__init__(padding=padding, fill=fill)
+        _expect_constant("Pad", padding_mode)
+
+    def forward(self, img):
+        return pad(img, **self.options)
+
+
+class CenterCrop(_Transform):
+    """The middle part of `size` (h, w), or size×size; what is smaller is padded with 0 first.
+
+    >>> import minidl
+    >>> CenterCrop(2)(minidl.arange(16).reshape(1, 4, 4))
+    tensor([[[ 5,  6],
+             [ 9, 10]]])
+    """
+
+    def __init__(self, size):
+        super().__init__(size=size)
+        _pair("CenterCrop", size)
+
+    def forward(self, img):
+        (h, w), array = _pair("CenterCrop", self.options["size"]), _images("CenterCrop", img)
+        more = [max(n - m, 0) for n, m in zip((h, w), array.shape[-2:], strict=True)]
+        if any(more):  # as torchvision has it, the odd row or column on the right and at the bottom
+            down, right = more
+            array = _padded("CenterCrop", array, (right // 2, down // 2, (right + 1) // 2, (down + 1) // 2), 0)
+        top, left = (round((m - n) / 2) for n, m in zip((h, w), array.shape[-2:], strict=True))
+        return wrap(array[..., top : top + h, left : left + w].copy())
+
+
+class RandomCrop(_Transform):
+    """A part of `size` of each image, at random, after padding: `random_crop`.
+
+    >>> import minidl
+    >>> RandomCrop(28, padding=2)(minidl.rand(8, 1, 28, 28)).shape
+    (8, 1, 28, 28)
+    """
+
+    def __init__(self, size, padding=None, pad_if_needed=False, fill=0, padding_mode="constant"):
+        super().__init__(size=size, padding=0 if padding is None else padding, fill=fill)
+        _expect_constant("RandomCrop", padding_mode)
+        if pad_if_needed:
+            raise NotImplementedError("RandomCrop: pad_if_needed=True is not supported; give padding")
+
+    def forward(self, img):
+        return random_crop(img, **self.options)
+
+
+class RandomHorizontalFlip(_Transform):
+    """Left and right exchanged in each image with probability p: `random_horizontal_flip`.
+
+    >>> import minidl
+    >>> RandomHorizontalFlip(1.0)(minidl.tensor([[[1, 2, 3]]]))
+    tensor([[[3, 2, 1]]])
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__(p=p)
+
+    def forward(self, img):
+        return random_horizontal_flip(img, **self.options)
+
+
+def _expect_constant(name, padding_mode):
+    if padding_mode != "constant":
+        raise NotImplementedError(
+            f"{name}: padding_mode must be 'constant', got {padding_mode!r}; nn.functional.pad has others"
+        )
