@@ -12,22 +12,30 @@ import minidl
 
 SPACES = [
     "minidl",
+    "minidl.accelerator",
+    "minidl.amp",
     "minidl.autograd",
+    "minidl.cuda",
     "minidl.distributions",
     "minidl.func",
     "minidl.generation",
     "minidl.information",
+    "minidl.linalg",
     "minidl.models",
     "minidl.nn",
     "minidl.nn.functional",
     "minidl.nn.init",
     "minidl.nn.utils",
+    "minidl.nn.utils.parametrizations",
+    "minidl.nn.utils.parametrize",
     "minidl.nn.utils.rnn",
     "minidl.optim",
     "minidl.optim.lr_scheduler",
     "minidl.profiler",
+    "minidl.special",
     "minidl.text",
     "minidl.utils.data",
+    "minidl.utils.data.transforms",
 ]
 
 
