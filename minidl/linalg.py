@@ -46,7 +46,15 @@ QRResult = namedtuple("linalg_qr", "Q R")
 
 
 class LinAlgError(RuntimeError, ValueError):
-    """What was asked for does not exist: the inverse of a singular matrix, the root of one that is not positive definite."""
+    """The error where no result exists: the inverse of a singular matrix, the root of one that is not positive definite.
+
+    >>> import minidl
+    >>> try:
+    ...     minidl.linalg.inv(minidl.zeros(2, 2))
+    ... except minidl.linalg.LinAlgError:
+    ...     print("singular")
+    singular
+    """
 
 
 def det(A):
@@ -144,7 +152,12 @@ def eigh(A, UPLO="L"):
 
 
 def eigvalsh(A, UPLO="L"):
-    """The eigenvalues of symmetric A in rising order; of A one triangle is read."""
+    """The eigenvalues of symmetric A in rising order; of A one triangle is read.
+
+    >>> import minidl
+    >>> minidl.linalg.eigvalsh(minidl.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([1., 2.])
+    """
     _square("eigvalsh", A)
     _check_triangle("eigvalsh", UPLO)
     return _existing("eigvalsh", "the computation did not converge", ops.Eigh(), _symmetric(A, UPLO in "Ll"))[0]
@@ -166,7 +179,12 @@ def svd(A, full_matrices=True, *, driver=None):
 
 
 def svdvals(A, *, driver=None):
-    """The singular values of A, falling."""
+    """The singular values of A, falling.
+
+    >>> import minidl
+    >>> minidl.linalg.svdvals(minidl.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor([4., 3.])
+    """
     return svd(A, False, driver=driver).S
 
 
@@ -230,13 +248,23 @@ def pinv(A):
 
 
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
-    """The diagonals of the matrices in two axes, as the last axis."""
+    """The diagonals of the matrices in two axes, as the last axis.
+
+    >>> import minidl
+    >>> minidl.linalg.diagonal(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([1., 4.])
+    """
     expect_tensors("diagonal", A=A)
     return A.diagonal(offset, dim1, dim2)
 
 
 def cross(input, other, *, dim=-1):
-    """The cross product of vectors of 3 along an axis; the others broadcast."""
+    """The cross product of vectors of 3 along an axis; the others broadcast.
+
+    >>> import minidl
+    >>> minidl.linalg.cross(minidl.tensor([1.0, 0.0, 0.0]), minidl.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
     expect_tensors("cross", input=input, other=other)
     if input.ndim != other.ndim:
         raise ValueError(f"cross: expected as many axes in both, got shapes {input.shape} and {other.shape}")

@@ -141,7 +141,13 @@ def sinc(input):
 
 
 def multigammaln(input, p):
-    """ln of the multivariate gamma function of p dimensions: p(p − 1)/4·ln π + Σ_{j<p} ln Γ(x − j/2)."""
+    """ln of the multivariate gamma function of p dimensions: p(p − 1)/4·ln π + Σ_{j<p} ln Γ(x − j/2).
+
+    >>> import minidl
+    >>> x = minidl.tensor([3.0])
+    >>> minidl.special.multigammaln(x, 1), x.lgamma()
+    (tensor([0.6931]), tensor([0.6931]))
+    """
     expect_tensors("multigammaln", input=input)
     if not isinstance(p, int) or p < 1:
         raise ValueError(f"multigammaln: p must be an integer of 1 or more, got {p!r}")

@@ -12,22 +12,30 @@ import minidl
 
 SPACES = [
     "minidl",
+    "minidl.accelerator",
+    "minidl.amp",
     "minidl.autograd",
+    "minidl.cuda",
     "minidl.distributions",
     "minidl.func",
     "minidl.generation",
     "minidl.information",
+    "minidl.linalg",
     "minidl.models",
     "minidl.nn",
     "minidl.nn.functional",
     "minidl.nn.init",
     "minidl.nn.utils",
+    "minidl.nn.utils.parametrizations",
+    "minidl.nn.utils.parametrize",
     "minidl.nn.utils.rnn",
     "minidl.optim",
     "minidl.optim.lr_scheduler",
     "minidl.profiler",
+    "minidl.special",
     "minidl.text",
     "minidl.utils.data",
+    "minidl.utils.data.transforms",
 ]
 
 
@@ -60,7 +68,8 @@ def text(name, x):
     """What was written about it; not what Python or a base class says in its place, nor the line of a twin such as exp_."""
     x = x.fget if isinstance(x, property) else x
     written = (vars(x).get("__doc__") if inspect.isclass(x) else x.__doc__) or ""
-    made_by_python = inspect.isclass(x) and written.startswith(f"{x.__name__}(")  # of a NamedTuple or a dataclass
+    # Of a NamedTuple or a dataclass Python writes "Name(a, b)".
+    made_by_python = inspect.isclass(x) and written.startswith(f"{x.__name__}(") and written.endswith(")")
     return "" if made_by_python else written
 
 

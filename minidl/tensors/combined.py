@@ -106,22 +106,47 @@ class Combined:
     # --- of bits and of truth values
 
     def bitwise_and(self, other):
-        """The bits that both have; of booleans, whether both are True."""
+        """The bits that both have; of booleans, whether both are True.
+
+        >>> import minidl
+        >>> minidl.tensor([0b110]).bitwise_and(minidl.tensor([0b011]))  # 0b010
+        tensor([2])
+        """
         return _compare(np.bitwise_and, self, other)
 
     def bitwise_or(self, other):
-        """The bits that one has or both; of booleans, whether one is True."""
+        """The bits that one has or both; of booleans, whether one is True.
+
+        >>> import minidl
+        >>> minidl.tensor([0b110]).bitwise_or(minidl.tensor([0b011]))  # 0b111
+        tensor([7])
+        """
         return _compare(np.bitwise_or, self, other)
 
     def bitwise_xor(self, other):
-        """The bits that just one of them has; of booleans, whether they differ."""
+        """The bits that just one of them has; of booleans, whether they differ.
+
+        >>> import minidl
+        >>> minidl.tensor([0b110]).bitwise_xor(minidl.tensor([0b011]))  # 0b101
+        tensor([5])
+        """
         return _compare(np.bitwise_xor, self, other)
 
     def bitwise_not(self):
-        """The other bits: −1 − x of an integer; of a boolean the other one."""
+        """The other bits: −1 − x of an integer; of a boolean the other one.
+
+        >>> import minidl
+        >>> minidl.tensor([0, 5]).bitwise_not(), minidl.tensor([True, False]).bitwise_not()
+        (tensor([-1, -6]), tensor([False,  True]))
+        """
         return ~self
 
     def logical_xor(self, other):
-        """Whether just one of the two is not 0."""
+        """Whether just one of the two is not 0.
+
+        >>> import minidl
+        >>> minidl.tensor([0, 1, 2]).logical_xor(minidl.tensor([1, 0, 1]))
+        tensor([ True,  True, False])
+        """
         expect_tensors("logical_xor", other=other)
         return _compare(np.logical_xor, self, other)

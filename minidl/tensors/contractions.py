@@ -24,19 +24,42 @@ class Contractions:
         return _added("addmm", self, mat1, mat2, "mm", beta, alpha)
 
     def addmv(self, mat, vec, *, beta=1, alpha=1):
-        """beta·self + alpha·mat @ vec; self broadcasts: (n, k), (k) → (n)"""
+        """beta·self + alpha·mat @ vec; self broadcasts: (n, k), (k) → (n)
+
+        >>> import minidl
+        >>> minidl.tensor([100.0, 200.0]).addmv(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), minidl.tensor([1.0, 10.0]))
+        tensor([121., 243.])
+        """
         return _added("addmv", self, mat, vec, "mv", beta, alpha)
 
     def addr(self, vec1, vec2, *, beta=1, alpha=1):
-        """beta·self + alpha·(the outer product of two vectors); self broadcasts: (n), (m) → (n, m)"""
+        """beta·self + alpha·(the outer product of two vectors); self broadcasts: (n), (m) → (n, m)
+
+        >>> import minidl
+        >>> minidl.zeros(2, 2).addr(minidl.tensor([1.0, 2.0]), minidl.tensor([10.0, 20.0]))
+        tensor([[10., 20.],
+                [20., 40.]])
+        """
         return _added("addr", self, vec1, vec2, "outer", beta, alpha)
 
     def baddbmm(self, batch1, batch2, *, beta=1, alpha=1):
-        """beta·self + alpha·batch1 @ batch2; self broadcasts: (B, n, k), (B, k, m) → (B, n, m)"""
+        """beta·self + alpha·batch1 @ batch2; self broadcasts: (B, n, k), (B, k, m) → (B, n, m)
+
+        >>> import minidl
+        >>> minidl.ones(1, 2, 2).baddbmm(minidl.ones(1, 2, 4), minidl.ones(1, 4, 2), alpha=10)
+        tensor([[[41., 41.],
+                 [41., 41.]]])
+        """
         return _added("baddbmm", self, batch1, batch2, "bmm", beta, alpha)
 
     def addbmm(self, batch1, batch2, *, beta=1, alpha=1):
-        """beta·self + alpha·(the sum of batch1 @ batch2 over the batch): (B, n, k), (B, k, m) → (n, m)"""
+        """beta·self + alpha·(the sum of batch1 @ batch2 over the batch): (B, n, k), (B, k, m) → (n, m)
+
+        >>> import minidl
+        >>> minidl.zeros(2, 2).addbmm(minidl.ones(3, 2, 4), minidl.ones(3, 4, 2))  # 3 products, each of fours
+        tensor([[12., 12.],
+                [12., 12.]])
+        """
         return _added("addbmm", self, batch1, batch2, "bmm", beta, alpha, total=True)
 
     def inner(self, other):

@@ -230,10 +230,10 @@ class Conversion:
         """Raises RuntimeError: there is no GPU.
 
         >>> import minidl
-        >>> minidl.ones(2).cuda()
+        >>> minidl.ones(2).cuda()  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        RuntimeError: cuda: minidl runs on the CPU only; leave it out, or write .to(device) with ...
+        RuntimeError: cuda: minidl runs on the CPU only; leave it out, or write ...
         """
         raise RuntimeError(dtypes.NO_GPU.format("cuda"))
 

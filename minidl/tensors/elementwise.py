@@ -395,14 +395,24 @@ class Elementwise:
     clip = clamp
 
     def hardshrink(self, lambd=0.5):
-        """0 where |x| ≤ lambd, else x."""
+        """0 where |x| ≤ lambd, else x.
+
+        >>> import minidl
+        >>> minidl.tensor([-1.0, 0.3, 2.0]).hardshrink()
+        tensor([-1.,  0.,  2.])
+        """
         limit = number("hardshrink", "lambd", lambd)
         if self.array.dtype.kind != "f":
             raise TypeError(f"hardshrink: expected a floating-point tensor, got {self.dtype}; use .float()")
         return self.masked_fill((self >= -limit) & (self <= limit), 0)
 
     def prelu(self, weight):
-        """x where x > 0, else weight·x. weight: of one number, or one for each channel, which is axis 1."""
+        """x where x > 0, else weight·x. weight: of one number, or one for each channel, which is axis 1.
+
+        >>> import minidl
+        >>> minidl.tensor([-1.0, 2.0]).prelu(minidl.tensor([0.1]))
+        tensor([-0.1000,  2.0000])
+        """
         if not isinstance(weight, TensorBase):
             raise TypeError(f"prelu: expected a Tensor as weight, got {type(weight).__name__}")
         if self.array.dtype.kind != "f" or weight.dtype != self.dtype:

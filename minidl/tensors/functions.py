@@ -136,13 +136,23 @@ def broadcast_to(input, size):
 
 @_function
 def fill(input, value):
-    """A tensor like input, with one value, a number or a 0-d tensor, everywhere."""
+    """A tensor like input, with one value, a number or a 0-d tensor, everywhere.
+
+    >>> import minidl
+    >>> minidl.fill(minidl.zeros(2), 7)
+    tensor([7., 7.])
+    """
     return input.clone().fill_(value)
 
 
 @_function
 def rsub(input, other, *, alpha=1):
-    """other − alpha·input"""
+    """other − alpha·input
+
+    >>> import minidl
+    >>> minidl.rsub(minidl.tensor([1.0, 2.0]), 10)
+    tensor([9., 8.])
+    """
     return (input if isinstance(alpha, int) and alpha == 1 else input.mul(alpha)).__rsub__(other)
 
 

@@ -156,12 +156,22 @@ def atleast_1d(*tensors):
 
 
 def atleast_2d(*tensors):
-    """The tensors, vectors as matrices of one row."""
+    """The tensors, vectors as matrices of one row.
+
+    >>> import minidl
+    >>> minidl.atleast_2d(minidl.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
     return _at_least("atleast_2d", tensors, lambda x: x.reshape(1, -1) if x.ndim < 2 else x)
 
 
 def atleast_3d(*tensors):
-    """The tensors, with new axes of size 1: (n) → (1, n, 1), (n, m) → (n, m, 1)."""
+    """The tensors, with new axes of size 1: (n) → (1, n, 1), (n, m) → (n, m, 1).
+
+    >>> import minidl
+    >>> minidl.atleast_3d(minidl.zeros(2, 5)).shape
+    (2, 5, 1)
+    """
     return _at_least(
         "atleast_3d", tensors, lambda x: x.reshape(1, -1, 1) if x.ndim < 2 else x.unsqueeze(-1) if x.ndim == 2 else x
     )
@@ -175,7 +185,13 @@ def _at_least(name, tensors, change):
 
 
 def dstack(tensors):
-    """One behind the other, along axis 2."""
+    """One behind the other, along axis 2.
+
+    >>> import minidl
+    >>> minidl.dstack([minidl.tensor([1, 2]), minidl.tensor([3, 4])])
+    tensor([[[1, 3],
+             [2, 4]]])
+    """
     return cat(atleast_3d(tensors_of("dstack", tensors)), 2)
 
 

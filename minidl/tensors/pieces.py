@@ -24,25 +24,47 @@ class Pieces:
         return _split(self, "tensor_split", indices_or_sections, dim)
 
     def hsplit(self, indices_or_sections):
-        """Pieces along axis 1 (0 of a vector): equal ones, or cut before each index."""
+        """Pieces along axis 1 (0 of a vector): equal ones, or cut before each index.
+
+        >>> import minidl
+        >>> minidl.tensor([[1, 2], [3, 4]]).hsplit(2)
+        (tensor([[1],
+                [3]]), tensor([[2],
+                [4]]))
+        """
         if not self.ndim:
             raise ValueError("hsplit: expected a tensor with one axis or more, got a 0-d tensor")
         return _equal_split(self, "hsplit", indices_or_sections, 0 if self.ndim == 1 else 1)
 
     def vsplit(self, indices_or_sections):
-        """Pieces along axis 0 of a tensor with two axes or more: equal ones, or cut before each index."""
+        """Pieces along axis 0 of a tensor with two axes or more: equal ones, or cut before each index.
+
+        >>> import minidl
+        >>> minidl.tensor([[1, 2], [3, 4]]).vsplit(2)
+        (tensor([[1, 2]]), tensor([[3, 4]]))
+        """
         if self.ndim < 2:
             raise ValueError(f"vsplit: expected a tensor with two axes or more, got shape {self.shape}")
         return _equal_split(self, "vsplit", indices_or_sections, 0)
 
     def dsplit(self, indices_or_sections):
-        """Pieces along axis 2: equal ones, or cut before each index."""
+        """Pieces along axis 2: equal ones, or cut before each index.
+
+        >>> import minidl
+        >>> [part.shape for part in minidl.zeros(1, 2, 6).dsplit(2)]
+        [(1, 2, 3), (1, 2, 3)]
+        """
         if self.ndim < 3:
             raise ValueError(f"dsplit: expected a tensor with three axes or more, got shape {self.shape}")
         return _equal_split(self, "dsplit", indices_or_sections, 2)
 
     def moveaxis(self, source, destination):
-        """Axes moved to other positions, the rest in order."""
+        """Axes moved to other positions, the rest in order.
+
+        >>> import minidl
+        >>> minidl.zeros(2, 3, 4).moveaxis(0, -1).shape
+        (3, 4, 2)
+        """
         return self.movedim(source, destination)
 
     def rot90(self, k=1, dims=(0, 1)):

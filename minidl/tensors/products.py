@@ -130,7 +130,12 @@ def _product(name, a, b, a_rank, b_rank):
 
 
 def tensordot(a, b, dims=2):
-    """Σ a b over pairs of axes: the last `dims` of a with the first of b, or the two lists of axes in dims."""
+    """Σ a b over pairs of axes: the last `dims` of a with the first of b, or the two lists of axes in dims.
+
+    >>> import minidl
+    >>> minidl.tensordot(minidl.ones(2, 3, 4), minidl.ones(3, 4, 5), dims=2).shape
+    (2, 5)
+    """
     expect_tensors("tensordot", a=a, b=b)
     return a.tensordot(b, dims)
 
@@ -139,6 +144,10 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """The distance (Σ |x − y|ᵖ)^(1/p) of every row of x1 and every row of x2: (…, n, d), (…, m, d) → (…, n, m).
 
     The mode says how PyTorch computes it; here it is always computed from the differences, which are exact.
+
+    >>> import minidl
+    >>> minidl.cdist(minidl.tensor([[0.0, 0.0]]), minidl.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[5., 1.]])
     """
     expect_tensors("cdist", x1=x1, x2=x2)
     modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")

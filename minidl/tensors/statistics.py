@@ -55,7 +55,13 @@ class Statistics:
         return _running_extreme(self, CummaxResult, np.greater_equal, dim)
 
     def cummin(self, dim):
-        """(values, indices): the smallest so far along an axis, of equal ones the last."""
+        """(values, indices): the smallest so far along an axis, of equal ones the last.
+
+        >>> import minidl
+        >>> values, indices = minidl.tensor([3, 1, 2]).cummin(0)
+        >>> values, indices
+        (tensor([3, 1, 1]), tensor([0, 1, 1]))
+        """
         return _running_extreme(self, CumminResult, np.less_equal, dim)
 
     def diff(self, n=1, dim=-1, prepend=None, append=None):
@@ -93,12 +99,22 @@ class Statistics:
         return x
 
     def var_mean(self, dim=None, unbiased=None, keepdim=False, *, correction=None):
-        """(variance, mean), as var and mean give them."""
+        """(variance, mean), as var and mean give them.
+
+        >>> import minidl
+        >>> minidl.tensor([1.0, 2.0, 3.0]).var_mean()
+        (tensor(1.), tensor(2.))
+        """
         unbiased, dim = (dim, None) if isinstance(dim, bool) else (unbiased, dim)
         return self.var(dim, unbiased, keepdim, correction=correction), self.mean(dim, keepdim)
 
     def std_mean(self, dim=None, unbiased=None, keepdim=False, *, correction=None):
-        """(standard deviation, mean), as std and mean give them."""
+        """(standard deviation, mean), as std and mean give them.
+
+        >>> import minidl
+        >>> minidl.tensor([1.0, 2.0, 3.0]).std_mean()
+        (tensor(1.), tensor(2.))
+        """
         unbiased, dim = (dim, None) if isinstance(dim, bool) else (unbiased, dim)
         return self.std(dim, unbiased, keepdim, correction=correction), self.mean(dim, keepdim)
 
@@ -129,7 +145,12 @@ class Statistics:
         return _ranked(self, MedianResult, "median", dim, keepdim, lambda n: (n - 1) // 2)
 
     def nanmedian(self, dim=None, keepdim=False):
-        """As median, of what is not NaN."""
+        """As median, of what is not NaN.
+
+        >>> import minidl
+        >>> minidl.tensor([1.0, minidl.nan, 3.0, 2.0]).nanmedian()
+        tensor(2.)
+        """
         if dim is None:
             if keepdim:
                 raise TypeError("nanmedian: keepdim needs dim")
@@ -159,7 +180,12 @@ class Statistics:
         return _quantile(self, "quantile", q, dim, keepdim, interpolation, False)
 
     def nanquantile(self, q, dim=None, keepdim=False, *, interpolation="linear"):
-        """As quantile, of what is not NaN."""
+        """As quantile, of what is not NaN.
+
+        >>> import minidl
+        >>> minidl.tensor([1.0, minidl.nan, 3.0]).nanquantile(0.5)
+        tensor(2.)
+        """
         return _quantile(self, "nanquantile", q, dim, keepdim, interpolation, True)
 
     def histc(self, bins=100, min=0, max=0):
