@@ -83,6 +83,7 @@ def x():
         (lambda: attention_backward(lse=np.ones((1, 2))), ValueError, r"expected lse \(1, 2\) of float32, got .* float64"),
         (lambda: attention_backward(o=np.ones((1, 1, 1, 4), "f4")), ValueError, r"expected o \(1, 1, 2, 4\) of float32"),
         (lambda: attention_backward(do=np.ones((2, 4), "f4")), ValueError, r"expected do \(1, 1, 2, 4\) of float32"),
+        (lambda: kernels.sum_over(np.ones((2, 3), "f4"), minidl.ones(2)), ValueError, "total: expected distinct axes"),
         (lambda: minidl.tensor(holds_itself()), ValueError, "tensor: .* nested too deep"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),

@@ -173,7 +173,8 @@ def total(x, axes, squares=False):
 
 @functools.lru_cache(256)
 def _number(axes, ndim):
-    if any(not 0 <= axis < ndim for axis in axes) or len(set(axes)) < len(axes):
+    whole = all(isinstance(axis, (int, np.integer)) for axis in axes)
+    if not whole or any(not 0 <= axis < ndim for axis in axes) or len(set(axes)) < len(axes):
         raise ValueError(f"total: expected distinct axes from 0 to {ndim - 1}, got {axes}")
     return len(axes)
 
