@@ -18,7 +18,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import matplotlib
+import matplotlib.colors
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -110,7 +110,7 @@ def learn_width(x, y, steps):
 
 def picture(path, data, by_kernel, by_width, learned, search):
     figure = plt.figure(figsize=(17, 12.5), layout="constrained")
-    kernels, widths = figure.subfigures(2, 1)
+    kernels, widths = figure.subfigures(2, 1, squeeze=False).flat
     how = "above: the estimate; below, one row for each q: how much the estimate looks at each example"
     kernels.suptitle(f"Four kernels of width 1 ({how})", fontsize=14, weight="bold")
     widths.suptitle("The Gaussian kernel: too narrow copies the noise, too wide sees no curve", fontsize=14, weight="bold")
@@ -126,7 +126,7 @@ def picture(path, data, by_kernel, by_width, learned, search):
         (STARTS, "descent begins", {"marker": "o", "markerfacecolor": "white"}),
         (ends, "and ends", {"marker": "*", "markersize": 12, "alpha": 0.6}),
     ):
-        heights = [leave_one_out_error(*data[:2], width).item() for width in places]
+        heights = [leave_one_out_error(data[0], data[1], width).item() for width in places]
         ax.plot(places, heights, color="C3", linestyle="none", label=label, **style)
     ax.axvline(learned, color="C3", linestyle=":", label=f"learned: {learned:.2f}", zorder=0)
     ax.set(xlabel="width of the Gaussian kernel", ylabel="leave-one-out error", title="Which width is best?", xscale="log")

@@ -152,7 +152,7 @@ def first_below(losses):
 
 def picture(runs, path):
     figure = plt.figure(figsize=(14, 10), layout="constrained")
-    top, *bands = figure.subfigures(3, 1, height_ratios=[1.2, 1, 1])
+    top, *bands = figure.subfigures(3, 1, squeeze=False, height_ratios=[1.2, 1, 1]).flat
 
     *curves, dead = top.subplots(1, len(RATES) + 1)
     for ax, rate in zip(curves, RATES, strict=True):

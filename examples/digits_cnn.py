@@ -157,7 +157,7 @@ def picture(model, history, test, predicted, path):
     shown = [*wrong[:5], *one_each][:10]
 
     figure = plt.figure(figsize=(14, 9), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.15, 1]).flat
     left, right = top.subfigures(1, 2, width_ratios=[1, 2.6])
 
     losses, accuracies = left.subplots(2, 1, sharex=True)

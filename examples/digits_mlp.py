@@ -99,7 +99,7 @@ def picture(history, test, predicted, accuracy, path):
     x, y = (t.numpy() for t in test[:])
     predicted = predicted.numpy()
     figure = plt.figure(figsize=(13, 6), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[1, 1.25, 1.1])
+    left, middle, right = figure.subfigures(1, 3, squeeze=False, width_ratios=[1, 1.25, 1.1]).flat
 
     losses, accuracies = left.subplots(2, 1, sharex=True)
     epochs = np.arange(1, len(history) + 1)

@@ -14,7 +14,8 @@ import numpy as np
 next_serial = count(1).__next__  # minidl/graph/nodes.py: each operation's place in the order of creation
 
 class Op:  # minidl/ops/base.py: an operation, and once it has run a node of the graph
-    needs = ()  # the nodes of its inputs; None for one that wants no gradient
+    needs, inputs, y, serial = (), (), np.zeros(()), 0  # needs: the nodes of its inputs; None for one that wants no gradient
+    def backward(self, dy, y, *inputs): raise NotImplementedError
 
 class Leaf:  # minidl/graph/nodes.py: where the graph ends, at a tensor whose gradient is wanted
     def __init__(self, tensor):
@@ -105,7 +106,7 @@ def gradcheck(func, x, eps=1e-6):  # minidl/autograd/gradcheck.py: is ∂y/∂x 
         x.array[i] = kept - eps
         numeric[i] = (above - func(x).array) / (2 * eps)
         x.array[i] = kept
-    return np.allclose(x.grad, numeric, 1e-6, 1e-6)
+    return np.allclose(np.asarray(x.grad), numeric, 1e-6, 1e-6)
 
 class MLP:  # minidl/nn/linear.py: layers x W + b with tanh between them
     def __init__(self, *sizes, seed=0):
@@ -132,11 +133,11 @@ def main():
     options = parser.parse_args()
     points, label = spirals(100, np.random.default_rng(options.seed))
     net, onehot = MLP(2, 32, 32, 2, seed=options.seed), np.eye(2)[label]
-    velocity = {p: 0 for layer in net.layers for p in layer}
+    velocity = {p: np.zeros(()) for layer in net.layers for p in layer}
     for _ in range(20 if options.quick else 1500):  # minidl/optim/sgd.py: steps down the slope, with momentum
         cross_entropy(net(Tensor(points)), onehot).backward()
         for p in velocity:
-            velocity[p] = 0.9 * velocity[p] + p.grad
+            velocity[p] = 0.9 * velocity[p] + np.asarray(p.grad)
             p.array, p.grad = p.array - 0.1 * velocity[p], None
     right = (net(Tensor(points)).array.argmax(1) == label).mean()
     grid = np.stack(np.meshgrid(np.linspace(-3.2, 3.2, 64), np.linspace(3.2, -3.2, 32)), -1)

@@ -76,7 +76,7 @@ def main():
     print(f"{len(train)} characters to learn from, {len(held)} held out, {len(alphabet)} different; bits per character")
 
     counted = [conditional_entropies(codes[0][: len(train) // part], len(alphabet)) for part in (1, 30)]
-    book, chain = (ngrams(*codes, len(alphabet), back_to_one=one) for one in (True, False))
+    book, chain = (ngrams(codes[0], codes[1], len(alphabet), back_to_one=one) for one in (True, False))
     print(f"\n{'n':>3}{'counted':>10}{'in 1/30':>10}{'held out, book':>16}{'held out, chain':>17}  (with the best e for each)")
     for i, n in enumerate(ORDERS):
         print(f"{n:>3}{counted[0][i]:>10.3f}{counted[1][i]:>10.3f}{book[:, i].min():>16.3f}{chain[:, i].min():>17.3f}")
@@ -236,7 +236,7 @@ def foresee(model, held):
 
 def picture(counted, book, chain, history, bits, held, surprise, path):
     figure = plt.figure(figsize=(14, 9), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1.8, 1])
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.8, 1]).flat
     orders, learning, bars = upper.subplots(1, 3)
     sentence = lower.subplots()
     orders.plot(ORDERS, counted[0], marker=".", color="C0", label="counted")

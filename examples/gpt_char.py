@@ -59,7 +59,7 @@ def main():
     print(f"{len(learned)} characters to learn from, {len(vocab)} different ones; the network has {size} numbers")
 
     codes = [minidl.tensor(vocab[text.characters(part)]) for part in (learned, held_out[:10_000])]
-    curve, samples = train(model, *codes, steps, lambda: write(model, vocab))
+    curve, samples = train(model, codes[0], codes[1], steps, lambda: write(model, vocab))
     perplexity = curve[-1][1]
     for step, sample in samples.items():
         print(f"after {step:4} steps it writes: {sample!r}")
@@ -125,7 +125,7 @@ def write(model, vocab):
 
 def picture(path, model, vocab, curve, samples, counted):
     figure = plt.figure(figsize=(14, 8.5), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.25])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.25]).flat
     left, right = above.subplots(1, 2, width_ratios=[1, 1.7])
     left.plot(*zip(*curve[1:], strict=True), "o-", color="tab:orange")
     for name, n in (("single characters", 1), ("pairs (2-grams)", 2)):
@@ -150,8 +150,8 @@ def picture(path, model, vocab, curve, samples, counted):
     heads = [(layer, head) for layer in range(len(weights)) for head in range(len(weights[layer]))]
     # those whose weights are most in one place, one of each layer first: the others look at everything a little
     focus = {(layer, head): weights[layer][head].max(-1).mean() for layer, head in heads}
-    chosen = [max((h for h in heads if h[0] == layer), key=focus.get) for layer in range(len(weights))]
-    chosen += sorted((h for h in heads if h not in chosen), key=focus.get, reverse=True)[: 4 - len(chosen)]
+    chosen = [max((h for h in heads if h[0] == layer), key=lambda head: focus[head]) for layer in range(len(weights))]
+    chosen += sorted((h for h in heads if h not in chosen), key=lambda head: focus[head], reverse=True)[: 4 - len(chosen)]
     for axes, (layer, head) in zip(below.subplots(1, 4), sorted(chosen), strict=True):
         axes.imshow(weights[layer][head], cmap="Blues", vmin=0, vmax=1)
         axes.set_xticks(range(len(SENTENCE)), SENTENCE, family="monospace", fontsize=7)

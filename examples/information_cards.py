@@ -212,7 +212,9 @@ def picture(surprises, entropy, codes, path):
     scatter.legend()
 
     sizes = np.arange(1, 11)
-    lengths = [mean_length(np.array([math.prod(block) for block in itertools.product(COINS, repeat=n)])) / n for n in sizes]
+    lengths = [
+        mean_length(np.array([math.prod(block) for block in itertools.product(COINS, repeat=n)])) / n for n in sizes.tolist()
+    ]
     floor = information.entropy(COINS).item()
     blocks.plot(sizes, lengths, marker=".", label="Huffman's code for blocks")
     blocks.plot(sizes, floor + 1 / sizes, color="gray", linestyle="--", label="entropy + 1/n")

@@ -140,7 +140,7 @@ def evaluate(model, data):
 
 def picture(name, results, test, classes, path):
     figure = plt.figure(figsize=(16, 7.5), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[1.1, 1.25, 1.2])
+    left, middle, right = figure.subfigures(1, 3, squeeze=False, width_ratios=[1.1, 1.25, 1.2]).flat
     curves, kernels = left.subfigures(2, 1, height_ratios=[5, len(results)])
 
     losses, accuracies = curves.subplots(2, 1, sharex=True)

@@ -71,7 +71,7 @@ def main():
             model = text.NGram(learned, n, [0.01, *[epsilon] * (n - 1)], alphabet)
             log_p = model.log_probabilities(held_out)
             losses[n, epsilon], results[n, epsilon] = -log_p, information.perplexity(log_p, log=True).item()
-    best = min((key for key in results if key[0] > 1), key=results.get)
+    best = min((key for key in results if key[0] > 1), key=lambda key: results[key])
 
     model = train(learned, alphabet, steps)
     surprise = network_losses(model, held_out, alphabet)
@@ -129,7 +129,7 @@ def network_losses(model, characters, alphabet):
 def picture(path, results, network, best, counted, surprise, held_out, alphabet):
     figure, (above, below) = plt.subplots(2, 1, figsize=(12, 8), height_ratios=[1.7, 1], layout="constrained")
     colors = dict(zip(EPSILONS, ("#9ecae1", "#4292c6", "#08519c"), strict=True))
-    bars = [(0, results[1, 0.0], "gray", None)]
+    bars: list = [(0, results[1, 0.0], "gray", None)]
     for n in ORDERS[1:]:
         for i, epsilon in enumerate(EPSILONS):
             bars.append((n - 1 + (i - 1) * 0.27, results[n, epsilon], colors[epsilon], f"ε = {epsilon:g}" if n == 2 else None))

@@ -152,7 +152,7 @@ def evaluate(model, x, y):
 def picture(history, norms, x, y, predicted, accuracy, path):
     x, y, predicted = x.numpy(), y.numpy(), predicted.numpy()
     figure = plt.figure(figsize=(16, 6.5), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[1, 1.2, 1.2])
+    left, middle, right = figure.subfigures(1, 3, squeeze=False, width_ratios=[1, 1.2, 1.2]).flat
 
     losses, accuracies, rates = left.subplots(3, 1, sharex=True, height_ratios=[2, 2, 1])
     epochs = np.arange(1, len(history) + 1)

@@ -210,7 +210,7 @@ def numerical(times):
 
 def picture(path, paths, critics, lengths, times, exact, learned):
     figure = plt.figure(figsize=(16, 6), layout="constrained")
-    rows = [["valley", "without a penalty", "swing"], ["valley", "with a penalty", "swing"]]
+    rows: list = [["valley", "without a penalty", "swing"], ["valley", "with a penalty", "swing"]]
     axes = figure.subplot_mosaic(rows, width_ratios=[1, 0.9, 1])
     draw_valley(axes["valley"], *paths)
     draw_critics(figure, axes, critics, lengths)

@@ -193,7 +193,7 @@ def faultless(written, test):
 
 def picture(path, model, history, test, written, exact):
     figure = plt.figure(figsize=(14, 12), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1.35, 1])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.35, 1]).flat
     above.suptitle(
         "Where the decoder looks in dates that it has never seen: a column for each character read, a row for each written\n",
         weight="bold",

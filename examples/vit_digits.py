@@ -99,7 +99,7 @@ def picture(path, model, history, test, predicted, accuracy):
     shown = np.concatenate([*right_ones, wrong])[:15]
 
     figure = plt.figure(figsize=(14, 7), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 2.2])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1, 2.2]).flat
     losses, accuracies = left.subplots(2, 1, sharex=True)
     epochs = np.arange(1, len(history) + 1)
     losses.plot(epochs, [h[0] for h in history])

@@ -62,7 +62,7 @@ __all__ = [
 # --- of one distribution
 
 
-def self_information(p, *, base=2, log=False):
+def self_information(p, *, base: float = 2, log=False):
     """−log p, the surprise at events of probabilities p: any shape, elementwise. +inf where p is 0.
 
     >>> self_information(1 / 64)
@@ -75,7 +75,7 @@ def self_information(p, *, base=2, log=False):
     return result(0 - _log(p, base, log))
 
 
-def entropy(p, *, base=2, dim=None, log=False, raw=False):
+def entropy(p, *, base: float = 2, dim=None, log=False, raw=False):
     """H(X) = −Σ p log p, the surprise to be expected: between 0 (a certain outcome) and log k (k outcomes alike).
 
     >>> entropy([0.1, 0.5, 0.1, 0.3])
@@ -89,7 +89,7 @@ def entropy(p, *, base=2, dim=None, log=False, raw=False):
     return result(0 - _expected_log(p, p, (), None if raw else _is_zero(p, log), base, dim, log))
 
 
-def joint_entropy(p_xy, *, base=2, log=False, raw=False):
+def joint_entropy(p_xy, *, base: float = 2, log=False, raw=False):
     """H(X, Y) = −ΣΣ p(x, y) log p(x, y), for two axes or more, one for each variable.
 
     >>> joint_entropy([[0.1, 0.5], [0.1, 0.3]])
@@ -122,7 +122,7 @@ def perplexity(p, *, dim=None, log=False):
 # --- of two variables
 
 
-def conditional_entropy(p_xy, p_x=None, *, base=2, log=False):
+def conditional_entropy(p_xy, p_x=None, *, base: float = 2, log=False):
     """H(Y|X) = −ΣΣ p(x, y) log p(y|x), what is left to learn from the column once the row is known.
 
     p_xy: (X, Y). For H(X|Y) give the transpose. p_x, if given, divides p_xy as it broadcasts (the marginal of the rows has
@@ -141,7 +141,7 @@ def conditional_entropy(p_xy, p_x=None, *, base=2, log=False):
     return result(0 - _expected_log(p, p, (_marginal(p, 1, log),), _is_zero(p, log), base, None, log))
 
 
-def mutual_information(p_xy, p_x=None, p_y=None, *, base=2, log=False):
+def mutual_information(p_xy, p_x=None, p_y=None, *, base: float = 2, log=False):
     """I(X, Y) = ΣΣ p(x, y) log p(x, y)/(p(x) p(y)), what one variable tells about the other: 0 if they are independent.
 
     p_xy: (X, Y). p_x and p_y, if given (both, then), divide p_xy as their product broadcasts (the marginals have shapes (X, 1)
@@ -170,7 +170,7 @@ def mutual_information(p_xy, p_x=None, p_y=None, *, base=2, log=False):
     return result(_log(nats, base, True).to(p.dtype))
 
 
-def pointwise_mutual_information(p_xy, *, base=2, log=False):
+def pointwise_mutual_information(p_xy, *, base: float = 2, log=False):
     """log p(x, y)/(p(x) p(y)) for each pair: how much more often x and y meet than by chance. (X, Y) → (X, Y)
 
     −inf where both occur but never together, with the gradient 0; 0 where one of them never occurs, which tells nothing.
@@ -190,7 +190,7 @@ def pointwise_mutual_information(p_xy, *, base=2, log=False):
 # --- of two distributions
 
 
-def kl_divergence(p, q, *, base=2, dim=None, log=False, raw=False):
+def kl_divergence(p, q, *, base: float = 2, dim=None, log=False, raw=False):
     """D(P‖Q) = Σ p log p/q ≥ 0, the surprise in excess when outcomes of P are expected by Q: 0 only if P = Q. Not symmetric.
 
     p, q: one shape. +inf where p > 0 and q = 0. With raw its absolute value.
@@ -207,7 +207,7 @@ def kl_divergence(p, q, *, base=2, dim=None, log=False, raw=False):
     return result(_log(relative_entropy(p.double(), q.double(), dim, log), base, True).to(p.dtype))
 
 
-def cross_entropy(p, q, *, base=2, dim=None, log=False):
+def cross_entropy(p, q, *, base: float = 2, dim=None, log=False):
     """CE(P, Q) = −Σ p log q = H(P) + D(P‖Q), the surprise at outcomes of P by who expects Q.
 
     p, q: one shape. +inf where p > 0 and q = 0. This is the quantity. The loss of that name, of logits against class labels, in
@@ -227,7 +227,7 @@ def cross_entropy(p, q, *, base=2, dim=None, log=False):
     return result(0 - _expected_log(p, q, (), _is_zero(p, log) & _is_zero(q, log), base, dim, log))
 
 
-def jensen_shannon(p, q, *, base=2, dim=None, log=False):
+def jensen_shannon(p, q, *, base: float = 2, dim=None, log=False):
     """½D(P‖M) + ½D(Q‖M), M = ½(P + Q) the even mixture: a symmetric divergence from 0 to 1 bit, finite for all P and Q.
 
     p, q: one shape. (Lin, Divergence measures based on the Shannon entropy, 1991)
@@ -246,7 +246,7 @@ def jensen_shannon(p, q, *, base=2, dim=None, log=False):
 # --- of densities: an entropy is then relative to the unit of x, and may be negative
 
 
-def uniform_entropy(low, high, *, base=2):
+def uniform_entropy(low, high, *, base: float = 2):
     """log(high − low), of the uniform distribution between them: the largest on that interval. Elementwise.
 
     >>> uniform_entropy(0, 0.5)
@@ -258,7 +258,7 @@ def uniform_entropy(low, high, *, base=2):
     return result(_log(width, base))
 
 
-def normal_entropy(std, *, base=2):
+def normal_entropy(std, *, base: float = 2):
     """½ log(2πe·std²), of normal distributions with the standard deviations std: the largest for the variance. Elementwise.
 
     >>> normal_entropy([1.0, 0.5])
@@ -269,7 +269,7 @@ def normal_entropy(std, *, base=2):
     return result(_log(std * math.sqrt(2 * math.pi * math.e), base))
 
 
-def multivariate_normal_entropy(covariance, *, base=2):
+def multivariate_normal_entropy(covariance, *, base: float = 2):
     """½ log((2πe)ᵏ det Σ), of the normal distribution with the covariance Σ. (…, k, k) → (…)
 
     >>> multivariate_normal_entropy([[1.0, 0.0], [0.0, 1.0]])
@@ -281,7 +281,7 @@ def multivariate_normal_entropy(covariance, *, base=2):
     return result(_log(nats, base, log=True))
 
 
-def normal_kl(mean1, std1, mean2, std2, *, base=2):
+def normal_kl(mean1, std1, mean2, std2, *, base: float = 2):
     """D(N(mean1, std1²)‖N(mean2, std2²)) = ln std2/std1 + (std1² + (mean1 − mean2)²)/(2 std2²) − ½ nats. With broadcasting.
 
     >>> normal_kl(0, 1, 1, 1, base=math.e)
@@ -296,7 +296,7 @@ def normal_kl(mean1, std1, mean2, std2, *, base=2):
     return result(_log(nats, base, log=True))
 
 
-def bivariate_normal_mutual_information(correlation, *, base=2):
+def bivariate_normal_mutual_information(correlation, *, base: float = 2):
     """−½ log(1 − ρ²), of two jointly normal variables with the correlation ρ: +inf for ±1. Elementwise.
 
     >>> bivariate_normal_mutual_information([0.0, 0.5])

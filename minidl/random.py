@@ -569,7 +569,7 @@ def normal_like(array, generator, dtype, mean=0.0, std=1.0):
     return like(array, lambda shape: generator.normal(shape, dtype, mean, std, one_by_one))
 
 
-def manual_seed(seed):
+def manual_seed(seed: int):
     """Seed the default generator and return it.
 
     >>> manual_seed(0) is default_generator

@@ -9,6 +9,7 @@ import operator
 import re
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -204,7 +205,7 @@ class NGram:
     (0.5541667, 0.0166667)
     """
 
-    def __init__(self, tokens, n=2, smoothing=1.0, vocabulary=None):
+    def __init__(self, tokens, n=2, smoothing: Any = 1.0, vocabulary=None):
         tokens, self.n = list(tokens), _count("NGram", "n", n, 1)
         if not tokens:
             raise ValueError("NGram: expected a corpus of one token or more, got an empty one")

@@ -1,5 +1,7 @@
 """Gradients as return values, leaving every `.grad` alone."""
 
+from typing import Any
+
 import numpy as np
 
 from .. import double_backward
@@ -21,7 +23,7 @@ def grad(
     allow_unused=None,
     is_grads_batched=False,
     materialize_grads=False,
-):
+) -> Any:
     """∂outputs/∂inputs as a tuple of tensors, one for each input, of its shape (a dict for a dict of inputs).
 
     Inputs may be leaves or results; only what leads to them is computed.
@@ -92,7 +94,7 @@ def _several(x):
 # output that does not depend on an input raises, where there would be zeros.
 
 
-def vjp(func, inputs, v=None, create_graph=False, strict=False):
+def vjp(func, inputs, v=None, create_graph=False, strict=False) -> Any:
     """(func(inputs), vᵀJ): v is like the outputs, and 1 by default if they are one number; vᵀJ is like the inputs.
 
     >>> import minidl
@@ -105,7 +107,7 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
     return call.result(), call.like_inputs(call.filled(pulled, call.xs, "the outputs do not depend on input"))
 
 
-def jvp(func, inputs, v=None, create_graph=False, strict=False):
+def jvp(func, inputs, v=None, create_graph=False, strict=False) -> Any:
     """(func(inputs), J v): v is like the inputs, and 1 by default if they are one number; J v is like the outputs.
 
     uᵀJ is linear in u, so its gradient with respect to u, walked back from a tangent v, is J v.
@@ -123,7 +125,7 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
     return call.result(), call.like_outputs(pushed)
 
 
-def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"):
+def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode") -> Any:
     """∂output/∂input, of shape (*output.shape, *input.shape): one walk for each number of the output.
 
     Of several inputs a tuple, of several outputs a tuple of these: [i][j] is ∂output i/∂input j.
@@ -138,7 +140,7 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     return _jacobian("jacobian", func, inputs, create_graph, strict)
 
 
-def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode"):
+def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode") -> Any:
     """The second derivatives of a function with one number as its output, of shape (*input.shape, *input.shape).
 
     Of several inputs a tuple of tuples: [i][j] is ∂²output/∂input i ∂input j. The options are those of jacobian.
@@ -168,7 +170,7 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
     return _jacobian("hessian", gradient, inputs, create_graph, strict)
 
 
-def vhp(func, inputs, v=None, create_graph=False, strict=False):
+def vhp(func, inputs, v=None, create_graph=False, strict=False) -> Any:
     """(func(inputs), vᵀH), without the Hessian H: vᵀ times the Jacobian of the gradient. v and vᵀH are like the inputs.
 
     func returns one number; v is 1 by default if the inputs are one number.
@@ -182,7 +184,7 @@ def vhp(func, inputs, v=None, create_graph=False, strict=False):
     return call.result(), call.like_inputs(call.filled(products, call.xs, "the gradient does not depend on input"))
 
 
-def hvp(func, inputs, v=None, create_graph=False, strict=False):
+def hvp(func, inputs, v=None, create_graph=False, strict=False) -> Any:
     """(func(inputs), H v), as vhp. The Hessian of a twice smooth function is symmetric: then vᵀH is the same, and faster.
 
     H v is the gradient of uᵀH with respect to u, walked back from v, as in jvp.

@@ -1,6 +1,7 @@
 """Gradients as functions, and products with the Jacobian J of a function at a point."""
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from .calls import Call, kind, zeros
 from .trees import leaves, like, refill, shape_of
 
 
-def grad(func, argnums=0, has_aux=False):
+def grad(func, argnums=0, has_aux=False) -> Any:
     """The gradient of func as a function: ∂func/∂argument argnums, of that argument's shape.
 
     argnums: which positional argument, or a tuple of several (then the result is a tuple); negative ones count from the end.
@@ -33,7 +34,7 @@ def grad(func, argnums=0, has_aux=False):
     return gradient
 
 
-def grad_and_value(func, argnums=0, has_aux=False):
+def grad_and_value(func, argnums=0, has_aux=False) -> Any:
     """As grad, with the value: (gradient, value), or (gradient, (value, aux)).
 
     >>> import minidl
@@ -63,7 +64,7 @@ def _grad_and_value(name, func, argnums, has_aux, args, kwargs):
     return call.leave(gradients), value
 
 
-def vjp(func, *primals, has_aux=False):
+def vjp(func, *primals, has_aux=False) -> Any:
     """(func(*primals), pull), with has_aux (output, pull, aux): pull(v) is vᵀJ, a tuple of one for each primal.
 
     v is built like the output, of the same shapes; vᵀJ is like the primals. pull can be called any number of times.
@@ -93,7 +94,7 @@ def vjp(func, *primals, has_aux=False):
     return (y, pull, call.leave(call.aux)) if has_aux else (y, pull)
 
 
-def jvp(func, primals, tangents, *, strict=False, has_aux=False):
+def jvp(func, primals, tangents, *, strict=False, has_aux=False) -> Any:
     """(func(*primals), J·tangents), with has_aux (output, J·tangents, aux). J·tangents is like the output.
 
     primals: a tuple, the arguments. tangents: built like it, of the same shapes.

@@ -1,6 +1,7 @@
 """Jacobians as functions: row by row by the walk back, or column by column; and Hessians."""
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from .slices import check_randomness
 from .trees import refill
 
 
-def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None):
+def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None) -> Any:
     """The Jacobian of func as a function, of shape (*output.shape, *input.shape): one walk for each number of the output.
 
     argnums: which positional argument, or a tuple of several. The result is built like the output, and in the place of each of
@@ -35,7 +36,7 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None):
     return _jacobian("jacrev", func, argnums, has_aux, rows)
 
 
-def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
+def jacfwd(func, argnums=0, has_aux=False, *, randomness="error") -> Any:
     """The same Jacobian as jacrev, column by column: func runs once, and one tangent is sent through for each input number.
 
     randomness is what PyTorch's vmap over the columns asks for; func runs once, so that its random numbers are the same in all.
@@ -62,7 +63,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
     return _jacobian("jacfwd", func, argnums, has_aux, columns, floating=False)
 
 
-def hessian(func, argnums=0):
+def hessian(func, argnums=0) -> Any:
     """The second derivatives of func as a function: jacrev of jacrev, of shape (*output.shape, *input.shape, *input.shape).
 
     PyTorch takes jacfwd of jacrev, which gives the same numbers; here the walk back is the faster of the two.

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from ..nn import Module, ModuleList
 from ..tensors.joining import stack
 from ..tensors.tensor import Tensor
 
 
-def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False):
+def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False) -> Any:
     """module(*args, **kwargs) with other tensors in the place of its parameters and buffers, during this call only.
 
     parameter_and_buffer_dicts: {name: tensor}, named as in named_parameters() and named_buffers(), or several such dicts that
@@ -49,7 +50,7 @@ def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, 
             attributes[last] = value
 
 
-def stack_module_state(models):
+def stack_module_state(models) -> Any:
     """(parameters, buffers) of models built alike, for vmap over functional_call: {name: tensor of shape (models, *shape)}.
 
     The stacked parameters are new leaves. The models must be of one class, and all train or all evaluate.

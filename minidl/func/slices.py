@@ -1,6 +1,7 @@
 """vmap: a function of one example as a function of many, by a loop over slices."""
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from .calls import kind
 from .trees import items, leaves, refill, shape_of, spread
 
 
-def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
+def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None) -> Any:
     """func for each slice of its arguments along in_dims, the results stacked along out_dims.
 
     A loop in Python: it says what torch.func.vmap says, and is as slow as the loop that it replaces.

@@ -3,6 +3,8 @@
 Read `module` first, then `linear` and `containers`.
 """
 
+from typing import TYPE_CHECKING
+
 from . import (
     activation,
     attention,
@@ -76,6 +78,8 @@ __all__ += recurrent_cells.__all__
 __all__ += transformer.__all__
 
 
-def __getattr__(name):
-    """Only for what is not there: says which name is meant."""
-    raise no_attribute(__name__, name, __all__, (("nn.functional", functional.__all__), ("nn.init", dir(init))))
+if not TYPE_CHECKING:  # an editor says of itself what is not there
+
+    def __getattr__(name):
+        """Only for what is not there: says which name is meant."""
+        raise no_attribute(__name__, name, __all__, (("nn.functional", functional.__all__), ("nn.init", dir(init))))

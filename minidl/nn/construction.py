@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+from typing import TYPE_CHECKING
 
 from ..tensors.tensor import Tensor
 from .names import nearest
@@ -51,16 +52,18 @@ class Constructed:
             check_arguments(cls, args, options)
         return object.__new__(cls)
 
-    def __getattr__(self, name):
-        """Only for what is not there, which says why."""
-        kind = type(self).__name__
-        if name in ("training", "_members", "_persistent"):
-            raise AttributeError(f"{kind}: call super().__init__() at the beginning of __init__, before anything else")
-        if name == "backward":
-            raise AttributeError(
-                f"{kind}: a module has no backward; call it on what the loss returns: loss(output, y).backward()"
-            )
-        return object.__getattribute__(self, name)  # the error as it was, also one within a property
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Only for what is not there, which says why."""
+            kind = type(self).__name__
+            if name in ("training", "_members", "_persistent"):
+                raise AttributeError(f"{kind}: call super().__init__() at the beginning of __init__, before anything else")
+            if name == "backward":
+                raise AttributeError(
+                    f"{kind}: a module has no backward; call it on what the loss returns: loss(output, y).backward()"
+                )
+            return object.__getattribute__(self, name)  # the error as it was, also one within a property
 
 
 @functools.cache

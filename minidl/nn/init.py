@@ -5,6 +5,7 @@ For the same seed they are PyTorch's: the same distributions, drawn from the sam
 
 import math
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def calculate_gain(nonlinearity, param=None):
 
 
 @no_grad()
-def uniform_(tensor, a=0.0, b=1.0, generator=None):
+def uniform_(tensor, a: float = 0.0, b: float = 1.0, generator=None):
     """Uniform on [a, b).
 
     >>> import minidl
@@ -49,7 +50,7 @@ def uniform_(tensor, a=0.0, b=1.0, generator=None):
 
 
 @no_grad()
-def normal_(tensor, mean=0.0, std=1.0, generator=None):
+def normal_(tensor, mean: float = 0.0, std: float = 1.0, generator=None):
     """Normal.
 
     >>> import minidl
@@ -61,7 +62,7 @@ def normal_(tensor, mean=0.0, std=1.0, generator=None):
 
 
 @no_grad()
-def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
+def trunc_normal_(tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator=None):
     """Normal, with what falls outside [a, b] drawn again.
 
     >>> import minidl
@@ -171,7 +172,7 @@ def dirac_(tensor, groups=1):
 
 
 @no_grad()
-def sparse_(tensor, sparsity, std=0.01, generator=None):
+def sparse_(tensor, sparsity, std: float = 0.01, generator=None):
     """Normal with mean 0, and in each column of a matrix a share of ⌈sparsity·rows⌉ elements, drawn at random, that are 0.
 
     The places are drawn from minidl's default generator, as PyTorch draws them from its own. (Martens, 2010)
@@ -194,7 +195,7 @@ def sparse_(tensor, sparsity, std=0.01, generator=None):
     return tensor.copy_(wrap(values))
 
 
-def xavier_uniform_(tensor, gain=1.0, generator=None):
+def xavier_uniform_(tensor, gain: float = 1.0, generator=None):
     """Uniform on ±gain·√(6/(fan_in + fan_out)) (Glorot and Bengio, 2010): variance gain²·2/(fan_in + fan_out).
 
     >>> import minidl
@@ -205,7 +206,7 @@ def xavier_uniform_(tensor, gain=1.0, generator=None):
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor, gain=1.0, generator=None):
+def xavier_normal_(tensor, gain: float = 1.0, generator=None):
     """Normal with standard deviation gain·√(2/(fan_in + fan_out)) (Glorot and Bengio, 2010).
 
     >>> import minidl
@@ -216,7 +217,7 @@ def xavier_normal_(tensor, gain=1.0, generator=None):
     return normal_(tensor, 0.0, std, generator)
 
 
-def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+def kaiming_uniform_(tensor, a: float = 0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
     """Uniform on ±gain·√(3/fan), gain for the nonlinearity with slope a (He et al., 2015).
 
     >>> import minidl
@@ -230,7 +231,7 @@ def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gene
     return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+def kaiming_normal_(tensor, a: float = 0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
     """Normal with standard deviation gain/√fan, gain for the nonlinearity with slope a (He et al., 2015).
 
     >>> import minidl
@@ -244,7 +245,7 @@ def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gener
 
 
 @no_grad()
-def orthogonal_(tensor, gain=1, generator=None):
+def orthogonal_(tensor, gain: float = 1, generator=None):
     """gain times a matrix with orthonormal rows or columns, whichever are fewer; axes after the first count as one.
 
     >>> import minidl
@@ -294,6 +295,8 @@ def _positive(name, fans):
     return fans
 
 
-def __getattr__(name):
-    """Only for what is not there: says which name is meant."""
-    raise no_attribute(__name__, name, [n for n in globals() if n[-1] == "_" and n[0] != "_"])
+if not TYPE_CHECKING:  # an editor says of itself what is not there
+
+    def __getattr__(name):
+        """Only for what is not there: says which name is meant."""
+        raise no_attribute(__name__, name, [n for n in globals() if n[-1] == "_" and n[0] != "_"])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from ..tensors.arguments import as_int, as_ints, expect_tensors
 from ..tensors.creation import empty
@@ -30,7 +31,7 @@ class Linear(Module):
         super().__init__()
         self.in_features, self.out_features = checked_sizes(self, in_features=in_features, out_features=out_features)
         self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
-        self.bias = Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.bias: Any = Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self):

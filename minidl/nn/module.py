@@ -7,6 +7,7 @@ these attributes, in the order in which they were assigned.
 
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Module(Constructed, Hooks):
         """What the module computes; called by `module(*inputs)`."""
         raise NotImplementedError(f"{type(self).__name__}: write a forward(self, ...) method")
 
-    def __call__(self, *inputs, **options):
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
         if self._hooks is None:
             return self.forward(*inputs, **options) if options else self.forward(*inputs)
         before, after, *on_the_way_back = self._hooks

@@ -3,6 +3,7 @@
 import math
 import numbers
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,10 @@ class RNNBase(Module):
     """
 
     gates = 1
+    weight_ih_l0: Any
+    weight_hh_l0: Any
+    bias_ih_l0: Any
+    bias_hh_l0: Any
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ class Adam(Optimizer):
     def __init__(
         self,
         params,
-        lr=1e-3,
+        lr: float = 1e-3,
         betas=(0.9, 0.999),
         eps=1e-8,
         weight_decay=0,
@@ -154,7 +154,7 @@ class AdamW(Adam):
     def __init__(
         self,
         params,
-        lr=1e-3,
+        lr: float = 1e-3,
         betas=(0.9, 0.999),
         eps=1e-8,
         weight_decay=1e-2,

@@ -1,6 +1,7 @@
 """Functions that make tensors: from data, filled with one number, in steps."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-def tensor(data, *, dtype=None, device=None, requires_grad=False):
+def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """A tensor with a copy of the data: a number, nested lists, an ndarray, a Tensor, or an array of another library.
 
     Floating-point numbers become float32, integers int64, as in PyTorch; an array keeps its dtype.
@@ -75,7 +76,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
         return made(np.array(array, dtype, order="C"), None, requires_grad)
 
 
-def as_tensor(data, dtype=None, device=None):
+def as_tensor(data, dtype=None, device=None) -> Tensor:
     """The data as a tensor, sharing its memory where it is a Tensor, an ndarray or another library's array of that dtype.
 
     >>> a = np.zeros(2)
@@ -93,7 +94,7 @@ def as_tensor(data, dtype=None, device=None):
     return result if dtype is None else result.to(dtype)
 
 
-def from_numpy(ndarray):
+def from_numpy(ndarray) -> Tensor:
     """A tensor that shares the memory of an ndarray: writing to one writes to the other.
 
     >>> a = np.zeros(2)
@@ -108,7 +109,7 @@ def from_numpy(ndarray):
     return wrap(np.asarray(ndarray))  # of a matrix, the plain array that it is
 
 
-def from_dlpack(ext_tensor, *, device=None, copy=None):
+def from_dlpack(ext_tensor, *, device=None, copy=None) -> Tensor:
     """A tensor that shares the memory of another library's: of PyTorch, JAX, NumPy, of whatever has `__dlpack__`.
 
     ext_tensor: such an array on the CPU, or a capsule of DLPack's. copy: None shares where it can, True copies, False raises
@@ -153,7 +154,7 @@ class _Capsule:
         return 1, 0
 
 
-def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
+def zeros(*sizes: int | Sequence[int], size=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """All 0: zeros(2, 3), zeros((2, 3)) or zeros(size=(2, 3)).
 
     >>> zeros(2, dtype=dtypes.int64)
@@ -162,7 +163,7 @@ def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     return made(np.zeros(size_of("zeros", sizes, size), dtype_or_default(dtype)), device, requires_grad)
 
 
-def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
+def ones(*sizes: int | Sequence[int], size=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """All 1: ones(2, 3), ones((2, 3)) or ones(size=(2, 3)).
 
     >>> import minidl
@@ -173,7 +174,7 @@ def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     return made(np.ones(size_of("ones", sizes, size), dtype_or_default(dtype)), device, requires_grad)
 
 
-def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
+def empty(*sizes: int | Sequence[int], size=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """A tensor with any values: whatever was in the memory. For tensors that are written to before they are read.
 
     >>> import minidl
@@ -183,7 +184,7 @@ def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     return made(np.empty(size_of("empty", sizes, size), dtype_or_default(dtype)), device, requires_grad)
 
 
-def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
+def full(size, fill_value, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """All one number, whose type decides the dtype.
 
     >>> full((2, 2), 7)
@@ -195,7 +196,7 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
     return made(np.full(size_of("full", (size,)), number_array("full", fill_value, dtype), dtype), device, requires_grad)
 
 
-def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
+def zeros_like(input, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """As zeros, with the shape and dtype of a tensor.
 
     >>> import minidl
@@ -206,7 +207,7 @@ def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
     return zeros(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def ones_like(input, *, dtype=None, device=None, requires_grad=False):
+def ones_like(input, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """As ones, with the shape and dtype of a tensor.
 
     >>> import minidl
@@ -217,7 +218,7 @@ def ones_like(input, *, dtype=None, device=None, requires_grad=False):
     return ones(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def empty_like(input, *, dtype=None, device=None, requires_grad=False):
+def empty_like(input, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """As empty, with the shape and dtype of a tensor.
 
     >>> import minidl
@@ -228,7 +229,7 @@ def empty_like(input, *, dtype=None, device=None, requires_grad=False):
     return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
+def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """As full, with the shape and dtype of a tensor.
 
     >>> import minidl
@@ -239,7 +240,7 @@ def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False
     return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
+def eye(n, m=None, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """The identity matrix, (n, n): 1 where i = j, else 0. With m, of shape (n, m).
 
     >>> import minidl
@@ -254,7 +255,7 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
     return made(np.eye(*sizes, dtype=dtype_or_default(dtype)), device, requires_grad)
 
 
-def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
+def arange(start, end=None, step: float = 1, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """start, start + step, … below end; arange(end) starts at 0. Integers give int64, other numbers float32.
 
     >>> arange(0, 1, 0.25)
@@ -277,7 +278,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
     return made(_cast(array, dtype), device, requires_grad)
 
 
-def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
+def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """`steps` numbers from start to end, both included.
 
     >>> linspace(0, 1, 5)
@@ -286,7 +287,7 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
     return made(_cast(_spaced("linspace", start, end, steps), dtype_or_default(dtype)), device, requires_grad)
 
 
-def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
+def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """base^start … base^end: `steps` numbers whose logarithms are equally spaced.
 
     >>> import minidl

@@ -3,6 +3,7 @@
 import copy
 import warnings
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class Gradients:
         return self.node is None or type(self.node) is Leaf
 
     @property
-    def grad_fn(self):
+    def grad_fn(self) -> Any:
         """The operation that made this tensor, a node of the graph; None for a leaf.
 
         >>> import minidl
@@ -87,7 +88,7 @@ class Gradients:
         return None if self.is_leaf else self.node
 
     @property
-    def grad(self):
+    def grad(self) -> Any:
         """The sum of the gradients of all backward() calls so far, a Tensor, or None.
 
         Only leaves keep theirs, and results after retain_grad(). Set it to None to begin again.

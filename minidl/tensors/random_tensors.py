@@ -1,5 +1,7 @@
 """Random tensors: the same numbers as PyTorch's for the same seed (`minidl/random.py` has the stream)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .. import ops, random
@@ -24,7 +26,7 @@ __all__ = [
 random.states_as(wrap)
 
 
-def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
+def rand(*sizes: int | Sequence[int], size=None, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Numbers drawn from the uniform distribution on [0, 1).
 
     >>> import minidl
@@ -35,7 +37,7 @@ def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_gr
     return made(random.source(generator).rand(size_of("rand", sizes, size), dtype_or_default(dtype)), device, requires_grad)
 
 
-def randn(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
+def randn(*sizes: int | Sequence[int], size=None, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Numbers drawn from the normal distribution with mean 0 and standard deviation 1.
 
     >>> import minidl
@@ -45,7 +47,7 @@ def randn(*sizes, size=None, generator=None, dtype=None, device=None, requires_g
     return made(random.source(generator).normal(size_of("randn", sizes, size), dtype_or_default(dtype)), device, requires_grad)
 
 
-def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False):
+def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Numbers drawn from a normal distribution: normal(mean, std, size), or one of each mean and std that a tensor holds.
 
     >>> import minidl
@@ -79,7 +81,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
     return made(source.normal(size_of("normal", (size,)), dtype_or_default(dtype), mean, std), device, requires_grad)
 
 
-def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=None):
+def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=None) -> Tensor:
     """Integers drawn from low … high − 1: randint(low, high, size) or randint(high, size).
 
     >>> import minidl
@@ -96,7 +98,7 @@ def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=N
     return made(random.source(generator).randint(low, high, size_of("randint", (size,)), dtype), device, False)
 
 
-def randperm(n, *, generator=None, dtype=None, device=None):
+def randperm(n, *, generator=None, dtype=None, device=None) -> Tensor:
     """The integers 0 … n − 1 in random order.
 
     >>> import minidl
@@ -107,7 +109,7 @@ def randperm(n, *, generator=None, dtype=None, device=None):
     return made(order if dtype is None else order.astype(dtypes.as_dtype(dtype)), device, False)
 
 
-def bernoulli(input, p=None, *, generator=None):
+def bernoulli(input, p=None, *, generator=None) -> Tensor:
     """1 with the probability that the input gives for each element (or p for all), else 0.
 
     >>> import minidl
@@ -118,7 +120,7 @@ def bernoulli(input, p=None, *, generator=None):
     return _still(random.source(generator).bernoulli(input.shape, input.array if p is None else p, input.dtype), input)
 
 
-def multinomial(input, num_samples, replacement=False, *, generator=None):
+def multinomial(input, num_samples, replacement=False, *, generator=None) -> Tensor:
     """num_samples indices, drawn in proportion to the weights in each row: (k) → (num_samples), (n, k) → (n, num_samples).
 
     >>> import minidl
@@ -130,7 +132,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
     return wrap(random.source(generator).multinomial(input.array, num_samples, replacement))
 
 
-def rand_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
+def rand_like(input, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """As rand, with the shape and dtype of a tensor.
 
     >>> import minidl
@@ -142,7 +144,7 @@ def rand_like(input, *, generator=None, dtype=None, device=None, requires_grad=F
     return made(random.like(input.array, lambda shape: source.rand(shape, dtype)), device, requires_grad)
 
 
-def randn_like(input, *, generator=None, dtype=None, device=None, requires_grad=False):
+def randn_like(input, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """As randn, with the shape and dtype of a tensor.
 
     >>> import minidl

@@ -1,6 +1,7 @@
 """The same elements in another shape: reshape and what is made of it, axes in another order, repetition."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .record import TensorBase, apply
 class Shapes:
     """Shapes take sizes as PyTorch's do: (2, 3), ((2, 3),) and ([2, 3],) alike."""
 
-    def reshape(self, *shape):
+    def reshape(self, *shape: int | Sequence[int]):
         """The same elements in another shape. One size may be −1: it is what is left for it. Shares memory where it can.
 
         >>> import minidl
@@ -32,7 +33,7 @@ class Shapes:
             pass
         raise ValueError(f"reshape: {self.numel()} elements of shape {self.shape} do not fit into shape {shape}")
 
-    def view(self, *shape):
+    def view(self, *shape: int | Sequence[int]):
         """As reshape, but RuntimeError where memory cannot be shared. view(dtype) is not supported.
 
         >>> import minidl
@@ -155,7 +156,7 @@ class Shapes:
 
     swapaxes = swapdims = transpose
 
-    def permute(self, *dims):
+    def permute(self, *dims: int | Sequence[int]):
         """The axes in the given order. Shares memory.
 
         >>> import minidl
@@ -205,7 +206,7 @@ class Shapes:
         axes = normalize_axes("squeeze", dim, self.ndim)
         return self._view(ops.Reshape, tuple(n for i, n in enumerate(self.shape) if n != 1 or i not in axes))
 
-    def expand(self, *sizes):
+    def expand(self, *sizes: int | Sequence[int]):
         """Repeated along axes of size 1, without a copy. −1 leaves an axis as it is.
 
         >>> import minidl
@@ -233,7 +234,7 @@ class Shapes:
 
     broadcast_to = expand
 
-    def repeat(self, *repeats):
+    def repeat(self, *repeats: int | Sequence[int]):
         """The tensor several times: `repeats[i]` copies along axis i. More counts than axes put new axes in front.
 
         >>> import minidl
@@ -250,7 +251,7 @@ class Shapes:
         expect_memory("repeat", tuple(n * m for n, m in zip(repeats, (1,) * lead + self.shape, strict=True)), self.dtype)
         return apply(ops.Repeat(repeats), self)
 
-    def tile(self, *dims):
+    def tile(self, *dims: int | Sequence[int]):
         """As repeat; fewer counts than axes are for the last axes.
 
         >>> import minidl
@@ -283,7 +284,7 @@ class Shapes:
             raise ValueError(f"repeat_interleave: the result has size {total} along its axis, not output_size={output_size}")
         return apply(ops.RepeatInterleave(repeats, axis), x)
 
-    def flip(self, *dims):
+    def flip(self, *dims: int | Sequence[int]):
         """In reverse order along the given axes (a copy).
 
         >>> import minidl

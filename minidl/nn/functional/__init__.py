@@ -1,5 +1,7 @@
 """Layers and losses as functions: `import minidl.nn.functional as F`."""
 
+from typing import TYPE_CHECKING
+
 from ..names import no_attribute
 from . import (
     activation,
@@ -52,6 +54,8 @@ __all__ += pool.__all__
 __all__ += positional.__all__
 
 
-def __getattr__(name):
-    """Only for what is not there: says which name is meant."""
-    raise no_attribute(__name__, name, __all__)
+if not TYPE_CHECKING:  # an editor says of itself what is not there
+
+    def __getattr__(name):
+        """Only for what is not there: says which name is meant."""
+        raise no_attribute(__name__, name, __all__)

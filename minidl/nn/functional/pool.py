@@ -1,5 +1,7 @@
 """Pooling: the largest or the mean of windows of signals and images, channel by channel."""
 
+from typing import Any
+
 import numpy as np
 
 from ... import kernels, ops
@@ -21,7 +23,7 @@ __all__ = [
 ]
 
 
-def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
     """The largest number of each window: (N, C, L) or (C, L), the last axis as in max_pool2d.
 
     >>> import minidl
@@ -31,7 +33,7 @@ def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
     """The largest number of each window: (N, C, H, W) → (N, C, OH, OW), or (C, H, W) → (C, OH, OW)
 
     OH = ⌊(H + 2·padding − dilation·(kernel_size − 1) − 1)/stride⌋ + 1, and OW alike: a border that no window reaches gets
@@ -73,7 +75,7 @@ def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     return _avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-def adaptive_max_pool1d(input, output_size, return_indices=False):
+def adaptive_max_pool1d(input, output_size, return_indices=False) -> Any:
     """The largest number of each of output_size windows: (N, C, L) → (N, C, output_size), or (C, L).
 
     >>> import minidl
@@ -83,7 +85,7 @@ def adaptive_max_pool1d(input, output_size, return_indices=False):
     return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
-def adaptive_max_pool2d(input, output_size, return_indices=False):
+def adaptive_max_pool2d(input, output_size, return_indices=False) -> Any:
     """The largest number of each window, with the windows of adaptive_avg_pool2d and the rules of max_pool2d.
 
     >>> import minidl

@@ -10,7 +10,8 @@ import pickle
 import socket
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -147,7 +148,7 @@ class DataLoader:
             )
         return len(self.sampler if self.batch_sampler is None else self.batch_sampler)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         # Drawn at the start of each epoch even without workers, as PyTorch does: else the order would depend on num_workers.
         seed = draw_seed(random.source(self.generator))
         if self._streams:
