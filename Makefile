@@ -13,7 +13,7 @@ help:
 	@echo "make demo    train a network on handwritten digits and draw what it learned"
 	@echo "make test    run all tests, on all cores"
 	@echo "make bench   measure minidl's speed against NumPy's (and PyTorch's and JAX's, if they are in $(VENV))"
-	@echo "make lint    check style"
+	@echo "make lint    check style and types"
 	@echo "make clean   remove $(VENV) and everything that was generated"
 	@echo "Options: PYTHON=$(PYTHON) (for a new environment), VENV=$(VENV), ARGS=\"...\" (for the command)"
 
@@ -29,6 +29,7 @@ bench: $(VENV)/benchmarks
 lint: $(VENV)/dev
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/python -m pytest -q tests/test_typing.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-unfinished build dist out .pytest_cache .ruff_cache .hypothesis
