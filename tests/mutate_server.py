@@ -34,7 +34,6 @@ BELOW = (
     "tensors.functions",
     "information",
     "autograd",
-    "io",
 )
 MEMORY = 4 << 30  # bytes that a child may take beyond what it has when it begins
 

@@ -200,7 +200,7 @@ optim.lr_scheduler.StepLR(net, 3) | TypeError | got Linear | optim.SGD(net.param
 optim.StepLR(None, 3) | AttributeError | 'StepLR' | optim.lr_scheduler.StepLR
 nn.utils.clip_grad_norm_(net, 1.0) | TypeError | got Linear | net.parameters()
 # tensors
-int(leaf()) | RuntimeError | one element | got shape (3,) | x[i]
+int(leaf()) | ValueError | one element | got shape (3,) | x[i]
 X.item() | RuntimeError | one element | got shape (4, 3) | .tolist()
 ask_a_tensor_for_its_truth() | RuntimeError | shape (4, 3) | .any() or .all()
 X.view(5, 2) | ValueError | 12 elements | (4, 3) | (5, 2)

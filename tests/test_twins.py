@@ -12,41 +12,49 @@ from minidl.ops import Op
 from minidl.tensors.in_place import twin
 from minidl.tensors.record import apply
 
+from .fuzz.values import words
+
+V = minidl.tensor([0.5, -2.0, 1.0]).double()
+M = V.outer(V) + minidl.eye(3).double()
+PLACES = minidl.tensor([2, 0, 1])
 OPTIONS = {
-    "lerp": [minidl.tensor([0.5, -2.0, 1.0]).double(), 0.3],
+    "lerp": [V, 0.3],
     "polygamma": [1],
     "clamp": [0.4, 0.8],
     "clip": [0.4, 0.8],
     "cumsum": [0],
+    "cumprod": [0],
     "remainder": [0.3],
     "masked_fill": [minidl.tensor([True, False, True]), 2.5],
+    "masked_scatter": [minidl.tensor([True, False, True]), V],
+    "addcdiv": [V, V + 5],
+    "addcmul": [V, V],
+    "addmv": [M, V],
+    "addr": [V, V],
+    "addmm": [M, M],
+    "addbmm": [minidl.stack([M, M]), minidl.stack([M, M])],
+    "index_add": [0, PLACES, V],
+    "index_copy": [0, PLACES, V],
+    "index_fill": [0, PLACES[:1], 2.0],
+    "index_put": [(PLACES[:2],), V[:2]],
+    "put": [PLACES[:2], V[:2]],
+    "scatter": [0, PLACES, V],
+    "scatter_add": [0, PLACES, V],
+    "scatter_reduce": [0, PLACES, V, "sum"],
 }
-OTHER = [
-    "add",
-    "sub",
-    "subtract",
-    "mul",
-    "multiply",
-    "div",
-    "divide",
-    "floor_divide",
-    "pow",
-    "xlogy",
-    "igamma",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "logical_and",
-    "logical_or",
-]
-MATRICES = ["tril", "triu"]
-NOT_HERE = {  # not of a method of the same name, or not with the values of one: tested elsewhere
-    *["bernoulli_", "copy_", "detach_", "exponential_", "fill_", "normal_", "random_", "requires_grad_", "uniform_", "zero_"],
-    *["squeeze_", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_"],
-}
+OTHER = words(
+    """
+    add sub subtract mul multiply div divide floor_divide pow xlogy igamma eq ne lt le gt ge logical_and logical_or
+    arctan2 atan2 float_power fmod logical_xor
+"""
+)
+MATRICES = ["tril", "triu", "addr", "addmm", "addbmm"]
+NOT_HERE = words(  # not of a method of the same name, or not with the values of one, or of integers, or batches: tested below
+    """
+    baddbmm_ bernoulli_ bitwise_and_ bitwise_not_ bitwise_or_ bitwise_xor_ copy_ detach_ exponential_ fill_ normal_
+    random_ requires_grad_ squeeze_ swapaxes_ swapdims_ t_ transpose_ uniform_ unsqueeze_ zero_
+"""
+)
 TWINS = sorted(n for n in dir(minidl.Tensor) if n[-1] == "_" and n[0] != "_" and n not in NOT_HERE)
 
 
@@ -81,6 +89,19 @@ def test_a_leaf_is_not_overwritten_while_recording(name):
     x = given(name[:-1])
     with pytest.raises(RuntimeError, match="in place: a leaf that requires grad cannot be changed"):
         getattr(x, name)(*arguments(name[:-1]))
+
+
+@pytest.mark.parametrize("name", ["bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"])
+def test_twins_of_integers(name):
+    x, others = minidl.tensor([1, 6, 12]), [] if name == "bitwise_not" else [minidl.tensor([3, 5, 7])]
+    expected = getattr(x, name)(*others)
+    assert getattr(x, f"{name}_")(*others) is x and x.tolist() == expected.tolist() != [1, 6, 12]
+
+
+def test_a_twin_of_batches():
+    x, a = minidl.ones(2, 3, 3).double(), minidl.stack([M, M])
+    expected = x.baddbmm(a, a)
+    assert x.baddbmm_(a, a) is x and x.tolist() == expected.tolist()
 
 
 def test_functions_are_there_under_the_same_names():

@@ -66,7 +66,9 @@ class Conversion:
 
     def _one_number(self, name):
         if self.array.size != 1:  # a ValueError, as PyTorch has it: to matplotlib it says that this is no number, but a row
-            raise ValueError(f"{name}: only a tensor with one element can be a number, got shape {self.shape}")
+            raise ValueError(
+                f"{name}: only a tensor with one element can be a number, got shape {self.shape}; write x[i] for one of them"
+            )
         return self.array.item()
 
     def __bool__(self):

@@ -7,7 +7,7 @@ import numpy as np
 from ... import ops, random
 from ...graph.modes import no_grad
 from ...ops.base import normalize_axis
-from ...tensors.arguments import as_int, expect_tensors, numbers_of
+from ...tensors.arguments import as_int, expect_tensors, integer, numbers_of
 from ...tensors.in_place import twin
 from ...tensors.record import apply, check_broadcast, remedy_for, wrap
 from ...tensors.tensor import Tensor
@@ -208,11 +208,10 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
 def row_of(name, padding_idx, weight):
     """padding_idx as an index from 0 on."""
     rows = len(weight)
-    if isinstance(padding_idx, bool) or not isinstance(padding_idx, (int, np.integer)):
-        raise TypeError(f"{name}: padding_idx must be an integer, got {padding_idx!r}")
+    padding_idx = integer(name, padding_idx, "padding_idx")
     if not -rows <= padding_idx < rows:
         raise IndexError(f"{name}: padding_idx {padding_idx} is out of range for {rows} rows")
-    return int(padding_idx) % rows
+    return padding_idx % rows
 
 
 def _shorten(weight, rows, max_norm, norm_type):
