@@ -142,59 +142,59 @@ class Conversion:
             raise TypeError(f"type_as: expected a Tensor, got {type(other).__name__}")
         return self.to(other.dtype)
 
-    def float(self):
+    def float(self, memory_format=None):
         """As float32.
 
         >>> import minidl
         >>> minidl.tensor([1, 2]).float()
         tensor([1., 2.])
         """
-        return self.to(dtypes.float32)
+        return self.to(dtypes.float32, memory_format=memory_format)
 
-    def double(self):
+    def double(self, memory_format=None):
         """As float64.
 
         >>> import minidl
         >>> minidl.tensor([1, 2]).double()
         tensor([1., 2.], dtype=minidl.float64)
         """
-        return self.to(dtypes.float64)
+        return self.to(dtypes.float64, memory_format=memory_format)
 
-    def long(self):
+    def long(self, memory_format=None):
         """As int64; fractions are cut off.
 
         >>> import minidl
         >>> minidl.tensor([1.7, -1.7]).long()
         tensor([ 1, -1])
         """
-        return self.to(dtypes.int64)
+        return self.to(dtypes.int64, memory_format=memory_format)
 
-    def int(self):
+    def int(self, memory_format=None):
         """As int32; fractions are cut off.
 
         >>> import minidl
         >>> minidl.tensor([1.7, -1.7]).int()
         tensor([ 1, -1], dtype=minidl.int32)
         """
-        return self.to(dtypes.int32)
+        return self.to(dtypes.int32, memory_format=memory_format)
 
-    def bool(self):
+    def bool(self, memory_format=None):
         """As booleans: True where x is not 0.
 
         >>> import minidl
         >>> minidl.tensor([0.0, 0.5]).bool()
         tensor([False,  True])
         """
-        return self.to(dtypes.bool)
+        return self.to(dtypes.bool, memory_format=memory_format)
 
-    def short(self):
+    def short(self, memory_format=None):
         """As int16; fractions are cut off.
 
         >>> import minidl
         >>> minidl.tensor([1.7, -1.7]).short()
         tensor([ 1, -1], dtype=minidl.int16)
         """
-        return self.to(dtypes.int16)
+        return self.to(dtypes.int16, memory_format=memory_format)
 
     def half(self):
         """Raises TypeError: there are no numbers of 16 bits.
