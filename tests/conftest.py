@@ -5,6 +5,9 @@ import pytest
 
 import minidl
 
+# Programs for type checkers, one of them wrong; and one that needs PyTorch. Nothing in them is a test.
+collect_ignore_glob = ["typing/*", "opinfo.py"]
+
 # A first call may compile for seconds; and a run that fails must fail again.
 hypothesis.settings.register_profile("minidl", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("minidl")

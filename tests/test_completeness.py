@@ -151,7 +151,8 @@ def test_every_option_of_a_layer_is_seen(name):
     ):  # _weight: test_wrong_values.py
         rows = [row for row in LAYERS[name] if option in row.options]
         assert any(fails(compare_layer, row, make, row.expected(make), [option]) for row in rows), (
-            f"nn.{name}: no Layer in tests/table_layers.py would notice that {option} is ignored: give it one"
+            f"nn.{name}: no Layer in tests/table_layers.py would notice that {option} is ignored: give it one "
+            "(an activation's rows come from ACTIVATIONS in tests/table_functional.py: a Call with that option)"
         )
 
 

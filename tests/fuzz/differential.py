@@ -62,6 +62,8 @@ INTENDED = {
     ("T.norm", "gradient", "special"): "infinite over infinite",
     ("T.xlogy", "gradient", ""): "0·ln 0 has the gradient 0 here, NaN there",
     ("T.sign", "", "special"): "NaN's sign is NaN here, 0 there",
+    ("F.hardtanh", "gradient", "special"): "NaN's gradient is 0 here, that of x there",
+    ("F.relu6", "gradient", "special"): "as hardtanh",
     ("F.hardswish", "gradient", "special"): "NaN's gradient is NaN here, that of 4 there",
     ("F.hardshrink", "gradient", "special"): "NaN goes through, with its gradient",
     ("F.softshrink", "", "special"): "NaN goes through here, and is 0 there",
