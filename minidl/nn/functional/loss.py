@@ -91,7 +91,6 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     """½(ln v + (x − t)²/v), v the variance, at least eps; with full also the constant ½ln 2π.
 
-    target: of the input's shape; one axis of either may be 1, and is repeated (of other losses this is an error).
     var: a number, or a tensor of the input's shape, or of that shape with a last axis of 1 or none (one variance for each row).
 
     >>> import minidl
@@ -99,14 +98,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     tensor(0.5000)
     """
     check_reduction("gaussian_nll_loss", reduction)
-    expect_tensors("gaussian_nll_loss", input=input, target=target)
-    differ = [{m, n} for m, n in zip(input.shape, target.shape, strict=False) if m != n]
-    if input.ndim == target.ndim and len(differ) == 1 and 1 in differ[0]:
-        shape = np.broadcast_shapes(input.shape, target.shape)
-        _matched("gaussian_nll_loss", input.expand(shape), target.expand(shape))
-        target = target.to(input.dtype)
-    else:
-        target = _matched("gaussian_nll_loss", input, target)
+    target = _matched("gaussian_nll_loss", input, target)
     if not isinstance(var, Tensor):
         if not isinstance(var, (int, float, np.integer, np.floating)):
             raise TypeError(f"gaussian_nll_loss: var must be a Tensor or a number, got {type(var).__name__}")
