@@ -38,7 +38,6 @@ def step():
         optimizer.step()
     return [p.detach().numpy().tobytes() for p in net.parameters()]
 
-signal.signal(signal.SIGPROF, signal.default_int_handler)  # what Ctrl-C raises
 number, seed = map(int, sys.argv[1:])
 random.seed(seed)
 step()
@@ -47,6 +46,7 @@ truth = step()
 span = time.process_time() - start
 errors, hit = np.geterr(), 0
 for i in range(number):
+    signal.signal(signal.SIGPROF, signal.default_int_handler)  # what Ctrl-C raises
     try:
         signal.setitimer(signal.ITIMER_PROF, random.uniform(1e-5, span))
         step()
@@ -54,6 +54,11 @@ for i in range(number):
     except KeyboardInterrupt:
         hit += 1
     signal.setitimer(signal.ITIMER_PROF, 0)
+    while signal.getsignal(signal.SIGPROF) != signal.SIG_IGN:  # one may be on its way yet
+        try:
+            signal.signal(signal.SIGPROF, signal.SIG_IGN)
+        except KeyboardInterrupt:
+            hit += 1
     # Only as `no_grad` begins to end is there a moment that no Python code can guard: 2 of 900 interrupts met it.
     mode.recording = True
     assert np.geterr() == errors, (i, np.geterr())
