@@ -98,7 +98,8 @@ def sgd(
         _refuse("sgd", parameter, gradient)
     if buffer is not None and (buffer.shape != shape or buffer.dtype != dtype):
         _refuse("sgd", parameter, buffer)
-    _check_numbers("sgd", lr, momentum, dampening, weight_decay)
+    if not (type(lr) is type(momentum) is type(dampening) is type(weight_decay) is float):
+        _check_numbers("sgd", lr, momentum, dampening, weight_decay)
     sign = -1.0 if maximize else 1.0
     p, g = plain(parameter), plain(gradient)  # copies where the layout is unusual; what is new is then written back
     if p is not parameter:

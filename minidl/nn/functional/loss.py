@@ -168,7 +168,8 @@ def cross_entropy(
     tensor(0.9486)
     """
     name = "cross_entropy"
-    check_reduction(name, reduction, size_average, reduce)
+    if size_average is not None or reduce is not None or reduction not in ("mean", "sum", "none"):
+        check_reduction(name, reduction, size_average, reduce)
     try:
         fits = 0 <= label_smoothing <= 1
     except TypeError:
