@@ -380,6 +380,8 @@ def cotangent(name, output, dy):
     dy = dy.array if isinstance(dy, TensorBase) else np.asarray(dy)
     if dy.shape != array.shape:
         raise RuntimeError(f"{name}: the gradient has shape {dy.shape}, the tensor {array.shape}")
+    if dy.dtype is array.dtype:
+        return dy
     with np.errstate(over="ignore"):
         return dy.astype(array.dtype, copy=False)
 
