@@ -567,3 +567,23 @@ def test_reprs():
 
     assert repr(data.DataLoader(Stream())) == "DataLoader(Stream(), batch_size=1, its own order, num_workers=0)"
     assert "[[0], [1]]" in repr(data.DataLoader(Squares(), batch_sampler=[[0], [1]]))
+
+
+@pytest.mark.parametrize("function", [F.softmax, F.log_softmax, F.softmin])
+def test_a_dtype_in_the_place_of_stacklevel_is_told(function):
+    x = minidl.ones(2, 3)
+    with pytest.raises(
+        TypeError, match=rf"{function.__name__}: the third argument is PyTorch's _stacklevel; write dtype=float64"
+    ):
+        function(x, 1, minidl.float64)
+    assert function(x, 1, 3, minidl.float64).dtype == minidl.float64
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_the_arguments_of_a_recurrent_layer_are_its_own(kind):
+    with pytest.raises(
+        TypeError, match=rf"{kind.__name__}: there is no argument 'foo' \(its arguments are (?!.*mode).*input_size"
+    ):
+        kind(2, 3, foo=1)
+    with pytest.raises(TypeError, match=f"{kind.__name__}: there is no argument 'mode'"):
+        kind(2, 3, mode="LSTM")

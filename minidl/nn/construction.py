@@ -46,6 +46,7 @@ class Constructed:
     """What a Module says when it is made with wrong arguments, or asked for what it has not."""
 
     __signature__, called_with_tensors = ClassSignature(), True
+    chosen = ()  # arguments of a base class that this class itself gives
 
     def __new__(cls, *args, **options):
         if args or options:
@@ -82,4 +83,5 @@ def _arguments(cls):
             names |= {f"*{p.name}": None for p in parameters if p.kind is p.VAR_POSITIONAL}
             break
         passes_on = True
-    return most, None if passes_on and not names else tuple(names)
+    names = tuple(name for name in names if name not in getattr(cls, "chosen", ()))
+    return most, None if passes_on and not names else names

@@ -209,6 +209,8 @@ class RNN(RNNBase):
     ((5, 3, 20), (1, 3, 20))
     """
 
+    chosen = ("mode",)
+
     def __init__(self, input_size, hidden_size, num_layers=1, nonlinearity="tanh", *args, **options):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
@@ -231,7 +233,7 @@ class LSTM(RNNBase):
     ((3, 5, 20), (2, 3, 20), (2, 3, 20))
     """
 
-    gates = 4
+    gates, chosen = 4, ("mode",)
 
     def __init__(self, *args, **options):
         super().__init__("LSTM", *args, **options)
@@ -253,7 +255,7 @@ class GRU(RNNBase):
     ((5, 3, 40), (2, 3, 20))
     """
 
-    gates = 3
+    gates, chosen = 3, ("mode",)
 
     def __init__(self, *args, reset_after=True, **options):
         self.reset_after = reset_after
