@@ -124,6 +124,8 @@ def ctc_forward(p, targets, lengths, sizes, blank):
 def ctc_backward(dy, p, targets, lengths, sizes, blank):
     """The gradient of `ctc_forward` for p."""
     lists = _check(p, targets, lengths, sizes, blank)
+    if dy.shape != p.shape[1:2] or dy.dtype != p.dtype:
+        raise ValueError(f"ctc_backward: expected dy {p.shape[1:2]} of {p.dtype}, got {dy.shape} of {dy.dtype}")
     dp = np.zeros(p.shape, p.dtype)
     run(p.shape[0] * targets.size > PARALLEL_WORK, _backward, p.dtype, p, *lists, np.ascontiguousarray(dy), dp)
     return dp
