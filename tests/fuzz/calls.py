@@ -647,7 +647,7 @@ K.adam(A2, A2 * 1, A2 * 2, A2 * 3, None, step=1, lr=0.001, beta1=0.9, beta2=0.99
 K.rnn_backward(np.ones((5, 2), np.float32), np.ones((2, 2), np.float32), Wrh, np.array([0, 2, 4, 5]), np.ones((7, 2), np.float32))
 K.lstm_backward(np.ones((5, 2), "f4"), ones2, ones2, Whh, np.array([0, 2, 4, 5]), np.ones((5, 8), "f4"), np.ones((7, 2), "f4"))
 K.gru_backward(np.ones((5, 2), "f4"), ones2, W62, np.array([0, 2, 4, 5]), np.ones((5, 8), "f4"), np.ones((7, 2), "f4"), True)
-K.ctc_backward(L3[:1].repeat(3).astype("f4"), np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
+K.ctc_backward(A3[0, :, 0], np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
 K.ctc_forward(np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
 K.sgd(A2, A2 * 2, A2 * 3, 0.001, 0.9, 0.0, 0.0, False)
 data.digits(True, 0.2, 0, None) ; data.read_idx("missing") ; data.write_idx("missing/x", A2) ; t.load("missing", "cpu")
