@@ -644,7 +644,7 @@ K.lstm(np.ones((5, 3), np.float32), ones2, ones2, Wih, Whh, b8, np.array([0, 2, 
 K.rnn(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), Wr, Wrh, b2, np.array([0, 2, 4, 5]), True)
 K.gru(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), W6, W62, Bi, Bi, np.array([0, 2, 4, 5]), True)
 K.adam(A2, A2 * 1, A2 * 2, A2 * 3, None, step=1, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0)
-K.rnn_backward(np.ones((5, 2), np.float32), np.ones((2, 2), np.float32), Wrh, np.array([0, 2, 4, 5]), np.ones((7, 2), np.float32))
+K.rnn_backward(np.ones((5, 2), "f4"), ones2, Wrh, np.array([0, 2, 4, 5]), np.ones((7, 2), "f4"))
 K.lstm_backward(np.ones((5, 2), "f4"), ones2, ones2, Whh, np.array([0, 2, 4, 5]), np.ones((5, 8), "f4"), np.ones((7, 2), "f4"))
 K.gru_backward(np.ones((5, 2), "f4"), ones2, W62, np.array([0, 2, 4, 5]), np.ones((5, 8), "f4"), np.ones((7, 2), "f4"), True)
 K.ctc_backward(A3[0, :, 0], np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
