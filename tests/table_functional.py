@@ -127,7 +127,7 @@ def selu(v):
 
 
 def celu(v, alpha=1.0):
-    return v if v > 0 else alpha * (math.exp(v / alpha) - 1)
+    return v if v > 0 else alpha * math.expm1(v / alpha)
 
 
 def glu(x, dim=-1):
@@ -144,7 +144,7 @@ def hardsigmoid(v):
 
 
 def hardshrink(v, lambd=0.5):
-    return v if v > lambd or v < -lambd else 0.0
+    return 0.0 if -lambd <= v <= lambd else v
 
 
 def softshrink(v, lambd=0.5):

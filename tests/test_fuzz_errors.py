@@ -85,6 +85,14 @@ def x():
         (lambda: attention_backward(do=np.ones((2, 4), "f4")), ValueError, r"expected do \(1, 1, 2, 4\) of float32"),
         (lambda: kernels.sum_over(np.ones((2, 3), "f4"), minidl.ones(2)), ValueError, "total: expected distinct axes"),
         (lambda: ctc_backward(np.ones(1, "f4")), ValueError, r"ctc_backward: expected dy \(3,\) of float32, got \(1,\)"),
+        (lambda: F.normalize(x(), eps=[[1e-12]]), TypeError, "clamp: expected numbers or tensors as min and max"),
+        (lambda: x().quantile(-1e308), ValueError, "quantile: q must be from 0 to 1"),
+        (lambda: minidl.var_mean(x(), unbiased=np.complex64(1j)), TypeError, "unbiased must be True or False"),
+        (
+            lambda: F.embedding(minidl.tensor([1]), x(), max_norm=0.1, scale_grad_by_freq=np.zeros((3, 0))),
+            TypeError,
+            "embedding: scale_grad_by_freq must be True or False",
+        ),
         (lambda: minidl.tensor(holds_itself()), ValueError, "tensor: .* nested too deep"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
@@ -291,6 +299,19 @@ def test_an_index_that_is_an_array_is_not_written_to():
     assert data[index] == 3 and index == -1
     with pytest.raises(TypeError):
         data[np.array([-0.5])]
+
+
+def test_the_spread_of_denormal_numbers_has_a_gradient():
+    x = minidl.tensor([0.0, 1e-42], requires_grad=True)
+    x.std(correction=0).backward()
+    np.testing.assert_allclose(x.grad.numpy(), [-0.5, 0.5], rtol=1e-2)
+
+
+def test_a_refused_option_leaves_the_table_of_an_embedding_as_it_was():
+    weight = minidl.ones(2, 3)
+    with pytest.raises(TypeError):
+        F.embedding(minidl.tensor([1]), weight, max_norm=0.1, scale_grad_by_freq="no")
+    assert weight.tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
 def test_tolerances_beyond_float32():

@@ -107,7 +107,7 @@ class Std(Var):
 
     def backward(self, dy):
         y = np.where(self.y == 0, self.y.dtype.type(1), self.y)
-        return self.restore(dy / y) * self.scaled
+        return self.restore(dy) * (self.scaled / self.restore(y))  # 1/y alone may be infinite
 
 
 class Prod(Reduction):

@@ -383,6 +383,8 @@ class Elementwise:
         """
         if min is None and max is None:
             raise ValueError("clamp: expected min, max or both")
+        if isinstance(min, (list, tuple)) or isinstance(max, (list, tuple)):  # which NumPy would take for arrays
+            raise TypeError(f"clamp: expected numbers or tensors as min and max, got {min!r} and {max!r}")
         if isinstance(min, TensorBase) or isinstance(max, TensorBase):
             result = self if min is None else self.maximum(min)
             return result if max is None else result.minimum(max)

@@ -183,6 +183,8 @@ def _spread(x, name, op, dim, unbiased, keepdim, correction, axis):
         dim, unbiased = None, dim  # PyTorch's var(unbiased)
     if unbiased is not None and correction is not None:
         raise TypeError(f"{name}: give unbiased or correction, not both")
+    if unbiased is not None and not isinstance(unbiased, (bool, int, np.bool_, np.integer)):
+        raise TypeError(f"{name}: unbiased must be True or False, got {unbiased!r}")
     correction = correction if correction is not None else 1 if unbiased is None else int(unbiased)
     (correction,) = numbers_of(name, correction=correction)
     if x.array.dtype.kind != "f":

@@ -9,7 +9,7 @@ from .. import ops
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import integer, numbers_of
-from .record import TensorBase, apply, floating, wrap
+from .record import TensorBase, apply, floating, number_array, wrap
 from .reductions import nonempty_axes
 
 MedianResult = namedtuple("median", "values indices")
@@ -265,7 +265,7 @@ def _quantile(x, name, q, dim, keepdim, interpolation, skip_nan):
         shares = q.array
     else:
         (q,) = numbers_of(name, q=q)
-        shares = np.asarray(q, x.dtype)
+        shares = number_array(name, q, x.dtype)
     if not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError(f"{name}: q must be from 0 to 1, got {q}")
     nonempty_axes(x, name, dim, keepdim)

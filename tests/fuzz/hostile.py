@@ -39,7 +39,7 @@ WRITES = {
     "F.instance_norm": {1, 2},
     "F.embedding": {1},
     "F.embedding_bag": {1},
-    **{f"F.{name}": {0} for name in INPLACE},
+    **{f"{space}.{name}": {0} for name in INPLACE for space in "Ft"},
     "K.add_rows": {0},
     "K.adam": {0, 2, 3, 4},
     "K.sgd": {0, 2},

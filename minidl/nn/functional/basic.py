@@ -186,6 +186,8 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
         raise NotImplementedError("embedding: sparse gradients are not supported; with sparse=False they are the same, in full")
     if weight.ndim != 2:
         raise ValueError(f"embedding: expected a weight (rows, features), got shape {weight.shape}")
+    if not isinstance(scale_grad_by_freq, bool):
+        raise TypeError(f"embedding: scale_grad_by_freq must be True or False, got {scale_grad_by_freq!r}")
     index = _indices("embedding", input, weight.shape[0])
     if padding_idx is not None:
         padding_idx = row_of("embedding", padding_idx, weight)
@@ -219,7 +221,8 @@ def _shorten(weight, rows, max_norm, norm_type):
     if not norm_type > 0 or not max_norm >= 0:
         raise ValueError(f"embedding: norm_type must be above 0 and max_norm 0 or more, got {norm_type} and {max_norm}")
     norms = wrap(weight.array[rows]).norm(norm_type, 1, keepdim=True).array
-    factors = np.where(norms > max_norm, max_norm / (norms + 1e-7), 1)  # PyTorch's 1e-7
+    with np.errstate(over="ignore"):
+        factors = np.where(norms > max_norm, max_norm / (norms + 1e-7), 1)  # PyTorch's 1e-7
     with no_grad():
         weight[wrap(rows)] = wrap((weight.array[rows] * factors).astype(weight.dtype))
 
