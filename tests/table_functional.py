@@ -111,7 +111,7 @@ def leaky_relu(v, negative_slope=0.01):
 
 
 def elu(v, alpha=1.0):
-    return v if v > 0 else alpha * (math.exp(v) - 1)
+    return v if v > 0 else alpha * math.expm1(v)
 
 
 def gelu(v, approximate="none"):
@@ -213,7 +213,7 @@ ACTIVATIONS = {
         Call(of_each(hardtanh), X, min_val=-2.0),
         Call(of_each(hardtanh), X, max_val=1.5),
     ],
-    "mish": [Call(of_each(lambda v: v * math.tanh(softplus(v))), X)],
+    "mish": [Call(of_each(lambda v: v * math.tanh(v if v > 30 else math.log1p(math.exp(v)))), X)],
     "prelu": [Call(prelu, X, np.array([0.3])), Call(prelu, X, WEIGHTS), Call(prelu, IMAGES, WEIGHTS[:3])],
     "relu6": [Call(of_each(lambda v: hardtanh(v, 0.0, 6.0)), 3 * X)],
     "rrelu": [

@@ -93,6 +93,12 @@ def x():
             TypeError,
             "embedding: scale_grad_by_freq must be True or False",
         ),
+        (lambda: x().index_add(1, minidl.tensor([1, 1, 1]), x(), alpha=x()), TypeError, "index_add: value must be a number"),
+        (
+            lambda: F.conv2d(minidl.ones(1, 1, 3, 3), minidl.ones(1, 1, 2, 2), stride=holds_itself()),
+            ValueError,
+            "stride must be",
+        ),
         (lambda: minidl.tensor(holds_itself()), ValueError, "tensor: .* nested too deep"),
         (lambda: F.gaussian_nll_loss(x(), x(), x() ** 2, eps=-1.0), ValueError, "gaussian_nll_loss: eps must be"),
         (lambda: F.smooth_l1_loss(x(), x(), beta=np.complex64(1j)), ValueError, "smooth_l1_loss: beta must be"),
@@ -243,6 +249,10 @@ def ctc_backward(dy):
     kernels.ctc_backward(dy, np.zeros((2, 3, 4), "f4"), np.ones((3, 1), int), np.ones(3, int), np.ones(3, int), 0)
 
 
+def places():
+    return minidl.tensor([1, 1, 1])
+
+
 def q():
     return np.ones((1, 1, 2, 4), np.float32)
 
@@ -312,6 +322,11 @@ def test_a_refused_option_leaves_the_table_of_an_embedding_as_it_was():
     with pytest.raises(TypeError):
         F.embedding(minidl.tensor([1]), weight, max_norm=0.1, scale_grad_by_freq="no")
     assert weight.tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+def test_an_alpha_with_axes_of_its_own_is_a_number():
+    found = x().index_add(1, minidl.tensor([1, 1, 1]), x(), alpha=minidl.full([1] * 7, 2.0))
+    assert found.tolist() == x().index_add(1, minidl.tensor([1, 1, 1]), x(), alpha=2.0).tolist()
 
 
 def test_tolerances_beyond_float32():

@@ -72,8 +72,9 @@ class _Classes(Distribution):
         """Indices, as an array of sample_shape + batch_shape, by PyTorch's stream."""
         with no_grad():
             rows = self.probs.array.reshape(-1, self._num_events)
-        count = math.prod(sample_shape)
-        shape = (*sample_shape, *self._batch_shape)
+        sizes = self._sizes(sample_shape)
+        count = math.prod(sizes)
+        shape = (*sizes, *self._batch_shape)
         if not math.prod(shape):
             return np.zeros(shape, np.int64)
         return default_generator.multinomial(rows, count, replacement=True).T.reshape(shape)

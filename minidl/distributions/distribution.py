@@ -167,10 +167,13 @@ class Distribution:
 
     def _extended_shape(self, sample_shape=()):
         """sample_shape + batch_shape + event_shape"""
+        return (*self._sizes(sample_shape), *self._batch_shape, *self._event_shape)
+
+    def _sizes(self, sample_shape):
         sizes = as_ints(sample_shape)
         if not isinstance(sizes, tuple) or not all(type(n) is int for n in sizes):
             raise TypeError(f"{type(self).__name__}: sample_shape must be a tuple of integers, got {sample_shape!r}")
-        return (*sizes, *self._batch_shape, *self._event_shape)
+        return sizes
 
     def _checked(self, value):
         """The value given to log_prob or cdf as a tensor, checked if this distribution checks."""

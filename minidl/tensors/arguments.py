@@ -41,6 +41,8 @@ def tensors_of(name, tensors):
 def numbers_of(name, **given):
     """The given numbers, or tensors of one element, as Python numbers."""
     for what, x in given.items():
+        if isinstance(x, TensorBase) and x.array.size != 1:
+            raise TypeError(f"{name}: {what} must be a number, got a tensor of shape {x.shape}")
         x = x.item() if isinstance(x, TensorBase) or (isinstance(x, np.ndarray) and x.size == 1) else x
         x = x.item() if isinstance(x, np.generic) else x
         if not isinstance(x, (int, float)):

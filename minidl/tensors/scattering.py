@@ -72,7 +72,8 @@ class Scattering:
         tensor([0., 0., 3.])
         """
         x, where, source = _slices("index_add", self, dim, index, source)
-        source = source if alpha == 1 else source * number_of_kind("index_add", alpha, self.dtype)
+        alpha = number_of_kind("index_add", alpha, self.dtype)
+        source = source if alpha == 1 else source * alpha
         return (x + apply(ops.ScatterAdd(where, x.shape), source)).reshape(self.shape)
 
     def index_copy(self, dim, index, source):
@@ -178,6 +179,7 @@ class Scattering:
 
 def number_of_kind(name, value, dtype):
     """A Python number that a tensor of this dtype can hold: no fraction among integers."""
+    (value,) = numbers_of(name, value=value)
     if dtypes.result_type(np.zeros(1, dtype), value) != dtype:
         raise TypeError(f"{name}: {value!r} cannot be kept in a tensor of {dtype}")
     return value

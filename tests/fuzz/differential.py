@@ -100,7 +100,7 @@ KINKED |= {f"F.{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2)
 CONSTANTS = {"F.nll_loss": {2}, "F.binary_cross_entropy": {2}, "F.batch_norm": {1, 2}}
 # Values near 0 that are 1 + x and then a logarithm in PyTorch as here: an error may be worth a rounding of 1.
 NEAR_ONE = {"F.cross_entropy", "F.nll_loss", "F.log_softmax", "T.log_softmax", "T.logsumexp"}
-SPREADS = {"T.var", "T.std"}  # of numbers nearly alike: their mean is rounded, here and there
+SPREADS = {"T.var", "T.std", "F.group_norm", "F.layer_norm", "F.instance_norm", "F.batch_norm"}  # of numbers nearly alike
 OURS = {"F": functional, "T": minidl.Tensor, "t": minidl}
 
 

@@ -228,7 +228,9 @@ def _fixed(option):
         else:
             return option
     option = as_ints(option.tolist() if isinstance(option, np.ndarray) else option)
-    return tuple(map(_fixed, option)) if isinstance(option, tuple) else option
+    if isinstance(option, tuple):  # lists in it are no numbers, and cannot be looked up: their text is refused later
+        return tuple(repr(n) if isinstance(n, (list, tuple)) else n for n in option)
+    return option
 
 
 def _check_operands(name, input, weight, bias):

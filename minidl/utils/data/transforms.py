@@ -130,7 +130,7 @@ def resize(x, size, interpolation="bilinear"):
     if 0 in array.shape[-2:]:
         raise ValueError(f"resize: the images have no pixels, their shape is {array.shape}")
     if h == w == size:
-        h, w = (size * side // min(array.shape[-2:]) for side in array.shape[-2:])
+        h, w = (h * side // min(array.shape[-2:]) for side in array.shape[-2:])
     if interpolation == "nearest":
         rows, columns = (np.arange(new) * old // new for new, old in zip((h, w), array.shape[-2:], strict=True))
         return wrap(array.take(rows, -2).take(columns, -1))
@@ -166,7 +166,7 @@ def _pair(name, size):
     h, w = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, size)
     if not all(isinstance(n, (int, np.integer)) and n > 0 for n in (h, w)):
         raise ValueError(f"{name}: expected size as a positive integer or a pair of them, got {size!r}")
-    return h, w
+    return int(h), int(w)
 
 
 def _per_channel(name, value, array):
