@@ -343,3 +343,9 @@ def test_a_size_of_2_0_is_refused_whatever_was_asked_before():
         call(2)
         with pytest.raises((TypeError, ValueError), match="integer"):
             call(2.0)
+
+
+@pytest.mark.parametrize("name", ["cummax", "cummin"])
+def test_running_extremes_of_nothing_take_no_time(name):
+    x = minidl.zeros(0, 2**40)
+    assert getattr(x, name)(1).values.shape == (0, 2**40)

@@ -221,7 +221,7 @@ def _running_extreme(x, result, wins, dim):
         return result(x.clone(), wrap(np.zeros((), np.int64)))
     lines = np.moveaxis(x.array, axis, 0)
     index = np.zeros(lines.shape, np.int64)
-    if len(lines):
+    if lines.size:
         best, place = lines[0], index[0].copy()
         for i in range(1, len(lines)):
             new = wins(lines[i], best) & ~np.not_equal(best, best) | np.not_equal(lines[i], lines[i])  # NaN wins and stays
