@@ -528,8 +528,6 @@ def test_nested_tensors_change_nothing_and_warn_of_nothing():
         (lambda: nn.MultiheadAttention(6, 0), ValueError, "num_heads=0"),
         (lambda: nn.MultiheadAttention(6, 2.0), ValueError, "num_heads must be an integer"),
         (lambda: nn.MultiheadAttention(6, 2, dropout=2), ValueError, "MultiheadAttention.*2"),
-        (lambda: nn.MultiheadAttention(6, 2, add_bias_kv=True), NotImplementedError, "add_bias_kv"),
-        (lambda: nn.MultiheadAttention(6, 2, add_zero_attn=True), NotImplementedError, "add_zero_attn"),
         (lambda: nn.TransformerEncoderLayer(6, 4), ValueError, "multiple of num_heads"),
         (lambda: nn.TransformerEncoderLayer(6, 2, activation="swish"), ValueError, "'relu', 'gelu' or a function.*'swish'"),
         (lambda: nn.TransformerDecoderLayer(6, 2, activation=None), ValueError, "TransformerDecoderLayer: activation"),
