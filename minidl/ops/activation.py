@@ -155,7 +155,7 @@ class Tanh(Op):
 
 class Hardtanh(Op):
     """y = x held between low and high
-    dx = dy where low < x < high, and 0 at the bounds and beyond, as PyTorch has it
+    dx = dy where low < x < high, and 0 at the bounds and beyond, as PyTorch has it; NaN is not beyond them
     """
 
     def __init__(self, low, high):
@@ -166,7 +166,7 @@ class Hardtanh(Op):
         return np.clip(x, self.low, self.high)
 
     def backward(self, dy):
-        return np.where((self.x > self.low) & (self.x < self.high), dy, 0)
+        return np.where((self.x <= self.low) | (self.x >= self.high), 0, dy)
 
 
 class Hardswish(Op):
