@@ -72,7 +72,8 @@ def _write(path, old, unfinished, write):
 
 def _path(name, f):
     if not isinstance(f, (str, os.PathLike)):
-        raise TypeError(f"{name}: expected the name of a file, got {type(f).__name__}")
+        remedy = "; the file comes second: minidl.save(object, file)" if name == "save" else ""
+        raise TypeError(f"{name}: expected the name of a file, or an open file, got {type(f).__name__}{remedy}")
     return os.fspath(f)
 
 

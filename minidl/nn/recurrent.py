@@ -192,7 +192,8 @@ class RNNBase(Module):
         given = [None] * count if hx is None else list(hx) if count == 2 and isinstance(hx, (tuple, list)) else [hx]
         if len(given) != count:
             right = "(h_0, c_0)" if count == 2 else "a Tensor h_0"
-            raise TypeError(f"{name}: expected the first states as {right}, got {type(hx).__name__}")
+            call = "layer(x, (h_0, c_0))" if count == 2 else "layer(x, h_0)"
+            raise TypeError(f"{name}: expected the first states as {right}, got {type(hx).__name__}; write {call}")
         lead = self.num_layers * self.directions
         for label, state, size in zip(
             ("h_0", "c_0"), given, (self.proj_size or self.hidden_size, self.hidden_size), strict=False
@@ -201,7 +202,7 @@ class RNNBase(Module):
             if state is None and hx is None:
                 continue
             if not isinstance(state, Tensor):
-                raise TypeError(f"{name}: expected {label} as a Tensor, got {type(state).__name__}")
+                raise TypeError(f"{name}: expected {label} as a Tensor, got {type(state).__name__}{remedy_for(state)}")
             if state.shape != shape or state.dtype != x.dtype:
                 got = f"{state.shape} and {state.dtype}"
                 raise ValueError(f"{name}: expected {label} of shape {shape} and {x.dtype}, got {got}")
