@@ -1,7 +1,5 @@
 """What a tensor is without its graph: sizes, dtype, device, memory, and what it looks like."""
 
-from typing import TYPE_CHECKING
-
 from ..ops.base import normalize_axis
 from . import dtypes
 from .printing import format_tensor
@@ -9,34 +7,8 @@ from .printing import format_tensor
 _CPU = dtypes.device("cpu")
 
 
-class Elsewhere:
-    """A name that arrays, lists or other libraries' tensors have: AttributeError, as if it were not there, and what to write.
-
-    A `__getattr__` would make every attribute of a tensor half as slow again.
-    """
-
-    def __init__(self, remedy):
-        self.remedy = remedy
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __get__(self, tensor, kind):
-        raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}; write {self.remedy}")
-
-
 class Attributes:
     """The parts of a Tensor that read its array and leave its graph alone."""
-
-    if not TYPE_CHECKING:  # a type checker says by itself that they are not there
-        append = Elsewhere("minidl.cat([x, y]), or append to a list and minidl.stack(list) at the end")
-        astype = Elsewhere("x.to(minidl.float32)")
-        copy = Elsewhere("x.clone()")
-        fill = Elsewhere("x.fill_(value)")
-        len = Elsewhere("len(x)")
-        to_list = Elsewhere("x.tolist()")
-        to_numpy = Elsewhere("x.numpy()")
-        zero_grad = Elsewhere("x.grad = None")
 
     @property
     def shape(self):
