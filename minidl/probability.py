@@ -40,6 +40,8 @@ def bayes(prior, likelihood, *, log=False):
     >>> bayes(posterior, [0.98, 0.03])
     tensor([0.8307, 0.1693])
     """
+    if not isinstance(log, bool):
+        raise TypeError(f"bayes: log must be True or False, got {log!r}")
     prior, likelihood = _floats("bayes", "prior", prior), _floats("bayes", "likelihood", likelihood)
     if prior.ndim != 1 or not likelihood.ndim or len(prior) != len(likelihood) or not len(prior):
         raise ValueError(
@@ -105,7 +107,8 @@ def _floats(name, what, x):
 
 def _check_distribution(name, p, dim=0):
     wrong = np.isnan(p) | (p < 0)
-    sums = p.sum(dim)
+    with np.errstate(over="ignore"):
+        sums = p.sum(dim)
     if wrong.any() or (abs(sums - 1) > float(np.finfo(p.dtype).eps) ** 0.5).any():
         found = f"{p[wrong].flat[0]} among them" if wrong.any() else f"a sum of {np.asarray(sums).flat[0]:.6g}"
         raise ValueError(f"{name} must be probabilities that sum to 1, got {found}")
@@ -159,7 +162,8 @@ class _NaiveBayes:
 
     def predict(self, X):
         """The most probable class of each example: (N, features) → (N,), labels as fit was given them."""
-        return self.classes_[self.predict_joint_log_proba(X).argmax(1)]
+        best = self.predict_joint_log_proba(X).argmax(1)
+        return self.classes_[best]
 
     def score(self, X, y):
         """The fraction of examples whose class is predicted."""

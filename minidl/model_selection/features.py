@@ -20,8 +20,15 @@ def count_monomials(degree, variables):
     >>> count_monomials(3, 10), count_monomials(3, 1)
     (220, 1)
     """
-    k = at_least("count_monomials", "variables", variables, 1)
-    return math.comb(k - 1 + at_least("count_monomials", "degree", degree, 0), k - 1)
+    k, d = at_least("count_monomials", "variables", variables, 1), at_least("count_monomials", "degree", degree, 0)
+    return _choose("count_monomials", k - 1 + d, k - 1)
+
+
+def _choose(name, n, k):
+    """C(n, k), unless it has more digits than anybody could wait for."""
+    if math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) > 10_000:
+        raise OverflowError(f"{name}: C({n}, {k}) is too large a number")
+    return math.comb(n, k)
 
 
 class PolynomialFeatures:
@@ -53,9 +60,12 @@ class PolynomialFeatures:
         k = _matrix("PolynomialFeatures.fit", X).shape[1]
         if not k:
             raise ValueError(f"PolynomialFeatures.fit: expected one column or more, got shape {X.shape}")
-        degrees = range(0 if self.include_bias else 1, self.degree + 1)
-        count = sum(math.comb(k, d) if self.interaction_only else count_monomials(d, k) for d in degrees)
-        expect_memory("PolynomialFeatures.fit", (count, k), np.dtype(np.int64))
+        degrees = range(0 if self.include_bias else 1, (min(self.degree, k) if self.interaction_only else self.degree) + 1)
+        if self.interaction_only:
+            count = sum(_choose("PolynomialFeatures.fit", k, d) for d in degrees)
+        else:
+            count = _choose("PolynomialFeatures.fit", k + self.degree, k) - (not self.include_bias)
+        expect_memory("PolynomialFeatures.fit", (count, k), np.dtype(np.int64), more=300 * count)
         choose = combinations if self.interaction_only else combinations_with_replacement
         self._products = [product for d in degrees for product in choose(range(k), d)]
         powers = [np.bincount(np.array(product, np.int64), minlength=k) for product in self._products]

@@ -152,7 +152,7 @@ def length_of(name, data):
         raise TypeError(f"{name}: expected data, a tensor, an array, a list or a data set, got none")
     lengths = []
     for x in data:
-        if isinstance(x, (numbers.Number, str, bytes)) or not hasattr(x, "__len__") or getattr(x, "ndim", 1) == 0:
+        if isinstance(x, (numbers.Number, str, bytes, type)) or not hasattr(x, "__len__") or getattr(x, "ndim", 1) == 0:
             raise TypeError(f"{name}: expected tensors, arrays, lists or data sets, got {type(x).__name__}")
         lengths.append(len(x))
     if len(set(lengths)) > 1:

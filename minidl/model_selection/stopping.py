@@ -30,7 +30,7 @@ class EarlyStopping:
         self.min_delta = number("EarlyStopping", "min_delta", min_delta)
         if not 0 <= self.min_delta < math.inf:
             raise ValueError(f"EarlyStopping: min_delta must be a number of 0 or more, got {min_delta}")
-        if mode not in ("min", "max"):
+        if not isinstance(mode, str) or mode not in ("min", "max"):
             raise ValueError(f"EarlyStopping: mode must be 'min' or 'max', got {mode!r}")
         self.mode = mode
         self.best = math.inf if mode == "min" else -math.inf
@@ -41,6 +41,8 @@ class EarlyStopping:
 
     def __call__(self, value, model=None):
         value = number("EarlyStopping", "value", value)
+        if model is not None and not (hasattr(model, "state_dict") and not isinstance(model, type)):
+            raise TypeError(f"EarlyStopping: expected a Module as model, got {model!r:.80}")
         gain = self.best - value if self.mode == "min" else value - self.best
         if gain > self.min_delta:
             self.best, self.best_epoch = value, self.epochs

@@ -70,9 +70,10 @@ def _folds(name, run, data, cv):
     if not callable(run):
         raise TypeError(f"{name}: expected a function run(train, validation) that returns a score, got {type(run).__name__}")
     n = length_of(name, data)
-    cv = KFold(at_least(name, "cv", cv, 2)) if not hasattr(cv, "split") else cv
-    if isinstance(cv, (str, bytes, Tensor)):
-        raise TypeError(f"{name}: cv must be a number of folds or a KFold, got {type(cv).__name__}")
+    if not hasattr(cv, "get_n_splits"):
+        cv = KFold(at_least(name, "cv", cv, 2))
+    elif isinstance(cv, type):
+        raise TypeError(f"{name}: cv must be an integer or a KFold, got the class; write cv=KFold(5)")
     return list(cv.split(range(n)))
 
 
