@@ -35,9 +35,7 @@ SIZES = [15, 20, 30, 50, 80, 120, 180, 250, 353]
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--repeats", type=int, default=8, help="of the learning curve, with other folds (default: %(default)s)"
-    )
+    parser.add_argument("--repeats", type=int, default=8, help="of the learning curve, with other folds (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="for the folds of the learning curve")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="one learning curve, and no target to meet: shows that it runs")
