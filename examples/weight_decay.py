@@ -8,8 +8,8 @@ Target, means of ten runs, against those of one run in NumPy: with λ = 0 a vali
 within 15 % of 0.0101; with λ = 3 0.0116 and 0.0014. The training loss is below 2e-5 with λ = 0, and between 2e-4 and 1e-3 with
 λ = 3. In one run: the penalty written into the loss gives the same weights as weight_decay, within 1e-6.
 
-What theory says of λ = 0: 20 examples tell the weights in 20 of 200 directions, the other 180 stay as they began. So the loss is
-½·(180/200)·(‖truth‖² + ‖start‖²) = ½·0.9·(0.02 + 0.02) = 0.018 on average.
+What theory says of λ = 0: 20 examples tell the weights in 20 of 200 directions, the other 180 stay as they began. So the loss
+is ½·(180/200)·(‖truth‖² + ‖start‖²) = ½·0.9·(0.02 + 0.02) = 0.018 on average.
 """
 
 import argparse
