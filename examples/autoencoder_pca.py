@@ -66,7 +66,7 @@ def main():
     with minidl.no_grad():
         rows = [held_out, projected(held_out, directions[:MANY]), linear(held_out), pca, rebuilt]
     rows = [(y + mean).numpy() for y in rows]
-    basis = linear.decoder[0].weight.detach().numpy().T
+    basis = next(linear.decoder.parameters()).detach().numpy().T
     picture(options.out / "autoencoder_pca.png", rows, directions, basis, angles, errors, least, (pca_error, bent_error))
     print(f"picture: {options.out / 'autoencoder_pca.png'}")
     met = angles[-1] < ANGLE and abs(errors[-1] / least - 1) < CLOSE and bent_error < (1 - GAIN) * pca_error
@@ -119,8 +119,8 @@ def fit(model, x, steps):
 
 def picture(path, rows, directions, basis, angles, errors, least, two):
     figure = plt.figure(figsize=(15, 9), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.15])
-    left, right = top.subfigures(1, 2, width_ratios=[1, 1.25])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.15]).flat
+    left, right = top.subfigures(1, 2, squeeze=False, width_ratios=[1, 1.25]).flat
     ax = left.subplots()
     ax.plot(np.array(errors) / least - 1, "C1", label="error above PCA's, relative")
     ax.plot(angles, "C0", label="largest principal angle (degrees)")

@@ -109,7 +109,7 @@ def certainty(probabilities, y):
 
 def picture(path, posteriors, averages, model, certain, accuracies, losses):
     figure = plt.figure(figsize=(15, 9), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.05])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.05]).flat
     left, middle, right = top.subplots(1, 3)
     bars = left.bar(range(3), [PRIOR[0], *posteriors], color=["0.6", "C0", "C0"])
     left.bar_label(bars, [f"{p:.2%}" for p in (PRIOR[0], *posteriors)])

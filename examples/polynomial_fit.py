@@ -76,7 +76,10 @@ def main():
 
 def truth(x):
     """(N, 1) → (N,), without the noise."""
-    return sum(c * x[:, 0] ** i / math.factorial(i) for i, c in enumerate(COEFFICIENTS))
+    y = minidl.zeros(len(x), dtype=x.dtype)
+    for i, c in enumerate(COEFFICIENTS):
+        y = y + c * x[:, 0] ** i / math.factorial(i)
+    return y
 
 
 class Polynomial:

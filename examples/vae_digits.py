@@ -104,7 +104,7 @@ def better_bound(model, x, samples):
 @minidl.no_grad()
 def picture(path, model, history, x, y, values):
     figure = plt.figure(figsize=(17, 8), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[0.95, 1, 1])
+    left, middle, right = figure.subfigures(1, 3, squeeze=False, width_ratios=[0.95, 1, 1]).flat
     elbo, bound, alone = values
     curve, codes = left.subplots(2, 1, height_ratios=[1, 1.7])
     training, held_out = np.array(history).T

@@ -303,6 +303,22 @@ def test_it_goes_on_from_its_state():
     assert whole.epochs == 3  # not the same counters
 
 
+def test_its_state_goes_through_a_file(tmp_path):
+    model, stop, other = nn.Linear(2, 1), EarlyStopping(patience=2), EarlyStopping(patience=2)
+    stop(2.0, model)
+    stop(1.0, model)
+    minidl.save(stop.state_dict(), tmp_path / "stop.npz")
+    other.load_state_dict(minidl.load(tmp_path / "stop.npz"))
+    assert (other.best, other.best_epoch, other.epochs) == (1.0, 1, 2)
+    new = nn.Linear(2, 1)
+    other.restore(new)
+    assert new.weight.equal(model.weight)
+    before = other.state_dict()
+    with pytest.raises(ValueError, match="epoch 7 of 2 cannot be the best one"):
+        other.load_state_dict({**before, "best_epoch": 7})
+    assert other.best_epoch == 1  # nothing changed
+
+
 def test_early_stopping_keeps_the_better_model():
     """On labels of which some are noise, the last model has memorised them; the kept one has the smaller held-out error."""
     rng, generator = np.random.default_rng(0), minidl.Generator().manual_seed(0)

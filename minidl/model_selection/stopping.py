@@ -71,5 +71,9 @@ class EarlyStopping:
         wanted = {"best", "best_epoch", "epochs", "weights"}
         if not isinstance(state_dict, dict) or set(state_dict) != wanted:
             raise ValueError(f"EarlyStopping.load_state_dict: expected a dict with {sorted(wanted)}, got {state_dict!r:.80}")
-        for name, value in copy.deepcopy(state_dict).items():
-            setattr(self, name, value)
+        best, at, epochs = (state_dict[name] for name in ("best", "best_epoch", "epochs"))
+        best = number("EarlyStopping.load_state_dict", "best", best)
+        if type(epochs) is not int or not (at is None or (type(at) is int and 0 <= at < epochs)):
+            raise ValueError(f"EarlyStopping.load_state_dict: epoch {at!r} of {epochs!r} cannot be the best one")
+        self.best, self.best_epoch, self.epochs = best, at, epochs
+        self.weights = copy.deepcopy(state_dict["weights"])

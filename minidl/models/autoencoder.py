@@ -29,7 +29,7 @@ class Autoencoder(nn.Module):
     ((5, 64), (5, 2))
     """
 
-    def __init__(self, in_features, hidden, latent_features, activation=nn.ReLU):
+    def __init__(self, in_features, hidden, latent_features, activation: Any = nn.ReLU):
         super().__init__()
         self.encoder = nn.MLP(in_features, hidden, latent_features, activation)
         self.decoder = nn.MLP(latent_features, [*reversed(hidden)], in_features, activation)
