@@ -343,6 +343,47 @@ def test_early_stopping_keeps_the_better_model():
     assert stop.best < 0.6 * last
 
 
+# --- weight decay (L13) and the map that makes a relation linear (M1)
+
+
+@pytest.mark.parametrize(("kind", "same"), [("SGD", True), ("Adam", True), ("AdamW", False)])
+def test_weight_decay_is_a_penalty_in_the_loss_but_for_adamw(kind, same):
+    """λ/2 ‖w‖² in the loss adds λw to the gradient. AdamW shrinks w beside Adam's step: w ← (1 − ηλ)w − η m̂/√v̂."""
+    X, y = noisy_line(20)
+    decay, rate = 0.5, 0.1
+    nets = [nn.Linear(3, 1).double() for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    for net, penalty, option in zip(nets, (decay, 0), (0, decay), strict=True):
+        optimizer = getattr(minidl.optim, kind)([{"params": net.weight, "weight_decay": option}, {"params": net.bias}], lr=rate)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (F.mse_loss(net(X)[:, 0], y) + penalty / 2 * (net.weight**2).sum()).backward()
+            optimizer.step()
+    assert minidl.allclose(nets[0].weight, nets[1].weight, rtol=1e-9) == same
+    assert same == minidl.allclose(nets[0].bias, nets[1].bias, rtol=1e-9)
+
+
+def test_a_logarithm_makes_a_monotone_relation_linear():
+    """The logit of repaying is linear in ln(income): a line reaches the entropy on it, and cannot on the income itself."""
+    income = minidl.tensor(np.geomspace(5e3, 1e6, 200))
+    probability = (1.2 * (income / 30_000).log()).sigmoid()
+    floor = F.binary_cross_entropy(probability, probability).item()
+    losses = []
+    for x in (income.log(), income):
+        x, model = ((x - x.mean()) / x.std()).unsqueeze(1), nn.Linear(1, 1).double()
+        optimizer = minidl.optim.Adam(model.parameters(), lr=0.1)
+        for _ in range(400):
+            optimizer.zero_grad()
+            loss = F.binary_cross_entropy_with_logits(model(x)[:, 0], probability)
+            loss.backward()
+            optimizer.step()
+        losses.append(loss.item() - floor)
+    assert 0 <= losses[0] < 1e-4
+    assert losses[1] > 0.02
+    step = model(x[:2] + 0.1) - model(x[:2])  # a line moves as far for one step of income as for another
+    assert step[0].item() == pytest.approx(step[1].item())
+
+
 # --- mistakes
 
 DATA = TensorDataset(minidl.arange(4.0))
