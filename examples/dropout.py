@@ -7,7 +7,7 @@
    hidden layer). Target: of the 1,598 digits that it has not seen at least 0.5 points more are right with dropout, mean of 3
    runs, and both know 98 % of those that they have seen.
 3. Training a network with dropout means to train many that share weights, each with other units missing. In evaluation it
-   answers once, with all units. Target: that is as good as the mean answer of 50 networks with units missing, within 1.5 points.
+   answers once, with all units. Target: that is as good as the mean answer of 50 with units missing, within 1.5 points.
 
 The picture shows the draws, the learning curves, and the answers of the many. Some ten seconds.
 """
