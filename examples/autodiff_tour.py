@@ -114,7 +114,7 @@ def picture_form(ax, places, arrows):
     ticks = np.linspace(-4, 4, 81)
     grid = np.stack(np.meshgrid(ticks, ticks), -1)
     height = np.einsum("abi,ij,abj->ab", grid, A.numpy(), grid)
-    ax.contour(ticks, ticks, height, 12, colors="0.6", linewidths=0.8)
+    ax.contour(ticks, ticks, height, [0.25, 1, 2, 4, 6, 9, 12, 16], colors="0.6", linewidths=0.8)
     ax.quiver(*places.T, *arrows.T, color="C0", angles="xy", width=0.005, label="gradient by autograd = (A + Aᵀ)x")
     ax.set(title="xᵀAx (grey: its levels) and its gradient", xlabel="x1", ylabel="x2", xlim=(-3, 3), ylim=(-3, 3.9))
     ax.legend(loc="upper left")
