@@ -83,7 +83,7 @@ def main():
 
 
 def values_and_slopes(f, x):
-    x.grad = None
+    x = x.detach().requires_grad_()
     y = f(x)
     y.sum().backward()
     return y.detach().numpy(), x.grad.numpy()

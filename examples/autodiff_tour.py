@@ -21,7 +21,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from backprop_by_hand import draw_graph, node_of
+from backprop_by_hand import draw_graph, node_of  # pyright: ignore[reportMissingImports]
 
 import minidl
 
@@ -42,7 +42,7 @@ def main():
     minidl.manual_seed(options.seed)
 
     x = minidl.arange(4.0, requires_grad=True)
-    twice = gradient(lambda x: 2 * minidl.dot(x, x), x)
+    twice = gradient(lambda x: 2 * x.dot(x), x)
     vector = gradient(lambda x: x * x, x)
     print(f"y = 2 xᵀx: gradient {twice.tolist()}; y = x ⊙ x: {vector.tolist()}")
     exact = twice.tolist() == [0, 4, 8, 12] and vector.tolist() == [0, 2, 4, 6]
@@ -68,7 +68,7 @@ def main():
     print("largest errors: " + ", ".join(f"{name} {slip:.1g}" for name, slip in slips.items()))
 
     figure = plt.figure(figsize=(16, 9.5), layout="constrained")
-    above, below = figure.subfigures(2, 1)
+    above, below = figure.subfigures(2, 1, squeeze=False).flat
     form, detached, flow = above.subplots(1, 3)
     picture_form(form, places.numpy(), arrows)
     picture_detach(detached, at.numpy(), kept, cut)

@@ -186,9 +186,9 @@ def in_layers(root):
     layers, row = [], {root: 0.0}
     for d in range(max(where.values()) + 1):
         nodes = [node for node in where if where[node] == d]
-        wish = {node: np.mean([row[c] for c in children[node]]) if d else 0.0 for node in nodes}
+        wish = {node: sum(row[c] for c in children[node]) / len(children[node]) if d else 0.0 for node in nodes}
         nodes.sort(key=lambda node: wish[node])
-        middle = np.mean(list(wish.values()))
+        middle = sum(wish.values()) / len(wish)
         rows = [middle + i - (len(nodes) - 1) / 2 for i in range(len(nodes))]
         if all(b - a >= 1 for a, b in pairwise(sorted(wish.values()))):
             rows = sorted(wish.values())  # nothing is in the way of what each wishes
@@ -206,7 +206,7 @@ def picture(path, values, computed, expected, apart):
     names = {node_of(tensor): name for name, tensor in values.items()}
     notes = {node_of(values[name]): f"∂J/∂{name} = {formula}" for name, formula in FORMULAS.items()}
     figure = plt.figure(figsize=(17, 10), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1.5, 1])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.5, 1]).flat
     ax = above.subplots()
     draw_graph(ax, values["J"].grad_fn, names, notes)
     ax.set_title(

@@ -107,18 +107,19 @@ def hidden_units(x, same, steps):
     It learns whether the two inputs have the same sign.
     """
     y = (x[:, :1] * x[:, 1:]).sign()
-    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+    first = nn.Linear(2, 4)
+    net = nn.Sequential(first, nn.Tanh(), nn.Linear(4, 1))
     if same:
         for parameter in net.parameters():
             nn.init.constant_(parameter, 0.3)
     optimizer, history = minidl.optim.SGD(net.parameters(), lr=0.1, momentum=0.9), []
     for _ in tqdm(range(steps), desc="the same" if same else "random", unit="step", disable=None):
-        history.append(net[0].weight.detach().numpy().copy())
+        history.append(first.weight.detach().numpy().copy())
         optimizer.zero_grad()
         loss = F.mse_loss(net(x), y)
         loss.backward()
         optimizer.step()
-    last = net[0].weight.detach().numpy()
+    last = first.weight.detach().numpy()
     return np.array(history), np.abs(last[:, None] - last).max(), loss.item()
 
 

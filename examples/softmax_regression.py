@@ -137,7 +137,7 @@ def overflow():
 
 def picture(path, net, lse, outputs, right):
     figure = plt.figure(figsize=(14, 9), layout="constrained")
-    left, middle, other = figure.subfigures(1, 3, width_ratios=[1, 1, 1.3])
+    left, middle, other = figure.subfigures(1, 3, squeeze=False, width_ratios=[1, 1, 1.3]).flat
 
     left.suptitle("2x2 pixels: an image of each class, and what\nthe model weighs (blue for, red against)")
     axes = left.subplots(3, 2)
