@@ -21,7 +21,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from backprop_by_hand import draw_graph, node_of  # pyright: ignore[reportMissingImports]
+from backprop_by_hand import draw_graph, node_of
 
 import minidl
 
