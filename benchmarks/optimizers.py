@@ -1,4 +1,4 @@
-"""What is timed of optimizers: one step, of one large parameter and of many small ones. PyTorch's ways to compute it in turn."""
+"""What is timed of optimizers: one step, of one large parameter and of many small ones, beside PyTorch's ways to compute it."""
 
 import numpy as np
 from cases import arrays
