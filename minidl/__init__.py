@@ -26,6 +26,7 @@ from .random import (
     seed as seed,
     set_rng_state as set_rng_state,
 )
+from .tensors.complex import *  # noqa: F403
 from .tensors.counting import *  # noqa: F403
 from .tensors.creation import *  # noqa: F403
 from .tensors.dtypes import *  # noqa: F403
@@ -56,6 +57,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
     )
     from .amp import autocast as autocast
     from .habits import *  # noqa: F403
+    from .linalg.namesakes import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -104,6 +106,7 @@ _HABITS = (
     "set_num_interop_threads",
     "use_deterministic_algorithms",
 )
+_NAMESAKES = ("cholesky", "det", "inverse", "logdet", "matrix_power", "pinverse", "qr", "slogdet", "svd")  # of minidl.linalg
 _REMEDIES = {  # what PyTorch has and minidl has not, and what to write
     "HalfTensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
     "BFloat16Tensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
@@ -127,6 +130,9 @@ def __getattr__(name):
     if name in _HABITS:
         value = globals()[name] = getattr(import_module(".habits", __name__), name)
         return value
+    if name in _NAMESAKES:
+        value = globals()[name] = getattr(import_module(".linalg", __name__).namesakes, name)
+        return value
     if name == "autocast":
         return import_module(".amp", __name__).autocast
     if name in _REMEDIES:
@@ -136,7 +142,9 @@ def __getattr__(name):
 
 
 _INTERNAL = "TYPE_CHECKING", "double_backward", "graph", "habits", "import_module", "io", "tensors"
-__all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, "autocast"})
+__all__ = sorted(
+    {name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, *_NAMESAKES, "autocast"}
+)
 
 
 def __dir__():

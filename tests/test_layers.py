@@ -29,6 +29,7 @@ LAYERS = [
     {"tensors.numpy_numbers", "tensors.numpy_shapes"},
     {"tensors.exchange"},
     {"tensors.tensor"},
+    {"tensors.complex"},
     {"tensors.creation", "tensors.functions"},  # the functions of the top level
     {"tensors.random_tensors", "tensors.counting"},
     {"information", "linalg", "special"},

@@ -555,6 +555,8 @@ optim.SGD(params, 0.1, 0.9).step(None) ; optim.Adam(params).step() ; opt.zero_gr
 opt.load_state_dict(opt.state_dict()) ; opt.add_param_group({"params": [nn.Parameter(t.ones(2))]})
 lr.StepLR(opt, 2, 0.1, -1) ; lr.MultiStepLR(opt, [1, 3], 0.1) ; lr.ExponentialLR(opt, 0.9)
 lr.CosineAnnealingLR(opt, 10, 0.0) ; lr.LambdaLR(opt, lambda epoch: 0.9) ; lr.ExponentialLR(opt, 0.9, -1).step()
+t.cholesky(cov, False) ; t.det(cov) ; t.inverse(cov) ; t.logdet(cov) ; t.matrix_power(cov, 2) ; t.pinverse(x, 1e-6)
+t.qr(x, True) ; t.slogdet(cov) ; t.svd(x, True) ; t.angle(x) ; t.real(x) ; t.imag(t.tensor([1j]))
 I.entropy(pr, base=2, dim=None, log=False) ; I.entropy(p2 / p2.sum(-1, True), dim=-1)
 I.cross_entropy(rows, rows2, base=2, dim=-1) ; I.kl_divergence(rows, rows2, base=np.e, dim=-1)
 I.jensen_shannon(rows, rows2, base=2, dim=-1) ; I.joint_entropy(pr) ; I.conditional_entropy(pr, None)
