@@ -1,4 +1,4 @@
-"""What issue 13 asks of minidl.linalg: eigenvalues and complex tensors, least squares, ranks, conditions, triangles, products."""
+"""More of minidl.linalg: eigenvalues and complex tensors, least squares, ranks, conditions, triangles, products."""
 
 import itertools
 import math
@@ -181,7 +181,9 @@ def test_small_singular_values_count_for_nothing():
     assert linalg.matrix_rank(minidl.zeros(2, 3, 3)).tolist() == [0, 0] and linalg.matrix_rank(minidl.ones(2, 5)).item() == 1
 
 
-@pytest.mark.parametrize(("a", "b"), [((5, 2), (5,)), ((5, 2), (5, 3)), ((2, 5), (2, 3)), ((4, 5, 2), (4, 5)), ((4, 1, 5, 2), (3, 5, 1))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("a", "b"), [((5, 2), (5,)), ((5, 2), (5, 3)), ((2, 5), (2, 3)), ((4, 5, 2), (4, 5)), ((4, 1, 5, 2), (3, 5, 1))]
+)
 def test_least_squares(a, b):
     a, b = leaf(random(*a)), leaf(random(*b, seed=1))
     found = linalg.lstsq(a, b)

@@ -242,9 +242,7 @@ def multi_dot(tensors):
         raise ValueError("multi_dot: expected two or more tensors, got one")
     for i, x in enumerate(parts):
         if x.ndim != 2 and not (x.ndim == 1 and i in (0, len(parts) - 1)):
-            raise ValueError(
-                f"multi_dot: expected matrices (the first and last may be vectors), tensor {i} has shape {x.shape}"
-            )
+            raise ValueError(f"multi_dot: expected matrices (vectors first and last), tensor {i} has shape {x.shape}")
         if x.dtype != parts[0].dtype:
             raise TypeError(f"multi_dot: expected one dtype, got {parts[0].dtype} and {x.dtype}")
     first, last = parts[0].ndim == 1, parts[-1].ndim == 1
