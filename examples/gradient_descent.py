@@ -1,4 +1,4 @@
-"""Descent, seen: good, small and too large steps, Newton's method and where it fails, momentum, Taylor, noise, saddles, plateaus.
+"""Descent, seen: good and bad steps, Newton's method and where it fails, momentum, Taylor, noise, saddles, plateaus.
 
 The numbers are those of the book's chapter on optimisation, which minidl.optimization must give to six digits:
 
