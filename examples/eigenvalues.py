@@ -110,7 +110,7 @@ def arrow(axis, end, color):
 
 
 def stretch(axis, values, vectors):
-    axis.set_aspect("equal", adjustable="datalim")
+    axis.set_aspect("equal")
     turn = np.linspace(0, 2 * np.pi, 200)
     circle = np.array([np.cos(turn), np.sin(turn)])
     axis.plot(*circle, color="0.6", label="the unit circle")
@@ -121,12 +121,12 @@ def stretch(axis, values, vectors):
         arrow(axis, vector, "0.4")
         place = (value * vector + [0.5, 0.1], "left") if value > 1 else ([-1.3, 0.9], "right")
         axis.text(*place[0], f"times {value:.0f}", color="C0", ha=place[1])
-    axis.set(ylim=(-4.2, 6.4), title="[[2, 1], [2, 3]]: eigenvectors keep\ntheir direction")
+    axis.set(xlim=(-5.8, 5.8), ylim=(-4.2, 6.4), title="[[2, 1], [2, 3]]: eigenvectors keep\ntheir direction")
     axis.legend(loc="upper left")
 
 
 def areas(axis, area):
-    axis.set_aspect("equal", adjustable="datalim")
+    axis.set_aspect("equal")
     square = np.array([[0, 1, 1, 0, 0], [0, 0, 1, 1, 0]])
     image = np.array(SHEAR) @ square
     axis.fill(*image, color="C0", alpha=0.25)
@@ -134,11 +134,11 @@ def areas(axis, area):
     axis.fill(*square, color="0.6", alpha=0.7)
     axis.text(0.5, 0.5, "area 1", ha="center", va="center")
     axis.text(-0.25, 2.9, f"area {area:.0f}", ha="center", color="C0", size=13)
-    axis.set(ylim=(-0.5, 5.5), title="det [[1, -1], [2, 3]] = 5:\nthe factor of areas")
+    axis.set(xlim=(-3.3, 3.3), ylim=(-0.5, 5.5), title="det [[1, -1], [2, 3]] = 5:\nthe factor of areas")
 
 
 def angles(axis, angle):
-    axis.set_aspect("equal", adjustable="datalim")
+    axis.set_aspect("equal")
     for end, length, turn in (("v = (0, 1, 2)", np.sqrt(5), 0.0), ("w = (2, 3, 4)", np.sqrt(29), angle)):
         point = length * np.cos(turn), length * np.sin(turn)
         arrow(axis, point, "C0")
@@ -146,31 +146,31 @@ def angles(axis, angle):
     arc = np.linspace(0, angle, 50)
     axis.plot(1.5 * np.cos(arc), 1.5 * np.sin(arc), color="0.4")
     axis.text(1.65, 0.25, f"{angle:.4f} = {np.degrees(angle):.0f}°")
-    axis.set(xlim=(-0.2, 5.5), ylim=(-1, 3.2), title="The angle between two vectors,\nin the plane of both")
+    axis.set(xlim=(-0.3, 5.7), ylim=(-1.7, 3.8), title="The angle between two vectors,\nin the plane of both")
 
 
 def discs(axis, gershgorin):
-    axis.set_aspect("equal", adjustable="datalim")
+    axis.set_aspect("equal")
     for i, row in enumerate(np.array(DISCS)):
         radius = np.abs(row).sum() - row[i]
         axis.add_patch(plt.Circle((row[i], 0), radius, facecolor="0.85", edgecolor="0.4"))
         axis.plot(row[i], 0, "+", color="0.4", label=None if i else "the diagonal's elements")
     axis.plot(gershgorin, np.zeros(4), "o", color="C0", markersize=5, label="eigenvalues")
-    axis.set(xlim=(0, 10.5), ylim=(-2, 3), xlabel="real part", ylabel="imaginary part")
+    axis.set(xlim=(0, 10.5), ylim=(-4.3, 5.3), xlabel="real part", ylabel="imaginary part")
     axis.set_title("Gershgorin: the eigenvalues lie in discs\naround the diagonal's elements")
     axis.legend(loc="upper left")
 
 
 def plane(axis, values):
-    axis.set_aspect("equal", adjustable="datalim")
+    axis.set_aspect("equal")
     largest = values.abs().max().item()
     turn = np.linspace(0, 2 * np.pi, 200)
     axis.plot(largest * np.cos(turn), largest * np.sin(turn), "k--", linewidth=1, label=f"the largest size: {largest:.4f}")
     for i, z in enumerate(values.tolist()):
         axis.plot([0, z.real], [0, z.imag], color="0.8", linewidth=1)
         axis.plot(z.real, z.imag, "o", color="C0", label=None if i else "eigenvalues")
-    limit = 1.5 * largest
-    axis.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="real part", ylabel="imaginary part")
+    limits = {"xlim": (-1.8 * largest, 1.8 * largest), "ylim": (-1.3 * largest, 2 * largest)}
+    axis.set(**limits, xlabel="real part", ylabel="imaginary part")
     axis.set_title("Eigenvalues of a random matrix,\nin the complex plane")
     axis.legend(loc="upper left")
 
