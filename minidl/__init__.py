@@ -122,7 +122,7 @@ _REMEDIES = {  # what PyTorch has and minidl has not, and what to write
     "sparse": "there are no sparse tensors; write minidl.zeros(…) and fill it",
     "sparse_coo_tensor": "there are no sparse tensors; write minidl.zeros(…) and fill it",
     "xpu": "minidl runs on the CPU only",
-    **dict.fromkeys(("complex32", "cfloat", "cdouble"), "there are no complex numbers; keep two real tensors"),
+    **dict.fromkeys(("complex32", "cfloat", "cdouble"), "complex numbers are results only; keep two real tensors"),
     **dict.fromkeys(("quantization", "ao", "quantize_per_tensor", "qint8", "quint8"), "there are no quantized tensors"),
 }
 

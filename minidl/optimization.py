@@ -17,7 +17,7 @@ import numpy as np
 from .func import grad, hessian
 from .graph.modes import no_grad
 from .linalg import LinAlgError, eigvalsh, solve
-from .tensors.arguments import expect_tensors, integer, number
+from .tensors.arguments import expect_memory, expect_tensors, integer, number
 from .tensors.creation import tensor
 from .tensors.joining import stack
 from .tensors.record import wrap
@@ -209,7 +209,9 @@ def _start(name, x0, steps):
         raise TypeError(f"{name}: x0 must be of floating-point numbers, got {x.dtype}; use .float()")
     if integer(name, steps, "steps") < 0:
         raise ValueError(f"{name}: steps must be 0 or more, got {steps}")
-    return x, integer(name, steps)
+    steps = integer(name, steps)
+    expect_memory(name, (steps + 1, *x.shape), x.dtype)
+    return x, steps
 
 
 # --- approximation
@@ -228,8 +230,9 @@ def taylor_error(f, x, step, order=1) -> Tensor:
     expect_tensors("taylor_error", x=x, step=step)
     if x.shape != step.shape or x.dtype != step.dtype:
         raise ValueError(f"taylor_error: x and step must be alike, got {x.shape} of {x.dtype}, {step.shape} of {step.dtype}")
-    if integer("taylor_error", order, "order") < 0:
-        raise ValueError(f"taylor_error: order must be 0 or more, got {order}")
+    order = integer("taylor_error", order, "order")
+    if not 0 <= order <= 16:  # each derivative takes twice the work of the one before
+        raise ValueError(f"taylor_error: order must lie between 0 and 16, got {order}")
 
     def derivative(t):
         return f(x + t * step)
@@ -259,11 +262,12 @@ def gradient_variance(f, x, data, batch_size, draws=1000, generator=None) -> flo
             f"gradient_variance: expected samples, batch_size and draws of 1 or more, got {data.shape}, {size} and {draws}"
         )
     rng = np.random.default_rng(0) if generator is None else generator
+    expect_memory("gradient_variance", (draws, size), np.dtype(np.int64), 2 * size * data[0].array.nbytes)
     slope = grad(f)
     mean = slope(x, data).array
     total = 0.0
-    for _ in range(draws):
-        rows = data[wrap(rng.integers(0, len(data), size))]
+    for chosen in rng.integers(0, len(data), (draws, size)):
+        rows = data[wrap(chosen)]
         total += float(((slope(x, rows).array - mean) ** 2).sum())
     return total / draws
 
@@ -296,6 +300,7 @@ def _mixtures(name, points, lambdas):
     k = integer(name, lambdas, "lambdas")
     if k < 1 or (name != "is_convex_set" and len(points) < 2):
         raise ValueError(f"{name}: expected two points and one λ or more, got {len(points)} and {k}")
+    expect_memory(name, (len(points) * (len(points) - 1) // 2, k), np.dtype(np.float64))
     return ((a, b, i / (k + 1)) for a, b in combinations(points, 2) for i in range(1, k + 1))
 
 

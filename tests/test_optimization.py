@@ -276,7 +276,8 @@ REFUSED = [
     (lambda: opt.newton(bowl, ONES, 1.5), TypeError, "steps must be an integer"),
     (lambda: opt.newton(bowl, [1.0], 1), TypeError, "x0 must be a number"),
     (lambda: opt.taylor_error(minidl.exp, ONES[0], ONES), ValueError, "alike"),
-    (lambda: opt.taylor_error(minidl.exp, ONES[0], ONES[1], -1), ValueError, "order must be 0 or more"),
+    (lambda: opt.taylor_error(minidl.exp, ONES[0], ONES[1], -1), ValueError, "order must lie between 0 and 16"),
+    (lambda: opt.gradient_descent(bowl, ONES, 0.1, 2**50), MemoryError, "gradient_descent: no memory"),
     (lambda: opt.gradient_variance(lambda x, rows: x, ONES[0], ONES, 0), ValueError, "batch_size and draws of 1"),
     (lambda: opt.critical_point(bowl, 1.0), TypeError, "expected a Tensor as x"),
 ]

@@ -13,7 +13,7 @@ import types
 import numpy as np
 
 import minidl
-from minidl import autograd, distributions, func, generation, information, kernels, nn, optim, text
+from minidl import autograd, distributions, func, generation, information, kernels, linalg, nn, optim, optimization, text
 from minidl.nn import functional, init
 from minidl.optim import lr_scheduler
 from minidl.utils import data
@@ -32,6 +32,8 @@ MODULES = {
     "optim": optim,
     "lr": lr_scheduler,
     "I": information,
+    "L": linalg,
+    "optimum": optimization,
     "D": distributions,
     "data": data,
     "transforms": transforms,
@@ -564,6 +566,19 @@ I.mutual_information(pr, None, None)
 I.pointwise_mutual_information(pr) ; I.self_information(p, base=2) ; I.perplexity(p, dim=-1) ; I.normal_entropy(pv, base=2)
 I.normal_kl(v, pv, w, pv) ; I.uniform_entropy(lo, hi) ; I.multivariate_normal_entropy(cov)
 I.bivariate_normal_mutual_information(0.5) ; I.entropy(p / p.sum(), log=False, raw=True)
+L.det(cov) ; L.slogdet(cov) ; L.inv(cov) ; L.solve(cov, x[:2], left=True) ; L.cholesky(cov, upper=True) ; L.eigh(cov, "L")
+L.eigvalsh(cov, "U") ; L.eig(cov.detach()) ; L.eigvals(cov.detach()) ; L.svd(x, True) ; L.svdvals(x) ; L.qr(x, "reduced")
+L.matrix_power(cov, -2) ; L.pinv(x, atol=1e-6, rtol=1e-5, hermitian=False) ; L.matrix_rank(x, atol=1e-6, hermitian=False)
+L.lstsq(x, y, 1e-6, driver="gelsd") ; L.multi_dot([x, y.T, x]) ; L.vander(v, N=3) ; L.cond(cov, 1) ; L.cond(x)
+L.solve_triangular(cov, x[:2], upper=True, left=True, unitriangular=False) ; L.norm(x, 2, 1, True) ; L.diagonal(x, offset=1)
+L.vector_norm(x, 3, (0, 1), True) ; L.matrix_norm(x, "nuc", (0, 1), True) ; L.cross(t.ones(2, 3), t.ones(2, 3), dim=1)
+optimum.convexity_gap(lambda a: a.sum(), x, 2) ; optimum.is_convex(lambda a: a.sum(), x, 2, 0.1)
+optimum.jensen_gap(lambda a: a.sum(), x)
+optimum.is_convex_set(lambda a: True, x, 2) ; optimum.is_below_set_convex(lambda a: a.sum(), 1.0, x, 2, 0.1)
+optimum.newton(t.exp, 1.0, 2, 0.5) ; optimum.smallest_curvature(lambda a: (a**2).sum(), x)
+optimum.critical_point(lambda a: (a**2).sum(), x, 1e-4)
+optimum.gradient_descent(lambda a: (a**2).sum(), v, 0.1, 3, 0.5) ; optimum.taylor_error(lambda a: (a**2).sum(), v, w, 1)
+optimum.gradient_variance(lambda a, r: (a * r).mean(), w, x, 2, 3)
 D.Bernoulli(pv, None, None) ; D.Bernoulli(logits=v) ; D.Beta(pv, pv) ; D.Binomial(5, pv) ; D.Categorical(pv)
 D.Categorical(logits=v) ; D.Dirichlet(pv) ; D.Exponential(pv) ; D.Gamma(pv, pv) ; D.Geometric(pv)
 D.Independent(D.Normal(v, pv), 1) ; D.Laplace(v, pv) ; D.LogNormal(v, pv)
