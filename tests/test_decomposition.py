@@ -48,6 +48,12 @@ def test_the_sign_is_that_of_the_largest_number():
     np.testing.assert_allclose(PCA().fit(-data()).components_.numpy(), components, atol=1e-9)
 
 
+@pytest.mark.parametrize(("share", "kept"), [(0.49, 1), (0.5, 2), (0.51, 2)])
+def test_a_share_has_to_be_passed(share, kept):
+    """As in scikit-learn: more than it, not as much."""
+    assert PCA(share).fit(minidl.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])).n_components_ == kept
+
+
 @pytest.mark.parametrize("kept", [0, 1, 3, 5])
 def test_what_is_lost_is_the_discarded_variance(kept):
     X = data()

@@ -66,6 +66,19 @@ def test_the_gap_is_the_definition():
     assert opt.convexity_gap(lambda x: 5 * x, x) == pytest.approx(0, abs=1e-12)
 
 
+def test_the_level_itself_is_below():
+    wells = float64(-1.4, -1.0, 0.0, 1.0, 1.4)
+
+    def f(x):
+        return (x**2 - 1) ** 2  # f(0) is 1, and higher than all between the wells
+
+    assert opt.is_below_set_convex(f, 1.0, wells) and not opt.is_below_set_convex(f, 0.999, wells)
+
+
+def test_only_rounding_is_forgiven():
+    assert not opt.is_convex(lambda x: 1 - 1e-12 * x**2, LINE) and opt.is_convex(lambda x: 1 + 1e-12 * x**2, LINE)
+
+
 def test_the_tolerance_is_the_callers():
     assert not opt.is_convex(lambda x: -0.01 * x**2, LINE) and opt.is_convex(lambda x: -0.01 * x**2, LINE, tol=0.05)
     assert not opt.is_below_set_convex(lambda x: -(x**2), -1.0, LINE) and opt.is_below_set_convex(
