@@ -349,3 +349,9 @@ def test_a_size_of_2_0_is_refused_whatever_was_asked_before():
 def test_running_extremes_of_nothing_take_no_time(name):
     x = minidl.zeros(0, 2**40)
     assert getattr(x, name)(1).values.shape == (0, 2**40)
+
+
+def test_more_pieces_than_memory_holds_are_refused_at_once():
+    with pytest.raises(MemoryError, match="tensor_split: 9223372036854775808 pieces"):
+        minidl.zeros(3).tensor_split(2**63)
+    assert [len(part) for part in minidl.zeros(8).tensor_split(3)] == [3, 3, 2]

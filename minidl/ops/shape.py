@@ -269,10 +269,9 @@ class Gather(Op):
         self.axis, self.index = axis, index
 
     def forward(self, x):
-        # PyTorch allows the index to be shorter than x along the other axes
-        self.where = [
-            np.arange(n).reshape([-1 if i == k else 1 for k in range(x.ndim)]) for i, n in enumerate(self.index.shape)
-        ]
+        # PyTorch allows the index to be shorter than x along the other axes. One that is empty reads nothing
+        sizes = self.index.shape if self.index.size else [min(n, 1) for n in self.index.shape]
+        self.where = [np.arange(n).reshape([-1 if i == k else 1 for k in range(x.ndim)]) for i, n in enumerate(sizes)]
         self.where[self.axis] = self.index
         self.where = tuple(self.where)
         return x[self.where]

@@ -1,7 +1,7 @@
 """Pieces of unequal sizes, windows onto the same memory, matrices from diagonals, rotation."""
 
 import math
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -166,8 +166,12 @@ def _split(x, name, where, dim):
         count = integer(name, where)
         if count < 1:
             raise ValueError(f"{name}: expected 1 piece or more, got {count}")
-        sizes = [n // count + (i < n % count) for i in range(count)]
-        ends = np.cumsum([0, *sizes]).tolist()
+        try:
+            sizes = [n // count] * count
+        except (MemoryError, OverflowError):
+            raise MemoryError(f"{name}: {count} pieces do not fit in memory") from None
+        sizes[: n % count] = [n // count + 1] * (n % count)
+        ends = accumulate(sizes, initial=0)
         stretches = pairwise(ends)
     return tuple(x._part(axis, slice(start, max(start, end))) for start, end in stretches)
 

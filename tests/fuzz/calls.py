@@ -13,7 +13,21 @@ import types
 import numpy as np
 
 import minidl
-from minidl import autograd, distributions, func, generation, information, kernels, linalg, nn, optim, optimization, text
+from minidl import (
+    autograd,
+    distributions,
+    func,
+    generation,
+    information,
+    kernels,
+    linalg,
+    model_selection,
+    nn,
+    optim,
+    optimization,
+    probability,
+    text,
+)
 from minidl.nn import functional, init
 from minidl.optim import lr_scheduler
 from minidl.utils import data
@@ -42,6 +56,8 @@ MODULES = {
     "func": func,
     "text": text,
     "generation": generation,
+    "ms": model_selection,
+    "prob": probability,
     "operator": operator,
     "np": np,
 }
@@ -624,6 +640,17 @@ text.sequence_arrays([["a"], ["b"]], text.Vocab(tok, 0, ["<pad>", "<bos>", "<eos
 text.sequence_loss(c.permute(0, 1, 2), t.zeros(2, 3).long(), vl)
 generation.next_probabilities(t.ones(2, 5), 1.0, 2, 0.9) ; generation.generate(lm, t.zeros(1, 2).long(), 3, 1.0, 2, None)
 generation.beam_search(lm, t.zeros(2).long(), 3, 2, 0.75)
+ms.KFold(3, shuffle=True, random_state=0) ; list(ms.KFold(2, shuffle=True, generator=gen).split(ds))
+ms.train_test_split(n, x, test_size=0.5, train_size=1, random_state=0, shuffle=True) ; ms.count_monomials(3, 2)
+ms.train_test_split(ds, test_size=2, generator=gen) ; ms.cross_validate(lambda a, b: len(a), ds, cv=3)
+ms.learning_curve(lambda a, b: len(a), n, x, train_sizes=[0.5, 1.0], cv=2)
+ms.PolynomialFeatures(2, interaction_only=False, include_bias=True).fit_transform(x) ; ms.PolynomialFeatures(2).fit(x)
+ms.PolynomialFeatures(2) ; ms.EarlyStopping(3, 0.0, "min") ; ms.EarlyStopping(3)(0.5, nn.Linear(2, 1))
+prob.bayes(pr[0] / pr[0].sum(), pv[: len(pr[0])], log=False) ; prob.expectation(rows, x, dim=-1)
+prob.variance(rows, x, dim=-1)
+prob.BernoulliNB(alpha=1.0, binarize=0.0, fit_prior=True, class_prior=None) ; prob.BernoulliNB().fit(x, k2)
+prob.GaussianNB(priors=None, var_smoothing=1e-9) ; prob.GaussianNB().fit(x, k2) ; prob.BernoulliNB().fit(x, k2).predict(x)
+prob.GaussianNB().fit(x, k2).predict_proba(y) ; prob.GaussianNB().fit(x, k2).score(y, k2)
 """
 
 KERNELS = """
@@ -791,6 +818,8 @@ def missing():
         ],
         "init": [n for n in dir(init) if n[-1] == "_" and n[0] != "_"],
         "data": data.__all__,
+        "ms": model_selection.__all__,
+        "prob": probability.__all__,
     }
     functions = {
         f"{module}.{name}" for module, found in public.items() for name in found if callable(getattr(MODULES[module], name))
