@@ -38,10 +38,11 @@ def loss(x):
 
 
 def log_sum(x):
-    return minidl.logsumexp(x, 0)
+    return x.logsumexp(0)
 
 
-def nested(w, x, y, z):
+def nested(point):
+    w, x, y, z = point
     a, b = (w + x + y + z) ** 2, (w + x - y - z) ** 2
     u, v = (a + b) ** 2, (a - b) ** 2
     return (u + v) ** 2
@@ -71,8 +72,8 @@ def main():
     point, move = double([0.0, math.log(2)]), double([0.01, -0.03])
     slopes, value = grad_and_value(log_sum)(point)
     linear, true = (value + move.dot(slopes)).item(), log_sum(point + move).item()
-    partials, at = grad_and_value(nested, argnums=(0, 1, 2, 3))(*map(double, (-1.0, 0.0, -2.0, 1.0)))
-    partials = [p.item() for p in partials]
+    partials, at = grad_and_value(nested)(double([-1.0, 0.0, -2.0, 1.0]))
+    partials = partials.tolist()
     x = minidl.arange(0, 2, 0.05, dtype=minidl.float64)
     riemann = (0.05 * x / (1 + x**2)).sum().item()
     x = double(np.arange(-5, 5, 0.01))
@@ -141,7 +142,7 @@ def differences(axis, steps, quotients, slope):
 
 
 def polynomials(axis, name, coefficients, exact, where, limits):
-    x = np.linspace(*where, 300)
+    x = np.linspace(where[0], where[1], 300)
     shown = sorted({k for k in (1, 2, 3, 4, 6, 8, len(coefficients)) if k <= len(coefficients)})
     if name == "sin":
         shown = [k for k in shown if k % 2 == 0 or k == 1][1:] or shown  # sin has odd powers only

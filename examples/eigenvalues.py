@@ -20,6 +20,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Circle
 from tqdm import trange
 
 import minidl
@@ -153,7 +154,7 @@ def discs(axis, gershgorin):
     axis.set_aspect("equal")
     for i, row in enumerate(np.array(DISCS)):
         radius = np.abs(row).sum() - row[i]
-        axis.add_patch(plt.Circle((row[i], 0), radius, facecolor="0.85", edgecolor="0.4"))
+        axis.add_patch(Circle((row[i], 0), radius, facecolor="0.85", edgecolor="0.4"))
         axis.plot(row[i], 0, "+", color="0.4", label=None if i else "the diagonal's elements")
     axis.plot(gershgorin, np.zeros(4), "o", color="C0", markersize=5, label="eigenvalues")
     axis.set(xlim=(0, 10.5), ylim=(-4.3, 5.3), xlabel="real part", ylabel="imaginary part")

@@ -88,7 +88,8 @@ def autoencoder(X, components, steps):
 
 def picture(path, X, labels, whole, lost, discarded, angles):
     figure = plt.figure(figsize=(14, 10), layout="constrained")
-    above, middle, below = figure.subfigures(3, 1, height_ratios=[1.5, 0.75, 1.15])
+    grid = figure.add_gridspec(3, 1, height_ratios=[1.5, 0.75, 1.15])
+    above, middle, below = (figure.add_subfigure(grid[i]) for i in range(3))
     left, center, right = above.subplots(1, 3)
 
     ratio = whole.explained_variance_ratio_.numpy()
