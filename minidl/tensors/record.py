@@ -193,6 +193,8 @@ def remedy_for(x):
     if isinstance(x, str) and x in ("mean", "sum", "none"):
         return f"; write reduction={x!r}"
     kind, module = type(x).__name__, type(x).__module__.partition(".")[0]
+    if kind == "ComplexTensor":
+        return ", of which only .real, .imag, abs() and angle() are known; compute with these, they are real"
     if module == "pandas":
         return "; write minidl.tensor(x.to_numpy()), with .astype('float32') for numbers to learn from"
     if hasattr(x, "__dlpack__") and not isinstance(x, (np.ndarray, np.generic)):  # an array of another library
