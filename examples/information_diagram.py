@@ -1,8 +1,8 @@
 """The diagram of mutual information (Figure 22.11.1 of Dive into Deep Learning), its areas in proportion to the bits.
 
-Two variables are two circles of the areas H(X) and H(Y). They overlap in the area I(X, Y). So what X has alone is H(X|Y), what Y
-has alone is H(Y|X), and both together cover H(X, Y). The circles are moved together until the overlap has its area. The joint
-distribution is the chapter's own, whose variables share next to nothing, and one of weather and umbrellas; or --joint.
+Two variables are two circles of the areas H(X) and H(Y). They overlap in the area I(X, Y). So what X has alone is H(X|Y), what
+Y has alone is H(Y|X), and both together cover H(X, Y). The circles are moved together until the overlap has its area. The
+joint distribution is the chapter's own, whose variables share next to nothing, and one of weather and umbrellas; or --joint.
 
 From the diagram mutual information is read in four ways, and in a fifth it is a Kullback-Leibler divergence:
     H(X, Y) - H(X|Y) - H(Y|X) = H(X) - H(X|Y) = H(Y) - H(Y|X) = H(X) + H(Y) - H(X, Y) = D(p(x, y) || p(x) p(y))
@@ -13,7 +13,8 @@ H(X), H(Y) <= H(X, Y) <= H(X) + H(Y) hold, too; the areas of the picture, counte
 The picture also shows three numbers that the chapter prints, or a formula in it gives, and that are not what they are called:
 - a conditional entropy, 0.8635, of a table that sums to 1.1;
 - a mutual information, 0.7195, with marginals that are not those of the table (it is 0.0074);
-- the sum of p(x) p(y) p(x, y) log ..., if E_x E_y {p(x, y) log ...} is taken by the letter. The sum of p(x, y) log ... is meant.
+- the sum of p(x) p(y) p(x, y) log ..., if E_x E_y {p(x, y) log ...} is taken by the letter. The sum of p(x, y) log ... is
+  meant.
 """
 
 import argparse
@@ -161,7 +162,7 @@ def counted(r, s, distance, points=2000):
 def picture(path, name, chosen):
     """Draws it, and returns by how much of the joint entropy an area is wrong at most."""
     figure = plt.figure(figsize=(13, 9), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.2, 1], hspace=0.03)
     wrong = 0.0
     axes = top.subplots(1, 2, sharex=True, sharey=True)
     for ax, title, p in zip(axes, ("The chapter's table [[.1, .5], [.1, .3]]", name), (table_of(CHAPTER), chosen), strict=True):
@@ -209,7 +210,7 @@ def forms(ax, p):
         ("H(X)", 0, q["H(X)"], "C0"),
         ("H(Y)", q["H(X|Y)"], q["H(Y)"], "C1"),
         ("H(X|Y)", 0, q["H(X|Y)"], "C0"),
-        ("I(X, Y)", q["H(X|Y)"], q["I"], "black"),
+        ("I(X, Y)", q["H(X|Y)"], q["I"], "C4"),
         ("H(Y|X)", q["H(X)"], q["H(Y|X)"], "C1"),
     ]
     names, starts, widths, colors = zip(*rows, strict=True)
