@@ -170,7 +170,7 @@ def tell(text, groups):
 
 
 def picture(vocabulary, p, pmi, groups, texts, found, right, path):
-    figure, (left, ax) = plt.subplots(1, 2, figsize=(14, 7.5), width_ratios=[1, 1.15], layout="constrained")
+    figure, (left, ax) = plt.subplots(1, 2, figsize=(14, 7.5), width_ratios=[1, 1.35], layout="constrained")
     neutral = [word for word in ("the", "of", "and", "in") if word in vocabulary]
     shown = [*groups[0][:11], *neutral, *groups[1][:11][::-1]]
     for i, word in enumerate(shown):
@@ -180,21 +180,23 @@ def picture(vocabulary, p, pmi, groups, texts, found, right, path):
     left.set_title("Words beside “Amazon”: more (> 0) or less often than by chance")
     left.axvline(0, color="black", linewidth=0.8)
     left.invert_yaxis()
-    left.legend([plt.Rectangle((0, 0), 1, 1, color=c) for c in COLORS], [f"the {sense}" for sense in SENSES], loc="lower left")
+    left.legend([plt.Rectangle((0, 0), 1, 1, color=c) for c in COLORS], [f"the {sense}" for sense in SENSES], loc="center left")
 
     truths = [None, *(truth for truth, _ in NEW)]
     for i, (text, (sense, votes)) in enumerate(zip(texts, found, strict=True)):
-        ax.barh(i, -votes[0], 0.45, color=COLORS[0])
-        ax.barh(i, votes[1], 0.45, color=COLORS[1])
-        short = text if len(text) < 62 else text[:60].rsplit(" ", 1)[0] + " …"
+        ax.barh(i, -votes[0], 0.7, color=COLORS[0])
+        ax.barh(i, votes[1], 0.7, color=COLORS[1])
+        short = text if len(text) < 52 else text[:50].rsplit(" ", 1)[0] + " …"
         wrong = i < len(truths) and sense != truths[i]
-        ax.text(0, i - 0.36, short, ha="center", va="center", fontsize=8, color="C3" if wrong else "black")
+        side = 1 if votes[0] > votes[1] else -1  # beside the longer bar there is room
+        where = "left" if side > 0 else "right"
+        ax.text(0.1 * side, i, short, ha=where, va="center", fontsize=8.5, color="C3" if wrong else "black")
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
     widest = max(4, *(max(votes) for _, votes in found)) + 1
-    ax.set(yticks=[], xlim=(-widest, widest), xticks=range(-widest + 1, widest))
+    ax.set(yticks=[], xlim=(-widest - 1.5, widest + 1.5), xticks=range(-widest + 1, widest))
     ax.set_xticklabels([str(abs(x)) for x in range(-widest + 1, widest)])
     ax.set(xlabel="words of the company's group                    words of the forest's group")
-    ax.set_title(f"Other texts: {right} of {len(NEW)} right (target {TARGET}; red: wrong); the headline alone: undecided")
+    ax.set_title(f"Other texts: {right} of {len(NEW)} right (target {TARGET}; red: not); the headline alone is undecided")
     ax.invert_yaxis()
     figure.savefig(path, dpi=110)
     plt.close(figure)
