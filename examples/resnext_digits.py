@@ -1,8 +1,8 @@
 """ResNeXt: convolutions in groups, which read as well with a fraction of the numbers to learn.
 
 A convolution of k x k from c channels to d has c d k² weights. In g groups each output channel sees only c/g input channels,
-and c d k²/g weights remain: g convolutions side by side (Xie et al., 2017; Dive into Deep Learning, 8.6.5). A ResNeXt block is a
-residual block, relu(x + g(x)), of three convolutions: 1 x 1, 3 x 3 in groups, 1 x 1, each with batch normalization. The 1 x 1
+and c d k²/g weights remain: g convolutions side by side (Xie et al., 2017; Dive into Deep Learning, 8.6.5). A ResNeXt block is
+a residual block, relu(x + g(x)), of three convolutions: 1 x 1, 3 x 3 in groups, 1 x 1, each with batch normalization. The 1 x 1
 convolutions carry news from group to group.
 
 Four networks read handwritten digits (8x8 pixels). They have three blocks and differ in the 3 x 3 convolutions: not in groups;
