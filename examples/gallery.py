@@ -46,14 +46,15 @@ def main():
     failed = [result["path"].name for result in results.values() if result["error"]]
     print(f"{len(results) - len(failed)} of {len(results)} examples met their targets, in {time.perf_counter() - start:.0f} s")
     if options.write:
-        README.write_text(filled(rows, results), encoding="utf-8")
+        README.write_text(filled(README.read_text(encoding="utf-8"), results), encoding="utf-8")
         print("times and results: examples/README.md")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
 def examples():
-    return [path for path in sorted(HERE.glob("*.py")) if path.name != Path(__file__).name]
+    """All programs: not what they share, _name.py, nor this one."""
+    return [path for path in sorted(HERE.glob("[!_]*.py")) if path.name != Path(__file__).name]
 
 
 def alone(path):

@@ -10,6 +10,9 @@ From the diagram mutual information is read in four ways, and in a fifth it is a
 Target: all five agree to 1e-12 on 300 random tables, where the chain rule H(X, Y) = H(X) + H(Y|X) and the bounds
 H(X), H(Y) <= H(X, Y) <= H(X) + H(Y) hold, too; the areas of the picture, counted point by point, are right to 1 %.
 
+So do the extremes: of X and a copy of it, H(X, X) = H(X) = I(X, X), and of independent variables, H(X) + H(Y), I = 0. Densities
+have all this, too: for a normal pair of the correlation 0.8 the five forms agree to 1e-12, though an entropy may be negative.
+
 The picture also shows three numbers that the chapter prints, or a formula in it gives, and that are not what they are called:
 - a conditional entropy, 0.8635, of a table that sums to 1.1;
 - a mutual information, 0.7195, with marginals that are not those of the table (it is 0.0074);
@@ -64,6 +67,10 @@ def main():
         broken += not (chain and max(q["H(X)"], q["H(Y)"]) <= q["H(X,Y)"] + AGREE and q["I"] >= -AGREE)
     print(f"random tables: the five forms differ by {apart:.1e} bits at most; {broken} break a rule")
 
+    for title, broken_rule in {**extremes(chosen), **normal_pair(0.8, 0.2)}.items():
+        print(f"{title}: off by {broken_rule:.1e} bits")
+        broken += broken_rule > AGREE
+
     wrong = picture(options.out / "information_diagram.png", name, chosen)
     print(f"areas of the picture: wrong by {wrong:.2%} at most")
     print(f"picture: {options.out / 'information_diagram.png'}")
@@ -116,6 +123,32 @@ def mutual_informations(p):
         "H(X) + H(Y) − H(X,Y)": q["H(X)"] + q["H(Y)"] - q["H(X,Y)"],
         "D(p(x,y) ‖ p(x)p(y))": information.kl_divergence(p.flatten(), independent.flatten()).item(),
     }
+
+
+def extremes(p):
+    """{rule: by how much it is broken} where the variables share all or nothing."""
+    x, y = p.sum(1), p.sum(0)
+    same, apart = quantities(minidl.diag(x)), quantities(minidl.outer(x, y))
+    return {
+        "X and a copy of it": max(abs(same[name] - same["H(X)"]) for name in ("H(Y)", "H(X,Y)", "I")) + same["H(X|Y)"],
+        "independent X and Y": abs(apart["H(X)"] + apart["H(Y)"] - apart["H(X,Y)"]) + abs(apart["I"]),
+    }
+
+
+def normal_pair(correlation, std):
+    """{title: how far the forms are apart} of a normal pair of the standard deviations 1 and std, from entropies of densities.
+
+    Given Y = y, X is normal with the variance 1 - correlation², whatever y is; and Y given X likewise.
+    """
+    rest = math.sqrt(1 - correlation**2)
+    h_x, h_y = information.normal_entropy(1.0), information.normal_entropy(std)
+    x_given_y, y_given_x = information.normal_entropy(rest), information.normal_entropy(std * rest)
+    covariance = table_of([[1, correlation * std], [correlation * std, std**2]])
+    joint = information.multivariate_normal_entropy(covariance).item()
+    forms = joint - x_given_y - y_given_x, h_x - x_given_y, h_y - y_given_x, h_x + h_y - joint
+    forms = *forms, information.bivariate_normal_mutual_information(correlation)
+    title = f"normal pair: h(X) {h_x:.4f}, h(Y) {h_y:.4f}, h(X,Y) {joint:.4f}, h(Y|X) {y_given_x:.4f}, I {forms[-1]:.4f}"
+    return {title: max(forms) - min(forms)}
 
 
 # --- circles
