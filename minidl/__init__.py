@@ -3,40 +3,43 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from . import autograd as autograd, information as information, nn as nn, optim as optim
-from .graph.modes import (
-    enable_grad as enable_grad,
-    inference_mode as inference_mode,
-    is_grad_enabled as is_grad_enabled,
-    no_grad as no_grad,
-    set_grad_enabled as set_grad_enabled,
-)
-from .io import load as load, save as save
-from .kernels import get_num_threads as get_num_threads, set_num_threads as set_num_threads
-from .nn.functional.activation import celu as celu, celu_ as celu_, selu as selu, selu_ as selu_
-from .nn.functional.piecewise import rrelu as rrelu, rrelu_ as rrelu_, threshold as threshold, threshold_ as threshold_
-from .nn.names import no_attribute as _no_attribute
-from .random import (
-    Generator as Generator,
-    default_generator as default_generator,
-    fork_rng as fork_rng,
-    get_rng_state as get_rng_state,
-    initial_seed as initial_seed,
-    manual_seed as manual_seed,
-    seed as seed,
-    set_rng_state as set_rng_state,
-)
-from .tensors.counting import *  # noqa: F403
-from .tensors.creation import *  # noqa: F403
-from .tensors.dtypes import *  # noqa: F403
-from .tensors.functions import *  # noqa: F403
-from .tensors.indexing import where as where
-from .tensors.joining import *  # noqa: F403
-from .tensors.printing import set_printoptions as set_printoptions
-from .tensors.products import *  # noqa: F403
-from .tensors.random_tensors import *  # noqa: F403
-from .tensors.tensor import Tensor as Tensor
-from .warmup import warmup as warmup
+from .startup import NoCollection
+
+with NoCollection():
+    from . import autograd as autograd, information as information, nn as nn, optim as optim
+    from .graph.modes import (
+        enable_grad as enable_grad,
+        inference_mode as inference_mode,
+        is_grad_enabled as is_grad_enabled,
+        no_grad as no_grad,
+        set_grad_enabled as set_grad_enabled,
+    )
+    from .io import load as load, save as save
+    from .kernels import get_num_threads as get_num_threads, set_num_threads as set_num_threads
+    from .nn.functional.activation import celu as celu, celu_ as celu_, selu as selu, selu_ as selu_
+    from .nn.functional.piecewise import rrelu as rrelu, rrelu_ as rrelu_, threshold as threshold, threshold_ as threshold_
+    from .nn.names import no_attribute as _no_attribute
+    from .random import (
+        Generator as Generator,
+        default_generator as default_generator,
+        fork_rng as fork_rng,
+        get_rng_state as get_rng_state,
+        initial_seed as initial_seed,
+        manual_seed as manual_seed,
+        seed as seed,
+        set_rng_state as set_rng_state,
+    )
+    from .tensors.counting import *  # noqa: F403
+    from .tensors.creation import *  # noqa: F403
+    from .tensors.dtypes import *  # noqa: F403
+    from .tensors.functions import *  # noqa: F403
+    from .tensors.indexing import where as where
+    from .tensors.joining import *  # noqa: F403
+    from .tensors.printing import set_printoptions as set_printoptions
+    from .tensors.products import *  # noqa: F403
+    from .tensors.random_tensors import *  # noqa: F403
+    from .tensors.tensor import Tensor as Tensor
+    from .warmup import warmup as warmup
 
 if TYPE_CHECKING:  # what is loaded at its first use
     from . import (
@@ -135,7 +138,7 @@ def __getattr__(name):
     raise _no_attribute(__name__, name, __all__, elsewhere)
 
 
-_INTERNAL = "TYPE_CHECKING", "double_backward", "graph", "habits", "import_module", "io", "tensors"
+_INTERNAL = "NoCollection", "TYPE_CHECKING", "double_backward", "graph", "habits", "import_module", "io", "startup", "tensors"
 __all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, "autocast"})
 
 

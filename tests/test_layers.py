@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "minidl"
 METHODS = "attributes comparisons elementwise products reductions shapes slices views arithmetic conversion gradients"
 METHODS += " pieces contractions"
 LAYERS = [
+    {"startup"},
     {"kernels", "random", "tensors.dtypes", "tensors.printing", "tensors.__init__"},  # numbers and arrays
     {"ops"},  # the calculus
     {"graph"},  # the walk back
@@ -116,6 +117,11 @@ def _later(path, tree):
     return [node for node in nodes if re.fullmatch(r"import_module\(f?'\.(\w+|{name})', __name__\)", ast.unparse(node))]
 
 
+def _pause(statement):
+    """`with NoCollection():`, in which the package imports its modules."""
+    return isinstance(statement, ast.With) and [ast.unparse(item) for item in statement.items] == ["NoCollection()"]
+
+
 def _relative(package, path, node):
     """The parts that a relative import reaches."""
     origin = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
@@ -127,7 +133,8 @@ def _places(tree):
     """Imports that are not at the top of the file."""
     above = True
     top = set()
-    for i, statement in enumerate(tree.body):
+    body = [part for statement in tree.body for part in (statement.body if _pause(statement) else [statement])]
+    for i, statement in enumerate(body):
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             top.add(statement)
             if not above:
