@@ -20,6 +20,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -85,8 +86,8 @@ def weights_of_two_kinds():
     positive = minidl.rand(1000, len(VALUES)) ** 4
     convex = (3 * minidl.randn(1000, len(VALUES))).softmax(1)
     cone, hull = F.attention_pooling(positive, values), F.attention_pooling(convex, values)
-    angles = minidl.atan2(values[:, 1], values[:, 0])
-    angle = minidl.atan2(cone[:, 1], cone[:, 0])
+    angles = values[:, 1].atan2(values[:, 0])
+    angle = cone[:, 1].atan2(cone[:, 0])
     outside = ((angle < angles.min() - EXACT) | (angle > angles.max() + EXACT)).sum().item()
     for a, b in zip(VALUES, VALUES[1:] + VALUES[:1], strict=True):  # the hull is left of each of its sides
         left = (b[0] - a[0]) * (hull[:, 1] - a[1]) - (b[1] - a[1]) * (hull[:, 0] - a[0])
@@ -139,7 +140,7 @@ def bilinear(q=3, k=5):
 
 def bmm():
     a, b = minidl.randn(5, 3, 4), minidl.randn(5, 4, 6)
-    return (minidl.bmm(a, b) - minidl.stack([x @ y for x, y in zip(a, b, strict=True)])).abs().max().item()
+    return (a.bmm(b) - minidl.stack([x @ y for x, y in zip(a, b, strict=True)])).abs().max().item()
 
 
 def widths(n=200):
@@ -147,7 +148,8 @@ def widths(n=200):
     keys, places = minidl.rand(2, n, 2)
     y = (6 * keys[:, :1]).sin() + 0.3 * minidl.randn(n, 1)
     truth = (6 * places[:, :1]).sin()
-    estimates = (F.nadaraya_watson(places, keys, y, width=minidl.tensor(width)) for width in ([0.05, 0.05], [0.05, 5.0]))
+    wide: Any = minidl.tensor([0.05, 5.0])
+    estimates = (F.nadaraya_watson(places, keys, y, width=width) for width in (0.05, wide))
     return [((estimate - truth) ** 2).mean().item() for estimate in estimates]
 
 

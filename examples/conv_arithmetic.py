@@ -122,7 +122,7 @@ def book():
 
 def picture(matrix, path):
     figure = plt.figure(figsize=(14, 7.2), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.6, 1])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.6, 1]).flat
     left, right = top.subplots(1, 2, width_ratios=[1.5, 1])
     bound = np.abs(matrix).max()
     left.imshow(np.where(matrix == 0, np.nan, matrix), cmap="RdBu_r", vmin=-bound, vmax=bound)

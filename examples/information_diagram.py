@@ -30,6 +30,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Circle
 from tqdm import tqdm
 
 import minidl
@@ -128,7 +129,7 @@ def mutual_informations(p):
 def extremes(p):
     """{rule: by how much it is broken} where the variables share all or nothing."""
     x, y = p.sum(1), p.sum(0)
-    same, apart = quantities(minidl.diag(x)), quantities(minidl.outer(x, y))
+    same, apart = quantities(minidl.diag(x)), quantities(x.outer(y))
     return {
         "X and a copy of it": max(abs(same[name] - same["H(X)"]) for name in ("H(Y)", "H(X,Y)", "I")) + same["H(X|Y)"],
         "independent X and Y": abs(apart["H(X)"] + apart["H(Y)"] - apart["H(X,Y)"]) + abs(apart["I"]),
@@ -195,7 +196,7 @@ def counted(r, s, distance, points=2000):
 def picture(path, name, chosen):
     """Draws it, and returns by how much of the joint entropy an area is wrong at most."""
     figure = plt.figure(figsize=(13, 9), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.2, 1], hspace=0.03)
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.2, 1], hspace=0.03).flat
     wrong = 0.0
     axes = top.subplots(1, 2, sharex=True, sharey=True)
     for ax, title, p in zip(axes, ("The chapter's table [[.1, .5], [.1, .3]]", name), (table_of(CHAPTER), chosen), strict=True):
@@ -214,8 +215,8 @@ def diagram(ax, title, p):
     r, s, distance = circles(p)
     middle = (distance + s - r) / 2
     for x, radius, color in ((-middle, r, "C0"), (distance - middle, s, "C1")):
-        ax.add_patch(plt.Circle((x, 0), radius, color=color, alpha=0.45, linewidth=0))
-        ax.add_patch(plt.Circle((x, 0), radius, color=color, fill=False))
+        ax.add_patch(Circle((x, 0), radius, color=color, alpha=0.45, linewidth=0))
+        ax.add_patch(Circle((x, 0), radius, color=color, fill=False))
     inner_left, inner_right = distance - s - middle, r - middle  # where the overlap begins and ends
     ax.text((-middle - r + inner_left) / 2, 0, f"H(X|Y)\n{q['H(X|Y)']:.4f}", ha="center", va="center")
     ax.text((inner_right + distance - middle + s) / 2, 0, f"H(Y|X)\n{q['H(Y|X)']:.4f}", ha="center", va="center")

@@ -24,6 +24,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
 import minidl
@@ -123,7 +124,7 @@ def fit(model, train, test, size, epochs, rate):
 
 def picture(tables, sizes, accuracies, path):
     figure = plt.figure(figsize=(14, 6), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.5])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1, 1.5]).flat
     for ax, (name, y) in zip(left.subplots(2, 1), tables.items(), strict=True):
         ax.imshow(TABLE, cmap="Greys", vmin=0, vmax=12)
         for i, row in enumerate(TABLE):
@@ -131,7 +132,7 @@ def picture(tables, sizes, accuracies, path):
                 ax.text(j, i, f"{value:.0f}\n↓\n{y[i, j].item():+.4f}", ha="center", va="center")
         for k in range(2):  # what is averaged together
             corner, width, height = ((k - 0.46, -0.46), 0.92, 1.92) if name == "batch norm" else ((-0.46, k - 0.46), 1.92, 0.92)
-            ax.add_patch(plt.Rectangle(corner, width, height, fill=False, color=COLORS[name], linewidth=3))
+            ax.add_patch(Rectangle(corner, width, height, fill=False, color=COLORS[name], linewidth=3))
         over = "each feature, over the batch" if name == "batch norm" else "each observation, over its features"
         ax.set(xticks=[0, 1], yticks=[0, 1], xlabel="feature", ylabel="observation", title=f"{name}: {over}")
 

@@ -24,6 +24,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
 import minidl
@@ -130,7 +131,7 @@ def picture(rows, runs, path):
     top = 0.0
     for i, (name, channels, size) in enumerate(rows):  # a box as wide as its channels, as high as its rows
         width = channels / 16
-        table.add_patch(plt.Rectangle((0, top), width, size / 4, facecolor="0.6" if i == 0 else "C0", edgecolor="black"))
+        table.add_patch(Rectangle((0, top), width, size / 4, facecolor="0.6" if i == 0 else "C0", edgecolor="black"))
         numbers = channels * size**2
         table.text(width + 0.3, top + size / 8, f"{name}: {channels} × {size} × {size}, {numbers} numbers", va="center")
         top += size / 4 + 0.5

@@ -24,6 +24,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.patches import Rectangle
 
 import minidl
 from minidl import information
@@ -180,7 +181,7 @@ def picture(vocabulary, p, pmi, groups, texts, found, right, path):
     left.set_title("Words beside “Amazon”: more (> 0) or less often than by chance")
     left.axvline(0, color="black", linewidth=0.8)
     left.invert_yaxis()
-    left.legend([plt.Rectangle((0, 0), 1, 1, color=c) for c in COLORS], [f"the {sense}" for sense in SENSES], loc="center left")
+    left.legend([Rectangle((0, 0), 1, 1, color=c) for c in COLORS], [f"the {sense}" for sense in SENSES], loc="center left")
 
     truths = [None, *(truth for truth, _ in NEW)]
     for i, (text, (sense, votes)) in enumerate(zip(texts, found, strict=True)):
