@@ -1,8 +1,9 @@
 """Runs every example in full, as many at once as the machine has cores, and fails if one misses its target: `make gallery`.
 
-For each one line is printed: whether it met its target, how much of a processor's time it took (which does not depend on what
-else the machine does), and the last line that it printed, but for the name of its picture. Pictures are left in out/. With
---write the columns picture, time and result of README.md beside this file are filled in.
+For each one line is printed: whether it met its target, how much of a processor's time it took, and the last line that it
+printed, but for the name of its picture. Pictures are left in out/. With --write the columns picture, time and result of
+README.md beside this file are filled in. (A processor's time, since by the clock each waits for the others. With as many at once
+as there are cores, each has one thread.)
 
 An example says itself whether its target is met: by its exit code. Those that measure speed (ladder_*) run last and alone.
 """
