@@ -2,8 +2,8 @@
 
 For each one line is printed: whether it met its target, how much of a processor's time it took, and the last line that it
 printed, but for the name of its picture. Pictures are left in out/. With --write the columns picture, time and result of
-README.md beside this file are filled in. (A processor's time, since by the clock each waits for the others. With as many at once
-as there are cores, each has one thread.)
+README.md beside this file are filled in. (A processor's time, since by the clock each waits for the others. With as many at
+once as there are cores, each has one thread.)
 
 An example says itself whether its target is met: by its exit code. Those that measure speed (ladder_*) run last and alone.
 """
