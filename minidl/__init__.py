@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
         amp as amp,
         backends as backends,
         cuda as cuda,
+        d2l as d2l,
         distributions as distributions,
         func as func,
         generation as generation,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
     )
     from .amp import autocast as autocast
     from .habits import *  # noqa: F403
+    from .utils.summary import summary as summary
 
 __version__ = "0.1.0"
 
@@ -68,6 +70,7 @@ _LATER = (
     "amp",
     "backends",
     "cuda",
+    "d2l",
     "distributions",
     "func",
     "generation",
@@ -107,6 +110,7 @@ _HABITS = (
     "set_num_interop_threads",
     "use_deterministic_algorithms",
 )
+_SINGLE = "autocast", "summary"
 _REMEDIES = {  # what PyTorch has and minidl has not, and what to write
     "HalfTensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
     "BFloat16Tensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
@@ -132,6 +136,8 @@ def __getattr__(name):
         return value
     if name == "autocast":
         return import_module(".amp", __name__).autocast
+    if name == "summary":
+        return import_module(".utils", __name__).summary.summary
     if name in _REMEDIES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {_REMEDIES[name]}")
     elsewhere = ("minidl.nn", nn.__all__), ("minidl.nn.functional", nn.functional.__all__), ("minidl.optim", optim.__all__)
@@ -139,7 +145,9 @@ def __getattr__(name):
 
 
 _INTERNAL = "NoCollection", "TYPE_CHECKING", "double_backward", "graph", "habits", "import_module", "io", "startup", "tensors"
-__all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, "autocast"})
+__all__ = sorted(
+    {name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, "autocast", "summary"}
+)
 
 
 def __dir__():
