@@ -105,9 +105,10 @@ class Trainer(HyperParameters, Progress):
             loss = self.model.training_step(batch) if not self._is_plain else self._loss(batch)[0]
             self.optim.zero_grad()
             loss.backward()
-            if self.gradient_clip_val > 0:
-                self.clip_gradients(self.gradient_clip_val, self.model)
-            self.optim.step()
+            with no_grad():  # an optimizer of a reader's own may change the parameters just so
+                if self.gradient_clip_val > 0:
+                    self.clip_gradients(self.gradient_clip_val, self.model)
+                self.optim.step()
             if self._sums.get("train_loss") is seen:  # a model of the book's has told it already
                 self.log("loss", loss, train=True, weight=_size(batch))
             self.train_batch_idx += 1
@@ -140,8 +141,8 @@ class Trainer(HyperParameters, Progress):
 
     def parts(self):
         """What a checkpoint of this training has."""
-        parts = {"model": self.model, "optimizer": self.optim, "loader": self.train_dataloader, "trainer": self}
-        return parts if self._scheduler is None else {**parts, "scheduler": self._scheduler}
+        parts = {"model": self.model, "optimizer": self.optim, "scheduler": self._scheduler, "loader": self.train_dataloader}
+        return {name: part for name, part in {**parts, "trainer": self}.items() if hasattr(part, "state_dict")}
 
     def _optimizers(self, model):
         if self.optimizer is None and not hasattr(model, "configure_optimizers"):
