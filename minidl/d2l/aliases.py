@@ -14,9 +14,9 @@ matmul, batch_matmul = Tensor.matmul, Tensor.bmm
 
 __all__ = [
     "abs", "arange", "argmax", "astype", "batch_matmul", "concat", "cos", "cosh", "exp", "expand_dims", "eye", "float32",
-    "int32", "int64", "linspace", "log", "matmul", "meshgrid", "nn_Module", "no_grad", "normal", "numpy", "ones", "ones_like", "rand",
-    "randn", "reduce_mean", "reduce_sum", "repeat", "reshape", "sigmoid", "sin", "sinh", "size", "stack", "swapaxes", "tanh",
-    "tensor", "to", "transpose", "zeros", "zeros_like",
+    "int32", "int64", "linspace", "log", "matmul", "meshgrid", "nn_Module", "no_grad", "normal", "numpy", "ones", "ones_like",
+    "rand", "randn", "reduce_mean", "reduce_sum", "repeat", "reshape", "sigmoid", "sin", "sinh", "size", "stack", "swapaxes",
+    "tanh", "tensor", "to", "transpose", "zeros", "zeros_like",
 ]  # fmt: skip
 
 

@@ -162,6 +162,6 @@ class DataModule(HyperParameters):
         """get_dataloader(train=False)"""
         return self.get_dataloader(train=False)
 
-    def get_tensorloader(self, tensors, train, indices=slice(0, None)):  # noqa: B008 - the book's, and a slice does not change
+    def get_tensorloader(self, tensors, train, indices=slice(0, None)):
         """Batches of these rows of tensors, in a random order to train with."""
         return DataLoader(TensorDataset(*(x[indices] for x in tensors)), self.batch_size, shuffle=train)

@@ -79,7 +79,7 @@ def show_images(imgs, num_rows, num_cols, titles=None, scale=1.5):
     3
     >>> utils.drawing.plt.close()
     """
-    figure, axes = utils.drawing.plt.subplots(
+    _, axes = utils.drawing.plt.subplots(
         num_rows, num_cols, figsize=(num_cols * scale, num_rows * scale), squeeze=False, layout="constrained"
     )
     axes = axes.flatten()

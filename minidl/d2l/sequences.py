@@ -15,7 +15,9 @@ Seq2SeqEncoder, Seq2SeqDecoder = models.Seq2SeqEncoder, models.Seq2SeqDecoder
 
 
 class RNNScratch(Module):
-    """h_t = tanh(x_t W_xh + h_{t−1} W_hh + b_h), step by step (9.5): inputs (T, N, num_inputs) → T states (N, num_hiddens), last
+    """h_t = tanh(x_t W_xh + h_{t−1} W_hh + b_h), step by step (9.5)
+
+    inputs (T, N, num_inputs) → T states (N, num_hiddens), the last one
 
     >>> import minidl
     >>> outputs, state = RNNScratch(16, 32)(minidl.ones(100, 2, 16))
@@ -32,6 +34,8 @@ class RNNScratch(Module):
 
     def forward(self, inputs, state=None):
         state = zeros(inputs.shape[1], self.num_hiddens) if state is None else state
+        if isinstance(state, tuple):
+            (state,) = state
         outputs = []
         for X in inputs:
             state = (X @ self.W_xh + state @ self.W_hh + self.b_h).tanh()

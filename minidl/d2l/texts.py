@@ -79,7 +79,7 @@ class TimeMachine(DataModule):
     >>> X.shape, X[0, 1:].equal(Y[0, :-1])
     ((2, 5), True)
     >>> "".join(data.vocab.to_tokens(X[0]))
-    'kably'
+    'ly co'
     """
 
     def __init__(self, batch_size, num_steps, num_train=10000, num_val=5000, path=None, root="../data"):
@@ -116,8 +116,8 @@ class TimeMachine(DataModule):
 class MTFraEng(DataModule):
     """English sentences and their French translations (10.5): batches (source, target input, source lengths, target).
 
-    fra-eng.zip is looked for in root, and fetched if it is not there. path: a text file of one's own instead, with a tab between
-    the two languages of each line.
+    fra-eng.zip is looked for in root, and fetched if it is not there. path: a text file of one's own instead, with a tab
+    between the two languages of each line.
 
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "pairs.txt")
