@@ -508,7 +508,7 @@ def test_small_tools(capsys):
     assert d2l.try_gpu() == d2l.cpu() == torch.device("cpu") and d2l.num_gpus() == 0 and d2l.try_all_gpus() == [d2l.cpu()]
     x = torch.ones(2, 3)
     assert d2l.size(x) == 6 and d2l.to(x, d2l.cpu()).equal(x)
-    assert d2l.reduce_mean(x, axis=0, keepdim=True).shape == (1, 3)
+    assert d2l.reduce_mean(x, axis=0, keepdims=True).shape == (1, 3)
     a, b = d2l.meshgrid(d2l.arange(2), d2l.arange(3))
     assert a.shape == b.shape == (2, 3)
 

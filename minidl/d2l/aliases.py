@@ -30,31 +30,31 @@ def reshape(x, *shape):
     return x.reshape(*shape)
 
 
-def reduce_sum(x, *args, **kwargs):
-    """x.sum(*args, **kwargs)
+def reduce_sum(x, axis=None, keepdims=False):
+    """x.sum(axis, keepdims)
 
     >>> reduce_sum(ones(2, 3), axis=1)
     tensor([3., 3.])
     """
-    return x.sum(*args, **kwargs)
+    return x.sum(axis, keepdims)
 
 
-def reduce_mean(x, *args, **kwargs):
-    """x.mean(*args, **kwargs)
+def reduce_mean(x, axis=None, keepdims=False):
+    """x.mean(axis, keepdims)
 
     >>> reduce_mean(tensor([1.0, 3.0]))
     tensor(2.)
     """
-    return x.mean(*args, **kwargs)
+    return x.mean(axis, keepdims)
 
 
-def argmax(x, *args, **kwargs):
-    """x.argmax(*args, **kwargs)
+def argmax(x, axis=None):
+    """x.argmax(axis)
 
     >>> argmax(tensor([[1, 2], [4, 3]]), axis=1)
     tensor([1, 0])
     """
-    return x.argmax(*args, **kwargs)
+    return x.argmax(axis)
 
 
 def astype(x, dtype):
@@ -66,13 +66,13 @@ def astype(x, dtype):
     return x.type(dtype)
 
 
-def to(x, *args, **kwargs):
-    """x.to(*args, **kwargs)
+def to(x, *args):
+    """x.to(*args)
 
     >>> to(ones(1), "cpu")
     tensor([1.])
     """
-    return x.to(*args, **kwargs)
+    return x.to(*args)
 
 
 def numpy(x):

@@ -5,7 +5,6 @@ import time
 import numpy as np
 
 from .. import nn
-from ..cuda import device_count
 from ..graph.modes import no_grad
 from ..optim import Optimizer
 from ..tensors.creation import zeros
@@ -125,7 +124,7 @@ def num_gpus():
     >>> num_gpus()
     0
     """
-    return device_count()
+    return 0
 
 
 def try_gpu(i=0):

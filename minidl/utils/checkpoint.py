@@ -127,7 +127,13 @@ def random_state():
 
 
 def set_random_state(state):
-    """Takes the random numbers back to where `random_state` was called."""
+    """Takes the random numbers back to where `random_state` was called.
+
+    >>> state, x = random_state(), np.random.rand()
+    >>> set_random_state(state)
+    >>> np.random.rand() == x
+    True
+    """
     random.set_rng_state(state["minidl"])
     np.random.set_state(state["numpy"])
     python_random.setstate(state["python"])
@@ -161,6 +167,12 @@ def load_checkpoint(path, /, **parts):
 
     A file that is damaged, or was written with other parts or for a model of another shape, changes nothing: ValueError, which
     names the file and the part. A part that the file has and the call has not, is an error too: nothing is left out in silence.
+
+    >>> import minidl, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "run.npz")
+    >>> save_checkpoint(path, model=minidl.nn.Linear(2, 1), steps=100)
+    >>> load_checkpoint(path, model=minidl.nn.Linear(2, 1))["steps"]
+    100
     """
     state = load(path)
     if not isinstance(state, dict) or set(state) != _KEYS or state["format"] != _FORMAT:

@@ -13,7 +13,7 @@ from ..random import fork_rng
 from ..tensors.random_tensors import rand
 from ..tensors.tensor import Tensor
 
-Layer = namedtuple("Layer", "name kind depth output_shape parameters multiply_adds memory")
+_Layer = namedtuple("Layer", "name kind depth output_shape parameters multiply_adds memory")
 _UNITS = "B", "kB", "MB", "GB"
 
 
@@ -93,7 +93,7 @@ class _Watcher(Observer):
                     counts[id(owner[path])] = counts.get(id(owner[path]), 0) + param.numel()
                 seen.add(id(param))
         return [
-            Layer(
+            _Layer(
                 row["name"], type(row["module"]).__name__, row["depth"], _shape(row["output"]), counts.get(id(row), 0),
                 row["multiply_adds"], row["memory"],
             )
