@@ -51,7 +51,7 @@ class Trainer(HyperParameters, Progress):
         metrics = metrics if isinstance(metrics, dict) else {metric.__name__: metric for metric in metrics}
         callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))  # which keep what the others did
         self.save_hyperparameters()
-        self.gpus, self._bars = [], [ProgressBar()] if progress else []
+        self.gpus, self._bars, self.val_dataloader = [], [ProgressBar()] if progress else [], None
         self.begin()
 
     def prepare_data(self, data):
@@ -129,14 +129,14 @@ class Trainer(HyperParameters, Progress):
 
     def evaluate(self, model, data):
         """{"loss": …, and each metric} of a model over a loader, with dropout off and without a graph."""
-        self.val_dataloader, was_training = data, model.training
-        self.prepare_model(model)
-        kept, self._sums, self.evaluating = self._sums, {}, True
+        kept, was_training = (self._sums, self.val_dataloader), model.training
+        self._sums, self.val_dataloader, self.evaluating = {}, data, True
         try:
+            self.prepare_model(model)
             self._validate(data)
             return {key.removeprefix("val_"): x for key, x in self.means().items()}
         finally:
-            self._sums, self.evaluating = kept, False
+            (self._sums, self.val_dataloader), self.evaluating = kept, False
             model.train(was_training)
 
     def parts(self):
