@@ -119,12 +119,12 @@ def unchanged(run, before, draws):
 
 
 @pytest.mark.parametrize(
-    "damage", ["cut", "byte", "other width", "other optimizer", "other loader", "no checkpoint", "fewer parts"]
+    "damage", ["cut", "byte", "other width", "other optimizer", "other loader", "random state", "no checkpoint", "fewer parts"]
 )
 def test_what_does_not_fit_changes_nothing(damage, tmp_path):
     path = tmp_path / "run.npz"
     make = LOADERS["shuffled"]
-    Run(make).go(9, path)
+    others = Run(make).go(9, path).parts()
     run = Run(make, seed=1).go(2, tmp_path / "other.npz")
     parts = run.parts()
     content = bytearray(path.read_bytes())
@@ -135,11 +135,15 @@ def test_what_does_not_fit_changes_nothing(damage, tmp_path):
         path.write_bytes(content)
     elif damage == "other width":
         other = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Dropout(0.3), nn.Tanh(), nn.Linear(5, 1))
-        save_checkpoint(path, epoch=0, steps=1, **{**parts, "model": other})
+        save_checkpoint(path, epoch=0, steps=1, **{**others, "model": other})
     elif damage == "other optimizer":
-        save_checkpoint(path, epoch=0, steps=1, **{**parts, "optimizer": optim.SGD([minidl.ones(1, requires_grad=True)], 0.1)})
+        save_checkpoint(path, epoch=0, steps=1, **{**others, "optimizer": optim.SGD([minidl.ones(1, requires_grad=True)], 0.1)})
     elif damage == "other loader":
-        save_checkpoint(path, epoch=0, steps=1, **{**parts, "loader": ResumableLoader(LOADERS["generator"]())})
+        save_checkpoint(path, epoch=0, steps=1, **{**others, "loader": ResumableLoader(LOADERS["generator"]())})
+    elif damage == "random state":
+        state = minidl.load(path)
+        state["random"]["python"] = (3, (1, 2), None)
+        minidl.save(state, path)
     elif damage == "no checkpoint":
         minidl.save(run.model.state_dict(), path)
     else:

@@ -65,6 +65,9 @@ def test_shared_parameters_are_counted_once_and_frozen_ones_are_not_trainable():
     assert (found.parameters, found.trainable) == (40, 20)
     assert [layer.parameters for layer in found.layers if layer.kind == "Linear"] == [20, 20, 0]
     assert found.multiply_adds == 3 * 32
+    tied = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
+    tied[1].weight = tied[0].weight
+    assert [layer.parameters for layer in minidl.summary(tied, (2, 4)).layers] == [0, 16, 0]
 
 
 def test_the_parameters_of_a_layer_that_is_not_called_are_its_parents():
