@@ -8,6 +8,7 @@ import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numba
@@ -32,8 +33,8 @@ class Step:
 
     name: str
     why: str
-    run: object
-    code: object = None  # the function whose source is shown, if it is another one; or a text
+    run: Any
+    code: Any = None  # the function whose source is shown, if it is another one; or a text
     threads: int = 1
 
     def source(self):
@@ -120,7 +121,7 @@ def _multiply_adds(typing, x, rounds):
 
 @numba.njit
 def multiply_adds(x, rounds):
-    return _multiply_adds(x, rounds)
+    return _multiply_adds(x, rounds)  # pyright: ignore[reportCallIssue]
 
 
 def limit(seconds):

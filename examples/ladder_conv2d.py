@@ -93,7 +93,7 @@ def one_long_row(x, w, y):
 
 
 def matrix_product(x, w, y):
-    N, C, O, size = *x.shape[:2], *y.shape[1:3]
+    (N, C), (O, size) = x.shape[:2], y.shape[1:3]
     windows = np.lib.stride_tricks.sliding_window_view(x, (K, K), (2, 3))  # (N, C, size, size, K, K)
     columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(N, C * K * K, size * size)  # the copy
     np.matmul(w.reshape(O, -1), columns, out=y.reshape(N, O, -1))

@@ -52,7 +52,9 @@ if TYPE_CHECKING:  # what is loaded at its first use
         func as func,
         generation as generation,
         linalg as linalg,
+        model_selection as model_selection,
         models as models,
+        probability as probability,
         profiler as profiler,
         special as special,
         text as text,
@@ -75,7 +77,9 @@ _LATER = (
     "func",
     "generation",
     "linalg",
+    "model_selection",
     "models",
+    "probability",
     "profiler",
     "special",
     "text",
@@ -145,9 +149,7 @@ def __getattr__(name):
 
 
 _INTERNAL = "NoCollection", "TYPE_CHECKING", "double_backward", "graph", "habits", "import_module", "io", "startup", "tensors"
-__all__ = sorted(
-    {name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, "autocast", "summary"}
-)
+__all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, *_SINGLE})
 
 
 def __dir__():

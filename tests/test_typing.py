@@ -19,7 +19,7 @@ def test_basedpyright_finds_mistakes_and_no_others(tmp_path):
     settings = {
         "typeCheckingMode": "basic",
         "include": [str(PROGRAMS), str(ROOT / "examples")],
-        "extraPaths": [str(ROOT)],
+        "extraPaths": [str(ROOT), str(ROOT / "examples")],
         "pythonVersion": "3.10",
     }
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))

@@ -4,11 +4,13 @@ Those that read images end in logits, (N, num_classes), for cross_entropy. Their
 many channels and pixels there are, so give a model one batch before you count its parameters, draw other first values or show
 it to an optimizer's `state_dict`. The tests write down what shape each block makes of what. Of convolutional networks read
 `lenet` first, then `resnet`; of Transformers `attention`, then `gpt` and `vit`. `seq2seq` turns sequences into sequences, with
-a recurrent encoder and decoder, and with Bahdanau's attention between them.
+a recurrent encoder and decoder, and with Bahdanau's attention between them. `autoencoder` turns pictures into
+few numbers and back.
 """
 
 from .alexnet import AlexNet
 from .attention import KeyValueCache, SelfAttention
+from .autoencoder import VAE, Autoencoder, elbo, standard_normal_kl
 from .densenet import DenseBlock, DenseNet, conv_block, transition_block
 from .googlenet import GoogLeNet, Inception
 from .gpt import GPT, GPTBlock, decay_groups
@@ -30,10 +32,12 @@ from .vit import PatchEmbedding, ViT, ViTBlock, ViTMLP
 
 __all__ = [
     "GPT",
+    "VAE",
     "VGG",
     "VGG11",
     "AlexNet",
     "AttentionDecoder",
+    "Autoencoder",
     "BNLeNet",
     "Decoder",
     "DenseBlock",
@@ -60,9 +64,11 @@ __all__ = [
     "ViTMLP",
     "conv_block",
     "decay_groups",
+    "elbo",
     "init_cnn",
     "init_seq2seq",
     "nin_block",
+    "standard_normal_kl",
     "transition_block",
     "vgg_block",
 ]

@@ -190,7 +190,7 @@ class MLP(Sequential):
     (4, 1)
     """
 
-    def __init__(self, in_features, hidden, out_features, activation=ReLU, dropout=0.0, norm=None):
+    def __init__(self, in_features, hidden, out_features, activation: Any = ReLU, dropout=0.0, norm=None):
         if not isinstance(hidden, Sequence) or isinstance(hidden, str):
             raise TypeError(f"MLP: hidden must be a sequence of widths such as [64], got {hidden!r}")
         layers, width = [], in_features

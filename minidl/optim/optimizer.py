@@ -16,6 +16,7 @@ from ..tensors.tensor import Tensor
 
 _UNSUPPORTED = ("foreach", "differentiable", "fused", "capturable")  # how PyTorch may compute a step; here there is one way
 _NUMBERS = ("lr", "momentum", "dampening", "weight_decay", "eps")  # what a rule that has them computes with
+_SCALARS = ("step", "mu_product", "eta", "mu")  # what a rule keeps once for a parameter, not for each of its numbers
 
 
 class Optimizer:
@@ -42,6 +43,7 @@ class Optimizer:
     """
 
     __signature__ = ClassSignature()
+    _state_keys = ()  # what the state of a parameter must hold, if it holds anything
 
     def __new__(cls, *args, **options):
         if options:
@@ -79,7 +81,7 @@ class Optimizer:
                 raise NotImplementedError(f"{self._name}: {option}={group[option]!r} is not supported")
         for option in _NUMBERS:
             if option in group:
-                _check_number(self._name, option, group[option])
+                check_number(self._name, option, group[option])
 
     def update(self, group):
         """Moves the parameters of a group that have a gradient, in place."""
@@ -198,6 +200,14 @@ class Optimizer:
         for number, p in zip(numbers, parameters, strict=True):
             if number in saved:
                 state[p] = {key: _own(number, key, x, p) for key, x in saved[number].items()}
+                missing = set(self._state_keys) - set(state[p]) if state[p] else ()
+                if missing:
+                    raise ValueError(
+                        f"load_state_dict: the state of parameter {number} has no {', '.join(sorted(missing))}, which "
+                        f"{self._name} needs; is it the state of another optimizer?"
+                    )
+                if isinstance(state[p].get("step"), (int, float)):  # a number, in files of PyTorch before 1.12
+                    state[p]["step"] = wrap(np.array(state[p]["step"], np.float32))
         unknown = [number for number in saved if number not in numbers]
         if unknown:
             raise ValueError(f"load_state_dict: state for parameters {unknown}, which are in no group")
@@ -211,13 +221,37 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _check_number(name, option, value):
+def check_number(name, option, value):
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
     if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: {option} must be a number, got {value!r}")
     if math.isnan(value):
         raise ValueError(f"{name}: {option} must be at least 0, got nan")
+
+
+def check_at_least_zero(name, group, *options):
+    for option in options:
+        value = group[option]
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating, Tensor)):
+            raise TypeError(f"{name}: {option} must be a number, got {value!r}")
+        if not float(value) >= 0:
+            raise ValueError(f"{name}: {option} must be at least 0, got {value}")
+
+
+def check_betas(name, group, option="betas"):
+    betas = group[option]
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"{name}: {option} must be two numbers, such as (0.9, 0.999), got {betas!r}")
+    for i, beta in enumerate(betas):
+        check_share(name, f"{option}[{i}]", beta)
+
+
+def check_share(name, option, value):
+    """At least 0 and below 1: what a running mean keeps of the past."""
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not (real and 0 <= value < 1):
+        raise ValueError(f"{name}: {option} must be a number of at least 0 and below 1, got {value!r}")
 
 
 def _own(number, key, x, p):
@@ -227,7 +261,7 @@ def _own(number, key, x, p):
         x = x if isinstance(x, Tensor) else wrap(np.asarray(x.detach() if hasattr(x, "detach") else x))
     else:
         raise TypeError(f"load_state_dict: {key} of parameter {number} must be a tensor or a number, got {type(x).__name__}")
-    if key == "step":  # a count, of its own dtype
+    if key in _SCALARS and not x.ndim:  # of its own dtype
         return x.clone()
     if x.array.dtype.kind not in "fiub":
         raise TypeError(f"load_state_dict: {key} of parameter {number} must hold numbers, got {x.dtype}")

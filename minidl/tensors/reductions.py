@@ -108,7 +108,7 @@ class Reductions:
         """
         return apply(ops.LogSumExp(reduced_axes(self, "logsumexp", dim, keepdim), keepdim), floating(self))
 
-    def norm(self, p="fro", dim=None, keepdim=False):
+    def norm(self, p: float | str = "fro", dim=None, keepdim=False):
         """(Σ|x|ᵖ)^(1/p), p = 2 by default; ±math.inf gives the largest (smallest) |x|, 0 counts. The gradient at 0 is 0.
 
         >>> import minidl

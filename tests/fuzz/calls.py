@@ -13,7 +13,19 @@ import types
 import numpy as np
 
 import minidl
-from minidl import autograd, distributions, func, generation, information, kernels, nn, optim, text
+from minidl import (
+    autograd,
+    distributions,
+    func,
+    generation,
+    information,
+    kernels,
+    model_selection,
+    nn,
+    optim,
+    probability,
+    text,
+)
 from minidl.nn import functional, init
 from minidl.optim import lr_scheduler
 from minidl.utils import data
@@ -40,6 +52,8 @@ MODULES = {
     "func": func,
     "text": text,
     "generation": generation,
+    "ms": model_selection,
+    "prob": probability,
     "operator": operator,
     "np": np,
 }
@@ -551,6 +565,19 @@ OTHERS = """
 optim.SGD(params, 0.1, 0.9, 0.0, 0.01, True, maximize=False) ; optim.Adam(params, 0.001, (0.9, 0.999), 1e-8, 0, True)
 optim.AdamW(params, lr=0.001, betas=(0.9, 0.999), weight_decay=0.01) ; optim.SGD([{"params": params, "lr": 0.1}], 0.2)
 optim.Optimizer(params, {})
+optim.Adagrad(params, 0.01, 0, 0.1, 0.5, 1e-10, eps_inside_sqrt=True) ; optim.RMSprop(params, 0.01, 0.9, 1e-8, 0.1, 0.9, True)
+optim.Adadelta(params, 1.0, 0.9, 1e-6, 0.1) ; optim.Adamax(params, 0.002, (0.9, 0.999), 1e-8, 0.1)
+optim.NAdam(params, 0.002, (0.9, 0.999), 1e-8, 0.1, 0.004, True) ; optim.RAdam(params, 0.001, (0.9, 0.999), 1e-8, 0.1, True)
+optim.Yogi(params, 0.01, (0.9, 0.999), 0.001, 0.1) ; optim.Lion(params, 0.0001, (0.9, 0.99), 0.1)
+optim.Rprop(params, 0.01, (0.5, 1.2), (1e-6, 50)) ; optim.ASGD(params, 0.01, 0.0001, 0.75, 1e6, 0.1)
+optim.Muon([raw.requires_grad_()], 0.001, 0.1, 0.95, True, (3.4445, -4.775, 2.0315), 1e-7, 5, "original")
+optim.LBFGS(params, 1, 20, 25, 1e-7, 1e-9, 100, "strong_wolfe") ; optim.Adagrad(params).step() ; optim.RAdam(params).step()
+lr.LinearLR(opt, 0.5, 1.0, 5) ; lr.ConstantLR(opt, 0.5, 5) ; lr.PolynomialLR(opt, 5, 2.0)
+lr.MultiplicativeLR(opt, lambda epoch: 0.9)
+lr.CyclicLR(opt, 0.01, 0.1, 5, 5, "triangular2", 0.9, cycle_momentum=False) ; lr.CosineAnnealingWarmRestarts(opt, 3, 2, 0.01)
+lr.OneCycleLR(opt, 0.1, 10, pct_start=0.3, anneal_strategy="linear", cycle_momentum=False)
+lr.ReduceLROnPlateau(opt, "min", 0.5, 2)
+lr.SequentialLR(opt, [lr.StepLR(opt, 2), lr.ExponentialLR(opt, 0.9)], [3]) ; lr.ChainedScheduler([lr.StepLR(opt, 2)], opt)
 optim.SGD(params, 0.1, 0.9).step(None) ; optim.Adam(params).step() ; opt.zero_grad(True)
 opt.load_state_dict(opt.state_dict()) ; opt.add_param_group({"params": [nn.Parameter(t.ones(2))]})
 lr.StepLR(opt, 2, 0.1, -1) ; lr.MultiStepLR(opt, [1, 3], 0.1) ; lr.ExponentialLR(opt, 0.9)
@@ -607,6 +634,17 @@ text.sequence_arrays([["a"], ["b"]], text.Vocab(tok, 0, ["<pad>", "<bos>", "<eos
 text.sequence_loss(c.permute(0, 1, 2), t.zeros(2, 3).long(), vl)
 generation.next_probabilities(t.ones(2, 5), 1.0, 2, 0.9) ; generation.generate(lm, t.zeros(1, 2).long(), 3, 1.0, 2, None)
 generation.beam_search(lm, t.zeros(2).long(), 3, 2, 0.75)
+ms.KFold(3, shuffle=True, random_state=0) ; list(ms.KFold(2, shuffle=True, generator=gen).split(ds))
+ms.train_test_split(n, x, test_size=0.5, train_size=1, random_state=0, shuffle=True) ; ms.count_monomials(3, 2)
+ms.train_test_split(ds, test_size=2, generator=gen) ; ms.cross_validate(lambda a, b: len(a), ds, cv=3)
+ms.learning_curve(lambda a, b: len(a), n, x, train_sizes=[0.5, 1.0], cv=2)
+ms.PolynomialFeatures(2, interaction_only=False, include_bias=True).fit_transform(x) ; ms.PolynomialFeatures(2).fit(x)
+ms.PolynomialFeatures(2) ; ms.EarlyStopping(3, 0.0, "min") ; ms.EarlyStopping(3)(0.5, nn.Linear(2, 1))
+prob.bayes(pr[0] / pr[0].sum(), pv[: len(pr[0])], log=False) ; prob.expectation(rows, x, dim=-1)
+prob.variance(rows, x, dim=-1)
+prob.BernoulliNB(alpha=1.0, binarize=0.0, fit_prior=True, class_prior=None) ; prob.BernoulliNB().fit(x, k2)
+prob.GaussianNB(priors=None, var_smoothing=1e-9) ; prob.GaussianNB().fit(x, k2) ; prob.BernoulliNB().fit(x, k2).predict(x)
+prob.GaussianNB().fit(x, k2).predict_proba(y) ; prob.GaussianNB().fit(x, k2).score(y, k2)
 """
 
 KERNELS = """
@@ -650,6 +688,8 @@ K.lstm_backward(np.ones((5, 2), "f4"), ones2, ones2, Whh, np.array([0, 2, 4, 5])
 K.gru_backward(np.ones((5, 2), "f4"), ones2, W62, np.array([0, 2, 4, 5]), np.ones((5, 8), "f4"), np.ones((7, 2), "f4"), True)
 K.ctc_backward(A3[0, :, 0], np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
 K.ctc_forward(np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
+K.optimizer_step("lion", A2, A2 * 2, (A2 * 3,), rate=0.1, beta1=0.9, beta2=0.99, sign=-1.0, decay=0.0, shrink=0.9)
+K.optimizer_step("yogi", A2, A2 * 2, (A2 * 3, A2 * 4), rate=0.1, beta1=0.9, beta2=0.99, root=0.5, eps=0.1)
 K.sgd(A2, A2 * 2, A2 * 3, 0.001, 0.9, 0.0, 0.0, False)
 data.digits(True, 0.2, 0, None) ; data.read_idx("missing") ; data.write_idx("missing/x", A2) ; t.load("missing", "cpu")
 t.save(x, "missing/x") ; data.MNIST("missing", True) ; data.FashionMNIST("missing", True)
@@ -774,6 +814,8 @@ def missing():
         ],
         "init": [n for n in dir(init) if n[-1] == "_" and n[0] != "_"],
         "data": data.__all__,
+        "ms": model_selection.__all__,
+        "prob": probability.__all__,
     }
     functions = {
         f"{module}.{name}" for module, found in public.items() for name in found if callable(getattr(MODULES[module], name))
