@@ -27,6 +27,7 @@ import minidl.nn as nn
 import minidl.nn.functional as F
 from minidl.utils.data import DataLoader, TensorDataset, digits
 from minidl.utils.data.transforms import pad, shift
+from minidl.utils.train import Trainer
 
 WINDOWS = [1, 2, 4, 8, 16, 32]
 MLP_STAYS, CNN_FALLS = 0.005, 0.01
@@ -128,11 +129,8 @@ def compare(order, epochs, runs, seed):
 
 def fit(model, data, epochs):
     optimizer = minidl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    for _ in range(epochs):
-        for x, y in DataLoader(data, batch_size=32, shuffle=True):
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
+    trainer = Trainer(epochs, loss=nn.CrossEntropyLoss(), optimizer=optimizer, progress=False)  # the bar is of all models
+    trainer.fit(model, DataLoader(data, batch_size=32, shuffle=True))
     return model
 
 

@@ -21,12 +21,14 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm import tqdm
 
 import minidl
-import minidl.nn.functional as F
+import minidl.nn as nn
 from minidl.models import ViT
+from minidl.optim.lr_scheduler import LambdaLR
 from minidl.utils.data import DataLoader, digits
+from minidl.utils.metrics import accuracy
+from minidl.utils.train import Trainer
 
 TARGET, PATCH, SIDE, BATCH, RATE = 0.96, 2, 8, 32, 1e-3
 
@@ -51,47 +53,33 @@ def main():
     with minidl.no_grad():
         model.pos_embedding *= 0.1  # a vector for each place, at first much smaller than what a patch says
     history = fit(model, train, test, epochs)
-    accuracy, predicted = evaluate(model, test)
-    print(f"{accuracy:.2%} of {len(test)} held-out digits after {epochs} epochs; {time.perf_counter() - start:.0f} s")
+    reached = history[-1]["val_accuracy"]
+    print(f"{reached:.2%} of {len(test)} held-out digits after {epochs} epochs; {time.perf_counter() - start:.0f} s")
 
-    picture(options.out / "vit_digits.png", model, history, test, predicted.numpy(), accuracy)
+    picture(options.out / "vit_digits.png", model, history, test)
     print(f"picture: {options.out / 'vit_digits.png'}")
-    if not options.quick and accuracy < TARGET:
+    if not options.quick and reached < TARGET:
         sys.exit(f"expected at least {TARGET:.0%}")
 
 
 def fit(model, train, test, epochs):
-    """[(training loss, held-out accuracy)] of each epoch."""
-    optimizer = minidl.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.05)
-    steps, step, history = epochs * -(-len(train) // BATCH), 0, []
-    bar = tqdm(range(epochs), unit="epoch", disable=None)
-    for _ in bar:
-        model.train()
-        losses = []
-        for x, y in DataLoader(train, batch_size=BATCH, shuffle=True):
-            optimizer.param_groups[0]["lr"] = RATE * min(1, 20 * step / steps) * (1 - step / steps)
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            step += 1
-        history.append((np.mean(losses), evaluate(model, test)[0]))
-        bar.set_postfix(loss=f"{history[-1][0]:.3f}", accuracy=f"{history[-1][1]:.2%}")
-    return history
+    """The history: training loss and held-out accuracy of each epoch. The rate rises for 5 % of the steps, then falls to 0."""
+    steps = epochs * -(-len(train) // BATCH)
+    trainer = Trainer(
+        epochs,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=minidl.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.05),
+        scheduler=lambda optimizer: LambdaLR(optimizer, lambda step: min(1, 20 * step / steps) * (1 - step / steps)),
+        step_every="step",
+        metrics=[accuracy],
+    )
+    return trainer.fit(model, (DataLoader(train, batch_size=BATCH, shuffle=True), [test[:]]))
 
 
 @minidl.no_grad()
-def evaluate(model, data):
-    """(accuracy, predicted labels)"""
-    model.eval()
-    x, y = data[:]
-    predicted = model(x).argmax(1)
-    return (predicted == y).float().mean().item(), predicted
-
-
-def picture(path, model, history, test, predicted, accuracy):
+def picture(path, model, history, test):
     x, y = test[:]
+    predicted = model(x).argmax(1).numpy()
     looks = model.attention_weights(x)[-1].mean(1)[:, 0, 1:].numpy()  # of the class token at the patches, (N, patches)
     x, y = x.numpy()[:, 0], y.numpy()
     wrong = np.flatnonzero(predicted != y)
@@ -102,11 +90,11 @@ def picture(path, model, history, test, predicted, accuracy):
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1, 2.2]).flat
     losses, accuracies = left.subplots(2, 1, sharex=True)
     epochs = np.arange(1, len(history) + 1)
-    losses.plot(epochs, [h[0] for h in history])
+    losses.plot(epochs, history.column("train_loss"))
     losses.set(yscale="log", ylabel="training loss (nats)", title="Learning")
-    accuracies.plot(epochs, [h[1] for h in history])
+    accuracies.plot(epochs, history.column("val_accuracy"))
     accuracies.axhline(TARGET, color="gray", linestyle=":", label="target")
-    accuracies.set(xlabel="epoch", ylabel="held-out accuracy", title=f"{accuracy:.2%} right in the end")
+    accuracies.set(xlabel="epoch", ylabel="held-out accuracy", title=f"{history[-1]['val_accuracy']:.2%} right in the end")
     accuracies.legend()
 
     right.suptitle(f"Held-out digits, and where the class token looks ({len(wrong)} of {len(y)} mistaken)")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
         amp as amp,
         backends as backends,
         cuda as cuda,
+        d2l as d2l,
         decomposition as decomposition,
         distributions as distributions,
         func as func,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
     from .amp import autocast as autocast
     from .habits import *  # noqa: F403
     from .linalg.namesakes import *  # noqa: F403
+    from .utils.summary import summary as summary
 
 __version__ = "0.1.0"
 
@@ -74,6 +76,7 @@ _LATER = (
     "amp",
     "backends",
     "cuda",
+    "d2l",
     "decomposition",
     "distributions",
     "func",
@@ -117,6 +120,7 @@ _HABITS = (
     "set_num_interop_threads",
     "use_deterministic_algorithms",
 )
+_SINGLE = "autocast", "summary"
 _NAMESAKES = ("cholesky", "det", "inverse", "logdet", "matrix_power", "pinverse", "qr", "slogdet", "svd")  # of minidl.linalg
 _REMEDIES = {  # what PyTorch has and minidl has not, and what to write
     "HalfTensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
@@ -146,6 +150,8 @@ def __getattr__(name):
         return value
     if name == "autocast":
         return import_module(".amp", __name__).autocast
+    if name == "summary":
+        return import_module(".utils", __name__).summary.summary
     if name in _REMEDIES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {_REMEDIES[name]}")
     elsewhere = ("minidl.nn", nn.__all__), ("minidl.nn.functional", nn.functional.__all__), ("minidl.optim", optim.__all__)
@@ -153,7 +159,7 @@ def __getattr__(name):
 
 
 _INTERNAL = "NoCollection", "TYPE_CHECKING", "double_backward", "graph", "habits", "import_module", "io", "startup", "tensors"
-_AT_FIRST_USE = {*_LATER, *_HABITS, *_NAMESAKES, "autocast"}
+_AT_FIRST_USE = {*_LATER, *_HABITS, *_NAMESAKES, *_SINGLE}
 __all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | _AT_FIRST_USE)
 
 

@@ -16,6 +16,7 @@ SPACES = [
     "minidl.amp",
     "minidl.autograd",
     "minidl.cuda",
+    "minidl.d2l",
     "minidl.decomposition",
     "minidl.distributions",
     "minidl.func",
@@ -38,8 +39,14 @@ SPACES = [
     "minidl.profiler",
     "minidl.special",
     "minidl.text",
+    "minidl.utils.callbacks",
+    "minidl.utils.checkpoint",
     "minidl.utils.data",
     "minidl.utils.data.transforms",
+    "minidl.utils.hyperparameters",
+    "minidl.utils.metrics",
+    "minidl.utils.summary",
+    "minidl.utils.train",
 ]
 
 

@@ -38,14 +38,16 @@ LAYERS = [
     {"io"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "probability", "text", "decomposition"},
     {"warmup", "model_selection", "optimization", "amp", "accelerator", "backends", "habits"},
-    {"cuda"},
+    {"cuda", "d2l"},
     {"__init__"},
     {"__main__"},
 ]
 LAYER = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 OUTSIDE = {"numpy", "numba", "llvmlite"}
 OPTIONAL = {
-    "io/safetensors_files.py": "safetensors"
+    "io/safetensors_files.py": "safetensors",
+    "utils/drawing.py": "matplotlib",
+    "utils/progress_bar.py": "tqdm",
 }  # what is loaded at its first use may need a package that is no dependency
 
 
