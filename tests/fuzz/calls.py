@@ -810,7 +810,7 @@ def missing():
             n
             for n, f in vars(minidl).items()
             if n[0] != "_" and callable(f) and getattr(f, "__module__", "").startswith("minidl")
-            if n not in minidl._HABITS  # which are there once somebody has asked for them
+            if n not in minidl._INTERNAL and n not in minidl._HABITS  # which are there once somebody has asked for them
         ],
         "init": [n for n in dir(init) if n[-1] == "_" and n[0] != "_"],
         "data": data.__all__,
