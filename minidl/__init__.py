@@ -29,6 +29,7 @@ with NoCollection():
         seed as seed,
         set_rng_state as set_rng_state,
     )
+    from .tensors.complex import *  # noqa: F403
     from .tensors.counting import *  # noqa: F403
     from .tensors.creation import *  # noqa: F403
     from .tensors.dtypes import *  # noqa: F403
@@ -47,12 +48,14 @@ if TYPE_CHECKING:  # what is loaded at its first use
         amp as amp,
         backends as backends,
         cuda as cuda,
+        decomposition as decomposition,
         distributions as distributions,
         func as func,
         generation as generation,
         linalg as linalg,
         model_selection as model_selection,
         models as models,
+        optimization as optimization,
         probability as probability,
         profiler as profiler,
         special as special,
@@ -61,6 +64,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
     )
     from .amp import autocast as autocast
     from .habits import *  # noqa: F403
+    from .linalg.namesakes import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -70,12 +74,14 @@ _LATER = (
     "amp",
     "backends",
     "cuda",
+    "decomposition",
     "distributions",
     "func",
     "generation",
     "linalg",
     "model_selection",
     "models",
+    "optimization",
     "probability",
     "profiler",
     "special",
@@ -111,6 +117,7 @@ _HABITS = (
     "set_num_interop_threads",
     "use_deterministic_algorithms",
 )
+_NAMESAKES = ("cholesky", "det", "inverse", "logdet", "matrix_power", "pinverse", "qr", "slogdet", "svd")  # of minidl.linalg
 _REMEDIES = {  # what PyTorch has and minidl has not, and what to write
     "HalfTensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
     "BFloat16Tensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
@@ -122,7 +129,7 @@ _REMEDIES = {  # what PyTorch has and minidl has not, and what to write
     "sparse": "there are no sparse tensors; write minidl.zeros(…) and fill it",
     "sparse_coo_tensor": "there are no sparse tensors; write minidl.zeros(…) and fill it",
     "xpu": "minidl runs on the CPU only",
-    **dict.fromkeys(("complex32", "cfloat", "cdouble"), "there are no complex numbers; keep two real tensors"),
+    **dict.fromkeys(("complex32", "cfloat", "cdouble"), "complex numbers are results only; keep two real tensors"),
     **dict.fromkeys(("quantization", "ao", "quantize_per_tensor", "qint8", "quint8"), "there are no quantized tensors"),
 }
 
@@ -134,6 +141,9 @@ def __getattr__(name):
     if name in _HABITS:
         value = globals()[name] = getattr(import_module(".habits", __name__), name)
         return value
+    if name in _NAMESAKES:
+        value = globals()[name] = getattr(import_module(".linalg", __name__).namesakes, name)
+        return value
     if name == "autocast":
         return import_module(".amp", __name__).autocast
     if name in _REMEDIES:
@@ -143,7 +153,8 @@ def __getattr__(name):
 
 
 _INTERNAL = "NoCollection", "TYPE_CHECKING", "double_backward", "graph", "habits", "import_module", "io", "startup", "tensors"
-__all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | {*_LATER, *_HABITS, "autocast"})
+_AT_FIRST_USE = {*_LATER, *_HABITS, *_NAMESAKES, "autocast"}
+__all__ = sorted({name for name in globals() if name[0] != "_" and name not in _INTERNAL} | _AT_FIRST_USE)
 
 
 def __dir__():

@@ -58,7 +58,8 @@ class _Absent:
         return f"minidl.{self.name}"
 
 
-# Programs have tables of dtypes and take one from them. To make a tensor with one of these raises, and says what there is.
+# Programs have tables of dtypes and take one from them. To make a tensor with one of these raises, and says what there is (but
+# minidl.tensor makes complex ones of complex numbers, which know little: see tensors/complex.py).
 float16 = half = np.dtype("float16")
 bfloat16 = _Absent("bfloat16")
 complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")

@@ -475,6 +475,12 @@ def inverse(x):
     return y
 
 
+def pseudo_inverse(x, atol, rtol):
+    """Of matrices of full rank, from the normal equations of the shorter side."""
+    xt = np.swapaxes(x, -1, -2)
+    return inverse(xt @ x) @ xt if x.shape[-2] >= x.shape[-1] else xt @ inverse(x @ xt)
+
+
 def windows(size, kernel, stride, padding, dilation):
     """(i, k, p): output i sees, through tap k of the kernel, place p of an axis; taps beyond the edges are left out."""
     before, after = padding
@@ -1126,6 +1132,18 @@ PRODUCTS = [
         inverse,
         [((), (2, 3, 3)), ((), (2, 1, 2, 2)), ((), (1, 1)), ((), (0, 2, 2))],
         domain=regular,
+    ),
+    Row(
+        ops.PseudoInverse,
+        pseudo_inverse,
+        [
+            ((0.0, 1e-6), (2, 3, 3)),
+            ((0.0, 1e-6), (2, 4, 2)),
+            ((0.0, 1e-6), (2, 3)),
+            ((1e-6, 0.0), (1, 1)),
+            ((0.0, 1e-6), (0, 2, 2)),
+        ],
+        domain=apart,
     ),
     Row(
         ops.Det,

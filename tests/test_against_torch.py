@@ -363,6 +363,23 @@ t.linalg.cholesky(q @ q.T + t.eye(3)) ; t.linalg.eigvalsh(q) ; t.linalg.eigvalsh
 t.linalg.qr(x)[1].abs() ; t.linalg.matrix_power(q, 3) ; t.linalg.matrix_power(q, -2) ; t.linalg.matrix_power(q, 0)
 t.linalg.norm(x) ; t.linalg.norm(x, 2) ; t.linalg.norm(x, "nuc") ; t.linalg.norm(x, 1, dim=1)
 t.linalg.vector_norm(c, 3, (0, 2), True) ; t.linalg.matrix_norm(c, -1, (0, 2)) ; t.linalg.pinv(x)
+t.linalg.eigvals(q.detach()).abs().sort()[0] ; t.linalg.eig(q.detach())[0].real ; t.linalg.eig(q.detach())[1].abs()
+t.linalg.eig(q.detach())[0].angle() ; t.angle(x) ; t.angle(v.detach()) ; t.real(x) ; t.linalg.lstsq(m.T, c[0].T)[0]
+t.linalg.lstsq(m.T, c[0].T, driver="gelsd")[0] ; t.linalg.lstsq(m.T.detach(), c[0].T.detach(), driver="gelsd")[1]
+t.linalg.lstsq(q + 3 * t.eye(3), v)[0]
+t.linalg.lstsq(m, x.T)[0]
+t.linalg.lstsq(m.T.detach(), c[0].T.detach(), driver="gelsd")[3] ; t.linalg.matrix_rank(x)
+t.linalg.matrix_rank(m, atol=1.0) ; t.linalg.matrix_rank(m, rtol=0.9) ; t.linalg.matrix_rank(q, hermitian=True)
+t.linalg.pinv(m, rtol=0.5) ; t.linalg.pinv(m.T, atol=0.1) ; t.linalg.pinv(m @ m.T, hermitian=True)
+t.linalg.cond(q + 3 * t.eye(3)) ; t.linalg.cond(x) ; t.linalg.cond(q, -2) ; t.linalg.cond((q + 3 * t.eye(3)).detach(), 1)
+t.linalg.cond((q + 3 * t.eye(3)).detach(), "fro") ; t.linalg.cond(q + 3 * t.eye(3), "nuc")
+t.linalg.multi_dot([x, q, m]) ; t.linalg.multi_dot([v, q, w]) ; t.linalg.multi_dot([v, q, m])
+t.linalg.solve_triangular(q, m, upper=True) ; t.linalg.solve_triangular(q, m, upper=False, unitriangular=True)
+t.linalg.solve_triangular(q, x, upper=False, left=False) ; t.linalg.solve_triangular(q, x, upper=True, left=False)
+t.linalg.vander(v) ; t.linalg.vander(x, N=2) ; t.det(q) ; t.slogdet(q) ; t.logdet(q + 3 * t.eye(3))
+t.inverse(q) ; t.pinverse(x) ; t.matrix_power(q, 2) ; t.qr(x)[1].abs() ; t.qr(x.detach().T, some=False)[0].abs()
+t.svd(x)[1] ; t.svd(x)[2].abs()
+t.svd(x.detach(), some=False)[2].shape ; t.cholesky(q @ q.T + t.eye(3), upper=True)
 t.linalg.cross(x, y) ; t.linalg.diagonal(c) ; t.special.entr(p) ; t.special.ndtr(x) ; t.special.log_ndtr(x * 5)
 t.special.ndtri(p) ; t.special.sinc(x) ; t.special.xlog1py(x, p) ; t.special.multigammaln(p + 3, 2)
 t.special.expit(x) ; t.special.gammaln(p) ; t.special.psi(p) ; t.special.erfinv(p) ; t.special.exp2(x)

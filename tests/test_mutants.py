@@ -356,6 +356,8 @@ BACKWARDS = [
     (ops.GammaInc, "density of ln x for that of x", lambda s, dy: (right(s, dy)[0], right(s, dy)[1] * s.x)),
     (ops.Inverse, "sign", lambda s, dy: -right(s, dy)),
     (ops.Inverse, "not transposed", lambda s, dy: -(s.y @ dy @ s.y)),
+    (ops.PseudoInverse, "as if it were the inverse", lambda s, dy: -s.y.mT @ dy @ s.y.mT),
+    (ops.PseudoInverse, "x y for 1 - x y", lambda s, dy: right(s, dy) - 2 * dy.mT @ s.y @ s.y.mT),
     (ops.LogDet, "inverse not transposed", lambda s, dy: dy[..., None, None] * np.linalg.inv(s.x)),
     (ops.LogDet, "det for its logarithm", lambda s, dy: right(s, dy) * np.linalg.det(s.x)[..., None, None]),
     (ops.Solve, "a not transposed", lambda s, dy: with_changed(s, dy, a=np.swapaxes(s.a, -1, -2))),

@@ -1,16 +1,16 @@
-"""What linear algebra knows of a square matrix as a whole: its determinant, its root, its inverse times another."""
+"""Linear algebra: inverse, determinant, triangular and orthogonal factors, eigenvalues, solutions of linear systems."""
 
 import numpy as np
 
 from .base import Op, unbroadcast
 from .scan import products_before
 
-__all__ = ["QR", "SVD", "Cholesky", "Det", "Eigh", "Inverse", "LogDet", "Solve", "SolveTriangular"]
+__all__ = ["QR", "SVD", "Cholesky", "Det", "Eigh", "Inverse", "LogDet", "PseudoInverse", "Solve", "SolveTriangular"]
 
 
 class Inverse(Op):
     """y = x⁻¹, of the matrices in the last two axes
-    y x = 1 stays so:  (dy)x + y(dx) = 0 for the changes of both, and read backwards  dx = −yᵀ dy yᵀ
+    y x = 1. For small changes δ: (δy)x + y(δx) = 0, so δy = −y (δx) y, and the gradient is  dx = −yᵀ dy yᵀ
     """
 
     def forward(self, x):
@@ -20,6 +20,31 @@ class Inverse(Op):
     def backward(self, dy):
         transposed = np.swapaxes(self.y, -1, -2)
         return -(transposed @ dy @ transposed)
+
+
+class PseudoInverse(Op):
+    """y = x⁺, with x y x = x, y x y = y, x y and y x symmetric; singular values up to atol, or to rtol times the largest, are 0
+    dx = −yᵀ dy yᵀ + (1 − x y) dyᵀ y yᵀ + yᵀ y dyᵀ (1 − y x), while the rank stays (Golub & Pereyra 1973): the first part as
+    of the inverse, the others from 1 − x y and 1 − y x, which stay projections. No singular values need be apart.
+    """
+
+    def __init__(self, atol, rtol):
+        self.atol, self.rtol = atol, rtol
+
+    def forward(self, x):
+        self.x = x
+        u, s, vt = np.linalg.svd(x, full_matrices=False)
+        kept = s > np.maximum(self.atol, self.rtol * s.max(-1, keepdims=True, initial=0))
+        inverse = np.where(kept, 1 / np.where(kept, s, 1), 0).astype(x.dtype)
+        self.y = np.swapaxes(vt, -1, -2) @ (inverse[..., None] * np.swapaxes(u, -1, -2))
+        return self.y
+
+    def backward(self, dy):
+        x, y = self.x, self.y
+        yt, dyt = np.swapaxes(y, -1, -2), np.swapaxes(dy, -1, -2)
+        rest = dyt @ y @ yt
+        other = yt @ y @ dyt
+        return -yt @ dy @ yt + rest - x @ y @ rest + other - other @ y @ x
 
 
 class LogDet(Op):
@@ -90,7 +115,7 @@ class Solve(Op):
 class Det(Op):
     """y = det x, of the matrices in the last two axes
     det x is linear in x[i,j], with its cofactor as the slope:  dx = dy·C
-    With x = u s vᵀ, C = det u·det v·u c vᵀ, c_i the product of the other s_j: so singular matrices are no exception.
+    With x = u s vᵀ, C = det u·det v·u c vᵀ, c_i the product of the other s_j: so this holds for singular matrices, too.
     """
 
     def forward(self, x):

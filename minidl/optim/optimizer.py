@@ -53,7 +53,8 @@ class Optimizer:
     def __init__(self, params, defaults):
         if isinstance(params, (Tensor, dict, set, str)) or not isinstance(params, Iterable):
             kind = type(params).__name__
-            remedy = "net.parameters()" if hasattr(params, "parameters") or callable(params) else "[w] for a single tensor"
+            is_net = hasattr(params, "parameters") or callable(params) or isinstance(params, dict)
+            remedy = "net.parameters()" if is_net else "[w] for a single tensor"
             raise TypeError(f"{self._name}: params must be an ordered iterable of tensors or dicts, got {kind}; write {remedy}")
         self.defaults = defaults
         self.state = defaultdict(dict)
@@ -99,7 +100,8 @@ class Optimizer:
             raise ValueError(f"{self._name}: unknown option {sorted(unknown)[0]!r}; expected {', '.join(self.defaults)}")
         params = group["params"]
         if isinstance(params, (set, dict)) or not isinstance(params, Iterable):
-            raise TypeError(f"{self._name}: params must have an order, got a {type(params).__name__}")
+            remedy = "; write net.parameters()" if hasattr(params, "parameters") else ""
+            raise TypeError(f"{self._name}: params must have an order, got a {type(params).__name__}{remedy}")
         params = [params] if isinstance(params, Tensor) else list(params)
         if not params:
             raise ValueError(f"{self._name}: got an empty list of parameters (a generator can be used only once)")
@@ -109,7 +111,8 @@ class Optimizer:
         known = {id(p) for other in self.param_groups for p in other["params"]}
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
-                raise TypeError(f"{self._name}: parameter {i} must be a Tensor, got {type(p).__name__}{remedy_for(p)}")
+                remedy = "; write net.parameters()" if hasattr(p, "parameters") else remedy_for(p)
+                raise TypeError(f"{self._name}: parameter {i} must be a Tensor, got {type(p).__name__}{remedy}")
             if not p.is_leaf:
                 raise ValueError(
                     f"{self._name}: parameter {i} is the result of an operation ({p.grad_fn!r}); only leaves can be optimized"
@@ -146,6 +149,9 @@ class Optimizer:
     def _step(self, closure):
         loss = None
         if closure is not None:
+            if not callable(closure) or isinstance(closure, Tensor):
+                kind = type(closure).__name__
+                raise TypeError(f"step: closure must be a function that computes the loss, got {kind}; write optimizer.step()")
             with enable_grad():
                 loss = closure()
         options = []
@@ -176,8 +182,9 @@ class Optimizer:
         """
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
             got = list(state_dict) if isinstance(state_dict, Mapping) else type(state_dict).__name__
+            got = f"{got}; a model's state goes to model.load_state_dict(state)" if isinstance(got, list) else got
             raise TypeError(
-                f"load_state_dict: expected a dict with 'state' and 'param_groups', as state_dict() gives, got {got}"
+                f"load_state_dict: expected a dict with 'state' and 'param_groups', as optimizer.state_dict() gives, got {got}"
             )
         ours, theirs, saved = self.param_groups, state_dict["param_groups"], state_dict["state"]
         if not isinstance(saved, Mapping) or not all(isinstance(x, Mapping) for x in saved.values()):

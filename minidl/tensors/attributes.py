@@ -179,7 +179,7 @@ class Attributes:
         return -1
 
     def is_complex(self):
-        """False: there are no complex numbers.
+        """False: complex numbers are in ComplexTensors, which only `minidl.linalg.eig` and `minidl.tensor` make.
 
         >>> import minidl
         >>> minidl.ones(2).is_complex()

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import dtypes
 from .arguments import expect_memory, expect_tensors, numbers_of, size_of
+from .complex import ComplexTensor
 from .record import number_array, remedy_for, wrap
 from .tensor import Tensor
 
@@ -47,7 +48,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     dtype('int64')
     """
     _on_cpu(device)
-    if isinstance(data, Tensor):
+    if isinstance(data, (Tensor, ComplexTensor)):
         array = data.array
     elif isinstance(data, (np.ndarray, np.generic)):
         array = data
@@ -60,7 +61,9 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
             raise ValueError("tensor: the lists are nested too deep, or hold themselves") from None
         if dtype is None and array.dtype.kind == "f" and not _holds_doubles(data):
             dtype = dtypes.default
-    if array.dtype.kind not in "fiub" and array.dtype.kind != "c" and not isinstance(data, (np.ndarray, np.generic)):
+    if array.dtype.kind == "c":
+        return _complex(array, data, dtype, requires_grad)
+    if array.dtype.kind not in "fiub" and not isinstance(data, (np.ndarray, np.generic)):
         got = f"{data!r}" if data is None or isinstance(data, str) else type(data).__name__ + remedy_for(data)
         if got.endswith("minidl.tensor(x)"):  # a list, of other things
             got = f"a {type(data).__name__} with something else in it"
@@ -74,6 +77,18 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
         raise ValueError(f"tensor: NaN and infinity do not fit in {dtype}")
     with np.errstate(over="ignore", invalid="ignore"):  # 1e308 is infinite in float32, of which NumPy would warn
         return made(np.array(array, dtype, order="C"), None, requires_grad)
+
+
+def _complex(array, data, dtype, requires_grad):
+    """What holds complex numbers: Python's become complex64, or complex128 if float64 is the default."""
+    if dtype is None:
+        kept = array.dtype if isinstance(data, (np.ndarray, np.generic, ComplexTensor)) else None
+        dtype = kept or np.result_type(dtypes.default, np.complex64)
+    if dtype not in (np.complex64, np.complex128):
+        raise TypeError(f"tensor: complex numbers do not fit in {dtype}; take .real, or write dtype=minidl.complex64")
+    if requires_grad:
+        raise RuntimeError("tensor: complex tensors have no gradients; keep two real tensors")
+    return ComplexTensor(np.array(array, dtype, order="C"))
 
 
 def as_tensor(data, dtype=None, device=None) -> Tensor:
@@ -264,7 +279,8 @@ def arange(start, end=None, step: float = 1, *, dtype=None, device=None, require
     start, end = (0, start) if end is None else (start, end)
     start, end, step = numbers_of("arange", start=start, end=end, step=step)
     if not math.isfinite(start + end + step) or step == 0 or (end - start) * step < 0:
-        raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
+        remedy = f"; write arange({start}, {end}, -1)" if step == 1 and end < start else ""
+        raise ValueError(f"arange: step {step} does not lead from {start} to {end}{remedy}")
     whole = all(isinstance(x, int) for x in (start, end, step))
     dtype = (dtypes.int64 if whole else dtypes.default) if dtype is None else dtypes.as_dtype(dtype)
     count = math.ceil((end - start) / step)

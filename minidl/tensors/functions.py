@@ -5,6 +5,7 @@ from functools import wraps as _wraps
 from types import FunctionType as _FunctionType
 from typing import Concatenate as _Concatenate, ParamSpec as _ParamSpec, TypeVar as _TypeVar
 
+from .complex import ComplexTensor as _ComplexTensor
 from .record import remedy_for as _remedy_for
 from .tensor import Tensor
 
@@ -18,6 +19,8 @@ def _function(method: _Callable[_Concatenate[Tensor, _P], _R]) -> _Callable[_Con
     def function(input, *args, **kwargs):
         if isinstance(input, Tensor):
             return method(input, *args, **kwargs)
+        if isinstance(input, _ComplexTensor) and method.__name__ in ("abs", "absolute", "detach", "is_complex"):
+            return getattr(input, method.__name__)(*args, **kwargs)
         raise TypeError(f"{method.__name__.strip('_')}: expected a Tensor, got {type(input).__name__}{_remedy_for(input)}")
 
     function.__wrapped__ = _with_input(getattr(method, "__wrapped__", method))

@@ -69,7 +69,7 @@ def format_tensor(array, *, prefix="tensor(", suffix_parts=()):
         text = "[]"
         if array.ndim != 1:
             suffixes.append(f"size={array.shape}")
-        if array.dtype != _default.dtype:
+        if array.dtype not in (_default.dtype, np.result_type(_default.dtype, np.complex64)):
             suffixes.append(f"dtype=minidl.{array.dtype}")
     else:
         summarize = array.size > _options.threshold
@@ -77,7 +77,7 @@ def format_tensor(array, *, prefix="tensor(", suffix_parts=()):
         text = _nested(array, indent, summarize, *_format_for(visible))
         if not _options.edgeitems:
             suffixes.append(f"size={array.shape}")
-        if array.dtype not in (_default.dtype, np.int64, np.bool_):
+        if array.dtype not in (_default.dtype, np.result_type(_default.dtype, np.complex64), np.int64, np.bool_):
             suffixes.append(f"dtype=minidl.{array.dtype}")
     text = prefix + text
     length = len(text) - text.rfind("\n") + 1  # of the last line; PyTorch counts two too many, and so do we
@@ -92,7 +92,10 @@ def format_tensor(array, *, prefix="tensor(", suffix_parts=()):
 
 
 def _format_for(array):
-    """How to write one element, and the width its column needs."""
+    """How to write one element, in a column, and the width of this column."""
+    if array.dtype.kind == "c":  # each part has a format of its own
+        (real, width), (imaginary, more) = _format_for(array.real), _format_for(array.imag)
+        return lambda z: real(z.real) + _signed(imaginary(z.imag).strip()) + "j", width + more + 1
     if array.dtype.kind != "f":
         show, deciding = str, array.reshape(-1)
     else:
@@ -109,7 +112,12 @@ def _format_for(array):
             show = _whole
         else:
             show = f"{{:.{_options.precision}f}}".format
-    return show, max((len(show(value)) for value in deciding.tolist()), default=1)
+    width = max((len(show(value)) for value in deciding.tolist()), default=1)
+    return lambda value: show(value).rjust(width), width
+
+
+def _signed(text):
+    return text if text[0] == "-" else "+" + text
 
 
 def _whole(value):
@@ -118,11 +126,11 @@ def _whole(value):
 
 def _nested(array, indent, summarize, show, width):
     if array.ndim == 0:
-        return show(array.item()).rjust(width)
+        return show(array.item())
     cut = summarize and len(array) > 2 * _options.edgeitems
     shown = array[_ends(len(array))] if cut else array
     if array.ndim == 1:
-        parts = [show(value).rjust(width) for value in shown.tolist()]
+        parts = [show(value) for value in shown.tolist()]
     else:
         parts = [_nested(row, indent + 1, summarize, show, width) for row in shown]
     if cut:

@@ -20,9 +20,11 @@ from minidl import (
     generation,
     information,
     kernels,
+    linalg,
     model_selection,
     nn,
     optim,
+    optimization,
     probability,
     text,
 )
@@ -44,6 +46,8 @@ MODULES = {
     "optim": optim,
     "lr": lr_scheduler,
     "I": information,
+    "L": linalg,
+    "optimum": optimization,
     "D": distributions,
     "data": data,
     "transforms": transforms,
@@ -582,6 +586,8 @@ optim.SGD(params, 0.1, 0.9).step(None) ; optim.Adam(params).step() ; opt.zero_gr
 opt.load_state_dict(opt.state_dict()) ; opt.add_param_group({"params": [nn.Parameter(t.ones(2))]})
 lr.StepLR(opt, 2, 0.1, -1) ; lr.MultiStepLR(opt, [1, 3], 0.1) ; lr.ExponentialLR(opt, 0.9)
 lr.CosineAnnealingLR(opt, 10, 0.0) ; lr.LambdaLR(opt, lambda epoch: 0.9) ; lr.ExponentialLR(opt, 0.9, -1).step()
+t.cholesky(cov, False) ; t.det(cov) ; t.inverse(cov) ; t.logdet(cov) ; t.matrix_power(cov, 2) ; t.pinverse(x, 1e-6)
+t.qr(x, True) ; t.slogdet(cov) ; t.svd(x, True) ; t.angle(x) ; t.real(x) ; t.imag(t.tensor([1j]))
 I.entropy(pr, base=2, dim=None, log=False) ; I.entropy(p2 / p2.sum(-1, True), dim=-1)
 I.cross_entropy(rows, rows2, base=2, dim=-1) ; I.kl_divergence(rows, rows2, base=np.e, dim=-1)
 I.jensen_shannon(rows, rows2, base=2, dim=-1) ; I.joint_entropy(pr) ; I.conditional_entropy(pr, None)
@@ -589,6 +595,19 @@ I.mutual_information(pr, None, None)
 I.pointwise_mutual_information(pr) ; I.self_information(p, base=2) ; I.perplexity(p, dim=-1) ; I.normal_entropy(pv, base=2)
 I.normal_kl(v, pv, w, pv) ; I.uniform_entropy(lo, hi) ; I.multivariate_normal_entropy(cov)
 I.bivariate_normal_mutual_information(0.5) ; I.entropy(p / p.sum(), log=False, raw=True)
+L.det(cov) ; L.slogdet(cov) ; L.inv(cov) ; L.solve(cov, x[:2], left=True) ; L.cholesky(cov, upper=True) ; L.eigh(cov, "L")
+L.eigvalsh(cov, "U") ; L.eig(cov.detach()) ; L.eigvals(cov.detach()) ; L.svd(x, True) ; L.svdvals(x) ; L.qr(x, "reduced")
+L.matrix_power(cov, -2) ; L.pinv(x, atol=1e-6, rtol=1e-5, hermitian=False) ; L.matrix_rank(x, atol=1e-6, hermitian=False)
+L.lstsq(x, y, 1e-6, driver="gelsd") ; L.multi_dot([x, y.T, x]) ; L.vander(v, N=3) ; L.cond(cov, 1) ; L.cond(x)
+L.solve_triangular(cov, x[:2], upper=True, left=True, unitriangular=False) ; L.norm(x, 2, 1, True) ; L.diagonal(x, offset=1)
+L.vector_norm(x, 3, (0, 1), True) ; L.matrix_norm(x, "nuc", (0, 1), True) ; L.cross(t.ones(2, 3), t.ones(2, 3), dim=1)
+optimum.convexity_gap(lambda a: a.sum(), x, 2) ; optimum.is_convex(lambda a: a.sum(), x, 2, 0.1)
+optimum.jensen_gap(lambda a: a.sum(), x)
+optimum.is_convex_set(lambda a: True, x, 2) ; optimum.is_below_set_convex(lambda a: a.sum(), 1.0, x, 2, 0.1)
+optimum.newton(t.exp, 1.0, 2, 0.5) ; optimum.smallest_curvature(lambda a: (a**2).sum(), x)
+optimum.critical_point(lambda a: (a**2).sum(), x, 1e-4)
+optimum.gradient_descent(lambda a: (a**2).sum(), v, 0.1, 3, 0.5) ; optimum.taylor_error(lambda a: (a**2).sum(), v, w, 1)
+optimum.gradient_variance(lambda a, r: (a * r).mean(), w, x, 2, 3)
 D.Bernoulli(pv, None, None) ; D.Bernoulli(logits=v) ; D.Beta(pv, pv) ; D.Binomial(5, pv) ; D.Categorical(pv)
 D.Categorical(logits=v) ; D.Dirichlet(pv) ; D.Exponential(pv) ; D.Gamma(pv, pv) ; D.Geometric(pv)
 D.Independent(D.Normal(v, pv), 1) ; D.Laplace(v, pv) ; D.LogNormal(v, pv)

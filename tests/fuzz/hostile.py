@@ -24,7 +24,7 @@ from minidl.nn import functional
 from . import calls, runner, values
 
 ERRORS = {TypeError, ValueError, IndexError, RuntimeError, NotImplementedError, OverflowError, KeyError, AttributeError}
-ERRORS |= {BufferError, minidl.autograd.GradcheckError}  # the answers of __dlpack__ and of the checker
+ERRORS |= {BufferError, minidl.autograd.GradcheckError, minidl.linalg.LinAlgError}  # the first of __dlpack__
 PACKAGE = os.path.dirname(minidl.__file__)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
