@@ -171,7 +171,7 @@ def evaluate(model, held_out):
 
 def picture(curves, results, ends, digits_held_out, path):
     figure = plt.figure(figsize=(15, 12.5), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1.7, 1])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.7, 1]).flat
     above.suptitle("Learning rate against epoch; black rings: the book's values, the target")
     for ax, (name, curve, book) in zip(above.subplots(3, 5, sharex=True).flat, curves, strict=True):
         ax.plot(curve, "o-", color="C0", markersize=2, linewidth=1)

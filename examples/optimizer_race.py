@@ -157,7 +157,7 @@ def result(optimizer, parameter):
 
 def diabetes():
     """The patients, standardised, as a TensorDataset; the loss of least squares."""
-    x, y = load_diabetes(return_X_y=True)
+    x, y = map(np.asarray, load_diabetes(return_X_y=True))
     x, y = (x - x.mean(0)) / x.std(0), ((y - y.mean()) / y.std())[:, None]
     floor = 0.5 * np.mean((x @ np.linalg.lstsq(x, y, rcond=None)[0] - y) ** 2)
     return TensorDataset(*(minidl.tensor(array, dtype=minidl.float32) for array in (x, y))), floor
@@ -186,7 +186,7 @@ def regression(make, everything, data, epochs):
 
 def picture(paths, losses, floor, path):
     figure = plt.figure(figsize=(16, 13.5), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[2.1, 1])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.1, 1]).flat
     above.suptitle(
         f"{STEPS} steps on 0.1·x₁² + 2·x₂² from (−5, −2) to the minimum at +. Ring: where the book ends. Red: leaves the valley"
     )
