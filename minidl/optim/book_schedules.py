@@ -33,7 +33,7 @@ class FactorScheduler:
     (1.8, 0.0103076)
     """
 
-    def __init__(self, factor=1, stop_factor_lr=1e-7, base_lr=0.1):
+    def __init__(self, factor: float = 1, stop_factor_lr=1e-7, base_lr=0.1):
         self.factor, self.stop_factor_lr, self.base_lr = factor, stop_factor_lr, base_lr
 
     def __call__(self, num_update):
@@ -49,7 +49,7 @@ class CosineScheduler:
     [0.0, 0.06, 0.24, 0.3, 0.170157, 0.01]
     """
 
-    def __init__(self, max_update, base_lr=0.01, final_lr=0, warmup_steps=0, warmup_begin_lr=0):
+    def __init__(self, max_update, base_lr=0.01, final_lr: float = 0, warmup_steps=0, warmup_begin_lr: float = 0):
         if not 0 <= warmup_steps < max_update:
             raise ValueError(f"CosineScheduler: expected 0 <= warmup_steps < max_update, got {warmup_steps} and {max_update}")
         self.base_lr_orig = self.base_lr = base_lr
