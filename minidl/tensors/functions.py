@@ -3,16 +3,16 @@
 from collections.abc import Callable as _Callable
 from functools import wraps as _wraps
 from types import FunctionType as _FunctionType
-from typing import Concatenate as _Concatenate, ParamSpec as _ParamSpec, TypeVar as _TypeVar
+from typing import TypeVar as _TypeVar
 
 from .complex import ComplexTensor as _ComplexTensor
 from .record import remedy_for as _remedy_for
 from .tensor import Tensor
 
-_P, _R = _ParamSpec("_P"), _TypeVar("_R")
+_Method = _TypeVar("_Method", bound=_Callable)
 
 
-def _function(method: _Callable[_Concatenate[Tensor, _P], _R]) -> _Callable[_Concatenate[Tensor, _P], _R]:
+def _function(method: _Method) -> _Method:
     """The method as a function, whose first argument is called input, as in PyTorch."""
 
     @_wraps(method)
