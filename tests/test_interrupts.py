@@ -16,7 +16,7 @@ from minidl.graph import modes, walk
 from minidl.kernels import memory, sums, threads
 from minidl.tensors import record
 
-INTERRUPTS = 150
+INTERRUPTS = 40
 
 PROGRAM = """
 import random, signal, sys, time
@@ -45,7 +45,9 @@ start = time.process_time()
 truth = step()
 span = time.process_time() - start
 errors, hit = np.geterr(), 0
-for i in range(number):
+i = 0
+while hit < number and i < 20 * number:  # many come too late: the clock of the timer is coarse
+    i += 1
     signal.signal(signal.SIGPROF, signal.default_int_handler)  # what Ctrl-C raises
     try:
         signal.setitimer(signal.ITIMER_PROF, random.uniform(1e-5, span))
@@ -74,7 +76,7 @@ def test_ctrl_c_at_random_moments():
     command = [sys.executable, "-c", PROGRAM, str(INTERRUPTS), "3"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "MINIDL_QUIET": "1"})
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) > INTERRUPTS / 10  # the others came after the step
+    assert int(done.stdout) == INTERRUPTS
 
 
 # --- after every call in the functions that change something global: there Python looks whether Ctrl-C was pressed
