@@ -11,6 +11,7 @@ ARGS =
 
 help:
 	@echo "make demo    train a network on handwritten digits and draw what it learned"
+	@echo "make gallery run every example in full, as many at once as there are cores; fails if one misses its target"
 	@echo "make test    run all tests, on all cores"
 	@echo "make bench   measure minidl's speed against NumPy's (and PyTorch's and JAX's, if they are in $(VENV))"
 	@echo "make lint    check style and types"
@@ -19,6 +20,9 @@ help:
 
 demo: $(VENV)/examples
 	$(VENV)/bin/python examples/digits_mlp.py $(ARGS)
+
+gallery: $(VENV)/examples
+	$(VENV)/bin/python examples/gallery.py $(ARGS)
 
 test: $(VENV)/tests
 	$(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
@@ -49,4 +53,4 @@ $(VENV)/examples $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev: pyproject.toml
 	@rm $(VENV)-unfinished
 	@touch $@
 
-.PHONY: help demo test bench lint clean
+.PHONY: help demo gallery test bench lint clean

@@ -23,7 +23,7 @@ from harness import HERE, LIBRARIES, compare, contestants, environment, machine
 
 GROUPS = ("overhead", "matmul", "matmul_float64", "reductions", "rows", "elementwise", "step", "start")
 GROUPS += ("conv_forward", "conv_backward", "pool_norm", "cnn_step", "attention", "sequence_step", "generation")
-GROUPS += ("second_order", "memory")
+GROUPS += ("optimizers", "second_order", "memory")
 
 
 def main():

@@ -14,6 +14,7 @@ if sys.argv[3:]:  # before any library counts the cores
 
 import cases
 import convnets
+import optimizers
 import second_order
 import sequences
 
@@ -21,7 +22,7 @@ import sequences
 def main():
     library, group = sys.argv[1:3]
     answers, sys.stdout = sys.stdout, sys.stderr
-    home = next(module for module in (cases, convnets, second_order, sequences) if hasattr(module, group))
+    home = next(module for module in (cases, convnets, optimizers, second_order, sequences) if hasattr(module, group))
     remaining = iter(getattr(home, group)(library, cases.load(library)))
     for line in sys.stdin:
         if line == "next\n":

@@ -76,7 +76,7 @@ def main():
     for (rate, name), (losses, _, dead, accuracy) in runs.items():
         print(
             f"rate {rate:<4} {name:>7} batch norm: held-out accuracy {accuracy:6.1%}, "
-            f"loss below {LOSS} after {first_below(losses):>3} steps, {sum(dead)} of {16 * LAYERS} channels dead"
+            f"loss {told(first_below(losses))}, {sum(dead)} of {16 * LAYERS} channels dead"
         )
 
     picture(runs, options.out / "batchnorm_effect.png")
@@ -137,6 +137,10 @@ def fit(model, train, test, rate, epochs, bar):
         x, y = test[:]
         accuracy = (model(x).argmax(1) == y).float().mean().item()
     return losses, np.array(quantiles), dead, accuracy
+
+
+def told(steps):
+    return f"below {LOSS} after {steps:>3} steps" if steps < np.inf else f"never below {LOSS} nat"
 
 
 def smooth(losses):

@@ -80,7 +80,8 @@ def main():
         model, curves[kind] = train(kind, codes[:split], codes[split:], len(alphabet), 64, steps, kind)
         samples[kind] = write(model, alphabet, "The ", 110)
         print(f"{kind:4} perplexity {curves[kind][-1][1]:.2f} (single characters {alone:.2f}); it writes: {samples[kind]!r}")
-    print(f"{time.perf_counter() - start:.0f} s")
+    told = ", ".join(f"{kind} {curves[kind][-1][1]:.2f}" for kind in KINDS)
+    print(f"perplexity of the text: {told}, single characters {alone:.2f}; {time.perf_counter() - start:.0f} s")
 
     picture(options.out / "char_rnn.png", source, curves, samples, alone)
     print(f"picture: {options.out / 'char_rnn.png'}")

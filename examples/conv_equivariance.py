@@ -158,13 +158,12 @@ def picture(image, maps, changes, order, accuracies, path):
     axes[1, 0].bar([str(w) for w in WINDOWS], changes)
     axes[1, 0].set(xlabel="window of max-pooling", title="Change when the digit moves by 1 pixel")
     axes[1, 0].yaxis.set_major_formatter("{x:.0%}")
-    for i, pair in enumerate(accuracies.values()):
-        bars = axes[1, 3].bar([i - 0.2, i + 0.2], pair, 0.38, color=["tab:blue", "tab:orange"])
-        axes[1, 3].bar_label(bars, [f"{p:.1%}" for p in pair])
-    low = min(map(min, accuracies.values()))
-    axes[1, 3].set(
-        xticks=[0, 1], xticklabels=list(accuracies), ylim=(max(0, 2 * low - 1), 1), title="Accuracy: as they are, scrambled"
-    )
+    errors = 1 - np.array(list(accuracies.values()))
+    for column, (shift_by, color, label) in enumerate([(-0.2, "C0", "as they are"), (0.2, "C1", "scrambled")]):
+        bars = axes[1, 3].bar(np.arange(2) + shift_by, errors[:, column], 0.38, color=color, label=label)
+        axes[1, 3].bar_label(bars, [f"{error:.1%}" for error in errors[:, column]])
+    axes[1, 3].set(xticks=[0, 1], xticklabels=list(accuracies), ylim=(0, 1.4 * errors.max()), title="Test digits read wrong")
+    axes[1, 3].legend()
     axes[1, 3].yaxis.set_major_formatter("{x:.0%}")
     figure.savefig(path, dpi=110)
     plt.close(figure)

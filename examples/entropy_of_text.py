@@ -105,6 +105,8 @@ def main():
     for name, value in bits.items():
         print(f"  {name:<32}{value:>7.3f}{2**value:>9.2f} characters alike" + ("  <--" if name == "network" else ""))
 
+    print(f"bits per character: network {learned:.3f}, n-grams {book.min():.3f}, single characters {book[:, 0].min():.3f}")
+
     picture(counted, book, chain, history, bits, held, surprise, options.out / "entropy_of_text.png")
     print(f"picture: {options.out / 'entropy_of_text.png'}")
     bound = min(bits["single characters"] - MARGIN, book.min(), bits["zlib"], bits["zlib, having seen the rest"])

@@ -63,8 +63,8 @@ def main():
     perplexity = curve[-1][1]
     for step, sample in samples.items():
         print(f"after {step:4} steps it writes: {sample!r}")
-    print(f"held out: perplexity {perplexity:.2f}; 2-grams {counted[2]:.2f}, single characters {counted[1]:.2f}")
     print(f"{time.perf_counter() - start:.0f} s")
+    print(f"held out: perplexity {perplexity:.2f}; 2-grams {counted[2]:.2f}, single characters {counted[1]:.2f}")
 
     picture(options.out / "gpt_char.png", model, vocab, curve, samples, counted)
     print(f"picture: {options.out / 'gpt_char.png'}")

@@ -78,6 +78,9 @@ def main():
     for pair, times, chance, pmi in [*pairs[:12], *pairs[-3:]]:
         print(f"{pair:<30}{times:>6}{chance:>11.3g}{pmi:>12.2f}")
 
+    told = ", ".join(f"{kind} r {r:.3f} and {bits:.2f} bits" for kind, (_, _, r, bits, _) in shown.items())
+    print(f"correlation and information: {told}")
+
     picture(shown, unrelated(options.quick), pairs, options.out / "mutual_information.png")
     print(f"picture: {options.out / 'mutual_information.png'}")
     if missed:

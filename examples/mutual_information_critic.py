@@ -111,6 +111,8 @@ def main():
     for rho, truth in zip(CORRELATIONS, truths, strict=True):
         cells = (np.array([estimate for _, estimate, _ in results[name, rho]]) for name in BOUNDS)
         print(f"{rho:<5}  {truth:6.3f}  " + "".join(f"{c.mean():10.3f} ± {c.std():.3f}" for c in cells))
+    told = (f"{name} {np.mean([estimate for _, estimate, _ in results[name, CORRELATIONS[-1]]]):.2f}" for name in BOUNDS)
+    print(f"truth {truths[-1]:.2f} nats at rho = {CORRELATIONS[-1]}; {', '.join(told)}")
 
     picture(results, truths, options.out / "mutual_information_critic.png")
     print(f"picture: {options.out / 'mutual_information_critic.png'}")

@@ -1,12 +1,12 @@
-"""Writing with a language model: token after token, by chance, by the best one, or with several beginnings side by side.
+"""Text from a language model: token after token, drawn at random, the most likely one, or by beam search.
 
 A model is any function of tokens (N, T) that gives logits (N, T, V) of what follows each of them: a `models.GPT`, a recurrent
 network, a table in a test. All of it runs without gradients, and a Module in evaluation mode.
 
-A model may tell more about itself. `context`: it reads at most so many tokens, and gets the last of them alone. `vocab_size`:
-how many tokens there are. `new_cache()`: it keeps what it has read, and `model(tokens, cache)` goes on from there. Once there
-are more tokens than `context`, each step moves all of them by one place, and what was kept would be wrong: from there on the
-last `context` tokens are read anew at each step. So a cache saves time only up to the context, and changes no result.
+A model may have three attributes more. `context`: the largest number of tokens that it reads; it gets the last ones only.
+`vocab_size`: how many tokens there are. `new_cache()`: an empty cache; `model(tokens, cache)` reads tokens after those in the
+cache. Once there are more tokens than `context`, each step shifts their positions by one, and the cache would be wrong: then
+the last `context` tokens are read again at each step. So a cache saves time only up to the context, and changes no result.
 """
 
 import math
@@ -39,12 +39,12 @@ def generate(
 ):
     """Appends up to `length` tokens, one at a time: integers (T) or (N, T) → (T + length) or (N, T + length)
 
-    Each is drawn with the probabilities softmax(logits/temperature): below 1 the likely become likelier. top_k: only the k most
-    likely tokens. top_p: only the least set of most likely ones that together has this probability (after top_k). greedy: the
-    most likely token, without chance. generator: whose random numbers are drawn; the global ones by default.
+    Each is drawn with the probabilities softmax(logits/temperature): with a temperature below 1, likely tokens become more
+    likely. top_k: only the k most likely tokens. top_p: only the smallest set of most likely tokens that together have this
+    probability (after top_k). greedy: always the most likely token. generator: of random numbers; the global one by default.
 
-    stop: a token that ends a sequence. In a batch it fills the rest of those that end early; when all have ended, the result is
-    shorter. cache: False to read all tokens at each step; by default a model's cache is used if it has one (see above).
+    stop: a token that ends a sequence. In a batch it fills the rest of sequences that end early; when all have ended, nothing
+    more is drawn. cache: False to read all tokens at each step; by default a model's cache is used if it has one (see above).
 
     Top-k: Fan, Lewis and Dauphin, 2018; top-p: Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020.
 
@@ -78,7 +78,7 @@ def generate(
 
 
 def next_probabilities(logits, temperature=1.0, top_k=None, top_p=None):
-    """With what probability `generate` draws each token: logits (N, V) → (N, V), of float64
+    """The probability with which `generate` draws each token: logits (N, V) → (N, V), of float64
 
     >>> import minidl
     >>> logits = minidl.tensor([[0.5, 0.3, 0.2]]).log()
@@ -90,16 +90,16 @@ def next_probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     if top_k is not None and top_k > logits.shape[-1]:
         raise ValueError(f"generate: top_k must be at most the number of tokens, {logits.shape[-1]}, got {top_k}")
     x = logits.detach().double()
-    p = ((x - x.amax(-1, keepdim=True)) / temperature).softmax(-1)  # the largest at 0: no temperature makes it overflow
+    p = ((x - x.amax(-1, keepdim=True)) / temperature).softmax(-1)  # now the largest is 0, and no temperature makes it overflow
     if top_k is None and top_p is None:
         return p
-    order = p.argsort(-1, descending=True)  # of equals the first comes first, as argmax has it
+    order = p.argsort(-1, descending=True)  # stable: of equal ones the first comes first, as in argmax
     p = p.gather(-1, order)
     if top_k is not None:
         p[:, top_k:] = 0
         p = p / p.sum(-1, keepdim=True)
     if top_p is not None and top_p < 1:
-        before = p.cumsum(-1).roll(1, -1)  # the probability of all that are likelier
+        before = p.cumsum(-1).roll(1, -1)  # the probability of all tokens that are more likely
         before[:, 0] = 0
         p = p.masked_fill(before >= top_p, 0)
     p = p / p.sum(-1, keepdim=True)
@@ -121,12 +121,12 @@ class Hypothesis(NamedTuple):
 
 
 def beam_search(model, tokens, length, beams, alpha=0.75, stop=None, cache=None):
-    """The continuations of L tokens with the highest log-probability / L^alpha: integers (T) → list of Hypothesis, best first
+    """The continuations of L tokens with the largest log-probability / L^alpha: integers (T) → list of Hypothesis, best first
 
-    At each step all continuations of the live beginnings by one token compete, and the `beams` most likely of them stay. One
-    that ends with the token `stop` is complete (L counts it); so are those that reach `length`. At most `beams` are returned.
-    beams=1 is greedy. alpha: 0 prefers short ones, since each token lowers the probability; 1 takes the mean. cache: as in
-    generate. *Dive into Deep Learning*, 10.8.
+    Each step extends all unfinished sequences by each token, and keeps the `beams` most likely results. One that ends with the
+    token `stop` is finished (L counts it); so are those that reach `length`. At most `beams` are returned. beams=1 is greedy.
+    alpha: 0 prefers short ones, because each token lowers the probability; 1 takes the mean. cache: as in generate.
+    *Dive into Deep Learning*, 10.8.
 
     >>> import minidl
     >>> after = minidl.tensor([[0.0, 0.6, 0.4], [0.4, 0.3, 0.3], [0.0, 0.0, 1.0]]).log()  # 0.6·0.4 < 0.4·1
@@ -139,9 +139,9 @@ def beam_search(model, tokens, length, beams, alpha=0.75, stop=None, cache=None)
         raise ValueError(f"beam_search: expected one sequence of tokens (T), got shape {tokens.shape}; search row by row")
     length, beams = _integer("beam_search", "length", length, 1), _integer("beam_search", "beams", beams, 1)
     stop = None if stop is None else _integer("beam_search", "stop", stop, 0)
-    if not _is_number(alpha) or not 0 <= alpha <= 10:  # a power of length: of an integer like 2**63 it would never end
+    if not _is_number(alpha) or not 0 <= alpha <= 10:  # an exponent of length: with an integer like 2**63 it would never end
         raise ValueError(f"beam_search: alpha must be a number from 0 to 10, got {alpha!r}")
-    sums, complete = np.zeros(1), []  # log-probabilities of the live ones, (B)
+    sums, complete = np.zeros(1), []  # log-probabilities of the unfinished sequences, (B)
     with no_grad(), evaluating(model):
         reader = _Reader("beam_search", model, cache)
         for step in range(1, length + 1):
@@ -157,7 +157,7 @@ def beam_search(model, tokens, length, beams, alpha=0.75, stop=None, cache=None)
                 complete.append(Hypothesis(live[int(i)], float(sums[i]), float(sums[i]) / step**alpha))
             complete = sorted(complete, key=lambda found: -found.score)[:beams]
             kept = np.flatnonzero(~ends)
-            # A live one can reach sums/length^alpha at best, since each further token lowers the sum.
+            # An unfinished one can reach sums/length^alpha at best, because each further token lowers the sum.
             if not len(kept) or (len(complete) == beams and complete[-1].score >= sums[kept].max() / length**alpha):
                 break
             live, sums = live[wrap(kept)], sums[kept]
@@ -166,7 +166,7 @@ def beam_search(model, tokens, length, beams, alpha=0.75, stop=None, cache=None)
 
 
 class _Reader:
-    """Asks a model what comes next. It gives it the tokens that it has not read, or, past its context, the last ones."""
+    """Asks a model for the next token. The model gets the tokens that it has not read, or, past its context, the last ones."""
 
     def __init__(self, name, model, cache):
         self.name, self.model, self.context = name, model, getattr(model, "context", None)
@@ -196,7 +196,7 @@ class _Reader:
         return logits
 
     def take(self, rows):
-        """Goes on with these of the sequences."""
+        """Keeps only these of the sequences."""
         if self.cache is not None:
             self.cache.take(wrap(rows))
 

@@ -1,6 +1,6 @@
-"""Information theory: how much there is to learn from an outcome, and how far one distribution is from another.
+"""Information theory: how much an outcome tells, and how different two distributions are.
 
-Every quantity here is an expected logarithm, E_p log(…), and every function a few lines over tensors that differentiate.
+Every quantity here is an expected logarithm, E_p log(…), and every function is a few lines of differentiable operations.
 
 Units. `base` is the base of the logarithm: 2 for bits (the default), math.e for nats, 10 for hartleys. The losses of `nn`
 are in nats; bits are nats divided by ln 2.
@@ -9,19 +9,19 @@ Shapes. A tensor is one distribution, whatever its shape, unless `dim` says alon
 A joint distribution p(x, y) is a matrix, x in rows and y in columns. Lists and ndarrays are taken as `minidl.tensor` takes
 them; numbers alone are computed with in float64 and give a number.
 
-Zeros. 0·log 0 = 0, and such a term sends the gradient 0 back, not the −∞ or NaN that the formula would: neither
-log-probabilities nor logits could pass that on. Elsewhere the gradient is the formula's, with the elements as independent
+Zeros. 0·log 0 = 0, and the gradient of such a term is 0, not the −∞ or NaN of the formula: through log-probabilities or
+logits that would become NaN. Elsewhere the gradient is the formula's, with the elements as independent
 variables: for the entropy −log p − 1/ln base. Where p > 0 and q = 0 a divergence is +inf, its gradients for these p and q are
-infinite too, and those of the other elements are as ever. A softmax cannot pass that on either: for predictions that may
+infinite, too, and those of the other elements are not changed. Through a softmax they become NaN: for predictions that may
 underflow give log_softmax, with log=True.
 
-What is no distribution. Probabilities must not be negative and must sum to 1, within the square root of their dtype's
-precision (3e-4 in float32, 1e-8 in float64), or a ValueError says which do not. Textbook examples are not always so kind, so
-there are two ways to compute a formula and no more. `raw=True` checks nothing, leaves out the terms that are NaN, as chapter
-22.11 of *Dive into Deep Learning* does by `nansum`, and takes the absolute value of a divergence. It is a word to be
-written, because the number may mean nothing. The other way is to give conditional_entropy and mutual_information their
-marginals, as that chapter does: they are divided by as they are, and nothing is checked there either. From the joint
-distribution alone the marginals are computed.
+Checks. Probabilities must not be negative and must sum to 1, within the square root of their dtype's
+precision (3e-4 in float32, 1e-8 in float64), or a ValueError says which do not. Some textbook examples do not fulfil this, so
+there are two ways to compute a formula without checks. `raw=True` checks nothing, leaves out the terms that are NaN, as chapter
+22.11 of *Dive into Deep Learning* does by `nansum`, and takes the absolute value of a divergence. It must be
+asked for, because the number may mean nothing. The other way is to give conditional_entropy and mutual_information their
+marginals, as that chapter does: p_xy is divided by them, and nothing is checked there either. If only the joint
+distribution is given, the marginals are computed.
 
 Small probabilities. 1/52! is 0 in float32. With `log=True` all probabilities are given by their natural logarithms.
 
@@ -63,7 +63,7 @@ __all__ = [
 
 
 def self_information(p, *, base: float = 2, log=False):
-    """−log p, the surprise at events of probabilities p: any shape, elementwise. +inf where p is 0.
+    """−log p, the information in an event of probability p: any shape, elementwise. +inf where p is 0.
 
     >>> self_information(1 / 64)
     6.0
@@ -76,7 +76,7 @@ def self_information(p, *, base: float = 2, log=False):
 
 
 def entropy(p, *, base: float = 2, dim=None, log=False, raw=False):
-    """H(X) = −Σ p log p, the surprise to be expected: between 0 (a certain outcome) and log k (k outcomes alike).
+    """H(X) = −Σ p log p, the expected information: between 0 (a certain outcome) and log k (k equally likely outcomes).
 
     >>> entropy([0.1, 0.5, 0.1, 0.3])
     tensor(1.6855)
@@ -104,9 +104,9 @@ def joint_entropy(p_xy, *, base: float = 2, log=False, raw=False):
 
 
 def perplexity(p, *, dim=None, log=False):
-    """exp(−mean ln p), of the probabilities p that a model gave to what then came: any shape, the mean over dim or all.
+    """exp(−mean ln p), of the probabilities p that a model gave to the actual outcomes: any shape, the mean over dim or all.
 
-    As if it had guessed among so many outcomes alike: 1 for certainty, k for a uniform guess among k, +inf once p is 0. A mean
+    It is 1 for certainty, k for a uniform guess among k outcomes, +inf if one p is 0. A mean
     loss in nats, as nn.CrossEntropyLoss has it, makes the perplexity loss.exp(); an entropy H in bits, 2**H.
 
     >>> perplexity([0.25, 0.25, 0.25])
@@ -123,7 +123,7 @@ def perplexity(p, *, dim=None, log=False):
 
 
 def conditional_entropy(p_xy, p_x=None, *, base: float = 2, log=False):
-    """H(Y|X) = −ΣΣ p(x, y) log p(y|x), what is left to learn from the column once the row is known.
+    """H(Y|X) = −ΣΣ p(x, y) log p(y|x), the expected information in the column if the row is known.
 
     p_xy: (X, Y). For H(X|Y) give the transpose. p_x, if given, divides p_xy as it broadcasts (the marginal of the rows has
     shape (X, 1)), and nothing is checked: see `raw` above.
@@ -173,7 +173,7 @@ def mutual_information(p_xy, p_x=None, p_y=None, *, base: float = 2, log=False):
 def pointwise_mutual_information(p_xy, *, base: float = 2, log=False):
     """log p(x, y)/(p(x) p(y)) for each pair: how much more often x and y meet than by chance. (X, Y) → (X, Y)
 
-    −inf where both occur but never together, with the gradient 0; 0 where one of them never occurs, which tells nothing.
+    −inf where both occur but never together, with the gradient 0; 0 where one of them never occurs.
 
     >>> pointwise_mutual_information([[0.25, 0.0], [0.25, 0.5]])
     tensor([[ 1.0000,    -inf],
@@ -191,7 +191,7 @@ def pointwise_mutual_information(p_xy, *, base: float = 2, log=False):
 
 
 def kl_divergence(p, q, *, base: float = 2, dim=None, log=False, raw=False):
-    """D(P‖Q) = Σ p log p/q ≥ 0, the surprise in excess when outcomes of P are expected by Q: 0 only if P = Q. Not symmetric.
+    """D(P‖Q) = Σ p log p/q ≥ 0, the extra bits if outcomes of P are coded by a code made for Q: 0 only if P = Q. Not symmetric.
 
     p, q: one shape. +inf where p > 0 and q = 0. With raw its absolute value.
 
@@ -208,10 +208,10 @@ def kl_divergence(p, q, *, base: float = 2, dim=None, log=False, raw=False):
 
 
 def cross_entropy(p, q, *, base: float = 2, dim=None, log=False):
-    """CE(P, Q) = −Σ p log q = H(P) + D(P‖Q), the surprise at outcomes of P by who expects Q.
+    """CE(P, Q) = −Σ p log q = H(P) + D(P‖Q), the expected −log q for outcomes of P.
 
-    p, q: one shape. +inf where p > 0 and q = 0. This is the quantity. The loss of that name, of logits against class labels, in
-    nats and averaged over examples, is nn.functional.cross_entropy. Of probabilities it is nn.functional.nll_loss(q.log(),
+    p, q: one shape. +inf where p > 0 and q = 0. The loss of that name, of logits against class labels, in nats and averaged
+    over examples, is nn.functional.cross_entropy. Of probabilities it is nn.functional.nll_loss(q.log(),
     labels), which is the mean of this over rows p that are one-hot, with base=math.e.
 
     >>> cross_entropy([0.5, 0.5], [0.75, 0.25])
@@ -238,7 +238,7 @@ def jensen_shannon(p, q, *, base: float = 2, dim=None, log=False):
     (p, q), result = _read("jensen_shannon", p, q)
     _check_pair("jensen_shannon", p, q, dim, log)
     dtype, p, q = p.dtype, p.double(), q.double()
-    total = stack([p, q]).logsumexp(0) if log else p + q  # twice the mixture: half of the smallest number would be 0
+    total = stack([p, q]).logsumexp(0) if log else p + q  # 2M instead of M: half of the smallest number would be 0
     parts = [relative_entropy(t + math.log(2) if log else 2 * t, total, dim, log) for t in (p, q)]
     return result(_log((parts[0] + parts[1]) / 4, base, True).to(dtype))
 
@@ -311,9 +311,9 @@ def bivariate_normal_mutual_information(correlation, *, base: float = 2):
 
 
 def relative_entropy(p, q, dim, log=False):
-    """Σ p·ln(p/q) − p + q along dim: D(P‖Q) in terms of which none is below 0, nor loses digits where P is near Q.
+    """Σ p·ln(p/q) − p + q along dim: D(P‖Q). No term is below 0, and none loses digits where P is near Q.
 
-    For float64, in nats. The gradient is that of Σ p·ln(p/q): −p + q, which sums to 0 for distributions, is left out of it.
+    For float64, in nats. The gradient is that of Σ p·ln(p/q); −p + q, which sums to 0 for distributions, has none.
     """
     zero = (p.detach().exp() if log else p.detach()) == 0  # such a term has the gradient 0
     rest = where(zero, 0.0, p.exp() - q.exp() if log else p - q)
@@ -335,11 +335,11 @@ def _expected_log(p, over, under, drop, base, dim, log):
 
 
 def _log_ratio(x, divisors, base, log):
-    """log(x/Π divisors), where that ratio is not negative. +inf where one of them is 0, with gradients that are no NaN."""
+    """log(x/Π divisors), where that ratio is not negative. +inf where one of them is 0, with gradients that are not NaN."""
     ratio = _over(x, divisors, log)
     if log or not divisors or not ratio.isinf().any():
         return _log(ratio, base, log)
-    # The way back through an infinite ratio is ∞·0. A difference of logarithms has none, but is less exact for ratios near 1.
+    # The gradient through an infinite ratio is ∞·0. A difference of logarithms avoids it, but is less exact for ratios near 1.
     log_x, *others = (_log(where(t < 0, -t, t), base) for t in (x, *divisors))
     return log_x - sum(others)
 
@@ -366,7 +366,7 @@ def _marginal(p, dim, log):
 
 
 def _is_zero(p, log):
-    """Where p counts for nothing as a weight, also because it underflows."""
+    """Where the weight p is 0, also because it underflows."""
     return (p.detach().exp() if log else p) == 0
 
 
@@ -374,7 +374,7 @@ def _is_zero(p, log):
 
 
 def _read(name, *values):
-    """(the values as floating-point tensors, what makes the result of them): numbers alone are float64 and give a number."""
+    """(the values as floating-point tensors, a function for the result): numbers alone become float64 and give a number."""
     kinds = {type(x) for x in values}
     if all(issubclass(kind, numbers.Real) for kind in kinds):
         return [wrap(np.asarray(float(x))) for x in values], Tensor.item

@@ -67,7 +67,9 @@ def entr(input):
     """
     expect_tensors("entr", input=input)
     x = floating(input)
-    return apply(ops.Where(x.array < 0), wrap(np.asarray(-np.inf, x.dtype)), 0.0 - x.clamp(min=0).xlogy(x.clamp(min=0)))
+    below = wrap(x.array < 0)
+    kept = x.masked_fill(below, 0)
+    return (0.0 - kept.xlogy(kept)).masked_fill(below, -np.inf)
 
 
 def ndtr(input):

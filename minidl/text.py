@@ -1,7 +1,7 @@
 """Text as numbers: tokens, vocabularies, counts of n-grams and models made of them, batches of sequences, BLEU.
 
-How well a model foresees text is its perplexity, `minidl.information.perplexity`: 1 where it was certain and right, the size of
-the vocabulary for a uniform guess, infinite once it gave 0 to what then came.
+The quality of a language model is its perplexity, `minidl.information.perplexity`: 1 if it was certain and right, the size of
+the vocabulary for a uniform guess, infinite if a token came to which it gave the probability 0.
 """
 
 import math
@@ -23,7 +23,7 @@ from .tensors.tensor import Tensor
 
 
 def characters(text):
-    """The characters of a text, a list.
+    """The characters of a text, as a list.
 
     >>> characters("ab c")
     ['a', 'b', ' ', 'c']
@@ -32,7 +32,7 @@ def characters(text):
 
 
 def words(text):
-    """The words of a text in small letters, and signs by themselves; spaces are left out.
+    """The words of a text in lower case; each other sign is a token of its own, and spaces are left out.
 
     >>> words("Don't panic, 42!")
     ["don't", 'panic', ',', '42', '!']
@@ -47,7 +47,7 @@ def _text(name, text):
 
 
 class BytePairEncoding:
-    """Pieces of words, learned from a text: again and again, the pair of neighbours that is most frequent becomes one piece.
+    """Pieces of words, learned from a text: the most frequent pair of neighbours becomes one piece, and so on, many times.
 
     It begins with the 256 bytes of UTF-8, so that any text can be written with it, and adds up to num_merges pieces. Pieces do
     not go beyond a word and the space before it. Of equally frequent pairs the first one in the text is taken. (Gage, 1994;
@@ -74,7 +74,7 @@ class BytePairEncoding:
                     pairs[pair] += count
             if not pairs:
                 break
-            best = max(pairs, key=pairs.get)  # the first of equals
+            best = max(pairs, key=pairs.get)  # of equally frequent pairs the first
             self.merges[best] = rank
             for chunk in counts:
                 parts[chunk] = _merged(parts[chunk], best)
@@ -85,7 +85,7 @@ class BytePairEncoding:
         return len(self.pieces)
 
     def tokens(self, text):
-        """The pieces of a text, a list of bytes."""
+        """The pieces of a text, as a list of bytes."""
         found = []
         for chunk in _chunks(_text("BytePairEncoding.tokens", text)):
             parts = [bytes([b]) for b in chunk.encode()]
@@ -102,7 +102,7 @@ class BytePairEncoding:
         return [self._numbers[piece] for piece in self.tokens(text)]
 
     def decode(self, numbers):
-        """The text of these pieces; what is no UTF-8 by itself becomes �."""
+        """The text of these pieces. Bytes that are not valid UTF-8 become �."""
         numbers = [operator.index(n) for n in (numbers.tolist() if isinstance(numbers, Tensor) else numbers)]
         wrong = [n for n in numbers if not 0 <= n < len(self)]
         if wrong:
@@ -162,7 +162,7 @@ class Vocab:
         return token in self.token_to_idx
 
     def to_tokens(self, indices):
-        """The token of a number, or those of a list or a Tensor of them."""
+        """The token of a number, or the tokens of a list or a Tensor of numbers."""
         indices = indices.tolist() if isinstance(indices, Tensor) else indices
         if isinstance(indices, (list, tuple)):
             return [self.to_tokens(i) for i in indices]
@@ -190,15 +190,15 @@ def ngrams(tokens, n):
 
 
 class NGram:
-    """A Markov model of order n − 1: what follows n − 1 tokens, from how often it did, with Laplace smoothing.
+    """A Markov model of order n − 1: the probability of a token after n − 1 others, from counts, with Laplace smoothing.
 
     P(x) = (n(x) + ε₁/m)/(n + ε₁) for n tokens, of which m are different;
-    P(x' | h) = (n(h, x') + ε P(x'))/(n(h) + ε) for a history h of any length up to n − 1: it backs off to single tokens.
+    P(x' | h) = (n(h, x') + ε P(x'))/(n(h) + ε) for a history h of up to n − 1 tokens, so P(x') if n(h) = 0.
 
     n(h) is how often h was followed by a token, so that all P(x' | h) add up to 1. ε → 0 gives the frequencies, a large ε the
-    uniform distribution, or P(x'). With ε = 0 a history that never came backs off, too. smoothing: ε, or one for each length
-    (ε₁, ε₂, …). vocabulary: all tokens that there are, and others are refused; by default those of the text, and then any other
-    has the probability of what was never seen, as "dog" below. From *Dive into Deep Learning*, 9.3.
+    uniform distribution, or P(x'). With ε = 0, an unknown history gives P(x'), too. smoothing: ε, or one for each length
+    (ε₁, ε₂, …). vocabulary: all possible tokens, and any other raises; by default the tokens of the text, and any other has the
+    probability of a token with count 0, as "dog" below. From *Dive into Deep Learning*, 9.3.
 
     >>> model = NGram("the cat sat on the mat the cat ran".split(), n=2)
     >>> round(model.probability("cat", "the"), 7), round(model.probability("dog"), 7)
@@ -240,7 +240,7 @@ class NGram:
         return (self.counts[k][gram] + e * lower) / (seen + e) if seen + e else lower
 
     def log_probabilities(self, tokens):
-        """ln P of each token after those before it, a float64 Tensor; for minidl.information.perplexity(…, log=True).
+        """ln P of each token, given the tokens before it, as a float64 Tensor; for minidl.information.perplexity(…, log=True).
 
         >>> NGram("abab", n=2, smoothing=0).log_probabilities("ba").exp()
         tensor([0.5000, 1.0000], dtype=minidl.float64)
@@ -267,8 +267,8 @@ class NGram:
 def sequential_batches(corpus, batch_size, num_steps, generator=None):
     """Pieces of a long sequence in order, for truncated backpropagation: yields X, Y (batch_size, num_steps), int64
 
-    Y is X one step on. The corpus is cut into batch_size runs, and each row goes on where it ended in the batch before. It
-    begins at a place drawn from 0 to num_steps − 1 (or fewer, in a short corpus) if a generator is given, else at 0.
+    Y is X shifted by one token. The corpus is cut into batch_size parts, and each row continues the same row of the batch
+    before. With a generator, the first token is drawn from places 0 to num_steps − 1 (fewer in a short corpus), else it is 0.
 
     >>> for x, y in sequential_batches(range(9), batch_size=2, num_steps=2):
     ...     print(x.tolist(), y.tolist())
@@ -286,7 +286,7 @@ def sequential_batches(corpus, batch_size, num_steps, generator=None):
 
 
 def random_batches(corpus, batch_size, num_steps, generator=None):
-    """Pieces of a long sequence in random order: yields X, Y (batch_size, num_steps), int64; Y is X one step on.
+    """Pieces of a long sequence in random order: yields X, Y (batch_size, num_steps), int64; Y is X shifted by one token.
 
     The pieces begin num_steps apart, the first at a place drawn from 0 to num_steps − 1 (or fewer, in a short corpus); none
     comes twice.
@@ -306,14 +306,14 @@ def random_batches(corpus, batch_size, num_steps, generator=None):
 
 
 def _corpus(name, corpus, batch_size, num_steps):
-    """The corpus as int64, and at how many places one may begin so that a whole batch is left: at most num_steps."""
+    """The corpus as int64, and the number of places to begin at that leave a whole batch: at most num_steps."""
     corpus = np.asarray(corpus.array if isinstance(corpus, Tensor) else list(corpus))
     if corpus.ndim != 1 or corpus.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected a sequence of integers, got {corpus.dtype} of shape {corpus.shape}; see text.Vocab")
     batch_size, num_steps = _count(name, "batch_size", batch_size, 1), _count(name, "num_steps", num_steps, 1)
     least = batch_size * num_steps + 1  # the last input has a target, too
     if len(corpus) < least:
-        raise ValueError(f"{name}: {batch_size} rows of {num_steps} steps want {least} tokens or more, got {len(corpus)}")
+        raise ValueError(f"{name}: {batch_size} rows of {num_steps} steps need {least} tokens or more, got {len(corpus)}")
     return corpus.astype(np.int64), min(num_steps, len(corpus) - least + 1)
 
 
@@ -330,7 +330,7 @@ def pad_or_cut(tokens, length, padding):
 def sequence_arrays(sentences, vocab, num_steps, begin=False):
     """Lists of tokens as (N, num_steps) int64 and how long each is, (N); "<eos>" is put at the end, and "<pad>" behind it.
 
-    begin: "<bos>" is put in front. A sentence that is too long is cut, and then has no end. The vocab must have these tokens.
+    begin: "<bos>" is put in front. A sentence that is too long is cut, and loses its "<eos>". The vocab must have these tokens.
 
     >>> vocab = Vocab(["go", "now"], reserved_tokens=["<pad>", "<bos>", "<eos>"])
     >>> sequence_arrays([["go"], ["go", "now"]], vocab, 3)
@@ -348,7 +348,7 @@ def sequence_arrays(sentences, vocab, num_steps, begin=False):
 
 
 def sequence_loss(logits, labels, valid_lens):
-    """The mean cross-entropy, in nats, of what is no padding:  logits (N, T, V), labels (N, T), valid_lens (N) → ()
+    """The mean cross-entropy, in nats, of all but the padding:  logits (N, T, V), labels (N, T), valid_lens (N) → ()
 
     >>> import minidl
     >>> sequence_loss(minidl.zeros(2, 3, 4), minidl.zeros(2, 3, dtype=minidl.int64), minidl.tensor([3, 1])).exp()
@@ -366,11 +366,11 @@ def sequence_loss(logits, labels, valid_lens):
 
 
 def bleu(pred_seq, label_seq, k):
-    """How well a translation agrees with the right one, from 0 to 1: exp(min(0, 1 − len_label/len_pred)) ∏ₙ pₙ^(1/2ⁿ), n ≤ k
+    """How similar a translation is to the right one, from 0 to 1: exp(min(0, 1 − len_label/len_pred)) ∏ₙ pₙ^(1/2ⁿ), n ≤ k
 
     pₙ is the share of n-grams of pred_seq that are in label_seq, each as often as it is there. Both are strings of words with
-    spaces between them, or lists of tokens. A pred_seq of fewer than k tokens has no longer n-grams, and none are asked of it;
-    an empty one has 0. (Papineni et al., 2002; with the weights 1/2ⁿ of *Dive into Deep Learning*, 10.7.)
+    spaces between them, or lists of tokens. In a pred_seq of fewer than k tokens, n goes only up to its length;
+    an empty one gives 0. (Papineni et al., 2002; with the weights 1/2ⁿ of *Dive into Deep Learning*, 10.7.)
 
     >>> round(bleu("A B", "A B C D E F", 2), 6)
     0.135335
@@ -389,7 +389,7 @@ def bleu(pred_seq, label_seq, k):
 
 
 def _count(name, what, value, least):
-    """A whole number of at least `least`."""
+    """An integer of at least `least`."""
     try:
         number = operator.index(value)
     except TypeError:

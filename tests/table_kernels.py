@@ -327,9 +327,13 @@ class Forward:
         self.expected = [np.asarray(y) for y in (expected if isinstance(expected, tuple) else (expected,))]
 
     def found(self, kernel):
-        args = [x.copy() if isinstance(x, np.ndarray) else x for x in self.args]
+        args = [copied(x) for x in self.args]
         result = self.take(kernel(*args, **self.options), *args)
         return [np.asarray(y) for y in (result if isinstance(result, tuple) else (result,))]
+
+
+def copied(x):
+    return tuple(map(copied, x)) if type(x) is tuple else x.copy() if isinstance(x, np.ndarray) else x
 
 
 def each(function, x, *options):
@@ -393,6 +397,51 @@ def adam(p, g, mean, square, step, lr, beta1, beta2, eps, weight_decay):
     g = g + weight_decay * p
     mean, square = beta1 * mean + (1 - beta1) * g, beta2 * square + (1 - beta2) * g * g
     return p - lr * (mean / (1 - beta1**step)) / (np.sqrt(square / (1 - beta2**step)) + eps), mean, square
+
+
+def optimizer_step(rule, p, g, buffers, sign=1.0, decay=0.0, shrink=1.0, **o):
+    """(p, *buffers) after one step of a rule."""
+    d = sign * g + decay * p
+    if rule == "adagrad":
+        total = buffers[0] + d * d
+        return p - o["rate"] * d / (np.sqrt(total) + o["eps"]), total
+    if rule == "rmsprop":
+        square, mean = (o["alpha"] * x + (1 - o["alpha"]) * new for x, new in zip(buffers, (d * d, d), strict=False))
+        buffer = o["momentum"] * buffers[2] + d / (np.sqrt(square - mean**2) + o["eps"])
+        return p - o["rate"] * buffer, square, mean, buffer
+    if rule == "adadelta":
+        square = o["rho"] * buffers[0] + (1 - o["rho"]) * d * d
+        step = np.sqrt(buffers[1] + o["eps"]) / np.sqrt(square + o["eps"]) * d
+        return p - o["rate"] * step, square, o["rho"] * buffers[1] + (1 - o["rho"]) * step * step
+    if rule == "asgd":
+        p = shrink * p - o["rate"] * d
+        return p, buffers[0] + o["share"] * (p - buffers[0])
+    if rule == "rprop":
+        agree = d * buffers[0]
+        width = buffers[1] * np.where(agree > 0, o["larger"], np.where(agree < 0, o["smaller"], 1))
+        width, d = np.clip(width, o["least"], o["most"]), np.where(agree < 0, 0, d)
+        return p - width * np.sign(d), d, width
+    beta1, beta2 = o["beta1"], o["beta2"]
+    if rule == "lion":
+        way = beta1 * buffers[0] + (1 - beta1) * sign * g
+        return shrink * p - o["rate"] * np.sign(way), beta2 * buffers[0] + (1 - beta2) * sign * g
+    m = beta1 * buffers[0] + (1 - beta1) * d
+    if rule == "adamax":
+        top = np.maximum(beta2 * buffers[1], np.abs(d) + o["eps"])
+        return p - o["rate"] * m / top, m, top
+    v = beta2 * buffers[1] + (1 - beta2) * d * d
+    if rule == "yogi":
+        v = buffers[1] + (1 - beta2) * np.sign(d * d - buffers[1]) * d * d
+    root = np.sqrt(v)
+    if rule == "radam":
+        return shrink * p - o["rate"] * m * o["root"] / (root + o["eps"]), m, v
+    move = o["rate"] * m if rule == "yogi" else o["rate_g"] * d + o["rate_m"] * m
+    return shrink * p - move / (root / o["root"] + o["eps"]), m, v
+
+
+def rule_row(rule, *buffers, **options):
+    expected = optimizer_step(rule, X, Y, buffers, **options)
+    return Forward(expected, rule, X, Y, buffers, take=lambda _, rule, p, g, buffers: (p, *buffers), **options)
 
 
 def update_running(mean, var, stats, momentum, count):
@@ -474,6 +523,20 @@ FORWARD = {
     "mean_pool": [
         Forward(avg_pool(2)(IMAGE, 3, 2, 1, **options), IMAGE, OF_WINDOWS, *options.values())
         for options in ({}, {"count_include_pad": False}, {"count_include_pad": True, "divisor_override": 4})
+    ],
+    "optimizer_step": [
+        rule_row("adagrad", POSITIVE, rate=0.1, eps=0.01, inside=False, decay=0.3, sign=-1.0),
+        rule_row(
+            "rmsprop", POSITIVE, Y / 4, X, rate=0.1, alpha=0.9, eps=0.1, momentum=0.5, centered=True, inside=False, decay=0.3
+        ),
+        rule_row("adadelta", POSITIVE, POSITIVE / 2, rate=0.5, rho=0.8, eps=0.01, decay=0.3),
+        rule_row("adamax", Y / 2, POSITIVE, rate=0.1, beta1=0.8, beta2=0.9, eps=0.01, decay=0.3),
+        rule_row("nadam", Y / 2, POSITIVE, rate_g=0.1, rate_m=0.2, beta1=0.8, beta2=0.9, root=0.5, eps=0.01, shrink=0.9),
+        rule_row("radam", Y / 2, POSITIVE, rate=0.1, beta1=0.8, beta2=0.9, root=0.5, eps=0.01, rectified=True, shrink=0.9),
+        rule_row("yogi", Y / 2, POSITIVE, rate=0.1, beta1=0.8, beta2=0.9, root=0.5, eps=0.01, decay=0.3),
+        rule_row("lion", X / 2, rate=0.1, beta1=0.8, beta2=0.9, shrink=0.9),
+        rule_row("asgd", X / 2, rate=0.1, share=0.25, shrink=0.9, decay=0.3),
+        rule_row("rprop", X, POSITIVE, smaller=0.5, larger=1.2, least=0.2, most=2.0),
     ],
     "polygamma": [Forward(table.each_of_one(table.polygamma)(POSITIVE, n), n, POSITIVE) for n in (1, 2, 3)],
     "pool_windows": [

@@ -138,7 +138,7 @@ def test_layers_are_those_of_plain_numpy(name, row):
     assert_single(row.single(make), expected[1])
 
 
-RAISE = {"sparse", "proj_size"}  # not supported, and asked for elsewhere
+RAISE = {"sparse", "proj_size"}  # not supported, and asked for elsewhere (LSTM's proj_size: test_recurrent_projection.py)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -203,7 +203,7 @@ def test_errors_of_open_files(tmp_path):
     with pytest.raises(ValueError, match=r"load: the BytesIO is not a file that minidl\.save wrote"):
         minidl.load(io.BytesIO(b"PK"))
     for call in (lambda: minidl.load(3), lambda: minidl.save(1, 3), lambda: minidl.load(None)):
-        with pytest.raises(TypeError, match="expected the name of a file, got"):
+        with pytest.raises(TypeError, match="expected the name of a file, or an open file, got"):
             call()
 
 

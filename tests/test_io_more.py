@@ -128,7 +128,7 @@ def test_one_object_twice_is_one_object():
 
 def test_memory_as_two_types_is_refused():
     a = np.zeros(4, np.float32)
-    with pytest.raises(ValueError, match=r"save: an array of int32 has the memory of one of float32.*\.clone\(\)"):
+    with pytest.raises(ValueError, match=r"save: an array of int32 shares memory with one of float32.*\.clone\(\)"):
         round_trip([minidl.from_numpy(a), minidl.from_numpy(a.view(np.int32))])
 
 

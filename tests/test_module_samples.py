@@ -103,10 +103,7 @@ def assert_equal(y, wanted, what):
 
 
 # Refusals that are meant, by what the error says: (name of a layer or "", pattern) -> why
-REFUSED = {
-    ("LSTM", "proj_size is not supported"): "told, not ignored",
-    ("MultiheadAttention", "add_bias_kv=True and add_zero_attn=True are not supported"): "told, not ignored",
-}
+REFUSED = {}
 
 
 def sample_differs(info, sample, training, dtype):

@@ -349,7 +349,11 @@ def test_a_state_dict_that_does_not_fit_changes_nothing():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda s: None, TypeError, "expected a dict with 'state' and 'param_groups', as state_dict.. gives, got NoneType"),
+        (
+            lambda s: None,
+            TypeError,
+            "expected a dict with 'state' and 'param_groups', as optimizer.state_dict.. gives, got NoneType",
+        ),
         (lambda s: {}, TypeError, r"expected a dict with 'state' and 'param_groups', .* got \[\]"),
         (lambda s: {"state": s["state"]}, TypeError, r"expected a dict with 'state' and 'param_groups', .* got \['state'\]"),
         (lambda s: {**s, "state": None}, TypeError, "expected 'state' to be a dict"),

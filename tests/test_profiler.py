@@ -833,7 +833,7 @@ def test_start_and_stop_in_the_wrong_order():
         with pytest.raises(RuntimeError):
             call()
     p.start()
-    with pytest.raises(RuntimeError, match="runs already"):
+    with pytest.raises(RuntimeError, match="already running"):
         p.start()
     minidl.ones(1).exp()
     with pytest.raises(RuntimeError, match="nothing is recorded yet"):

@@ -278,7 +278,6 @@ def test_pack_and_pad():
         (lambda: nn.RNN(3, 0), ValueError, "hidden_size must be 1 or more, got 0"),
         (lambda: nn.RNN(2.5, 3), TypeError, "input_size must be an integer"),
         (lambda: nn.RNN(2, 3, nonlinearity="sin"), ValueError, "'tanh' or 'relu'"),
-        (lambda: nn.LSTM(2, 3, proj_size=1), NotImplementedError, "proj_size"),
         (lambda: nn.GRU(2, 3, dropout=1.5), ValueError, "probability"),
         (lambda: nn.GRU(2, 3)(minidl.ones(4, 5, 3)), ValueError, r"\(T, N, 2\) or \(T, 2\), got \(4, 5, 3\)"),
         (lambda: nn.GRU(2, 3)(np.ones((4, 5, 2))), TypeError, r"write minidl.tensor\(x\)"),

@@ -167,7 +167,7 @@ def test_batches_of_any_corpus_that_is_long_enough(make, batch_size, num_steps, 
     assert len(set(targets)) == len(targets) and targets.max() <= corpus[-1]
     if make is text.sequential_batches:
         assert begin < num_steps and len(batches) == (len(corpus) - 1 - begin) // batch_size // num_steps
-    with pytest.raises(ValueError, match=rf"want {batch_size * num_steps + 1} tokens or more, got {batch_size * num_steps}"):
+    with pytest.raises(ValueError, match=rf"need {batch_size * num_steps + 1} tokens or more, got {batch_size * num_steps}"):
         list(make(corpus[: batch_size * num_steps], batch_size, num_steps, minidl.Generator().manual_seed(seed)))
 
 

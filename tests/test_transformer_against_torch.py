@@ -135,6 +135,7 @@ def test_whole_transformer(norm_first):
         ("MultiheadAttention", (8, 2), {}),
         ("MultiheadAttention", (8, 2), {"kdim": 4, "vdim": 6}),
         ("MultiheadAttention", (8, 2), {"bias": False}),
+        ("MultiheadAttention", (8, 2), {"add_bias_kv": True, "add_zero_attn": True}),
         ("TransformerEncoderLayer", (8, 2, 12), {}),
         ("TransformerDecoderLayer", (8, 2, 12), {"bias": False}),
         ("Transformer", (8, 2, 2, 2, 12), {}),

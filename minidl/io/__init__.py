@@ -18,7 +18,7 @@ _STRUCTURE = "structure.json"
 
 
 def __getattr__(name):
-    """Loads a file when it is first asked for (PEP 562), because what it needs is not everywhere."""
+    """Imports a submodule when it is first used (PEP 562): what it imports is not installed everywhere."""
     if name in ("posix", "safetensors_files"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -28,15 +28,15 @@ def save(obj, f):
     """Writes a tensor, or dicts, lists and tuples of tensors and plain values (a state_dict, say), to the file f.
 
     f is the name of a file, or a file opened with "wb" (also an io.BytesIO). NumPy's arrays and scalars of real numbers can be
-    saved too. Tensors that share memory share it again when they are loaded, and one that requires grad requires it again; what
-    made it, and its .grad, are not saved.
+    saved too. Tensors that share memory share it again after loading, and requires_grad is kept. The graph of a tensor and its
+    .grad are not saved.
 
     A name that ends in .safetensors gets that format, through the package safetensors (`pip install minidl[safetensors]`). It
-    holds a dict of names and tensors, such as a state_dict, and no more: not what shares memory, nor what requires grad.
+    holds a dict of names and tensors, such as a state_dict, and nothing else: neither shared memory nor requires_grad.
 
     A named file is written under another name, flushed to the disk, and then renamed: an error or a loss of power leaves the
-    old content or the new one. A file that exists keeps its mode, and where the system lets us its owner. A symbolic link
-    stays, and the file it points to gets the new content; another hard link to that file keeps the old content.
+    old content or the new one. A file that exists keeps its mode and, where the system allows it, its owner. A symbolic
+    link stays, and its target gets the new content; another hard link to the target keeps the old content.
     A save that was killed leaves an unfinished file (.minidl-…); the next save to the same name removes it.
 
     TypeError for what cannot be saved; ValueError for a structure that contains itself or is nested more than 200 deep, and
@@ -87,15 +87,15 @@ def save(obj, f):
 
 
 def load(f, map_location=None, pickle_module=None, *, weights_only=True, mmap=None):
-    """What `save` wrote to f: the name of a file, or a file opened with "rb" (also an io.BytesIO).
+    """Reads what `save` wrote to f: the name of a file, or a file opened with "rb" (also an io.BytesIO).
 
-    An open file is read from where it stands to the end of what one `save` wrote, so that several can follow each other.
+    An open file is read from its current position to the end of what one `save` wrote, so one file can hold several saves.
 
     A file whose name ends in .safetensors is read as one, through the package safetensors; float16 and bfloat16 in it become
     float32, which has all of their numbers.
 
-    map_location: "cpu" or None, there is no other place; for PyTorch's {"cuda:0": "cpu"} the same. weights_only: True or False;
-    the files have no code in any case, and loading one never runs any. pickle_module, mmap: only None; there is neither.
+    map_location: "cpu" or None; PyTorch's {"cuda:0": "cpu"} means the same. weights_only: True or False; the files never
+    contain code, and loading one never runs any. pickle_module, mmap: only None; neither is supported.
 
     >>> import io, minidl
     >>> file = io.BytesIO()
@@ -172,7 +172,7 @@ def _load_safetensors(f):
 
 
 def _write_all(file, rest):
-    """Writes to an open file: a raw one may take a part of what it is given, or nothing."""
+    """Writes all bytes to an open file: one call of write may write only a part of them, or nothing."""
     while len(rest):
         written = file.write(rest)
         if written is None:

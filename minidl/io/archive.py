@@ -2,12 +2,12 @@
 
 Python's zipfile compares the checksum of an array only if it is read to its end, inflates without a limit, and fails in a dozen
 ways on damage. Here the file is read once, from its first byte to its last. Memory is taken only for bytes that the file has.
-All that is wrong is a ValueError. When a disk is full, zipfile tries again to write when it is deleted; here nothing does.
+Every fault of a file is a ValueError. When a disk is full, zipfile tries to write again when it is deleted; here nothing does.
 The layout, from PKWARE's APPNOTE.TXT (section 4) and numpy.lib.format:
 
     for each array: header, name, extra (the sizes, 8 bytes each) | .npy header, numbers
-    for each array: the same once more, with the place of the array in the file
-    [the end, with 8 bytes for each number, if the file is large]  the end
+    for each array: the same header again, with the position of the array in the file
+    [if the file is large: an end record with 8 bytes for each number]  the end record
 """
 
 import io
@@ -25,7 +25,7 @@ _COMMON = "5H3L2H"  # version, flags, method, time, date, checksum, size in the 
 _CHECKSUM_AT = 14  # bytes behind the beginning of an array
 _PIECE = 1 << 18  # bytes at a time: they are still in the processor's cache when their checksum is computed
 _TEXT = 0x800  # the flag of a name in UTF-8
-_IN_EXTRA = 0xFFFFFFFF  # a size or place that stands in the extra
+_IN_EXTRA = 0xFFFFFFFF  # means: the size or position is in the extra
 _SIZES_ID = 1  # of the extra that has it
 _MAGIC = b"\x93NUMPY\1\0"
 _NPY_HEADER = re.compile(
@@ -34,13 +34,13 @@ _NPY_HEADER = re.compile(
 )
 _LARGE = (1 << 31) - 1  # a size or place above it is written with 8 bytes
 _MANY = 0xFFFF  # arrays: for more, their number is written with 8 bytes
-_VERSION, _UNIX, _DATE, _MODE = 45, 3 << 8, 0x21, 0o600 << 16  # what zipfile writes: the first that knows 8 bytes; 1980-01-01
+_VERSION, _UNIX, _DATE, _MODE = 45, 3 << 8, 0x21, 0o600 << 16  # as zipfile: the first version with sizes of 8 bytes; 1980-01-01
 
 
 def write_arrays(file, arrays):
     """Writes the arrays {name: array} as a .npz, with the bytes that np.savez writes.
 
-    file: empty, and one that can go back, for the checksum of an array is known when its numbers are written.
+    file: empty and seekable, because the checksum of an array is known only after its numbers are written.
     """
     place, listed = 0, bytearray()
     for name, array in arrays.items():
@@ -87,9 +87,9 @@ def _bytes(array):
 
 
 def read_arrays(file, size):
-    """The arrays by their names, and how many bytes are left, of a .npz that starts where the file stands.
+    """The arrays by name, and how many bytes are left, of a .npz that starts at the current position of the file.
 
-    size: how many bytes the file has from there. ValueError for whatever np.savez does not write.
+    size: how many bytes the file has from there. ValueError for anything that np.savez does not write.
     """
     source = _Source(file, size)
     arrays, members = {}, []

@@ -1,4 +1,4 @@
-"""Files that appear when they are complete, and what is checked before a file is read or replaced."""
+"""Writes files so that they appear only when they are complete, and checks a file before it is read or replaced."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ def open_to_read(name, f):
     """(the open file f, its size). `name` is the function that errors name. ValueError for a device, a pipe or a socket."""
     f = _path(name, f)
     mode = os.stat(f).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to open one could wait for ever; of a folder, open says what it is
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a pipe could wait for ever; of a folder, open tells
         raise _not_regular(name, f)
     with open(f, "rb") as file:
         yield file, os.fstat(file.fileno()).st_size
@@ -46,7 +46,7 @@ def write_file(name, f, write):
 
 
 def _write(path, old, unfinished, write):
-    """Whether the file could be made. Not, if another process took its name or removed it before it was locked."""
+    """Whether the file could be made: False if another process took its name or removed it before it was locked."""
     mode = 0o600 if old else 0o666  # an old file gets its own mode at the end; less the umask
     try:
         with open(unfinished, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
@@ -57,7 +57,7 @@ def _write(path, old, unfinished, write):
             if old and _POSIX:
                 _keep_mode(file.fileno(), old)
             _flush(file.fileno())
-            if _POSIX:  # renamed while it is locked: nobody takes it for a leftover
+            if _POSIX:  # renamed while it is locked, so that no process removes it as a leftover
                 os.replace(unfinished, path)
         if not _POSIX:
             os.replace(unfinished, path)
@@ -65,14 +65,15 @@ def _write(path, old, unfinished, write):
     except FileExistsError:
         return False
     except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
+        with contextlib.suppress(OSError):  # the first error is the one to report
             os.unlink(unfinished)
         raise
 
 
 def _path(name, f):
     if not isinstance(f, (str, os.PathLike)):
-        raise TypeError(f"{name}: expected the name of a file, got {type(f).__name__}")
+        remedy = "; the file comes second: minidl.save(object, file)" if name == "save" else ""
+        raise TypeError(f"{name}: expected the name of a file, or an open file, got {type(f).__name__}{remedy}")
     return os.fspath(f)
 
 
@@ -90,7 +91,7 @@ def _old(name, f, path):
         raise FileNotFoundError(f"{name}: {f!r} is not the name of a file in a folder that exists")
     if old and not stat.S_ISREG(old.st_mode):
         raise _not_regular(name, f)
-    if old and not os.access(path, os.W_OK):  # a rename would not ask
+    if old and not os.access(path, os.W_OK):  # a rename would replace it all the same
         raise PermissionError(errno.EACCES, f"{name}: the file is write-protected; chmod u+w, or take another name", str(f))
     return old
 
@@ -125,7 +126,7 @@ def _flush_folder(folder):
         return
     try:
         number = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder in which one may write, but which one may not read
+    except PermissionError:  # a folder that may be written, but not read
         return
     try:
         _flush(number)
@@ -134,8 +135,8 @@ def _flush_folder(folder):
 
 
 # --- Leftovers of processes that were killed. A file is locked while it is written, and the system unlocks it when its process
-# ends, however it ends. So what can be locked is in use by nobody. No process number is asked: it may be in use again, or be
-# one of another container.
+# ends, however it ends. So a file that can be locked is not in use. Process numbers are not used for this: a number may belong
+# to a new process by now, or to one in another container.
 
 
 def _start_of_unfinished(path):
@@ -145,14 +146,14 @@ def _start_of_unfinished(path):
 
 
 def _lock(number, unfinished):
-    """Locks a new file. False, if another process locked it first, or took it for a leftover and removed it."""
+    """Locks a new file. False if another process locked it first, or removed it as a leftover."""
     if not _POSIX:
         return True
     try:
         io.posix.lock(number)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks: there nobody can lock, so nobody removes
+    except OSError:  # a file system without locks: no process can lock there, so no process removes anything
         return True
     try:
         return os.path.samestat(os.fstat(number), os.stat(unfinished))
@@ -161,7 +162,7 @@ def _lock(number, unfinished):
 
 
 def _remove_leftovers(folder, start):
-    """Removes unfinished files that nobody writes. On a file system where locks hold on one machine only, those of another
+    """Removes unfinished files that nobody is writing. On a file system where locks hold on one machine only, those of another
     machine are left alone for a day."""
     here, anywhere = start, start[:-9]
     with contextlib.suppress(OSError), os.scandir(folder) as entries:

@@ -1,4 +1,4 @@
-"""What only POSIX systems have. Windows has no fcntl, so this file is loaded when it is first used, and not there."""
+"""Locks of files on POSIX systems. Windows has no fcntl, so this file is imported when it is first used, and never there."""
 
 import fcntl
 

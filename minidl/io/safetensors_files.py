@@ -1,7 +1,7 @@
-"""Files that end in .safetensors, through the package of that name. Loaded when it is first needed: few programs have it.
+"""Files that end in .safetensors, through the package of that name. Imported when it is first needed: it is optional.
 
-The format is described at https://github.com/huggingface/safetensors: a dict of names and tensors, no more, which many other
-libraries read and write. It has no code in it.
+The format is described at https://github.com/huggingface/safetensors: a dict of names and tensors, nothing else. Many
+other libraries read and write it. It contains no code.
 """
 
 import numpy as np
@@ -11,13 +11,13 @@ from safetensors.numpy import save as serialize
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 
-# What a file may have -> what its bytes are. Half precision is widened to float32, which has all of its numbers.
+# The dtype in a file -> the dtype of its bytes. Half precision is widened to float32, which has all of its numbers.
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _TYPES |= {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}
 
 
 def to_bytes(obj):
-    """The content of the file. TypeError for what is no dict of names and tensors."""
+    """The content of the file. TypeError for anything but a dict of names and tensors."""
     if not isinstance(obj, dict):
         got = type(obj).__name__
         raise TypeError(f"save: a .safetensors file holds a dict of names and tensors, a state_dict say, got {got}")
@@ -29,7 +29,7 @@ def to_bytes(obj):
 
 
 def from_bytes(content):
-    """The dict of names and tensors. ValueError for what is no such file, TypeError for types that minidl has not."""
+    """The dict of names and tensors. ValueError if it is no such file, TypeError for dtypes that minidl does not have."""
     try:
         entries = deserialize(bytes(content))
     except SafetensorError as error:

@@ -1,4 +1,4 @@
-"""Which arrays share memory, so that they share it again when they are loaded: tied weights, a matrix and its rows.
+"""Finds which arrays share memory, so that they share it again after loading: tied weights, a matrix and its rows.
 
 Arrays whose memory overlaps are one array in the file, and each of them is a view of it: an offset, sizes and strides, all
 counted in elements.
@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 
 
 def place(found):
-    """The arrays for the file by their names. found: [(array, its code)]; a code gets the name, and a view where it is one."""
+    """The arrays for the file by name. found: [(array, its code)]; the name, and a view if needed, are added to the code."""
     arrays, memories = {}, {}
     groups = _overlapping([array for array, _ in found])
     for i, (array, code) in enumerate(found):
@@ -30,7 +30,7 @@ def place(found):
 
 
 def _overlapping(arrays):
-    """{i: the numbers of all arrays whose memory overlaps with that of the i-th, or of such an array}, for those with any."""
+    """{i: the numbers of all arrays that overlap with the i-th, directly or through others}; an i without any is left out."""
     bounds = sorted((*byte_bounds(array), i) for i, array in enumerate(arrays) if array.size)
     groups, members, end = {}, [], 0
     for low, high, i in [*bounds, (math.inf, math.inf, None)]:
@@ -44,14 +44,14 @@ def _overlapping(arrays):
 
 
 def _memory_of(arrays):
-    """One array for all of them: that one of them which reaches over the others, else a new one, 0 where none of them is."""
+    """One array for all of them: the one that covers all others, else a new one, which is 0 where none of them has memory."""
     start, end = min(byte_bounds(x)[0] for x in arrays), max(byte_bounds(x)[1] for x in arrays)
     dtype = arrays[0].dtype
     for array in arrays:
         places = byte_bounds(array)[0] - start, *array.strides
         if array.dtype != dtype or any(place % dtype.itemsize for place in places):
             raise ValueError(
-                f"save: an array of {array.dtype} has the memory of one of {dtype}, which a file cannot hold; save a .clone()"
+                f"save: an array of {array.dtype} shares memory with one of {dtype}, which a file cannot hold; save a .clone()"
             )
     for array in arrays:
         if array.flags.c_contiguous and array.nbytes == end - start:
@@ -70,7 +70,7 @@ def _view(array, start):
 
 
 def part_of(memory, name, view):
-    """The part of an array's memory that a view from a file says. ValueError if it is no part, or the view is damaged."""
+    """The part of an array that a view from a file describes. ValueError if it is not within the array, or is damaged."""
     if not isinstance(view, list) or len(view) != 3 or not isinstance(view[1], list) or not isinstance(view[2], list):
         raise ValueError(f"a view of {name!r} is damaged")
     offset, sizes, strides = view
@@ -87,7 +87,7 @@ def part_of(memory, name, view):
 
 
 def _repeats(sizes, strides):
-    """Whether two elements may have one place."""
+    """Whether two elements may share one place in memory."""
     reach = 1
     for step, n in sorted((abs(step), n) for n, step in zip(sizes, strides, strict=True) if n > 1):
         if step < reach:

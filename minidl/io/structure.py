@@ -39,10 +39,10 @@ def encode(obj):
 class _Encoder:
     def __init__(self):
         self.found = []  # (array, the code to complete with its name) in the order of the structure
-        self.seen = {}  # id of a tensor or ndarray -> how many were before it, and itself, so that no other gets its id
+        self.seen = {}  # id of a tensor or ndarray -> how many came before it, and itself: so no other gets its id
 
     def encode(self, obj, around):
-        """The structure as JSON has it. around: the dicts, lists and tuples that obj is in."""
+        """The structure in the form of JSON. around: the dicts, lists and tuples that contain obj."""
         if isinstance(obj, (Tensor, np.ndarray)):
             return self._encode_array(obj)
         if isinstance(obj, np.generic) and not isinstance(obj, str):
@@ -57,7 +57,7 @@ class _Encoder:
                 f"(of a module, its state_dict())"
             )
         if any(obj is outer for outer in around):
-            raise ValueError(f"save: a {type(obj).__name__} contains itself; a file can only hold what has an end")
+            raise ValueError(f"save: a {type(obj).__name__} contains itself, which a file cannot hold; remove the loop")
         if len(around) == _DEPTH:
             raise ValueError(
                 f"save: the structure is nested more than {_DEPTH} deep; save it flat, as a dict with names like 'a.b.c'"
@@ -90,7 +90,7 @@ def _checked(array):
 
 
 def decode(text, arrays):
-    """The object of which `encode` made this text and these arrays. ValueError for what it does not make."""
+    """The object from which `encode` made this text and these arrays. ValueError for text that it never makes."""
     decoder = _Decoder(arrays)
     obj = decoder.decode(json.loads(text))
     if unused := sorted(set(arrays) - decoder.used):

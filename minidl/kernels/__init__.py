@@ -6,7 +6,8 @@ maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with
 `conv` (`conv_loops`), `conv_weight` and `depthwise` images, over `planes` that they lay out. `sums` adds over any axes,
 `rows` works along rows (softmax and what is made of it), `fused_attention` along queries and keys, `recurrent` along
 sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows, `norm` normalises (by `norm_loops` and
-`norm_columns`), `special` has Γ and its relatives, `update` is the optimizer's step.
+`norm_columns`), `special` has Γ and its relatives, `update` (SGD,
+Adam) and `update_rules` (all others) are the optimizers' steps.
 """
 
 from .conv import conv2d, conv2d_input
@@ -81,6 +82,7 @@ from .special import digamma, gamma_slope, gammainc, lgamma, polygamma
 from .sums import running_sums, sum_over, total
 from .threads import get_num_threads, set_num_threads
 from .update import adam, sgd
+from .update_rules import optimizer_step
 
 __all__ = [
     "adam",
@@ -143,6 +145,7 @@ __all__ = [
     "max_pool_indices",
     "mean_pool",
     "mean_pool_backward",
+    "optimizer_step",
     "polygamma",
     "pool_windows",
     "relu",

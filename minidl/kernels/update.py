@@ -99,7 +99,7 @@ def sgd(
     if buffer is not None and (buffer.shape != shape or buffer.dtype != dtype):
         _refuse("sgd", parameter, buffer)
     if not (type(lr) is type(momentum) is type(dampening) is type(weight_decay) is float):
-        _check_numbers("sgd", lr, momentum, dampening, weight_decay)
+        check_numbers("sgd", lr, momentum, dampening, weight_decay)
     sign = -1.0 if maximize else 1.0
     p, g = plain(parameter), plain(gradient)  # copies where the layout is unusual; what is new is then written back
     if p is not parameter:
@@ -143,12 +143,7 @@ def adam(
     parameter -= lr·weight_decay·parameter              where the decay is decoupled
     parameter -= lr/(1 - β₁ˢᵗᵉᵖ) · mean / (√square/√(1 - β₂ˢᵗᵉᵖ) + eps)
     """
-    shape, dtype = parameter.shape, parameter.dtype
-    given = [gradient, mean, square] if maximum is None else [gradient, mean, square, maximum]
-    for x in given:
-        if x.shape != shape or x.dtype != dtype:
-            _refuse("adam", parameter, x)
-    _check_numbers("adam", step, lr, beta1, beta2, eps, weight_decay)
+    check_numbers("adam", step, lr, beta1, beta2, eps, weight_decay)
     if step < 1:
         raise ValueError(f"adam: expected a step of 1 or more, got {step}")
     if beta1 == 1 or beta2 == 1:
@@ -156,20 +151,34 @@ def adam(
     decay, shrink = (0.0, 1.0 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     sign = -1.0 if maximize else 1.0
     rate, root = float(lr) / (1 - float(beta1) ** step), math.sqrt(1 - float(beta2) ** step)
-    arrays = [parameter, *given]
-    used = [plain(x) for x in arrays]  # copies where the layout is unusual; what is new is then written back
-    for i, (x, y) in enumerate(zip(arrays, used, strict=True)):
-        if x is not y and i != 1:
-            _check_writeable("adam", x)
+    buffers = [mean, square] if maximum is None else [mean, square, maximum]
+    arrays, copies = flat_arrays("adam", parameter, gradient, buffers)
     kernel = _adam if maximum is None else _adam_maximum
     numbers = sign, decay, shrink, beta1, beta2, rate, root, eps
-    run(parameter.size >= SHARED_SIZE, kernel, dtype, *[x.ravel() for x in used], *numbers)
-    for i, (x, y) in enumerate(zip(arrays, used, strict=True)):
-        if x is not y and i != 1:
-            x[...] = y
+    run(parameter.size >= SHARED_SIZE, kernel, parameter.dtype, *arrays, *numbers)
+    write_back(copies)
 
 
-def _check_numbers(name, *numbers):
+def flat_arrays(name, parameter, gradient, buffers):
+    """[parameter, gradient, *buffers] as vectors, and (array, copy) for each that was copied because its layout is unusual."""
+    shape, dtype = parameter.shape, parameter.dtype
+    arrays = [parameter, gradient, *buffers]
+    for x in arrays:
+        if x.shape != shape or x.dtype != dtype:
+            _refuse(name, parameter, x)
+    used = [plain(x) for x in arrays]
+    copies = [(x, y) for i, (x, y) in enumerate(zip(arrays, used, strict=True)) if x is not y and i != 1]
+    for x, _ in copies:
+        _check_writeable(name, x)
+    return [x.ravel() for x in used], copies
+
+
+def write_back(copies):
+    for x, y in copies:
+        x[...] = y
+
+
+def check_numbers(name, *numbers):
     for x in numbers:
         if type(x) is not float and not isinstance(x, (float, int, np.integer, np.floating)):
             raise TypeError(f"{name}: expected numbers as options, got {x!r}")

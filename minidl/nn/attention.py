@@ -6,7 +6,8 @@ import numpy as np
 
 from .. import ops
 from ..tensors.arguments import expect_tensors
-from ..tensors.creation import empty
+from ..tensors.creation import empty, ones, zeros
+from ..tensors.joining import cat
 from ..tensors.record import apply, wrap
 from ..tensors.tensor import Tensor
 from . import functional as F, init
@@ -26,7 +27,8 @@ class MultiheadAttention(Module):
     first two axes change places, and without a batch N is left out. Each head works in embed_dim/num_heads dimensions. The
     parameters have PyTorch's names: in_proj_weight (the three matrices one below the other; q_proj_weight, k_proj_weight and
     v_proj_weight if kdim or vdim differ from embed_dim), in_proj_bias and out_proj. The matrices start from Xavier's uniform
-    distribution, the biases from 0. Not supported: add_bias_kv and add_zero_attn.
+    distribution, the biases from 0. add_bias_kv: a learned key and value, bias_k and bias_v, stand behind the projected ones;
+    add_zero_attn: then a key and a value of zeros. Every query sees them, no mask has a place for them, and the weights have.
 
     Stricter than PyTorch: a query that may see no key gets zero weights and an output of out_proj.bias, and no NaN; and
     is_causal=True is compared with the mask that it speaks of. Vaswani et al., "Attention Is All You Need" (2017).
@@ -54,11 +56,6 @@ class MultiheadAttention(Module):
         dtype=None,
     ):
         super().__init__()
-        if add_bias_kv or add_zero_attn:
-            raise NotImplementedError(
-                "MultiheadAttention: add_bias_kv=True and add_zero_attn=True are not supported; append a learned key and value "
-                "(or zeros) to the sequences of keys and values instead"
-            )
         kdim, vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
         sizes = checked_sizes(self, embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
         self.embed_dim, self.num_heads, self.kdim, self.vdim = sizes
@@ -80,6 +77,8 @@ class MultiheadAttention(Module):
             self.v_proj_weight = Parameter(empty(self.embed_dim, self.vdim, **options))
         self.in_proj_bias = Parameter(empty(3 * self.embed_dim, **options)) if bias else None
         self.out_proj = Linear(self.embed_dim, self.embed_dim, bias=bias, **options)
+        self.bias_k, self.bias_v = (Parameter(empty(1, 1, self.embed_dim, **options)) if add_bias_kv else None for _ in "kv")
+        self.add_zero_attn = add_zero_attn
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -90,6 +89,9 @@ class MultiheadAttention(Module):
         if self.in_proj_bias is not None:
             init.zeros_(self.in_proj_bias)
             init.zeros_(self.out_proj.bias)
+        if self.bias_k is not None:
+            init.xavier_normal_(self.bias_k)
+            init.xavier_normal_(self.bias_v)
 
     def forward(
         self,
@@ -120,6 +122,7 @@ class MultiheadAttention(Module):
         first = self.batch_first or not batched
         q, k, v = self._heads(query, key, value, first)
         mask, causal = self._mask(q, k, key_padding_mask, attn_mask, is_causal, need_weights)
+        k, v = self._with_further_keys(k, v)
         dropout = self.dropout if self.training else 0.0
         if need_weights:
             weights = F.dropout(attention_weights(q, k, mask), dropout)
@@ -182,16 +185,37 @@ class MultiheadAttention(Module):
                     f"MultiheadAttention: is_causal=True was given, but attn_mask {mask.shape} does not hide exactly the keys "
                     "after the query; leave is_causal out"
                 )
-            if padding is None and not need_weights and not mask.requires_grad:
+            if padding is None and not need_weights and not mask.requires_grad and not self._further_keys:
                 return None, True
         if mask is not None and mask.ndim == 3:
             mask = mask.unflatten(0, (N, H))
         if padding is not None:
             padding = padding.reshape(N, 1, 1, S)
-        return merged_mask(mask, padding, q.dtype), False
+        mask = merged_mask(mask, padding, q.dtype)
+        if mask is not None and self._further_keys:
+            seen = ones if mask.dtype == bool else zeros
+            mask = cat([mask, seen(*mask.shape[:-1], self._further_keys, dtype=mask.dtype)], -1)
+        return mask, False
+
+    @property
+    def _further_keys(self):
+        return (self.bias_k is not None) + bool(self.add_zero_attn)
+
+    def _with_further_keys(self, k, v):
+        """Keys and values (N, H, S, D) with bias_k and bias_v and the zeros behind them."""
+        N, H, _, D = k.shape
+        if self.bias_k is not None:
+            k = cat([k, self.bias_k.reshape(1, H, 1, D).expand(N, H, 1, D)], 2)
+            v = cat([v, self.bias_v.reshape(1, H, 1, D).expand(N, H, 1, D)], 2)
+        if self.add_zero_attn:
+            nothing = zeros(N, H, 1, D, dtype=k.dtype)
+            k, v = cat([k, nothing], 2), cat([v, nothing], 2)
+        return k, v
 
     def extra_repr(self):
         sizes = "" if self.kdim == self.vdim == self.embed_dim else f", kdim={self.kdim}, vdim={self.vdim}"
+        sizes += ", add_bias_kv=True" if self.bias_k is not None else ""
+        sizes += ", add_zero_attn=True" if self.add_zero_attn else ""
         return (
             f"embed_dim={self.embed_dim}, num_heads={self.num_heads}{sizes}, dropout={self.dropout}, "
             f"bias={self.in_proj_bias is not None}, batch_first={self.batch_first}"

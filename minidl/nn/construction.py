@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 from ..tensors.tensor import Tensor
 from .names import nearest
 
+_ELSEWHERE = {  # what other libraries' models have -> what to write
+    "fit": "a loop: loss = loss_function(net(x), y); loss.backward(); optimizer.step(); optimizer.zero_grad()",
+    "get_weights": "net.state_dict()",
+    "item": "loss(output, y).item(), of what the loss returns",
+    "predict": "net(x), after net.eval() and under minidl.no_grad()",
+    "save": "minidl.save(net.state_dict(), file)",
+    "summary": "print(net)",
+}
 _PACKAGE = __name__.partition(".")[0] + "."
 
 
@@ -64,6 +72,11 @@ class Constructed:
                 raise AttributeError(
                     f"{kind}: a module has no backward; call it on what the loss returns: loss(output, y).backward()"
                 )
+            if not hasattr(type(self), name):
+                members = vars(self).get("_members", ())
+                near = _ELSEWHERE.get(name) or (f".{nearest(name, members)}" if nearest(name, members) else None)
+                if near:
+                    raise AttributeError(f"{kind!r} object has no attribute {name!r}; write {near}")
             return object.__getattribute__(self, name)  # the error as it was, also one within a property
 
 

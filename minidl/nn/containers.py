@@ -169,6 +169,8 @@ class ModuleList(_Indexed):
         super().__init__()
         if isinstance(modules, Module) and not isinstance(modules, (_Indexed, _Named)):
             raise TypeError(f"{type(self).__name__}: expected a list of modules, got one {type(modules).__name__}; write [it]")
+        if isinstance(modules, type):
+            raise TypeError(f"{type(self).__name__}: expected a list of modules, got the class; write [{modules.__name__}(…)]")
         self.extend(() if modules is None else modules)
 
     def _child_lines(self):

@@ -33,7 +33,8 @@ def calculate_gain(nonlinearity, param=None):
         return math.sqrt(2 / (1 + float(slope) * float(slope)))
     gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
     if nonlinearity not in gains:
-        raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}")
+        known = ", ".join(map(repr, ["linear", "sigmoid", *gains, "leaky_relu"]))
+        raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}; expected one of {known}")
     return gains[nonlinearity]
 
 

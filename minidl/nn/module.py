@@ -116,7 +116,9 @@ class Module(Constructed, Hooks):
         if hasattr(self, name) and not isinstance(vars(self).get(name, ...), (kind, type(None))):
             raise KeyError(f"{type(self).__name__}: it already has an attribute {name!r}")
         if value is not None and not isinstance(value, kind):
-            got = type(value).__name__ + remedy_for(value)
+            got = type(value).__name__ + (remedy_for(value) if kind is Tensor else "")
+            got += "; write nn.Parameter(x)" if kind is Parameter and isinstance(value, Tensor) else ""
+            got += f"; write {value.__name__}(…)" if kind is not Parameter and isinstance(value, type) else ""
             raise TypeError(f"{type(self).__name__}: {name!r} must be a {kind.__name__} or None, got {got}")
         if kind is not Tensor:
             self._members.setdefault(name)  # also for None: the order is that of registration

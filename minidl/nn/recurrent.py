@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import ops
 from ..tensors.arguments import integer, number
-from ..tensors.creation import empty
+from ..tensors.creation import empty, zeros
 from ..tensors.joining import cat, stack
-from ..tensors.record import apply, remedy_for
+from ..tensors.record import apply, remedy_for, wrap
 from ..tensors.tensor import Tensor
 from . import functional as F, init
 from .module import Module
@@ -61,8 +61,6 @@ class RNNBase(Module):
     ):
         super().__init__()
         name = type(self).__name__
-        if proj_size != 0:
-            raise NotImplementedError(f"{name}: proj_size is not supported")
         self.mode, self.bias, self.batch_first, self.bidirectional = mode, bias, batch_first, bidirectional
         self.input_size, self.hidden_size, self.num_layers = sizes_of(
             self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers
@@ -71,15 +69,17 @@ class RNNBase(Module):
             raise ValueError(f"{name}: dropout must be a probability from 0 to 1, got {dropout!r}")
         if dropout and self.num_layers == 1:
             warnings.warn(f"{name}: dropout stands between layers, and with num_layers=1 there is none", stacklevel=3)
-        self.dropout, self.proj_size = number(type(self).__name__, "dropout", dropout), 0
+        self.dropout, self.proj_size = number(name, "dropout", dropout), self._checked_proj_size(proj_size)
         self._flat_weights_names = []
+        H, outputs = self.hidden_size, self.proj_size or self.hidden_size
         for layer in range(self.num_layers):
-            inputs = self.input_size if layer == 0 else self.hidden_size * self.directions
+            inputs = self.input_size if layer == 0 else outputs * self.directions
+            rows = self.gates * H
+            shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, outputs), "weight_hr": (outputs, H)}
             for suffix in self._suffixes(layer):
-                shapes = (inputs,), (self.hidden_size,), (), ()
-                for part, shape in zip(PARTS[: 4 if bias else 2], shapes, strict=False):
-                    shape = self.gates * self.hidden_size, *shape
-                    setattr(self, part + suffix, Parameter(empty(shape, device=device, dtype=dtype)))
+                for part in self._parts:
+                    weight = Parameter(empty(shapes.get(part, (rows,)), device=device, dtype=dtype))
+                    setattr(self, part + suffix, weight)
                     self._flat_weights_names.append(part + suffix)
         self.reset_parameters()
 
@@ -87,6 +87,21 @@ class RNNBase(Module):
     def directions(self):
         """2 if the layer is bidirectional, else 1."""
         return 2 if self.bidirectional else 1
+
+    def _checked_proj_size(self, proj_size):
+        name, size = type(self).__name__, integer(type(self).__name__, proj_size, "proj_size")
+        if size and self.mode != "LSTM":
+            raise ValueError(f"{name}: only LSTM has a projection, got proj_size={proj_size}; leave it out")
+        if not 0 <= size < self.hidden_size:
+            raise ValueError(
+                f"{name}: proj_size must be 0 (none) to {self.hidden_size - 1}, below hidden_size, got {proj_size}"
+            )
+        return size
+
+    @property
+    def _parts(self):
+        """The names of a layer's parameters, without their suffix."""
+        return PARTS[: 4 if self.bias else 2] + (("weight_hr",) if self.proj_size else ())
 
     def _suffixes(self, layer):
         return [f"_l{layer}", f"_l{layer}_reverse"][: self.directions]
@@ -98,7 +113,7 @@ class RNNBase(Module):
     @property
     def all_weights(self):
         """The parameters, a list for each layer and direction."""
-        count = 4 if self.bias else 2
+        count = len(self._parts)
         return [self._flat_weights[i : i + count] for i in range(0, len(self._flat_weights_names), count)]
 
     def reset_parameters(self):
@@ -113,6 +128,7 @@ class RNNBase(Module):
     def extra_repr(self):
         text = f"{self.input_size}, {self.hidden_size}"
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        defaults["proj_size"] = 0
         changed = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
         return ", ".join([text, *(f"{name}={value}" for name, value in changed.items())])
 
@@ -132,7 +148,7 @@ class RNNBase(Module):
         states = self._first_states(name, hx, sizes[0] if packed else x.shape[1], batched, x)
         if packed and input.sorted_indices is not None:
             states = [None if s is None else s.index_select(1, input.sorted_indices) for s in states]
-        zeros = np.zeros((sizes[0] if packed else x.shape[1], self.hidden_size), x.dtype)
+        nothing = np.zeros((sizes[0] if packed else x.shape[1], self.hidden_size), x.dtype)  # no gradient is wanted for it
         lasts = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
@@ -140,9 +156,9 @@ class RNNBase(Module):
             outputs = []
             for direction, suffix in enumerate(self._suffixes(layer)):
                 at = layer * self.directions + direction
-                firsts = [zeros if s is None else s[at] for s in states]
-                weights = [getattr(self, part + suffix) for part in PARTS[: 4 if self.bias else 2]]
-                y, *last = apply(self._operation(sizes, direction == 1), x, *firsts, *weights)
+                firsts = [nothing if s is None else s[at] for s in states]
+                weights = [getattr(self, part + suffix) for part in self._parts]
+                y, *last = self._run(x, sizes, direction == 1, firsts, weights)
                 outputs.append(y)
                 lasts.append(last)
             x = cat(outputs, -1) if self.bidirectional else outputs[0]
@@ -156,6 +172,10 @@ class RNNBase(Module):
         elif self.batch_first:
             x = x.transpose(0, 1)
         return x, lasts[0] if len(lasts) == 1 else tuple(lasts)
+
+    def _run(self, x, sizes, reverse, firsts, weights):
+        """One layer in one direction: y and the last states."""
+        return apply(self._operation(sizes, reverse), x, *firsts, *weights)
 
     def _check_input(self, name, x):
         """Whether there is a batch axis."""
@@ -172,18 +192,30 @@ class RNNBase(Module):
         given = [None] * count if hx is None else list(hx) if count == 2 and isinstance(hx, (tuple, list)) else [hx]
         if len(given) != count:
             right = "(h_0, c_0)" if count == 2 else "a Tensor h_0"
-            raise TypeError(f"{name}: expected the first states as {right}, got {type(hx).__name__}")
+            call = "layer(x, (h_0, c_0))" if count == 2 else "layer(x, h_0)"
+            raise TypeError(f"{name}: expected the first states as {right}, got {type(hx).__name__}; write {call}")
         lead = self.num_layers * self.directions
-        shape = (lead, N, self.hidden_size) if batched else (lead, self.hidden_size)
-        for label, state in zip(("h_0", "c_0"), given, strict=False):
+        for label, state, size in zip(
+            ("h_0", "c_0"), given, (self.proj_size or self.hidden_size, self.hidden_size), strict=False
+        ):
+            shape = (lead, N, size) if batched else (lead, size)
             if state is None and hx is None:
                 continue
             if not isinstance(state, Tensor):
-                raise TypeError(f"{name}: expected {label} as a Tensor, got {type(state).__name__}")
+                raise TypeError(f"{name}: expected {label} as a Tensor, got {type(state).__name__}{remedy_for(state)}")
             if state.shape != shape or state.dtype != x.dtype:
                 got = f"{state.shape} and {state.dtype}"
                 raise ValueError(f"{name}: expected {label} of shape {shape} and {x.dtype}, got {got}")
         return [s if s is None or batched else s.unsqueeze(1) for s in given]
+
+
+def _first_rows(sizes, reverse):
+    """Which row of the packed input each sequence begins with: of the first step, or, read from its end, of its last one."""
+    sequences = np.arange(sizes[0])
+    if not reverse:
+        return sequences
+    lasts = (sizes[:, None] > sequences).sum(0) - 1
+    return (np.cumsum(sizes) - sizes)[lasts] + sequences
 
 
 def sizes_of(module, **sizes):
@@ -227,6 +259,10 @@ class LSTM(RNNBase):
     Each gate is a function of W_ih x_t + b_ih + W_hh h_{t−1} + b_hh, whose rows have the order i, f, g, o. Shapes and options
     as `RNN`; the first states are a pair (h_0, c_0). Hochreiter and Schmidhuber, "Long short-term memory" (1997).
 
+    proj_size P, below hidden_size: h_t = W_hr (o·tanh(c_t)), so that outputs and h have P numbers, c still hidden_size.
+    weight_hr_l{l} is (P, hidden). Sak, Senior and Beaufays, "Long short-term memory based recurrent neural network
+    architectures" (2014).
+
     >>> import minidl
     >>> y, (h, c) = minidl.nn.LSTM(10, 20, num_layers=2, batch_first=True)(minidl.ones(3, 5, 10))
     >>> y.shape, h.shape, c.shape
@@ -240,6 +276,24 @@ class LSTM(RNNBase):
 
     def _operation(self, sizes, reverse):
         return ops.LSTM(sizes, reverse)
+
+    def _run(self, x, sizes, reverse, firsts, weights):
+        """With a projection, the kernel runs over m = o·tanh(c):  h_{t−1} = W_hr m_{t−1}, W_hh h_{t−1} = (W_hh W_hr) m_{t−1}.
+
+        h_0 comes from no m. It enters the first step as further inputs, with W_hh for their weights: they are 0 in later steps.
+        """
+        if not self.proj_size:
+            return super()._run(x, sizes, reverse, firsts, weights)
+        (h, c), (w_ih, w_hh, *biases, w_hr) = firsts, weights
+        m = np.zeros((len(c), self.hidden_size), x.dtype)
+        if isinstance(h, Tensor):
+            sizes_ = np.full(x.shape[0], x.shape[1]) if sizes is None else np.array(sizes)
+            at = _first_rows(sizes_, reverse)
+            further = zeros(int(sizes_.sum()), self.proj_size, dtype=x.dtype).index_copy(0, wrap(at), h)
+            x = cat([x, further.reshape(*x.shape[:-1], self.proj_size)], -1)
+            w_ih = cat([w_ih, w_hh], 1)
+        y, m, c = apply(self._operation(sizes, reverse), x, m, c, w_ih, w_hh @ w_hr, *biases)
+        return F.linear(y, w_hr), F.linear(m, w_hr), c
 
 
 class GRU(RNNBase):

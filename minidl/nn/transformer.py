@@ -49,6 +49,7 @@ class TransformerEncoderLayer(Module):
         dtype=None,
     ):
         super().__init__()
+        _check_heads(self, d_model, nhead)
         options = {"bias": bias, "device": device, "dtype": dtype}
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, batch_first=batch_first, **options)
         self.linear1 = Linear(d_model, dim_feedforward, **options)
@@ -102,6 +103,7 @@ class TransformerDecoderLayer(Module):
         dtype=None,
     ):
         super().__init__()
+        _check_heads(self, d_model, nhead)
         options = {"bias": bias, "device": device, "dtype": dtype}
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, batch_first=batch_first, **options)
         self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, batch_first=batch_first, **options)
@@ -341,3 +343,11 @@ def _seen_or_told(mask, is_causal):
     if is_causal is not None:
         return is_causal
     return mask is not None and is_causal_mask(mask)
+
+
+def _check_heads(module, d_model, nhead):
+    """Else MultiheadAttention would raise, under its own names for the two."""
+    d_model, nhead = as_int(d_model), as_int(nhead)
+    if type(d_model) is type(nhead) is int and (nhead < 1 or d_model % nhead):
+        name = type(module).__name__
+        raise ValueError(f"{name}: d_model must be a multiple of nhead, got d_model={d_model} and nhead={nhead}")

@@ -1,6 +1,6 @@
 """The calculus: one small class for each operation, its backward right under its forward.
 
-Read `base` first (the rule for gradients), then `arithmetic`, `matmul`, `softmax`. Nothing here knows of tensors or graphs.
+Read `base` first (the rule for gradients), then `arithmetic`, `matmul`, `softmax`. This package uses no tensors and no graph.
 """
 
 from . import (

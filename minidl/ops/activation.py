@@ -1,4 +1,4 @@
-"""The functions that bend a network's straight lines. Each backward is one pass over the array."""
+"""Activation functions, which make a network nonlinear, and dropout. Each backward is one pass over the array."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class ReLU(Op):
     warns = False
 
     def forward(self, x):
-        self.y = kernels.relu(x)  # y > 0 exactly where x > 0, so x itself can go
+        self.y = kernels.relu(x)  # y > 0 exactly where x > 0, so x need not be kept
         return self.y
 
     def backward(self, dy):
@@ -71,7 +71,7 @@ class ELU(Op):
 
 class GELU(Op):
     """y = x·Φ(x), Φ the normal distribution function: ½(1 + erf(x/√2)), or its approximation by tanh
-    x moves both factors:  dx = dy·(Φ(x) + x·φ(x)), φ the normal density
+    the product rule:  dx = dy·(Φ(x) + x·φ(x)), φ the normal density
     """
 
     def __init__(self, approximate):
@@ -87,7 +87,7 @@ class GELU(Op):
 
 class SiLU(Op):
     """y = x·σ(x)
-    x moves both factors:  dx = dy·σ(x)·(1 + x·(1 − σ(x)))
+    the product rule:  dx = dy·σ(x)·(1 + x·(1 − σ(x)))
     """
 
     def forward(self, x):
@@ -154,8 +154,8 @@ class Tanh(Op):
 
 
 class Hardtanh(Op):
-    """y = x held between low and high
-    dx = dy where low < x < high, and 0 at the bounds and beyond, as PyTorch has it
+    """y = x, but at least low and at most high
+    dx = 0 where x ≤ low or x ≥ high, as in PyTorch, and dy elsewhere, also where x is NaN
     """
 
     def __init__(self, low, high):
@@ -166,12 +166,12 @@ class Hardtanh(Op):
         return np.clip(x, self.low, self.high)
 
     def backward(self, dy):
-        return np.where((self.x > self.low) & (self.x < self.high), dy, 0)
+        return np.where((self.x <= self.low) | (self.x >= self.high), 0, dy)
 
 
 class Hardswish(Op):
-    """y = x·h, where h = x/6 + ½ held between 0 and 1
-    x moves both factors where −3 < x < 3:  dx = dy·(x/3 + ½); and dx = 0 below, dy above
+    """y = x·h, where h = x/6 + ½, but at least 0 and at most 1
+    the product rule where −3 < x < 3:  dx = dy·(x/3 + ½);  dx = 0 where x ≤ −3, dy where x ≥ 3
     """
 
     def forward(self, x):

@@ -31,7 +31,7 @@ __all__ = [
 
 class Add(Op):
     """y = a + b
-    each operand moves y by as much as it moves itself:  da = dy,  db = dy
+    y changes by as much as a or b changes, ∂y/∂a = ∂y/∂b = 1:  da = dy,  db = dy
     """
 
     def forward(self, a, b):
@@ -46,7 +46,7 @@ class Add(Op):
 
 class Sub(Op):
     """y = a − b
-    da = dy,  db = −dy
+    ∂y/∂a = 1 and ∂y/∂b = −1:  da = dy,  db = −dy
     """
 
     def forward(self, a, b):
@@ -61,7 +61,7 @@ class Sub(Op):
 
 class Mul(Op):
     """y = a·b
-    each operand is the other's slope:  da = dy·b,  db = dy·a
+    ∂y/∂a = b and ∂y/∂b = a:  da = dy·b,  db = dy·a
     """
 
     def forward(self, a, b):
@@ -78,8 +78,8 @@ class Mul(Op):
 
 class Div(Op):
     """y = a/b
-    a is scaled by 1/b:                  da = dy/b
-    y falls as b grows, by y/b:          db = −dy·y/b
+    ∂y/∂a = 1/b:             da = dy/b
+    ∂y/∂b = −a/b² = −y/b:    db = −dy·y/b
     """
 
     def forward(self, a, b):
@@ -154,7 +154,7 @@ class Remainder(Op):
 
 class Fmod(Remainder):
     """y = a − b·t, where t = a/b rounded towards 0 (the sign of y is a's)
-    between the jumps t stays:  da = dy,  db = −dy·t   (t as (a − y)/b: a/b may round to the next whole number)
+    between its jumps t is constant:  da = dy,  db = −dy·t   (t from (a − y)/b: a/b may round to the next whole number)
     """
 
     constants = ("floor",)
@@ -201,7 +201,7 @@ class LogAddExp(Op):
 
 class Maximum(Op):
     """y = max(a, b)
-    the larger operand is y and takes dy; a tie is shared half and half, as in PyTorch. NaN wins and takes dy.
+    dy goes to the larger operand, half to each if both are equal, as in PyTorch. If one is NaN, y is NaN, and dy goes to it.
     """
 
     constants = ("share",)
@@ -220,7 +220,7 @@ class Maximum(Op):
 
 class Minimum(Maximum):
     """y = min(a, b)
-    the smaller operand is y and takes dy; ties and NaN as for Maximum.
+    dy goes to the smaller operand; equal operands and NaN as in Maximum.
     """
 
     def forward(self, a, b):
@@ -237,7 +237,7 @@ def _share(a, b, y):
 
 class Where(Op):
     """y = a where the condition holds, else b
-    the side that was not chosen gets exactly 0, whatever it holds.
+    The operand that was not chosen gets a gradient of exactly 0, even if it is NaN or infinite.
     """
 
     def __init__(self, condition):
@@ -256,7 +256,7 @@ class Where(Op):
 
 class XLogY(Op):
     """y = a·ln b, and 0 where a = 0, whatever b is (0 log 0 = 0)
-    da = dy·ln b   (0 where a = 0 and b ≤ 0: the term 0 log 0 asks for no change)
+    da = dy·ln b   (0 where a = 0 and b ≤ 0: there y is taken as the constant 0)
     db = dy·a/b    (the same)
     """
 

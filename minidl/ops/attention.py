@@ -1,4 +1,4 @@
-"""Attention: each query takes a weighted mean of the values, by how well it fits their keys."""
+"""Attention: for each query a weighted mean of the values; a weight is larger the better the query matches the key."""
 
 from .. import kernels
 from .base import Op, unbroadcast
@@ -8,9 +8,9 @@ __all__ = ["ScaledDotProductAttention"]
 
 class ScaledDotProductAttention(Op):
     """y_i = Σ_j p_ij v_j with p_i = softmax_j(s_ij), s_ij = scale·Σ_e q_ie k_je + mask_ij
-    v_j reaches y_i with weight p_ij:                dv_j = Σ_i p_ij dy_i
-    s_ij lifts p_ij and, through the sum, lowers all: ds_ij = p_ij (dy_i·v_j − dy_i·y_i)
-    s is a product of q and k, plus the mask:         dq_i = scale·Σ_j ds_ij k_j;  dk_j = scale·Σ_i ds_ij q_i;  dmask = ds
+    v_j enters y_i with weight p_ij:                        dv_j = Σ_i p_ij dy_i
+    s_ij raises p_ij and lowers the other weights of row i: ds_ij = p_ij (dy_i·v_j − dy_i·y_i)
+    s is a product of q and k, plus the mask:               dq_i = scale·Σ_j ds_ij k_j;  dk_j = scale·Σ_i ds_ij q_i;  dmask = ds
     Hidden places (`allowed` False; if `causal`, later keys) have p = 0. Dropout multiplies p by 0 or 1/(1 − drop).
     """
 

@@ -1,4 +1,4 @@
-"""Convolutions, and the windows that they look through. Sizes are N, C, H, W; O channels out; KH, KW of the kernel."""
+"""Convolutions, and the windows of the input that they read. Sizes are N, C, H, W; O channels out; KH, KW of the kernel."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ __all__ = ["Conv2d", "Conv2dWeight", "ConvTranspose2d", "Fold", "Unfold"]
 
 class Conv2d(Op):
     """y[n,o,i,j] = b[o] + Σ_{c,k,l} w[o,c,k,l]·x[n,c,i+k,j+l]   (with stride s: x[n,c,si+k,sj+l])
-    x[n,c,p,q] reaches every output whose window holds it:  dx[n,c,p,q] = Σ_{o,k,l} w[o,c,k,l]·dy[n,o,p−k,q−l]
-    w[o,c,k,l] meets one x for each output:                 dw[o,c,k,l] = Σ_{n,i,j} dy[n,o,i,j]·x[n,c,i+k,j+l]
-    b[o] reaches all of channel o:                          db[o] = Σ_{n,i,j} dy[n,o,i,j]
+    x[n,c,p,q] is read by every window that contains it:  dx[n,c,p,q] = Σ_{o,k,l} w[o,c,k,l]·dy[n,o,p−k,q−l]
+    w[o,c,k,l] is multiplied by one x for each output:    dw[o,c,k,l] = Σ_{n,i,j} dy[n,o,i,j]·x[n,c,i+k,j+l]
+    b[o] is added to all of channel o:                    db[o] = Σ_{n,i,j} dy[n,o,i,j]
     """
 
     def __init__(self, stride, padding, dilation, groups):
@@ -35,9 +35,9 @@ class Conv2d(Op):
 
 
 class ConvTranspose2d(Op):
-    """y = b + what Conv2d's backward makes of x: each x[n,c,i,j] is spread over a window of y, weighted by w[c,o,:,:]
-    the transposed map's adjoint is the map itself:  dx = conv2d(dy, w)
-    w stands between the same two arrays as there, in exchanged roles:  dw = conv2d's dw for input dy and cotangent x
+    """y = b + (the dx of Conv2d for dy = x): each x[n,c,i,j], times w[c,o,:,:], is added to a window of y
+    x ↦ y is the transpose Aᵀ of a convolution A, so dx = A dy:  dx = conv2d(dy, w)
+    dw is that of Conv2d with x and dy exchanged:  dw = conv2d's dw for the input dy and the cotangent x
     """
 
     def __init__(self, size, stride, padding, dilation, groups):
@@ -63,8 +63,8 @@ class ConvTranspose2d(Op):
 
 
 class Conv2dWeight(Op):
-    """y[o,c,k,l] = Σ_{n,i,j} dy[n,o,i,j]·x[n,c,i+k,j+l]: what Conv2d's backward makes for w of x and of its cotangent
-    it is linear in both, and what comes in for w, g, stands where w stood:  dx = Conv2d's dx for w = g;  d(dy) = conv2d(x, g)
+    """y[o,c,k,l] = Σ_{n,i,j} dy[n,o,i,j]·x[n,c,i+k,j+l]: the dw of Conv2d, as a function of x and dy
+    y is linear in x and in dy. With the cotangent g, of w's shape:  dx = Conv2d's dx for w = g;  d(dy) = conv2d(x, g)
     """
 
     def __init__(self, kernel_size, stride, padding, dilation, groups):
@@ -83,7 +83,7 @@ class Conv2dWeight(Op):
 
 class Unfold(Op):
     """y[n, (c,k,l), (i,j)] = x[n,c,i+k,j+l]: each window as a column, so that a convolution is one product of matrices
-    an element of x stands in every window that holds it:  dx = Fold of dy, their sum
+    y has a copy of an element of x in every window that contains it:  dx = Fold of dy, the sum over the copies
     """
 
     linear = True
@@ -99,8 +99,8 @@ class Unfold(Op):
 
 
 class Fold(Op):
-    """y[n,c,p,q] = Σ of x[n, (c,k,l), (i,j)] over i+k = p and j+l = q: windows are put back, and overlaps add up
-    each element of y takes x with factor 1:  dx = Unfold of dy
+    """y[n,c,p,q] = Σ of x[n, (c,k,l), (i,j)] over i+k = p and j+l = q: each window is added at its place
+    each x is added to one element of y:  dx = Unfold of dy
     """
 
     linear = True

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: a loss for labels of which it is not known at which step they come."""
+"""Connectionist temporal classification: a loss for a sequence of labels whose steps in the input are not known."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ __all__ = ["CTC"]
 
 class CTC(Op):
     """y_n = −ln Σ_a Π_t e^{x_t,n,a_t}, over all alignments a of target n to the steps
-    x_tc counts in the alignments that have c at step t:  dx_tnc = −dy_n·P(a_t = c | target n)
+    x_tnc is a term of the alignments that have c at step t:  dx_tnc = −dy_n·P(a_t = c | target n)
     With zero_infinity, a target that has no alignment gives y_n = 0 and dx = 0; else y_n = ∞ and dx is NaN.
     """
 

@@ -1,6 +1,6 @@
 """Functions of one number, applied to every element: y = f(x), and so dx = dy · f′(x).
 
-Where f′ is cheaper to say in terms of y, y is saved; no operation here saves both.
+Where f′ is cheaper to compute from y than from x, y is saved; no operation here saves both.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ __all__ = [
 
 class Exp(Op):
     """y = eˣ
-    its own slope:  dx = dy·y
+    eˣ is its own derivative:  dx = dy·y
     """
 
     def forward(self, x):
@@ -197,7 +197,7 @@ class Abs(Op):
 
 class Clamp(Op):
     """y = x, held between low and high (either may be None)
-    dx = dy where x was not held back (the bounds included), 0 elsewhere
+    dx = dy where low ≤ x ≤ high, 0 elsewhere
     """
 
     def __init__(self, low, high):
@@ -337,7 +337,7 @@ class Cosh(Op):
 
 class Erf(Op):
     """y = erf x = 2/√π ∫₀ˣ exp(−t²) dt
-    the integrand at its end:  dx = dy·2/√π·exp(−x²)
+    the derivative is the integrand at t = x:  dx = dy·2/√π·exp(−x²)
     """
 
     def forward(self, x):
@@ -349,7 +349,7 @@ class Erf(Op):
 
 
 class Erfc(Op):
-    """y = 1 − erf x, to the last digits also where erf x is nearly 1
+    """y = 1 − erf x, also accurate where erf x is nearly 1
     dx = −dy·2/√π·exp(−x²)
     """
 

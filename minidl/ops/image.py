@@ -1,4 +1,4 @@
-"""Images made larger or smaller: their edges continued or cut, their pixels repeated or mixed."""
+"""Images made larger or smaller: padded or cropped at the edges, or resampled by interpolation."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ __all__ = ["Interpolate", "Pad", "PadFromInput"]
 
 
 class Pad(Op):
-    """y = x inside a border of one value; `widths` has (before, after) for each of the last axes, below 0 to cut off
-    the border does not depend on x:  dx = dy without it, and 0 where x was cut off
+    """y = x with a border of one value; `widths` has (before, after) for each of the last axes; a negative width crops
+    the border does not depend on x:  dx = dy without the border, and 0 where x was cropped
     """
 
     def __init__(self, widths, value):
@@ -41,7 +41,7 @@ class Pad(Op):
 
 class PadFromInput(Op):
     """y = x continued past its edges: "reflect" cb|abc|ba, "replicate" aa|abc|cc, "circular" bc|abc|ab
-    what was repeated gets the sum over its repeats:  dx = the inner part of dy, with what lies outside added where it came from
+    dx of an element is the sum of dy over its copies:  dx = the inner part of dy, plus dy of each copy at the original
     """
 
     linear = True
@@ -82,7 +82,7 @@ class PadFromInput(Op):
 
 class Interpolate(Op):
     """y[i] = (1 − t[i])·x[low[i]] + t[i]·x[high[i]] along an axis; where high is None, y[i] = x[low[i]]
-    each x gets back what it gave:  dx[low[i]] += (1 − t[i])·dy[i],  dx[high[i]] += t[i]·dy[i]
+    each x counts with the weight that it has in y:  dx[low[i]] += (1 − t[i])·dy[i],  dx[high[i]] += t[i]·dy[i]
     low and high never decrease.
     """
 

@@ -1,4 +1,4 @@
-"""What linear algebra knows of a matrix as a whole: its determinant, its root, its inverse, its decompositions."""
+"""Linear algebra: inverse, determinant, triangular and orthogonal factors, eigenvalues, solutions of linear systems."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ __all__ = ["QR", "SVD", "Cholesky", "Det", "Eigh", "Inverse", "LogDet", "PseudoI
 
 class Inverse(Op):
     """y = x⁻¹, of the matrices in the last two axes
-    y x = 1 stays so:  (dy)x + y(dx) = 0 for the changes of both, and read backwards  dx = −yᵀ dy yᵀ
+    y x = 1. For small changes δ: (δy)x + y(δx) = 0, so δy = −y (δx) y, and the gradient is  dx = −yᵀ dy yᵀ
     """
 
     def forward(self, x):
@@ -115,7 +115,7 @@ class Solve(Op):
 class Det(Op):
     """y = det x, of the matrices in the last two axes
     det x is linear in x[i,j], with its cofactor as the slope:  dx = dy·C
-    With x = u s vᵀ, C = det u·det v·u c vᵀ, c_i the product of the other s_j: so singular matrices are no exception.
+    With x = u s vᵀ, C = det u·det v·u c vᵀ, c_i the product of the other s_j: so this holds for singular matrices, too.
     """
 
     def forward(self, x):

@@ -1,4 +1,4 @@
-"""What a network is told it did wrong, beyond the cross entropy in `softmax`. Logarithms are natural: losses are in nats."""
+"""Losses, except the cross entropy, which is in `softmax`. Logarithms are natural: losses are in nats."""
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class Huber(Distance):
 
 
 class CrossEntropyTotal(CrossEntropy):
-    """y = 1/w Σ_n of the rows' cross entropies: their mean, w = Σ_n weight[label_n] (NaN if none counts), or their sum, w = 1
+    """y = 1/w Σ_n of the rows' cross entropies: their mean, w = Σ_n weight[label_n] (NaN if w = 0), or their sum, w = 1
     each row has the same dy_n = dy/w
     """
 
@@ -107,8 +107,8 @@ class CrossEntropyTotal(CrossEntropy):
 
 class NegativeLogLikelihood(Op):
     """y_n = −w_n x[n, label_n], for log-probabilities x
-    only the label's element is seen:  dx[n, label_n] = −w_n dy_n
-    A row of weight 0 (an ignored label) gives exactly 0, whatever is in it.
+    y depends on the label's element only:  dx[n, label_n] = −w_n dy_n
+    A row of weight 0 (an ignored label) gives exactly 0, even if it holds NaN or infinity.
     """
 
     linear = True
@@ -231,8 +231,8 @@ class KLDivergence(Op):
 
 class EntropyFromLogits(Op):
     """y = −Σ_k p_k·ln p_k for p = softmax(x) along an axis, which is dropped
-    dx_k = −dy·p_k·(ln p_k + y): raising the logit of what is likelier than e^−y lowers the entropy
-    Where p = 0 both are 0.
+    dx_k = −dy·p_k·(ln p_k + y): a larger logit lowers the entropy if p_k is above e^−y
+    Where p = 0, the term of y and dx are 0.
     """
 
     def __init__(self, axis):

@@ -14,8 +14,8 @@ def transpose(x):
 
 class MatMul(Op):
     """y[i,j] = Σ_k a[i,k] b[k,j]
-    a[i,k] reaches row i of y through row k of b:        da = dy bᵀ
-    b[k,j] reaches column j of y through column k of a:  db = aᵀ dy
+    ∂y[i,j]/∂a[i,k] = b[k,j], so Σ_j dy[i,j] b[k,j]:   da = dy bᵀ
+    ∂y[i,j]/∂b[k,j] = a[i,k], so Σ_i a[i,k] dy[i,j]:   db = aᵀ dy
     Leading axes are batches and broadcast; a vector is a matrix with one row (a) or one column (b).
     """
 
@@ -46,9 +46,9 @@ class MatMul(Op):
 
 class Linear(Op):
     """y[n,o] = Σ_i x[n,i] w[o,i] + b[o]
-    x[n,i] reaches y[n,:] through column i of w:   dx = dy w
-    w[o,i] reaches y[:,o] through column i of x:   dw = dyᵀ x
-    b[o] reaches every row of y:                   db = Σ_n dy[n,:]
+    ∂y[n,o]/∂x[n,i] = w[o,i], so Σ_o dy[n,o] w[o,i]:  dx = dy w
+    ∂y[n,o]/∂w[o,i] = x[n,i], so Σ_n dy[n,o] x[n,i]:  dw = dyᵀ x
+    b[o] is added to every row of y:                  db = Σ_n dy[n,:]
     """
 
     warns = False
@@ -65,7 +65,7 @@ class Linear(Op):
 
 class Einsum(Op):
     """y[right] = Σ x₁[term₁]·x₂[term₂]·…, summed over every axis that is not on the right
-    each factor's slope is the product of the others:  dx_i[term_i] = Σ dy[right]·Π_{j≠i} x_j[term_j]
+    the derivative by one factor is the product of the others:  dx_i[term_i] = Σ dy[right]·Π_{j≠i} x_j[term_j]
     """
 
     def __init__(self, terms, right):

@@ -1,7 +1,7 @@
-"""Normalisation: what a layer is given is brought to mean 0 and variance 1, along the batch, a row or a group of channels.
+"""Normalisation: an input gets mean 0 and variance 1, along the batch, a row or a group of channels.
 
-In all of them x̂ = (x − μ)·r with r = 1/√(σ² + ε), σ² the mean of (x − μ)². Moving one x moves μ and σ² too, so of the
-gradient g that reaches x̂ only what is at right angles to the two directions 1 and x̂ gets through.
+In all of them x̂ = (x − μ)·r with r = 1/√(σ² + ε), σ² the mean of (x − μ)². A change of one x also changes μ and σ².
+With g the gradient of x̂ this gives  dx = r·(g − mean(g) − x̂·mean(g·x̂)): for ε = 0, dx is at right angles to 1 and to x̂.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ __all__ = ["BatchNorm", "GroupNorm", "LayerNorm", "RMSNorm"]
 
 class BatchNorm(Op):
     """y = γ·x̂ + β for each channel of x (N, C, …), μ and σ² over all but C:  dγ = Σ dy·x̂;  dβ = Σ dy
-    x moves x̂ by itself, through μ and through σ²:  dx = γr·(dy − mean(dy) − x̂·mean(dy·x̂))
-    With given stats = [μ, σ²], (2, C) float64, these do not move:  dx = γr·dy
+    x enters x̂ directly, through μ and through σ²:  dx = γr·(dy − mean(dy) − x̂·mean(dy·x̂))
+    With given stats = [μ, σ²], (2, C) float64, these are constants:  dx = γr·dy
     """
 
     def __init__(self, eps, stats=None):
@@ -33,8 +33,8 @@ class BatchNorm(Op):
 
 
 class LayerNorm(Op):
-    """y = γ·x̂ + β, μ and σ² over the last axes of x, of which γ and β have the shape:  dγ = Σ dy·x̂;  dβ = Σ dy, over the rest
-    g = γ·dy; x moves x̂ by itself, through μ and through σ²:  dx = r·(g − mean(g) − x̂·mean(g·x̂))
+    """y = γ·x̂ + β, μ and σ² over the last axes of x, whose shape γ and β have:  dγ = Σ dy·x̂;  dβ = Σ dy, over the other axes
+    g = γ·dy; x enters x̂ directly, through μ and through σ²:  dx = r·(g − mean(g) − x̂·mean(g·x̂))
     """
 
     centred = True
@@ -55,7 +55,7 @@ class LayerNorm(Op):
 
 class RMSNorm(LayerNorm):
     """y = γ·x̂ with μ = 0: x̂ = x·r, r = 1/√(mean(x²) + ε), over the last axes of x:  dγ = Σ dy·x̂
-    x moves x̂ by itself and through the mean of squares:  dx = r·(g − x̂·mean(g·x̂)), g = γ·dy
+    x enters x̂ directly and through the mean of squares:  dx = r·(g − x̂·mean(g·x̂)), g = γ·dy
     """
 
     centred = False
@@ -64,7 +64,7 @@ class RMSNorm(LayerNorm):
 class GroupNorm(Op):
     """y = γ·x̂ + β for x (N, C, …), γ and β for each channel, μ and σ² over C/groups channels of one sample
     dx = r·(g − mean(g) − x̂·mean(g·x̂)), g = γ·dy, as layer norm's;  dγ = Σ dy·x̂;  dβ = Σ dy, over all but C
-    As many groups as channels make it instance norm.
+    With as many groups as channels it is instance norm.
     """
 
     def __init__(self, groups, eps):

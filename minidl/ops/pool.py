@@ -1,4 +1,4 @@
-"""Windows of planes into one number each. `axes` has a `kernels.pool.Windows` for each of the last axes, which are pooled."""
+"""Pooling: each window of a plane becomes one number. `axes` has a `kernels.pool.Windows` for each of the pooled last axes."""
 
 import math
 
@@ -11,9 +11,9 @@ __all__ = ["MaxPool", "MaxUnpool", "MeanPool"]
 
 
 class MaxPool(Op):
-    """y_o = max x over the taps of window o; what lies on the padding does not take part
-    the tap that was largest takes dy_o, and adds up what several windows send it:  dx_i = Σ dy_o over the windows o won by i
-    Of equal taps the first in reading order is largest. NaN is larger than all, and of several NaN the last is.
+    """y_o = max x over the elements of window o; the padding does not count
+    dy_o goes to the largest element of its window:  dx_i = Σ dy_o over the windows o whose largest element is x_i
+    Of equal elements the first in reading order counts as largest. NaN counts as larger than all; of several NaN, the last.
     """
 
     def __init__(self, axes):
@@ -32,8 +32,8 @@ class MaxPool(Op):
 
 
 class MeanPool(Op):
-    """y_o = 1/n_o Σ x over the taps of window o
-    each tap moves y_o by 1/n_o:  dx_i = Σ dy_o/n_o over the windows o that i lies in
+    """y_o = 1/n_o Σ x over the elements of window o
+    each of them has the weight 1/n_o:  dx_i = Σ dy_o/n_o over the windows o that i lies in
     n_o counts the padding too, or not, or is a given divisor.
     """
 
@@ -51,7 +51,7 @@ class MeanPool(Op):
 
 class MaxUnpool(Op):
     """y[p, index[p, k]] = x[p, k] in every plane p, and 0 elsewhere
-    what was put there comes back:  dx[p, k] = dy[p, index[p, k]], but 0 for an x that a later one overwrote
+    dx[p, k] = dy[p, index[p, k]], but 0 for an x that a later one overwrote
     """
 
     linear = True

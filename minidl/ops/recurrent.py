@@ -1,10 +1,10 @@
-"""Recurrent layers: a state that each step of a sequence changes. y is h_1 … h_T, and the last states come beside it.
+"""Recurrent layers: each step of a sequence changes a state. The results are y = h_1 … h_T and the last states.
 
-In all of them a_t = W_ih x_t + b_ih + W_hh h_{t−1} + b_hh goes through functions to h_t, and with da_t at hand
+In all of them a_t = W_ih x_t + b_ih + W_hh h_{t−1} + b_hh is the input of functions that give h_t. Once da_t is known,
 
     dx_t = W_ihᵀ da_t,  dW_ih = Σ_t da_t x_tᵀ,  dW_hh = Σ_t da_t h_{t−1}ᵀ,  db_ih = db_hh = Σ_t da_t
 
-What reaches h_t is dy_t and what the next step sends back: dh_t = dy_t + W_hhᵀ da_{t+1}.
+h_t is an output and an input of the next step, so its gradient has two terms: dh_t = dy_t + W_hhᵀ da_{t+1}.
 
 x is (T, N, I), or, for packed sequences, (rows, I) with `sizes`, how many sequences still run at each step. With `reverse`,
 each sequence is read from its end, and y is in the order of x.
@@ -58,13 +58,13 @@ class Recurrent(Op):
         return states[: -int(starts[1])] if self.sizes is None else states[_before(starts.tobytes())]
 
     def cotangents(self, dy, dlast):
-        """The rows of dy, and dh and dc, with zeros for what nobody sent."""
+        """The rows of dy, and dh and dc, with zeros for gradients that are None."""
         y, last = self.y, (int(self.starts(self.x)[1]), self.w_hh.shape[1])
         dy = np.zeros(y.shape, y.dtype) if dy is None else dy
         return self.rows(dy), *(np.zeros(last, y.dtype) if d is None else d for d in dlast)
 
     def of_weights(self, needs, d, before):
-        """dw_ih, dw_hh, db_ih, db_hh from d, what reaches the gates, as far as they are wanted."""
+        """dw_ih, dw_hh, db_ih, db_hh from d, the gradient of the gates; None for those that are not needed."""
         w_ih, w_hh, *biases = needs
         yield kernels.matmul(d.T, self.rows(self.x)) if w_ih else None
         yield kernels.matmul(d.T, before) if w_hh else None
@@ -80,7 +80,7 @@ def _starts(sizes):
 
 @lru_cache(maxsize=64)
 def _ends(starts):
-    """Where among the states the last one of each sequence is."""
+    """The index of the last state of each sequence among all states."""
     starts = np.frombuffer(starts, np.int64)
     N, sizes = int(starts[1]), np.diff(starts)
     steps = (sizes[:, None] > np.arange(N)).sum(0) - 1
@@ -89,7 +89,7 @@ def _ends(starts):
 
 @lru_cache(maxsize=64)
 def _before(starts):
-    """Where among the states the one before each row is."""
+    """For each row, the index of the state before it among all states."""
     starts = np.frombuffer(starts, np.int64)
     N, sizes = int(starts[1]), np.diff(starts)
     return np.concatenate([(np.arange(n) if t == 0 else N + starts[t - 1] + np.arange(n)) for t, n in enumerate(sizes)])
@@ -97,7 +97,7 @@ def _before(starts):
 
 @lru_cache(maxsize=64)
 def _turned(sizes):
-    """For each packed row the one that takes its place when all sequences are turned round: the inverse of itself."""
+    """The order of packed rows that reverses each sequence. Applied twice, it gives the first order again."""
     starts = _starts(sizes)
     lengths = (np.array(sizes)[:, None] > np.arange(sizes[0])).sum(0)
     return np.concatenate([starts[lengths[:n] - 1 - t] + np.arange(n) for t, n in enumerate(sizes)])

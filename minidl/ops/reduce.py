@@ -1,4 +1,4 @@
-"""Many numbers into fewer. Axes are a sorted tuple of distinct non-negative integers; backward puts them back (`restore`)."""
+"""Reductions: sums, means, extremes. Axes are a sorted tuple of distinct integers, 0 or more; backward restores them."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Reduction(Op):
 
 class Sum(Reduction):
     """y = Σ x
-    every x moves y by as much as itself:  dx = dy, repeated over the axes
+    ∂y/∂x = 1 for every x:  dx = dy, repeated over the axes
     """
 
     linear = True
@@ -71,7 +71,7 @@ class Mean(Reduction):
 
 class Var(Reduction):
     """y = 1/(n − c) Σ (x − μ)²,  c = 1 for the unbiased estimate
-    μ moves too, but Σ(x − μ) = 0 cancels its part:  dx = dy·2(x − μ)/(n − c)
+    μ depends on x, too, but its term has the factor Σ(x − μ) = 0:  dx = dy·2(x − μ)/(n − c)
     """
 
     def __init__(self, axes, keepdim, correction):
@@ -82,11 +82,11 @@ class Var(Reduction):
         return self.variance(x).astype(x.dtype)
 
     def variance(self, x):
-        """In float64. The mean is rounded, so that Σ(x − μ) is a little off 0: each element takes its share of that."""
+        """In float64. As the mean is rounded, Σ(x − μ) is not exactly 0: the mean of x − μ is subtracted once more."""
         n, shape = _count(x.shape, self.axes), _kept(x.shape, self.axes)
         centred = x - (kernels.total(x, self.axes) / n).astype(x.dtype).reshape(shape)
         off = (kernels.total(centred, self.axes) / n).astype(x.dtype).reshape(shape)
-        centred -= np.where(np.isfinite(off), off, x.dtype.type(0))  # an infinite one would make all others NaN
+        centred -= np.where(np.isfinite(off), off, x.dtype.type(0))  # an infinite `off` would make all elements NaN
         free = max(n - self.correction, 0)
         self.x, self.scaled = x, centred / x.dtype.type(free)
         y = kernels.total(centred, self.axes, squares=True) / np.float64(free)
@@ -112,8 +112,8 @@ class Std(Var):
 
 class Prod(Reduction):
     """y = Π x
-    each x is scaled by the product of the others:  dx_i = dy·Π_{j≠i} x_j
-    The products before and after i are used, not y/x_i, so zeros are no exception.
+    the derivative is the product of the other factors:  dx_i = dy·Π_{j≠i} x_j
+    The products before and after i are used, not y/x_i, so this holds for zeros, too.
     """
 
     def forward(self, x):
@@ -133,7 +133,7 @@ class Prod(Reduction):
 
 class Amax(Reduction):
     """y = max x
-    the largest x takes dy; where several are largest, they share it equally, as in PyTorch's amax. NaN is largest of all.
+    dy goes to the largest x; if several are largest, each gets an equal share, as in PyTorch's amax. NaN counts as largest.
     """
 
     pick, constants = staticmethod(np.max), ("share",)
@@ -150,7 +150,7 @@ class Amax(Reduction):
 
 class Amin(Amax):
     """y = min x
-    the smallest x takes dy; ties and NaN as for Amax.
+    dy goes to the smallest x; equal elements and NaN as in Amax.
     """
 
     pick = staticmethod(np.min)
@@ -173,7 +173,7 @@ class Median(Amax):
 
 class TakeAlongAxis(Op):
     """y = x at one index per row along an axis, which is dropped or kept with size 1 (max, min, median with dim)
-    the element that was picked takes dy
+    dy goes to the element that was picked
     """
 
     linear = True
@@ -193,7 +193,7 @@ class TakeAlongAxis(Op):
 
 class CumSum(Op):
     """y_i = Σ_{j≤i} x_j
-    x_j is in every y_i from i = j on:  dx_j = Σ_{i≥j} dy_i
+    x_j is a term of every y_i with i ≥ j:  dx_j = Σ_{i≥j} dy_i
     """
 
     linear = True
@@ -210,7 +210,7 @@ class CumSum(Op):
 
 class LogSumExp(Reduction):
     """y = ln Σ eˣ, computed as max + ln Σ e^(x − max)
-    its slope is softmax:  dx = dy·e^(x − y)
+    the derivative is the softmax:  dx = dy·e^(x − y)
     """
 
     def forward(self, x):
@@ -258,7 +258,7 @@ class Norm(Reduction):
         return top if self.keepdim else top.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
 
     def _of_small_power(self, size, dtype):
-        """Σ |x|⁰ counts; for p < 0 the smallest counts most, and a 0 makes y 0."""
+        """p = 0: the number of elements that are not 0. p < 0: the smallest |x| dominates, and one that is 0 makes y 0."""
         p = self.p
         if p == 0:
             return np.count_nonzero(size, axis=self.axes, keepdims=True).astype(dtype)

@@ -1,4 +1,4 @@
-"""Running products, and the like: y_i is made of x_0 … x_i along an axis."""
+"""Cumulative products, and the like: y_i is computed from x_0 … x_i along an axis."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ __all__ = ["CumProd", "LogCumSumExp"]
 class CumProd(Op):
     """y_i = Π_{j≤i} x_j
     dx_j = Σ_{i≥j} dy_i Π_{k≤i, k≠j} x_k = y_{j−1}·r_j,  r_j = dy_j + x_{j+1} r_{j+1}
-    r is computed from the end on; without a division, so that zeros are no exception.
+    r is computed from the end, without a division, so that this holds for zeros, too.
     """
 
     def __init__(self, axis):
@@ -28,7 +28,7 @@ class CumProd(Op):
 class LogCumSumExp(Op):
     """y_i = ln Σ_{j≤i} e^(x_j)
     dx_j = Σ_{i≥j} dy_i e^(x_j − y_i) = e^(x_j − y_j)·r_j,  r_j = dy_j + e^(y_j − y_{j+1}) r_{j+1}
-    All these powers are at most 1, as y does not fall.
+    All these powers are at most 1, because y never decreases.
     """
 
     def __init__(self, axis):
@@ -52,7 +52,7 @@ def _difference(a, b):
 
 
 def products_before(x, axis):
-    """Of each place along an axis, the product of what comes before it."""
+    """For each place along an axis, the product of the elements before it."""
     before = np.ones_like(x)
     into, source = np.moveaxis(before, axis, 0), np.moveaxis(x, axis, 0)
     np.cumprod(source[:-1], 0, out=into[1:])

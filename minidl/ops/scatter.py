@@ -1,4 +1,4 @@
-"""Numbers put at places that an index names, and windows onto the same memory."""
+"""Writing numbers at the places of an index, and windows that share memory with their input."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class ScatterAdd(Op):
 
 class ScatterExtreme(Op):
     """y = x with y[index[i]] = the largest (or smallest) of v[i] and, if x counts, of x there
-    the elements that are y share dy equally, as in PyTorch;  what was not chosen gets 0
+    the elements that equal y share dy equally, as in PyTorch;  the others get 0
     """
 
     constants = ("x_share", "v_share")

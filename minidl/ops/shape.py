@@ -1,4 +1,4 @@
-"""The same numbers in another arrangement. What forward moves somewhere, backward moves back."""
+"""The same numbers in another arrangement. Backward moves each gradient back to where its element came from."""
 
 import math
 
@@ -138,7 +138,7 @@ class Flip(Op):
 
 
 class Roll(Op):
-    """y = x shifted along some axes, what falls off one end entering at the other
+    """y = x shifted along some axes; elements that leave at one end enter at the other
     dx = dy shifted back
     """
 
@@ -156,7 +156,7 @@ class Roll(Op):
 
 class Index(Op):
     """y = x[index], in any of NumPy's forms
-    dx = 0 with dy put where it was taken from; an element taken twice gets both
+    dx = 0, plus dy at the places that y was taken from; an element that was taken twice gets the sum
     """
 
     linear = True
@@ -284,7 +284,7 @@ class Gather(Op):
 
 class Cat(Op):
     """y = the inputs one after the other along an axis
-    each input gets its own stretch of dy
+    each input gets its part of dy
     """
 
     def __init__(self, axis):
@@ -316,7 +316,7 @@ class Stack(Op):
 
 class Unbind(Op):
     """y_i = x at place i of an axis, which is dropped: as many outputs as there are places
-    dx has dy_i at place i: written once, where an Index for each would add up arrays of x's size
+    dx has dy_i at place i. It is written once; an Index for each y_i would add up as many arrays of x's size
     """
 
     warns = False
@@ -346,7 +346,7 @@ class Diagonal(Op):
 
     def forward(self, x):
         y = np.diagonal(x, *self.where)
-        y.flags.writeable = x.flags.writeable  # NumPy means to do this itself one day
+        y.flags.writeable = x.flags.writeable  # a later NumPy may do this by itself
         return y
 
     def backward(self, dy):

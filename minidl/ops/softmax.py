@@ -8,7 +8,7 @@ __all__ = ["CrossEntropy", "CrossEntropySoft", "LogSoftmax", "Softmax"]
 
 class Softmax(Op):
     """y_i = e^{x_i} / Σ_k e^{x_k}
-    raising x_j lifts y_j and, through the sum, lowers all:  dx = y·(dy − Σ_k dy_k y_k)
+    a larger x_j raises y_j and, through the sum, lowers all y:  dx = y·(dy − Σ_k dy_k y_k)
     A row that is −inf throughout gives zeros.
     """
 
@@ -25,7 +25,7 @@ class Softmax(Op):
 
 class LogSoftmax(Op):
     """y_i = x_i − ln Σ_k e^{x_k}
-    the sum's slope is softmax = e^y:  dx = dy − e^y·Σ_k dy_k
+    the derivative of ln Σ eˣ is the softmax, e^y:  dx = dy − e^y·Σ_k dy_k
     """
 
     def __init__(self, axis):
@@ -41,7 +41,7 @@ class LogSoftmax(Op):
 
 class CrossEntropy(Op):
     """y_n = ln Σ_k e^{x_nk} − x_n,label: the loss of each row of logits, in nats
-    softmax less one at the label:  dx_n = dy_n·(softmax(x_n) − onehot(label_n))
+    the softmax, minus 1 at the label:  dx_n = dy_n·(softmax(x_n) − onehot(label_n))
     With smoothing ε the one-hot becomes (1 − ε)·onehot + ε/C; each class counts with its weight; an ignored label gives 0.
     """
 

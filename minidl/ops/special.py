@@ -1,4 +1,4 @@
-"""Γ and its relatives, by their slopes in one another."""
+"""The gamma function and functions related to it: the derivative of one is often another one."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ __all__ = ["Digamma", "Erfinv", "GammaInc", "Lgamma", "Polygamma"]
 
 class Lgamma(Op):
     """y = ln |Γ(x)|
-    dx = dy·ψ(x)   (which is the name of this slope: digamma)
+    dx = dy·ψ(x)   (ψ, the derivative of ln Γ, is called digamma)
     """
 
     def forward(self, x):
@@ -52,8 +52,8 @@ class Polygamma(Op):
 
 class GammaInc(Op):
     """y = P(a, x) = ∫ f from 0 to x, f(t) = tᵃ⁻¹e⁻ᵗ/Γ(a): the chance that a gamma variable of shape a is at most x
-    the integrand at its end:                     dx = dy·f(x)
-    P(a, x(a)) stays if x(a) moves by ∂x/∂a, so:  da = −dy·f(x)·∂x/∂a
+    the derivative by x is the integrand f(x):                 dx = dy·f(x)
+    let x(a) keep P(a, x(a)) constant; then ∂P/∂a + f·∂x/∂a = 0:  da = −dy·f(x)·∂x/∂a
     The slopes are computed in float64: the exponent of f is a difference of terms as large as a·ln a.
     """
 
@@ -76,7 +76,7 @@ class GammaInc(Op):
 
 class Erfinv(Op):
     """y with erf y = x, |x| ≤ 1
-    one over the slope of erf:  dx = dy·√π/2·exp(y²)
+    the derivative is 1 over that of erf at y:  dx = dy·√π/2·exp(y²)
     A first guess (Winitzki 2008), then Halley's steps on erf y = x, beyond ½ on erfc |y| = 1 − |x|, which keeps its digits.
     """
 

@@ -3,12 +3,37 @@
 from typing import TYPE_CHECKING
 
 from ..nn.names import no_attribute
-from . import lr_scheduler
+from . import book_schedules, lr_scheduler, swa_utils
 from .adam import Adam, AdamW
+from .adam_family import Adamax, NAdam, RAdam, Yogi
+from .adaptive import Adadelta, Adagrad, RMSprop
+from .lbfgs import LBFGS
+from .muon import Muon
 from .optimizer import Optimizer
 from .sgd import SGD
+from .signs import ASGD, Lion, Rprop
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler"]
+__all__ = [
+    "ASGD",
+    "LBFGS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Muon",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "Yogi",
+    "book_schedules",
+    "lr_scheduler",
+    "swa_utils",
+]
 
 
 if not TYPE_CHECKING:  # an editor says of itself what is not there

@@ -1,6 +1,5 @@
 """Adam and AdamW: a step for each coordinate in proportion to what its gradients have been."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,8 +8,7 @@ from ..graph.writes import note_write
 from ..kernels import adam
 from ..tensors import dtypes
 from ..tensors.record import wrap
-from ..tensors.tensor import Tensor
-from .optimizer import Optimizer
+from .optimizer import Optimizer, check_at_least_zero, check_betas
 
 
 class Adam(Optimizer):
@@ -33,6 +31,8 @@ class Adam(Optimizer):
     >>> w
     tensor([ 0.9000, -1.9000], requires_grad=True)
     """
+
+    _state_keys = "step", "exp_avg", "exp_avg_sq"
 
     def __init__(
         self,
@@ -67,15 +67,8 @@ class Adam(Optimizer):
 
     def check_options(self, group):
         super().check_options(group)
-        for option in ("lr", "eps", "weight_decay"):
-            if not float(group[option]) >= 0:
-                raise ValueError(f"{self._name}: {option} must be at least 0, got {group[option]}")
-        betas = group["betas"]
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise TypeError(f"{self._name}: betas must be two numbers, such as (0.9, 0.999), got {betas!r}")
-        for i, beta in enumerate(betas):
-            if isinstance(beta, bool) or not (_is_number(beta) and 0 <= beta < 1):
-                raise ValueError(f"{self._name}: betas[{i}] must be a number of at least 0 and below 1, got {beta!r}")
+        check_at_least_zero(self._name, group, "lr", "eps", "weight_decay")
+        check_betas(self._name, group)
 
     def update(self, group):
         # float() because a tensor may hold the rate
@@ -120,18 +113,7 @@ class Adam(Optimizer):
         if isinstance(state_dict, Mapping) and isinstance(state_dict.get("param_groups"), list):
             groups = [self._completed(group) for group in state_dict["param_groups"]]
             state_dict = {**state_dict, "param_groups": groups}
-            saved = state_dict.get("state")
-            for number, values in saved.items() if isinstance(saved, Mapping) else ():
-                missing = {"step", "exp_avg", "exp_avg_sq"} - set(values) if isinstance(values, Mapping) and values else ()
-                if missing:
-                    raise ValueError(
-                        f"load_state_dict: the state of parameter {number} has no {', '.join(sorted(missing))}, which "
-                        f"{self._name} needs; is it the state of another optimizer?"
-                    )
         super().load_state_dict(state_dict)
-        for values in self.state.values():
-            if values and not isinstance(values["step"], Tensor):  # a number, in files of PyTorch before 1.12
-                values["step"] = wrap(np.array(values["step"], dtypes.float32))
 
     def _completed(self, group):
         if not isinstance(group, Mapping):
@@ -183,7 +165,3 @@ class AdamW(Adam):
 
     def _completed(self, group):
         return {**group, "decoupled_weight_decay": True} if isinstance(group, Mapping) else group
-
-
-def _is_number(x):
-    return isinstance(x, (int, float, np.integer, np.floating)) and math.isfinite(x)

@@ -16,6 +16,7 @@ from ..tensors.tensor import Tensor
 
 _UNSUPPORTED = ("foreach", "differentiable", "fused", "capturable")  # how PyTorch may compute a step; here there is one way
 _NUMBERS = ("lr", "momentum", "dampening", "weight_decay", "eps")  # what a rule that has them computes with
+_SCALARS = ("step", "mu_product", "eta", "mu")  # what a rule keeps once for a parameter, not for each of its numbers
 
 
 class Optimizer:
@@ -42,6 +43,7 @@ class Optimizer:
     """
 
     __signature__ = ClassSignature()
+    _state_keys = ()  # what the state of a parameter must hold, if it holds anything
 
     def __new__(cls, *args, **options):
         if options:
@@ -51,7 +53,8 @@ class Optimizer:
     def __init__(self, params, defaults):
         if isinstance(params, (Tensor, dict, set, str)) or not isinstance(params, Iterable):
             kind = type(params).__name__
-            remedy = "net.parameters()" if hasattr(params, "parameters") or callable(params) else "[w] for a single tensor"
+            is_net = hasattr(params, "parameters") or callable(params) or isinstance(params, dict)
+            remedy = "net.parameters()" if is_net else "[w] for a single tensor"
             raise TypeError(f"{self._name}: params must be an ordered iterable of tensors or dicts, got {kind}; write {remedy}")
         self.defaults = defaults
         self.state = defaultdict(dict)
@@ -79,7 +82,7 @@ class Optimizer:
                 raise NotImplementedError(f"{self._name}: {option}={group[option]!r} is not supported")
         for option in _NUMBERS:
             if option in group:
-                _check_number(self._name, option, group[option])
+                check_number(self._name, option, group[option])
 
     def update(self, group):
         """Moves the parameters of a group that have a gradient, in place."""
@@ -97,7 +100,8 @@ class Optimizer:
             raise ValueError(f"{self._name}: unknown option {sorted(unknown)[0]!r}; expected {', '.join(self.defaults)}")
         params = group["params"]
         if isinstance(params, (set, dict)) or not isinstance(params, Iterable):
-            raise TypeError(f"{self._name}: params must have an order, got a {type(params).__name__}")
+            remedy = "; write net.parameters()" if hasattr(params, "parameters") else ""
+            raise TypeError(f"{self._name}: params must have an order, got a {type(params).__name__}{remedy}")
         params = [params] if isinstance(params, Tensor) else list(params)
         if not params:
             raise ValueError(f"{self._name}: got an empty list of parameters (a generator can be used only once)")
@@ -107,7 +111,8 @@ class Optimizer:
         known = {id(p) for other in self.param_groups for p in other["params"]}
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
-                raise TypeError(f"{self._name}: parameter {i} must be a Tensor, got {type(p).__name__}{remedy_for(p)}")
+                remedy = "; write net.parameters()" if hasattr(p, "parameters") else remedy_for(p)
+                raise TypeError(f"{self._name}: parameter {i} must be a Tensor, got {type(p).__name__}{remedy}")
             if not p.is_leaf:
                 raise ValueError(
                     f"{self._name}: parameter {i} is the result of an operation ({p.grad_fn!r}); only leaves can be optimized"
@@ -144,6 +149,9 @@ class Optimizer:
     def _step(self, closure):
         loss = None
         if closure is not None:
+            if not callable(closure) or isinstance(closure, Tensor):
+                kind = type(closure).__name__
+                raise TypeError(f"step: closure must be a function that computes the loss, got {kind}; write optimizer.step()")
             with enable_grad():
                 loss = closure()
         options = []
@@ -174,8 +182,9 @@ class Optimizer:
         """
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
             got = list(state_dict) if isinstance(state_dict, Mapping) else type(state_dict).__name__
+            got = f"{got}; a model's state goes to model.load_state_dict(state)" if isinstance(got, list) else got
             raise TypeError(
-                f"load_state_dict: expected a dict with 'state' and 'param_groups', as state_dict() gives, got {got}"
+                f"load_state_dict: expected a dict with 'state' and 'param_groups', as optimizer.state_dict() gives, got {got}"
             )
         ours, theirs, saved = self.param_groups, state_dict["param_groups"], state_dict["state"]
         if not isinstance(saved, Mapping) or not all(isinstance(x, Mapping) for x in saved.values()):
@@ -198,6 +207,14 @@ class Optimizer:
         for number, p in zip(numbers, parameters, strict=True):
             if number in saved:
                 state[p] = {key: _own(number, key, x, p) for key, x in saved[number].items()}
+                missing = set(self._state_keys) - set(state[p]) if state[p] else ()
+                if missing:
+                    raise ValueError(
+                        f"load_state_dict: the state of parameter {number} has no {', '.join(sorted(missing))}, which "
+                        f"{self._name} needs; is it the state of another optimizer?"
+                    )
+                if isinstance(state[p].get("step"), (int, float)):  # a number, in files of PyTorch before 1.12
+                    state[p]["step"] = wrap(np.array(state[p]["step"], np.float32))
         unknown = [number for number in saved if number not in numbers]
         if unknown:
             raise ValueError(f"load_state_dict: state for parameters {unknown}, which are in no group")
@@ -211,13 +228,37 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _check_number(name, option, value):
+def check_number(name, option, value):
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
     if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: {option} must be a number, got {value!r}")
     if math.isnan(value):
         raise ValueError(f"{name}: {option} must be at least 0, got nan")
+
+
+def check_at_least_zero(name, group, *options):
+    for option in options:
+        value = group[option]
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating, Tensor)):
+            raise TypeError(f"{name}: {option} must be a number, got {value!r}")
+        if not float(value) >= 0:
+            raise ValueError(f"{name}: {option} must be at least 0, got {value}")
+
+
+def check_betas(name, group, option="betas"):
+    betas = group[option]
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"{name}: {option} must be two numbers, such as (0.9, 0.999), got {betas!r}")
+    for i, beta in enumerate(betas):
+        check_share(name, f"{option}[{i}]", beta)
+
+
+def check_share(name, option, value):
+    """At least 0 and below 1: what a running mean keeps of the past."""
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not (real and 0 <= value < 1):
+        raise ValueError(f"{name}: {option} must be a number of at least 0 and below 1, got {value!r}")
 
 
 def _own(number, key, x, p):
@@ -227,7 +268,7 @@ def _own(number, key, x, p):
         x = x if isinstance(x, Tensor) else wrap(np.asarray(x.detach() if hasattr(x, "detach") else x))
     else:
         raise TypeError(f"load_state_dict: {key} of parameter {number} must be a tensor or a number, got {type(x).__name__}")
-    if key == "step":  # a count, of its own dtype
+    if key in _SCALARS and not x.ndim:  # of its own dtype
         return x.clone()
     if x.array.dtype.kind not in "fiub":
         raise TypeError(f"load_state_dict: {key} of parameter {number} must hold numbers, got {x.dtype}")

@@ -1,6 +1,6 @@
 """Where the time goes: every operation and every backward, with its line, its module and its bytes, under PyTorch's names.
 
-profile is the entry. recording.py listens to the engine, events.py has what was heard and its averages, table.py prints them,
+profile is the entry. recording.py observes the engine, events.py has the events and their averages, table.py prints them,
 trace.py writes them for chrome://tracing, schedules.py says which steps of a training are profiled.
 """
 
@@ -31,14 +31,14 @@ class profile:
     """Records every operation of this thread, forward and backward, as a context or between start() and stop().
 
     record_shapes: keep the shapes of inputs (of a backward: of its gradients). profile_memory: count the bytes of the arrays
-    that operations return, as far as they are new; what is freed is not subtracted, what a kernel uses meanwhile not seen.
-    with_stack: keep whole stacks, not only the line. with_modules: keep the path of the module; unlike PyTorch's it is on.
-    schedule, on_trace_ready: record some steps only, which step() separates, and call on_trace_ready(profile) after each cycle;
-    the events are those of the last cycle, with acc_events=True of all.
+    that operations return, if they are new. Freed memory is not subtracted; what a kernel uses while it runs is not counted.
+    with_stack: keep whole stacks, not only the line. with_modules: keep the path of the module; the default is not PyTorch's.
+    schedule, on_trace_ready: record only some steps (step() ends each), and call on_trace_ready(profile) after each cycle. The
+    events are those of the last cycle, or with acc_events=True of all cycles.
 
-    A backward has the name of its operation and "Backward0", and its line and module. Kernels that are compiled meanwhile are
-    events of their own, "compile NAME"; what is done at the first use of kernels that are compiled already counts as the
-    operation's time: run a step before. Other threads are not seen.
+    A backward has the name of its operation with "Backward0" added, and its line and module. A kernel that is compiled while
+    the profile runs is an event, "compile NAME". To load a compiled kernel at its first use counts as time of the operation:
+    run one step before the profile. Other threads are not recorded.
     An event costs about 5 µs (benchmarks/watching.py prints it).
 
     >>> import minidl
@@ -116,20 +116,20 @@ class profile:
         self.stop()
 
     def start(self):
-        """Begins; what was recorded before is forgotten."""
+        """Begins to record; what was recorded before is deleted."""
         if self._thread is not None:
-            raise RuntimeError("profile.start: it runs already; call stop() first, or make another profile")
+            raise RuntimeError("profile.start: it is already running; call stop() first, or make another profile")
         self._thread, self._events, self._origin = threading.get_ident(), None, None
         self._go()
 
     def stop(self):
-        """Ends; the events are complete now."""
+        """Ends the recording; the events are then complete."""
         self._check_running("stop")
         self._thread = None
         self._halt(self.current_action in RECORDED)
 
     def step(self):
-        """Says that a step of the training has ended and the next begins."""
+        """Call it after each step of the training: it ends one step and begins the next."""
         self._check_running("step")
         before, after = self.current_action, self._planned(self.step_num + 1)
         self.step_num, self.current_action = self.step_num + 1, after
@@ -145,12 +145,12 @@ class profile:
 
     def _check_running(self, name):
         if self._thread is None:
-            raise RuntimeError(f"profile.{name}: it does not run; use `with profile():`, or call start() first")
+            raise RuntimeError(f"profile.{name}: it is not running; use `with profile():`, or call start() first")
         if self._thread != threading.get_ident():
             raise RuntimeError(f"profile.{name}: a profile is of one thread; call {name}() in the thread that called start()")
 
     def _go(self):
-        """Begins to record if it is to be, or goes on, and names the step."""
+        """Begins to record, or goes on, if the schedule says so, and names the step."""
         if self._label is not None:
             self._label.__exit__()
             self._label = None
@@ -166,7 +166,7 @@ class profile:
             self._label.__enter__()
 
     def _halt(self, ready):
-        """Ends the recording, if there is one, and hands it out if it is ready."""
+        """Ends the recording, if there is one, and calls on_trace_ready if a cycle is complete."""
         if self._recorder is not None:
             if self._label is not None:
                 self._label.__exit__()

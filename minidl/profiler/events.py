@@ -1,4 +1,4 @@
-"""What a profile has seen: single events, and what all events of one name have in common."""
+"""The events of a profile, and the averages of all events of one name."""
 
 import os
 import weakref
@@ -48,10 +48,10 @@ class _Times:
 class FunctionEvent(_Times):
     """One run of an operation or of its backward, one part of the program that has a name, or one kernel compiled.
 
-    Times are in microseconds. `cpu_children` are the events inside it, `cpu_parent` the one that it is inside of (None once
-    that is gone). `forward_time_total` is the time of the operations that ran inside it or that it is; `backward_time_total`
-    that of their backward, whenever it ran, and of what else ran backward inside it. `failed`: it raised, and its end is not
-    known; the last time known inside it stands for that.
+    Times are in microseconds. `cpu_children` are the events inside it, `cpu_parent` the event around it (None after that
+    was deleted). `forward_time_total` is the time of the operations inside it (or of itself, if it is one);
+    `backward_time_total` is the time of their backward, whenever it ran, and of other backward steps inside it. `failed`: it
+    raised, so its end is not known; the last known time inside it is taken for its end.
 
     >>> import minidl
     >>> with minidl.profiler.profile() as p:
@@ -62,7 +62,7 @@ class FunctionEvent(_Times):
     """
 
     count, is_async, is_remote, node_id, use_device, is_legacy = 1, False, False, -1, None, False
-    # The following are set on an event only if they are known: few are, and making an event must be fast while a profile runs.
+    # The following are set on an event only if they are known. Few events have them, and making an event must be fast.
     input_shapes, stack, module, sequence_nr = (), (), "", -1
     cpu_memory_usage, failed, origin = 0, False, 0
     _forward, _backward, _parent, _place = 0, 0, None, None
@@ -74,7 +74,7 @@ class FunctionEvent(_Times):
 
     @property
     def key(self):
-        """What events are averaged over: the name, of the steps of a schedule all together."""
+        """Events with the same key are averaged together: the key is the name, and one key for all steps of a schedule."""
         return "ProfilerStep*" if self.name.startswith("ProfilerStep#") else self.name
 
     @property
@@ -104,12 +104,12 @@ class FunctionEvent(_Times):
 
     @property
     def cpu_time_total(self):
-        """From its beginning to its end, in microseconds."""
+        """The time from its beginning to its end, in microseconds."""
         return (self._end - self._start) / 1000
 
     @property
     def self_cpu_time_total(self):
-        """Without the events inside."""
+        """Its time without the events inside it, in microseconds."""
         return (self._end - self._start - sum(child._end - child._start for child in self.cpu_children)) / 1000
 
     @property
@@ -299,13 +299,13 @@ class EventList(list):
 
 
 def nest(parent, child):
-    """Puts one event into another. The child does not keep its parent alive, so that no circle is left to the collector."""
+    """Puts one event into another. The child does not keep its parent alive: a reference cycle would stay in memory longer."""
     parent.cpu_children.append(child)
     child._parent = weakref.ref(parent)
 
 
 def connect(events):
-    """Finds what each event costs forward and backward, after the events of a profile are complete.
+    """Computes the forward and backward time of each event, after the events of a profile are complete.
 
     A backward is connected to the operation by its serial number.
     """

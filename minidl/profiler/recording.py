@@ -1,7 +1,7 @@
 """The observer of a profile: notes when each operation begins and ends, what it made, and who called it.
 
-Bookkeeping is done before the time of a beginning is taken and after that of an end, so it is in no operation's own time; it is
-in that of what the operation is inside of.
+The recorder works before it reads the clock at a beginning, and after it reads the clock at an end. So its own time is not
+counted as time of the operation, but as time of the event around it.
 """
 
 import sys
@@ -37,14 +37,14 @@ class Recorder(Observer):
         self.compiled = _Compiled(self)
 
     def begin(self, origin=None):
-        """Times count from `origin`, or from now."""
+        """Starts. Times are measured from `origin`, or from now."""
         self.thread = threading.get_native_id()
         self.owner = threading.get_ident()
         numba_event.register("numba:compile", self.compiled)
         self.running, self.origin = True, self.clock() if origin is None else origin
 
     def finish(self):
-        """Closes what is open, and gives the events."""
+        """Closes the open events, and returns all events."""
         end = self.clock()
         numba_event.unregister("numba:compile", self.compiled)
         self._drop_dead()
@@ -56,7 +56,7 @@ class Recorder(Observer):
         connect(self.events)
         return self.events
 
-    # --- what an observer is told
+    # --- what the engine calls
 
     def before(self, op):
         if self.running:
@@ -131,7 +131,7 @@ class Recorder(Observer):
         return event
 
     def _end(self, key, end):
-        """Ends the innermost open event of this key, and what failed inside it; None if its beginning was not seen."""
+        """Ends the innermost open event of this key, and those inside it that failed; None if there is no such event."""
         if not self.running or all(span.key != key for span in self.open):
             return None
         while True:
@@ -143,7 +143,7 @@ class Recorder(Observer):
     def _drop_dead(self, frames=None, depth=None):
         """Closes the operations that raised: their frame is no longer in the stack.
 
-        An operation that raises is not told of. It shows when the next one begins: at its depth there is another frame.
+        The engine does not report an operation that raises. When the next one begins, its frame has left the stack.
         """
         frames = _frames() if frames is None else frames
         for i, span in enumerate(self.open):
@@ -171,7 +171,7 @@ class Recorder(Observer):
     # --- what is noted
 
     def _made(self, span, arrays, known):
-        """Counts the memory that is in `arrays`, but not in `known`, and that no operation inside has made."""
+        """Counts the memory of `arrays` that is not in `known` and was not made by an operation inside this one."""
         known += [reference() for reference in span.made]
         new = []
         for array in arrays:

@@ -5,7 +5,7 @@ from enum import Enum
 
 
 class ProfilerActivity(Enum):
-    """What can be profiled: here the CPU only; the other names are known so that they can be refused.
+    """What can be profiled: only the CPU. The other names exist so that an error can say that they are not supported.
 
     >>> ProfilerActivity.CPU.name
     'CPU'
@@ -18,7 +18,7 @@ class ProfilerActivity(Enum):
 
 
 class ProfilerAction(Enum):
-    """What a schedule says of a step; WARMUP steps are not recorded.
+    """What a schedule returns for a step. Steps with NONE or WARMUP are not recorded.
 
     >>> schedule(wait=0, warmup=1, active=1)(0)
     <ProfilerAction.WARMUP: 1>
@@ -43,8 +43,8 @@ def supported_activities():
 
 
 def schedule(*, wait, warmup, active, repeat=0, skip_first=0, skip_first_wait=0):
-    """A function from the number of a step to an action: `wait` steps of none, `warmup` steps, `active` ones that are recorded,
-    and again, `repeat` times or (0) without end.
+    """A function that gives the action for the number of a step: first NONE for `wait` steps, then WARMUP for `warmup` steps,
+    then RECORD for `active` steps. This is repeated `repeat` times, with 0 without end.
 
     The first `skip_first` steps are left out, and with skip_first_wait the first wait, too.
 

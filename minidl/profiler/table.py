@@ -77,7 +77,7 @@ def _columns(events, rows, whole, unit):
     return columns
 
 
-LEFT = ("Module", "Source Location")  # what is text begins at the left, but for names and shapes, as in PyTorch
+LEFT = ("Module", "Source Location")  # text is aligned to the left, except names and shapes, as in PyTorch
 
 
 def _width(title, cells, limits):
@@ -91,7 +91,7 @@ def _width(title, cells, limits):
 def _line(cells, widths, titles):
     parts = []
     for cell, width, title in zip(cells, widths, titles, strict=True):
-        if len(cell) > width:  # of a place in the source the end says most
+        if len(cell) > width:  # the end of a path says most
             cell = "..." + cell[len(cell) - width + 3 :] if title == "Source Location" else cell[: width - 3] + "..."
         parts.append(cell.ljust(width) if title in LEFT else cell.rjust(width))
     return "  ".join(parts) + "  "

@@ -96,7 +96,8 @@ def size_of(name, sizes, size=None):
         if type(n) is not int or n < 0:
             result = as_ints(size)
             if not all(type(n) is int and n >= 0 for n in result):
-                raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}")
+                remedy = f"; write {name}(2, 3) or {name}((2, 3))" if any(isinstance(n, (tuple, list)) for n in size) else ""
+                raise ValueError(f"{name}: sizes must be integers of 0 or more, got {size}{remedy}")
             break
     if len(result) > 64 or math.prod(n or 1 for n in result) > 2**59:  # beyond what NumPy can count in bytes
         raise ValueError(f"{name}: sizes of at most 64 axes and 2**59 elements, got {size}")

@@ -99,7 +99,7 @@ class Conversion:
             if isinstance(arg, TensorBase):
                 dtype = arg.dtype
             elif isinstance(arg, dtypes.device) or (
-                isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda", "mps", "meta")
+                isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda", "gpu", "meta", "mps", "tpu", "xpu")
             ):
                 device = arg
             elif isinstance(arg, bool):

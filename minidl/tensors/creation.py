@@ -279,7 +279,8 @@ def arange(start, end=None, step: float = 1, *, dtype=None, device=None, require
     start, end = (0, start) if end is None else (start, end)
     start, end, step = numbers_of("arange", start=start, end=end, step=step)
     if not math.isfinite(start + end + step) or step == 0 or (end - start) * step < 0:
-        raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
+        remedy = f"; write arange({start}, {end}, -1)" if step == 1 and end < start else ""
+        raise ValueError(f"arange: step {step} does not lead from {start} to {end}{remedy}")
     whole = all(isinstance(x, int) for x in (start, end, step))
     dtype = (dtypes.int64 if whole else dtypes.default) if dtype is None else dtypes.as_dtype(dtype)
     count = math.ceil((end - start) / step)

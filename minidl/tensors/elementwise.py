@@ -8,7 +8,7 @@ from .. import ops
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import as_int, integer, number
-from .record import TensorBase, apply, floating, wrap
+from .record import TensorBase, apply, check_broadcast, floating, wrap
 
 
 class Elementwise:
@@ -375,6 +375,8 @@ class Elementwise:
     def clamp(self, min=None, max=None):
         """min(max(x, min), max): x held between min and max, which are numbers or tensors. One of them may be left out.
 
+        The gradient goes to x where x is kept, the bounds included, and else to the bound; where one of them is NaN, to none.
+
         >>> import minidl
         >>> minidl.tensor([-2.0, 0.5, 3.0]).clamp(0, 1)
         tensor([0.0000, 0.5000, 1.0000])
@@ -386,8 +388,8 @@ class Elementwise:
         if isinstance(min, (list, tuple)) or isinstance(max, (list, tuple)):  # which NumPy would take for arrays
             raise TypeError(f"clamp: expected numbers or tensors as min and max, got {min!r} and {max!r}")
         if isinstance(min, TensorBase) or isinstance(max, TensorBase):
-            result = self if min is None else self.maximum(min)
-            return result if max is None else result.minimum(max)
+            result = self if min is None else _held(self, min, np.less)
+            return result if max is None else _held(result, max, np.greater)
         dtype = functools.reduce(dtypes.join, [dtypes.result_type(self.array, x) for x in (min, max) if x is not None])
         try:
             return apply(ops.Clamp(min, max), self.to(dtype))
@@ -423,7 +425,8 @@ class Elementwise:
         if weight.ndim > 1 or weight.numel() not in (1, channels):
             raise ValueError(f"prelu: expected a weight (1) or ({channels}) for input {self.shape}, got shape {weight.shape}")
         shape = () if weight.numel() == 1 else (-1, *(1,) * (self.ndim - 2))
-        return self.relu() + weight.reshape(shape) * self.clamp(max=0)
+        above = self.array > 0  # not NaN: it is multiplied by the weight, as in PyTorch
+        return self.masked_fill(wrap(~above), 0) + weight.reshape(shape) * self.masked_fill(wrap(above), 0)
 
     # --- softmax
 
@@ -448,3 +451,16 @@ class Elementwise:
         """
         x = floating(self if dtype is None else self.to(dtype))
         return apply(ops.LogSoftmax(normalize_axis("log_softmax", dim, self.ndim)), x)
+
+
+def _held(x, bound, beyond):
+    """x, or the bound where x is beyond it: `beyond` is np.less or np.greater. NaN in one of the two gives NaN."""
+    limit = bound.array if isinstance(bound, TensorBase) else bound
+    try:
+        outside = beyond(x.array, limit)
+    except ValueError:
+        check_broadcast("clamp", x, bound)
+        raise
+    y = x.where(wrap(~outside), bound)
+    unknown = np.isnan(x.array) | np.isnan(limit)
+    return y.masked_fill(wrap(unknown), np.nan) if unknown.any() else y

@@ -71,7 +71,11 @@ class Indexing:
             return self.reshape(-1)[:0].reshape(rows.shape)
         others = [i for i in range(self.ndim) if i != axis]
         if rows.ndim != self.ndim or any(rows.shape[i] > self.shape[i] for i in others):
-            raise ValueError(f"gather: an index of shape {rows.shape} does not fit input {self.shape} along axis {dim}")
+            remedy = f"; write index.unsqueeze({axis})" if rows.ndim == self.ndim - 1 else ""
+            raise ValueError(
+                f"gather: an index of shape {rows.shape} does not fit input {self.shape} along axis {dim}: expected "
+                f"{self.ndim} axes, the others no longer than the input's{remedy}"
+            )
         return apply(ops.Gather(axis, rows), self)
 
     def take_along_dim(self, indices, dim=None):
@@ -200,6 +204,8 @@ def where(condition, input=None, other=None):
     condition = condition.array if isinstance(condition, TensorBase) else np.asarray(condition)
     if input is None and other is None:
         return tuple(wrap(index) for index in np.nonzero(condition))
+    if input is None or other is None:
+        raise TypeError("where: give both values or none: where(condition, a, b), or where(condition) for the indices")
     if condition.dtype.kind != "b":
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}; write it as x > 0, or x.bool()")
     a, b = operand("where", input), operand("where", other)

@@ -33,6 +33,10 @@ class Ordering:
         (tensor([5, 7]), tensor([1, 0]))
         """
         if isinstance(dim, TensorBase):
+            if keepdim is not False or axis is not None:
+                raise TypeError(
+                    "max: of two tensors there is no keepdim and no axis; write maximum(a, b), twice for three tensors"
+                )
             return self.maximum(dim)
         return _extreme(self, MaxResult, np.argmax, self.amax, one_name("max", dim, axis), keepdim)
 
@@ -50,6 +54,10 @@ class Ordering:
         (tensor([1, 2]), tensor([0, 1]))
         """
         if isinstance(dim, TensorBase):
+            if keepdim is not False or axis is not None:
+                raise TypeError(
+                    "min: of two tensors there is no keepdim and no axis; write minimum(a, b), twice for three tensors"
+                )
             return self.minimum(dim)
         return _extreme(self, MinResult, np.argmin, self.amin, one_name("min", dim, axis), keepdim)
 

@@ -185,9 +185,13 @@ def floating(x: Any) -> "Tensor":
 def remedy_for(x):
     """What to write, after "got ndarray", to make a tensor of what is none; "" if nobody knows.
 
-    >>> remedy_for([1.0]), remedy_for(None)
-    ('; write minidl.tensor(x)', '')
+    >>> remedy_for([1.0])
+    '; write minidl.tensor(x)'
     """
+    if x is None:
+        return "; a function that ends without `return` gives None"
+    if isinstance(x, str) and x in ("mean", "sum", "none"):
+        return f"; write reduction={x!r}"
     kind, module = type(x).__name__, type(x).__module__.partition(".")[0]
     if kind == "ComplexTensor":
         return ", of which only .real, .imag, abs() and angle() are known; compute with these, they are real"

@@ -246,7 +246,10 @@ class Shapes:
         """
         repeats = sizes_of("repeat", repeats)
         if len(repeats) < self.ndim or any(n < 0 for n in repeats):
-            raise ValueError(f"repeat: expected a count of 0 or more for each of the {self.ndim} axes, got {repeats}")
+            write = ", ".join(["1"] * (self.ndim - 1) + ["2"])
+            raise ValueError(
+                f"repeat: expected a count of 0 or more for each of the {self.ndim} axes, got {repeats}; write repeat({write})"
+            )
         lead = len(repeats) - self.ndim
         expect_memory("repeat", tuple(n * m for n, m in zip(repeats, (1,) * lead + self.shape, strict=True)), self.dtype)
         return apply(ops.Repeat(repeats), self)

@@ -569,6 +569,19 @@ OTHERS = """
 optim.SGD(params, 0.1, 0.9, 0.0, 0.01, True, maximize=False) ; optim.Adam(params, 0.001, (0.9, 0.999), 1e-8, 0, True)
 optim.AdamW(params, lr=0.001, betas=(0.9, 0.999), weight_decay=0.01) ; optim.SGD([{"params": params, "lr": 0.1}], 0.2)
 optim.Optimizer(params, {})
+optim.Adagrad(params, 0.01, 0, 0.1, 0.5, 1e-10, eps_inside_sqrt=True) ; optim.RMSprop(params, 0.01, 0.9, 1e-8, 0.1, 0.9, True)
+optim.Adadelta(params, 1.0, 0.9, 1e-6, 0.1) ; optim.Adamax(params, 0.002, (0.9, 0.999), 1e-8, 0.1)
+optim.NAdam(params, 0.002, (0.9, 0.999), 1e-8, 0.1, 0.004, True) ; optim.RAdam(params, 0.001, (0.9, 0.999), 1e-8, 0.1, True)
+optim.Yogi(params, 0.01, (0.9, 0.999), 0.001, 0.1) ; optim.Lion(params, 0.0001, (0.9, 0.99), 0.1)
+optim.Rprop(params, 0.01, (0.5, 1.2), (1e-6, 50)) ; optim.ASGD(params, 0.01, 0.0001, 0.75, 1e6, 0.1)
+optim.Muon([raw.requires_grad_()], 0.001, 0.1, 0.95, True, (3.4445, -4.775, 2.0315), 1e-7, 5, "original")
+optim.LBFGS(params, 1, 20, 25, 1e-7, 1e-9, 100, "strong_wolfe") ; optim.Adagrad(params).step() ; optim.RAdam(params).step()
+lr.LinearLR(opt, 0.5, 1.0, 5) ; lr.ConstantLR(opt, 0.5, 5) ; lr.PolynomialLR(opt, 5, 2.0)
+lr.MultiplicativeLR(opt, lambda epoch: 0.9)
+lr.CyclicLR(opt, 0.01, 0.1, 5, 5, "triangular2", 0.9, cycle_momentum=False) ; lr.CosineAnnealingWarmRestarts(opt, 3, 2, 0.01)
+lr.OneCycleLR(opt, 0.1, 10, pct_start=0.3, anneal_strategy="linear", cycle_momentum=False)
+lr.ReduceLROnPlateau(opt, "min", 0.5, 2)
+lr.SequentialLR(opt, [lr.StepLR(opt, 2), lr.ExponentialLR(opt, 0.9)], [3]) ; lr.ChainedScheduler([lr.StepLR(opt, 2)], opt)
 optim.SGD(params, 0.1, 0.9).step(None) ; optim.Adam(params).step() ; opt.zero_grad(True)
 opt.load_state_dict(opt.state_dict()) ; opt.add_param_group({"params": [nn.Parameter(t.ones(2))]})
 lr.StepLR(opt, 2, 0.1, -1) ; lr.MultiStepLR(opt, [1, 3], 0.1) ; lr.ExponentialLR(opt, 0.9)
@@ -694,6 +707,8 @@ K.lstm_backward(np.ones((5, 2), "f4"), ones2, ones2, Whh, np.array([0, 2, 4, 5])
 K.gru_backward(np.ones((5, 2), "f4"), ones2, W62, np.array([0, 2, 4, 5]), np.ones((5, 8), "f4"), np.ones((7, 2), "f4"), True)
 K.ctc_backward(A3[0, :, 0], np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
 K.ctc_forward(np.log(A3), L3[:1].repeat(6).reshape(3, 2), L3[:1].repeat(3) + 2, L3[:1].repeat(3), 0)
+K.optimizer_step("lion", A2, A2 * 2, (A2 * 3,), rate=0.1, beta1=0.9, beta2=0.99, sign=-1.0, decay=0.0, shrink=0.9)
+K.optimizer_step("yogi", A2, A2 * 2, (A2 * 3, A2 * 4), rate=0.1, beta1=0.9, beta2=0.99, root=0.5, eps=0.1)
 K.sgd(A2, A2 * 2, A2 * 3, 0.001, 0.9, 0.0, 0.0, False)
 data.digits(True, 0.2, 0, None) ; data.read_idx("missing") ; data.write_idx("missing/x", A2) ; t.load("missing", "cpu")
 t.save(x, "missing/x") ; data.MNIST("missing", True) ; data.FashionMNIST("missing", True)
@@ -814,7 +829,7 @@ def missing():
             n
             for n, f in vars(minidl).items()
             if n[0] != "_" and callable(f) and getattr(f, "__module__", "").startswith("minidl")
-            if n not in minidl._HABITS  # which are there once somebody has asked for them
+            if n not in minidl._INTERNAL and n not in minidl._HABITS  # which are there once somebody has asked for them
         ],
         "init": [n for n in dir(init) if n[-1] == "_" and n[0] != "_"],
         "data": data.__all__,

@@ -209,6 +209,22 @@ def _(d):
     ]
 
 
+@case("optimizer_step")
+def _(d):
+    size, rule = n(d, 1, 300_000), d.one("adagrad", "lion", "yogi", "radam")
+    more = {"adagrad": {"eps": 0.1, "inside": False}, "lion": {"beta1": 0.9, "beta2": 0.99}}.get(
+        rule, {"beta1": 0.9, "beta2": 0.99, "root": 0.5, "eps": 0.1} | ({"rectified": True} if rule == "radam" else {})
+    )
+
+    def run(p, g):
+        p, g = p.detach().numpy(), g.detach().numpy()
+        states = [np.abs(g) * 1, np.square(g)][: 1 if rule in ("adagrad", "lion") else 2]
+        kernels.optimizer_step(rule, p, g, states, rate=0.1, **more)
+        return minidl.from_numpy(p), *map(minidl.from_numpy, states)
+
+    return run, [d.x((size,), layout=False, kind="ordinary") for _ in range(2)]
+
+
 @case("adam", "sgd")
 def _(d):
     size, adam = n(d, 1, 300_000), d.chance(0.5)

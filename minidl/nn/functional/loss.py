@@ -1,4 +1,4 @@
-"""Losses. Logarithms are natural (nats). Input and target must have one shape: losses do not broadcast.
+"""Losses. Logarithms are natural (nats). Input and target must have one shape: only gaussian_nll_loss broadcasts its target.
 
 reduction says what becomes of the losses of the elements (or rows): "mean", "sum", or "none" for all of them. size_average and
 reduce are PyTorch's old words for it; they are in the signatures so that an old call raises, and says what to write.
@@ -92,13 +92,15 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     """½(ln v + (x − t)²/v), v the variance, at least eps; with full also the constant ½ln 2π.
 
     var: a number, or a tensor of the input's shape, or of that shape with a last axis of 1 or none (one variance for each row).
+    target: of the input's shape, or one that broadcasts to it, as in PyTorch: (), (D) or (N, 1) for an input (N, D). The input
+    does not grow, so (N, 1) and (N) raise, as in all losses.
 
     >>> import minidl
     >>> gaussian_nll_loss(minidl.tensor([1.0]), minidl.tensor([2.0]), minidl.tensor([1.0]))
     tensor(0.5000)
     """
     check_reduction("gaussian_nll_loss", reduction)
-    target = _matched("gaussian_nll_loss", input, target)
+    target = _matched("gaussian_nll_loss", input, _widened(input, target))
     if not isinstance(var, Tensor):
         if not isinstance(var, (int, float, np.integer, np.floating)):
             raise TypeError(f"gaussian_nll_loss: var must be a Tensor or a number, got {type(var).__name__}")
@@ -347,6 +349,15 @@ def _matched(name, input, target):
                 f"{name}: the input is {x.dtype} and the target {t.dtype}; expected one floating-point dtype, as by "
                 "target.to(input.dtype)"
             )
+    return target
+
+
+def _widened(input, target):
+    """The target, repeated to the input's shape where it broadcasts to it; what does not is left to the check of the shapes."""
+    if isinstance(input, Tensor) and isinstance(target, Tensor) and target.shape != input.shape:
+        front = input.ndim - target.ndim
+        if front >= 0 and all(n in (1, m) for m, n in zip(input.shape[front:], target.shape, strict=True)):
+            return target.expand(input.shape)
     return target
 
 

@@ -171,7 +171,8 @@ def _trailing(name, input, normalized_shape):
     if type(normalized_shape) is not tuple:
         normalized_shape = as_ints(normalized_shape)
     if not isinstance(normalized_shape, tuple):
-        raise TypeError(f"{name}: normalized_shape must be a tuple of sizes, got {normalized_shape!r}")
+        remedy = f"; write ({normalized_shape},)" if type(normalized_shape) is int else ""
+        raise TypeError(f"{name}: normalized_shape must be a tuple of sizes, got {normalized_shape!r}{remedy}")
     shape, wanted = input.array.shape, tuple(normalized_shape)
     if not wanted:
         raise ValueError(f"{name}: normalized_shape must name one axis or more, got {normalized_shape!r}")

@@ -5,7 +5,7 @@ import numpy as np
 from ... import ops, random
 from ...tensors.arguments import expect_tensors, number
 from ...tensors.in_place import twin
-from ...tensors.record import apply
+from ...tensors.record import apply, wrap
 from .activation import floating
 
 __all__ = [
@@ -66,7 +66,9 @@ def hardsigmoid(input, inplace=False):
     """
     if inplace:
         return _hardsigmoid_(input)
-    return apply(ops.Hardtanh(0.0, 6.0), floating("hardsigmoid", input) + 3) / 6
+    x = floating("hardsigmoid", input) + 3
+    between = (x.array > 0) & (x.array < 6)  # the slope is 0 elsewhere, also for NaN
+    return apply(ops.Where(between), x, wrap(np.clip(x.array, 0, 6))) / 6
 
 
 _hardsigmoid_ = twin(hardsigmoid)

@@ -77,6 +77,10 @@ class TensorDataset(Dataset):
         for i, x in enumerate(tensors):
             if not isinstance(x, Tensor) or not x.ndim:
                 got = f"shape {x.shape}" if isinstance(x, Tensor) else f"type {type(x).__name__}"
+                if isinstance(x, (list, tuple)) and x and all(isinstance(part, Tensor) for part in x):
+                    raise TypeError(
+                        f"TensorDataset: argument {i} is a {type(x).__name__} of tensors; write TensorDataset(*tensors)"
+                    )
                 raise TypeError(
                     f"TensorDataset: expected tensors with at least one axis, argument {i} has {got}{remedy_for(x)}"
                 )

@@ -245,6 +245,8 @@ def _check_dataset(dataset, batch_size):
         raise TypeError(f"DataLoader: expected a data set, got the class {name}; write {name}(…)")
     if isinstance(dataset, IterableDataset):
         return
+    if dataset is None:
+        raise TypeError("DataLoader: expected a data set, got None; a function that ends without `return` gives None")
     for method in ("__getitem__", "__len__"):
         if not hasattr(dataset, method) or (method == "__getitem__" and type(dataset).__getitem__ is Dataset.__getitem__):
             raise TypeError(
