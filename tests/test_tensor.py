@@ -36,7 +36,7 @@ def test_tensor_of_numbers_lists_arrays_and_tensors():
         (lambda: minidl.tensor([[1, 2], [3]]), ValueError, "tensor: the nested lists are ragged"),
         (lambda: minidl.tensor("abc"), TypeError, "tensor: expected a number"),
         (lambda: minidl.tensor([1, None]), TypeError, "tensor: expected a number"),
-        (lambda: minidl.tensor(1j), TypeError, "minidl has the dtypes"),
+        (lambda: minidl.tensor(1j, dtype=minidl.float32), TypeError, "complex numbers do not fit in float32"),
         (lambda: minidl.tensor(1.0, device="cuda"), RuntimeError, "only 'cpu' exists in minidl, got 'cuda'"),
         (lambda: minidl.zeros(2, device="cuda:0"), RuntimeError, "only 'cpu' exists"),
         (lambda: minidl.ones(1).cuda(), RuntimeError, "CPU only"),
