@@ -11,6 +11,9 @@ reach it. Each step mends one cause of waiting:
 6. minidl on one thread: a tile of C stays in registers while the loop goes along k, in vector code written by hand;
 7. minidl on two threads.
 
+Blocks and packing alone gain nothing while the matrices fit into the larger caches, and make the innermost loop shorter. They
+are what the fifth step needs: there the numbers must come from the nearest cache, or the registers wait for them.
+
 The limit is what a core does when the numbers never leave its registers. Target: each step gives the same numbers, and the
 library on one thread is at least 20 times as fast as the three loops and reaches half of the limit.
 """
