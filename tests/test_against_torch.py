@@ -364,7 +364,8 @@ t.linalg.qr(x)[1].abs() ; t.linalg.matrix_power(q, 3) ; t.linalg.matrix_power(q,
 t.linalg.norm(x) ; t.linalg.norm(x, 2) ; t.linalg.norm(x, "nuc") ; t.linalg.norm(x, 1, dim=1)
 t.linalg.vector_norm(c, 3, (0, 2), True) ; t.linalg.matrix_norm(c, -1, (0, 2)) ; t.linalg.pinv(x)
 t.linalg.eigvals(q.detach()).abs().sort()[0] ; t.linalg.eig(q.detach())[0].real ; t.linalg.eig(q.detach())[1].abs()
-t.linalg.eig(q.detach())[0].angle() ; t.angle(x) ; t.angle(v.detach()) ; t.real(x) ; t.imag(t.linalg.eig(q.detach())[0]) ; t.linalg.lstsq(m.T, c[0].T)[0]
+t.linalg.eig(q.detach())[0].angle() ; t.angle(x) ; t.angle(v.detach()) ; t.real(x) ; t.imag(t.linalg.eig(q.detach())[0])
+t.linalg.lstsq(m.T, c[0].T)[0]
 t.linalg.lstsq(m.T, c[0].T, driver="gelsd")[0] ; t.linalg.lstsq(m.T.detach(), c[0].T.detach(), driver="gelsd")[1]
 t.linalg.lstsq(q + 3 * t.eye(3), v)[0]
 t.linalg.lstsq(m, x.T)[0]
