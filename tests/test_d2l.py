@@ -29,7 +29,7 @@ train_concise_ch11 download extract DATA_URL DATA_HUB plt show_list_len_pair_his
 zeros tensor arange meshgrid sin sinh cos cosh tanh linspace exp log normal rand randn matmul int32 int64 float32 concat stack
 abs eye sigmoid batch_matmul numpy size reshape to reduce_sum argmax astype transpose reduce_mean expand_dims swapaxes repeat
 nn_Module synthetic_data linreg squared_loss sgd load_array accuracy evaluate_accuracy evaluate_loss train_epoch_ch3
-get_fashion_mnist_labels
+get_fashion_mnist_labels get_dataloader_workers load_data_fashion_mnist evaluate_accuracy_gpu train_ch6 grad_clipping
 """
 
 
@@ -548,3 +548,77 @@ def test_signatures_are_the_books():
     }
     for name, text in book.items():
         assert str(inspect.signature(getattr(d2l, name))).startswith(f"({text}"), name
+
+
+# --- the older functions, which chapter 12.11 uses
+
+
+def small_net():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+
+def test_schedules_as_chapter_12_11_uses_them(clothes):
+    """Its own `train`, which asks a schedule for its module to know whether it is PyTorch's."""
+    lr_scheduler = torch.optim.lr_scheduler
+
+    def train(net, train_iter, test_iter, num_epochs, loss, trainer, device, scheduler=None):
+        rates = []
+        net.to(device)
+        for _ in range(num_epochs):
+            metric = d2l.Accumulator(3)
+            for X, y in train_iter:
+                net.train()
+                trainer.zero_grad()
+                X, y = X.to(device), y.to(device)
+                y_hat = net(X)
+                l = loss(y_hat, y)
+                l.backward()
+                trainer.step()
+                with torch.no_grad():
+                    metric.add(l * X.shape[0], d2l.accuracy(y_hat, y), X.shape[0])
+            rates.append(trainer.param_groups[0]["lr"])
+            if scheduler:
+                if scheduler.__module__ == lr_scheduler.__name__:
+                    scheduler.step()
+                else:
+                    for param_group in trainer.param_groups:
+                        param_group["lr"] = scheduler(len(rates) - 1)
+        return rates, metric[0] / metric[2], d2l.evaluate_accuracy_gpu(net, test_iter)
+
+    train_iter, test_iter = d2l.load_data_fashion_mnist(batch_size=8, root=clothes)
+    assert len(train_iter) == 5 and next(iter(test_iter))[1].tolist() == list(range(8))
+    assert d2l.get_dataloader_workers() == 0
+    made = (
+        (lambda trainer: None, [0.5] * 4),
+        (lambda trainer: lr_scheduler.MultiStepLR(trainer, milestones=[1, 3], gamma=0.5), [0.5, 0.25, 0.25, 0.125]),
+        (lambda trainer: torch.optim.book_schedules.SquareRootScheduler(0.5), [0.5, 0.5, 0.5 / 2**0.5, 0.5 / 3**0.5]),
+        (lambda trainer: torch.optim.book_schedules.FactorScheduler(0.9, 1e-2, 0.5), [0.5, 0.45, 0.405, 0.3645]),
+    )
+    for make, expected in made:
+        net = small_net()
+        trainer = torch.optim.SGD(net.parameters(), lr=0.5)
+        rates, loss, acc = train(net, train_iter, test_iter, 4, nn.CrossEntropyLoss(), trainer, d2l.try_gpu(), make(trainer))
+        assert rates == pytest.approx(expected)
+        assert loss < 2.3 and acc > 0.1
+
+
+def test_train_ch6_learns_and_draws(clothes, capsys):
+    train_iter, test_iter = d2l.load_data_fashion_mnist(8, root=clothes)
+    net = small_net()
+    d2l.train_ch6(net, train_iter, test_iter, 10, 0.2, d2l.try_gpu())
+    printed = capsys.readouterr().out
+    assert "training on cpu" in printed and "test acc 1.000" in printed and "examples/sec on cpu" in printed
+    assert len(plt.gcf().axes[0].lines) == 3
+    assert d2l.evaluate_accuracy_gpu(lambda X: X[0], [([torch.ones(3)], torch.ones(3))], "cpu") == 1.0
+    with pytest.raises(ValueError, match="a loader with batches"):
+        d2l.train_ch6(net, [], test_iter, 1, 0.1, "cpu")
+    with pytest.raises(ValueError, match="batch_size must be an integer"):
+        d2l.load_data_fashion_mnist(0)
+
+
+def test_grad_clipping_keeps_the_direction():
+    net = nn.Linear(2, 1, bias=False)
+    for start, end in (([3.0, 4.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4])):
+        net.weight.grad = torch.tensor([start])
+        d2l.grad_clipping(net, 1.0)
+        np.testing.assert_allclose(net.weight.grad.numpy(), [end], rtol=1e-5)

@@ -13,10 +13,11 @@ from ..text import Vocab, bleu
 from ..utils.board import ProgressBoard
 from ..utils.hyperparameters import HyperParameters
 from ..utils.train import Trainer
-from . import aliases, attention, base, drawings, linear, optimization, sequences, texts, tools
+from . import aliases, attention, base, convnets, drawings, linear, optimization, sequences, texts, tools
 from .aliases import *  # noqa: F403
 from .attention import *  # noqa: F403
 from .base import *  # noqa: F403
+from .convnets import *  # noqa: F403
 from .drawings import *  # noqa: F403
 from .linear import *  # noqa: F403
 from .optimization import *  # noqa: F403
@@ -27,7 +28,7 @@ from .tools import *  # noqa: F403
 __all__ = ["AdditiveAttention", "AttentionDecoder", "Decoder", "DotProductAttention", "Encoder", "HyperParameters"]
 __all__ += ["PositionalEncoding", "ProgressBoard", "ResNeXtBlock", "Residual", "Trainer", "Vocab", "bleu", "init_cnn"]
 __all__ += ["init_seq2seq", "masked_softmax"]
-for _part in (aliases, attention, base, drawings, linear, optimization, sequences, texts, tools):
+for _part in (aliases, attention, base, convnets, drawings, linear, optimization, sequences, texts, tools):
     __all__ += _part.__all__
 
 
