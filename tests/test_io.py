@@ -5,6 +5,8 @@ import io
 import os
 import socket
 import stat
+import struct
+import sys
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -131,6 +133,27 @@ def test_numpy_reads_what_is_saved_and_the_same_content_gives_the_same_bytes(tmp
         assert file["tensor0"].tolist() == [[1.5, -2.0, 3.0]] and file["tensor1"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
+SAME_AS_NUMPY = pytest.mark.skipif(sys.version_info < (3, 11), reason="zipfile wrote the sizes twice before Python 3.11")
+
+
+def test_sizes_that_stand_twice_in_a_header_load(tmp_path):
+    """As NumPy writes them in Python 3.10."""
+    minidl.save(old_content(), tmp_path / "x")
+    data, at = bytearray((tmp_path / "x").read_bytes()), 0
+    while (at := data.find(b"PK\3\4", at)) >= 0:
+        (length,) = struct.unpack_from("<H", data, at + 26)
+        size, packed = struct.unpack_from("<2Q", data, at + 30 + length + 4)
+        struct.pack_into("<2L", data, at + 18, size, packed)
+        at += 30
+    (tmp_path / "y").write_bytes(data)
+    assert same(minidl.load(tmp_path / "y"), old_content())
+    struct.pack_into("<L", data, data.find(b"PK\3\4") + 18, 12345)
+    (tmp_path / "y").write_bytes(data)
+    with pytest.raises(ValueError, match="the sizes of"):
+        minidl.load(tmp_path / "y")
+
+
+@SAME_AS_NUMPY
 def test_files_with_numbers_too_large_for_the_old_zip_load(tmp_path, monkeypatch):
     for module, size, number in [(zipfile, "ZIP64_LIMIT", "ZIP_FILECOUNT_LIMIT"), (archive, "_LARGE", "_MANY")]:
         monkeypatch.setattr(module, size, 150)  # in place of 2 GiB
@@ -144,6 +167,7 @@ def test_files_with_numbers_too_large_for_the_old_zip_load(tmp_path, monkeypatch
     assert same(minidl.load(tmp_path / "x"), old_content())
 
 
+@SAME_AS_NUMPY
 @pytest.mark.parametrize("array", [np.array("text"), np.ones((3, 0)), np.ones((20, 30)).T, np.ones((9, 9))[::2, ::-1]])
 def test_the_bytes_are_those_of_numpy(array):
     written, expected = io.BytesIO(), io.BytesIO()

@@ -183,7 +183,8 @@ def _read_header(source, version, flags, method, time, date, checksum, packed, s
         raise ValueError(f"the flags of {name!r} are {flags:#x}")
     numbers = [size, packed, place]
     missing = [i for i, number in enumerate(numbers) if number == _IN_EXTRA]
-    if missing or extra:
+    twice = not missing and extra == struct.pack("<2H2Q", _SIZES_ID, 16, size, packed)  # as NumPy in Python 3.10 writes them
+    if (missing or extra) and not twice:
         if extra[:4] != struct.pack("<2H", _SIZES_ID, 8 * len(missing)) or len(extra) != 4 + 8 * len(missing):
             raise ValueError(f"the sizes of {name!r} are missing")
         for i, number in zip(missing, struct.unpack(f"<{len(missing)}Q", extra[4:]), strict=True):
