@@ -355,3 +355,15 @@ def test_more_pieces_than_memory_holds_are_refused_at_once():
     with pytest.raises(MemoryError, match="tensor_split: 9223372036854775808 pieces"):
         minidl.zeros(3).tensor_split(2**63)
     assert [len(part) for part in minidl.zeros(8).tensor_split(3)] == [3, 3, 2]
+
+
+def test_complex_numbers_are_no_data_of_real_functions():
+    for call in (
+        lambda: minidl.as_tensor(1j),
+        lambda: minidl.information.bivariate_normal_mutual_information(1j),
+        lambda: minidl.information.normal_kl(0, minidl.ones(3), 1j, minidl.ones(3)),
+    ):
+        with pytest.raises(TypeError):
+            call()
+    with pytest.raises(MemoryError, match="histc"):
+        minidl.ones(2).histc(2**63, 0, 1)

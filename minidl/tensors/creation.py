@@ -106,6 +106,8 @@ def as_tensor(data, dtype=None, device=None) -> Tensor:
         result = from_numpy(data)
     else:
         result = from_dlpack(data) if hasattr(data, "__dlpack__") and not isinstance(data, np.generic) else tensor(data)
+        if isinstance(result, ComplexTensor):
+            raise TypeError("as_tensor: expected real numbers, got complex ones; minidl.tensor takes them, or write x.real")
     return result if dtype is None else result.to(dtype)
 
 

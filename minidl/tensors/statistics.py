@@ -197,6 +197,8 @@ class Statistics:
         """
         bins = integer("histc", bins)
         low, high = numbers_of("histc", min=min, max=max)
+        if bins > 2**40:
+            raise MemoryError(f"histc: {bins} bins do not fit in memory")
         if bins < 1 or low > high or not math.isfinite(low + high):
             raise ValueError(f"histc: expected 1 bin or more and min ≤ max, got bins={bins}, min={min}, max={max}")
         x = self.array.reshape(-1)
