@@ -169,6 +169,24 @@ def test_closed_forms():
     close(rates(swa_utils.SWALR(one(), 0.2, 4), 5), 0.2 + 0.8 * (1 + np.cos(np.pi * np.minimum(np.arange(6) / 4, 1))) / 2)
 
 
+def test_momentum_goes_the_other_way_in_a_cycle():
+    optimizer = one(momentum=0.9)
+    schedule = lrs.CyclicLR(optimizer, 0, 1, 2, base_momentum=0.5, max_momentum=0.9)
+    seen = momenta(optimizer)
+    for _ in range(4):
+        schedule.step()
+        seen += momenta(optimizer)
+    np.testing.assert_allclose(seen, [0.9, 0.7, 0.5, 0.7, 0.9])
+
+
+def test_a_plateau_leaves_rates_that_would_hardly_fall():
+    optimizer = one()
+    schedule = lrs.ReduceLROnPlateau(optimizer, patience=0, factor=0.9, eps=0.2)
+    for _ in range(4):
+        schedule.step(1.0)
+    assert optimizer.param_groups[0]["lr"] == 1.0
+
+
 def test_plateau_by_hand():
     optimizer = one()
     schedule = lrs.ReduceLROnPlateau(optimizer, patience=1, factor=0.5, cooldown=1, min_lr=0.3)

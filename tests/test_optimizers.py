@@ -443,6 +443,28 @@ def test_lbfgs_finds_minima_and_says_when():
     np.testing.assert_allclose(y.detach().numpy(), np.linalg.solve(matrix.numpy(), b.numpy()), atol=1e-6)
 
 
+def test_lbfgs_steps_are_those_of_the_matrix():
+    """x − H·∇f, with H written out: of H₀ = (s·y)/(y·y)·I and all pairs, oldest first."""
+    a, x, pairs = np.diag([1.0, 9.0, 40.0]), np.array([3.0, -2.0, 1.0]), []
+    p = leaf(x, "float64")
+    matrix = minidl.tensor(a)
+    _, optimizer, closure = minimise(minidl, p, lambda p: 0.5 * p @ matrix @ p, 0, max_iter=1)
+    for step in range(5):
+        g = a @ x
+        h = np.eye(3)
+        if pairs:
+            s, y = pairs[-1]
+            h *= s @ y / (y @ y)
+        for s, y in pairs:
+            left = np.eye(3) - np.outer(s, y) / (s @ y)
+            h = left @ h @ left.T + np.outer(s, s) / (s @ y)
+        s = -h @ g * (1 if step else min(1, 1 / np.abs(g).sum()))
+        pairs.append((s, a @ s))
+        x = x + s
+        optimizer.step(closure)
+        np.testing.assert_allclose(p.detach().numpy(), x, rtol=1e-9, atol=1e-11)
+
+
 def test_lbfgs_resumes_bit_for_bit():
     x = leaf([-1.2, 1.0], "float64")
     _, optimizer, closure = minimise(minidl, x, rosenbrock, 1, line_search_fn="strong_wolfe", max_iter=3)
