@@ -252,6 +252,8 @@ def test_combined_ones_resume(which):
 
 WRONG = [
     (lambda o: lrs.ConstantLR(o, 2.0), "factor must be from 0 to 1"),
+    (lambda o: lrs.ConstantLR(o, 0.0), "factor must be above 0"),
+    (lambda o: lrs.SequentialLR(o, [lrs.StepLR(o, 1) for _ in range(3)], [5, 2]), "milestones must not fall"),
     (lambda o: lrs.LinearLR(o, 0.0), "start_factor must be above 0"),
     (lambda o: lrs.LinearLR(o, total_iters=0), "total_iters must be an integer of 1 or more"),
     (lambda o: lrs.PolynomialLR(o, power="2"), "power must be a number"),
@@ -278,8 +280,12 @@ def test_bad_input(call, message):
         call(one())
     with pytest.raises(TypeError, match="schedule 0 must be one"):
         lrs.ChainedScheduler([one()], one())
-    with pytest.raises(TypeError, match="expected an Optimizer"):
-        lrs.ReduceLROnPlateau(0.1)
+    for make in (lambda: lrs.ReduceLROnPlateau(0.1), lambda: swa_utils.SWALR(0.1, 0.2)):
+        with pytest.raises(TypeError, match="expected an Optimizer"):
+            make()
+    optimizer = one()
+    with pytest.raises(TypeError, match="milestones must be a list"):
+        lrs.SequentialLR(optimizer, [lrs.StepLR(optimizer, 1)], 3)
 
 
 def test_fractions_of_an_epoch():

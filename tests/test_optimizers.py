@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import optim
+from minidl import kernels, optim
 from minidl.optim.lbfgs import cubic_minimum, strong_wolfe
 from minidl.optim.muon import orthogonal
 
@@ -506,10 +506,34 @@ def test_lbfgs_takes_parameters_of_several_shapes():
 def test_lbfgs_refuses(given, message):
     with pytest.raises(ValueError, match=message):
         optim.LBFGS([leaf([1.0])], **given)
-    with pytest.raises(ValueError, match="one group"):
+    with pytest.raises(ValueError, match="a second one"):
         optim.LBFGS([{"params": [leaf([1.0])]}, {"params": [leaf([1.0])]}])
     with pytest.raises(TypeError, match="a function that computes the loss"):
         optim.LBFGS([leaf([1.0])]).step(None)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: optim.LBFGS([leaf([1.0])]).add_param_group({"params": [leaf([2.0])]}), ValueError, "a second one"),
+        (lambda: optim.LBFGS([leaf([1.0])]).step(lambda: None), TypeError, "let it return the loss"),
+        (lambda: optim.Rprop([leaf([1.0])], step_sizes=(5, 1)), ValueError, "the least and the most"),
+        (lambda: kernels.optimizer_step("lion", np.ones(1), np.ones(1), ([1.0],), rate=1), TypeError, "tuple of arrays"),
+        (lambda: kernels.optimizer_step(["lion"], np.ones(1), np.ones(1), (), rate=1), ValueError, "expected one of adagrad"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_a_damaged_state_of_lbfgs_changes_nothing():
+    optimizer = optim.LBFGS([leaf([1.0, 2.0])])
+    groups = optimizer.state_dict()["param_groups"]
+    for state, error in (({"old_dirs": 5}, TypeError), ({"d": np.ones(3)}, ValueError), ({"ro": [1.0]}, ValueError)):
+        with pytest.raises(error, match="LBFGS"):
+            optimizer.load_state_dict({"state": {0: state}, "param_groups": groups})
+        assert not optimizer.state
 
 
 def test_strong_wolfe_conditions_hold():

@@ -7,6 +7,7 @@ whether they do could depend on where a part begins.
 
 import math
 
+import numpy as np
 from numba import types
 
 from .elementwise import SHARED_SIZE, part_of
@@ -205,9 +206,11 @@ def optimizer_step(rule, parameter, gradient, buffers, *, sign=1.0, decay=0.0, s
     buffers: as many arrays as the rule has, with the shape and dtype of the parameter. `rmsprop` has (square, mean, buffer), of
     which the second is None unless `centered`, and the third unless there is `momentum`. numbers: those that `RULES` names.
     """
-    if rule not in RULES:
+    if not isinstance(rule, str) or rule not in RULES:
         raise ValueError(f"optimizer_step: expected one of {', '.join(RULES)}, got {rule!r}")
     _, count, names = RULES[rule]
+    if not isinstance(buffers, (tuple, list)) or not all(x is None or isinstance(x, np.ndarray) for x in buffers):
+        raise TypeError(f"{rule}: expected buffers to be a tuple of arrays, got {buffers!r}")
     if len(buffers) != count or numbers.keys() != set(names):
         raise TypeError(f"{rule}: expected {count} buffers and {', '.join(names)}, got {len(buffers)} and {', '.join(numbers)}")
     given = (sign, decay, shrink, *[numbers[name] for name in names])

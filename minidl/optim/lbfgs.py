@@ -68,8 +68,12 @@ class LBFGS(Optimizer):
             "line_search_fn": line_search_fn,
         }
         super().__init__(params, defaults)
-        if len(self.param_groups) != 1:
-            raise ValueError(f"LBFGS: expected one group of parameters, got {len(self.param_groups)}; all form one vector")
+
+    def add_param_group(self, param_group):
+        """The one group that there is; a second one is refused."""
+        if self.param_groups:
+            raise ValueError("LBFGS: expected one group of parameters, got a second one; all form one vector")
+        super().add_param_group(param_group)
 
     def check_options(self, group):
         super().check_options(group)
@@ -95,6 +99,8 @@ class LBFGS(Optimizer):
             with enable_grad():
                 loss = closure()
             memory.evaluations += 1
+            if loss is None:
+                raise TypeError("LBFGS.step: the closure returned None; let it return the loss")
             return loss, float(loss), self._gradient()
 
         first, loss, gradient = evaluate()
@@ -232,6 +238,9 @@ def _loaded(values, total, dtype):
 
     if not isinstance(values, Mapping):
         raise TypeError(f"load_state_dict: expected a dict of what LBFGS remembers, got {type(values).__name__}")
+    for key in (*_LISTS, "ro"):
+        if not isinstance(values.get(key, []), (list, tuple)):
+            raise TypeError(f"load_state_dict: {key} of LBFGS must be a list, got {type(values[key]).__name__}")
     own = {key: values[key] for key in _NUMBERS if key in values}
     own = {key: x if isinstance(x, (int, float)) else float(x) for key, x in own.items() if x is not None}
     own |= {key: vector(key, values[key]) for key in _VECTORS if values.get(key) is not None}

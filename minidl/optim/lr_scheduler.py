@@ -269,6 +269,8 @@ class ConstantLR(LRScheduler):
 
     def __init__(self, optimizer, factor=1.0 / 3, total_iters=5, last_epoch=-1):
         self.factor = _share("ConstantLR", "factor", factor)
+        if not self.factor > 0:  # the rate is divided by it at the end
+            raise ValueError(f"ConstantLR: factor must be above 0 and at most 1, got {factor!r}")
         self.total_iters = _count("ConstantLR", "total_iters", total_iters, 0)
         super().__init__(optimizer, last_epoch)
 
@@ -575,11 +577,15 @@ class SequentialLR(LRScheduler):
 
     def __init__(self, optimizer, schedulers, milestones, last_epoch=-1):
         schedulers = _schedules("SequentialLR", schedulers, optimizer)
+        if not isinstance(milestones, (list, tuple)):
+            raise TypeError(f"SequentialLR: milestones must be a list of integers, got {milestones!r}; write [30, 80]")
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
                 f"SequentialLR: expected {len(schedulers) - 1} milestones, one between two schedules, got {milestones}"
             )
         self._schedulers, self._milestones = schedulers, [integer("SequentialLR", epoch, "a milestone") for epoch in milestones]
+        if sorted(self._milestones) != self._milestones:
+            raise ValueError(f"SequentialLR: milestones must not fall, got {milestones}")
         self.optimizer, self.last_epoch = optimizer, last_epoch + 1
         schedulers[0]._restart()
         self._last_lr = schedulers[0].get_last_lr()

@@ -114,6 +114,8 @@ class Rprop(ElementwiseOptimizer):
                 check_number(self._name, f"{option}[{i}]", number)
         if not 0 < group["etas"][0] < 1 < group["etas"][1]:
             raise ValueError(f"{self._name}: etas must be below and above 1, such as (0.5, 1.2), got {group['etas']!r}")
+        if not 0 <= group["step_sizes"][0] <= group["step_sizes"][1]:
+            raise ValueError(f"{self._name}: step_sizes must be the least and the most, got {group['step_sizes']!r}")
 
     def begin(self, group, array):
         return {"prev": np.zeros_like(array), "step_size": np.full_like(array, float(group["lr"]))}

@@ -192,7 +192,8 @@ class SWALR(LRScheduler):
     def __init__(self, optimizer, swa_lr, anneal_epochs=10, anneal_strategy="cos", last_epoch=-1):
         if anneal_strategy not in _HALF_WAVE:
             raise ValueError(f"SWALR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
-        for group, lr in zip(optimizer.param_groups, _for_groups("SWALR", "swa_lr", swa_lr, optimizer), strict=True):
+        rates = _for_groups("SWALR", "swa_lr", swa_lr, optimizer)
+        for group, lr in zip(optimizer.param_groups, rates, strict=True):
             group["swa_lr"] = lr
         self.anneal_epochs = _count("SWALR", "anneal_epochs", anneal_epochs, 0)
         self._anneal_strategy, self._steps = anneal_strategy, -1
