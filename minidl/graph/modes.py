@@ -23,7 +23,10 @@ SILENT = np._core.umath._make_extobj(all="ignore") if hasattr(np._core.umath, "_
 watchers = []  # one entry for each thread that has an observer; while it is empty, `mode.watch` need not be looked up
 
 
-OBSERVED = "before", "after", "before_backward", "after_backward", "share", "enter", "leave"  # see watch.Observer
+OBSERVED = (  # see watch.Observer
+    *("before", "after", "before_backward", "after_backward", "share", "summed", "copied", "accumulated", "written"),
+    *("stepping", "stepped", "enter", "leave"),
+)
 
 
 class _Partial:

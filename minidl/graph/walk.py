@@ -56,7 +56,7 @@ def _walk(seeds, retain_graph, wanted, useful):
             dy = run_hooks(node, dy)
             shared.add(node)
         if node.retains or (wanted and node in wanted):
-            found[node] = dy.copy() if node in shared else dy
+            found[node] = _copy(dy, watch) if node in shared else dy
         if useful is not None and not leads_on(node, useful):
             continue
         if type(node) is Part:
@@ -65,7 +65,7 @@ def _walk(seeds, retain_graph, wanted, useful):
                 pending[op] = [None] * op.outputs
                 enqueue(queue, op)
             others = pending[op][node.index]  # an array if this output has two nodes (double_backward)
-            pending[op][node.index] = dy if others is None else np.asarray(others + dy)
+            pending[op][node.index] = dy if others is None else _sum(others, dy, watch)
             continue
         if node.serial < _writes.newest:
             check_unchanged(node)
@@ -92,18 +92,34 @@ def _walk(seeds, retain_graph, wanted, useful):
                 if type(parent) is not Leaf:
                     enqueue(queue, parent)
             elif parent in shared:
-                pending[parent] = np.asarray(pending[parent] + dx)
+                pending[parent] = _sum(pending[parent], dx, watch)
                 shared.discard(parent)
             else:
                 pending[parent] += dx
+                if watch is not None:
+                    watch.summed(pending[parent], dx, pending[parent])
         if not retain_graph:
             release(node)
     for leaf, dy in pending.items():  # only leaves are left
         if leaf.hooks:
             dy = run_hooks(leaf, dy)
             shared.add(leaf)
-        found[leaf] = dy.copy() if leaf in shared else dy
+        found[leaf] = _copy(dy, watch) if leaf in shared else dy
     return found
+
+
+def _sum(total, dx, watch):
+    result = np.asarray(total + dx)
+    if watch is not None:
+        watch.summed(total, dx, result)
+    return result
+
+
+def _copy(dy, watch):
+    result = dy.copy()
+    if watch is not None:
+        watch.copied(dy, result)
+    return result
 
 
 def leading_to(wanted, seeds):

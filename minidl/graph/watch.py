@@ -6,7 +6,7 @@
 import functools
 import inspect
 
-from .modes import Switch, complete, mode, watchers
+from .modes import OBSERVED, Switch, complete, mode, watchers
 
 
 class Observer:
@@ -29,6 +29,24 @@ class Observer:
 
     def share(self, node, parent, dx, dy):
         """The walk sends dx, a part of the gradient of `parent`, from `node` on to it."""
+
+    def summed(self, total, dx, result):
+        """Two shares of a gradient were added: result = total + dx, or, where result is the array total, total += dx."""
+
+    def copied(self, source, copy):
+        """The engine has copied an array: a gradient that is used elsewhere, too, or a result that is written in place."""
+
+    def accumulated(self, node, dx):
+        """backward() has made dx the `.grad` of a leaf or of a node that retains it, or has added it to the one it had."""
+
+    def written(self, array):
+        """An array was changed in place: by an operation that ends in _, by an index, by an optimizer."""
+
+    def stepping(self, optimizer):
+        """An optimizer is about to step."""
+
+    def stepped(self, optimizer):
+        """The optimizer has stepped."""
 
     def enter(self, label):
         """A named part of the program begins. What follows belongs to it, until `leave` is called with this name."""
@@ -87,33 +105,17 @@ class Several(Observer):
     def __init__(self, *observers):
         self.observers = observers
 
-    def before(self, op):
-        for observer in self.observers:
-            observer.before(op)
 
-    def after(self, op, inputs, arrays, outputs):
+def _each(name):
+    def tell(self, *told):
         for observer in self.observers:
-            observer.after(op, inputs, arrays, outputs)
+            getattr(observer, name)(*told)
 
-    def before_backward(self, node, dy):
-        for observer in self.observers:
-            observer.before_backward(node, dy)
+    return tell
 
-    def after_backward(self, node, gradients):
-        for observer in self.observers:
-            observer.after_backward(node, gradients)
 
-    def share(self, node, parent, dx, dy):
-        for observer in self.observers:
-            observer.share(node, parent, dx, dy)
-
-    def enter(self, label):
-        for observer in self.observers:
-            observer.enter(label)
-
-    def leave(self, label):
-        for observer in self.observers:
-            observer.leave(label)
+for _name in OBSERVED:
+    setattr(Several, _name, _each(_name))
 
 
 class record_function:

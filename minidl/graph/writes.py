@@ -11,6 +11,7 @@ import weakref
 import numpy as np
 
 from ..kernels.memory import Block
+from .modes import mode, watchers
 from .nodes import next_serial
 
 
@@ -41,6 +42,8 @@ def note_write(array):
     if entry is None:
         entry = _writes.times[id(owner)] = [_forgotten(owner), 0]
     _writes.newest = entry[1] = next_serial()
+    if watchers and mode.watch is not None:
+        mode.watch.written(array)
 
 
 def _forgotten(owner):

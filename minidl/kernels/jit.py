@@ -7,6 +7,7 @@ raises and Numba checks no bounds, so the Python function in front of it validat
 import functools
 import os
 import sys
+import weakref
 
 import numba
 import numpy as np
@@ -66,6 +67,10 @@ def inner(function):
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
+tables = weakref.WeakSet()  # every CodeByDtype
+recorder = None  # while a step is recorded (capture/): a function of (table, dtype, code), whose result is called instead
+
+
 class CodeByDtype(dict):
     """kernel[dtype](*arguments): the machine code of a kernel for one element type, compiled at its first use.
 
@@ -76,13 +81,21 @@ class CodeByDtype(dict):
 
     def __init__(self, kernel, signature, calls=None, integers=False):
         self.kernel, self.signature, self.calls, self.integers = kernel, signature, calls, integers
+        tables.add(self)
+
+    def __hash__(self):
+        return id(self)
+
+    def __eq__(self, other):
+        return self is other
 
     def __missing__(self, dtype):
         if dtype not in FLOATS and not (self.integers and dtype.kind in "iu" and dtype.isnative):
             raise TypeError(f"{self.kernel.__name__}: expected an array of float32 or float64, got {dtype}")
         # Two threads at once do no harm: Numba lets one of them compile and gives its code to the other.
         code = self.kernel if numba.config.DISABLE_JIT else self.kernel.compile(self.signature(numba.from_dtype(dtype)))
-        self[dtype] = code = code if self.calls is None else functools.partial(code, self.calls.address(dtype))
+        code = code if self.calls is None else functools.partial(code, self.calls.address(dtype))
+        self[dtype] = code = code if recorder is None else recorder(self, dtype, code)
         return code
 
     def address(self, dtype):

@@ -23,6 +23,13 @@ from .registry import Registry, hints_for_keys, warn_of_hidden
 __all__ = ["Module"]
 
 
+class _Changes:
+    number = 0  # how many attributes of modules were set so far: a remembered step (capture/) looks at modules when it grows
+
+
+changes = _Changes()
+
+
 class Module(Constructed, Hooks):
     """Base of layers and models. A subclass calls `super().__init__()`, assigns its parts and writes `forward`.
 
@@ -86,9 +93,11 @@ class Module(Constructed, Hooks):
                 f"{type(self).__name__}: {name!r} is a buffer; expected a Tensor or None, got {type(value).__name__}"
             )
         object.__setattr__(self, name, value)
+        changes.number += 1
 
     def __delattr__(self, name):
         object.__delattr__(self, name)
+        changes.number += 1
         self._members.pop(name, None)
         self._persistent.pop(name, None)
 

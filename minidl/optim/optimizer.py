@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ..graph.modes import enable_grad, watchers
+from ..graph.modes import enable_grad, mode, watchers
 from ..graph.watch import record_function
 from ..graph.writes import note_write
 from ..nn.construction import ClassSignature, check_arguments
@@ -143,8 +143,18 @@ class Optimizer:
         """
         if watchers:
             with record_function(f"Optimizer.step#{self._name}.step"):
-                return self._step(closure)
+                return self._watched_step(closure)
         return self._step(closure)
+
+    def _watched_step(self, closure):
+        watch = mode.watch
+        if watch is None:  # another thread is observed
+            return self._step(closure)
+        watch.stepping(self)
+        try:
+            return self._step(closure)
+        finally:
+            watch.stepped(self)
 
     def _step(self, closure):
         loss = None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import double_backward, ops
+from ..graph.modes import mode, watchers
 from ..graph.nodes import Leaf, next_serial
 from ..graph.walk import walk
 from ..graph.writes import note_write
@@ -340,6 +341,8 @@ def accumulate(seeds, retain_graph, wanted):
         else:
             node.grad.array += dx
             note_write(node.grad.array)
+        if watchers and mode.watch is not None:
+            mode.watch.accumulated(node, dx)
         if type(node) is Leaf and node.after:
             _tell(node)
 

@@ -12,7 +12,7 @@ from weakref import ref
 import numpy as np
 
 from .. import ops
-from ..graph.modes import mode
+from ..graph.modes import mode, watchers
 from ..graph.nodes import Leaf
 from ..graph.writes import note_write, owner_of
 from . import dtypes
@@ -68,6 +68,8 @@ class Views:
         if recorded:
             self._outdate_views()
         np.copyto(self.array, result.array)
+        if watchers and mode.watch is not None:
+            mode.watch.copied(result.array, self.array)
         note_write(self.array)
         if recorded:
             if self.retains_grad:  # the new node must retain the gradient, not the old one

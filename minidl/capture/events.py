@@ -1,0 +1,150 @@
+"""What happens in a step, as the recorder notes it: one object for each thing that has to be done again."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+
+class Call:
+    """One call of a kernel: the table it is in, its element type, its machine code and its arguments."""
+
+    def __init__(self, kernel, dtype, code, args):
+        self.kernel, self.dtype, self.code, self.args = kernel, dtype, code, args
+        self.kinds = kernel.signature(numba.from_dtype(dtype))
+        self.answers = False  # whether it gives something back to Python
+
+    @property
+    def name(self):
+        return self.kernel.kernel.__name__
+
+    def arrays(self):
+        """[(array, whether it is written)]"""
+        return list(_arrays(self.kinds, self.args))
+
+    def numbers(self):
+        return [x for x in flat(self.args) if not isinstance(x, np.ndarray)]
+
+    def make(self):
+        return self.code(*self.args)
+
+    def with_arrays(self, change):
+        new = Call(self.kernel, self.dtype, self.code, changed(self.args, change))
+        new.answers = self.answers
+        return new
+
+
+def _arrays(kinds, args):
+    for kind, arg in zip(kinds, args, strict=True):
+        if isinstance(kind, types.Array):
+            yield arg, kind.mutable
+        elif isinstance(kind, types.BaseTuple):
+            yield from _arrays(kind.types, arg)
+
+
+def flat(args):
+    """The parts of nested tuples, lists and dicts."""
+    if isinstance(args, dict):
+        args = args.values()
+    for arg in args:
+        if isinstance(arg, (tuple, list, dict)):
+            yield from flat(arg)
+        else:
+            yield arg
+
+
+def changed(value, change):
+    """The value with change(array) in the place of each array, also within tuples, lists and dicts."""
+    if isinstance(value, np.ndarray):
+        return change(value)
+    if type(value) in (tuple, list):
+        return type(value)(changed(x, change) for x in value)
+    if type(value) is dict:
+        return {key: changed(x, change) for key, x in value.items()}
+    return value
+
+
+@dataclass(eq=False)
+class Event:
+    """calls: of kernels, while it happened. nested: whether operations of tensors ran within it."""
+
+    calls: list = field(default_factory=list)
+    nested: bool = False
+    same: bool = True  # whether its kernels alone, called again over rubbish, gave the same bits
+
+
+@dataclass(eq=False)
+class Forward(Event):
+    """An operation has run forward on `inputs`, arrays and numbers, and has given `outputs`. Its attributes before and after."""
+
+    op: Any = None
+    before: dict = None
+    after: dict = None
+    inputs: list = None
+    outputs: list = None
+    name = property(lambda self: self.op.name)
+
+
+@dataclass(eq=False)
+class Backward(Event):
+    """The operation of an earlier event has been given dy, and has given `gradients`, arrays or None."""
+
+    forward: Forward = None
+    saved: dict = None
+    dy: Any = None
+    gradients: tuple = None
+    name = property(lambda self: f"{self.forward.name}.backward")
+
+
+@dataclass(eq=False)
+class Sum(Event):
+    """result = total + dx, or total += dx where they are one array."""
+
+    total: np.ndarray = None
+    dx: np.ndarray = None
+    result: np.ndarray = None
+    name = "the sum of two gradients"
+
+
+@dataclass(eq=False)
+class Copy(Event):
+    source: np.ndarray = None
+    copy: np.ndarray = None
+    name = "a copy"
+
+
+@dataclass(eq=False)
+class Grad(Event):
+    """.grad of a node is `array` from now on."""
+
+    node: Any = None
+    array: np.ndarray = None
+    name = "a gradient"
+
+
+@dataclass(eq=False)
+class Step(Event):
+    """An optimizer has stepped."""
+
+    optimizer: Any = None
+    name = property(lambda self: f"{type(self.optimizer).__name__}.step")
+
+
+@dataclass(eq=False)
+class Loose(Event):
+    """A kernel was called outside of any operation."""
+
+    name = property(lambda self: self.calls[0].name)
+
+
+@dataclass(eq=False)
+class Function(Event):
+    """A function of tensors without a graph: result = function(*args, **options)."""
+
+    function: Any = None
+    args: tuple = ()
+    options: dict = None
+    result: Any = None
+    name = property(lambda self: getattr(self.function, "__name__", "a function"))

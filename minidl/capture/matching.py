@@ -1,0 +1,280 @@
+"""Two recordings side by side: did the step do the same twice, and where does every array come from?
+
+An array that an operation or a kernel reads must be one of
+
+- an input of the step,
+- what an earlier event of this step has made (a temporary),
+- memory that was there before: the same array in both recordings (a parameter, a buffer, a table).
+
+What is none of the three was computed by NumPy behind the recorder's back, and the step can't be remembered.
+"""
+
+import numpy as np
+
+from ..graph.writes import owner_of
+from ..optim import SGD
+from ..tensors.tensor import Tensor
+from .events import Backward, Step
+
+_PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
+
+
+class CannotRemember(RuntimeError):
+    """Why a step can't be remembered."""
+
+
+class Matching:
+    """The second recording, explained: `temporary` {id of owner: owner}, `constant` (likewise), and which events are `native`.
+
+    An event is native if its kernels alone do all of it, so that it needs no Python.
+    """
+
+    def __init__(self, first, second, statics):
+        self.first, self.second = first, second
+        self.temporary, self.constant, self.native, self.why = {}, {}, set(), {}
+        self.maker = {}  # id of a temporary -> the event that made it
+        self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
+        for i, x in enumerate(statics):
+            for symbols in self._symbols:
+                symbols[id(owner_of(x))] = "input", i
+        self._count = 0
+        events = first.events, second.events
+        for a, b in zip(*events, strict=False):
+            if type(a) is not type(b) or str(a.name) != str(b.name):
+                self._different(f"{a.name} the first time and {b.name} the second time")
+            getattr(self, f"_{type(b).__name__.lower()}")(a, b)
+        if len(events[0]) != len(events[1]):
+            longer = max(events, key=len)
+            self._different(f"{longer[min(map(len, events))].name} only once in two calls")
+
+    def _different(self, what):
+        raise CannotRemember(
+            f"the step did {what}; does it depend on a value, or on how often it was called? Only what it does in every call "
+            "can be remembered"
+        )
+
+    # --- where arrays come from
+
+    def _same(self, a, b, reader):
+        """Raises unless both arrays are the same part of the same thing."""
+        if not self._explained(a, b):
+            raise CannotRemember(
+                f"{reader} reads an array of shape {b.shape} that no operation has made: NumPy has, or it is another one in "
+                "each call. Pass it to the step as an input, or compute it with tensors"
+            )
+
+    def _explained(self, a, b):
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        if not b.size:
+            return True
+        if a.strides != b.strides:
+            return False
+        mine, yours = owner_of(b), owner_of(a)
+        symbol = self._symbols[1].get(id(mine))
+        if symbol is None:
+            if mine is not yours or id(yours) in self._symbols[0]:
+                return False
+            if _start(a) != _start(b):
+                return False
+            self.constant[id(mine)] = mine
+            return True
+        return symbol == self._symbols[0].get(id(yours)) and _start(a) - _start(yours) == _start(b) - _start(mine)
+
+    def known(self, array):
+        return not array.size or id(owner_of(array)) in self._symbols[1] or id(owner_of(array)) in self.constant
+
+    def _made(self, a, b, event):
+        """The arrays are what this event has made: from now on they are known. Parts of known arrays are compared."""
+        if a.shape != b.shape or a.dtype != b.dtype or (a.strides != b.strides and b.size):
+            raise CannotRemember(f"{event.name} has made arrays of shapes {a.shape} and {b.shape} in two calls")
+        owners = owner_of(a), owner_of(b)
+        if any(id(x) in symbols for x, symbols in zip(owners, self._symbols, strict=True)) or (owners[0] is owners[1] and b.size):
+            self._same(a, b, event.name)
+            return
+        if not b.size:
+            return
+        self._count += 1
+        for x, symbols in zip(owners, self._symbols, strict=True):
+            symbols[id(x)] = "made", self._count
+        self.temporary[id(owners[1])], self.maker[id(owners[1])] = owners[1], event
+
+    def _values(self, a, b, event):
+        """Compares what an operation was given, or keeps: arrays, numbers, and whatever holds them."""
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            a, b = a.array, b.array
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+            self._same(a, b, event.name)
+        elif isinstance(b, (tuple, list, dict)):
+            if type(a) is not type(b) or len(a) != len(b) or (type(b) is dict and list(a) != list(b)):
+                self._different(f"{event.name} with other options in two calls")
+            pairs = zip(a.values(), b.values(), strict=True) if type(b) is dict else zip(a, b, strict=True)
+            for x, y in pairs:
+                self._values(x, y, event)
+        elif isinstance(b, _PLAIN):
+            if type(a) is not type(b) or repr(a) != repr(b):
+                self._different(f"{event.name} with {a!r} and then {b!r}")
+        elif a is not b and not (callable(b) and getattr(a, "__code__", 0) == getattr(b, "__code__", 1)):
+            raise CannotRemember(f"{event.name} keeps an object of {type(b).__name__}, which can't be compared with the last call's")
+        elif a is not b and (b.__closure__ or b.__defaults__):
+            for x, y in zip(b.__closure__ or (), a.__closure__ or (), strict=True):
+                self._values(y.cell_contents, x.cell_contents, event)
+
+    # --- events
+
+    def _try_calls(self, a, b):
+        """None if the kernels of an event do the same in both recordings with known arrays, else why not. Notes what they make."""
+        if b.nested:
+            return "operations run within it"
+        if not b.same:
+            return "NumPy takes part in it"
+        if len(a.calls) != len(b.calls):
+            return "other kernels in each call"
+        for one, two in zip(a.calls, b.calls, strict=True):
+            if one.kernel is not two.kernel or one.dtype != two.dtype:
+                return "other kernels in each call"
+            if two.answers:
+                return f"the kernel {two.name} gives a number back to Python"
+            if type(b) is not Step and list(map(repr, one.numbers())) != list(map(repr, two.numbers())):
+                return f"the kernel {two.name} is given other numbers in each call"
+            pairs = list(zip(one.arrays(), two.arrays(), strict=True))
+            fresh = {id(owner_of(y)) for (_, _), (y, written) in pairs if written and not self.known(y)}
+            for (x, _), (y, _) in pairs:  # first what it reads, then what it makes
+                if id(owner_of(y)) in fresh:
+                    continue
+                if not self._explained(x, y):
+                    return "NumPy takes part in it"
+            for (x, _), (y, _) in pairs:
+                if id(owner_of(y)) in fresh:
+                    if owner_of(x) is owner_of(y):  # memory that a kernel keeps for itself
+                        self.constant[id(owner_of(y))] = owner_of(y)
+                    else:
+                        self._made(x, y, b)
+        return None
+
+    def _is_native(self, a, b, results):
+        """Whether the event's kernels do all of it: they are explained, and so is everything it gives and keeps."""
+        before = dict(self._symbols[0]), dict(self._symbols[1]), dict(self.temporary), dict(self.constant)
+        reason = self._try_calls(a, b)
+        if reason is None and not all(self._explained(x, y) for x, y in results(a, b)):
+            reason = "NumPy takes part in it"
+        if reason is None and not _checks_indices(b, self):
+            reason = "its indices are checked in Python"
+        if reason is not None:
+            self._symbols = [before[0], before[1]]
+            self.temporary, self.constant = before[2], before[3]
+            self.why[id(b)] = reason
+            return False
+        self.native.add(id(b))
+        return True
+
+    def _forward(self, a, b):
+        skip = {"needs", "serial", "shape", "outputs", "origin"}
+        for one, two in ((a.before, b.before), (dict(enumerate(a.inputs)), dict(enumerate(b.inputs)))):
+            if list(one) != list(two):
+                self._different(f"{b.name} with other options in two calls")
+            for key in two:
+                if key not in skip:
+                    self._values(one[key], two[key], b)
+        if [x is None for x in a.before.get("needs", ())] != [x is None for x in b.before.get("needs", ())]:
+            self._different(f"{b.name} with a gradient only once in two calls")
+
+        def results(a, b):
+            yield from zip(a.outputs, b.outputs, strict=True)
+            yield from zip(_arrays(a.after), _arrays(b.after), strict=True)
+
+        if not self._is_native(a, b, results):
+            for x, y in zip(a.outputs, b.outputs, strict=True):
+                self._made(x, y, b)
+
+    def _backward(self, a, b):
+        self._values(a.dy, b.dy, b) if type(b.dy) is list else self._seed_or_known(a.dy, b.dy, b)
+
+        def results(a, b):
+            for x, y in zip(a.gradients, b.gradients, strict=True):
+                if y is not None:
+                    yield x, y
+
+        if [x is None for x in a.gradients] != [x is None for x in b.gradients]:
+            self._different(f"{b.name} with a gradient only once in two calls")
+        if not self._is_native(a, b, results):
+            for x, y in results(a, b):
+                self._made(x, y, b)
+
+    def _seed_or_known(self, a, b, event):
+        """The gradient that the walk starts with may be a fresh array of ones."""
+        if not self.known(b) and a is not b and (a == 1).all() and (b == 1).all() and id(owner_of(a)) not in self._symbols[0]:
+            self._made(a, b, event)
+            del self.temporary[id(owner_of(b))]
+            self.constant[id(owner_of(b))] = owner_of(b)
+            return
+        self._same(a, b, event.name)
+
+    def _sum(self, a, b):
+        self._same(a.total, b.total, b.name)
+        self._same(a.dx, b.dx, b.name)
+        self._made(a.result, b.result, b)
+
+    def _copy(self, a, b):
+        self._same(a.source, b.source, b.name)
+        self._made(a.copy, b.copy, b)
+
+    def _grad(self, a, b):
+        if a.node is not b.node:
+            raise CannotRemember("a gradient is kept in a tensor that is another one in each call")
+        self._same(a.array, b.array, b.name)
+
+    def _step(self, a, b):
+        if a.optimizer is not b.optimizer:
+            raise CannotRemember("the optimizer is another one in each call: make it once, outside of the step")
+        if type(b.optimizer) is SGD:
+            self._is_native(a, b, lambda a, b: ())
+        else:
+            self.why[id(b)] = "its numbers change from step to step"
+
+    def _loose(self, a, b):
+        reason = self._try_calls(a, b)
+        if reason:
+            raise CannotRemember(f"the kernel {b.name} is called outside of any operation, and {reason}")
+        self.native.add(id(b))
+
+    def _function(self, a, b):
+        if a.function is not b.function:
+            self._different(f"{a.name} the first time and {b.name} the second time")
+        self._values(a.args, b.args, b)
+        self._values(a.options, b.options, b)
+        for x, y in zip(_arrays(a.result), _arrays(b.result), strict=True):
+            self._made(x, y, b)
+
+
+def _checks_indices(event, matching):
+    """Whether no kernel of the event could be led astray by whole numbers from outside: those it reads are checked or its own.
+
+    Kernels check no bounds. What an operation checks before its kernels is Python, and has to be done in each call.
+    """
+    operation = event.forward.op if type(event) is Backward else getattr(event, "op", None)
+    if operation is not None and getattr(operation, "alarm", None):
+        return True
+    forward = event.forward if type(event) is Backward else event
+    given = {id(owner_of(x)) for x in _arrays([getattr(forward, "before", None), getattr(forward, "inputs", None)])}
+    return not any(x.dtype.kind in "iu" and id(owner_of(x)) in given for call in event.calls for x, _ in call.arrays())
+
+
+def _arrays(value):
+    """All arrays in what an operation keeps, in order; those of the nodes of the graph do not count."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, Tensor):
+        yield value.array
+    elif isinstance(value, dict):
+        for key, x in value.items():
+            if key not in ("needs", "hooks", "grad"):
+                yield from _arrays(x)
+    elif isinstance(value, (tuple, list)):
+        for x in value:
+            yield from _arrays(x)
+
+
+def _start(array):
+    return array.__array_interface__["data"][0]
+

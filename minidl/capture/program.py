@@ -1,0 +1,277 @@
+"""A remembered step: the same calls in the same order, on memory of its own."""
+
+import threading
+from contextlib import nullcontext
+
+import numpy as np
+
+from ..graph import writes
+from ..graph.modes import SILENT, float_errors
+from ..graph.nodes import next_serial
+from ..graph.writes import note_write, owner_of
+from ..kernels import threads
+from ..kernels.program import Table
+from ..tensors.record import wrap
+from ..tensors.tensor import Tensor
+from .events import Backward, Copy, Forward, Function, Grad, Step, Sum, changed
+from .lowering import lowered
+from .matching import CannotRemember
+from .memory import Plan
+from .recorder import arrays_in
+
+
+class Program:
+    """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays."""
+
+    def __init__(self, matching, statics, results, leaves):
+        self.matching, self.statics, self.lock = matching, statics, threading.Lock()
+        self.events = matching.second.events
+        self.lowered = {id(e): calls for e in self.events if id(e) not in matching.native and (calls := lowered(e)) is not None}
+        self.final = [(node, None if node.grad is None else node.grad.array) for node in leaves]
+        kept = [*results, *(grad for _, grad in self.final if grad is not None)]
+        for x in kept:
+            if not matching.known(x):
+                raise CannotRemember(f"a result of shape {x.shape} comes from NumPy, not from operations on tensors")
+        self.plan = Plan(self._lives(kept))
+        moved = self.plan.moved
+        self.results = [moved(x) for x in results]
+        self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
+        self._twins, self._grads = {}, []
+        self.segments, self.steps, self.kinds = [], [], []
+        self._build()
+        self.state = self._state()
+        self.writes = []
+        for x in self.state:
+            note_write(x)
+            self.writes.append(writes._writes.times[id(x)])
+        shared = any("on_all_threads" in call.name for table in self.tables for call in table.calls)
+        self.threads = threads._one_at_a_time if shared else nullcontext()
+        self.options = None
+
+    # --- building
+
+    def _lives(self, kept):
+        """{id of owner: (owner, first event, last event)} of all temporaries."""
+        lives = {}
+
+        def use(arrays, i):
+            for x in arrays:
+                owner = owner_of(x)
+                if id(owner) in self.matching.temporary and owner.size:
+                    first = lives[id(owner)][1] if id(owner) in lives else i
+                    lives[id(owner)] = owner, first, i
+
+        for i, event in enumerate(self.events):
+            use(_used(event), i)
+            if type(event) is Backward and id(event) not in self.matching.native:
+                use([*arrays_in(list(event.saved.values())), *_used(event.forward)], i)
+            elif type(event) is Grad:
+                use([event.array], len(self.events))
+        use(kept, len(self.events))
+        return lives
+
+    def _build(self):
+        rows, alarms, numbers, self.tables = [], {}, [], []
+
+        def close():
+            if rows:
+                table = Table(list(rows), dict(alarms))
+                self.tables.append(table)
+                self.segments.append((table, dict(forwards)))
+                for step, first, count in numbers:
+                    self.steps.append((step, table, first, count))
+                rows.clear(), alarms.clear(), numbers.clear(), forwards.clear()
+
+        forwards = {}
+        for event in self.events:
+            native = id(event) in self.matching.native
+            calls = event.calls if native else self.lowered.get(id(event))
+            if type(event) is Grad:
+                self._grads.append((event.node, wrap(self.plan.moved(event.array))))
+            elif calls is not None:
+                if type(event) is Step:
+                    numbers.append((event, len(rows), len(calls)))
+                rows += [call.with_arrays(self.plan.moved) for call in calls]
+                if native and type(event) is Forward and event.op.alarm:
+                    alarms[len(rows) - 1] = self.plan.moved(event.after[event.op.alarm])
+                    forwards[len(rows) - 1] = event
+            else:
+                close()
+                if self._grads and type(event) in (Step, Function):
+                    self.segments.append((_assign(self._grads), None))
+                    self._grads = []
+                self.segments.append((self._python(event), None))
+        close()
+
+    def _python(self, event):
+        """The event as a function without arguments."""
+        moved = self.plan.moved
+        if type(event) is Forward:
+            twin = self.twin(event)
+            inputs = [moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
+            targets = [self._target(x, event) for x in event.outputs]
+            return lambda: _fill(targets, twin.forward(*inputs))
+        if type(event) is Backward:
+            twin, dy = self.twin(event.forward, event.saved), changed(event.dy, moved)
+            targets = [None if x is None else self._target(x, event) for x in event.gradients]
+            return lambda: _fill(targets, twin.backward(dy))
+        if type(event) is Sum:
+            total, dx, result = moved(event.total), moved(event.dx), moved(event.result)
+            return lambda: np.add(total, dx, out=result)
+        if type(event) is Copy:
+            source, copy = moved(event.source), moved(event.copy)
+            return lambda: np.copyto(copy, source)
+        if type(event) is Step:
+            return event.optimizer.step
+        args, options, function = self._tensors(event.args), self._tensors(event.options), event.function
+        targets = [self._target(x, event) for x in arrays_in([event.result])]
+        return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
+
+    def _target(self, array, event):
+        """Where a result has to be copied to; None if it is a part of what is there already."""
+        owner = owner_of(array)
+        return self.plan.moved(array) if array.size and self.matching.maker.get(id(owner)) is event else None
+
+    def _tensors(self, value):
+        if isinstance(value, Tensor):
+            return wrap(self.plan.moved(value.array))
+        if type(value) in (tuple, list):
+            return type(value)(map(self._tensors, value))
+        if type(value) is dict:
+            return {key: self._tensors(x) for key, x in value.items()}
+        return self.plan.moved(value) if isinstance(value, np.ndarray) else value
+
+    def twin(self, forward, saved=None):
+        """The operation once more, with the arrays of the program."""
+        if id(forward) not in self._twins:
+            twin = self._twins[id(forward)] = object.__new__(type(forward.op))
+            python = id(forward) not in self.matching.native
+            attributes = {**forward.before, **{k: v for k, v in forward.after.items() if k in ("shape", "serial", "outputs")}}
+            twin.__dict__ = self._tensors(attributes if python else (saved or forward.after))
+            twin.needs = forward.before["needs"]
+        return self._twins[id(forward)]
+
+    def _state(self):
+        """The arrays that were there before and that the program changes."""
+        found = {}
+        for event in self.events:
+            for call in event.calls if id(event) in self.matching.native else ():
+                for x, written in call.arrays():
+                    if written:
+                        found[id(owner_of(x))] = owner_of(x)
+            for x in (getattr(event, "result", None), getattr(event, "copy", None)):
+                if isinstance(x, np.ndarray):
+                    found[id(owner_of(x))] = owner_of(x)
+        return [x for key, x in found.items() if key in self.matching.constant and x.size]
+
+    # --- running
+
+    def replay(self, inputs):
+        for static, x in zip(self.statics, inputs, strict=True):
+            np.copyto(static, x)
+        self.read_options()
+        before = float_errors.get()
+        try:
+            float_errors.set(SILENT)
+            with self.threads:
+                for run, forwards in self.segments:
+                    if forwards is None:
+                        run()
+                    else:
+                        stopped = run.run()
+                        if stopped >= 0:
+                            self._raise(forwards[stopped])
+        finally:
+            float_errors.set(before)
+        for node, grad in self.final:
+            node.grad = grad
+        writes._writes.newest = now = next_serial()
+        for entry in self.writes:
+            entry[1] = now
+        return [x.copy() for x in self.results]
+
+    def _raise(self, event):
+        """An operation was given what it refuses: run by Python, it says so."""
+        inputs = [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
+        self.twin(event).forward(*inputs)
+        raise RuntimeError(f"{event.name}: it stopped, but not when it was run again")
+
+    def read_options(self):
+        """If an option of an optimizer has changed: the numbers that its kernels get from now on."""
+        options = []
+        for step, _, _, _ in self.steps:
+            for group in step.optimizer.param_groups:
+                options += group.values()
+        old = self.options
+        if old is not None and len(options) == len(old) and all(map(_is, options, old)):
+            return
+        for step, table, first, count in self.steps:
+            for group in step.optimizer.param_groups:
+                step.optimizer.check_options(group)
+            calls = dry_step(step)
+            if len(calls) != count:
+                raise RuntimeError(f"{type(step.optimizer).__name__}: other kernels are called now than when it was remembered")
+            for i, args in enumerate(calls):
+                table.set_numbers(first + i, args)
+        self.options = options
+
+
+def _is(a, b):
+    return a is b
+
+
+def dry_step(step):
+    """The arguments with which an optimizer would call its kernels now; nothing is changed."""
+    found, thread = [], threading.get_ident()
+
+    def noting(code):
+        def note(*args):
+            found.append(args) if threading.get_ident() == thread else code(*args)
+
+        return note
+
+    tables = {id(call.kernel): (call.kernel, call.dtype) for call in step.calls}
+    before = [(kernel, dtype, kernel[dtype]) for kernel, dtype in tables.values()]
+    try:
+        for kernel, dtype, code in before:
+            dict.__setitem__(kernel, dtype, noting(code))
+        for group in step.optimizer.param_groups:
+            step.optimizer.update(group)
+    finally:
+        for kernel, dtype, code in before:
+            dict.__setitem__(kernel, dtype, code)
+    return found
+
+
+def _assign(grads):
+    def assign():
+        for node, grad in grads:
+            node.grad = grad
+
+    return assign
+
+
+def _fill(targets, *results):
+    if len(results) == 1 and type(results[0]) in (tuple, list):
+        results = results[0]
+    for target, result in zip(targets, results, strict=False):
+        if target is not None:
+            if np.shape(result) != target.shape:
+                raise RuntimeError(f"a result has shape {np.shape(result)} now and had {target.shape} when it was remembered")
+            np.copyto(target, result)
+
+
+def _used(event):
+    """All arrays that an event reads or makes."""
+    yield from (x for call in event.calls for x, _ in call.arrays())
+    if type(event) is Forward:
+        yield from arrays_in(list(event.before.values()), event.inputs, event.outputs, list(event.after.values()))
+    elif type(event) is Backward:
+        yield from arrays_in([event.dy], event.gradients)
+    elif type(event) is Sum:
+        yield from (event.total, event.dx, event.result)
+    elif type(event) is Copy:
+        yield from (event.source, event.copy)
+    elif type(event) is Function:
+        yield from arrays_in(event.args, event.options, [event.result])
+

@@ -1,0 +1,281 @@
+"""The recorder: an observer of the engine that notes, in order, everything a step does with arrays."""
+
+import functools
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+
+from ..graph import watch
+from ..graph.writes import owner_of
+from ..kernels import jit
+from ..nn.module import Module
+from ..tensors.tensor import Tensor
+from .events import Backward, Call, Copy, Forward, Function, Grad, Loose, Step, Sum, flat
+from .functions import FUNCTIONS, READERS
+
+
+class Recorder(watch.Observer):
+    """While it is entered, this thread's step is noted. What cannot be remembered is kept in `refusal`; the step goes on.
+
+    Every array that it has seen is kept alive, so that an array of the next recording can't be taken for one of this.
+    """
+
+    def __init__(self, statics, check):
+        self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
+        self.check = check  # whether to call each operation's kernels again
+        self.seen = {}  # id of an array that owns memory -> the array
+        self.known(statics)
+        self._stack, self._forwards, self._written = [], {}, None
+        self._thread = threading.get_ident()
+
+    # --- begin and end
+
+    def __enter__(self):
+        self._undo = []
+        try:
+            jit.recorder = self._recorded
+            for kernel in list(jit.tables):
+                for dtype, code in list(kernel.items()):
+                    dict.__setitem__(kernel, dtype, self._recorded(kernel, dtype, code))
+            for place, name in FUNCTIONS():
+                self._patch(place, name, self._function)
+            for place, name in READERS:
+                self._patch(place, name, self._reader)
+            self._patch(Module, "__call__", self._module)
+            watch.add(self)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error):
+        watch.remove(self)
+        jit.recorder = None
+        for kernel in list(jit.tables):
+            for dtype, code in list(kernel.items()):
+                dict.__setitem__(kernel, dtype, _restored(code))
+        for place, name, old in reversed(self._undo):
+            setattr(place, name, old) if old is not None else delattr(place, name)
+
+    def _patch(self, place, name, make):
+        old = vars(place).get(name)
+        function = getattr(place, name)
+        self._undo.append((place, name, old))
+        setattr(place, name, make(name, function))
+
+    def refuse(self, reason):
+        self.refusal = self.refusal or reason
+
+    def known(self, arrays):
+        for array in arrays:
+            owner = owner_of(array)
+            self.seen[id(owner)] = owner
+
+    # --- kernels
+
+    def _recorded(self, kernel, dtype, code):
+        return _Recorded(self, kernel, dtype, code)
+
+    def called(self, kernel, dtype, function, args):
+        call = Call(kernel, dtype, function, args)
+        result = function(*args)
+        call.answers = result is not None and result is not True
+        if self._stack:
+            self._stack[-1].calls.append(call)
+        else:
+            if call.answers:
+                self.refuse(f"the kernel {call.name} gives a number back to Python")
+            self._add(Loose([call]))
+        return result
+
+    # --- operations
+
+    def _add(self, event):
+        self.events.append(event)
+        self.known(x for call in event.calls for x, _ in call.arrays())
+
+    def before(self, op):
+        event = Forward(op=op, before={**vars(op), "needs": [stub(node) for node in op.needs]})
+        if self._stack:
+            self._stack[-1].nested = True
+        self._stack.append(event)
+
+    def after(self, op, inputs, arrays, outputs):
+        event = self._stack.pop()
+        if self._stack:
+            return
+        event.after, event.inputs, event.outputs = dict(vars(op)), list(arrays), [y.array for y in outputs]
+        for x in inputs:
+            if isinstance(x, Tensor):
+                self.tensors[id(x)] = x, x.array, vars(x).get("node")
+        self.known(arrays_in(list(event.before.values()), event.inputs))
+        self._forwards[id(op)] = event
+        self._verify(event)
+        self.known(arrays_in(event.outputs, list(event.after.values())))
+        self._add(event)
+
+    def before_backward(self, node, dy):
+        if self._stack:
+            self.refuse("backward() is called within an operation")
+        event = Backward(forward=self._forwards.get(id(node)), saved=dict(vars(node)), dy=list(dy) if type(dy) is list else dy)
+        if event.forward is None:
+            self.refuse(f"backward() goes through {node.name}, which was computed before the step began")
+        self._stack.append(event)
+
+    def after_backward(self, node, gradients):
+        event = self._stack.pop()
+        if self._stack:
+            return
+        event.gradients = tuple(None if dx is None else np.asarray(dx) for dx in gradients)
+        if node.hooks or any(parent is not None and parent.hooks for parent in node.needs):
+            self.refuse(f"{node.name} has a hook, which is Python: remove it, or leave the step ordinary")
+        self.known(arrays_in(event.dy))
+        self._verify(event)
+        self.known(arrays_in(event.gradients))
+        self._add(event)
+
+    def summed(self, total, dx, result):
+        if not self._stack:
+            self._add(Sum(total=total, dx=dx, result=result))
+            self.known([total, dx, result])
+
+    def copied(self, source, copy):
+        if not self._stack:
+            self._add(Copy(source=source, copy=copy))
+            self.known([source, copy])
+            self._written = copy
+
+    def accumulated(self, node, dx):
+        if self._stack:
+            return
+        if node.hooks or getattr(node, "after", None):
+            self.refuse("a parameter has a hook, which is Python: remove it, or leave the step ordinary")
+        array = node.grad.array
+        if array is not dx:
+            self._add(Sum(total=array, dx=dx, result=array))
+        self._add(Grad(node=node, array=array))
+        self._written = array
+
+    def written(self, array):
+        if self._stack or array is self._written:
+            return
+        owner = owner_of(array)
+        if not (self.events and any(w and owner_of(x) is owner for c in self.events[-1].calls for x, w in c.arrays())):
+            self.refuse(f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step")
+
+    # --- optimizers, modules, functions
+
+    def stepping(self, optimizer):
+        self._stack.append(Step(optimizer=optimizer))
+
+    def stepped(self, optimizer):
+        event = self._stack.pop()
+        if not self._stack:
+            self._add(event)
+
+    def _mine(self):
+        return threading.get_ident() == self._thread
+
+    def _module(self, name, old):
+        def call(module, *inputs, **options):
+            if self._mine() and not self._stack:
+                self.modules[id(module)] = module
+                if module._hooks is not None:
+                    self.refuse(f"{type(module).__name__} has a hook, which is Python: remove it, or leave the step ordinary")
+            return old(module, *inputs, **options)
+
+        return call
+
+    def _reader(self, name, old):
+        def read(tensor, *args, **options):
+            if self._mine() and not self._stack:
+                self.refuse(f"Tensor.{name} reads a value: return the tensor, and read it outside of the step")
+            return old(tensor, *args, **options)
+
+        return read
+
+    def _function(self, name, old):
+        def call(*args, **options):
+            if self._stack or not self._mine() or any(isinstance(x, Tensor) and x.requires_grad for x in flat((args, options))):
+                return old(*args, **options)
+            event = Function(function=old, args=args, options=options)
+            self._stack.append(event)
+            try:
+                event.result = old(*args, **options)
+            finally:
+                self._stack.pop()
+            self.known(arrays_in(args, options, event.result))
+            self._add(event)
+            return event.result
+
+        return call
+
+    # --- the kernels of an operation, called again
+
+    def _verify(self, event):
+        if self.check and event.calls and not event.nested:
+            event.same = reproduced(event.calls, self.seen)
+
+
+class _Recorded:
+    """The code of a kernel while a recorder is entered: it notes the calls of its thread."""
+
+    def __init__(self, recorder, kernel, dtype, code):
+        self.recorder, self.kernel, self.dtype, self.code = recorder, kernel, dtype, code
+        self.function, self.bound = code, ()
+        while hasattr(self.function, "func"):  # a partial
+            self.bound = (*self.function.args, *self.bound)
+            self.function = self.function.func
+
+    def __call__(self, *args):
+        if not self.recorder._mine():
+            return self.code(*args)
+        return self.recorder.called(self.kernel, self.dtype, self.function, self.bound + args)
+
+
+def _restored(code):
+    if isinstance(code, functools.partial) and type(code.func) is _Recorded:  # made while it was recorded
+        return functools.partial(code.func.code, *code.args)
+    return code.code if type(code) is _Recorded else code
+
+
+def arrays_in(*values):
+    """All arrays in nested tuples, lists and dicts, of tensors too."""
+    for x in flat(values):
+        if isinstance(x, np.ndarray):
+            yield x
+        elif isinstance(x, Tensor):
+            yield x.array
+
+
+def reproduced(calls, known):
+    """Whether the calls alone, made again after their results were overwritten, give the same bits.
+
+    They do not if NumPy has changed a result, or if a kernel adds to what it takes for zeros. Afterwards the arrays are as they
+    were. Calls that change an array that was there before are not made again: the whole step's comparison covers them.
+    """
+    fresh = {}
+    for call in calls:
+        for x, written in call.arrays():
+            if written and x.size:
+                owner = owner_of(x)
+                if id(owner) in known:
+                    return True
+                fresh[id(owner)] = owner
+    before = [x.tobytes() for x in fresh.values()]
+    for x in fresh.values():
+        x.fill(np.nan if x.dtype.kind == "f" else 0)
+    for _ in range(2):
+        for call in calls:
+            call.make()
+    same = [x.tobytes() for x in fresh.values()] == before
+    if not same:
+        for x, old in zip(fresh.values(), before, strict=True):
+            x[...] = np.frombuffer(old, x.dtype).reshape(x.shape)
+    return same
+
+
+def stub(node):
+    """What a backward may ask of the node of an input: its shape."""
+    return None if node is None else SimpleNamespace(shape=node.shape)

@@ -1,0 +1,180 @@
+"""Calls of kernels that were noted down, made again one after the other without Python.
+
+A table has a row for each call: the address of a small function that fetches the arguments from memory, the address of the
+kernel, that of its arguments, and that of a number that is below 0 as long as all is well (or 0 for none). A native loop runs
+the table. A fetcher is made once in a process for each signature, all new ones of a program in one module: about 5 ms each. One
+compiled function that holds the calls themselves takes 1.5 ms for each call, and is no faster.
+"""
+
+import ctypes
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
+_WORD, _DOUBLE, _INT = ir.IntType(64), ir.DoubleType(), ir.IntType(32)
+_fetchers, _libraries, _runner = {}, [], []
+_FAILED = 1 << 30  # added to the number of a row whose kernel ran out of memory
+
+
+class Table:
+    """calls: objects with `kernel` (a CodeByDtype), `dtype`, `kinds` (the types of the arguments) and `args`.
+
+    alarms: {number of a call: a float64 array whose first element says, if it is 0 or more, that the table must stop there}.
+    The arrays among the arguments must outlive the table; it keeps the calls.
+    """
+
+    def __init__(self, calls, alarms):
+        self.calls, self.alarms = calls, alarms
+        codes = [_code(call) for call in calls]
+        keys = [(code.signature.return_type, *call.kinds) for code, call in zip(codes, calls, strict=True)]
+        new = [key for key in dict.fromkeys(keys) if key not in _fetchers]
+        if new or not _runner:
+            loop, *addresses = _compiled([_loop, *map(_fetcher, new)])
+            _fetchers.update(zip(new, addresses, strict=True))
+            if not _runner:
+                _runner.append(ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_int64)(loop))  # without the GIL
+        self.rows = np.zeros((len(calls), 4), np.int64)
+        self.memory, self.floats = [], []
+        for i, (row, call, code, key) in enumerate(zip(self.rows, calls, codes, keys, strict=True)):
+            memory, floats = _packed(call.kinds, call.args)
+            self.memory.append(memory)
+            self.floats.append(floats)
+            address = code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+            row[:3] = _fetchers[key], address, _start(memory)
+            if i in alarms:
+                row[3] = _start(alarms[i])
+        self._run, self._at, self._length = _runner[0], _start(self.rows), len(self.rows)
+
+    def run(self):
+        """Makes all calls; gives -1, or the number of the call whose alarm went off."""
+        stopped = self._run(self._at, self._length)
+        if stopped >= _FAILED:
+            raise MemoryError("no memory for what a kernel keeps beside its arguments")
+        return stopped
+
+    def set_numbers(self, i, args):
+        """From now on call i gets the floating-point numbers of these arguments."""
+        memory, floats = _packed(self.calls[i].kinds, args)
+        self.memory[i][floats] = memory[floats]
+
+
+def _code(call):
+    call.kernel.address(call.dtype)  # compiles it
+    return call.kernel.kernel.overloads[tuple(call.kinds)]
+
+
+def _packed(kinds, args):
+    """The arguments as machine words, and which of these are floating-point numbers."""
+    values = [w for kind, x in zip(kinds, args, strict=True) for w in _words(kind, x)]
+    floats = [i for i, v in enumerate(values) if isinstance(v, float)]
+    return np.array([np.float64(v).view(np.int64) if isinstance(v, float) else v for v in values], np.int64), floats
+
+
+def _words(kind, value):
+    """An argument as the machine words that Numba's calling convention wants. An array has no owner there: it outlives them."""
+    if isinstance(kind, types.Array):
+        yield from (0, 0, value.size, value.itemsize, _start(value), *value.shape, *value.strides)
+    elif isinstance(kind, types.BaseTuple):
+        for some, x in zip(kind.types, value, strict=True):
+            yield from _words(some, x)
+    else:
+        yield float(value) if isinstance(kind, types.Float) else int(value)
+
+
+def _start(array):
+    return array.__array_interface__["data"][0]
+
+
+def _compiled(bodies):
+    """Addresses of native functions (two words) → int32, whose code the bodies(builder, arguments) write."""
+    library = cpu_target.target_context.codegen().create_library("minidl_program")
+    module = library.create_ir_module("minidl_program")
+    names = [f"minidl_program_{i}" for i in range(len(bodies))]
+    for name, body in zip(names, bodies, strict=True):
+        function = ir.Function(module, ir.FunctionType(_INT, [_WORD] * 2), name)
+        body(ir.IRBuilder(function.append_basic_block()), function.args)
+    with global_compiler_lock:
+        library.add_ir_module(module)
+        library.finalize()
+    _libraries.append(library)  # lives as long as the process, as Numba's code does
+    return [library.get_pointer_to_function(name) for name in names]
+
+
+def _load(builder, address, number, kind):
+    return builder.load(builder.inttoptr(builder.add(address, _WORD(8 * number)), kind.as_pointer()))
+
+
+def _fetcher(key):
+    """The code that calls a kernel of this signature with arguments from memory: 0 if all went well, else 1."""
+    result, *kinds = key
+    kind = cpu_target.target_context.call_conv.get_function_type(result, kinds)
+
+    def body(builder, args):
+        kernel, memory = args
+        places = [builder.alloca(pointer.pointee) for pointer in kind.args[:2]]
+        values = [_load(builder, memory, i, type_) for i, type_ in enumerate(kind.args[2:])]
+        status = builder.call(builder.inttoptr(kernel, kind.as_pointer()), [*places, *values])
+        failed = builder.icmp_signed("!=", status, status.type(0))
+        if isinstance(result, types.Boolean):  # kernels answer True if they had enough memory
+            done = builder.load(places[0])
+            failed = builder.or_(failed, builder.icmp_signed("==", done, done.type(0)))
+        builder.ret(builder.zext(failed, _INT))
+
+    return body
+
+
+def _loop(builder, args):
+    """for row in range(rows): call it; return the row that said stop (+ _FAILED if it had no memory), or -1"""
+    table, rows = args
+    entry = builder.block
+    loop, watch, ring, bad, failed, more, end = (builder.append_basic_block() for _ in range(7))
+    builder.cbranch(builder.icmp_signed(">", rows, _WORD(0)), loop, end)
+    builder.position_at_end(loop)
+    row = builder.phi(_WORD)
+    row.add_incoming(_WORD(0), entry)
+    at = builder.add(table, builder.mul(row, _WORD(32)))
+    kind = ir.FunctionType(_INT, [_WORD, _WORD]).as_pointer()
+    fetch, kernel, memory, flag = (_load(builder, at, i, _WORD) for i in range(4))
+    status = builder.call(builder.inttoptr(fetch, kind), [kernel, memory])
+    builder.cbranch(builder.icmp_signed("==", status, _INT(0)), watch, failed)
+    builder.position_at_end(watch)
+    builder.cbranch(builder.icmp_signed("==", flag, _WORD(0)), more, ring)
+    builder.position_at_end(ring)
+    wrong = builder.fcmp_ordered(">=", builder.load(builder.inttoptr(flag, _DOUBLE.as_pointer())), _DOUBLE(0))
+    builder.cbranch(wrong, bad, more)
+    builder.position_at_end(bad)
+    builder.ret(builder.trunc(row, _INT))
+    builder.position_at_end(failed)
+    builder.ret(builder.trunc(builder.add(row, _WORD(_FAILED)), _INT))
+    builder.position_at_end(more)
+    following = builder.add(row, _WORD(1))
+    row.add_incoming(following, more)
+    builder.cbranch(builder.icmp_signed("<", following, rows), loop, end)
+    builder.position_at_end(end)
+    builder.ret(_INT(-1))
+
+
+class PythonTable:
+    """The same by Python, where there is no machine code (NUMBA_DISABLE_JIT)."""
+
+    def __init__(self, calls, alarms):
+        self.calls, self.alarms = calls, alarms
+
+    def run(self):
+        for i, call in enumerate(self.calls):
+            call.code(*call.args)
+            if i in self.alarms and self.alarms[i].flat[0] >= 0:
+                return i
+        return -1
+
+    def set_numbers(self, i, args):
+        old = self.calls[i].args
+        self.calls[i].args = tuple(x if isinstance(x, np.ndarray) else y for x, y in zip(old, args, strict=True))
+
+
+if numba.config.DISABLE_JIT:
+    Table = PythonTable
