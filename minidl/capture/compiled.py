@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 
 from .. import random
-from ..graph.modes import mode, watchers
+from ..graph.modes import watchers
 from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
@@ -173,7 +173,10 @@ class Compiled:
             if node is not None and x.is_leaf:
                 leaves[id(node)] = node
         steps = [event.optimizer for event in recorder.events if hasattr(event, "optimizer")]
-        for p in [p for o in steps for group in o.param_groups for p in group["params"]]:
+        zeroed = [o for o in recorder.zeroed if not isinstance(o, Module)]
+        parameters = [p for o in (*steps, *zeroed) for group in o.param_groups for p in group["params"]]
+        parameters += [p for m in (*recorder.modules.values(), *recorder.zeroed) if isinstance(m, Module) for p in m.parameters()]
+        for p in parameters:
             if p.node is not None:
                 leaves[id(p.node)] = p.node
         for event in recorder.events:

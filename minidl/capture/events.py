@@ -140,6 +140,17 @@ class Loose(Event):
 
 
 @dataclass(eq=False)
+class Effect(Event):
+    """A function that changes gradients, function(*args, **options): it has to be called again with the same tensors."""
+
+    function: Any = None
+    args: tuple = ()
+    options: dict = None
+    result: Any = None
+    name = property(lambda self: getattr(self.function, "__name__", "a function"))
+
+
+@dataclass(eq=False)
 class Function(Event):
     """A function of tensors without a graph: result = function(*args, **options)."""
 

@@ -238,6 +238,12 @@ class Matching:
             raise CannotRemember(f"the kernel {b.name} is called outside of any operation, and {reason}")
         self.native.add(id(b))
 
+    def _effect(self, a, b):
+        if a.function is not b.function or not _same_objects((a.args, a.options), (b.args, b.options)):
+            self._different(f"{a.name} with other arguments in two calls")
+        for x, y in zip(_arrays(a.result), _arrays(b.result), strict=True):
+            self._made(x, y, b)
+
     def _function(self, a, b):
         if a.function is not b.function:
             self._different(f"{a.name} the first time and {b.name} the second time")
@@ -273,6 +279,16 @@ def _arrays(value):
     elif isinstance(value, (tuple, list)):
         for x in value:
             yield from _arrays(x)
+
+
+def _same_objects(a, b):
+    """Whether arguments are the same objects, or equal numbers; lists are compared item by item."""
+    if type(b) in (tuple, list, dict):
+        if type(a) is not type(b) or len(a) != len(b):
+            return False
+        a, b = (list(x.items()) if type(x) is dict else x for x in (a, b))
+        return all(map(_same_objects, a, b))
+    return a is b or (isinstance(b, _PLAIN) and type(a) is type(b) and repr(a) == repr(b))
 
 
 def _start(array):

@@ -13,7 +13,7 @@ from ..kernels import threads
 from ..kernels.program import Table
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
-from .events import Backward, Copy, Forward, Function, Grad, Step, Sum, changed
+from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed
 from .lowering import lowered
 from .matching import CannotRemember
 from .memory import Plan
@@ -97,7 +97,7 @@ class Program:
                     forwards[len(rows) - 1] = event
             else:
                 close()
-                if self._grads and type(event) in (Step, Function):
+                if self._grads and type(event) in (Step, Effect):
                     self.segments.append((_assign(self._grads), None))
                     self._grads = []
                 self.segments.append((self._python(event), None))
@@ -123,6 +123,10 @@ class Program:
             return lambda: np.copyto(copy, source)
         if type(event) is Step:
             return event.optimizer.step
+        if type(event) is Effect:
+            args, options, function = event.args, event.options, event.function
+            targets = [self._target(x, event) for x in arrays_in([event.result])]
+            return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
         args, options, function = self._tensors(event.args), self._tensors(event.options), event.function
         targets = [self._target(x, event) for x in arrays_in([event.result])]
         return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
@@ -272,6 +276,6 @@ def _used(event):
         yield from (event.total, event.dx, event.result)
     elif type(event) is Copy:
         yield from (event.source, event.copy)
-    elif type(event) is Function:
+    elif type(event) in (Function, Effect):
         yield from arrays_in(event.args, event.options, [event.result])
 

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import types
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +12,8 @@ from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
 from ..tensors.tensor import Tensor
-from .events import Backward, Call, Copy, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import FUNCTIONS, READERS
+from .events import Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
+from .functions import EFFECTS, READERS, functions
 
 
 class Recorder(watch.Observer):
@@ -22,7 +23,7 @@ class Recorder(watch.Observer):
     """
 
     def __init__(self, statics, check):
-        self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
+        self.events, self.refusal, self.modules, self.tensors, self.zeroed = [], None, {}, {}, []
         self.check = check  # whether to call each operation's kernels again
         self.seen = {}  # id of an array that owns memory -> the array
         self.known(statics)
@@ -38,8 +39,10 @@ class Recorder(watch.Observer):
             for kernel in list(jit.tables):
                 for dtype, code in list(kernel.items()):
                     dict.__setitem__(kernel, dtype, self._recorded(kernel, dtype, code))
-            for place, name in FUNCTIONS():
-                self._patch(place, name, self._function)
+            for place, name, always in functions():
+                self._patch(place, name, functools.partial(self._function, always))
+            for place, name in EFFECTS:
+                self._patch(place, name, self._effect)
             for place, name in READERS:
                 self._patch(place, name, self._reader)
             self._patch(Module, "__call__", self._module)
@@ -154,8 +157,8 @@ class Recorder(watch.Observer):
         array = node.grad.array
         if array is not dx:
             self._add(Sum(total=array, dx=dx, result=array))
+            self._written = array
         self._add(Grad(node=node, array=array))
-        self._written = array
 
     def written(self, array):
         if self._stack or array is self._written:
@@ -195,9 +198,32 @@ class Recorder(watch.Observer):
 
         return read
 
-    def _function(self, name, old):
+    def _effect(self, name, old):
+        """A function that changes tensors that are the same in each call, such as the gradients of parameters."""
+
         def call(*args, **options):
-            if self._stack or not self._mine() or any(isinstance(x, Tensor) and x.requires_grad for x in flat((args, options))):
+            if self._stack or not self._mine():
+                return old(*args, **options)
+            if name == "zero_grad" and options.get("set_to_none", args[1] if len(args) > 1 else True):
+                self.zeroed.append(args[0])  # a program leaves every gradient as the step does
+                return old(*args, **options)
+            args = tuple(list(x) if isinstance(x, types.GeneratorType) else x for x in args)
+            event = Effect(function=old, args=args, options=options)
+            self._stack.append(event)
+            try:
+                event.result = old(*args, **options)
+            finally:
+                self._stack.pop()
+            self.known(arrays_in([event.result]))
+            self._add(event)
+            return event.result
+
+        return call
+
+    def _function(self, always, name, old):
+        def call(*args, **options):
+            graph = not always and any(isinstance(x, Tensor) and x.requires_grad for x in flat((args, options)))
+            if self._stack or not self._mine() or graph:
                 return old(*args, **options)
             event = Function(function=old, args=args, options=options)
             self._stack.append(event)
@@ -253,27 +279,22 @@ def reproduced(calls, known):
     """Whether the calls alone, made again after their results were overwritten, give the same bits.
 
     They do not if NumPy has changed a result, or if a kernel adds to what it takes for zeros. Afterwards the arrays are as they
-    were. Calls that change an array that was there before are not made again: the whole step's comparison covers them.
+    were. Calls that change an array that was there before (running means) can't be judged so: the whole step's comparison
+    covers them.
     """
-    fresh = {}
-    for call in calls:
-        for x, written in call.arrays():
-            if written and x.size:
-                owner = owner_of(x)
-                if id(owner) in known:
-                    return True
-                fresh[id(owner)] = owner
-    before = [x.tobytes() for x in fresh.values()]
-    for x in fresh.values():
-        x.fill(np.nan if x.dtype.kind == "f" else 0)
+    owners = {id(owner_of(x)): owner_of(x) for call in calls for x, written in call.arrays() if written and x.size}
+    before = {key: x.tobytes() for key, x in owners.items()}
+    for key, x in owners.items():
+        if key not in known:
+            x.fill(np.nan if x.dtype.kind == "f" else 0)
     for _ in range(2):
         for call in calls:
             call.make()
-    same = [x.tobytes() for x in fresh.values()] == before
-    if not same:
-        for x, old in zip(fresh.values(), before, strict=True):
-            x[...] = np.frombuffer(old, x.dtype).reshape(x.shape)
-    return same
+    differ = {key for key, x in owners.items() if x.tobytes() != before[key]}
+    for key in differ:
+        x = owners[key]
+        x[...] = np.frombuffer(before[key], x.dtype).reshape(x.shape)
+    return not differ or any(key in known for key in differ)
 
 
 def stub(node):

@@ -10,7 +10,7 @@ import weakref
 
 import numpy as np
 
-from ..kernels.memory import Block
+from ..kernels.memory import owner_of
 from .modes import mode, watchers
 from .nodes import next_serial
 
@@ -21,13 +21,6 @@ class _Writes:
 
 
 _writes = _Writes()
-
-
-def owner_of(array):
-    """The array that owns the memory: the array itself, or what it is a view of."""
-    while isinstance(array.base, np.ndarray) and type(array.base) is not Block:
-        array = array.base
-    return array
 
 
 def written_since(serial):

@@ -31,6 +31,13 @@ class Block(np.ndarray):
     __slots__ = ()
 
 
+def owner_of(array):
+    """The array that owns the memory: the array itself, or what it is a view of."""
+    while isinstance(array.base, np.ndarray) and type(array.base) is not Block:
+        array = array.base
+    return array
+
+
 class FreeList:
     """Blocks by size, at most `limit` bytes of them.
 

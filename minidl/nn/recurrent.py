@@ -23,6 +23,11 @@ __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
 PARTS = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 
 
+def no_state(rows, features, dtype):
+    """The state before the first step."""
+    return np.zeros((rows, features), dtype)
+
+
 class RNNBase(Module):
     """What RNN, LSTM and GRU have in common: parameters, layers one above the other, directions.
 
@@ -148,7 +153,7 @@ class RNNBase(Module):
         states = self._first_states(name, hx, sizes[0] if packed else x.shape[1], batched, x)
         if packed and input.sorted_indices is not None:
             states = [None if s is None else s.index_select(1, input.sorted_indices) for s in states]
-        nothing = np.zeros((sizes[0] if packed else x.shape[1], self.hidden_size), x.dtype)  # no gradient is wanted for it
+        nothing = no_state(sizes[0] if packed else x.shape[1], self.hidden_size, x.dtype)  # no gradient is wanted for it
         lasts = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
@@ -285,7 +290,7 @@ class LSTM(RNNBase):
         if not self.proj_size:
             return super()._run(x, sizes, reverse, firsts, weights)
         (h, c), (w_ih, w_hh, *biases, w_hr) = firsts, weights
-        m = np.zeros((len(c), self.hidden_size), x.dtype)
+        m = no_state(len(c), self.hidden_size, x.dtype)
         if isinstance(h, Tensor):
             sizes_ = np.full(x.shape[0], x.shape[1]) if sizes is None else np.array(sizes)
             at = _first_rows(sizes_, reverse)

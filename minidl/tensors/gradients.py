@@ -336,13 +336,15 @@ def accumulate(seeds, retain_graph, wanted):
             continue
         if type(node) is Leaf and dx.dtype is not node.dtype and dx.dtype != node.dtype:
             raise RuntimeError(f"backward: a gradient of dtype {dx.dtype} arrived at a leaf of dtype {node.dtype}")
-        if node.grad is None:
+        before = node.grad
+        if before is None:
             node.grad = wrap(dx)
         else:
-            node.grad.array += dx
-            note_write(node.grad.array)
+            before.array += dx
         if watchers and mode.watch is not None:
             mode.watch.accumulated(node, dx)
+        if before is not None:
+            note_write(before.array)
         if type(node) is Leaf and node.after:
             _tell(node)
 

@@ -79,12 +79,20 @@ def dropout(input, p=0.5, training=True, inplace=False):
         raise TypeError(f"dropout: expected a Tensor as input, got {type(input).__name__}{remedy_for(input)}")
     if not training or p == 0:
         return input
-    shape, dtype = input.array.shape, input.array.dtype
+    return apply(ops.Dropout(dropout_mask(input.array, p)), input)
+
+
+def dropout_mask(x, p, shape=None):
+    """0 with probability p, else 1/(1 − p), for each element of an array like x, or of this shape."""
     if p == 1:
-        return apply(ops.Dropout(np.zeros(shape, dtype)), input)
-    mask = random.like(input.array, lambda shape: random.default_generator.bernoulli(shape, 1 - p, dtype))
-    mask *= dtype.type(1 / (1 - p))
-    return apply(ops.Dropout(mask), input)
+        return np.zeros(x.shape if shape is None else shape, x.dtype)
+
+    def draw(shape):
+        return random.default_generator.bernoulli(shape, 1 - p, x.dtype)
+
+    mask = random.like(x, draw) if shape is None else draw(shape)
+    mask *= x.dtype.type(1 / (1 - p))
+    return mask
 
 
 _dropout_ = twin(dropout)

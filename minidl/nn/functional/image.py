@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from ... import ops, random
+from ... import ops
 from ...ops.conv import blocks
 from ...tensors.arguments import as_int, as_ints, expect_memory, expect_tensors
 from ...tensors.in_place import twin
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
-from .basic import check_probability
+from .basic import check_probability, dropout_mask
 from .conv import as_tuple
 from .resampling import cubic, filtered, mixed, windows
 
@@ -259,12 +259,7 @@ def _channel_dropout(name, d, input, p, training):
     if not training or p == 0:
         return input
     lead = input.shape[: input.ndim - d]
-    shape, dtype = (*lead, *(1,) * d), input.array.dtype
-    if p == 1:
-        return apply(ops.Dropout(np.zeros(shape, dtype)), input)
-    mask = random.default_generator.bernoulli(shape, 1 - p, dtype)
-    mask *= dtype.type(1 / (1 - p))
-    return apply(ops.Dropout(mask), input)
+    return apply(ops.Dropout(dropout_mask(input.array, p, (*lead, *(1,) * d))), input)
 
 
 def _geometry(name, kernel_size, dilation, padding, stride):

@@ -1,0 +1,138 @@
+"""Arithmetic with NumPy's bits, on arrays of any layout: for remembered steps (capture/), which run without Python.
+
+Eager operations leave a + b to NumPy, whose own loops are as fast and are entered sooner.
+"""
+
+import numpy as np
+from numba import types
+
+from .jit import CodeByDtype, jit, strided
+from .memory import owner_of
+
+
+def _pairs(formula):
+    """z = formula(x, y), each with three axes, of any strides (0 where it is repeated)."""
+
+    def loop(x, y, z):
+        for i in range(z.shape[0]):
+            for j in range(z.shape[1]):
+                for k in range(z.shape[2]):
+                    z[i, j, k] = formula(x[i, j, k], y[i, j, k])
+
+    return _kernel(formula, loop, lambda t: (strided(t, 3), strided(t, 3), strided(t, 3, True)))
+
+
+def _with_number(formula):
+    """z = formula(x, a) for a number, which is brought to the arrays' dtype first."""
+
+    def loop(x, a, z):
+        a = x.dtype.type(a)
+        for i in range(z.shape[0]):
+            for j in range(z.shape[1]):
+                for k in range(z.shape[2]):
+                    z[i, j, k] = formula(x[i, j, k], a)
+
+    return _kernel(formula, loop, lambda t: (strided(t, 3), types.float64, strided(t, 3, True)))
+
+
+def _kernel(formula, loop, signature):
+    loop.__qualname__ = f"{loop.__name__}_{formula.__qualname__}"  # keeps apart the cache files of kernels from the same lines
+    return CodeByDtype(jit(loop), signature)
+
+
+@jit
+def _plus(x, y):
+    return x + y
+
+
+@jit
+def _minus(x, y):
+    return x - y
+
+
+@jit
+def _times(x, y):
+    return x * y
+
+
+@jit
+def _over(x, y):
+    return x / y
+
+
+@jit
+def _from(x, a):
+    return a - x
+
+
+@jit
+def _under(x, a):
+    return a / x
+
+
+@jit
+def _negative(x, a):
+    return -x
+
+
+@jit
+def _itself(x, a):
+    return x
+
+
+@jit
+def accumulate(total, x):
+    """total += x"""
+    for i in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            for k in range(total.shape[2]):
+                total[i, j, k] += x[i, j, k]
+
+
+PAIRS = {"+": _pairs(_plus), "-": _pairs(_minus), "*": _pairs(_times), "/": _pairs(_over)}
+NUMBERS = {
+    **{"+": _with_number(_plus), "*": _with_number(_times), "/": _with_number(_over)},
+    **{"from": _with_number(_from), "under": _with_number(_under)},
+    **{"negative": _with_number(_negative), "copy": _with_number(_itself)},
+}
+ADD_TO = CodeByDtype(accumulate, lambda t: (strided(t, 3, True), strided(t, 3)))
+
+
+def three_axes(z, *others):
+    """The arrays with three axes, each of the others repeated to z's shape; None if they can't be brought to three.
+
+    Neighbouring axes are joined where no array has a gap between them. The results refer to the memory of the arrays' owners.
+    """
+    arrays = [z, *(np.broadcast_to(x, z.shape) for x in others)]
+    shape, strides = [], [[] for _ in arrays]
+    for axis, n in enumerate(z.shape):
+        if n == 1:
+            continue
+        steps = [x.strides[axis] for x in arrays]
+        if shape and all(s[-1] == n * step for s, step in zip(strides, steps, strict=True)):
+            shape[-1] *= n
+            for s, step in zip(strides, steps, strict=True):
+                s[-1] = step
+        else:
+            shape.append(n)
+            for s, step in zip(strides, steps, strict=True):
+                s.append(step)
+    lead = 3 - len(shape)
+    buffers = [_buffer(x) for x in (z, *others)]
+    if lead < 0 or not z.size or any(b is None for b in buffers):
+        return None
+    shape = (1,) * lead + tuple(shape)
+    return [
+        np.ndarray(shape, x.dtype, b, _start(x) - _start(b), (0,) * lead + tuple(s))
+        for x, s, b in zip((z, *others), strides, buffers, strict=True)
+    ]
+
+
+def _buffer(x):
+    """The array that owns x's memory, or a view of it, in the order of its memory."""
+    owner = owner_of(x)
+    return owner if owner.flags.c_contiguous else owner.T if owner.flags.f_contiguous else None
+
+
+def _start(x):
+    return x.__array_interface__["data"][0]
