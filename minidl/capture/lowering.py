@@ -1,60 +1,97 @@
-"""Arithmetic that eager leaves to NumPy, as calls of kernels with the same bits: additions of gates, residuals, gradients."""
+"""What eager leaves to NumPy, as calls of kernels with the same bits: gates, residuals, sums of gradients, parts put together."""
 
 import numpy as np
 
 from .. import ops
-from ..kernels.arithmetic import ADD_TO, NUMBERS, PAIRS, three_axes
+from ..graph.writes import owner_of
+from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, ROUND, three_axes
 from .events import Backward, Call, Copy, Forward, Sum
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
-def lowered(event):
-    """The calls of kernels that do what the event does, or None."""
+class _NumPy(Exception):
+    """There are no kernels for it."""
+
+
+def lowered(event, understood):
+    """The calls of kernels that do what the event does, or None. understood: those that it has made itself may be made again."""
+    rule = None
     if type(event) is Forward:
         rule = _FORWARD.get(type(event.op))
-        return rule and rule(event.outputs[0], *event.inputs)
-    if type(event) is Backward:
+    elif type(event) is Backward:
         rule = _BACKWARD.get(type(event.forward.op))
-        return rule and rule(event)
-    if type(event) is Sum:
-        if event.result is event.total:
-            return _into(event.total, event.dx)
-        return _pair("+", event.result, event.total, event.dx)
-    if type(event) is Copy:
-        return _number("copy", event.copy, event.source, 0.0)
-    return None
+    elif type(event) is Sum:
+        rule = _sum
+    elif type(event) is Copy:
+        rule = _copy
+    if rule is None or (event.calls and not understood):
+        return None
+    try:
+        return rule(event)
+    except _NumPy:
+        return None
 
 
-def _fit(z, *xs):
-    """Whether the arrays have z's dtype, a floating-point one."""
-    return z.dtype in _FLOATS and all(isinstance(x, np.ndarray) and x.dtype == z.dtype for x in xs)
+# --- calls
 
 
 def _call(kernel, z, *args):
     return [Call(kernel, z.dtype, kernel[z.dtype], args)]
 
 
+def _axes(z, *xs):
+    if z.dtype not in _FLOATS or not all(isinstance(x, np.ndarray) and x.dtype == z.dtype for x in xs):
+        raise _NumPy
+    try:
+        arrays = three_axes(z, *xs)
+    except ValueError:  # shapes that do not broadcast
+        arrays = None
+    if arrays is None:
+        raise _NumPy
+    return arrays
+
+
 def _pair(name, z, x, y):
-    arrays = three_axes(z, x, y) if _fit(z, x, y) else None
-    return arrays and _call(PAIRS[name], z, arrays[1], arrays[2], arrays[0])
+    z_, x, y = _axes(z, x, y)
+    return _call(PAIRS[name], z, x, y, z_)
 
 
-def _number(name, z, x, a):
-    fits = _fit(z, x) and type(a) in (int, float) and x.shape == z.shape and abs(a) < 2**53
-    arrays = three_axes(z, x) if fits else None
-    return arrays and _call(NUMBERS[name], z, arrays[1], float(a), arrays[0])
+def _number(name, z, x, a=0.0):
+    if type(a) not in (int, float) or abs(a) > 2**53 or x.shape != z.shape:
+        raise _NumPy
+    z_, x = _axes(z, x)
+    return _call(NUMBERS[name], z, x, float(a), z_)
 
 
-def _into(total, x):
-    arrays = three_axes(total, x) if _fit(total, x) else None
-    return arrays and _call(ADD_TO, total, arrays[0], arrays[1])
+def _put(z, x):
+    """z[...] = x, which is repeated where z is larger; 0 may stand for x."""
+    if isinstance(x, (int, float)):
+        (z_,) = _axes(z)
+        return _call(FILL, z, z_, float(x))
+    z_, x = _axes(z, x)
+    return _call(NUMBERS["copy"], z, x, 0.0, z_)
+
+
+def _sum(event):
+    if event.result is not event.total:
+        return _pair("+", event.result, event.total, event.dx)
+    total, dx = _axes(event.total, event.dx)
+    return _call(ADD_TO, event.total, total, dx)
+
+
+def _copy(event):
+    return _number("copy", event.copy, event.source)
+
+
+# --- rules
 
 
 def _binary(name, reverse):
     """z = x op y, where one of the two may be a number."""
 
-    def rule(z, x, y):
+    def rule(event):
+        (z,), (x, y) = event.outputs, event.inputs
         if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
             return _pair(name, z, x, y)
         if isinstance(y, np.ndarray):
@@ -64,12 +101,62 @@ def _binary(name, reverse):
     return rule
 
 
-def _negated(event):
-    """da = dy, db = −dy"""
-    (da, db), dy = event.gradients, event.dy
-    if da is not None and (da is not dy):
-        return None
-    return [] if db is None else db.shape == dy.shape and _number("negative", db, dy, 0.0) or None
+def _rounded(z, calls):
+    """The calls that add in float64, and z, their sum in its own dtype."""
+    if not calls:
+        raise _NumPy
+    total = [x for x, written in calls[-1].arrays() if written][-1]
+    if total.dtype != np.float64 or total.size != z.size or not (z.flags.c_contiguous and total.flags.c_contiguous):
+        raise _NumPy
+    if total.astype(z.dtype).tobytes() != z.tobytes():  # sums whose axes are moved afterwards
+        raise _NumPy
+    flat, total = _axes_of_sum(z.reshape(-1), total.reshape(-1))
+    return [*calls, *_call(ROUND, z, total, flat)]
+
+
+def _axes_of_sum(z, total):
+    arrays = three_axes(z, total) if owner_of(z) is not owner_of(total) else None
+    if arrays is None:
+        raise _NumPy
+    return arrays
+
+
+def _mean(event):
+    (z,) = event.outputs
+    n = z.dtype.type(event.inputs[0].size // max(z.size, 1))
+    return _divided(z, event.calls, float(n))
+
+
+def _divided(z, calls, n):
+    if not calls:
+        raise _NumPy
+    total = [x for x, written in calls[-1].arrays() if written][-1]
+    if total.dtype != np.float64 or total.size != z.size or not (z.flags.c_contiguous and total.flags.c_contiguous):
+        raise _NumPy
+    if (total.astype(z.dtype) / z.dtype.type(n)).tobytes() != z.tobytes():
+        raise _NumPy
+    flat, total = _axes_of_sum(z.reshape(-1), total.reshape(-1))
+    return [*calls, *_call(ROUND, z, total, flat), *_call(NUMBERS["/"], z, flat, n, flat)]
+
+
+def _same_or_summed(sign):
+    """da = dy and db = ±dy, summed over the axes along which an operand was repeated."""
+
+    def rule(event):
+        calls, rest = [], list(event.calls)
+        for d, factor in zip(event.gradients, (1, sign), strict=True):
+            if d is None or owner_of(d) is owner_of(event.dy):
+                continue
+            if d.shape == event.dy.shape and factor == -1:
+                calls += _number("negative", d, event.dy)
+            elif factor == 1 and rest:
+                calls += _rounded(d, rest)
+                rest = []
+            else:
+                raise _NumPy
+        return calls
+
+    return rule
 
 
 def _products(event):
@@ -78,11 +165,68 @@ def _products(event):
     for d, x in zip(event.gradients, (event.saved["b"], event.saved["a"]), strict=True):
         if d is not None:
             if d.shape != event.dy.shape:
-                return None
-            more = _pair("*", d, event.dy, x) if isinstance(x, np.ndarray) else _number("*", d, event.dy, x)
-            if more is None:
-                return None
-            calls += more
+                raise _NumPy
+            calls += _pair("*", d, event.dy, x) if isinstance(x, np.ndarray) else _number("*", d, event.dy, x)
+    return calls
+
+
+def _reshaped(event):
+    (z,), (x,) = event.outputs, event.inputs
+    if not z.flags.c_contiguous:
+        raise _NumPy
+    return _number("copy", z.reshape(x.shape), x)
+
+
+def _shape_back(event):
+    (dx,), dy = event.gradients, event.dy
+    if not dx.flags.c_contiguous:
+        raise _NumPy
+    return _number("copy", dx.reshape(dy.shape), dy)
+
+
+def _spread(divided):
+    """dx = dy, over n for a mean, repeated over the axes that were reduced."""
+
+    def rule(event):
+        (dx,), dy = event.gradients, event.dy
+        axes, keepdim = event.saved["axes"], event.saved["keepdim"]
+        if dy.ndim and not keepdim:
+            dy = dy.reshape([1 if axis in axes else n for axis, n in enumerate(dx.shape)])
+        if not divided:
+            return _put(dx, dy)
+        n = float(dy.dtype.type(dx.size // max(dy.size, 1)))
+        z, dy = _axes(dx, dy)
+        return _call(NUMBERS["/"], dx, dy, n, z)
+
+    return rule
+
+
+def _index_back(event):
+    """dx = 0, plus dy at the places that y was taken from"""
+    (dx,), index = event.gradients, event.saved["index"]
+    if not ops.is_basic(index):
+        raise _NumPy
+    return [*_put(dx, 0), *_put(dx[index], event.dy)]
+
+
+def _beside(event):
+    """The inputs one after the other along an axis, or side by side along a new one."""
+    (z,), axis, calls, at = event.outputs, event.before["axis"], [], 0
+    for x in event.inputs:
+        if type(event.op) is ops.Stack:
+            place, step = np.moveaxis(z, axis, 0)[at, ...], 1
+        else:
+            step = x.shape[axis]
+            place = np.moveaxis(np.moveaxis(z, axis, 0)[at : at + step], 0, axis)
+        calls += _put(place, x) if x.size else []
+        at += step
+    return calls
+
+
+def _unbind_back(event):
+    (dx,), axis, calls = event.gradients, event.saved["axis"], []
+    for i, part in enumerate(event.dy):
+        calls += _put(dx[(slice(None),) * axis + (i, ...)], 0 if part is None else part)
     return calls
 
 
@@ -91,13 +235,25 @@ _FORWARD = {
     ops.Sub: _binary("-", "from"),
     ops.Mul: _binary("*", "*"),
     ops.Div: _binary("/", "under"),
-    ops.Neg: lambda z, x: _number("negative", z, x, 0.0),
-    ops.Clone: lambda z, x: _number("copy", z, x, 0.0),
-    ops.Reshape: lambda z, x: None if np.may_share_memory(z, x) else _number("copy", z.reshape(x.shape), x, 0.0),
-    ops.Dropout: lambda z, x: None,
+    ops.Neg: lambda event: _number("negative", event.outputs[0], event.inputs[0]),
+    ops.Clone: lambda event: _number("copy", event.outputs[0], event.inputs[0]),
+    ops.Reshape: _reshaped,
+    ops.Dropout: lambda event: _pair("*", event.outputs[0], event.inputs[0], event.before["mask"]),
+    ops.Sum: lambda event: _rounded(event.outputs[0], event.calls),
+    ops.Mean: _mean,
+    ops.Cat: _beside,
+    ops.Stack: _beside,
 }
 _BACKWARD = {
-    ops.Sub: _negated,
+    ops.Add: _same_or_summed(1),
+    ops.Sub: _same_or_summed(-1),
     ops.Mul: _products,
-    ops.Neg: lambda event: _number("negative", event.gradients[0], event.dy, 0.0),
+    ops.Neg: lambda event: _number("negative", event.gradients[0], event.dy),
+    ops.Reshape: _shape_back,
+    ops.Dropout: lambda event: _pair("*", event.gradients[0], event.dy, event.saved["mask"]),
+    ops.Sum: _spread(False),
+    ops.Mean: _spread(True),
+    ops.Expand: lambda event: _rounded(event.gradients[0], event.calls),
+    ops.Index: _index_back,
+    ops.Unbind: _unbind_back,
 }

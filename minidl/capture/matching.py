@@ -31,7 +31,7 @@ class Matching:
 
     def __init__(self, first, second, statics):
         self.first, self.second = first, second
-        self.temporary, self.constant, self.native, self.why = {}, {}, set(), {}
+        self.temporary, self.constant, self.native, self.partial, self.why = {}, {}, set(), set(), {}
         self.maker = {}  # id of a temporary -> the event that made it
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
         for i, x in enumerate(statics):
@@ -156,10 +156,12 @@ class Matching:
         """Whether the event's kernels do all of it: they are explained, and so is everything it gives and keeps."""
         before = dict(self._symbols[0]), dict(self._symbols[1]), dict(self.temporary), dict(self.constant)
         reason = self._try_calls(a, b)
-        if reason is None and not all(self._explained(x, y) for x, y in results(a, b)):
-            reason = "NumPy takes part in it"
         if reason is None and not _checks_indices(b, self):
             reason = "its indices are checked in Python"
+        if reason is None and not all([self._explained(x, y) for x, y in results(a, b)]):
+            self.why[id(b)] = "NumPy takes part in it"
+            self.partial.add(id(b))  # the kernels themselves are understood: lowering.py may add what NumPy does
+            return False
         if reason is not None:
             self._symbols = [before[0], before[1]]
             self.temporary, self.constant = before[2], before[3]

@@ -26,7 +26,7 @@ class Program:
     def __init__(self, matching, statics, results, leaves):
         self.matching, self.statics, self.lock = matching, statics, threading.Lock()
         self.events = matching.second.events
-        self.lowered = {id(e): calls for e in self.events if id(e) not in matching.native and (calls := lowered(e)) is not None}
+        self.lowered = {id(e): calls for e in self.events if id(e) not in matching.native and (calls := lowered(e, id(e) in matching.partial)) is not None}
         self.final = [(node, None if node.grad is None else node.grad.array) for node in leaves]
         kept = [*results, *(grad for _, grad in self.final if grad is not None)]
         for x in kept:
