@@ -152,8 +152,9 @@ class Effect(Event):
 
 @dataclass(eq=False)
 class Function(Event):
-    """A function of tensors without a graph: result = function(*args, **options)."""
+    """A function of tensors without a graph: result = function(*args, **options). fixed: it is the same in each call."""
 
+    fixed: bool = False
     function: Any = None
     args: tuple = ()
     options: dict = None

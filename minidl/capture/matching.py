@@ -12,7 +12,7 @@ What is none of the three was computed by NumPy behind the recorder's back, and 
 import numpy as np
 
 from ..graph.writes import owner_of
-from ..optim import SGD
+from ..optim import SGD, Adam, AdamW
 from ..tensors.tensor import Tensor
 from .events import Backward, Step
 
@@ -32,6 +32,7 @@ class Matching:
     def __init__(self, first, second, statics):
         self.first, self.second = first, second
         self.temporary, self.constant, self.native, self.partial, self.why = {}, {}, set(), set(), {}
+        self.fixed = {}  # id of an array -> the function that fills it alike in each call
         self.maker = {}  # id of a temporary -> the event that made it
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
         for i, x in enumerate(statics):
@@ -229,7 +230,7 @@ class Matching:
     def _step(self, a, b):
         if a.optimizer is not b.optimizer:
             raise CannotRemember("the optimizer is another one in each call: make it once, outside of the step")
-        if type(b.optimizer) is SGD:
+        if type(b.optimizer) in (SGD, Adam, AdamW):
             self._is_native(a, b, lambda a, b: ())
         else:
             self.why[id(b)] = "its numbers change from step to step"
@@ -253,6 +254,8 @@ class Matching:
         self._values(a.options, b.options, b)
         for x, y in zip(_arrays(a.result), _arrays(b.result), strict=True):
             self._made(x, y, b)
+            if b.fixed:
+                self.fixed[id(owner_of(y))] = b
 
 
 def _checks_indices(event, matching):

@@ -17,6 +17,7 @@ from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, 
 from .lowering import lowered
 from .matching import CannotRemember
 from .memory import Plan
+from .numbers import numbers_of, with_counts
 from .recorder import arrays_in
 
 
@@ -25,8 +26,13 @@ class Program:
 
     def __init__(self, matching, statics, results, leaves):
         self.matching, self.statics, self.lock = matching, statics, threading.Lock()
-        self.events = matching.second.events
+        self.events, self.dropped = matching.second.events, set()
+        self._keep_fixed()
         self.lowered = {id(e): calls for e in self.events if id(e) not in matching.native and (calls := lowered(e, id(e) in matching.partial)) is not None}
+        for event in self.events:  # a backward in Python needs what its forward has saved
+            python = type(event) is Backward and id(event) not in matching.native and id(event) not in self.lowered
+            if python and not all(map(matching.known, arrays_in(list(event.saved.values())))):
+                self.lowered.pop(id(event.forward), None)
         self.final = [(node, None if node.grad is None else node.grad.array) for node in leaves]
         kept = [*results, *(grad for _, grad in self.final if grad is not None)]
         for x in kept:
@@ -46,9 +52,22 @@ class Program:
             self.writes.append(writes._writes.times[id(x)])
         shared = any("on_all_threads" in call.name for table in self.tables for call in table.calls)
         self.threads = threads._one_at_a_time if shared else nullcontext()
-        self.options = None
 
     # --- building
+
+    def _keep_fixed(self):
+        """Zeros, ranges and the like that nothing changes are made once: they are constants of the program."""
+        changed = set()
+        for event in self.events:
+            results = [event.result] if type(event) is Sum else [event.copy] if type(event) is Copy else []
+            results += [x for call in event.calls for x, written in call.arrays() if written]
+            changed.update(id(owner_of(x)) for x in results)
+        matching = self.matching
+        for key, event in matching.fixed.items():
+            owned = {id(owner_of(x)) for x in arrays_in([event.result])}
+            if not owned & changed and owned <= matching.temporary.keys():
+                self.dropped.add(id(event))
+                matching.constant[key] = matching.temporary.pop(key)
 
     def _lives(self, kept):
         """{id of owner: (owner, first event, last event)} of all temporaries."""
@@ -78,19 +97,21 @@ class Program:
                 table = Table(list(rows), dict(alarms))
                 self.tables.append(table)
                 self.segments.append((table, dict(forwards)))
-                for step, first, count in numbers:
-                    self.steps.append((step, table, first, count))
+                self.steps += [numbers_of(step, table, first) for step, first in numbers]
                 rows.clear(), alarms.clear(), numbers.clear(), forwards.clear()
 
         forwards = {}
         for event in self.events:
             native = id(event) in self.matching.native
             calls = event.calls if native else self.lowered.get(id(event))
+            if id(event) in self.dropped:
+                continue
             if type(event) is Grad:
                 self._grads.append((event.node, wrap(self.plan.moved(event.array))))
             elif calls is not None:
                 if type(event) is Step:
-                    numbers.append((event, len(rows), len(calls)))
+                    numbers.append((event, len(rows)))
+                    calls = with_counts(event)
                 rows += [call.with_arrays(self.plan.moved) for call in calls]
                 if native and type(event) is Forward and event.op.alarm:
                     alarms[len(rows) - 1] = self.plan.moved(event.after[event.op.alarm])
@@ -149,7 +170,7 @@ class Program:
         """The operation once more, with the arrays of the program."""
         if id(forward) not in self._twins:
             twin = self._twins[id(forward)] = object.__new__(type(forward.op))
-            python = id(forward) not in self.matching.native
+            python = id(forward) not in self.matching.native and id(forward) not in self.lowered
             attributes = {**forward.before, **{k: v for k, v in forward.after.items() if k in ("shape", "serial", "outputs")}}
             twin.__dict__ = self._tensors(attributes if python else (saved or forward.after))
             twin.needs = forward.before["needs"]
@@ -173,7 +194,8 @@ class Program:
     def replay(self, inputs):
         for static, x in zip(self.statics, inputs, strict=True):
             np.copyto(static, x)
-        self.read_options()
+        for step in self.steps:
+            step.update()
         before = float_errors.get()
         try:
             float_errors.set(SILENT)
@@ -199,53 +221,6 @@ class Program:
         inputs = [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
         self.twin(event).forward(*inputs)
         raise RuntimeError(f"{event.name}: it stopped, but not when it was run again")
-
-    def read_options(self):
-        """If an option of an optimizer has changed: the numbers that its kernels get from now on."""
-        options = []
-        for step, _, _, _ in self.steps:
-            for group in step.optimizer.param_groups:
-                options += group.values()
-        old = self.options
-        if old is not None and len(options) == len(old) and all(map(_is, options, old)):
-            return
-        for step, table, first, count in self.steps:
-            for group in step.optimizer.param_groups:
-                step.optimizer.check_options(group)
-            calls = dry_step(step)
-            if len(calls) != count:
-                raise RuntimeError(f"{type(step.optimizer).__name__}: other kernels are called now than when it was remembered")
-            for i, args in enumerate(calls):
-                table.set_numbers(first + i, args)
-        self.options = options
-
-
-def _is(a, b):
-    return a is b
-
-
-def dry_step(step):
-    """The arguments with which an optimizer would call its kernels now; nothing is changed."""
-    found, thread = [], threading.get_ident()
-
-    def noting(code):
-        def note(*args):
-            found.append(args) if threading.get_ident() == thread else code(*args)
-
-        return note
-
-    tables = {id(call.kernel): (call.kernel, call.dtype) for call in step.calls}
-    before = [(kernel, dtype, kernel[dtype]) for kernel, dtype in tables.values()]
-    try:
-        for kernel, dtype, code in before:
-            dict.__setitem__(kernel, dtype, noting(code))
-        for group in step.optimizer.param_groups:
-            step.optimizer.update(group)
-    finally:
-        for kernel, dtype, code in before:
-            dict.__setitem__(kernel, dtype, code)
-    return found
-
 
 def _assign(grads):
     def assign():

@@ -13,7 +13,7 @@ from ..kernels import jit
 from ..nn.module import Module
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import EFFECTS, READERS, functions
+from .functions import CONSTANT, EFFECTS, READERS, functions
 
 
 class Recorder(watch.Observer):
@@ -225,14 +225,16 @@ class Recorder(watch.Observer):
             graph = not always and any(isinstance(x, Tensor) and x.requires_grad for x in flat((args, options)))
             if self._stack or not self._mine() or graph:
                 return old(*args, **options)
-            event = Function(function=old, args=args, options=options)
+            fixed = name in CONSTANT and (name.endswith("_like") or not any(True for _ in arrays_in(args, options)))
+            event = Function(function=old, args=args, options=options, fixed=fixed)
             self._stack.append(event)
             try:
                 event.result = old(*args, **options)
             finally:
                 self._stack.pop()
-            self.known(arrays_in(args, options, event.result))
-            self._add(event)
+            if not any(event.result is x for x in args):  # a cast that changes nothing
+                self.known(arrays_in(args, options, [event.result]))
+                self._add(event)
             return event.result
 
         return call

@@ -56,6 +56,16 @@ class Table:
             raise MemoryError("no memory for what a kernel keeps beside its arguments")
         return stopped
 
+    def place(self, i, first, count):
+        """A function that sets `count` of the floating-point numbers of call i, from number `first` on (-1 is the last)."""
+        memory, at = self.memory[i].view(np.float64), self.floats[i][first:][:count]
+
+        def put(*values):
+            for k, value in zip(at, values, strict=True):
+                memory[k] = value
+
+        return put
+
     def set_numbers(self, i, args):
         """From now on call i gets the floating-point numbers of these arguments."""
         memory, floats = _packed(self.calls[i].kinds, args)
@@ -170,6 +180,18 @@ class PythonTable:
             if i in self.alarms and self.alarms[i].flat[0] >= 0:
                 return i
         return -1
+
+    def place(self, i, first, count):
+        call = self.calls[i]
+        at = [k for k, x in enumerate(call.args) if isinstance(x, float)][first:][:count]
+
+        def put(*values):
+            args = list(call.args)
+            for k, value in zip(at, values, strict=True):
+                args[k] = value
+            call.args = tuple(args)
+
+        return put
 
     def set_numbers(self, i, args):
         old = self.calls[i].args
