@@ -133,7 +133,7 @@ def group_norm(dy, x, w, b):
 def cross_entropy(weight, smoothing):
     def call(dy, x):
         shift_and_log = kernels.cross_entropy(x, LABELS, weight, -100, smoothing)[1]
-        return [kernels.cross_entropy_backward(dy, x, shift_and_log, LABELS, weight, -100, smoothing, 1.0)]
+        return [kernels.cross_entropy_backward(dy, x, shift_and_log, LABELS, weight, -100, smoothing)]
 
     return Backward(lambda x: table.cross_entropy(x, LABELS, weight, -100, smoothing), call, X)
 

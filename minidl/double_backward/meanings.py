@@ -144,8 +144,8 @@ def log_softmax_backward(dy, y, axis):
     return dy - y.exp() * dy.sum(axis, keepdim=True)
 
 
-def cross_entropy_backward(dy, x, shift_and_log, labels, weight, ignore_index, smoothing, scale=1.0):
-    classes = x.shape[1]
+def cross_entropy_backward(dy, x, shift_and_log, labels, weight, ignore_index, smoothing, numbers=(-1, 0, 1)):
+    classes, scale = x.shape[1], 1 / float(numbers[2]) if numbers[2] else math.nan
     if weight is None and not smoothing and ignore_index not in labels:
         return dy[:, None] * scale * (x.softmax(1) - np.eye(classes, dtype=x.dtype)[labels])
     weight, counted = np.ones(classes) if weight is None else weight, labels != ignore_index

@@ -241,8 +241,11 @@ def _shift_and_log(logits):
 
 
 @jit
-def label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log, known, losses):
-    """Fills `losses` up to the first label that is out of range; returns its index (or -1), Σ losses and Σ w[label]."""
+def label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log, known, mean, losses, numbers, y):
+    """Fills `losses`, numbers = [-1, Σ losses, divisor] and y = [Σ losses / divisor], the divisor Σ w[label] or 1.
+
+    At a label that is out of range it stops, and its index is numbers[0].
+    """
     N, C = logits.shape
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
@@ -255,7 +258,8 @@ def label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log,
             losses[n] = 0
             continue
         if not 0 <= label < C:
-            return n, sum_of_losses, total
+            numbers[0] = n
+            return
         m, log_total = shift_and_log[n]
         w = weight[label] if weight.size else T(1)
         total += w
@@ -266,7 +270,10 @@ def label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log,
                 loss += spread * w * (log_total - (logits[n, c] - m))
         losses[n] = loss
         sum_of_losses += loss
-    return -1, sum_of_losses, total
+    if not mean:
+        total = 1.0
+    numbers[0], numbers[1], numbers[2] = -1, sum_of_losses, total
+    y[0] = sum_of_losses / total if total else np.nan
 
 
 @jit(forceinline=True)
@@ -283,8 +290,9 @@ def _probabilities(logits, first, last, shift_and_log, p):
 
 
 @jit
-def label_gradient(logits, dloss, scale, shift_and_log, labels, weight, ignore_index, smoothing, dlogits, part, parts):
+def label_gradient(logits, dloss, numbers, shift_and_log, labels, weight, ignore_index, smoothing, dlogits, part, parts):
     C = logits.shape[1]
+    scale = 1 / numbers[2] if numbers[2] else np.nan
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
     total = T(C)
@@ -312,23 +320,31 @@ def label_gradient(logits, dloss, scale, shift_and_log, labels, weight, ignore_i
                     dlogits[n, c] -= d * spread * (weight[c] if weight.size else T(1))
 
 
-_LABELS, _NUMBERS = dense(types.int64, 1), (types.int64, types.float64)
+_LABELS, _NUMBERS, _F64 = dense(types.int64, 1), (types.int64, types.float64), dense(types.float64, 1, True)
 _label_losses = CodeByDtype(
     label_losses,
-    lambda t: (dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS, dense(t, 2, True), types.boolean, dense(t, 1, True)),
+    lambda t: (
+        *(dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS, dense(t, 2, True), types.boolean, types.boolean),
+        *(dense(t, 1, True), _F64, dense(t, 1, True)),
+    ),
 )
 _label_gradient = SharedCode(
     label_gradient,
     lambda t: (
-        *(dense(t, 2), dense(t, 1), types.float64, dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS),
+        *(dense(t, 2), dense(t, 1), dense(types.float64, 1), dense(t, 2), _LABELS, dense(t, 1), *_NUMBERS),
         dense(t, 2, True),
     ),
 )
 
 
-def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0):
-    """Losses (N,) in nats of logits (N, C) against int64 labels (N,); what backward needs, (N, 2); Σ losses and Σ w[label].
+NO_DIVISOR = np.array([-1.0, 0.0, 1.0])
 
+
+def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0, mean=True):
+    """Losses (N,) in nats of logits (N, C) against int64 labels (N,), two arrays that backward needs, and the total, ().
+
+    The total is Σ losses, or their mean, Σ losses / Σ w[label]. The two arrays are, for each row, what it was shifted by and the
+    logarithm of its sum, (N, 2), and the float64 numbers [-1, Σ losses, what it is divided by].
     A loss is -w[label]·ln p[label] with p the softmax of the row; with label smoothing ε it is (1 - ε) times that plus
     ε/C·Σ_c w[c]·(-ln p[c]). It is 0 where the label is `ignore_index`. Any other label outside 0..C-1 is an IndexError.
     """
@@ -337,32 +353,34 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
     if labels.shape != (N,) or labels.dtype != np.int64 or weight is not None:
         _check("cross_entropy", NO_LABELS, labels=(labels, (N,)))
         _check("cross_entropy", logits, weight=(weight, (C,)))
-    shift_and_log, losses = np.empty((N, 2), dtype), np.empty(N, dtype)
+    shift_and_log, losses, numbers, y = np.empty((N, 2), dtype), np.empty(N, dtype), np.empty(3), np.empty(1, dtype)
     known = logits.size >= SHARED_SIZE
     if known:
         run(True, _logsumexp, dtype, logits, shift_and_log)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
-    code = _label_losses[dtype]
-    bad, loss, total = code(logits, labels, weight, ignore_index, number(label_smoothing), shift_and_log, known, losses)
-    if bad >= 0:
+    options = ignore_index, number(label_smoothing), shift_and_log, known, mean
+    _label_losses[dtype](logits, labels, weight, *options, losses, numbers, y)
+    if numbers[0] >= 0:
+        bad = int(numbers[0])
         raise IndexError(
             f"cross_entropy: label {labels[bad]} at index {bad} is out of range for {C} classes: expected 0 to {C - 1}, "
             f"or ignore_index {ignore_index}"
         )
-    return losses, shift_and_log, loss, total
+    return losses, shift_and_log, numbers, y.reshape(())
 
 
 def cross_entropy_backward(
-    dloss, logits, shift_and_log, labels, weight=None, ignore_index=-100, label_smoothing=0.0, scale=1.0
+    dloss, logits, shift_and_log, labels, weight=None, ignore_index=-100, label_smoothing=0.0, numbers=NO_DIVISOR
 ):
-    """dlogits (N, C) from the losses' cotangents scale·dloss; dloss (N,), or (1,) for all alike.
+    """dlogits (N, C) from the losses' cotangents dloss/numbers[2]; dloss (N,), or (1,) for all alike.
 
-    shift_and_log (N, 2) is the second result of `cross_entropy`: what each row was shifted by, and the logarithm of its sum.
+    shift_and_log (N, 2) and numbers (3,) are results of `cross_entropy`.
     """
     logits, labels, dtype = plain(logits), plain(labels), logits.dtype
     N, C = logits.shape
     row = 1 if dloss.size == 1 else N
     like = dloss.dtype == dtype == shift_and_log.dtype and labels.dtype == np.int64
+    _check("cross_entropy_backward", NO_DIVISOR, numbers=(numbers, (3,)))
     if dloss.shape != (row,) or shift_and_log.shape != (N, 2) or labels.shape != (N,) or not like or weight is not None:
         _check("cross_entropy_backward", NO_LABELS, labels=(labels, (N,)))
         _check(
@@ -375,7 +393,7 @@ def cross_entropy_backward(
     dlogits = (np.empty if N * C < SHARED_SIZE else empty)((N, C), dtype)
     weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
     options = ignore_index, number(label_smoothing)
-    arguments = logits, plain(dloss), number(scale), plain(shift_and_log), labels, weight, *options, dlogits
+    arguments = logits, plain(dloss), plain(numbers), plain(shift_and_log), labels, weight, *options, dlogits
     run(N * C >= SHARED_SIZE, _label_gradient, dtype, *arguments)
     return dlogits
 

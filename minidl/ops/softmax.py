@@ -46,22 +46,22 @@ class CrossEntropy(Op):
     """
 
     warns = False
-    constants = ("weight", "total")
+    constants = ("weight", "numbers")
+    alarm = "numbers"  # numbers[0] is the place of a label that is out of range
 
     def __init__(self, labels, weight, ignore_index, smoothing, mean=False):
         self.labels, self.weight, self.ignore_index, self.smoothing = labels, weight, ignore_index, smoothing
         self.mean = mean  # of `CrossEntropyTotal`
 
     def forward(self, x):
-        y, self.shift_and_log, self.sum, self.total = kernels.cross_entropy(
-            x, self.labels, self.weight, self.ignore_index, self.smoothing
-        )
         self.x = x  # and two numbers for each row, in shift_and_log: the probabilities are made again when they are needed
+        options = self.labels, self.weight, self.ignore_index, self.smoothing
+        y, self.shift_and_log, self.numbers, _ = kernels.cross_entropy(x, *options)
         return y
 
-    def backward(self, dy, scale=1.0):
+    def backward(self, dy):
         options = self.labels, self.weight, self.ignore_index, self.smoothing
-        return kernels.cross_entropy_backward(dy, self.x, self.shift_and_log, *options, scale)
+        return kernels.cross_entropy_backward(dy, self.x, self.shift_and_log, *options)
 
 
 class CrossEntropySoft(Op):

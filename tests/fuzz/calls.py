@@ -677,7 +677,7 @@ K.binary_cross_entropy_with_logits(A2, A2) ; K.binary_cross_entropy_with_logits_
 K.conv2d(A4, W4, Bi, (1, 1), (0, 0, 0, 0), (1, 1), 1) ; K.conv2d_input(O4, W4, (6, 5), (1, 1), (0, 0, 0, 0), (1, 1), 1)
 K.conv2d_weight(A4, O4, (3, 3), (1, 1), (0, 0, 0, 0), (1, 1), 1)
 K.cross_entropy(A2, L3, R4, -100, 0.1) ; K.cross_entropy_soft(A2, A2, R4, 0.1)
-K.cross_entropy_backward(A1[:3], A2, K.cross_entropy(A2, L3)[1], L3, R4, -100, 0.1, 1.0)
+K.cross_entropy_backward(A1[:3], A2, K.cross_entropy(A2, L3)[1], L3, R4, -100, 0.1, K.cross_entropy(A2, L3)[2])
 K.cross_entropy_soft_backward(A1[:3], A2, K.cross_entropy_soft(A2, A2)[1], A2, R4, 0.1)
 K.cross_entropy_soft_backward_targets(A1[:3], A2, K.cross_entropy_soft(A2, A2)[1], R4, 0.1) ; K.digamma(A2) ; K.elu(A2, 1.0)
 K.elu_backward(A2, A2, 1.0) ; K.erf(A2) ; K.erfc(A2) ; K.exp(A2) ; K.expm1(A2) ; K.gamma_slope(A2, A2) ; K.gammainc(A2, A2)
