@@ -8,14 +8,15 @@ import warnings
 import numpy as np
 
 from .. import random
-from ..graph.modes import watchers
+from ..graph.modes import mode as engine, watchers
 from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
+from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
 from .program import Program
-from .recorder import Recorder
+from .recorder import Recorder, options_of
 
 MOST = 8  # programs of one step
 _recording = threading.Lock()  # one thread records at a time
@@ -83,9 +84,34 @@ class Compiled:
             raise AttributeError(name)
         return getattr(self._function, name)
 
+    def explain(self):
+        """What was remembered, as a text with a table: for each combination of shapes the events of the step and how each is made.
+
+        >>> import minidl
+        >>> double = compile(lambda x: x * 2)
+        >>> for _ in range(4):
+        ...     y = double(minidl.ones(3))
+        >>> print(double.explain())  # doctest: +ELLIPSIS
+        <lambda>: inputs float32 (3,)
+          1 events in 1 calls of kernels, made by 1 native table, and 0 calls of Python
+        ...
+              1  Mul                          kernels  ...
+        """
+        name = getattr(self._function, "__name__", type(self._function).__name__)
+        if self._disabled:
+            return f"{name}: compile is turned off"
+        if self.refusal is not None:
+            return f"{name} stays ordinary: {self.refusal}"
+        return "\n\n".join(explained(name, plan) for plan in self._plans.values()) or f"{name}: not called yet"
+
     def __call__(self, *args, **options):
         if self._disabled or watchers or self.refusal is not None:
             return self._function(*args, **options)
+        if engine.recording and isinstance(self._function, Module):
+            raise RuntimeError(
+                "compile: a compiled Module computes without gradients: call it under minidl.no_grad(). To train, compile the "
+                "whole step: a function with zero_grad, forward, backward and optimizer.step"
+            )
         arrays, key = [], []
         for x in args:
             if type(x) is Tensor and vars(x).get("node") is None:
@@ -110,7 +136,7 @@ class Compiled:
             if not program.lock.acquire(blocking=False):  # another thread is in it
                 return self._function(*args, **options)
             try:
-                changed = plan.guards.hold()
+                changed = plan.guards.broken()
                 if changed is None:
                     plan.number += 1
                     if not plan.number & (plan.number - 1):  # call 8, 16, 32, …
@@ -145,13 +171,14 @@ class Compiled:
         for static, x in zip(plan.statics, arrays, strict=True):
             np.copyto(static, x)
         args, options = _with_statics((args, options), iter(plan.statics))
-        settings = _settings(plan)
-        with Recorder(plan.statics, plan.number == 3) as recorder:
-            result = self._function(*args, **options)
-        reason = recorder.refusal
-        if reason is None:
-            reason = _refused(result)
-        if reason is None and settings != _settings(plan):
+        try:
+            with Recorder(plan.statics, plan.number == 3) as recorder:
+                result = self._function(*args, **options)
+        except BaseException:
+            plan.number, plan.first = 1, None  # the next call begins again
+            raise
+        reason = recorder.refusal or _refused(result)
+        if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
             reason = "an option of an optimizer changes in the step: let the scheduler step outside of it"
         if reason is None and plan.number == 2:
             plan.first = recorder
@@ -172,7 +199,7 @@ class Compiled:
         for x, _, node in recorder.tensors.values():
             if node is not None and x.is_leaf:
                 leaves[id(node)] = node
-        steps = [event.optimizer for event in recorder.events if hasattr(event, "optimizer")]
+        steps = [event.optimizer for event in recorder.steps()]
         zeroed = [o for o in recorder.zeroed if not isinstance(o, Module)]
         parameters = [p for o in (*steps, *zeroed) for group in o.param_groups for p in group["params"]]
         parameters += [p for m in (*recorder.modules.values(), *recorder.zeroed) if isinstance(m, Module) for p in m.parameters()]
@@ -235,7 +262,8 @@ class Plan:
     """What is remembered for one combination of shapes."""
 
     def __init__(self):
-        self.number, self.begun, self.statics, self.first, self.program, self.guards, self.shape = 0, 0, None, None, None, None, None
+        self.number = self.begun = 0
+        self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
 
     def begin_again(self, changed):
         self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1, None, None, changed
@@ -292,10 +320,6 @@ def _equal(a, b):
 
 def _ids(owners):
     return {id(x) for x in owners.values()}
-
-
-def _settings(plan):
-    return None
 
 
 # --- arguments and results

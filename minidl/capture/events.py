@@ -129,6 +129,7 @@ class Step(Event):
     """An optimizer has stepped."""
 
     optimizer: Any = None
+    options: list = None
     name = property(lambda self: f"{type(self.optimizer).__name__}.step")
 
 

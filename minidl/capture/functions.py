@@ -4,6 +4,7 @@ import sys
 
 from ..nn import utils
 from ..nn.module import Module
+from ..optim import lr_scheduler
 from ..optim.optimizer import Optimizer
 from ..tensors.tensor import Tensor
 
@@ -30,6 +31,12 @@ def functions():
         own = vars(module)
         found += [(module, name, True) for name in _MAKERS if getattr(own.get(name), "__module__", "").startswith("minidl.")]
     return found
+
+
+def schedulers():
+    """(class, name) of what changes the options of an optimizer from step to step."""
+    classes = [x for x in vars(lr_scheduler).values() if isinstance(x, type) and x.__module__ == lr_scheduler.__name__]
+    return [(cls, "step") for cls in classes if "step" in vars(cls)]
 
 
 _READERS = "item tolist numpy __bool__ __float__ __int__ __index__ __array__ __contains__ __complex__ equal allclose unique nonzero"

@@ -1,6 +1,5 @@
-"""Guards: what has to be as it was when a step was remembered. Each is checked at every call, in about a microsecond in all."""
+"""Guards: what has to be as it was when a step was remembered. They are checked at every call, in about a microsecond."""
 
-import operator
 import types
 
 import numpy as np
@@ -12,134 +11,113 @@ from ..optim.optimizer import Optimizer
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 
-_SIMPLE = (int, float, bool, str, bytes, type(None))
+_SIMPLE = (int, float, bool, complex, str, bytes, type(None), np.generic)
+_OURS = ("minidl", "numpy", "builtins")
+_SHORT = 16  # items of a list or dict that are compared one by one
 
 
 class Guards:
-    """What the step has looked at: tensors, modules, the values that its function closes over."""
+    """What a step has looked at: tensors, modules, optimizers, and the values that its function takes from around it."""
 
-    def __init__(self, function, tensors, modules, steps):
+    def __init__(self, function, tensors, modules, optimizers):
         self.mode, self.number, self.dtype = mode.recording, threads.get_num_threads(), dtypes.default
-        tensors = {id(x): x for x in tensors}
-        for module in modules:
-            for part in module.modules():
-                tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
+        tensors, parts = {id(x): x for x in tensors}, [part for module in modules for part in module.modules()]
+        for part in parts:
+            tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
         self.tensors = [(x, x.array, vars(x).get("node")) for x in tensors.values()]
-        self.modules = [(part, _attributes(part)) for module in modules for part in module.modules()]
-        self.changes = changes.number
-        self.optimizers = [(o, o.state, o.param_groups, _parts(o)) for o in steps]
-        self.free = Free(function)
+        self.modules, self.changes = [(part, dict(vars(part))) for part in parts], changes.number
+        self.optimizers = [(o, o.state, o.param_groups, _members(o)) for o in optimizers]
+        self.around = list(_around(function))
 
-    def hold(self):
+    def broken(self):
         """None if all is as it was, else what has changed."""
         for x, array, node in self.tensors:
             if x.array is not array or x.node is not node:
                 return f"a tensor of shape {array.shape} has other memory, or another requires_grad"
         if self.changes != changes.number:
             for part, attributes in self.modules:
-                if not _alike(_attributes(part), attributes):
+                now = vars(part)
+                if now.keys() != attributes.keys() or not all(_same(now[key], attributes[key]) for key in now):
                     return f"an attribute of {type(part).__name__} has changed"
             self.changes = changes.number
         if mode.recording is not self.mode:
-            return "gradients are recorded, or not, as they were not before"
-        if threads.get_num_threads() != self.number or dtypes.default != self.dtype:
+            return "gradients are recorded now and were not, or the reverse"
+        if threads.get_num_threads() != self.number or dtypes.default is not self.dtype:
             return "the number of threads or the default dtype has changed"
-        for optimizer, state, groups, parts in self.optimizers:
-            if optimizer.state is not state or optimizer.param_groups is not groups or _parts(optimizer) != parts:
+        for optimizer, state, groups, members in self.optimizers:
+            if optimizer.state is not state or optimizer.param_groups is not groups or _members(optimizer) != members:
                 return f"{type(optimizer).__name__} has another state or other parameters"
-        return self.free.changed()
+        for get, key, name, value, copy in self.around:
+            now = get(key) if key is not None else get.cell_contents
+            if now is not value and not _same(now, value):
+                return f"{name}, which the step reads, has changed: {_short(value)} is now {_short(now)}"
+            if copy is not None and not _alike(now, copy):
+                return f"{name}, which the step reads, has changed: it is a {type(now).__name__} of other items"
+        return None
 
 
-def _parts(optimizer):
+def _members(optimizer):
     return [id(p) for group in optimizer.param_groups for p in group["params"]]
 
 
-def _attributes(module):
-    return {key: value for key, value in vars(module).items() if not key.startswith("__")}
-
-
-def _alike(a, b):
-    """Whether attributes are the same: by identity, simple ones by value. Results that a forward keeps do not count."""
-    if a.keys() != b.keys():
-        return False
-    return all(_unchanged(a[key], b[key]) for key in a)
-
-
-def _unchanged(x, y):
-    if x is y:
+def _same(now, before):
+    """The same object, or an equal number. A result that a module keeps for others to see may be another one in each call."""
+    if now is before:
         return True
-    if type(x) is type(y) and isinstance(x, _SIMPLE):
-        return x == y or x != x
-    if type(x) is type(y) and isinstance(x, (tuple, list)):
-        return len(x) == len(y) and all(map(_unchanged, x, y))
-    return isinstance(x, Tensor) and isinstance(y, Tensor) and not x.is_leaf
+    if type(now) is not type(before):
+        return False
+    if isinstance(now, _SIMPLE):
+        return now == before or (now != now and before != before)
+    if type(now) is tuple:
+        return len(now) == len(before) and all(map(_same, now, before))
+    return isinstance(now, Tensor) and not now.is_leaf
 
 
-class Free:
-    """The values that a function and the functions it calls take from around it: closed-over ones and globals."""
-
-    def __init__(self, function):
-        self.cells, self.globals, self.owners, seen = [], [], [], set()
-        self._add(function, seen)
-
-    def _add(self, function, seen):
-        if id(function) in seen:
-            return
-        seen.add(id(function))
+def _around(function):
+    """(getter, key, name, value, copy of its items) of each value that a function, or one it calls, takes from around it."""
+    seen, waiting = set(), [function]
+    while waiting:
+        function = waiting.pop()
+        if isinstance(function, Module):
+            function = type(function).forward if type(function).__module__.partition(".")[0] not in _OURS else None
         if isinstance(function, types.MethodType):
-            owner = function.__self__
-            if not isinstance(owner, (Module, type, types.ModuleType)):
-                names = set(_names(function.__func__.__code__)) if hasattr(function.__func__, "__code__") else ()
-                for name in names:
-                    if name in getattr(owner, "__dict__", {}):
-                        self._note(self.owners, owner.__dict__, name, owner.__dict__[name], seen)
-            function = function.__func__
+            owner, function = function.__self__, function.__func__
+            if isinstance(function, types.FunctionType):
+                found = list(_attributes(owner, function))
+                waiting += [value for _, _, _, value, _ in found]
+                yield from found
         if hasattr(function, "func") and hasattr(function, "keywords"):  # functools.partial
-            self._add(function.func, seen)
-            return
-        if not isinstance(function, types.FunctionType) or function.__module__.partition(".")[0] in ("minidl", "numpy"):
-            return
-        for cell in function.__closure__ or ():
+            waiting.append(function.func)
+        if not isinstance(function, types.FunctionType) or id(function) in seen:
+            continue
+        seen.add(id(function))
+        if (function.__module__ or "").partition(".")[0] in _OURS:
+            continue
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
             except ValueError:  # not yet set
                 continue
-            if self._matters(value):
-                self.cells.append((cell, value))
-            self._follow(value, seen)
-        for name in _names(function.__code__):
-            if name in function.__globals__:
-                self._note(self.globals, function.__globals__, name, function.__globals__[name], seen)
+            if not isinstance(value, types.ModuleType):
+                yield cell, None, name, value, _items(value)
+                yield from _attributes(value, function)
+                waiting.append(value)
+        for name in set(_names(function.__code__)) & function.__globals__.keys():
+            value = function.__globals__[name]
+            if not isinstance(value, types.ModuleType):
+                yield function.__globals__.get, name, name, value, _items(value)
+                yield from _attributes(value, function)
+                waiting.append(value)
 
-    def _note(self, where, names, name, value, seen):
-        if self._matters(value):
-            where.append((names, name, value))
-        self._follow(value, seen)
 
-    def _follow(self, value, seen):
-        if isinstance(value, (types.FunctionType, types.MethodType)) or hasattr(value, "func"):
-            self._add(value, seen)
-        elif isinstance(value, Module) and type(value).__module__.partition(".")[0] != "minidl":
-            self._add(type(value).forward, seen)
-
-    @staticmethod
-    def _matters(value):
-        return isinstance(value, (*_SIMPLE, Tensor, Module, Optimizer, np.ndarray, tuple, list, types.FunctionType, np.generic))
-
-    def changed(self):
-        for cell, value in self.cells:
-            now = cell.cell_contents
-            if now is not value and not _unchanged(now, value):
-                return f"a value that the step closes over has changed: {_short(value)} is now {_short(now)}"
-        for names, name, value in self.globals:
-            now = names.get(name)
-            if now is not value and not _unchanged(now, value):
-                return f"{name}, which the step reads, has changed: {_short(value)} is now {_short(now)}"
-        for names, name, value in self.owners:
-            now = names.get(name)
-            if now is not value and not _unchanged(now, value):
-                return f"the attribute {name}, which the step reads, has changed: {_short(value)} is now {_short(now)}"
-        return None
+def _attributes(owner, function):
+    """Those attributes of an object that the function may read, going by their names."""
+    if isinstance(owner, (Module, Tensor, Optimizer, type, types.ModuleType, types.FunctionType, *_SIMPLE)):
+        return
+    own = getattr(owner, "__dict__", None)
+    if type(own) is dict and type(owner).__module__.partition(".")[0] not in _OURS:
+        for name in set(_names(function.__code__)) & own.keys():
+            yield own.get, name, f"{type(owner).__name__}.{name}", own[name], _items(own[name])
 
 
 def _names(code):
@@ -150,9 +128,23 @@ def _names(code):
             yield from _names(constant)
 
 
+def _items(value):
+    """A copy of what a list or a dict holds, to see that it is changed; of a long one its length."""
+    if type(value) not in (list, dict, set):
+        return None
+    return len(value) if len(value) > _SHORT else value.copy()
+
+
+def _alike(now, copy):
+    if type(copy) is int:
+        return len(now) == copy
+    if len(now) != len(copy):
+        return False
+    if type(now) is dict:
+        return now.keys() == copy.keys() and all(_same(now[key], copy[key]) for key in now)
+    return all(map(_same, now, copy)) if type(now) is list else now == copy
+
+
 def _short(value):
     text = repr(value) if isinstance(value, _SIMPLE) else f"a {type(value).__name__}"
     return text if len(text) < 60 else f"{text[:57]}..."
-
-
-same = operator.is_

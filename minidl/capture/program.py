@@ -42,7 +42,7 @@ class Program:
         moved = self.plan.moved
         self.results = [moved(x) for x in results]
         self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
-        self._twins, self._grads = {}, []
+        self._twins, self._grads, self.how = {}, [], {}
         self.segments, self.steps, self.kinds = [], [], []
         self._build()
         self.state = self._state()
@@ -105,8 +105,12 @@ class Program:
             native = id(event) in self.matching.native
             calls = event.calls if native else self.lowered.get(id(event))
             if id(event) in self.dropped:
+                self.how[id(event)] = "once", "the same in each call"
                 continue
+            names = ", ".join(_name(call) for call in calls or ())
+            self.how[id(event)] = ("kernels", names or "a view") if calls is not None else ("Python", self._why(event))
             if type(event) is Grad:
+                self.how[id(event)] = "", ""
                 self._grads.append((event.node, wrap(self.plan.moved(event.array))))
             elif calls is not None:
                 if type(event) is Step:
@@ -151,6 +155,12 @@ class Program:
         args, options, function = self._tensors(event.args), self._tensors(event.options), event.function
         targets = [self._target(x, event) for x in arrays_in([event.result])]
         return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
+
+    def _why(self, event):
+        """Why an event stays Python."""
+        if type(event) is Function and not event.fixed:
+            return "a function without a gradient: random numbers, comparisons"
+        return self.matching.why.get(id(event), "it changes gradients in place" if type(event) is Effect else "NumPy does it")
 
     def _target(self, array, event):
         """Where a result has to be copied to; None if it is a part of what is there already."""
@@ -221,6 +231,11 @@ class Program:
         inputs = [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
         self.twin(event).forward(*inputs)
         raise RuntimeError(f"{event.name}: it stopped, but not when it was run again")
+
+def _name(call):
+    """The kernel's name, without what tells its cache files apart."""
+    return call.kernel.kernel.__qualname__.rpartition(".")[2]
+
 
 def _assign(grads):
     def assign():

@@ -13,7 +13,7 @@ from ..kernels import jit
 from ..nn.module import Module
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, EFFECTS, READERS, functions
+from .functions import CONSTANT, EFFECTS, READERS, functions, schedulers
 
 
 class Recorder(watch.Observer):
@@ -43,6 +43,8 @@ class Recorder(watch.Observer):
                 self._patch(place, name, functools.partial(self._function, always))
             for place, name in EFFECTS:
                 self._patch(place, name, self._effect)
+            for place, name in schedulers():
+                self._patch(place, name, self._scheduler)
             for place, name in READERS:
                 self._patch(place, name, self._reader)
             self._patch(Module, "__call__", self._module)
@@ -169,8 +171,12 @@ class Recorder(watch.Observer):
 
     # --- optimizers, modules, functions
 
+    def steps(self):
+        """The events in which an optimizer has stepped."""
+        return [event for event in self.events if type(event) is Step]
+
     def stepping(self, optimizer):
-        self._stack.append(Step(optimizer=optimizer))
+        self._stack.append(Step(optimizer=optimizer, options=options_of(optimizer)))
 
     def stepped(self, optimizer):
         event = self._stack.pop()
@@ -189,6 +195,14 @@ class Recorder(watch.Observer):
             return old(module, *inputs, **options)
 
         return call
+
+    def _scheduler(self, name, old):
+        def step(scheduler, *args, **options):
+            if self._mine():
+                self.refuse(f"{type(scheduler).__name__} steps within the step: let it step outside, after it")
+            return old(scheduler, *args, **options)
+
+        return step
 
     def _reader(self, name, old):
         def read(tensor, *args, **options):
@@ -260,6 +274,11 @@ class _Recorded:
         if not self.recorder._mine():
             return self.code(*args)
         return self.recorder.called(self.kernel, self.dtype, self.function, self.bound + args)
+
+
+def options_of(optimizer):
+    """All options as text, to see that one has changed."""
+    return [repr({key: x for key, x in group.items() if key != "params"}) for group in optimizer.param_groups]
 
 
 def _restored(code):
