@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
         utils as utils,
     )
     from .amp import autocast as autocast
+    from .capture import compile as compile
     from .habits import *  # noqa: F403
     from .linalg.namesakes import *  # noqa: F403
     from .utils.summary import summary as summary
@@ -120,7 +121,7 @@ _HABITS = (
     "set_num_interop_threads",
     "use_deterministic_algorithms",
 )
-_SINGLE = "autocast", "summary"
+_SINGLE = "autocast", "compile", "summary"
 _NAMESAKES = ("cholesky", "det", "inverse", "logdet", "matrix_power", "pinverse", "qr", "slogdet", "svd")  # of minidl.linalg
 _REMEDIES = {  # what PyTorch has and minidl has not, and what to write
     "HalfTensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
@@ -150,6 +151,8 @@ def __getattr__(name):
         return value
     if name == "autocast":
         return import_module(".amp", __name__).autocast
+    if name == "compile":
+        return import_module(".capture", __name__).compile
     if name == "summary":
         return import_module(".utils", __name__).summary.summary
     if name in _REMEDIES:

@@ -37,7 +37,7 @@ LAYERS = [
     {"autograd", "nn"},
     {"io"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "probability", "text", "decomposition"},
-    {"warmup", "model_selection", "optimization", "amp", "accelerator", "backends", "habits"},
+    {"warmup", "capture", "model_selection", "optimization", "amp", "accelerator", "backends", "habits"},
     {"cuda", "d2l"},
     {"__init__"},
     {"__main__"},

@@ -14,8 +14,8 @@ class _NumPy(Exception):
     """There are no kernels for it."""
 
 
-def lowered(event, understood):
-    """The calls of kernels that do what the event does, or None. understood: those that it has made itself may be made again."""
+def lowered(event):
+    """The calls of kernels that do what the event does, or None. Those that it has made itself may be among them."""
     rule = None
     if type(event) is Forward:
         rule = _FORWARD.get(type(event.op))
@@ -25,10 +25,8 @@ def lowered(event, understood):
         rule = _sum
     elif type(event) is Copy:
         rule = _copy
-    if rule is None or (event.calls and not understood):
-        return None
     try:
-        return rule(event)
+        return rule and rule(event)
     except _NumPy:
         return None
 

@@ -15,6 +15,7 @@ from ..graph.writes import owner_of
 from ..optim import SGD, Adam, AdamW
 from ..tensors.tensor import Tensor
 from .events import Backward, Step
+from .lowering import lowered
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
 
@@ -31,7 +32,7 @@ class Matching:
 
     def __init__(self, first, second, statics):
         self.first, self.second = first, second
-        self.temporary, self.constant, self.native, self.partial, self.why = {}, {}, set(), set(), {}
+        self.temporary, self.constant, self.native, self.lowered, self.why = {}, {}, set(), {}, {}
         self.fixed = {}  # id of an array -> the function that fills it alike in each call
         self.maker = {}  # id of a temporary -> the event that made it
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
@@ -131,6 +132,7 @@ class Matching:
             return "NumPy takes part in it"
         if len(a.calls) != len(b.calls):
             return "other kernels in each call"
+        given = _given(b)
         for one, two in zip(a.calls, b.calls, strict=True):
             if one.kernel is not two.kernel or one.dtype != two.dtype:
                 return "other kernels in each call"
@@ -139,7 +141,7 @@ class Matching:
             if type(b) is not Step and list(map(repr, one.numbers())) != list(map(repr, two.numbers())):
                 return f"the kernel {two.name} is given other numbers in each call"
             pairs = list(zip(one.arrays(), two.arrays(), strict=True))
-            fresh = {id(owner_of(y)) for (_, _), (y, written) in pairs if written and not self.known(y)}
+            fresh = {id(owner_of(y)) for (_, _), (y, written) in pairs if written and not self.known(y)} - given
             for (x, _), (y, _) in pairs:  # first what it reads, then what it makes
                 if id(owner_of(y)) in fresh:
                     continue
@@ -160,13 +162,16 @@ class Matching:
         if reason is None and not _checks_indices(b, self):
             reason = "its indices are checked in Python"
         if reason is None and not all([self._explained(x, y) for x, y in results(a, b)]):
-            self.why[id(b)] = "NumPy takes part in it"
-            self.partial.add(id(b))  # the kernels themselves are understood: lowering.py may add what NumPy does
-            return False
+            reason, calls = "NumPy takes part in it", lowered(b)
+            if calls is not None:  # the kernels are understood, and what NumPy does is, too
+                self.lowered[id(b)] = calls
+                return False
         if reason is not None:
             self._symbols = [before[0], before[1]]
             self.temporary, self.constant = before[2], before[3]
             self.why[id(b)] = reason
+            if not b.calls and (calls := lowered(b)) is not None:
+                self.lowered[id(b)] = calls
             return False
         self.native.add(id(b))
         return True
@@ -217,10 +222,17 @@ class Matching:
         self._same(a.total, b.total, b.name)
         self._same(a.dx, b.dx, b.name)
         self._made(a.result, b.result, b)
+        self._lower(b)
 
     def _copy(self, a, b):
         self._same(a.source, b.source, b.name)
         self._made(a.copy, b.copy, b)
+        self._lower(b)
+
+    def _lower(self, event):
+        calls = lowered(event)
+        if calls is not None:
+            self.lowered[id(event)] = calls
 
     def _grad(self, a, b):
         if a.node is not b.node:
@@ -266,8 +278,7 @@ def _checks_indices(event, matching):
     operation = event.forward.op if type(event) is Backward else getattr(event, "op", None)
     if operation is not None and getattr(operation, "alarm", None):
         return True
-    forward = event.forward if type(event) is Backward else event
-    given = {id(owner_of(x)) for x in _arrays([getattr(forward, "before", None), getattr(forward, "inputs", None)])}
+    given = _given(event.forward if type(event) is Backward else event)
     return not any(x.dtype.kind in "iu" and id(owner_of(x)) in given for call in event.calls for x, _ in call.arrays())
 
 
@@ -284,6 +295,11 @@ def _arrays(value):
     elif isinstance(value, (tuple, list)):
         for x in value:
             yield from _arrays(x)
+
+
+def _given(event):
+    """The ids of the owners of all arrays that an operation was given, or has kept."""
+    return {id(owner_of(x)) for x in _arrays([getattr(event, name, None) for name in ("before", "inputs", "saved", "dy")])}
 
 
 def _same_objects(a, b):

@@ -14,7 +14,6 @@ from ..kernels.program import Table
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed
-from .lowering import lowered
 from .matching import CannotRemember
 from .memory import Plan
 from .numbers import numbers_of, with_counts
@@ -28,7 +27,7 @@ class Program:
         self.matching, self.statics, self.lock = matching, statics, threading.Lock()
         self.events, self.dropped = matching.second.events, set()
         self._keep_fixed()
-        self.lowered = {id(e): calls for e in self.events if id(e) not in matching.native and (calls := lowered(e, id(e) in matching.partial)) is not None}
+        self.lowered = matching.lowered
         for event in self.events:  # a backward in Python needs what its forward has saved
             python = type(event) is Backward and id(event) not in matching.native and id(event) not in self.lowered
             if python and not all(map(matching.known, arrays_in(list(event.saved.values())))):

@@ -75,6 +75,7 @@ def _walk(seeds, retain_graph, wanted, useful):
         if type(gradients) is not tuple:
             gradients = (gradients,)
         if watch is not None:
+            gradients = tuple([None if dx is None else np.asarray(dx) for dx in gradients])  # not NumPy's scalars
             watch.after_backward(node, gradients)
         for parent, dx in zip(node.needs, gradients):  # noqa: B905 (strict=True would cost as much as the loop)
             if parent is None or dx is None:

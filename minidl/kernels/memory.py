@@ -32,10 +32,18 @@ class Block(np.ndarray):
 
 
 def owner_of(array):
-    """The array that owns the memory: the array itself, or what it is a view of."""
-    while isinstance(array.base, np.ndarray) and type(array.base) is not Block:
-        array = array.base
+    """The array that owns the memory: the array itself, or what it is a view of, also one made by `as_strided`."""
+    base = array.base
+    while base is not None:
+        if isinstance(base, np.ndarray) and type(base) is not Block:
+            array = base
+        elif not isinstance(base, _Strided):
+            break
+        base = base.base
     return array
+
+
+_Strided = type(np.lib.stride_tricks.as_strided(np.zeros(1)).base)  # what such a view has as its base
 
 
 class FreeList:

@@ -380,9 +380,10 @@ def cross_entropy_backward(
     N, C = logits.shape
     row = 1 if dloss.size == 1 else N
     like = dloss.dtype == dtype == shift_and_log.dtype and labels.dtype == np.int64
-    _check("cross_entropy_backward", NO_DIVISOR, numbers=(numbers, (3,)))
+    like = like and numbers.shape == (3,) and numbers.dtype == np.float64
     if dloss.shape != (row,) or shift_and_log.shape != (N, 2) or labels.shape != (N,) or not like or weight is not None:
         _check("cross_entropy_backward", NO_LABELS, labels=(labels, (N,)))
+        _check("cross_entropy_backward", NO_DIVISOR, numbers=(numbers, (3,)))
         _check(
             "cross_entropy_backward",
             logits,

@@ -1,0 +1,76 @@
+"""Every operation of the table within a remembered step: the same bits as in an ordinary step.
+
+How each is made is written down, and the list may only get better: a step that stays ordinary has the same bits, too.
+"""
+
+import collections
+import warnings
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl.tensors.record import apply, wrap
+from tests.table import TABLE
+
+STEPS = 7  # calls: 1 ordinary, 2 recorded, 1 both ways, 3 replayed
+
+ROWS = collections.defaultdict(list)
+for row in TABLE:
+    ROWS[row.op.__name__] += row.cases
+
+
+def inputs_of(case):
+    return [wrap(x.astype(np.float32)).requires_grad_() if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in case.inputs]
+
+
+def step_of(case):
+    """A training step whose loss is the operation's output, weighted; and its parameters."""
+    inputs = inputs_of(case)
+    parameters = [x for x in inputs if isinstance(x, minidl.Tensor)]
+    optimizer = minidl.optim.SGD(parameters, lr=1e-6)
+    options = [x.astype(np.float32) if isinstance(x, np.ndarray) and x.dtype == np.float64 else x for x in case.options]
+    weights = {}
+
+    def step(scale):
+        optimizer.zero_grad()
+        outputs = apply(case.row.op(*options), *inputs)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = 0.0
+        for i, y in enumerate(outputs):
+            if y.requires_grad:
+                if i not in weights:
+                    weights[i] = wrap(np.random.default_rng(i).normal(size=y.shape).astype(y.dtype))
+                loss = loss + (y * weights[i] * scale).sum()
+        loss.backward()
+        optimizer.step()
+        return [loss, *(y.detach() for y in outputs)]
+
+    return step, parameters
+
+
+def compare(case):
+    """How the operation is made in a remembered step, forward and back; fails if a bit differs."""
+    (step, parameters), (other, others) = step_of(case), step_of(case)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it stays ordinary
+        remembered = minidl.compile(other)
+        for i in range(STEPS):
+            scale = minidl.tensor(1.0 + i)
+            for a, b in zip(step(scale), remembered(scale), strict=True):
+                assert a.array.tobytes() == b.array.tobytes(), f"call {i + 1}"
+            for a, b in zip(parameters, others, strict=True):
+                assert a.array.tobytes() == b.array.tobytes(), f"call {i + 1}: parameters"
+                assert (a.grad is None) == (b.grad is None)
+                assert a.grad is None or a.grad.array.tobytes() == b.grad.array.tobytes(), f"call {i + 1}: gradients"
+    if remembered.refusal is not None:
+        return "ordinary"
+    (plan,) = remembered._plans.values()
+    name = case.row.op.__name__
+    how = {plan.program.how[id(e)][0] for e in plan.program.events if str(e.name) in (name, f"{name}.backward")}
+    return "Python" if "Python" in how else "kernels"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_an_operation_gives_the_same_bits(name):
+    print(name, [compare(case) for case in ROWS[name]])
