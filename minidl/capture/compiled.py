@@ -112,7 +112,7 @@ class Compiled:
                 "compile: a compiled Module computes without gradients: call it under minidl.no_grad(). To train, compile the "
                 "whole step: a function with zero_grad, forward, backward and optimizer.step"
             )
-        arrays, key = [], []
+        arrays, key = [], [engine.recording]
         for x in args:
             if type(x) is Tensor and vars(x).get("node") is None:
                 arrays.append(x.array)

@@ -84,7 +84,7 @@ def _around(function):
             owner, function = function.__self__, function.__func__
             if isinstance(function, types.FunctionType):
                 found = list(_attributes(owner, function))
-                waiting += [value for _, _, _, value, _ in found]
+                waiting += [*(value for _, _, _, value, _ in found), *_methods(owner, function)]
                 yield from found
         if hasattr(function, "func") and hasattr(function, "keywords"):  # functools.partial
             waiting.append(function.func)
@@ -101,13 +101,13 @@ def _around(function):
             if not isinstance(value, types.ModuleType):
                 yield cell, None, name, value, _items(value)
                 yield from _attributes(value, function)
-                waiting.append(value)
+                waiting += [value, *_methods(value, function)]
         for name in set(_names(function.__code__)) & function.__globals__.keys():
             value = function.__globals__[name]
             if not isinstance(value, types.ModuleType):
                 yield function.__globals__.get, name, name, value, _items(value)
                 yield from _attributes(value, function)
-                waiting.append(value)
+                waiting += [value, *_methods(value, function)]
 
 
 def _attributes(owner, function):
@@ -118,6 +118,17 @@ def _attributes(owner, function):
     if type(own) is dict and type(owner).__module__.partition(".")[0] not in _OURS:
         for name in set(_names(function.__code__)) & own.keys():
             yield own.get, name, f"{type(owner).__name__}.{name}", own[name], _items(own[name])
+
+
+def _methods(owner, function):
+    """The methods of an object of the user's that the function may call."""
+    kind = type(owner)
+    if isinstance(owner, (Module, Tensor, Optimizer, type, types.ModuleType)) or kind.__module__.partition(".")[0] in _OURS:
+        return
+    for name in set(_names(function.__code__)):
+        method = getattr(kind, name, None)
+        if isinstance(method, types.FunctionType):
+            yield types.MethodType(method, owner)
 
 
 def _names(code):

@@ -9,6 +9,7 @@ An array that an operation or a kernel reads must be one of
 What is none of the three was computed by NumPy behind the recorder's back, and the step can't be remembered.
 """
 
+import numba
 import numpy as np
 
 from ..graph.writes import owner_of
@@ -242,7 +243,7 @@ class Matching:
     def _step(self, a, b):
         if a.optimizer is not b.optimizer:
             raise CannotRemember("the optimizer is another one in each call: make it once, outside of the step")
-        if type(b.optimizer) in (SGD, Adam, AdamW):
+        if type(b.optimizer) is SGD or (type(b.optimizer) in (Adam, AdamW) and not numba.config.DISABLE_JIT):
             self._is_native(a, b, lambda a, b: ())
         else:
             self.why[id(b)] = "its numbers change from step to step"

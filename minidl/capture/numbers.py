@@ -3,35 +3,43 @@
 import math
 import threading
 
+from ..graph.writes import owner_of
 from ..kernels.arithmetic import COUNT
 from ..optim import SGD
 from .events import Call
 
 
-def numbers_of(step, table, first):
-    """An object whose `update()` brings the numbers up to date in a table, where the optimizer's calls begin at `first`."""
-    return (_Options if type(step.optimizer) is SGD else _Moments)(step, table, first)
+def numbers_of(step, table, first, assign):
+    """An object whose `update()` brings the numbers up to date in a table, where the optimizer's calls begin at `first`.
+
+    assign: sets the gradients, without which an optimizer calls no kernel.
+    """
+    return (_Options if type(step.optimizer) is SGD else _Moments)(step, table, first, assign)
 
 
 def with_counts(step):
     """The calls of an optimizer that has stepped, and after them those that count its steps, which eager leaves to NumPy."""
     calls = list(step.calls)
     if type(step.optimizer) is not SGD:
-        for p in _parameters(step.optimizer):
-            number = step.optimizer.state[p]["step"].array
+        for number, _ in _counted(step):
             calls.append(Call(COUNT, number.dtype, COUNT[number.dtype], (number,)))
     return calls
 
 
-def _parameters(optimizer):
-    return [p for group in optimizer.param_groups for p in group["params"] if p in optimizer.state]
+def _counted(step):
+    """(the array that counts its steps, its group) of the parameter that each call changes."""
+    optimizer = step.optimizer
+    owners = {id(owner_of(p.array)): (p, group) for group in optimizer.param_groups for p in group["params"]}
+    for call in step.calls:
+        p, group = next(owners[id(owner_of(x))] for x, _ in call.arrays() if id(owner_of(x)) in owners)
+        yield optimizer.state[p]["step"].array, group
 
 
 class _Options:
     """Numbers that depend on the options only."""
 
-    def __init__(self, step, table, first):
-        self.step, self.table, self.first, self.options = step, table, first, None
+    def __init__(self, step, table, first, assign):
+        self.step, self.table, self.first, self.assign, self.options = step, table, first, assign, None
 
     def update(self):
         options = []
@@ -45,6 +53,7 @@ class _Options:
     def read(self):
         for group in self.step.optimizer.param_groups:
             self.step.optimizer.check_options(group)
+        self.assign()
         found = dry_step(self.step)
         if len(found) != len(self.step.calls):
             raise RuntimeError(f"{type(self.step.optimizer).__name__}: other kernels are called now than when it was remembered")
@@ -55,29 +64,20 @@ class _Options:
 class _Moments(_Options):
     """Adam's: the last but one and the one before it change with the number of steps."""
 
-    def __init__(self, step, table, first):
-        super().__init__(step, table, first)
-        self.groups = []
-        at = first
-        for group in step.optimizer.param_groups:
-            places = []
-            for p in group["params"]:
-                if p in step.optimizer.state and p.grad is not None:
-                    places.append((step.optimizer.state[p]["step"].array, table.place(at, -3, 2)))
-                    at += 1
-            self.groups.append((group, places))
+    def __init__(self, step, table, first, assign):
+        super().__init__(step, table, first, assign)
+        self.places = [(*found, table.place(first + i, -3, 2)) for i, found in enumerate(_counted(step))]
 
     def update(self):
         super().update()
-        for group, places in self.groups:
-            last = None
-            for number, place in places:
-                now = number.item() + 1
-                if now != last:
-                    beta1, beta2 = group["betas"]
-                    rate, root = float(group["lr"]) / (1 - float(beta1) ** now), math.sqrt(1 - float(beta2) ** now)
-                    last = now
-                place(rate, root)
+        last = None, None
+        for number, group, place in self.places:
+            now = number.item() + 1
+            if last != (now, group):
+                beta1, beta2 = group["betas"]
+                rate, root = float(group["lr"]) / (1 - float(beta1) ** now), math.sqrt(1 - float(beta2) ** now)
+                last = now, group
+            place(rate, root)
 
 
 def _is(a, b):
@@ -99,7 +99,7 @@ def dry_step(step):
 
     tables = {id(call.kernel): (call.kernel, call.dtype) for call in step.calls}
     before = [(kernel, dtype, kernel[dtype]) for kernel, dtype in tables.values()]
-    counts = [(x, x.copy()) for p in _parameters(step.optimizer) if "step" in (s := step.optimizer.state[p]) for x in [s["step"].array]]
+    counts = [] if type(step.optimizer) is SGD else [(x, x.copy()) for x, _ in _counted(step)]
     try:
         for kernel, dtype, code in before:
             dict.__setitem__(kernel, dtype, noting(code))

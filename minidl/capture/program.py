@@ -41,7 +41,7 @@ class Program:
         moved = self.plan.moved
         self.results = [moved(x) for x in results]
         self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
-        self._twins, self._grads, self.how = {}, [], {}
+        self._twins, self._grads, self.grads, self.how = {}, [], [], {}
         self.segments, self.steps, self.kinds = [], [], []
         self._build()
         self.state = self._state()
@@ -96,7 +96,7 @@ class Program:
                 table = Table(list(rows), dict(alarms))
                 self.tables.append(table)
                 self.segments.append((table, dict(forwards)))
-                self.steps += [numbers_of(step, table, first) for step, first in numbers]
+                self.steps += [numbers_of(step, table, first, self._assign_all) for step, first in numbers]
                 rows.clear(), alarms.clear(), numbers.clear(), forwards.clear()
 
         forwards = {}
@@ -111,6 +111,7 @@ class Program:
             if type(event) is Grad:
                 self.how[id(event)] = "", ""
                 self._grads.append((event.node, wrap(self.plan.moved(event.array))))
+                self.grads.append(self._grads[-1])
             elif calls is not None:
                 if type(event) is Step:
                     numbers.append((event, len(rows)))
@@ -127,6 +128,10 @@ class Program:
                 self.segments.append((self._python(event), None))
         close()
 
+    def _assign_all(self):
+        for node, grad in self.grads:
+            node.grad = grad
+
     def _python(self, event):
         """The event as a function without arguments."""
         moved = self.plan.moved
@@ -134,7 +139,13 @@ class Program:
             twin = self.twin(event)
             inputs = [moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
             targets = [self._target(x, event) for x in event.outputs]
-            return lambda: _fill(targets, twin.forward(*inputs))
+            attributes = dict(vars(twin))
+
+            def run():
+                vars(twin).update(attributes)  # as they were before forward
+                _fill(targets, twin.forward(*inputs))
+
+            return run
         if type(event) is Backward:
             twin, dy = self.twin(event.forward, event.saved), changed(event.dy, moved)
             targets = [None if x is None else self._target(x, event) for x in event.gradients]

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from .. import double_backward
 from ..graph import watch
 from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
+from ..ops import Index
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
 from .functions import CONSTANT, EFFECTS, READERS, functions, schedulers
@@ -48,6 +50,7 @@ class Recorder(watch.Observer):
             for place, name in READERS:
                 self._patch(place, name, self._reader)
             self._patch(Module, "__call__", self._module)
+            self._patch(double_backward, "walk", self._second)
             watch.add(self)
         except BaseException:
             self.__exit__()
@@ -116,13 +119,16 @@ class Recorder(watch.Observer):
                 self.tensors[id(x)] = x, x.array, vars(x).get("node")
         self.known(arrays_in(list(event.before.values()), event.inputs))
         self._forwards[id(op)] = event
+        if type(op) is Index and any(x.dtype == bool for x in arrays_in([event.before["index"]])):
+            self.refuse("it takes elements by a mask, and how many there are depends on its values; multiply by the mask, or use where")
         self._verify(event)
         self.known(arrays_in(event.outputs, list(event.after.values())))
         self._add(event)
 
     def before_backward(self, node, dy):
         if self._stack:
-            self.refuse("backward() is called within an operation")
+            what = "a closure of" if type(self._stack[0]) is Step else "within"
+            self.refuse(f"backward() is called in {what} {self._stack[0].name}")
         event = Backward(forward=self._forwards.get(id(node)), saved=dict(vars(node)), dy=list(dy) if type(dy) is list else dy)
         if event.forward is None:
             self.refuse(f"backward() goes through {node.name}, which was computed before the step began")
@@ -203,6 +209,14 @@ class Recorder(watch.Observer):
             return old(scheduler, *args, **options)
 
         return step
+
+    def _second(self, name, old):
+        def walk(*args, **options):
+            if self._mine():
+                self.refuse("it takes gradients of gradients (create_graph=True)")
+            return old(*args, **options)
+
+        return walk
 
     def _reader(self, name, old):
         def read(tensor, *args, **options):
