@@ -17,6 +17,7 @@ There are three ways through memory, each with a kernel forward and one backward
 - `rows`: layer norm, whose γ and β differ from element to element.
 """
 
+import functools
 import math
 import operator
 
@@ -35,6 +36,7 @@ from .threads import run
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 SHARED_SIZE = 32768  # elements from which a second thread pays for its launch
 SMALL_PLANE = 128  # planes smaller than this are treated side by side, as columns
+KEPT = 4096  # elements of a weight of ones, or a bias of zeros, that is kept for the next call
 
 
 @jit
@@ -99,9 +101,24 @@ def _parameters(name, x, shape, weight, bias=None):
         _check(name, x, "weight", weight, shape)
     if bias is not None:
         _check(name, x, "bias", bias, shape)
-    weight = np.ones(shape, T) if weight is None else plain(weight)
-    bias = np.zeros(shape, T) if bias is None else plain(bias)
+    weight = _filled(shape, T, 1) if weight is None else plain(weight)
+    bias = _filled(shape, T, 0) if bias is None else plain(bias)
     return (weight, bias) if len(shape) == 1 else (weight.reshape(-1), bias.reshape(-1))
+
+
+def _filled(shape, T, value):
+    """A vector of ones or zeros that nobody writes to: small ones are kept."""
+    return (_kept if math.prod(shape) <= KEPT else _kept.__wrapped__)(shape, T, value)
+
+
+@functools.lru_cache(64)
+def _kept(shape, T, value):
+    return np.full(shape, value, T)
+
+
+def _maker(x):
+    """What makes memory that a kernel sets; if x is empty, none runs, and sums are 0."""
+    return np.empty if x.size else np.zeros
 
 
 def _statistics(name, stats, shape):
@@ -119,7 +136,7 @@ def batch_norm(x, weight=None, bias=None, eps=1e-5, stats=None):
         raise ValueError(f"batch_norm: expected an input (N, C, ...), got shape {x.shape}")
     (N, C), L, given, eps = x.shape[:2], math.prod(x.shape[2:]), stats is not None, number(eps)
     weight, bias = _parameters("batch_norm", x, (C,), weight, bias)
-    stats = _statistics("batch_norm", stats, (2, C)) if given else np.zeros((2, C))
+    stats = _statistics("batch_norm", stats, (2, C)) if given else _maker(x)((2, C))
     x, y = plain(x), empty(x.shape, x.dtype)
     if L < SMALL_PLANE:
         _run(_columns, x, x.reshape(N, C * L), weight, bias, eps, given, stats, y.reshape(N, C * L))
@@ -133,7 +150,8 @@ def batch_norm_backward(dy, x, weight, eps, stats, batch=True, wanted=True):
     (N, C), L, given = x.shape[:2], math.prod(x.shape[2:]), not batch
     stats, weight = _statistics("batch_norm_backward", stats, (2, C)), _parameters("batch_norm_backward", x, (C,), weight)[0]
     _check("batch_norm_backward", x, "dy", dy, x.shape)
-    dx, dw, db = empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype), np.zeros(C, x.dtype), np.zeros(C, x.dtype)
+    new, dx = _maker(x), empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype)
+    dw, db = new(C, x.dtype), new(C, x.dtype)
     x, dy, sums = plain(x), plain(dy), (dw.reshape(1, C), db.reshape(1, C))
     if L < SMALL_PLANE:
         flat = dy.reshape(N, C * L), x.reshape(N, C * L), dx.reshape(len(dx), C * L)
@@ -164,7 +182,7 @@ def layer_norm_backward(dy, x, axes, weight, stats, centred=True, wanted=True):
     weight, stats = _parameters("layer_norm_backward", x, shape, weight)[0], _statistics("layer_norm_backward", stats, (M, 2))
     _check("layer_norm_backward", x, "dy", dy, x.shape)
     K, chunks = weight.size, -(-M // CHUNK)
-    dx, sums = empty(x.shape if wanted else (0, K), x.dtype), np.zeros((chunks if affine else 0, 2, K), x.dtype)
+    dx, sums = empty(x.shape if wanted else (0, K), x.dtype), _maker(x)((chunks if affine else 0, 2, K), x.dtype)
     x, dy = plain(x), plain(dy)
     _run(_rows_backward, x, dy.reshape(M, K), x.reshape(M, K), weight, centred, stats, dx.reshape(-1, K), sums)
     dw = db = None
@@ -184,7 +202,7 @@ def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
         raise ValueError(f"group_norm: expected an input (N, C, ...) and groups that divide C, got {x.shape} and {groups}")
     (N, C), L = x.shape[:2], math.prod(x.shape[2:])
     weight, bias = _parameters("group_norm", x, (C,), weight, bias)
-    x, y, stats = plain(x), empty(x.shape, x.dtype), np.zeros((N * groups, 2))
+    x, y, stats = plain(x), empty(x.shape, x.dtype), _maker(x)((N * groups, 2))
     _run(_planes, x, x.reshape(N * C, L), True, weight, bias, eps, False, stats, y.reshape(N * C, L))
     return y, stats
 
@@ -196,7 +214,8 @@ def group_norm_backward(dy, x, groups, weight, stats, wanted=True):
     stats = _statistics("group_norm_backward", stats, (N * groups, 2))
     weight = _parameters("group_norm_backward", x, (C,), weight)[0]
     _check("group_norm_backward", x, "dy", dy, x.shape)
-    dx, dw, db = empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype), *(np.zeros((N, C), x.dtype) for _ in range(2))
+    new, dx = _maker(x), empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype)
+    dw, db = new((N, C), x.dtype), new((N, C), x.dtype)
     x, dy = plain(x), plain(dy)
     flat = dy.reshape(N * C, L), x.reshape(N * C, L), dx.reshape(len(dx) * C, L)
     _run(_planes_backward, x, *flat[:2], True, weight, 0.0, False, stats, flat[2], dw, db)

@@ -343,6 +343,8 @@ def rows_backward(dy, x, weight, centred, stats, dx, sums, part, parts):
     T = x.dtype.type
     chunks = (M + CHUNK - 1) // CHUNK
     for chunk in range(chunks * part // parts, chunks * (part + 1) // parts):
+        if sums.size:
+            sums[chunk] = 0
         for m in range(chunk * CHUNK, min(M, (chunk + 1) * CHUNK)):
             row, dy_row, rstd = x[m], dy[m], stats[m, 1]
             hi, lo = halves(stats[m, 0], T)
