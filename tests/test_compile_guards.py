@@ -167,7 +167,9 @@ def test_gradients_recorded_or_not():
 
 
 def test_a_group_that_is_added():
-    twins = Twins(lambda: (net := mlp(), training(net, net.__dict__.setdefault("optimizer", optim.SGD(net[0].parameters(), 0.1)))))
+    twins = Twins(
+        lambda: (net := mlp(), training(net, net.__dict__.setdefault("optimizer", optim.SGD(net[0].parameters(), 0.1))))
+    )
     for i in range(12):
         if i == 6:
             for net in twins.each():

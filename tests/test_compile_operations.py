@@ -21,7 +21,10 @@ for row in TABLE:
 
 
 def inputs_of(case):
-    return [wrap(x.astype(np.float32)).requires_grad_() if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in case.inputs]
+    return [
+        wrap(x.astype(np.float32)).requires_grad_() if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+        for x in case.inputs
+    ]
 
 
 def step_of(case):

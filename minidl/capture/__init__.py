@@ -1,14 +1,14 @@
 """Remembered steps: what `minidl.compile` does.
 
-    events.py     what happens in a step, one object for each thing that has to be done again
-    recorder.py   the observer that notes it
-    functions.py  what the recorder replaces meanwhile
-    matching.py   two recordings side by side: did the step do the same, and where does every array come from?
-    lowering.py   arithmetic of NumPy as kernels with the same bits
-    memory.py     where the temporary arrays lie
-    program.py    the remembered step
-    guards.py     what has to be as it was
-    compiled.py   compile: the first calls, the comparison, the replays
+events.py     what happens in a step, one object for each thing that has to be done again
+recorder.py   the observer that notes it
+functions.py  what the recorder replaces meanwhile
+matching.py   two recordings side by side: did the step do the same, and where does every array come from?
+lowering.py   arithmetic of NumPy as kernels with the same bits
+memory.py     where the temporary arrays lie
+program.py    the remembered step
+guards.py     what has to be as it was
+compiled.py   compile: the first calls, the comparison, the replays
 """
 
 from .compiled import Compiled, compile

@@ -18,6 +18,7 @@ from .matching import CannotRemember, Matching
 from .program import Program
 from .recorder import Recorder, options_of
 
+_new = object.__new__
 MOST = 8  # programs of one step
 _recording = threading.Lock()  # one thread records at a time
 
@@ -114,9 +115,10 @@ class Compiled:
             )
         arrays, key = [], [engine.recording]
         for x in args:
-            if type(x) is Tensor and vars(x).get("node") is None:
-                arrays.append(x.array)
-                key.append((x.array.shape, x.array.dtype))
+            if type(x) is Tensor and x.node is None:
+                x = x.array
+                arrays.append(x)
+                key.append((x.shape, x.dtype.char))
             else:
                 _examine(x, arrays, key)
         for name, x in options.items():
@@ -202,7 +204,9 @@ class Compiled:
         steps = [event.optimizer for event in recorder.steps()]
         zeroed = [o for o in recorder.zeroed if not isinstance(o, Module)]
         parameters = [p for o in (*steps, *zeroed) for group in o.param_groups for p in group["params"]]
-        parameters += [p for m in (*recorder.modules.values(), *recorder.zeroed) if isinstance(m, Module) for p in m.parameters()]
+        parameters += [
+            p for m in (*recorder.modules.values(), *recorder.zeroed) if isinstance(m, Module) for p in m.parameters()
+        ]
         for p in parameters:
             if p.node is not None:
                 leaves[id(p.node)] = p.node
@@ -271,7 +275,9 @@ class Plan:
     def answer(self, arrays):
         """The arrays of a replay in the form of the step's result."""
         if type(self.shape) is Tensor:
-            return wrap(arrays[0])
+            result = _new(Tensor)
+            result.array = arrays[0]
+            return result
         return _filled(self.shape, iter(arrays))
 
 
@@ -294,7 +300,9 @@ class State:
 
     def equal(self):
         stream = random.default_generator.get_state()
-        return _equal([x for x, _ in self.arrays], [old for _, old in self.arrays]) and _equal([stream.array], [self.stream.array])
+        return _equal([x for x, _ in self.arrays], [old for _, old in self.arrays]) and _equal(
+            [stream.array], [self.stream.array]
+        )
 
 
 def _state_arrays(program):
@@ -314,7 +322,8 @@ def _grads(program):
 
 def _equal(a, b):
     return len(a) == len(b) and all(
-        (x is None and y is None) or (x is not None and y is not None and x.tobytes() == y.tobytes()) for x, y in zip(a, b, strict=True)
+        (x is None and y is None) or (x is not None and y is not None and x.tobytes() == y.tobytes())
+        for x, y in zip(a, b, strict=True)
     )
 
 
@@ -330,7 +339,7 @@ def _examine(x, arrays, key):
     if isinstance(x, Tensor):
         if x.node is None:
             arrays.append(x.array)
-            key.append((x.array.shape, x.array.dtype))
+            key.append((x.array.shape, x.array.dtype.char))
         else:  # a parameter
             key.append(x)
     elif type(x) in (tuple, list):

@@ -39,7 +39,9 @@ def schedulers():
     return [(cls, "step") for cls in classes if "step" in vars(cls)]
 
 
-_READERS = "item tolist numpy __bool__ __float__ __int__ __index__ __array__ __contains__ __complex__ equal allclose unique nonzero"
+_READERS = (
+    "item tolist numpy __bool__ __float__ __int__ __index__ __array__ __contains__ __complex__ equal allclose unique nonzero"
+)
 READERS = [(Tensor, name) for name in _READERS.split() if hasattr(Tensor, name)]
 
 # These change the gradients of tensors in place, or forget them.

@@ -20,13 +20,15 @@ class Guards:
     """What a step has looked at: tensors, modules, optimizers, and the values that its function takes from around it."""
 
     def __init__(self, function, tensors, modules, optimizers):
-        self.mode, self.number, self.dtype = mode.recording, threads.get_num_threads(), dtypes.default
+        self.mode, self.dtype = mode.recording, dtypes.default
+        self.number, self.forked = threads._number, threads._forked
         tensors, parts = {id(x): x for x in tensors}, [part for module in modules for part in module.modules()]
         for part in parts:
             tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
         self.tensors = [(x, x.array, vars(x).get("node")) for x in tensors.values()]
         self.modules, self.changes = [(part, dict(vars(part))) for part in parts], changes.number
-        self.optimizers = [(o, o.state, o.param_groups, _members(o)) for o in optimizers]
+        self.optimizers = [(o, o.state, o.param_groups, len(o.param_groups)) for o in optimizers]
+        self.groups = [(group, group["params"], len(group["params"])) for o in optimizers for group in o.param_groups]
         self.around = list(_around(function))
 
     def broken(self):
@@ -42,11 +44,14 @@ class Guards:
             self.changes = changes.number
         if mode.recording is not self.mode:
             return "gradients are recorded now and were not, or the reverse"
-        if threads.get_num_threads() != self.number or dtypes.default is not self.dtype:
+        if threads._number != self.number or threads._forked is not self.forked or dtypes.default is not self.dtype:
             return "the number of threads or the default dtype has changed"
-        for optimizer, state, groups, members in self.optimizers:
-            if optimizer.state is not state or optimizer.param_groups is not groups or _members(optimizer) != members:
-                return f"{type(optimizer).__name__} has another state or other parameters"
+        for optimizer, state, groups, number in self.optimizers:
+            if optimizer.state is not state or optimizer.param_groups is not groups or len(groups) != number:
+                return f"{type(optimizer).__name__} has another state or other groups"
+        for group, params, number in self.groups:
+            if group["params"] is not params or len(params) != number:
+                return "an optimizer has other parameters"
         for get, key, name, value, copy in self.around:
             now = get(key) if key is not None else get.cell_contents
             if now is not value and not _same(now, value):
@@ -54,10 +59,6 @@ class Guards:
             if copy is not None and not _alike(now, copy):
                 return f"{name}, which the step reads, has changed: it is a {type(now).__name__} of other items"
         return None
-
-
-def _members(optimizer):
-    return [id(p) for group in optimizer.param_groups for p in group["params"]]
 
 
 def _same(now, before):

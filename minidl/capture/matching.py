@@ -92,7 +92,9 @@ class Matching:
         if a.shape != b.shape or a.dtype != b.dtype or (a.strides != b.strides and b.size):
             raise CannotRemember(f"{event.name} has made arrays of shapes {a.shape} and {b.shape} in two calls")
         owners = owner_of(a), owner_of(b)
-        if any(id(x) in symbols for x, symbols in zip(owners, self._symbols, strict=True)) or (owners[0] is owners[1] and b.size):
+        if any(id(x) in symbols for x, symbols in zip(owners, self._symbols, strict=True)) or (
+            owners[0] is owners[1] and b.size
+        ):
             self._same(a, b, event.name)
             return
         if not b.size:
@@ -118,7 +120,9 @@ class Matching:
             if type(a) is not type(b) or repr(a) != repr(b):
                 self._different(f"{event.name} with {a!r} and then {b!r}")
         elif a is not b and not (callable(b) and getattr(a, "__code__", 0) == getattr(b, "__code__", 1)):
-            raise CannotRemember(f"{event.name} keeps an object of {type(b).__name__}, which can't be compared with the last call's")
+            raise CannotRemember(
+                f"{event.name} keeps an object of {type(b).__name__}, which can't be compared with the last call's"
+            )
         elif a is not b and (b.__closure__ or b.__defaults__):
             for x, y in zip(b.__closure__ or (), a.__closure__ or (), strict=True):
                 self._values(y.cell_contents, x.cell_contents, event)
@@ -315,4 +319,3 @@ def _same_objects(a, b):
 
 def _start(array):
     return array.__array_interface__["data"][0]
-

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from operator import is_
 
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import COUNT
@@ -39,14 +40,15 @@ class _Options:
     """Numbers that depend on the options only."""
 
     def __init__(self, step, table, first, assign):
+        self.optimizer = step.optimizer
         self.step, self.table, self.first, self.assign, self.options = step, table, first, assign, None
 
     def update(self):
         options = []
-        for group in self.step.optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             options += group.values()
         old = self.options
-        if old is None or len(options) != len(old) or not all(map(_is, options, old)):
+        if old is None or len(options) != len(old) or not all(map(is_, options, old)):
             self.read()
             self.options = options
 
@@ -56,7 +58,9 @@ class _Options:
         self.assign()
         found = dry_step(self.step)
         if len(found) != len(self.step.calls):
-            raise RuntimeError(f"{type(self.step.optimizer).__name__}: other kernels are called now than when it was remembered")
+            raise RuntimeError(
+                f"{type(self.step.optimizer).__name__}: other kernels are called now than when it was remembered"
+            )
         for i, args in enumerate(found):
             self.table.set_numbers(self.first + i, args)
 
@@ -78,10 +82,6 @@ class _Moments(_Options):
                 rate, root = float(group["lr"]) / (1 - float(beta1) ** now), math.sqrt(1 - float(beta2) ** now)
                 last = now, group
             place(rate, root)
-
-
-def _is(a, b):
-    return a is b
 
 
 def dry_step(step):

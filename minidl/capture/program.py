@@ -4,6 +4,7 @@ import threading
 from contextlib import nullcontext
 
 import numpy as np
+from numpy import copyto
 
 from ..graph import writes
 from ..graph.modes import SILENT, float_errors
@@ -51,6 +52,7 @@ class Program:
             self.writes.append(writes._writes.times[id(x)])
         shared = any("on_all_threads" in call.name for table in self.tables for call in table.calls)
         self.threads = threads._one_at_a_time if shared else nullcontext()
+        self.only = self.segments[0][0] if len(self.segments) == 1 and self.segments[0][1] is not None and not shared else None
 
     # --- building
 
@@ -213,9 +215,23 @@ class Program:
 
     def replay(self, inputs):
         for static, x in zip(self.statics, inputs, strict=True):
-            np.copyto(static, x)
+            copyto(static, x)
         for step in self.steps:
             step.update()
+        if self.only is not None:
+            stopped = self.only.run()
+            if stopped >= 0:
+                self._raise(self.segments[0][1][stopped])
+        else:
+            self._segments()
+        for node, grad in self.final:
+            node.grad = grad
+        writes._writes.newest = now = next_serial()
+        for entry in self.writes:
+            entry[1] = now
+        return [x.copy() for x in self.results]
+
+    def _segments(self):
         before = float_errors.get()
         try:
             float_errors.set(SILENT)
@@ -229,18 +245,13 @@ class Program:
                             self._raise(forwards[stopped])
         finally:
             float_errors.set(before)
-        for node, grad in self.final:
-            node.grad = grad
-        writes._writes.newest = now = next_serial()
-        for entry in self.writes:
-            entry[1] = now
-        return [x.copy() for x in self.results]
 
     def _raise(self, event):
         """An operation was given what it refuses: run by Python, it says so."""
         inputs = [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
         self.twin(event).forward(*inputs)
         raise RuntimeError(f"{event.name}: it stopped, but not when it was run again")
+
 
 def _name(call):
     """The kernel's name, without what tells its cache files apart."""
@@ -278,4 +289,3 @@ def _used(event):
         yield from (event.source, event.copy)
     elif type(event) in (Function, Effect):
         yield from arrays_in(event.args, event.options, [event.result])
-

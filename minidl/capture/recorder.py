@@ -120,7 +120,9 @@ class Recorder(watch.Observer):
         self.known(arrays_in(list(event.before.values()), event.inputs))
         self._forwards[id(op)] = event
         if type(op) is Index and any(x.dtype == bool for x in arrays_in([event.before["index"]])):
-            self.refuse("it takes elements by a mask, and how many there are depends on its values; multiply by the mask, or use where")
+            self.refuse(
+                "it takes elements by a mask, and how many there are depends on its values; multiply by the mask, or use where"
+            )
         self._verify(event)
         self.known(arrays_in(event.outputs, list(event.after.values())))
         self._add(event)

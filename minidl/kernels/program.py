@@ -6,7 +6,7 @@ the table. A fetcher is made once in a process for each signature, all new ones 
 compiled function that holds the calls themselves takes 1.5 ms for each call, and is no faster.
 """
 
-import ctypes
+import functools
 
 import numba
 import numpy as np
@@ -14,6 +14,9 @@ from llvmlite import ir
 from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from .jit import jit
 
 _WORD, _DOUBLE, _INT = ir.IntType(64), ir.DoubleType(), ir.IntType(32)
 _fetchers, _libraries, _runner = {}, [], []
@@ -36,7 +39,7 @@ class Table:
             loop, *addresses = _compiled([_loop, *map(_fetcher, new)])
             _fetchers.update(zip(new, addresses, strict=True))
             if not _runner:
-                _runner.append(ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_int64)(loop))  # without the GIL
+                _runner.append((run_table.compile((types.intp,) * 3), loop))
         self.rows = np.zeros((len(calls), 4), np.int64)
         self.memory, self.floats = [], []
         for i, (row, call, code, key) in enumerate(zip(self.rows, calls, codes, keys, strict=True)):
@@ -47,11 +50,12 @@ class Table:
             row[:3] = _fetchers[key], address, _start(memory)
             if i in alarms:
                 row[3] = _start(alarms[i])
-        self._run, self._at, self._length = _runner[0], _start(self.rows), len(self.rows)
+        run, loop = _runner[0]
+        self._run = functools.partial(run, loop, _start(self.rows), len(self.rows))
 
     def run(self):
         """Makes all calls; gives -1, or the number of the call whose alarm went off."""
-        stopped = self._run(self._at, self._length)
+        stopped = self._run()
         if stopped >= _FAILED:
             raise MemoryError("no memory for what a kernel keeps beside its arguments")
         return stopped
@@ -70,6 +74,23 @@ class Table:
         """From now on call i gets the floating-point numbers of these arguments."""
         memory, floats = _packed(self.calls[i].kinds, args)
         self.memory[i][floats] = memory[floats]
+
+
+@intrinsic
+def _call_loop(typing, loop, table, rows):
+    """loop(table, rows) by the loop's address."""
+
+    def codegen(context, builder, sig, args):
+        kind = ir.FunctionType(_INT, [_WORD, _WORD]).as_pointer()
+        return builder.sext(builder.call(builder.inttoptr(args[0], kind), args[1:]), _WORD)
+
+    return types.intp(types.intp, types.intp, types.intp), codegen
+
+
+@jit
+def run_table(loop, table, rows):
+    """Runs a table without the GIL."""
+    return _call_loop(loop, table, rows)
 
 
 def _code(call):

@@ -52,7 +52,9 @@ class Op:
     origin = None  # under detect_anomaly: the line of the user's program that called the operation
     warns = True  # whether forward calls NumPy, which would warn of infinities and NaNs
     constants = ()  # names of saved arrays whose derivative by the inputs is 0: masks, shares
-    alarm = None  # name of a saved array whose first number is 0 or more if forward has to raise: no other check is made in Python
+    alarm = (
+        None  # name of a saved array whose first number is 0 or more if forward has to raise: no other check is made in Python
+    )
     linear = False  # whether y = A x of one input x: then dx = Aᵀ dy, and the second-order gradient follows from A alone
 
     def forward(self, *arrays):
