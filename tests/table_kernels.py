@@ -560,6 +560,8 @@ FORWARD = {
         Forward(IMAGES.sum((0, 2, 3)), IMAGES, (0, 2, 3)),
     ],
     "total": [Forward(X.sum(1), X, (1,)), Forward((X * X).sum(0), X, (0,), True)],
+    "running_statistics": [Forward(np.stack([W3, B3]), W3, B3)],
+    "count_up": [Forward(np.array(3), np.array(2), take=written(0))],
     "sum_of_squares": [Forward(sum(v * v for v in X.ravel().tolist()), X)],
     "tanh": [each(math.tanh, X)],
     "update_running": [

@@ -50,10 +50,12 @@ from .memory import empty_cache, get_memory_kept, set_memory_kept
 from .norm import (
     batch_norm,
     batch_norm_backward,
+    count_up,
     group_norm,
     group_norm_backward,
     layer_norm,
     layer_norm_backward,
+    running_statistics,
     update_running,
 )
 from .pool import (
@@ -97,6 +99,7 @@ __all__ = [
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
+    "count_up",
     "cross_entropy",
     "cross_entropy_backward",
     "cross_entropy_soft",
@@ -152,6 +155,7 @@ __all__ = [
     "relu_backward",
     "rnn",
     "rnn_backward",
+    "running_statistics",
     "running_sums",
     "set_memory_kept",
     "set_num_threads",

@@ -24,8 +24,9 @@ import operator
 import numpy as np
 from numba import types
 
+from .arithmetic import count
 from .elementwise import number, plain
-from .jit import CodeByDtype, dense, jit
+from .jit import CodeByDtype, dense, jit, strided
 from .memory import empty
 from .norm_columns import columns, columns_backward
 from .norm_loops import CHUNK, planes, planes_backward, rows, rows_backward
@@ -46,6 +47,12 @@ def running(running_mean, running_var, stats, momentum, unbiased):
     for c in range(running_mean.size):
         running_mean[c] = T((1 - momentum) * running_mean[c] + momentum * stats[0, c])
         running_var[c] = T((1 - momentum) * running_var[c] + momentum * unbiased * stats[1, c])
+
+
+@jit
+def gather(running_mean, running_var, stats):
+    for c in range(stats.shape[1]):
+        stats[0, c], stats[1, c] = running_mean[c], running_var[c]
 
 
 # ------------------------------------------------------------------------------------------------------ what callers see
@@ -77,6 +84,8 @@ _rows_backward = SharedCode(
     rows_backward, lambda t: (_matrix(t), _matrix(t), _row(t), _flag, _stats, _matrix(t, True), dense(t, 3, True))
 )
 _running = CodeByDtype(running, lambda t: (_row(t, True), _row(t, True), _stats, types.float64, types.float64))
+_gather = CodeByDtype(gather, lambda t: (strided(t, 1), strided(t, 1), _stats))
+_count = CodeByDtype(count, lambda t: (strided(t, 0, True),), integers=True)
 
 
 def _run(kernel, x, *arguments):
@@ -241,3 +250,28 @@ def update_running(running_mean, running_var, stats, momentum, count):
         np.copyto(running_mean, mean)
     if var is not running_var:
         np.copyto(running_var, var)
+
+
+def running_statistics(running_mean, running_var):
+    """Float64 [means, variances], (2, C), of two arrays (C,): what `batch_norm` takes as `stats`."""
+    if running_mean.ndim != 1 or running_var.shape != running_mean.shape or running_var.dtype != running_mean.dtype:
+        raise ValueError(
+            f"running_statistics: expected two arrays of one dtype and shape (C,), got {running_mean.dtype} "
+            f"{running_mean.shape} and {running_var.dtype} {running_var.shape}"
+        )
+    stats = np.empty((2, *running_mean.shape))
+    _gather[running_mean.dtype](running_mean, running_var, stats)
+    return stats
+
+
+def count_up(number):
+    """number += 1 in place, for an array without axes.
+
+    >>> batches = np.array(2)
+    >>> count_up(batches)
+    >>> batches
+    array(3)
+    """
+    if number.shape or not number.flags.carray:
+        raise ValueError(f"count_up: expected an array without axes that can be written to, got shape {number.shape}")
+    _count[number.dtype](number)

@@ -37,8 +37,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     elif running_mean is None:
         raise ValueError("batch_norm: running_mean and running_var are needed unless training=True")
     else:
-        stats = np.empty((2, shape[1]))
-        stats[0], stats[1] = running_mean.array, running_var.array
+        stats = kernels.running_statistics(running_mean.array, running_var.array)
     op = ops.BatchNorm(number("batch_norm", "eps", eps), stats)
     y = _apply("batch_norm", op, input, weight, bias)
     if training and running_mean is not None and count:
