@@ -44,13 +44,15 @@ class _Options:
         self.step, self.table, self.first, self.assign, self.options = step, table, first, assign, None
 
     def update(self):
-        options = []
-        for group in self.optimizer.param_groups:
-            options += group.values()
-        old = self.options
-        if old is None or len(options) != len(old) or not all(map(is_, options, old)):
-            self.read()
-            self.options = options
+        groups, options = self.optimizer.param_groups, self.options
+        if options is not None and len(groups) == len(options):
+            for group, (number, values) in zip(groups, options, strict=True):
+                if len(group) != number or not all(map(is_, group.values(), values)):
+                    break
+            else:
+                return
+        self.read()
+        self.options = [(len(group), list(group.values())) for group in groups]
 
     def read(self):
         for group in self.step.optimizer.param_groups:

@@ -1,6 +1,5 @@
 """A remembered step: the same calls in the same order, on memory of its own."""
 
-import threading
 from contextlib import nullcontext
 
 import numpy as np
@@ -25,7 +24,7 @@ class Program:
     """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays."""
 
     def __init__(self, matching, statics, results, leaves):
-        self.matching, self.statics, self.lock = matching, statics, threading.Lock()
+        self.matching, self.statics = matching, statics
         self.events, self.dropped = matching.second.events, set()
         self._keep_fixed()
         self.lowered = matching.lowered
