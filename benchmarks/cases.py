@@ -13,8 +13,8 @@ import numpy as np
 
 def load(library):
     """The library's module, with the number of threads that the environment asks for."""
-    module = importlib.import_module(library)
-    if library == "torch":
+    module = importlib.import_module({"eager": "minidl", "torch_compile": "torch"}.get(library, library))
+    if module.__name__ == "torch":
         module.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     return module
 

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import convnets
 import sequences
-from harness import HERE, LIBRARIES, compare, contestants, environment, machine
+from compiled import SIDES
+from harness import HERE, LIBRARIES, compare, contestants, environment, installed, machine
 
 GROUPS = ("overhead", "matmul", "matmul_float64", "reductions", "rows", "elementwise", "step", "start")
 GROUPS += ("conv_forward", "conv_backward", "pool_norm", "cnn_step", "attention", "sequence_step", "generation")
-GROUPS += ("optimizers", "second_order", "memory")
+GROUPS += ("optimizers", "second_order", "compiled", "memory")
 
 
 def main():
@@ -41,7 +42,8 @@ def main():
     groups = {}
     for group in options.only:
         own = {"start": start, "memory": memory}.get(group)
-        results = own(options.threads) if own else compare(group, options.threads, options.seconds)
+        sides = compiled_sides if group == "compiled" else None
+        results = own(options.threads) if own else compare(group, options.threads, options.seconds, sides and sides())
         groups[group] = []
         for case, times in results:
             ours = times.pop("minidl")
@@ -98,6 +100,11 @@ def old_tree(commit):
             yield tree
         finally:
             subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+def compiled_sides():
+    """The sides of the group `compiled`: minidl's remembered step, its ordinary one, and the other libraries' two ways."""
+    return {name: (name, HERE) for name in SIDES if name in ("minidl", "eager") or installed(name.removesuffix("_compile"))}
 
 
 FIRST_STEP = """
@@ -160,7 +167,7 @@ def table(groups):
     """The results as Markdown, with the geometric mean of each group's ratios."""
     lines = ["A ratio is the other library's time (or memory) divided by minidl's: above 1, minidl is faster (takes less)."]
     for group, rows in groups.items():
-        libraries = [library for library in LIBRARIES if any(library in ratios for _, _, ratios in rows)]
+        libraries = [library for library in (*LIBRARIES, *SIDES[1::2]) if any(library in ratios for _, _, ratios in rows)]
         lines += ["", f"| {' | '.join([group, 'minidl', *libraries])} |", "|---" * (2 + len(libraries)) + "|"]
         for case, ours, ratios in rows:
             cells = [f"{ratios[library]:.2f}" if library in ratios else "" for library in libraries]
@@ -183,7 +190,7 @@ def picture(groups, path):
 
     rows = [(case, ratios) for rows in groups.values() for case, _, ratios in rows if ratios]
     figure, axes = plt.subplots(figsize=(9, 0.2 * len(rows) + 1.5), layout="constrained")
-    for library, marker in zip(LIBRARIES[1:], "o^s", strict=True):
+    for library, marker in zip((*LIBRARIES[1:], *SIDES[1::2]), "o^sx+", strict=True):
         points = [(ratios[library], -i) for i, (_, ratios) in enumerate(rows) if library in ratios]
         if points:
             axes.plot(*zip(*points, strict=True), marker, label=library, markersize=5)

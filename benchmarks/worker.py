@@ -13,6 +13,7 @@ if sys.argv[3:]:  # before any library counts the cores
     os.sched_setaffinity(0, map(int, sys.argv[3:]))
 
 import cases
+import compiled
 import convnets
 import optimizers
 import second_order
@@ -22,7 +23,7 @@ import sequences
 def main():
     library, group = sys.argv[1:3]
     answers, sys.stdout = sys.stdout, sys.stderr
-    home = next(module for module in (cases, convnets, optimizers, second_order, sequences) if hasattr(module, group))
+    home = next(module for module in (cases, compiled, convnets, optimizers, second_order, sequences) if hasattr(module, group))
     remaining = iter(getattr(home, group)(library, cases.load(library)))
     for line in sys.stdin:
         if line == "next\n":

@@ -2,7 +2,6 @@
 
 import math
 import threading
-from operator import is_
 
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import COUNT
@@ -41,18 +40,17 @@ class _Options:
 
     def __init__(self, step, table, first, assign):
         self.optimizer = step.optimizer
-        self.step, self.table, self.first, self.assign, self.options = step, table, first, assign, None
+        self.step, self.table, self.first, self.assign = step, table, first, assign
+        self.options = [
+            (group, ("params",), (None,)) for group in self.optimizer.param_groups
+        ]  # so that they are read at first
 
     def update(self):
-        groups, options = self.optimizer.param_groups, self.options
-        if options is not None and len(groups) == len(options):
-            for group, (number, values) in zip(groups, options, strict=True):
-                if len(group) != number or not all(map(is_, group.values(), values)):
-                    break
-            else:
-                return
-        self.read()
-        self.options = [(len(group), list(group.values())) for group in groups]
+        for group, keys, values in self.options:
+            for key, value in zip(keys, values):  # noqa: B905 (strict=True would cost a tenth of it)
+                if group[key] is not value:
+                    self.read()
+                    return
 
     def read(self):
         for group in self.step.optimizer.param_groups:
@@ -65,6 +63,7 @@ class _Options:
             )
         for i, args in enumerate(found):
             self.table.set_numbers(self.first + i, args)
+        self.options = [(group, tuple(group), tuple(group.values())) for group in self.optimizer.param_groups]
 
 
 class _Moments(_Options):

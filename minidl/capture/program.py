@@ -3,7 +3,6 @@
 from contextlib import nullcontext
 
 import numpy as np
-from numpy import copyto
 
 from ..graph import writes
 from ..graph.modes import SILENT, float_errors
@@ -214,7 +213,7 @@ class Program:
 
     def replay(self, inputs):
         for static, x in zip(self.statics, inputs, strict=True):
-            copyto(static, x)
+            static[...] = x  # in half the time of copyto
         for step in self.steps:
             step.update()
         if self.only is not None:
