@@ -466,6 +466,8 @@ FORWARD = {
     "add_rows": [
         Forward(X + [1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]], X, ROWS3, Y, take=written(0)),
     ],
+    "sum_rows": [Forward(np.stack([1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]]), Y, ROWS3, 3)],
+    "take_rows": [Forward(X[ROWS3], X, ROWS3, take=first)],
     "attention": [
         Forward(
             table.attention(*(x[None] for x in (X[:2], X, Y)), 0.5, False, None, 0.0, 0)[0],

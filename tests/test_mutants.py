@@ -464,6 +464,7 @@ BACKWARDS = [
     (ops.Flip, "every axis", lambda s, dy: np.flip(dy)),
     (ops.Roll, "rolled on", lambda s, dy: np.roll(dy, s.shifts, s.axes)),
     (ops.Index, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, s.index, dy)),
+    (ops.Embedding, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, (s.index,), dy)),
     (ops.SetItem, "what was overwritten kept", lambda s, dy: (dy, right(s, dy)[1])),
     (
         ops.SetItem,

@@ -41,6 +41,8 @@ from .elementwise import (
     softplus,
     softplus_backward,
     sum_of_squares,
+    sum_rows,
+    take_rows,
     tanh,
     tanh_backward,
 )
@@ -170,6 +172,8 @@ __all__ = [
     "softplus_backward",
     "sum_of_squares",
     "sum_over",
+    "sum_rows",
+    "take_rows",
     "tanh",
     "tanh_backward",
     "total",

@@ -42,6 +42,7 @@ WRITES = {
     **{f"{space}.{name}": {0} for name in INPLACE for space in "Ft"},
     "K.add_rows": {0},
     "K.adam": {0, 2, 3, 4},
+    "K.count_up": {0},
     "K.optimizer_step": {1, 3},
     "K.sgd": {0, 2},
     "K.update_running": {0, 1},
