@@ -255,7 +255,7 @@ BACKWARD = {
     "binary_cross_entropy_with_logits_backward": [
         Backward(
             lambda x, t: -t * np.log(1 / (1 + np.exp(-x))) - (1 - t) * np.log(1 / (1 + np.exp(x))),
-            lambda dy, x, t: [dy * kernels.binary_cross_entropy_with_logits_backward(x, t)],
+            lambda dy, x, t: [kernels.binary_cross_entropy_with_logits_backward(x, t, dy)],
             X,
             COINS,
             wanted=1,
@@ -280,6 +280,7 @@ BACKWARD = {
         ),
     ],
     "leaky_relu_backward": [of_each(leaky_relu, "leaky_relu_backward"), of_each(leaky_relu, "leaky_relu_backward", 0.3)],
+    "squared_error_backward": [Backward(lambda x: x * x, lambda dy, x: [kernels.squared_error_backward(dy, x)], X)],
     "linear_backward": [Backward(table.linear, linear, X, Y[:2], normal(2))],
     "log_softmax_backward": [
         Backward(
@@ -466,6 +467,7 @@ FORWARD = {
     "add_rows": [
         Forward(X + [1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]], X, ROWS3, Y, take=written(0)),
     ],
+    "squared_error": [Forward((X - Y[:, :1], (X - Y[:, :1]) ** 2), X, np.repeat(Y[:, :1], X.shape[1], 1))],
     "sum_rows": [Forward(np.stack([1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]]), Y, ROWS3, 3)],
     "take_rows": [Forward(X[ROWS3], X, ROWS3, take=first)],
     "attention": [
@@ -560,6 +562,7 @@ FORWARD = {
         Forward(X.sum(0), X, (0,)),
         Forward(X.sum(1, keepdims=True), X, (1,), True),
         Forward(IMAGES.sum((0, 2, 3)), IMAGES, (0, 2, 3)),
+        Forward(X.mean(0), X, (0,), False, len(X)),
     ],
     "total": [Forward(X.sum(1), X, (1,)), Forward((X * X).sum(0), X, (0,), True)],
     "running_statistics": [Forward(np.stack([W3, B3]), W3, B3)],

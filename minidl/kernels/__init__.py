@@ -48,6 +48,7 @@ from .elementwise import (
 )
 from .fused_attention import attention, attention_backward
 from .gemm import linear, linear_backward, matmul
+from .losses import squared_error, squared_error_backward
 from .memory import empty_cache, get_memory_kept, set_memory_kept
 from .norm import (
     batch_norm,
@@ -170,6 +171,8 @@ __all__ = [
     "softmax_backward",
     "softplus",
     "softplus_backward",
+    "squared_error",
+    "squared_error_backward",
     "sum_of_squares",
     "sum_over",
     "sum_rows",

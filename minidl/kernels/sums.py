@@ -127,17 +127,33 @@ _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 _NONE = [{dtype: np.empty((0,) * n, dtype) for dtype in (_F32, _F64)} for n in (1, 2)]
 
 
-def sum_over(x, axes, keepdims=False):
+@jit
+def divide(y, divisor):
+    divisor = y.dtype.type(divisor)
+    for i in range(y.size):
+        y[i] /= divisor
+
+
+_divide = CodeByDtype(divide, lambda t: (dense(t, 1, True), types.float64))
+
+
+def sum_over(x, axes, keepdims=False, divisor=1):
     """Σ x over the axes, as x.sum(axes, keepdims=keepdims) is for NumPy, but added in float64 and rounded once.
 
-    Integers are added as integers.
+    It is then divided by the divisor. Integers are added as integers.
 
     >>> sum_over(np.full((2, 1000), 0.1, np.float32), (1,))
     array([100., 100.], dtype=float32)
     """
     if x.dtype.kind != "f":
-        return np.add.reduce(x, axis=axes, keepdims=keepdims)
+        y = np.add.reduce(x, axis=axes, keepdims=keepdims)
+        return y if divisor == 1 else y / divisor
     y = _total(x, axes, False, x.dtype)
+    if divisor != 1:
+        if y.flags.carray:
+            _divide[y.dtype](y.reshape(-1), divisor)
+        else:
+            y /= y.dtype.type(divisor)
     return y.reshape([1 if axis in axes else size for axis, size in enumerate(x.shape)]) if keepdims else y
 
 
