@@ -451,6 +451,7 @@ def update_running(mean, var, stats, momentum, count):
 
 
 ROWS3 = np.array([2, 0, 2])
+SIDES = np.array([[3, 0], [0, 0]], np.float32), np.array([4], np.float32)
 SGD_OPTIONS = 0.1, 0.9, 0.2, 0.03
 ADAM_OPTIONS = {"step": 3, "lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.03}
 W4, B4, W3, B3 = normal(4), normal(4), normal(3), normal(3)
@@ -467,6 +468,11 @@ FORWARD = {
     "add_rows": [
         Forward(X + [1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]], X, ROWS3, Y, take=written(0)),
     ],
+    "common_norm": [
+        Forward((5.0, np.array([5, 0.5 / 5.000001])), SIDES, 0.5, take=lambda y, *args: (y[1], y[0])),
+        Forward((5.0, np.array([5.0, 1.0])), SIDES, 5.0, take=lambda y, *args: (y[1], y[0])),
+    ],
+    "scale_all": [Forward(SIDES[0] / 4, SIDES, np.array([2, 0.25]), take=lambda _, arrays, numbers: arrays[0])],
     "squared_error": [Forward((X - Y[:, :1], (X - Y[:, :1]) ** 2), X, np.repeat(Y[:, :1], X.shape[1], 1))],
     "sum_rows": [Forward(np.stack([1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]]), Y, ROWS3, 3)],
     "take_rows": [Forward(X[ROWS3], X, ROWS3, take=first)],

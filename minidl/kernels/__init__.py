@@ -10,6 +10,7 @@ sequences, `ctc` over alignments of two; `pool` takes the maxima and means of wi
 Adam) and `update_rules` (all others) are the optimizers' steps.
 """
 
+from .clipping import common_norm, scale_all
 from .conv import conv2d, conv2d_input
 from .conv_weight import conv2d_weight
 from .ctc import ctc_backward, ctc_forward
@@ -99,6 +100,7 @@ __all__ = [
     "batch_norm_backward",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
+    "common_norm",
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
@@ -160,6 +162,7 @@ __all__ = [
     "rnn_backward",
     "running_statistics",
     "running_sums",
+    "scale_all",
     "set_memory_kept",
     "set_num_threads",
     "sgd",
