@@ -468,9 +468,11 @@ FORWARD = {
     "add_rows": [
         Forward(X + [1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]], X, ROWS3, Y, take=written(0)),
     ],
+    "add": [Forward(X + Y[:, :1], X, np.repeat(Y[:, :1], X.shape[1], 1))],
+    "copy": [Forward(X, X)],
     "common_norm": [
-        Forward((5.0, np.array([5, 0.5 / 5.000001])), SIDES, 0.5, take=lambda y, *args: (y[1], y[0])),
-        Forward((5.0, np.array([5.0, 1.0])), SIDES, 5.0, take=lambda y, *args: (y[1], y[0])),
+        Forward((np.float32(5), np.array([5, 0.5 / 5.000001])), SIDES, 0.5, take=lambda y, *args: (y[1], y[0])),
+        Forward((np.float32(5), np.array([5.0, 1.0])), SIDES, 5.0, take=lambda y, *args: (y[1], y[0])),
     ],
     "scale_all": [Forward(SIDES[0] / 4, SIDES, np.array([2, 0.25]), take=lambda _, arrays, numbers: arrays[0])],
     "squared_error": [Forward((X - Y[:, :1], (X - Y[:, :1]) ** 2), X, np.repeat(Y[:, :1], X.shape[1], 1))],

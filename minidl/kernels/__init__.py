@@ -15,9 +15,11 @@ from .conv import conv2d, conv2d_input
 from .conv_weight import conv2d_weight
 from .ctc import ctc_backward, ctc_forward
 from .elementwise import (
+    add,
     add_rows,
     binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward,
+    copy,
     elu,
     elu_backward,
     erf,
@@ -93,6 +95,7 @@ from .update_rules import optimizer_step
 __all__ = [
     "adam",
     "adaptive_windows",
+    "add",
     "add_rows",
     "attention",
     "attention_backward",
@@ -104,6 +107,7 @@ __all__ = [
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
+    "copy",
     "count_up",
     "cross_entropy",
     "cross_entropy_backward",

@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from . import gated, vmath
-from .jit import CodeByDtype, dense, jit
+from .jit import CodeByDtype, dense, jit, strided
 from .memory import empty
 from .shares import SharedCode
 from .threads import run
@@ -225,6 +225,13 @@ def _binary_cross_entropy_with_logits_backward(x, t):
     return select(x < type(x)(0), e * rest - t, rest - e * t) / (one + e)
 
 
+@scalar
+def _plus(x, y):
+    """x + y"""
+    return x + y
+
+
+add = binary(_plus)
 exp = unary(vmath.exp)
 expm1 = unary(vmath.expm1)
 log = unary(vmath.log)
@@ -314,6 +321,32 @@ def softplus(x, beta=1.0, threshold=20.0):
 
 def softplus_backward(dy, x, beta=1.0, threshold=20.0):
     return _softplus_backward_map(dy, x, number(beta), number(threshold))
+
+
+@jit
+def put(x, y):
+    """y = x"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            for k in range(x.shape[2]):
+                y[i, j, k] = x[i, j, k]
+
+
+_put = CodeByDtype(put, lambda t: (strided(t, 3), dense(t, 3, True)))
+_THREE = {0: (None, None, None), 1: (None, None), 2: (None,), 3: ()}
+
+
+def copy(x):
+    """A new contiguous array like x, which has any layout and at most three axes.
+
+    >>> copy(np.array([[1.0, 2.0]]).T).shape
+    (2, 1)
+    """
+    if x.ndim > 3:
+        raise ValueError(f"copy: expected an array of at most three axes, got shape {x.shape}")
+    y, axes = empty(x.shape, x.dtype), _THREE[x.ndim]
+    _put[x.dtype](x[axes], y[axes])
+    return y
 
 
 @jit
