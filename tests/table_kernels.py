@@ -477,6 +477,7 @@ FORWARD = {
     "scale_all": [Forward(SIDES[0] / 4, SIDES, np.array([2, 0.25]), take=lambda _, arrays, numbers: arrays[0])],
     "squared_error": [Forward((X - Y[:, :1], (X - Y[:, :1]) ** 2), X, np.repeat(Y[:, :1], X.shape[1], 1))],
     "sum_rows": [Forward(np.stack([1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]]), Y, ROWS3, 3)],
+    "to_int64": [Forward(np.array([3, 200]), np.array([3, 200], np.uint8))],
     "take_rows": [Forward(X[ROWS3], X, ROWS3, take=first)],
     "attention": [
         Forward(

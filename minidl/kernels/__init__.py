@@ -6,8 +6,8 @@ maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with
 `conv` (`conv_loops`), `conv_weight` and `depthwise` images, over `planes` that they lay out. `sums` adds over any axes,
 `rows` works along rows (softmax and what is made of it), `fused_attention` along queries and keys, `recurrent` along
 sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows, `norm` normalises (by `norm_loops` and
-`norm_columns`), `special` has Γ and its relatives, `update` (SGD,
-Adam) and `update_rules` (all others) are the optimizers' steps.
+`norm_columns`), `special` has Γ and its relatives, `losses`, `index`, `clipping` and `layout` small loops that would else be
+NumPy's, `update` (SGD, Adam) and `update_rules` (all others) are the optimizers' steps.
 """
 
 from .clipping import common_norm, scale_all
@@ -19,7 +19,6 @@ from .elementwise import (
     add_rows,
     binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward,
-    copy,
     elu,
     elu_backward,
     erf,
@@ -44,13 +43,12 @@ from .elementwise import (
     softplus,
     softplus_backward,
     sum_of_squares,
-    sum_rows,
-    take_rows,
     tanh,
     tanh_backward,
 )
 from .fused_attention import attention, attention_backward
 from .gemm import linear, linear_backward, matmul
+from .index import copy, sum_rows, take_rows, to_int64
 from .losses import squared_error, squared_error_backward
 from .memory import empty_cache, get_memory_kept, set_memory_kept
 from .norm import (
@@ -186,6 +184,7 @@ __all__ = [
     "take_rows",
     "tanh",
     "tanh_backward",
+    "to_int64",
     "total",
     "update_running",
 ]

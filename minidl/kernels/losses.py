@@ -62,7 +62,7 @@ def squared_error_backward(dy, d, divisor=1):
     dtype, shape = d.dtype, d.shape
     if dy.dtype != dtype or (dy.size != 1 and dy.shape != shape):
         raise ValueError(
-            f"squared_error_backward: expected dy of {dtype}, one number or of shape {shape}, got {dy.dtype} of shape {dy.shape}"
+            f"squared_error_backward: expected dy of {dtype}, one number or {shape}, got {dy.dtype} of shape {dy.shape}"
         )
     dx, dy, d = (np.empty if d.size < SHARED_SIZE else empty)(shape, dtype), plain(dy), plain(d)
     run(d.size >= SHARED_SIZE, _slopes, dtype, dy.ravel(), d.ravel(), number(divisor), dx.ravel())

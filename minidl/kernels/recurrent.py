@@ -12,7 +12,8 @@ import numpy as np
 from numba import types
 
 from . import memory, recurrent_loops as loops
-from .elementwise import copy, plain
+from .elementwise import plain
+from .index import copy
 from .jit import CodeByDtype, dense, jit
 from .threads import run
 from .tile import ROWS, VECTOR_BYTES

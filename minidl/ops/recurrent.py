@@ -38,7 +38,9 @@ class Recurrent(Op):
         if self.sizes is not None:
             return _taken(x, _turned(self.sizes)) if self.reverse else x
         x = x[::-1] if self.reverse else x
-        return (x if x.flags.c_contiguous or x.ndim > 3 else kernels.copy(x)).reshape(-1, x.shape[-1])
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f" and not x.flags.c_contiguous:
+            x = kernels.copy(x)
+        return x.reshape(-1, x.shape[-1])
 
     def unrows(self, rows, shape):
         """The inverse of `rows`."""
@@ -77,7 +79,7 @@ class Recurrent(Op):
 
 
 def _taken(x, index):
-    return kernels.take_rows(x, index)[0]
+    return kernels.take_rows(x, index)[0] if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x[index]
 
 
 def _zeros(shape, dtype):

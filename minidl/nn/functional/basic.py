@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ... import ops, random
+from ... import kernels, ops, random
 from ...graph.modes import no_grad
 from ...ops.base import normalize_axis
 from ...tensors.arguments import as_int, expect_tensors, integer, numbers_of
@@ -309,7 +309,7 @@ def _integers(name, input):
     if not isinstance(input, Tensor) or input.dtype.kind not in "iu":
         got = f"{input.dtype}; write x.long()" if isinstance(input, Tensor) else type(input).__name__ + remedy_for(input)
         raise TypeError(f"{name}: expected a tensor of integers, got {got}")
-    return input.array.astype(np.int64, copy=False)
+    return kernels.to_int64(input.array)
 
 
 def _indices(name, input, bound):
