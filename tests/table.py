@@ -1514,6 +1514,15 @@ ARRANGEMENTS = [
         ],
     ),
     Row(
+        ops.Embedding,
+        lambda w, index: np.array([w[i] for i in index.ravel()]).reshape(*index.shape, w.shape[1]),
+        [
+            ((labels(2, 0, 2, 2),), (3, 2)),
+            ((labels([1, 0, 1], [1, 1, 1]),), (2, 3)),
+            ((np.zeros((0, 2), np.int64),), (3, 2)),
+        ],
+    ),
+    Row(
         ops.Gather,
         moved(lambda x, axis, index: index.shape, lambda i, x, axis, index: at(i, axis, index[i])),
         [

@@ -255,7 +255,7 @@ BACKWARD = {
     "binary_cross_entropy_with_logits_backward": [
         Backward(
             lambda x, t: -t * np.log(1 / (1 + np.exp(-x))) - (1 - t) * np.log(1 / (1 + np.exp(x))),
-            lambda dy, x, t: [dy * kernels.binary_cross_entropy_with_logits_backward(x, t)],
+            lambda dy, x, t: [kernels.binary_cross_entropy_with_logits_backward(x, t, dy)],
             X,
             COINS,
             wanted=1,
@@ -280,6 +280,7 @@ BACKWARD = {
         ),
     ],
     "leaky_relu_backward": [of_each(leaky_relu, "leaky_relu_backward"), of_each(leaky_relu, "leaky_relu_backward", 0.3)],
+    "squared_error_backward": [Backward(lambda x: x * x, lambda dy, x: [kernels.squared_error_backward(dy, x)], X)],
     "linear_backward": [Backward(table.linear, linear, X, Y[:2], normal(2))],
     "log_softmax_backward": [
         Backward(
@@ -450,6 +451,7 @@ def update_running(mean, var, stats, momentum, count):
 
 
 ROWS3 = np.array([2, 0, 2])
+SIDES = np.array([[3, 0], [0, 0]], np.float32), np.array([4], np.float32)
 SGD_OPTIONS = 0.1, 0.9, 0.2, 0.03
 ADAM_OPTIONS = {"step": 3, "lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.03}
 W4, B4, W3, B3 = normal(4), normal(4), normal(3), normal(3)
@@ -466,6 +468,17 @@ FORWARD = {
     "add_rows": [
         Forward(X + [1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]], X, ROWS3, Y, take=written(0)),
     ],
+    "add": [Forward(X + Y[:, :1], X, np.repeat(Y[:, :1], X.shape[1], 1))],
+    "copy": [Forward(X, X)],
+    "common_norm": [
+        Forward((np.float32(5), np.array([5, 0.5 / 5.000001])), SIDES, 0.5, take=lambda y, *args: (y[1], y[0])),
+        Forward((np.float32(5), np.array([5.0, 1.0])), SIDES, 5.0, take=lambda y, *args: (y[1], y[0])),
+    ],
+    "scale_all": [Forward(SIDES[0] / 4, SIDES, np.array([2, 0.25]), take=lambda _, arrays, numbers: arrays[0])],
+    "squared_error": [Forward((X - Y[:, :1], (X - Y[:, :1]) ** 2), X, np.repeat(Y[:, :1], X.shape[1], 1))],
+    "sum_rows": [Forward(np.stack([1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]]), Y, ROWS3, 3)],
+    "to_int64": [Forward(np.array([3, 200]), np.array([3, 200], np.uint8))],
+    "take_rows": [Forward(X[ROWS3], X, ROWS3, take=first)],
     "attention": [
         Forward(
             table.attention(*(x[None] for x in (X[:2], X, Y)), 0.5, False, None, 0.0, 0)[0],
@@ -558,6 +571,7 @@ FORWARD = {
         Forward(X.sum(0), X, (0,)),
         Forward(X.sum(1, keepdims=True), X, (1,), True),
         Forward(IMAGES.sum((0, 2, 3)), IMAGES, (0, 2, 3)),
+        Forward(X.mean(0), X, (0,), False, len(X)),
     ],
     "total": [Forward(X.sum(1), X, (1,)), Forward((X * X).sum(0), X, (0,), True)],
     "running_statistics": [Forward(np.stack([W3, B3]), W3, B3)],

@@ -396,7 +396,8 @@ BACKWARDS = [
         "weight ignored",
         lambda s, dy: (right(s, dy)[0], right(s, dy)[1] / (1 if s.weight is None else s.weight)),
     ),
-    (ops.SquaredError, "mean not divided", lambda s, dy: (dy * s.slope(s.d), -dy * s.slope(s.d))),
+    (ops.SquaredError, "mean not divided", lambda s, dy: (2 * dy * s.d, -2 * dy * s.d)),
+    (ops.SquaredError, "2 forgotten", lambda s, dy: tuple(g / 2 for g in right(s, dy))),
     (ops.SquaredError, "target's sign", lambda s, dy: (right(s, dy)[0], right(s, dy)[0])),
     (ops.AbsoluteError, "target exchanged", lambda s, dy: right(s, dy)[::-1]),
     (ops.Huber, "scale ignored", lambda s, dy: tuple(g / s.scale for g in right(s, dy))),
@@ -464,6 +465,7 @@ BACKWARDS = [
     (ops.Flip, "every axis", lambda s, dy: np.flip(dy)),
     (ops.Roll, "rolled on", lambda s, dy: np.roll(dy, s.shifts, s.axes)),
     (ops.Index, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, s.index, dy)),
+    (ops.Embedding, "repeats overwrite", lambda s, dy: scattered(s.needs[0].shape, (s.index,), dy)),
     (ops.SetItem, "what was overwritten kept", lambda s, dy: (dy, right(s, dy)[1])),
     (
         ops.SetItem,
@@ -512,7 +514,6 @@ def max_unpool_in_place(s, x):
 # (operation, what is wrong with it, the methods replaced, the check that must notice)
 OTHERS = [
     (ops.Sum, "axes put back at the end", {"restore": lambda s, y: y.reshape(y.shape + (1,) * (2 - y.ndim))}, check_gradient),
-    (ops.SquaredError, "2 forgotten", {"slope": lambda s, d: d}, check_gradient),
     (ops.AbsoluteError, "as if squared", {"slope": lambda s, d: d}, check_gradient),
     (ops.Huber, "delta ignored", {"slope": lambda s, d: s.scale * d}, check_gradient),
     (

@@ -210,12 +210,13 @@ FORMULAS = {
     "cross_entropy_backward": cross_entropy_backward,
     "cross_entropy_soft_backward": cross_entropy_soft_backward,
     "cross_entropy_soft_backward_targets": cross_entropy_soft_backward_targets,
-    "binary_cross_entropy_with_logits_backward": lambda x, t: x.sigmoid() - t,
+    "binary_cross_entropy_with_logits_backward": lambda x, t, dy: dy * (x.sigmoid() - t),
+    "squared_error_backward": lambda dy, d, divisor=1: dy / divisor * (d + d),
     "linear_backward": linear_backward,
     "conv2d": conv2d,
     "conv2d_input": conv2d_input,
     "conv2d_weight": conv2d_weight,
-    "sum_over": lambda x, axes, keepdims=False: x.sum(axes, keepdims),
+    "sum_over": lambda x, axes, keepdims=False, divisor=1: x.sum(axes, keepdims) / divisor,
     "gamma_slope": gamma_slope,
 }
 KERNELS = Names(kernels, FORMULAS)

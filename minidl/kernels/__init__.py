@@ -6,14 +6,16 @@ maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with
 `conv` (`conv_loops`), `conv_weight` and `depthwise` images, over `planes` that they lay out. `sums` adds over any axes,
 `rows` works along rows (softmax and what is made of it), `fused_attention` along queries and keys, `recurrent` along
 sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows, `norm` normalises (by `norm_loops` and
-`norm_columns`), `special` has Γ and its relatives, `update` (SGD,
-Adam) and `update_rules` (all others) are the optimizers' steps.
+`norm_columns`), `special` has Γ and its relatives, `losses`, `index`, `clipping` and `layout` small loops that would else be
+NumPy's, `update` (SGD, Adam) and `update_rules` (all others) are the optimizers' steps.
 """
 
+from .clipping import common_norm, scale_all
 from .conv import conv2d, conv2d_input
 from .conv_weight import conv2d_weight
 from .ctc import ctc_backward, ctc_forward
 from .elementwise import (
+    add,
     add_rows,
     binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward,
@@ -46,6 +48,8 @@ from .elementwise import (
 )
 from .fused_attention import attention, attention_backward
 from .gemm import linear, linear_backward, matmul
+from .index import copy, sum_rows, take_rows, to_int64
+from .losses import squared_error, squared_error_backward
 from .memory import empty_cache, get_memory_kept, set_memory_kept
 from .norm import (
     batch_norm,
@@ -89,6 +93,7 @@ from .update_rules import optimizer_step
 __all__ = [
     "adam",
     "adaptive_windows",
+    "add",
     "add_rows",
     "attention",
     "attention_backward",
@@ -96,9 +101,11 @@ __all__ = [
     "batch_norm_backward",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
+    "common_norm",
     "conv2d",
     "conv2d_input",
     "conv2d_weight",
+    "copy",
     "count_up",
     "cross_entropy",
     "cross_entropy_backward",
@@ -157,6 +164,7 @@ __all__ = [
     "rnn_backward",
     "running_statistics",
     "running_sums",
+    "scale_all",
     "set_memory_kept",
     "set_num_threads",
     "sgd",
@@ -168,10 +176,15 @@ __all__ = [
     "softmax_backward",
     "softplus",
     "softplus_backward",
+    "squared_error",
+    "squared_error_backward",
     "sum_of_squares",
     "sum_over",
+    "sum_rows",
+    "take_rows",
     "tanh",
     "tanh_backward",
+    "to_int64",
     "total",
     "update_running",
 ]

@@ -27,6 +27,7 @@ from .conv_loops import DEPTH, correlate, pack_weights
 from .depthwise import depthwise, depthwise_input, pays
 from .gemm import matmul
 from .jit import CodeByDtype, dense
+from .layout import clear
 from .memory import empty
 from .planes import SIZES, backward_phases, forward_phases, make_plan, out_size
 from .shares import SharedCode
@@ -175,7 +176,7 @@ def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 
     shape = dy.shape[0], rows * groups, *size
     dx = empty(shape, dtype)
     if plan.gaps or not dy.size or not w.size:
-        dx[...] = 0
+        clear(dx)
     if dy.size and w.size and plan.work:
         _run(dy, w, _NO_BIAS[dtype], dx, plan, groups, rows, w.size // groups, kh * kw)
     return dx

@@ -29,6 +29,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import dense, jit
+from .layout import clear, lengthened, repeated
 from .memory import empty
 from .planes import SIZES, backward_phases, forward_phases, make_plan, place, sort
 from .shares import SharedCode
@@ -347,6 +348,7 @@ def _kernel(body, arrays, *tables):
     return SharedCode(body, lambda t: (*[dense(t, 1)] * arrays, dense(t, 1, True), *tables))
 
 
+_NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
 _correlate = _kernel(correlate, 3, SIZES, _TABLE, _LIST, _LIST, _TABLE, *[types.intp] * 4)
 _weight_sums = _kernel(weight_sums, 2, SIZES, _TABLE, _LIST, _LIST, _TABLE, 4, *[types.intp] * 3)
 _correlate_lanes = _kernel(correlate_lanes, 3, _LIST, _TABLE, _TABLE, _TABLE, _LIST, 8)
@@ -480,9 +482,15 @@ def _weight_lane_plan(x_shape, dy_shape, kernel_size, stride, padding, dilation,
     return places, pixels, steps, np.arange(o // groups * steps.shape[1]) * lanes, (n, *numbers[1:7])
 
 
-def _lane_weights(w, groups, lanes):
-    """(numbers of a group, groups + L - 1): those of L groups in a row lie side by side, also of the last and the first."""
-    return _flat(w.reshape(groups, -1).T.take(np.arange(groups + lanes - 1), 1, mode="wrap"))
+@lru_cache(maxsize=256)
+def _lane_order(groups, numbers, lanes):
+    """Of (numbers of a group, groups + L - 1), so that those of L groups in a row lie side by side, also the last and first."""
+    return np.arange(groups + lanes - 1) % groups * numbers + np.arange(numbers)[:, None]
+
+
+@lru_cache(maxsize=256)
+def _all(number):
+    return np.arange(number)
 
 
 def _flat(x):
@@ -495,12 +503,13 @@ def _correlation(x, w, bias, y, groups, lane_plan, plan, geometry):
     pixels = min(x.shape[2] * x.shape[3], y.shape[2] * y.shape[3])
     pays = x.shape[0] * pixels * w.size >= PARALLEL_WORK
     if tables:
-        kernel, w, bias = _correlate_lanes, *(_lane_weights(array, groups, lanes) for array in (w, bias))
+        kernel, w = _correlate_lanes, repeated(_flat(w), _lane_order(groups, w.size // groups, lanes), 1)
+        bias = repeated(bias, _lane_order(groups, y.shape[1] // groups, lanes), 1)
     else:
         tables, order, gaps = plan(*geometry)
         if gaps:
-            y[...] = 0
-        kernel, w, bias = _correlate, _flat(w)[order].repeat(lanes), bias.repeat(lanes)
+            clear(y)
+        kernel, w, bias = _correlate, repeated(_flat(w), order, lanes), repeated(bias, _all(y.shape[1]), lanes)
     if tables:
         run(pays, kernel, x.dtype, _flat(x), w, bias, y.reshape(-1), *tables)
 
@@ -512,7 +521,7 @@ def depthwise(x, w, b, size, stride, padding, dilation, groups):
     """
     geometry = x.shape, w.shape, size, stride, padding, dilation, groups, x.itemsize
     y = empty((x.shape[0], w.shape[0], *size), x.dtype)
-    bias = np.zeros(w.shape[0], x.dtype) if b is None else np.ascontiguousarray(b)
+    bias = _NO_BIAS[x.dtype] if b is None else np.ascontiguousarray(b)
     _correlation(x, w, bias, y, groups, _forward_lane_plan, _forward_plan, geometry)
     return y
 
@@ -521,8 +530,7 @@ def depthwise_input(dy, w, size, stride, padding, dilation, groups):
     """dx of `depthwise` for an input of `size` (H, W). As `conv2d_input`, which alone calls it."""
     geometry = dy.shape, w.shape, size, stride, padding, dilation, groups, dy.itemsize
     dx = empty((dy.shape[0], w.shape[1] * groups, *size), dy.dtype)
-    bias = np.zeros(dx.shape[1], dx.dtype)
-    _correlation(dy, w, bias, dx, groups, _backward_lane_plan, _backward_plan, geometry)
+    _correlation(dy, w, _NO_BIAS[dy.dtype], dx, groups, _backward_lane_plan, _backward_plan, geometry)
     return dx
 
 
@@ -535,6 +543,6 @@ def depthwise_weight(x, dy, kernel_size, stride, padding, dilation, groups):
     size, pays = dy.shape[3], dy.size * (dw.size // dw.shape[0]) >= PARALLEL_WORK
     dy = _flat(dy)
     if kernel is _weight_sums and size < VECTOR_BYTES // x.itemsize:  # a vector would reach beyond the last row
-        dy = np.concatenate((dy, np.zeros(VECTOR_BYTES // x.itemsize, dy.dtype)))
+        dy = lengthened(dy, VECTOR_BYTES // x.itemsize)
     run(pays, kernel, x.dtype, _flat(x), dy, dw.reshape(-1), *plan)
     return dw

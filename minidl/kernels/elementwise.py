@@ -225,6 +225,13 @@ def _binary_cross_entropy_with_logits_backward(x, t):
     return select(x < type(x)(0), e * rest - t, rest - e * t) / (one + e)
 
 
+@scalar
+def _plus(x, y):
+    """x + y"""
+    return x + y
+
+
+add = binary(_plus)
 exp = unary(vmath.exp)
 expm1 = unary(vmath.expm1)
 log = unary(vmath.log)
@@ -243,13 +250,41 @@ relu_backward = binary(_relu_backward)
 silu = unary(gated.silu)
 silu_backward = binary(_silu_backward)
 binary_cross_entropy_with_logits = binary(_binary_cross_entropy_with_logits)
-binary_cross_entropy_with_logits_backward = binary(_binary_cross_entropy_with_logits_backward)
+_binary_cross_entropy_slope = binary(_binary_cross_entropy_with_logits_backward)
 
 _leaky_relu_map, _leaky_relu_backward_map = unary(_leaky_relu), binary(_leaky_relu_backward)
 _elu_map, _elu_backward_map = unary(_elu), binary(_elu_backward)
 _gelu_map, _gelu_backward_map = unary(gated.gelu), binary(_gelu_backward)
 _gelu_tanh_map, _gelu_tanh_backward_map = unary(gated.gelu_tanh), binary(_gelu_tanh_backward)
 _softplus_map, _softplus_backward_map = unary(_softplus), binary(_softplus_backward)
+
+
+@jit
+def times_slope(dy, x, t, dx, part, parts):
+    dy, x, t, dx = part_of(dy, part, parts), part_of(x, part, parts), part_of(t, part, parts), part_of(dx, part, parts)
+    for i in range(x.size):
+        dx[i] = dy[i] * _binary_cross_entropy_with_logits_backward(x[i], t[i])
+
+
+_times_slope = SharedCode(times_slope, lambda t: (*[dense(t, 1)] * 3, dense(t, 1, True)))
+
+
+def binary_cross_entropy_with_logits_backward(x, t, dy=None):
+    """σ(x) − t, the derivative by x; or that times dy."""
+    if dy is None:
+        return _binary_cross_entropy_slope(x, t)
+    dtype, shape = x.dtype, x.shape
+    if not (t.dtype == dy.dtype == dtype and t.shape == dy.shape == shape):
+        got = ", ".join(f"{a.shape} of {a.dtype}" for a in (x, t, dy))
+        raise ValueError(f"binary_cross_entropy_with_logits_backward: expected arrays of one shape and dtype, got {got}")
+    x, t, dy = plain(x), plain(t), plain(dy)
+    if x.size < SHARED_SIZE:
+        dx = np.empty(shape, dtype)
+        _times_slope[dtype](dy.ravel(), x.ravel(), t.ravel(), dx.ravel(), 0, 1)
+    else:
+        dx = empty(shape, dtype)
+        run(True, _times_slope, dtype, dy.ravel(), x.ravel(), t.ravel(), dx.ravel())
+    return dx
 
 
 def leaky_relu(x, slope=0.01):

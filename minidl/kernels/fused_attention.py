@@ -53,11 +53,16 @@ def _like(x, shape):
     return y if y.strides[-1] == y.itemsize else np.empty(shape, x.dtype)
 
 
+@lru_cache(maxsize=64)
+def _no_mask(items, dtype):
+    return np.zeros((0, 0, 0), np.uint8), np.zeros((0, 0, 0), dtype), np.zeros(items, np.int64)
+
+
 def _masks(mask, batch, Tq, Tk, dtype):
     """A mask (…, Tq or 1, Tk or 1) as the kernels want it: (hidden, bias, number of each item's), the first two transposed."""
-    hidden, bias = np.zeros((0, 0, 0), np.uint8), np.zeros((0, 0, 0), dtype)
     if mask is None:
-        return hidden, bias, np.zeros(math.prod(batch), np.int64)
+        return _no_mask(math.prod(batch), dtype)
+    hidden, bias, _ = _no_mask(0, dtype)
     lead = mask.shape[:-2]
     kinds = np.broadcast_to(np.arange(math.prod(lead)).reshape(lead), batch).reshape(-1)
     columns = mask.shape[-2] if mask.dtype == bool else Tq
@@ -112,9 +117,9 @@ def _of_batch(x, batch):
 
 def _compute(q, k, v, mask, batch, options):
     (Tq, E), (Tk, Ev), items = q.shape[-2:], v.shape[-2:], math.prod(batch)
-    o, lse = _like(q, (*batch, Tq, Ev)), np.zeros((items, Tq), q.dtype)
+    o, lse = _like(q, (*batch, Tq, Ev)), np.empty((items, Tq), q.dtype)
     if 0 in (items, Tq, Tk, Ev):
-        o[...] = 0
+        o[...] = lse[...] = 0
         return o, lse
     firsts, steps = zip(*(_of_batch(x, batch) for x in (_rows(q), _rows(k), _rows(v), o)), strict=True)
     before = *firsts[:3], _offsets(batch, *steps), *_masks(mask, batch, Tq, Tk, q.dtype), *options

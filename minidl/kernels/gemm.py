@@ -199,7 +199,7 @@ def _fill(c, a, b, bias, m, n, k):
     elif m == 1:
         times_vector(b.T, a[0], bias, c[0])
     elif n == 1:
-        times_vector(a, b[:, 0], np.repeat(bias, m), c.reshape(-1))
+        times_vector(a, b[:, 0], bias, c.reshape(-1))
     else:
         run(True, _product, c.dtype, a, b, bias, c, _ONE_ITEM)
 

@@ -10,16 +10,16 @@ Maxima first sort the columns and rows of a plane by their remainder to the stri
 Means add up the rows of a window first, the columns of these sums after; back, one row is made and added to all the others.
 """
 
+import dataclasses
 import functools
 import math
 import operator
-from typing import NamedTuple
 
 import numpy as np
 from numba import types
 
 from .elementwise import number, plain
-from .jit import dense, jit
+from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
 from .sums import sum_over
@@ -32,9 +32,10 @@ FEW = 4  # windows of a plane that are not worth a block, as in global pooling
 BLOCK = 768  # windows compared at once: they and their taps stay in the first-level cache
 
 
-class Windows(NamedTuple):
+@dataclasses.dataclass(eq=False, repr=False)
+class Windows:
     """Where the windows of an axis lie. Number o has taps begins[o] + dilation·k, of which those with skips[o] <= k <
-    skips[o] + counts[o] are inside; these start at starts[o]. The rest is padding."""
+    skips[o] + counts[o] are inside; these start at starts[o]. The rest is padding. Equal windows are one object, mostly."""
 
     size: int  # of the axis
     out: int  # number of windows
@@ -47,6 +48,9 @@ class Windows(NamedTuple):
     starts: np.ndarray
     counts: np.ndarray
     areas: np.ndarray  # taps inside or on the padding, which ends `padding` after the last element
+
+    def __post_init__(self):
+        self.numbers = self.kernel, self.stride, self.padding, self.dilation
 
     def __repr__(self):
         kind = f"stride {self.stride}, padding {self.padding}, dilation {self.dilation}" if self.stride else "adaptive"
@@ -334,6 +338,13 @@ def _mean_backward(dy, tops, heights, lefts, widths, row_areas, column_areas, dx
             done = max(done, bottom)
 
 
+@jit
+def _divide(y, row_area, column_area):
+    divisor = row_area[0] * column_area[0]
+    for p in range(y.size):
+        y[p] /= divisor
+
+
 # --- the functions
 
 
@@ -360,6 +371,7 @@ _maxima_one_by_one = _by_code(
     _max_one_by_one, lambda t, code: (dense(t, 3), *[_TABLE] * 4, types.intp, dense(t, 3, True), dense(code, 3, True))
 )
 _maxima_backward = _by_code(_max_backward, lambda t, code: (dense(t, 3), dense(code, 3), *[_TABLE] * 3, dense(t, 3, True)))
+_by = CodeByDtype(_divide, lambda t: (dense(t, 1, True), dense(t, 1), dense(t, 1)))
 _means, _means_backward = SharedCode(_mean, _mean_types), SharedCode(_mean_backward, _mean_types)
 
 
@@ -388,9 +400,8 @@ def max_pool(x, axes):
     regular, inside = rows.stride and columns.stride, not (rows.padding or columns.padding)
     inside = inside and rows.dilation * columns.dilation == 1
     if regular and (not inside or rows.out * columns.out > FEW):
-        lowest = np.full(1, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min, x.dtype)
-        options = rows[2:6], columns[2:6], rows.skips, columns.skips
-        run(x.size >= SHARED_SIZE, _maxima[codes.dtype], x.dtype, planes, lowest, *options, y, codes)
+        options = rows.numbers, columns.numbers, rows.skips, columns.skips
+        run(x.size >= SHARED_SIZE, _maxima[codes.dtype], x.dtype, planes, _lowest(x.dtype), *options, y, codes)
     elif inside:
         tables = rows.starts, rows.counts, columns.starts, columns.counts
         run(x.size >= SHARED_SIZE, _maxima_one_by_one[codes.dtype], x.dtype, planes, *tables, columns.kernel, y, codes)
@@ -400,6 +411,12 @@ def max_pool(x, axes):
     return y.reshape(shape), codes.reshape(shape)
 
 
+@functools.lru_cache(16)
+def _lowest(dtype):
+    return np.full(1, -np.inf if dtype.kind == "f" else np.iinfo(dtype).min, dtype)
+
+
+@functools.lru_cache(256)
 def _offsets(rows, columns):
     """For each tap of a window, how far it lies from the window's first tap in a plane."""
     taps = np.arange(rows.kernel)[:, None] * (rows.dilation * columns.size) + np.arange(columns.kernel) * columns.dilation
@@ -428,10 +445,11 @@ def max_pool_indices(codes, axes):
     return _offsets(rows, columns)[codes] + begins.reshape(_outs(axes))
 
 
+@functools.lru_cache(256)
 def _divisors(rows, columns, count_include_pad, divisor, dtype):
     if divisor is not None:
         with np.errstate(over="ignore"):
-            return np.full(rows.out, number(divisor), dtype), np.ones(columns.out, dtype)
+            return np.full(rows.out, divisor, dtype), np.ones(columns.out, dtype)
     areas = (rows.areas, columns.areas) if count_include_pad else (rows.counts, columns.counts)
     return [area.astype(dtype) for area in areas]
 
@@ -441,9 +459,11 @@ def mean_pool(x, axes, count_include_pad=True, divisor=None):
     if any(axis.dilation > 1 for axis in axes):
         raise ValueError("mean_pool: windows must not be dilated")
     planes, rows, columns = _planes("mean_pool", x, _sizes(axes), axes)
-    divisors = _divisors(rows, columns, count_include_pad, divisor, x.dtype)
+    divisors = _divisors(rows, columns, bool(count_include_pad), None if divisor is None else number(divisor), x.dtype)
     if rows.out * columns.out == 1 and rows.counts[0] * columns.counts[0] == rows.size * columns.size:
-        return (sum_over(planes, (1, 2)) / (divisors[0] * divisors[1])).reshape(x.shape[: -len(axes)] + _outs(axes))
+        y = sum_over(planes, (1, 2))
+        _by[x.dtype](y, *divisors)
+        return y.reshape(x.shape[: -len(axes)] + _outs(axes))
     y = empty((len(planes), rows.out, columns.out), x.dtype)
     tables = rows.starts, rows.counts, columns.starts, columns.counts
     run(x.size >= SHARED_SIZE, _means, x.dtype, planes, *tables, *divisors, y)
@@ -455,6 +475,6 @@ def mean_pool_backward(dy, axes, count_include_pad=True, divisor=None):
     planes, rows, columns = _planes("mean_pool_backward", dy, _outs(axes), axes)
     dx = empty((len(planes), rows.size, columns.size), dy.dtype)
     tables = rows.starts, rows.counts, columns.starts, columns.counts
-    divisors = _divisors(rows, columns, count_include_pad, divisor, dy.dtype)
+    divisors = _divisors(rows, columns, bool(count_include_pad), None if divisor is None else number(divisor), dy.dtype)
     run(dx.size >= SHARED_SIZE, _means_backward, dy.dtype, planes, *tables, *divisors, dx)
     return dx.reshape(dy.shape[: -len(axes)] + _sizes(axes))

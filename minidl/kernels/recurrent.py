@@ -9,20 +9,44 @@ the gradients of the first states; their dh and dc are those of the last states,
 """
 
 import numpy as np
+from numba import types
 
 from . import memory, recurrent_loops as loops
 from .elementwise import plain
+from .index import copy
+from .jit import CodeByDtype, dense, jit
 from .threads import run
 from .tile import ROWS, VECTOR_BYTES
 
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
 
 
+@jit
+def put(x, rows):
+    """rows[i] = x[i] for the first rows"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            rows[i, j] = x[i, j]
+
+
+@jit
+def clear(rows, first):
+    """0 in the columns from the first one on"""
+    for i in range(rows.shape[0]):
+        for j in range(first, rows.shape[1]):
+            rows[i, j] = 0
+
+
+_put = CodeByDtype(put, lambda t: (dense(t, 2), dense(t, 2, True)))
+_clear = CodeByDtype(clear, lambda t: (dense(t, 2, True), types.intp))
+
+
 def _wide(rows, columns, dtype):
     """Rows a cache line apart from multiples of 1024 bytes: those would all fall into the same few sets of the cache."""
     more = VECTOR_BYTES // dtype.itemsize if columns * dtype.itemsize % 1024 == 0 else 0
     x = memory.empty((rows, columns + more), dtype)
-    x[:, columns:] = 0
+    if more:
+        _clear[dtype](x, columns)
     return x
 
 
@@ -30,7 +54,7 @@ def _after(initial, rows):
     """Room for the states: the first one, then one row for each row of x."""
     N, H = initial.shape
     states = memory.empty((N + rows, H), initial.dtype)
-    states[:N] = initial
+    _put[states.dtype](plain(initial), states)
     return states
 
 
@@ -91,7 +115,7 @@ def rnn_backward(dy, dh, w_hh, starts, states, relu=False):
     N, H = int(starts[1]), w_hh.shape[-1]
     pairs = ((N, H), dh), ((H, H), w_hh), ((N + len(dy), H), states)
     dy, dh, w_hh, states = _check_back("rnn_backward", dy, starts, H, *pairs)
-    dh, d = np.array(dh, order="C"), memory.empty(dy.shape, dy.dtype)
+    dh, d = copy(dh), memory.empty(dy.shape, dy.dtype)
     run(_pays(starts, H, 1), loops.rnn_backward, dy.dtype, w_hh, starts, bool(relu), states, dy, dh, d)
     return d, dh
 
@@ -115,7 +139,7 @@ def lstm_backward(dy, dh, dc, w_hh, starts, gates, cells):
     N, H = int(starts[1]), w_hh.shape[-1]
     pairs = ((N, H), dh), ((N, H), dc), ((4 * H, H), w_hh), ((N + len(dy), H), cells)
     dy, dh, dc, w_hh, cells, gates = _check_back("lstm_backward", dy, starts, H, *pairs, gates=gates)
-    dh, dc, d = np.array(dh, order="C"), np.array(dc, order="C"), _wide(len(dy), 4 * H, dy.dtype)
+    dh, dc, d = copy(dh), copy(dc), _wide(len(dy), 4 * H, dy.dtype)
     run(_pays(starts, H, 4), loops.lstm_backward, dy.dtype, w_hh, starts, gates, cells, dy, dh, dc, d)
     return d[:, : 4 * H], dh, dc
 
@@ -146,7 +170,7 @@ def gru_backward(dy, dh, w_hh, starts, gates, states, reset_after=True):
     N, H = int(starts[1]), w_hh.shape[-1]
     pairs = ((N, H), dh), ((3 * H, H), w_hh), ((N + len(dy), H), states)
     dy, dh, w_hh, states, gates = _check_back("gru_backward", dy, starts, H, *pairs, gates=gates)
-    dh, d = np.array(dh, order="C"), _wide(len(dy), 4 * H, dy.dtype)
+    dh, d = copy(dh), _wide(len(dy), 4 * H, dy.dtype)
     kernel = loops.gru_backward if reset_after else loops.gru_before_backward
     run(_pays(starts, H, 3), kernel, dy.dtype, w_hh, starts, gates, states, dy, dh, d)
     return d[:, : 4 * H if reset_after else 3 * H], dh

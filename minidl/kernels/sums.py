@@ -43,8 +43,8 @@ def _loops(term):
     """The two kernels for sums of term(x)."""
 
     # The order of additions is free, or a sum could not use vectors; NaN and inf come through all the same.
-    def along_rows(x, y, part, parts):
-        """y[m] = Σ_k x[m, k]"""
+    def along_rows(x, y, z, part, parts):
+        """y[m] = Σ_k x[m, k], or, where there is room in z, that rounded: z[m]"""
         for m in range(x.shape[0] * part // parts, x.shape[0] * (part + 1) // parts):
             row, whole = x[m], 0.0
             for chunk in range(0, row.size, CHUNK):
@@ -55,17 +55,21 @@ def _loops(term):
                         s += term(block[k])
                     total += s
                 whole += total
-            y[m] = whole
+            if z.size:
+                z[m] = whole
+            else:
+                y[m] = whole
 
     # The order of additions is fixed here: where a strip begins must not show in the bits.
-    def down_columns(x, y, part, parts):
-        """y[m, k] = Σ_n x[m, n, k]"""
+    def down_columns(x, y, z, part, parts):
+        """y[m, k] = Σ_n x[m, n, k], or, where there is room in z, that rounded: z[m, k]"""
         M, N, K = x.shape
         strips = (K + STRIP - 1) // STRIP
+        scratch = np.empty(min(STRIP, K) if z.size else 0)
         for unit in range(M * strips * part // parts, M * strips * (part + 1) // parts):
             m, j = unit // strips, unit % strips * STRIP
-            total = y[m, j : min(j + STRIP, K)]
-            w = total.size
+            w = min(STRIP, K - j)
+            total = scratch[:w] if z.size else y[m, j : j + w]
             total[:] = 0
             for n in range(0, N - 3, 4):
                 p, q, r, s = x[m, n, j : j + w], x[m, n + 1, j : j + w], x[m, n + 2, j : j + w], x[m, n + 3, j : j + w]
@@ -75,12 +79,19 @@ def _loops(term):
                 p = x[m, n, j : j + w]
                 for k in range(w):
                     total[k] += term(p[k])
+            if z.size:
+                rounded = z[m, j : j + w]
+                for k in range(w):
+                    rounded[k] = total[k]
 
     for loop in along_rows, down_columns:
         loop.__qualname__ += term.__name__  # keeps apart the cache files of kernels that come from the same lines
-    rows = SharedCode(jit(along_rows, fastmath={"reassoc"}), lambda t: (dense(t, 2), dense(types.float64, 1, True)))
-    columns = SharedCode(jit(down_columns), lambda t: (dense(t, 3), dense(types.float64, 2, True)))
-    return rows, columns
+    rows, columns = jit(along_rows, fastmath={"reassoc"}), jit(down_columns)
+    return [
+        SharedCode(kernel, lambda t, n=n, of=of: (dense(of or t, n + 1), dense(types.float64, n, True), dense(t, n, True)))
+        for of in (None, types.float64)  # of elements, and of float64 sums of them
+        for n, kernel in ((1, rows), (2, columns))
+    ]
 
 
 @jit
@@ -112,19 +123,37 @@ def running(x, y, backwards, totals):
 
 _running = CodeByDtype(running, lambda t: (dense(t, 3), dense(t, 3, True), types.boolean, dense(types.float64, 1, True)))
 _SUMS, _SUMS_OF_SQUARES = _loops(_itself), _loops(_square)
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
+_NONE = [{dtype: np.empty((0,) * n, dtype) for dtype in (_F32, _F64)} for n in (1, 2)]
 
 
-def sum_over(x, axes, keepdims=False):
+@jit
+def divide(y, divisor):
+    divisor = y.dtype.type(divisor)
+    for i in range(y.size):
+        y[i] /= divisor
+
+
+_divide = CodeByDtype(divide, lambda t: (dense(t, 1, True), types.float64))
+
+
+def sum_over(x, axes, keepdims=False, divisor=1):
     """Σ x over the axes, as x.sum(axes, keepdims=keepdims) is for NumPy, but added in float64 and rounded once.
 
-    Integers are added as integers.
+    It is then divided by the divisor. Integers are added as integers.
 
     >>> sum_over(np.full((2, 1000), 0.1, np.float32), (1,))
     array([100., 100.], dtype=float32)
     """
     if x.dtype.kind != "f":
-        return np.add.reduce(x, axis=axes, keepdims=keepdims)
-    y = total(x, axes).astype(x.dtype)
+        y = np.add.reduce(x, axis=axes, keepdims=keepdims)
+        return y if divisor == 1 else y / divisor
+    y = _total(x, axes, False, x.dtype)
+    if divisor != 1:
+        if y.flags.carray:
+            _divide[y.dtype](y.reshape(-1), divisor)
+        else:
+            y /= y.dtype.type(divisor)
     return y.reshape([1 if axis in axes else size for axis, size in enumerate(x.shape)]) if keepdims else y
 
 
@@ -152,23 +181,40 @@ def total(x, axes, squares=False):
     >>> total(np.full((2, 100), 0.5, np.float32), (1,), squares=True)
     array([25., 25.])
     """
+    return _total(x, axes, squares, _F64)
+
+
+def _total(x, axes, squares, dtype):
+    """`total`, rounded to the dtype: float64, or that of the elements."""
     shape, ndim, number = x.shape, x.ndim, _number(axes, x.ndim)
     flags = x.flags
     if not (flags.c_contiguous and flags.aligned):
-        return _permuted(x, axes, squares)
+        return _permuted(x, axes, squares, dtype)
     if not x.size or not number:
-        return _trivial(x, axes, squares)
+        return _trivial(x, axes, squares).astype(dtype)
     if number == ndim:
-        return _along_rows(x.reshape(1, -1), squares).reshape(())
+        y = np.empty((), dtype)
+        _along_rows(x.reshape(1, -1), squares, y.reshape(1))
+        return y
     if ndim == 2:
-        return _along_rows(x, squares) if axes[0] else _down_columns(x.reshape(1, *shape), squares).reshape(shape[1])
+        y = np.empty(shape[1 - axes[0]], dtype)
+        if axes[0]:
+            _along_rows(x, squares, y)
+        else:
+            _down_columns(x.reshape(1, *shape), squares, y.reshape(1, -1))
+        return y
     first, last = min(axes), max(axes)
     if last - first + 1 == number:  # neighbours
         outer, n, inner = math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])
-        y = _along_rows(x.reshape(outer, n), squares) if inner == 1 else _down_columns(x.reshape(outer, n, inner), squares)
-        return y.reshape(shape[:first] + shape[last + 1 :])
+        y = np.empty(shape[:first] + shape[last + 1 :], dtype)
+        if inner == 1:
+            _along_rows(x.reshape(outer, n), squares, y.reshape(outer))
+        else:
+            _down_columns(x.reshape(outer, n, inner), squares, y.reshape(outer, inner))
+        return y
     later = [axis for axis in axes if last - axis == sum(other > axis for other in axes)]  # those next to the last one
-    return total(total(x, tuple(later), squares), tuple(axis for axis in axes if axis not in later))
+    rest = tuple(axis for axis in axes if axis not in later)
+    return _total(_total(x, tuple(later), squares, _F64), rest, False, dtype)
 
 
 @functools.lru_cache(256)
@@ -186,48 +232,55 @@ def _trivial(x, axes, squares):
     return x * x if squares else x
 
 
-def _permuted(x, axes, squares):
+def _permuted(x, axes, squares, dtype):
     """The sum of an array that is not contiguous: its axes in the order of their strides, a copy if need be."""
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
     kept = [axis for axis in order if axis not in axes]
-    y = total(plain(x.transpose(order)), tuple(i for i, axis in enumerate(order) if axis in axes), squares)
+    y = _total(plain(x.transpose(order)), tuple(i for i, axis in enumerate(order) if axis in axes), squares, dtype)
     return y.transpose(np.argsort(kept)) if kept else y
 
 
-def _along_rows(x, squares):
-    kernel = (_SUMS_OF_SQUARES if squares else _SUMS)[0]
+def _fill(number, squares, x, y):
+    """y by kernel `number` of `_loops`. y is float64, or of the dtype of x, or of that of which x are sums."""
+    dtype, kernels = x.dtype, _SUMS_OF_SQUARES if squares else _SUMS
+    if y.dtype is _F64:
+        run(x.size >= SHARED_SIZE, kernels[number], dtype, x, y, _NONE[number].get(dtype))
+    elif y.dtype == dtype:
+        run(x.size >= SHARED_SIZE, kernels[number], dtype, x, _NONE[number][_F64], y)
+    else:
+        run(x.size >= SHARED_SIZE, kernels[2 + number], y.dtype, x, _NONE[number][_F64], y)
+
+
+def _along_rows(x, squares, y):
     M, K = x.shape
-    if x.size < SHARED_SIZE:
-        y = np.empty(M)
-        kernel[x.dtype](x, y, 0, 1)
-        return y
     if M == 1 and K >= 2 * CHUNK:  # chunks, for several threads
-        whole = K - K % CHUNK
-        y = _along_rows(x[0, :whole].reshape(-1, CHUNK), squares)
+        count = K // CHUNK
+        whole = count * CHUNK
+        sums = np.empty(count + (whole < K))
+        _along_rows(x[0, :whole].reshape(-1, CHUNK), squares, sums[:count])
         if whole < K:
-            y = np.append(y, _along_rows(x[:, whole:], squares))
-        return _along_rows(y.reshape(1, -1), False)
-    y = np.empty(M)
-    run(True, kernel, x.dtype, x, y)
-    return y
+            _along_rows(x[:, whole:], squares, sums[count:])
+        return _along_rows(sums.reshape(1, -1), False, y)
+    _fill(0, squares, x, y)
 
 
-def _down_columns(x, squares):
+def _down_columns(x, squares, y):
     M, N, K = x.shape
     if M == 1 and N >= 2 * NARROW:
         if K < NARROW:  # rows side by side
             beside = -(-NARROW // K)
             whole = N - N % beside
-            y = _down_columns(x[0, :whole].reshape(1, -1, beside * K), squares).reshape(1, beside, K)
+            sums = np.empty((1, beside + (whole < N), K))
+            _down_columns(x[0, :whole].reshape(1, -1, beside * K), squares, sums[0, :beside].reshape(1, -1))
             if whole < N:
-                y = np.append(y, _down_columns(x[:, whole:], squares)[None], 1)
-            return _down_columns(y, False)
-        if N >= 2 * DEPTH:  # chunks, for several threads and for accuracy
-            whole = N - N % DEPTH
-            y = _down_columns(x[0, :whole].reshape(-1, DEPTH, K), squares)
+                _down_columns(x[:, whole:], squares, sums[0, beside:])
+            x, squares = sums, False
+        elif N >= 2 * DEPTH:  # chunks, for several threads and for accuracy
+            count = N // DEPTH
+            whole = count * DEPTH
+            sums = np.empty((1, count + (whole < N), K))
+            _down_columns(x[0, :whole].reshape(-1, DEPTH, K), squares, sums[0, :count])
             if whole < N:
-                y = np.append(y, _down_columns(x[:, whole:], squares), 0)
-            return _down_columns(y[None], False)
-    y = np.empty((M, K))
-    run(x.size >= SHARED_SIZE, (_SUMS_OF_SQUARES if squares else _SUMS)[1], x.dtype, x, y)
-    return y
+                _down_columns(x[:, whole:], squares, sums[0, count:])
+            return _down_columns(sums, False, y)
+    _fill(1, squares, x, y)

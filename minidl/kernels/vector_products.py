@@ -72,7 +72,10 @@ def vector(a, x, bias, y, part, parts):
                 add_columns_times(a, i, k, x[k : min(k + SUM, depth)], more)
                 for j in range(strip.size):
                     strip[j] += more[j]
-    if bias.size:
+    if bias.size == 1:  # one for all
+        for i in range(first, last):
+            y[i] += bias[0]
+    elif bias.size:
         for i in range(first, last):
             y[i] += bias[i]
 

@@ -10,6 +10,7 @@ x is (T, N, I), or, for packed sequences, (rows, I) with `sizes`, how many seque
 each sequence is read from its end, and y is in the order of x.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -35,13 +36,16 @@ class Recurrent(Op):
     def rows(self, x):
         """(T, N, ·) or (rows, ·) as the rows that the kernel reads one after the other."""
         if self.sizes is not None:
-            return x[_turned(self.sizes)] if self.reverse else x
-        return (x[::-1] if self.reverse else x).reshape(-1, x.shape[-1])
+            return _taken(x, _turned(self.sizes)) if self.reverse else x
+        x = x[::-1] if self.reverse else x
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f" and not x.flags.c_contiguous:
+            x = kernels.copy(x)
+        return x.reshape(-1, x.shape[-1])
 
     def unrows(self, rows, shape):
         """The inverse of `rows`."""
         if self.sizes is not None:
-            return rows[_turned(self.sizes)] if self.reverse else rows
+            return _taken(rows, _turned(self.sizes)) if self.reverse else rows
         x = rows.reshape(*shape[:-1], rows.shape[-1])
         return x[::-1] if self.reverse else x
 
@@ -51,17 +55,18 @@ class Recurrent(Op):
     def results(self, x, states):
         """y and the last state of each sequence."""
         N = int(self.starts(x)[1])
-        return self.unrows(states[N:], x.shape), states[_ends(self.starts(x).tobytes())]
+        last = kernels.copy(states[-N:]) if self.sizes is None else _taken(states, _ends(self.starts(x).tobytes()))
+        return self.unrows(states[N:], x.shape), last
 
     def before(self, states, starts):
         """The state before each row."""
-        return states[: -int(starts[1])] if self.sizes is None else states[_before(starts.tobytes())]
+        return states[: -int(starts[1])] if self.sizes is None else _taken(states, _before(starts.tobytes()))
 
     def cotangents(self, dy, dlast):
         """The rows of dy, and dh and dc, with zeros for gradients that are None."""
         y, last = self.y, (int(self.starts(self.x)[1]), self.w_hh.shape[1])
-        dy = np.zeros(y.shape, y.dtype) if dy is None else dy
-        return self.rows(dy), *(np.zeros(last, y.dtype) if d is None else d for d in dlast)
+        dy = _zeros(y.shape, y.dtype) if dy is None else dy
+        return self.rows(dy), *(_zeros(last, y.dtype) if d is None else d for d in dlast)
 
     def of_weights(self, needs, d, before):
         """dw_ih, dw_hh, db_ih, db_hh from d, the gradient of the gates; None for those that are not needed."""
@@ -70,7 +75,26 @@ class Recurrent(Op):
         yield kernels.matmul(d.T, before) if w_hh else None
         sums = kernels.sum_over(d, (0,)) if any(biases) else None
         for i, need in enumerate(biases):
-            yield (sums.copy() if i else sums) if need else None
+            yield (kernels.copy(sums) if i else sums) if need else None
+
+
+def _taken(x, index):
+    return kernels.take_rows(x, index)[0] if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x[index]
+
+
+def _zeros(shape, dtype):
+    """Zeros that nobody writes to: few of them are kept."""
+    return (_kept_zeros if math.prod(shape) <= 65536 else np.zeros)(shape, dtype)
+
+
+@lru_cache(maxsize=64)
+def _kept_zeros(shape, dtype):
+    return np.zeros(shape, dtype)
+
+
+def _bias(x, w_hh, b_ih, b_hh):
+    """The sum of both biases."""
+    return _zeros((len(w_hh),), x.dtype) if b_ih is None else kernels.add(b_ih, b_hh)
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +137,7 @@ class RNN(Recurrent):
         self.relu = relu
 
     def forward(self, x, h, w_ih, w_hh, b_ih=None, b_hh=None):
-        bias = np.zeros(len(w_hh), x.dtype) if b_ih is None else b_ih + b_hh
+        bias = _bias(x, w_hh, b_ih, b_hh)
         self.keep(x, h, w_ih, w_hh, b_ih, b_hh)
         self.states = kernels.rnn(self.rows(x), h, w_ih, w_hh, bias, self.starts(x), self.relu)
         self.y, last = self.results(x, self.states)
@@ -134,7 +158,7 @@ class LSTM(Recurrent):
     """
 
     def forward(self, x, h, c, w_ih, w_hh, b_ih=None, b_hh=None):
-        bias = np.zeros(len(w_hh), x.dtype) if b_ih is None else b_ih + b_hh
+        bias = _bias(x, w_hh, b_ih, b_hh)
         self.keep(x, h, w_ih, w_hh, b_ih, b_hh)
         self.c, starts = c, self.starts(x)
         self.gates, self.states, self.cells = kernels.lstm(self.rows(x), h, c, w_ih, w_hh, bias, starts)

@@ -63,7 +63,7 @@ class Mean(Reduction):
     linear = True
 
     def forward(self, x):
-        return kernels.sum_over(x, self.axes, self.keepdim) / x.dtype.type(_count(x.shape, self.axes))
+        return kernels.sum_over(x, self.axes, self.keepdim, _count(x.shape, self.axes))
 
     def backward(self, dy):
         return self.spread(dy / dy.dtype.type(_count(self.needs[0].shape, self.axes)))

@@ -2,10 +2,32 @@
 
 import numpy as np
 
+from .. import kernels
 from .base import Op
 from .shape import _add_at
 
-__all__ = ["AsStrided", "ScatterAdd", "ScatterExtreme", "ScatterProd", "Windows"]
+__all__ = ["AsStrided", "Embedding", "ScatterAdd", "ScatterExtreme", "ScatterProd", "Windows"]
+
+
+class Embedding(Op):
+    """y[i] = w[index[i]]: rows of a table, in the order of an index, which the kernel checks
+    dw = 0, plus dy[i] at row index[i]; a row that was taken twice gets the sum
+    """
+
+    warns = False
+    linear = True
+    constants = ("numbers",)
+    alarm = "numbers"  # numbers[0] is the place of an index that is out of range
+
+    def __init__(self, index):
+        self.index = index
+
+    def forward(self, w):
+        y, self.numbers = kernels.take_rows(w, self.index)
+        return y
+
+    def backward(self, dy):
+        return kernels.sum_rows(dy, self.index, self.needs[0].shape[0])
 
 
 class ScatterAdd(Op):

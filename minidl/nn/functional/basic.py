@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ... import ops, random
+from ... import kernels, ops, random
 from ...graph.modes import no_grad
 from ...ops.base import normalize_axis
 from ...tensors.arguments import as_int, expect_tensors, integer, numbers_of
@@ -196,14 +196,15 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
         raise ValueError(f"embedding: expected a weight (rows, features), got shape {weight.shape}")
     if not isinstance(scale_grad_by_freq, bool):
         raise TypeError(f"embedding: scale_grad_by_freq must be True or False, got {scale_grad_by_freq!r}")
-    index = _indices("embedding", input, weight.shape[0])
+    quick = weight.array.dtype.kind == "f" and weight.array.flags.carray and max_norm is None
+    index = _integers("embedding", input) if quick else _indices("embedding", input, weight.shape[0])
     if padding_idx is not None:
         padding_idx = row_of("embedding", padding_idx, weight)
     if max_norm is not None:
         if isinstance(max_norm, bool):
             raise TypeError(f"embedding: max_norm must be a number or None, got {max_norm}")
         _shorten(weight, np.unique(index), *numbers_of("embedding", max_norm=max_norm, norm_type=norm_type))
-    y = apply(ops.Index((index,)), weight)
+    y = apply(ops.Embedding(index) if quick else ops.Index((index,)), weight)
     if padding_idx is not None:
         padding = index == padding_idx
         y = apply(ops.Where(padding[..., None]), y.detach(), y)
@@ -303,12 +304,17 @@ def _check_bias(name, bias, out, dtype):
         raise TypeError(f"{name}: the weight is {dtype} and the bias {bias.dtype}")
 
 
-def _indices(name, input, bound):
-    """The integers of a tensor, as int64; they lie in [0, bound)."""
+def _integers(name, input):
+    """The integers of a tensor, as int64."""
     if not isinstance(input, Tensor) or input.dtype.kind not in "iu":
         got = f"{input.dtype}; write x.long()" if isinstance(input, Tensor) else type(input).__name__ + remedy_for(input)
         raise TypeError(f"{name}: expected a tensor of integers, got {got}")
-    index = input.array.astype(np.int64, copy=False)
+    return kernels.to_int64(input.array)
+
+
+def _indices(name, input, bound):
+    """The integers of a tensor, as int64; they lie in [0, bound)."""
+    index = _integers(name, input)
     bad = index < 0 if bound is None else (index < 0) | (index >= bound)
     if bad.any():
         limit = "expected 0 or more" if bound is None else f"expected 0 to {bound - 1}"

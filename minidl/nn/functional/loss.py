@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from ... import ops
+from ... import kernels, ops
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors, integer, number
 from ...tensors.record import apply, number_array, remedy_for, wrap
@@ -382,7 +382,7 @@ def _rows(name, input, target):
     if x.ndim != 2 or labels.shape != x.shape[:1] or labels.dtype.kind not in "iu" or x.dtype.kind != "f":
         _refuse_rows(name, input, target)
     if labels.dtype is not _int64:
-        labels = labels.astype(np.int64)
+        labels = kernels.to_int64(labels)
     return input, labels
 
 

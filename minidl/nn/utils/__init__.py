@@ -39,8 +39,12 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     max_norm, norm_type = float(max_norm), float(norm_type)
     if not norm_type > 0 or not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_: norm_type must be above 0 and max_norm 0 or more, got {norm_type} and {max_norm}")
-    norms = [_norm(g, norm_type) for g in grads]
-    total = _norm(np.array(norms), norm_type)
+    quick = norm_type == 2 and grads and all(g.dtype == np.float32 and g.flags.carray for g in grads)
+    if quick:  # squares of float32 do not leave float64's range
+        numbers, norm = kernels.common_norm(grads, max_norm)
+        total = float(numbers[0])
+    else:
+        total = _norm(np.array([_norm(g, norm_type) for g in grads]), norm_type)
     if error_if_nonfinite and not math.isfinite(total):
         for i, p in enumerate(parameters):
             if p.grad is not None and not math.isfinite(_norm(p.grad.array, norm_type)):
@@ -49,11 +53,17 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
                     "whose gradient is not finite"
                 )
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {total}")
-    if not total <= max_norm:
+    if quick:
+        kernels.scale_all(grads, numbers)
+    elif not total <= max_norm:
         with np.errstate(invalid="ignore"):
             for g in grads:
                 g *= max_norm / (total + 1e-6)
-                note_write(g)
+    if not total <= max_norm:
+        for g in grads:
+            note_write(g)
+    if quick:
+        return wrap(norm)
     with np.errstate(over="ignore"):
         return wrap(np.array(total).astype(np.result_type(*grads) if grads else np.float32))
 
