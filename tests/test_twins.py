@@ -116,7 +116,7 @@ def test_its_docstring_says_what_is_kept_for_backward(name):
     x = 3 * leaf - 2 if name in BOTH_SIGNS else leaf * 1.0
     old, start = x.array.copy(), next_serial()
     method(x, *([0.5, 7.0] if short == "F.threshold" else arguments(short)))
-    assert not np.array_equal(x.array, old) or short in MATRICES
+    assert not np.array_equal(x.array, old) or short in {*MATRICES, "fmod", "nan_to_num"}
     assert kept(x, old, start) == KEPT[said]
     if said is in_place.ZERO:
         (dx,) = minidl.autograd.grad(x.sum(), leaf, allow_unused=True)
