@@ -25,7 +25,7 @@ gallery: $(VENV)/examples
 	$(VENV)/bin/python examples/gallery.py $(ARGS)
 
 test: $(VENV)/tests
-	$(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 bench: $(VENV)/benchmarks
 	$(VENV)/bin/python benchmarks/run.py --out out $(ARGS)

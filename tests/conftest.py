@@ -1,5 +1,7 @@
 """What all tests share: the same random numbers whichever test runs first, and time for kernels to compile."""
 
+import gc
+
 import hypothesis
 import pytest
 
@@ -11,6 +13,15 @@ collect_ignore_glob = ["typing/*", "opinfo.py"]
 # A first call may compile for seconds; and a run that fails must fail again.
 hypothesis.settings.register_profile("minidl", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("minidl")
+
+# Nothing that pytest makes while it finds the tests is garbage. To look for garbage in it took half of that time, and some in
+# each test that calls gc.collect().
+gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -1,29 +1,12 @@
-"""What the tests of several kernels share: memory that ends with an array, and a run of themselves for another processor."""
+"""What the tests of several kernels share: memory that ends with an array, and wide vectors on any processor."""
 
 import ctypes
 import mmap
-import os
-import subprocess
-import sys
 
 import numpy as np
-import pytest
-
-from minidl.kernels.tile import VECTOR_BYTES
 
 # minidl sees AVX-512 and makes its vectors 64 bytes wide; LLVM, for which the last word counts, splits them for any processor.
 WIDE = "NUMBA_CPU_FEATURES=+fma,+avx2,+avx512f,-avx512f"
-
-
-def run_again(file, setting, chosen, folder):
-    """Runs the tests `chosen` (-k) of a file once more: small, on one thread, a variable set as "NAME=value" says."""
-    if {WIDE: 64, "NUMBA_CPU_NAME=haswell": 32}.get(setting) == VECTOR_BYTES:
-        pytest.skip("this processor has vectors of that width: the other tests of this file have run with them")
-    name, value = setting.split("=")
-    child = {name: value, "MINIDL_CACHE": str(folder), "MINIDL_TEST_SMALL": "1", "MINIDL_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", file, "-k", chosen]
-    done = subprocess.run(command, env={**os.environ, **child}, capture_output=True, text=True, cwd=os.getcwd())
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def guarded(array, pages):

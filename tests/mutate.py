@@ -73,6 +73,7 @@ OTHERS = {
     "norm_kernels",
     "ops",
     "optim",
+    "other_processors",
     "pool_kernels",
     "printing",
     "profiler",

@@ -14,8 +14,6 @@ from minidl.kernels import fused_attention, threads
 from minidl.kernels.attention_columns import kept, scrambled
 from minidl.nn import functional as F
 
-from .kernel_checks import WIDE, run_again
-
 PLAIN = bool(config.DISABLE_JIT)
 # In plain Python the kernels' scalars are NumPy's, which warn; compiled code cannot.
 pytestmark = [pytest.mark.filterwarnings("ignore::RuntimeWarning")] if PLAIN else []
@@ -301,13 +299,3 @@ def test_against_pytorch(T, kind):
         results.append([y.detach().numpy(), *(x.grad.numpy() for x in leaves)])
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, 0, {"float32": 1e-5, "float64": 1e-12}[T])
-
-
-@pytest.mark.skipif(PLAIN or config.BOUNDSCHECK, reason="this is the run of itself")
-@pytest.mark.parametrize(
-    "setting", ("NUMBA_CPU_NAME=haswell", "NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1")
-)
-def test_promise_44_other_processors_and_plain_python(setting, tmp_path):
-    run_again(
-        __file__, setting, "twin_agree and float32" if "JIT" not in setting else "twin_agree or layouts or promise_16", tmp_path
-    )

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from minidl.kernels import conv, threads
 
-from .kernel_checks import WIDE, guarded, run_again
+from .kernel_checks import guarded
 
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 DTYPES = (np.float32, np.float64)
@@ -315,9 +315,3 @@ def test_against_torch():
         assert np.allclose(conv.conv2d(x, w, b, *geometry), y.numpy(), atol=1e-12)
         dx = torch.nn.grad.conv2d_input(x.shape, torch.from_numpy(w), y, stride, pad, dilation, groups)
         assert np.allclose(conv.conv2d_input(y.numpy(), w, (size, size), *geometry), dx.numpy(), atol=1e-11)
-
-
-@pytest.mark.skipif(SMALL, reason="this is the test being run")
-@pytest.mark.parametrize("setting", ("NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1"))
-def test_other_processors_and_modes(setting, tmp_path):
-    run_again(__file__, setting, "float32 and (shapes or beyond) or geometry or nan or promise", tmp_path)

@@ -9,8 +9,6 @@ from hypothesis import given, settings, strategies as st
 
 from minidl.kernels import conv_weight, threads
 
-from .kernel_checks import WIDE, run_again
-
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 
 
@@ -252,9 +250,3 @@ def test_pytorch_gives_the_same(rng):
         theirs = torch.ops.aten.convolution_backward(torch.from_numpy(dy), torch.from_numpy(x), weight, None, *options)[1]
         mine = conv_weight.conv2d_weight(x, dy, kernel, stride, padding, dilation, groups)
         np.testing.assert_allclose(mine, theirs.numpy(), rtol=1e-4, atol=1e-3)
-
-
-@pytest.mark.skipif(SMALL, reason="this is the test being run")
-@pytest.mark.parametrize("setting", ("NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1"))
-def test_promise_44_other_processors_and_modes(setting, tmp_path):
-    run_again(__file__, setting, "geometry or layouts or outside", tmp_path)

@@ -10,8 +10,6 @@ from hypothesis import given, settings, strategies as st
 
 from minidl.kernels import depthwise, threads
 
-from .kernel_checks import WIDE, run_again
-
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 
 
@@ -217,12 +215,3 @@ def test_promise_25_bits_do_not_depend_on_the_number_of_threads(rng):
             finally:
                 threads.set_num_threads(number)
             assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
-
-
-@pytest.mark.skipif(SMALL, reason="this is the test being run")
-@pytest.mark.parametrize(
-    "setting", ("NUMBA_CPU_NAME=haswell", "NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1")
-)
-def test_promise_44_other_processors_and_modes(setting, tmp_path):
-    chosen = "layouts or reach or bias or small"
-    run_again(__file__, setting, chosen if "BOUNDSCHECK" in setting else f"{chosen} or geometry", tmp_path)

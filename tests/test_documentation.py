@@ -3,12 +3,14 @@
 The examples are doctests of minidl/, which run with the tests.
 """
 
+import doctest
 import inspect
 from importlib import import_module
 
 import pytest
 
 import minidl
+from minidl.tensors import in_place
 
 SPACES = [
     "minidl",
@@ -76,17 +78,12 @@ def tensor_members(operators):
 
 
 def text(name, x):
-    """What was written about it; not what Python or a base class says in its place, nor the line of a twin such as exp_."""
+    """What was written about it; not what Python or a base class says in its place."""
     x = x.fget if isinstance(x, property) else x
     written = (vars(x).get("__doc__") if inspect.isclass(x) else x.__doc__) or ""
     # Of a NamedTuple or a dataclass Python writes "Name(a, b)".
     made_by_python = inspect.isclass(x) and written.startswith(f"{x.__name__}(") and written.endswith(")")
     return "" if made_by_python else written
-
-
-def is_twin(name, x):
-    """Whether it is the form in place of another function, and made of it: `exp_` computes as `exp`, which has the example."""
-    return name.endswith("_") and inspect.isfunction(x) and x.__doc__.startswith("As ") and "itself" in x.__doc__
 
 
 ANY_ARGUMENTS = {"Tensor.cuda"}  # raises, whatever it is given
@@ -97,12 +94,34 @@ PUBLIC += [(f"Tensor.{key}", x) for key, x in tensor_members(operators=False)]
 @pytest.mark.parametrize(("name", "x"), PUBLIC, ids=[name for name, _ in PUBLIC])
 def test_what_is_public_has_a_text_and_an_example(name, x):
     assert text(name, x).strip(), f"{name} has no docstring of its own: say in its first line what it gives"
-    assert is_twin(name, x) or ">>> " in text(name, x), f"{name} has no example: write one that runs, after >>>"
+    assert ">>> " in text(name, x), f"{name} has no example: write one that runs, after >>>"
 
 
 @pytest.mark.parametrize(("name", "x"), [*tensor_members(operators=True)])
 def test_each_operator_has_a_text(name, x):
     assert text(name, x).strip(), f"Tensor.{name} has no docstring of its own"
+
+
+def twins():
+    """{where it is found: function} of what in_place.py makes of another function, such as exp_ of exp."""
+    places = [(f"minidl.nn.functional.{key}", x) for key, x in members("minidl.nn.functional").items()]
+    places += [(f"minidl.tensors.in_place.InPlace.{key}", x) for key, x in vars(in_place.InPlace).items()]
+    return {name: x for name, x in places if inspect.isfunction(x) and x.__code__.co_name == "in_place"}
+
+
+def test_the_example_of_each_twin_is_run():
+    """Doctest looks for examples in the module that a function names as its own, and there under the name of the function."""
+    found = {}
+    for name in {x.__module__ for x in twins().values()}:
+        for test in doctest.DocTestFinder(recurse=True).find(import_module(name), name):
+            found[test.name] = test.examples
+    for name, x in twins().items():
+        examples = found.get(name.replace("minidl.nn.functional", x.__module__), [])
+        assert len(examples) == 4, f"{name} has no example, or it is not run: see _describe in in_place.py"
+        *_, call, shown = [example.source for example in examples]
+        own = f"{name.rpartition('.')[2]}("
+        assert own in call or call.startswith("x "), f"the example of {name} calls another function: {call}"
+        assert shown == "x\n", f"the example of {name} does not show the tensor afterwards"
 
 
 @pytest.mark.parametrize(
@@ -125,6 +144,8 @@ def test_what_the_checks_go_through_is_what_there_is():
         "minidl.nn.Linear",
         "minidl.nn.utils.rnn.pad_sequence",
     } <= names
+    places = "minidl.nn.functional.relu_", *(f"minidl.tensors.in_place.InPlace.{x}" for x in ("relu_", "t_", "__iadd__"))
+    assert set(places) <= twins().keys()
     assert {"minidl.optim.lr_scheduler.StepLR", "minidl.text.Vocab", "minidl.no_grad", "minidl.models.GPT"} <= names
     assert not {"minidl.text.Counter", "minidl.nn.utils.wrap", "minidl.import_module"} & names
     assert {"__add__", "__radd__", "__getitem__", "__iadd__"} <= {name for name, _ in tensor_members(operators=True)}

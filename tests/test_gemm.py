@@ -11,7 +11,7 @@ import pytest
 
 from minidl.kernels import gemm, threads, tile
 
-from .kernel_checks import WIDE, guarded, run_again
+from .kernel_checks import WIDE, guarded
 
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 SIZES = (0, 1, 5, 17) if SMALL else (0, 1, 2, 5, 6, 7, 9, 16, 17, 31, 40)
@@ -257,15 +257,6 @@ def test_wrong_arguments_of_linear():
 def test_wrong_dtypes(left, right):
     with pytest.raises(TypeError, match="float32 or all of float64"):
         gemm.matmul(np.ones((2, 2), left), np.ones((2, 2), right))
-
-
-@pytest.mark.skipif(SMALL, reason="this is the test being run")
-@pytest.mark.parametrize(
-    "setting", ("NUMBA_CPU_NAME=haswell", "NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1")
-)
-def test_other_processors_and_modes(setting, tmp_path):
-    chosen = "awkward_sizes and float32 or test_layouts and float32 or tables or batches or test_linear and float32 or beyond"
-    run_again(__file__, setting, chosen, tmp_path)
 
 
 @pytest.mark.skipif(SMALL, reason="needs the compiler")

@@ -5,11 +5,7 @@ With NUMBA_DISABLE_JIT=1 the same tests run the kernels as plain Python, on fewe
 
 import itertools
 import math
-import os
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -524,25 +520,6 @@ def test_sgd_three_steps_against_numpy(T, rng):
                 exact = exact - 0.1 * d
             assert p.dtype == T
             np.testing.assert_allclose(p, exact, **close(T, 1e-5, 1e-13))
-
-
-@pytest.mark.skipif(bool(os.environ.get("MINIDL_KERNEL_TEST_CHILD")), reason="is the child")
-@pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
-def test_plain_python_and_bounds_checks(switch, tmp_path):
-    """Promise 44: a fresh cache folder and one thread, because exceptions in parallel loops are lost."""
-    chosen = "" if switch == "NUMBA_DISABLE_JIT" else "(softmax_at or cross_entropy_of or relu_at or sums) and not float64"
-    root = Path(__file__).parents[1]
-    environment = {
-        **os.environ,
-        switch: "1",
-        "MINIDL_CACHE": str(tmp_path),
-        "MINIDL_NUM_THREADS": "1",
-        "MINIDL_KERNEL_TEST_CHILD": "1",
-        "MINIDL_QUIET": "1",
-    }
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(Path(__file__)), "-k", chosen]
-    result = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout[-3000:]
 
 
 def test_arrays_that_do_not_match_raise_before_the_kernel():

@@ -14,8 +14,6 @@ from minidl.kernels import recurrent as kernels, threads
 from minidl.nn.utils import rnn as utils
 from minidl.tensors.record import apply
 
-from .kernel_checks import WIDE, run_again
-
 PLAIN = bool(config.DISABLE_JIT)
 # In plain Python the kernels' scalars are NumPy's, which warn; compiled code cannot.
 pytestmark = [pytest.mark.filterwarnings("ignore::RuntimeWarning")] if PLAIN else []
@@ -335,9 +333,3 @@ def test_against_pytorch(kind, packed):
         results.append([t.detach().numpy() for t in outputs] + [t.grad.numpy() for t in (leaf, *layer.parameters())])
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, 1e-5, 1e-5)
-
-
-@pytest.mark.skipif(PLAIN or config.BOUNDSCHECK, reason="this is the run of itself")
-@pytest.mark.parametrize("setting", ("NUMBA_CPU_NAME=generic", WIDE, "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1"))
-def test_promise_44_other_processors_and_plain_python(setting, tmp_path):
-    run_again(__file__, setting, "twin_agree and float32", tmp_path)

@@ -8,7 +8,9 @@ import pytest
 import minidl
 import minidl.nn.functional as F
 from minidl import nn
+from minidl.graph.nodes import next_serial
 from minidl.ops import Op
+from minidl.tensors import in_place
 from minidl.tensors.in_place import twin
 from minidl.tensors.record import apply
 
@@ -82,6 +84,47 @@ def test_the_twin_computes_as_its_namesake_in_the_same_memory(name):
         np.testing.assert_allclose(other.grad.numpy(), x.grad.numpy(), rtol=1e-14)
     else:
         assert other.grad is None or not other.grad.any()
+
+
+def kept(x, old, start):
+    """Of the arrays that the operations since `start` keep for backward: which hold old values of x, which its values."""
+    nodes, found = [x.node], set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and getattr(node, "serial", 0) >= start:
+            arrays = [value for value in vars(node).values() if isinstance(value, np.ndarray)]
+            found |= {"old" for array in arrays if np.array_equal(array, old)}
+            found |= {"result" for array in arrays if np.array_equal(array, x.array)}
+            nodes.extend(node.needs)
+    return found
+
+
+KEPT = {in_place.NOTHING: set(), in_place.ZERO: set(), in_place.FACTOR: set(), in_place.OLD: {"old"}}
+KEPT[in_place.RESULT] = {"result"}
+METHODS = {name: getattr(minidl.Tensor, name) for name in TWINS}
+METHODS |= {f"F.{name}": getattr(F, name) for name in F.__all__ if name[-1] == "_"}
+BOTH_SIGNS = words(
+    "abs_ absolute_ F.celu_ F.elu_ F.hardtanh_ F.leaky_relu_ F.relu_ F.rrelu_ F.selu_ relu_"
+)  # not what they are given
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_docstring_says_what_is_kept_for_backward(name):
+    method, short = METHODS[name], name[:-1]
+    (said,) = [text for text in KEPT if text in method.__doc__]
+    leaf = given(short)
+    x = 3 * leaf - 2 if name in BOTH_SIGNS else leaf * 1.0
+    old, start = x.array.copy(), next_serial()
+    method(x, *([0.5, 7.0] if short == "F.threshold" else arguments(short)))
+    assert not np.array_equal(x.array, old) or short in {*MATRICES, "fmod", "nan_to_num"}
+    assert kept(x, old, start) == KEPT[said]
+    if said is in_place.ZERO:
+        (dx,) = minidl.autograd.grad(x.sum(), leaf, allow_unused=True)
+        assert dx is None or not dx.any()
+    if said is in_place.FACTOR:
+        x, other = given(short) * 1.0, minidl.tensor([1.5, 0.7, 2.0]).double().requires_grad_()
+        old, start = x.array.copy(), next_serial()
+        assert "old" in kept(method(x, other), old, start)
 
 
 @pytest.mark.parametrize("name", TWINS)

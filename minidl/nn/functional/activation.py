@@ -3,7 +3,7 @@
 from ... import ops
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors, number
-from ...tensors.in_place import twin
+from ...tensors.in_place import OLD, RESULT, twin
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
 
@@ -48,7 +48,7 @@ def relu(input, inplace=False):
         raise
 
 
-relu_ = twin(relu)
+relu_ = twin(relu, RESULT, "[-1.0, 2.0]", "relu_(x)", "[0., 2.]")
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
@@ -63,7 +63,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     return apply(ops.LeakyReLU(number("leaky_relu", "negative_slope", negative_slope)), floating("leaky_relu", input))
 
 
-leaky_relu_ = twin(leaky_relu)
+leaky_relu_ = twin(leaky_relu, OLD, "[-1.0, 2.0]", "leaky_relu_(x, 0.1)", "[-0.1000,  2.0000]")
 
 
 def elu(input, alpha=1.0, inplace=False):
@@ -78,7 +78,7 @@ def elu(input, alpha=1.0, inplace=False):
     return apply(ops.ELU(number("elu", "alpha", alpha)), floating("elu", input))
 
 
-elu_ = twin(elu)
+elu_ = twin(elu, OLD, "[-1.0, 2.0]", "elu_(x)", "[-0.6321,  2.0000]")
 
 
 def selu(input, inplace=False):
@@ -94,7 +94,7 @@ def selu(input, inplace=False):
 
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-selu_ = twin(selu)
+selu_ = twin(selu, OLD, "[0.0, 1.0]", "selu_(x)", "[0.0000, 1.0507]")
 
 
 def celu(input, alpha=1.0, inplace=False):
@@ -112,7 +112,7 @@ def celu(input, alpha=1.0, inplace=False):
     return apply(ops.ELU(1.0), floating("celu", input) / alpha) * alpha
 
 
-celu_ = twin(celu)
+celu_ = twin(celu, OLD, "[-1.0, 2.0]", "celu_(x, 0.5)", "[-0.4323,  2.0000]")
 
 
 def gelu(input, *, approximate="none"):

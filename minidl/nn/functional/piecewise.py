@@ -4,7 +4,7 @@ import numpy as np
 
 from ... import ops, random
 from ...tensors.arguments import expect_tensors, number
-from ...tensors.in_place import twin
+from ...tensors.in_place import NOTHING, OLD, twin
 from ...tensors.record import apply, wrap
 from .activation import floating
 
@@ -39,7 +39,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     return apply(ops.Hardtanh(low, high), floating("hardtanh", input))
 
 
-hardtanh_ = twin(hardtanh)
+hardtanh_ = twin(hardtanh, OLD, "[-3.0, 0.5, 2.0]", "hardtanh_(x)", "[-1.0000,  0.5000,  1.0000]")
 
 
 def relu6(input, inplace=False):
@@ -102,7 +102,7 @@ def threshold(input, threshold, value, inplace=False):
     return floating("threshold", input).masked_fill(input <= limit, value)
 
 
-threshold_ = twin(threshold)
+threshold_ = twin(threshold, NOTHING, "[0.5, 2.0]", "threshold_(x, 1.0, -7.0)", "[-7.,  2.]")
 
 
 def hardshrink(input, lambd=0.5):
@@ -161,4 +161,4 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False):
     return apply(ops.Dropout(slopes), input)  # x·slopes
 
 
-rrelu_ = twin(rrelu)
+rrelu_ = twin(rrelu, OLD, "[-8.0, 2.0]", "rrelu_(x, 0.25, 0.75)", "[-4.,  2.]")
