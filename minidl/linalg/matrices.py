@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import ops
 from ..ops.base import normalize_axis
+from ..ops.linalg import is_above
 from ..tensors.arguments import expect_tensors, integer, number, tensors_of
 from ..tensors.contractions import cross as _cross
 from ..tensors.creation import eye, zeros
@@ -183,7 +184,7 @@ def matrix_rank(A, *, atol=None, rtol=None, hermitian=False):
     """
     A, atol, rtol = _with_tolerances("matrix_rank", A, atol, rtol, hermitian)
     s = svdvals(A.detach()).array
-    return wrap(np.asarray((s > np.maximum(atol, rtol * s.max(-1, keepdims=True, initial=0))).sum(-1), np.int64))
+    return wrap(np.asarray(is_above(s, atol, rtol).sum(-1), np.int64))
 
 
 def _with_tolerances(name, A, atol, rtol, hermitian):

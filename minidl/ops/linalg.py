@@ -8,6 +8,12 @@ from .scan import products_before
 __all__ = ["QR", "SVD", "Cholesky", "Det", "Eigh", "Inverse", "LogDet", "PseudoInverse", "Solve", "SolveTriangular"]
 
 
+def is_above(s, atol, rtol):
+    """Which singular values count: those above atol, and above rtol times the largest, which may be beyond all numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return s > np.maximum(atol, rtol * s.max(-1, keepdims=True, initial=0))
+
+
 class Inverse(Op):
     """y = x⁻¹, of the matrices in the last two axes
     y x = 1. For small changes δ: (δy)x + y(δx) = 0, so δy = −y (δx) y, and the gradient is  dx = −yᵀ dy yᵀ
@@ -34,7 +40,7 @@ class PseudoInverse(Op):
     def forward(self, x):
         self.x = x
         u, s, vt = np.linalg.svd(x, full_matrices=False)
-        kept = s > np.maximum(self.atol, self.rtol * s.max(-1, keepdims=True, initial=0))
+        kept = is_above(s, self.atol, self.rtol)
         inverse = np.where(kept, 1 / np.where(kept, s, 1), 0).astype(x.dtype)
         self.y = np.swapaxes(vt, -1, -2) @ (inverse[..., None] * np.swapaxes(u, -1, -2))
         return self.y
