@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, optim
+from minidl import model_selection, nn, optim
 from minidl.nn import functional as F
 from minidl.optim import lr_scheduler
 from minidl.utils import callbacks
@@ -246,6 +246,26 @@ def test_early_stopping_of_a_larger_is_better():
     assert model.w.item() == 1
     with pytest.raises(KeyError, match="no 'val_acc', but epoch, train_loss, val_loss"):
         Trainer(20, progress=False, callbacks=[EarlyStopping("val_acc")]).fit(model, (one, one))
+
+
+def test_early_stopping_is_that_of_model_selection_after_each_epoch():
+    model, one, losses = Worse(), [minidl.zeros(1)], []
+    callback, by_hand = EarlyStopping(patience=2, min_delta=0.5), model_selection.EarlyStopping(patience=2, min_delta=0.5)
+    history = Trainer(20, progress=False, callbacks=[callback]).fit(model, (one, one))
+    for loss in history.column("val_loss"):
+        losses.append(loss)
+        if by_hand(loss):
+            break
+    assert losses == history.column("val_loss")
+    assert (callback.best, callback.best_epoch) == (by_hand.best, by_hand.best_epoch + 1)
+
+
+def test_a_second_training_knows_nothing_of_the_first():
+    stopping, rates, one = EarlyStopping("train_loss", patience=1, mode="max"), LearningRateLog(), [minidl.zeros(1)]
+    for _ in range(2):
+        model = Worse()
+        assert len(Trainer(20, progress=False, callbacks=[stopping, rates]).fit(model, (one, one))) == 2
+        assert (model.w.item(), stopping.best_epoch, rates.rates) == (1, 1, [1, 1])
 
 
 def test_schedulers_step_by_epoch_by_step_or_by_loss():
