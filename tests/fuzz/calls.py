@@ -658,6 +658,8 @@ ms.train_test_split(n, x, test_size=0.5, train_size=1, random_state=0, shuffle=T
 ms.train_test_split(ds, test_size=2, generator=gen) ; ms.cross_validate(lambda a, b: len(a), ds, cv=3)
 ms.learning_curve(lambda a, b: len(a), n, x, train_sizes=[0.5, 1.0], cv=2)
 ms.PolynomialFeatures(2, interaction_only=False, include_bias=True).fit_transform(x) ; ms.PolynomialFeatures(2).fit(x)
+list(ms.StratifiedKFold(2, shuffle=True, random_state=0).split(n, k2)) ; ms.StratifiedKFold(2, shuffle=True, generator=gen)
+ms.train_test_split([1, 2, 3, 4], test_size=0.5, stratify=[0, 1, 0, 1], generator=gen)
 ms.PolynomialFeatures(2) ; ms.EarlyStopping(3, 0.0, "min") ; ms.EarlyStopping(3)(0.5, nn.Linear(2, 1))
 prob.bayes(pr[0] / pr[0].sum(), pv[: len(pr[0])], log=False) ; prob.expectation(rows, x, dim=-1)
 prob.variance(rows, x, dim=-1)
