@@ -11,9 +11,10 @@ from ..ops.linalg import is_above
 from ..tensors.arguments import expect_tensors, integer, number, tensors_of
 from ..tensors.contractions import cross as _cross
 from ..tensors.creation import eye, zeros
+from ..tensors.matrices import inverse, pseudoinverse, with_tolerances
+from ..tensors.matrix_checks import existing, matrices, square
 from ..tensors.products import matmul
-from ..tensors.record import apply, wrap
-from .checks import existing, matrices, square, symmetric
+from ..tensors.record import wrap
 from .decompositions import svdvals
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
 ]
 
 LstsqResult = namedtuple("linalg_lstsq", "solution residuals rank singular_values")
-SlogdetResult = namedtuple("slogdet", "sign logabsdet")
 
 
 def det(A):
@@ -44,8 +44,8 @@ def det(A):
     >>> det(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(-2.)
     """
-    square("det", A)
-    return apply(ops.Det(), A)
+    expect_tensors("det", A=A)
+    return A.det()
 
 
 def slogdet(A):
@@ -55,10 +55,8 @@ def slogdet(A):
     >>> slogdet(-2 * minidl.eye(3))
     slogdet(sign=tensor(-1.), logabsdet=tensor(2.0794))
     """
-    square("slogdet", A)
-    sign = np.asarray(np.linalg.slogdet(A.array)[0])
-    still = apply(ops.PiecewiseConstant(lambda x: sign), A.sum((-2, -1)))  # it passes back zeros
-    return SlogdetResult(still, apply(ops.LogDet(), A))
+    expect_tensors("slogdet", A=A)
+    return A.slogdet()
 
 
 def inv(A):
@@ -69,8 +67,7 @@ def inv(A):
     tensor([[0.5000, 0.0000],
             [0.0000, 0.2500]])
     """
-    square("inv", A)
-    return existing("inv", "a matrix is singular", ops.Inverse(), A)
+    return inverse("inv", A)
 
 
 def solve(A, B, *, left=True):
@@ -145,18 +142,8 @@ def matrix_power(A, n):
     tensor([[1., 3.],
             [0., 1.]])
     """
-    square("matrix_power", A)
-    n = integer("matrix_power", n)
-    if n == 0:
-        return A * 0 + eye(A.shape[-1], dtype=A.dtype) if A.isfinite().all() else eye(A.shape[-1]).to(A.dtype).expand(A.shape)
-    A, n = (inv(A), -n) if n < 0 else (A, n)
-    result = None
-    while n:
-        if n & 1:
-            result = A if result is None else result @ A
-        n >>= 1
-        A = A @ A if n else A
-    return result
+    expect_tensors("matrix_power", A=A)
+    return A.matrix_power(n)
 
 
 def pinv(A, *, atol=None, rtol=None, hermitian=False):
@@ -169,8 +156,7 @@ def pinv(A, *, atol=None, rtol=None, hermitian=False):
     >>> pinv(minidl.tensor([[2.0], [0.0]]))
     tensor([[0.5000, 0.0000]])
     """
-    A, atol, rtol = _with_tolerances("pinv", A, atol, rtol, hermitian)
-    return existing("pinv", "the computation did not converge", ops.PseudoInverse(atol, rtol), A)
+    return pseudoinverse("pinv", A, atol, rtol, hermitian)
 
 
 def matrix_rank(A, *, atol=None, rtol=None, hermitian=False):
@@ -182,21 +168,9 @@ def matrix_rank(A, *, atol=None, rtol=None, hermitian=False):
     >>> matrix_rank(minidl.ones(3, 3)), matrix_rank(minidl.eye(3))
     (tensor(1), tensor(3))
     """
-    A, atol, rtol = _with_tolerances("matrix_rank", A, atol, rtol, hermitian)
+    A, atol, rtol = with_tolerances("matrix_rank", A, atol, rtol, hermitian)
     s = svdvals(A.detach()).array
     return wrap(np.asarray(is_above(s, atol, rtol).sum(-1), np.int64))
-
-
-def _with_tolerances(name, A, atol, rtol, hermitian):
-    matrices(name, A)
-    if hermitian:
-        square(name, A)
-        A = symmetric(A, True)
-    rtol = (np.finfo(A.dtype).eps * max(A.shape[-2:]) if atol is None else 0.0) if rtol is None else number(name, "rtol", rtol)
-    atol = 0.0 if atol is None else number(name, "atol", atol)
-    if not (atol >= 0 and rtol >= 0):
-        raise ValueError(f"{name}: atol and rtol must be 0 or more, got {atol} and {rtol}")
-    return A, atol, rtol
 
 
 def lstsq(A, B, rcond=None, *, driver=None):

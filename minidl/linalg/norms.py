@@ -8,7 +8,8 @@ from ..ops.base import normalize_axes
 from ..tensors.arguments import expect_tensors, number
 from ..tensors.creation import eye
 from ..tensors.indexing import where
-from .checks import matrices, of_floats, square
+from ..tensors.matrix_checks import matrices, square
+from .checks import of_floats
 from .decompositions import svdvals
 from .matrices import inv, slogdet
 
