@@ -1,5 +1,6 @@
 """Linear algebra as methods of Tensor and at the top level, by PyTorch's names; what is composed of other operations."""
 
+import contextlib
 import inspect
 import itertools
 import math
@@ -168,6 +169,23 @@ def test_gradients(function, shape):
     assert gradcheck(function, x) and gradgradcheck(function, x)
 
 
+def test_matrices_that_are_no_numbers_give_no_warning():
+    x = minidl.tensor([[2.0, math.nan], [math.nan, 1.0]])
+    assert x.logdet().isnan() and minidl.tensor(2.0).movedim(0, 0).item() == 2
+    for place in ((0, 0), (1, 0)):
+        x = minidl.eye(2)
+        x[place] = math.inf
+        with contextlib.suppress(linalg.LinAlgError):  # LAPACK may refuse it
+            assert not x.cholesky().isfinite().all()
+
+
+def test_no_elements_take_no_time():
+    assert linalg.svdvals(minidl.zeros(0, 2**40)).shape == (0,)
+    u, s, vh = linalg.svd(minidl.zeros(2, 3, 0, requires_grad=True), full_matrices=False)
+    assert (u.shape, s.shape, vh.shape, u.requires_grad) == ((2, 3, 0), (2, 0), (2, 0, 0), True)
+    assert minidl.ones(2, 3).diagonal(10**30).shape == minidl.ones(2, 3).diagonal(-(2**40)).shape == (0,)
+
+
 E = minidl.eye
 MISTAKES = [
     (lambda: linalg.householder_product(minidl.ones(2, 3), minidl.ones(2)), ValueError, "m >= n and tau"),
@@ -183,6 +201,15 @@ MISTAKES = [
     (lambda: linalg.tensorsolve(minidl.ones(2, 3), minidl.ones(3)), ValueError, "tensorsolve: shapes"),
     (lambda: minidl.cholesky_solve(minidl.ones(2), E(2)), ValueError, "cholesky_solve: expected matrices"),
     (lambda: minidl.cholesky_solve(E(2), E(2).double()), TypeError, "cholesky_solve: expected matrices B and L of one dtype"),
+    (lambda: linalg.tensorsolve(minidl.tensor(1.0), minidl.ones(3), dims=0), ValueError, "tensorsolve: shapes"),
+    (lambda: E(2).cholesky(np.zeros(3)), TypeError, "cholesky: upper must be True or False, got array"),
+    (lambda: E(2).qr(1), TypeError, "qr: some must be True or False, got 1"),
+    (lambda: linalg.qr(E(2), np.zeros(3)), ValueError, "qr: mode must be 'reduced', 'complete' or 'r', got array"),
+    (lambda: linalg.eigh(E(2), np.zeros(3)), ValueError, "eigh: UPLO must be 'L' or 'U'"),
+    (lambda: linalg.lstsq(E(2), E(2), driver="svd"), ValueError, "lstsq: driver must be 'gels', 'gelsy', 'gelsd' or 'gelss'"),
+    (lambda: linalg.cond(E(2), np.zeros(3)), TypeError, "cond: p must be a number"),
+    (lambda: linalg.vander(minidl.ones(3), N=2**62), MemoryError, "vander: no memory"),
+    (lambda: leaf(np.ones((2, 2))).logdet().backward(), ValueError, "a singular matrix has no gradient"),
     (lambda: minidl.chain_matmul(minidl.ones(2), E(2)), ValueError, "chain_matmul: expected matrices"),
 ]
 

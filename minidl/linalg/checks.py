@@ -8,8 +8,8 @@ __all__ = ["LinAlgError"]
 
 
 def check_triangle(name, UPLO):
-    if UPLO not in ("L", "U", "l", "u"):
-        raise ValueError(f"{name}: UPLO must be 'L' or 'U', got {UPLO!r}")
+    if not isinstance(UPLO, str) or UPLO not in ("L", "U", "l", "u"):
+        raise ValueError(f"{name}: UPLO must be 'L' or 'U', got {UPLO!r:.80}")
 
 
 def of_floats(name, A, dtype):

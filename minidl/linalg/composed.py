@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..ops.base import normalize_axis
+from ..ops.base import normalize_axes, normalize_axis
 from ..tensors.arguments import expect_tensors, integer
 from ..tensors.matrices import inverse
 from ..tensors.matrix_checks import matrices
@@ -98,7 +98,7 @@ def tensorsolve(A, B, dims=None):
     """
     expect_tensors("tensorsolve", A=A, B=B)
     if dims is not None:
-        dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+        dims = normalize_axes("tensorsolve", dims, A.ndim)
         A = A.movedim(dims, tuple(range(A.ndim - len(dims), A.ndim)))
     rest = A.shape[B.ndim :]
     if A.shape[: B.ndim] != B.shape or math.prod(rest) != B.numel():

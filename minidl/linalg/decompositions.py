@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops
 from ..graph.modes import is_grad_enabled
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import expect_tensors, flag
 from ..tensors.complex import ComplexTensor
 from ..tensors.matrices import orthogonal
 from ..tensors.matrix_checks import LinAlgError, existing, matrices, square, symmetric
@@ -109,7 +109,9 @@ def svd(A, full_matrices=True, *, driver=None):
     matrices("svd", A)
     if driver is not None:
         raise ValueError(f"svd: driver is for PyTorch on CUDA, got {driver!r}")
-    return SVDResult(*existing("svd", "the computation did not converge", ops.SVD(bool(full_matrices)), A))
+    return SVDResult(
+        *existing("svd", "the computation did not converge", ops.SVD(flag("svd", "full_matrices", full_matrices)), A)
+    )
 
 
 def svdvals(A, *, driver=None):

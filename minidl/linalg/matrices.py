@@ -8,7 +8,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axis
 from ..ops.linalg import is_above
-from ..tensors.arguments import expect_tensors, integer, number, tensors_of
+from ..tensors.arguments import expect_memory, expect_tensors, flag, integer, number, one_of, tensors_of
 from ..tensors.contractions import cross as _cross
 from ..tensors.creation import eye, zeros
 from ..tensors.matrices import inverse, pseudoinverse, with_tolerances
@@ -78,6 +78,7 @@ def solve(A, B, *, left=True):
     tensor([1.0000, 0.5000])
     """
     square("solve", A)
+    flag("solve", "left", left)
     _same_dtype("solve", A, B)
     vectors = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     if vectors:
@@ -106,6 +107,8 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
             [2.]])
     """
     square("solve_triangular", A)
+    for what, given in (("upper", upper), ("left", left), ("unitriangular", unitriangular)):
+        flag("solve_triangular", what, given)
     _same_dtype("solve_triangular", A, B)
     if B.ndim < 2 or B.shape[-2 if left else -1] != A.shape[-1]:
         what = "rows" if left else "columns"
@@ -186,8 +189,8 @@ def lstsq(A, B, rcond=None, *, driver=None):
     >>> lstsq(minidl.stack([minidl.ones(3), x], 1), 1 + 2 * x).solution
     tensor([1.0000, 2.0000])
     """
-    if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
-        raise ValueError(f"lstsq: driver must be None, 'gels', 'gelsy', 'gelsd' or 'gelss', got {driver!r}")
+    if driver is not None:
+        one_of("lstsq", "driver", driver, ("gels", "gelsy", "gelsd", "gelss"))
     matrices("lstsq", A)
     _same_dtype("lstsq", A, B)
     vectors = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
@@ -262,6 +265,7 @@ def vander(x, *, N=None):
     N = (x.shape[-1] if x.ndim else 0) if N is None else integer("vander", N, "N")
     if not x.ndim or N < 1:
         raise ValueError(f"vander: expected an axis or more and N of 1 or more, got shape {x.shape} and N={N}")
+    expect_memory("vander", (*x.shape, N), x.dtype)
     return x.unsqueeze(-1) ** wrap(np.arange(N)).to(x.dtype)
 
 

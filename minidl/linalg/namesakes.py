@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..tensors.arguments import expect_tensors
+from ..tensors.arguments import expect_tensors, flag
 from ..tensors.matrix_checks import square
 from ..tensors.record import wrap
 from .composed import householder_product
@@ -38,7 +38,7 @@ def cholesky_solve(B, L, upper=False):
     if B.ndim < 2 or B.dtype != L.dtype:
         got = f"{B.dtype} {B.shape} and {L.dtype} {L.shape}"
         raise (ValueError if B.ndim < 2 else TypeError)(f"cholesky_solve: expected matrices B and L of one dtype, got {got}")
-    first, second = (L.mT, L) if upper else (L, L.mT)
+    first, second = (L.mT, L) if flag("cholesky_solve", "upper", upper) else (L, L.mT)
     return solve_triangular(second, solve_triangular(first, B, upper=False), upper=True)
 
 
@@ -50,6 +50,7 @@ def cholesky_inverse(L, upper=False):
     tensor([[0.2500]])
     """
     square("cholesky_inverse", L)
+    flag("cholesky_inverse", "upper", upper)
     return cholesky_solve(wrap(np.eye(L.shape[-1], dtype=L.dtype)).expand(L.shape), L, upper)
 
 

@@ -63,7 +63,11 @@ class LogDet(Op):
         return np.linalg.slogdet(x)[1]
 
     def backward(self, dy):
-        return dy[..., None, None] * np.swapaxes(np.linalg.inv(self.x), -1, -2)
+        try:
+            inverse = np.linalg.inv(self.x)
+        except np.linalg.LinAlgError:
+            raise np.linalg.LinAlgError("slogdet, logdet: a singular matrix has no gradient") from None
+        return dy[..., None, None] * np.swapaxes(inverse, -1, -2)
 
 
 class Cholesky(Op):
@@ -171,7 +175,11 @@ class SVD(Op):
 
     def forward(self, x):
         self.x = x
-        u, s, vt = np.linalg.svd(x, full_matrices=self.full)
+        *stack, m, n = x.shape
+        if not self.full and min(m, n) == 0:  # of no rows LAPACK makes as many columns as there are, one by one
+            u, s, vt = (np.zeros((*stack, *shape), x.dtype) for shape in ((m, 0), (0,), (0, n)))
+        else:
+            u, s, vt = np.linalg.svd(x, full_matrices=self.full)
         k = s.shape[-1]
         self.u, self.s, self.vt = u[..., :k], s, vt[..., :k, :]
         return u, s, vt

@@ -6,7 +6,7 @@ from collections import namedtuple
 import numpy as np
 
 from .. import ops
-from .arguments import integer, number
+from .arguments import flag, integer, number, one_of
 from .indexing import where
 from .matrix_checks import existing, matrices, square, symmetric
 from .record import apply, wrap
@@ -38,7 +38,8 @@ class Matrices:
         slogdet(sign=tensor(-1.), logabsdet=tensor(2.0794))
         """
         square("slogdet", self)
-        sign = np.asarray(np.linalg.slogdet(self.array)[0])
+        with np.errstate(invalid="ignore"):
+            sign = np.asarray(np.linalg.slogdet(self.array)[0])
         still = apply(ops.PiecewiseConstant(lambda x: sign), self.sum((-2, -1)))  # it passes back zeros
         return SlogdetResult(still, apply(ops.LogDet(), self))
 
@@ -125,7 +126,7 @@ class Matrices:
         """
         square("cholesky", self)
         L = existing("cholesky", "a matrix is not positive definite", ops.Cholesky(), symmetric(self, True))
-        return L.mT if upper else L
+        return L.mT if flag("cholesky", "upper", upper) else L
 
     def qr(self, some=True):
         """(Q, R) with x = Q R: `linalg.qr`, with some=False in the mode "complete".
@@ -135,7 +136,7 @@ class Matrices:
         tensor([[0.6000],
                 [0.8000]])
         """
-        return orthogonal("qr", self, "reduced" if some else "complete")
+        return orthogonal("qr", self, "reduced" if flag("qr", "some", some) else "complete")
 
     def svd(self, some=True, compute_uv=True):
         """(U, S, V) with x = U diag(S) Vᵀ. V is not transposed, as it is in `linalg.svd`, and some=False makes U and V square.
@@ -144,10 +145,10 @@ class Matrices:
         >>> minidl.tensor([[0.0, 2.0], [1.0, 0.0]]).svd().S
         tensor([2., 1.])
         """
-        if not compute_uv:
+        if not flag("svd", "compute_uv", compute_uv):
             raise NotImplementedError("svd: compute_uv=False is not supported; use minidl.linalg.svdvals")
         matrices("svd", self)
-        U, S, Vh = existing("svd", "the computation did not converge", ops.SVD(not some), self)
+        U, S, Vh = existing("svd", "the computation did not converge", ops.SVD(not flag("svd", "some", some)), self)
         return SVDResult(U, S, Vh.mT)
 
 
@@ -164,7 +165,7 @@ def pseudoinverse(name, x, atol, rtol, hermitian=False):
 def with_tolerances(name, x, atol, rtol, hermitian):
     """x, mirrored if it is hermitian, and both tolerances as numbers."""
     matrices(name, x)
-    if hermitian:
+    if flag(name, "hermitian", hermitian):
         square(name, x)
         x = symmetric(x, True)
     rtol = (np.finfo(x.dtype).eps * max(x.shape[-2:]) if atol is None else 0.0) if rtol is None else number(name, "rtol", rtol)
@@ -177,8 +178,7 @@ def with_tolerances(name, x, atol, rtol, hermitian):
 def orthogonal(name, x, mode):
     """(Q, R) in a mode of `linalg.qr`."""
     matrices(name, x)
-    if mode not in ("reduced", "complete", "r"):
-        raise ValueError(f"{name}: mode must be 'reduced', 'complete' or 'r', got {mode!r}")
+    one_of(name, "mode", mode, ("reduced", "complete", "r"))
     m, n = x.shape[-2:]
     if mode == "r" or (mode == "complete" and m > n):
         if x.requires_grad:

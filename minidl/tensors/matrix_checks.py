@@ -35,8 +35,8 @@ def square(name, A):
 def symmetric(A, lower):
     """A with one triangle mirrored into the other. As in PyTorch the gradient is that of symmetric matrices, for all of A."""
     x = A.array
-    triangle = np.tril(x) if lower else np.triu(x)
-    mirrored = triangle + np.swapaxes(triangle - triangle * np.eye(x.shape[-1], dtype=x.dtype), -1, -2)
+    triangle, strict = (np.tril(x), np.tril(x, -1)) if lower else (np.triu(x), np.triu(x, 1))
+    mirrored = triangle + np.swapaxes(strict, -1, -2)
     if np.array_equal(mirrored, x):
         return A
     return wrap(mirrored) + (A - A.detach())

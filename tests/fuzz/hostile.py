@@ -8,6 +8,7 @@ import argparse
 import functools
 import gc
 import inspect
+import itertools
 import os
 import re
 import sys
@@ -85,11 +86,15 @@ FILES = ("t.load", "t.save", "data.read_idx", "data.write_idx", "data.MNIST", "d
 SETTINGS = ("t.set_grad_enabled", "t.no_grad", "t.enable_grad", "K.set_num_threads", "t.set_num_threads", "K.set_memory_kept")
 
 
+def line_of(seed, i):
+    """(the generator, the line of the table) of the call with the number i."""
+    rng, table = np.random.default_rng([seed, i]), calls.all_calls()
+    return rng, table[rng.integers(len(table))]
+
+
 def drawn(seed, i):
     """The call with the number i: (its line of the table, function, arguments, keywords, what was replaced)."""
-    rng = np.random.default_rng([seed, i])
-    table = calls.all_calls()
-    call = table[rng.integers(len(table))]
+    rng, call = line_of(seed, i)
     minidl.manual_seed(i)
     function, arguments, keywords = call.make()
     options = {k: v for k, v in calls.parameters(function).items() if k not in keywords}
@@ -231,6 +236,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--only", type=int, nargs="*", help="the numbers of the calls to run")
+    parser.add_argument("--functions", nargs="*", help="beginnings of names, such as optim. or L.det: calls of these alone")
     parser.add_argument(
         "--strict", action="store_true", help="errors that are Python's or NumPy's own, or name nothing, are faults"
     )
@@ -238,7 +244,13 @@ def main():
     options = parser.parse_args()
     minidl.set_num_threads(1)  # a process that has used threads may not be forked
     start = time.time()
-    warm()
+    if options.functions:
+        begins, found = tuple(options.functions), itertools.count()
+        if not any(call.name.startswith(begins) for call in calls.all_calls()):
+            parser.error(f"no call has a name that begins with {' or '.join(begins)}")
+        found = (i for i in found if line_of(options.seed, i)[1].name.startswith(begins))
+        options.only = list(itertools.islice(found, options.calls))
+    warm(tuple(options.functions or [""]))
     gc.freeze()
     report = runner.run(functools.partial(play, options.seed, strict=options.strict), options.calls, options.only)
     numbers = options.only or range(options.calls)
@@ -252,9 +264,11 @@ def main():
     sys.exit(bool(report.faults))
 
 
-def warm():
-    """Calls everything once: what compiles is compiled, and the table is right."""
+def warm(begins=("",)):
+    """Calls everything whose name begins so once: what compiles is compiled, and the table is right."""
     for call in calls.all_calls():
+        if not call.name.startswith(begins):
+            continue
         function, arguments, keywords = call.make()
         try:
             _use(function(*arguments, **keywords))
