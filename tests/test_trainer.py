@@ -12,7 +12,7 @@ from minidl import model_selection, nn, optim
 from minidl.nn import functional as F
 from minidl.optim import lr_scheduler
 from minidl.utils import callbacks
-from minidl.utils.callbacks import Callback, Checkpoint, EarlyStopping, LearningRateLog, LivePlot
+from minidl.utils.callbacks import Callback, Checkpoint, EarlyStopping, Evaluation, LearningRateLog, LivePlot
 from minidl.utils.data import DataLoader, TensorDataset
 from minidl.utils.history import History
 from minidl.utils.metrics import accuracy, confusion_matrix
@@ -236,6 +236,26 @@ def test_early_stopping_keeps_the_best_weights(options, epochs, w):
     one = [minidl.zeros(1)]
     history = Trainer(20, progress=False, callbacks=[EarlyStopping(patience=2, **options)]).fit(model, (one, one))
     assert (len(history), model.w.item()) == (epochs, w)
+
+
+def test_other_data_are_evaluated_after_each_epoch():
+    net, (train, held_out) = make()
+    trainer = build(2, metrics=[accuracy], callbacks=[Evaluation("seen", train), EarlyStopping("seen_loss")])
+    row = trainer.fit(net, (train, held_out))[-1]
+    by_hand = trainer.evaluate(net, train)
+    assert row["seen_loss"] == pytest.approx(by_hand["loss"], rel=1e-6) and row["seen_accuracy"] == by_hand["accuracy"]
+    assert abs(row["val_loss"] - row["seen_loss"]) > 1e-3 and abs(row["train_loss"] - row["seen_loss"]) > 1e-3
+    with pytest.raises(TypeError, match="Evaluation: expected a name and a loader"):
+        Evaluation("seen", iter([]))
+
+
+def test_evaluating_other_data_changes_nothing_of_the_training():
+    runs = []
+    for calls in ([], [Evaluation("seen", [blobs()[:]])]):
+        net, loaders = make()
+        history = build(3, metrics=[accuracy], callbacks=calls).fit(net, loaders)
+        runs.append((weights(net).tolist(), history.column("train_loss"), history.column("val_accuracy")))
+    assert runs[0] == runs[1]
 
 
 def test_early_stopping_of_a_larger_is_better():

@@ -163,6 +163,27 @@ class LearningRateLog(Callback):
         self.rates = list(state_dict["rates"])
 
 
+class Evaluation(Callback):
+    """Evaluates the model on other data after each epoch, too: columns such as train_loss and train_accuracy, for name "train".
+
+    The training data themselves may be such data: train_loss is then not the mean over the epoch, while the weights change, but
+    that of the weights at its end, with dropout off, as val_loss is.
+
+    >>> import minidl
+    >>> Evaluation("train", [minidl.zeros(1)]).name
+    'train'
+    """
+
+    def __init__(self, name, data):
+        if not isinstance(name, str) or not hasattr(data, "__iter__") or hasattr(data, "__next__"):
+            raise TypeError(f"Evaluation: expected a name and a loader, or a list of batches, got {name!r:.80}, {data!r:.80}")
+        self.name, self.data = name, data
+
+    def on_epoch_end(self, trainer):
+        found = trainer.evaluate(trainer.model, self.data)
+        trainer.history[-1] |= {f"{self.name}_{key}": x for key, x in found.items()}
+
+
 class LivePlot(Callback):
     """Draws columns of the history after each epoch, in a notebook while it grows. `board.fig` is the figure.
 
