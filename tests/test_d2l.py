@@ -209,6 +209,38 @@ def test_the_trainer_names_its_gradient_clipping_as_the_book_does():
     assert sum((p.grad**2).sum() for p in model.parameters()).sqrt().item() == pytest.approx(0.5, rel=1e-4)
 
 
+def test_the_trainers_parts_may_be_the_books_of_chapter_6_7(monkeypatch):
+    def __init__(self, max_epochs, num_gpus=0, gradient_clip_val=0):
+        self.save_hyperparameters()
+        self.gpus = [d2l.gpu(i) for i in range(min(num_gpus, d2l.num_gpus()))]
+
+    def prepare_batch(self, batch):
+        if self.gpus:
+            batch = [d2l.to(a, self.gpus[0]) for a in batch]
+        return batch
+
+    def prepare_model(self, model):
+        model.trainer = self
+        model.board.xlim = [0, self.max_epochs]
+        if self.gpus:
+            model.to(self.gpus[0])
+        self.model = model
+
+    class Trainer(d2l.Trainer):  # the book writes add_to_class(d2l.Trainer), which would last beyond this test
+        pass
+
+    for method in (__init__, prepare_batch, prepare_model):
+        d2l.add_to_class(Trainer)(method)
+    errors = []
+    for kind in (d2l.Trainer, Trainer):
+        minidl.manual_seed(0)
+        data, model = d2l.SyntheticRegressionData(w=minidl.tensor([2, -3.4]), b=4.2), d2l.LinearRegression(lr=0.03)
+        trainer = kind(max_epochs=2, num_gpus=1) if kind is Trainer else kind(max_epochs=2)
+        assert trainer.evaluate(model, data.val_dataloader())["loss"] > 1
+        errors.append(trainer.fit(model, data).column("val_loss"))
+    assert errors[0] == errors[1]
+
+
 def test_modules_say_what_they_lack():
     with pytest.raises(NotImplementedError, match="write a loss"):
         d2l.Module().loss(1, 2)
