@@ -654,3 +654,34 @@ def test_grad_clipping_keeps_the_direction():
         net.weight.grad = torch.tensor([start])
         d2l.grad_clipping(net, 1.0)
         np.testing.assert_allclose(net.weight.grad.numpy(), [end], rtol=1e-5)
+
+
+# --- what the fuzzer found
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: d2l.evaluate_accuracy(nn.Linear(1, 1), []), "evaluate_accuracy: expected a loader with examples"),
+        (lambda: d2l.evaluate_accuracy_gpu(nn.Linear(1, 1), []), "evaluate_accuracy_gpu: expected a loader with examples"),
+        (lambda: d2l.evaluate_loss(nn.Linear(1, 1), [], nn.MSELoss()), "evaluate_loss: expected a loader with examples"),
+        (lambda: d2l.train_epoch_ch3(nn.Linear(1, 1), [], nn.MSELoss(), None), "train_epoch_ch3: expected a loader with"),
+        (lambda: d2l.Accumulator(1).add(1j), "Accumulator.add: what is added must be a number"),
+        (lambda: d2l.get_fashion_mnist_labels([1, 10]), "get_fashion_mnist_labels: expected classes from 0 to 9"),
+        (lambda: d2l.Accumulator(1.5), "Accumulator: .* integer"),
+        (lambda: d2l.MultiHeadAttention(8, 0, 0.1), "num_heads must divide num_hiddens, got 0 and 8"),
+        (lambda: d2l.MultiHeadAttention(8, np.ones(2), 0.1), "MultiHeadAttention: .* integer"),
+        (lambda: d2l.corr2d(minidl.ones(2, 2), minidl.ones(3, 1)), "corr2d: expected a matrix and a smaller kernel"),
+    ],
+)
+def test_the_books_functions_name_themselves(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_sgd_without_gradients_changes_nothing():
+    w, b = minidl.ones(2, requires_grad=True), minidl.ones(1, requires_grad=True)
+    w.sum().backward()
+    with pytest.raises(ValueError, match="sgd: a parameter has no gradient; backward comes first"):
+        d2l.sgd([w, b], 0.1, 1)
+    assert w.tolist() == [1, 1] and w.grad.tolist() == [1, 1]

@@ -15,6 +15,7 @@ import numpy as np
 import minidl
 from minidl import (
     autograd,
+    d2l,
     distributions,
     func,
     generation,
@@ -30,7 +31,7 @@ from minidl import (
 )
 from minidl.nn import functional, init
 from minidl.optim import lr_scheduler
-from minidl.utils import data
+from minidl.utils import callbacks, checkpoint, data, history, metrics, train
 from minidl.utils.data import transforms
 
 from .values import words
@@ -48,6 +49,12 @@ MODULES = {
     "I": information,
     "L": linalg,
     "optimum": optimization,
+    "d2l": d2l,
+    "metrics": metrics,
+    "callbacks": callbacks,
+    "checkpoint": checkpoint,
+    "history": history,
+    "train": train,
     "D": distributions,
     "data": data,
     "transforms": transforms,
@@ -673,6 +680,46 @@ prob.GaussianNB(priors=None, var_smoothing=1e-9) ; prob.GaussianNB().fit(x, k2) 
 prob.GaussianNB().fit(x, k2).predict_proba(y) ; prob.GaussianNB().fit(x, k2).score(y, k2)
 """
 
+# of minidl.d2l and minidl.utils, without what draws or reads the book's data
+COURSE = """
+d2l.reshape(x, (3, 2)) ; d2l.reduce_sum(x, 0, True) ; d2l.reduce_mean(x, 0, True) ; d2l.argmax(x, 1) ; d2l.astype(x, t.float64)
+d2l.to(x, "cpu") ; d2l.numpy(x) ; d2l.size(x) ; d2l.transpose(x) ; d2l.swapaxes(x, 0, 1) ; d2l.expand_dims(x, 0)
+d2l.repeat(x, 2, 1) ; d2l.add_to_class(type("C", (), {})) ; d2l.MultiHeadAttention(8, 2, 0.1, True)
+d2l.MultiHeadAttention(4, 2, 0.0)(c, c, c, vl) ; d2l.PositionWiseFFN(4, 3) ; d2l.PositionWiseFFN(4, 3)(x) ; d2l.AddNorm(3, 0.1)
+d2l.AddNorm(3, 0.1)(x, y) ; d2l.TransformerEncoderBlock(4, 8, 2, 0.1, True) ; d2l.TransformerEncoderBlock(4, 8, 2, 0.1)(c, vl)
+d2l.TransformerEncoder(5, 4, 8, 2, 1, 0.1, True) ; d2l.TransformerEncoder(5, 4, 8, 2, 1, 0.1)(ids, vl) ; d2l.Module(2, 1)
+d2l.Classifier(2, 1) ; d2l.Classifier().accuracy(x, k2, True) ; d2l.Classifier().loss(x, k2, True) ; d2l.DataModule("data", 0)
+d2l.SyntheticRegressionData(gv[:2], 4.2, 0.01, 8, 4, 2)
+d2l.SGD(params, 0.1) ; d2l.LinearRegressionScratch(2, 0.1, 0.01) ; d2l.LinearRegression(0.1) ; d2l.SoftmaxRegression(3, 0.1)
+d2l.LinearRegression(0.1)(x) ; d2l.SoftmaxRegression(3, 0.1)(x) ; d2l.LeNet(0.1, 10) ; d2l.LinearRegressionScratch(3, 0.1)(x)
+d2l.train_2d(lambda a, b, c, d: (a / 2, b / 2, c, d), 3, None) ; d2l.RNNScratch(3, 4, 0.01) ; d2l.RNNScratch(3, 4)(c.mT, None)
+d2l.RNN(3, 4) ; d2l.RNN(3, 4)(c.mT, None) ; d2l.GRU(3, 4, 1, 0.0) ; d2l.RNNLMScratch(d2l.RNNScratch(5, 4), 5, 0.1)
+d2l.RNNLMScratch(d2l.RNNScratch(5, 4), 5, 0.1)(ids, None) ; d2l.RNNLM(d2l.RNN(5, 4), 5, 0.1)
+d2l.RNNLM(d2l.RNN(5, 4), 5, 0.1)(ids)
+d2l.RNNLM(d2l.RNN(4, 4), 4, 0.1).predict("ab", 2, text.Vocab(tok), None) ; d2l.EncoderDecoder(lin, net)
+d2l.Seq2Seq(lin, net, 0, 0.1) ; d2l.Timer() ; d2l.Benchmark("Done") ; d2l.Accumulator(2) ; d2l.Accumulator(2).add(1, 2.0)
+d2l.cpu() ; d2l.num_gpus() ; d2l.try_gpu(0) ; d2l.try_all_gpus() ; d2l.check_shape(x, (2, 3)) ; d2l.check_len(tok, 4)
+d2l.corr2d(x, q[:2, :2]) ; d2l.synthetic_data(gv, 4.2, 5) ; d2l.linreg(x, v, 0.5) ; d2l.squared_loss(x, y)
+d2l.sgd(params, 0.1, 2)
+d2l.load_array((x, k2), 1, True) ; d2l.get_fashion_mnist_labels([0, 1]) ; d2l.accuracy(x, k2)
+d2l.evaluate_accuracy(net, [(x, k2)])
+d2l.evaluate_loss(net, [(x, x[:, :2])], nn.MSELoss(reduction="none")) ; d2l.evaluate_accuracy_gpu(net, [(x, k2)], None)
+d2l.train_epoch_ch3(net, [(g, k2)], nn.CrossEntropyLoss(reduction="none"), opt) ; d2l.get_dataloader_workers()
+d2l.grad_clipping(net, 1.0) ; d2l.HyperParameters() ; d2l.extract("missing.zip", None)
+metrics.accuracy(x, k2) ; metrics.confusion_matrix(x, k2, 3) ; callbacks.EarlyStopping("val_loss", 2, "min", 0.0, True)
+callbacks.Checkpoint("missing/x.npz", 2) ; callbacks.LearningRateLog() ; callbacks.Evaluation("train", [x])
+callbacks.Callback()
+train.Trainer(2, 0, 0.5, loss=nn.MSELoss(), optimizer=opt, step_every="step", metrics=[metrics.accuracy], progress=False)
+train.Trainer(1, loss=nn.CrossEntropyLoss(), optimizer=opt, progress=False).fit(net, [(g, k2)], None)
+train.Trainer(1, loss=nn.CrossEntropyLoss(), metrics=[metrics.accuracy]).evaluate(net, [(g, k2)])
+train.Trainer(1, progress=False).fit(d2l.LinearRegression(0.1), ([(g, g[:, :1])], [(g, g[:, :1])])) ; checkpoint.random_state()
+checkpoint.ResumableLoader([x]) ; checkpoint.set_random_state(checkpoint.random_state())
+checkpoint.save_checkpoint("missing/x.npz", model=net) ; checkpoint.load_checkpoint("missing/x.npz", model=net)
+t.summary(net, (2, 3)) ; t.summary(net, None, x) ; history.History([{"epoch": 1}])
+history.History([{"epoch": 1}]).column("epoch")
+history.Progress()
+"""
+
 KERNELS = """
 K.add_rows(np.zeros((5, 3), np.float32), L3, np.ones((3, 3), np.float32)) ; K.attention(Q, Q, Q, None, True, 1.0)
 K.attention(Q, Q, Q, np.zeros((4, 4), np.float32), False, 0.5) ; K.batch_norm(A4, R4, R4, 1e-5, None)
@@ -735,7 +782,7 @@ def lines():
     writes = [f"raw.{name}()" for name in twins]
     writes += [f"raw.{name}_(g)" for name in BINARY if hasattr(minidl.Tensor, f"{name}_")]
     writes += [f"t.{name}(raw)" for name in twins if hasattr(minidl, name)] + ["t.xlogy_(raw, g)"]
-    blocks = (FUNCTIONAL, METHODS, TOP, LAYERS, OTHERS, KERNELS)
+    blocks = (FUNCTIONAL, METHODS, TOP, LAYERS, OTHERS, COURSE, KERNELS)
     written = [call for block in blocks for line in block.splitlines() for call in line.split(" ; ")]
     return [*unary, *binary, *writes, *written, *_activations("\n".join(written))]
 
@@ -808,7 +855,8 @@ def parameters(function):
 
 
 # T.cuda, half and bfloat16 raise always; register_kl would change the table of divergences, set_printoptions all reprs.
-# A memory_format is one of four objects.
+# A memory_format is one of four objects. Of the course: what draws, reads the book's data, or raises always; Interrupts takes
+# Ctrl-C, ProgressBar writes to the screen.
 WITHOUT_CALL = {
     "T.bfloat16",
     "T.cuda",
@@ -818,7 +866,34 @@ WITHOUT_CALL = {
     "D.register_kl",
     "data.download",
     "t.Tensor",
+    "callbacks.Interrupts",
+    "callbacks.LivePlot",
+    "callbacks.ProgressBar",
+    "d2l.Animator",
+    "d2l.FashionMNIST",
+    "d2l.MTFraEng",
+    "d2l.TimeMachine",
+    "d2l.download",
+    "d2l.download_extract",
+    "d2l.get_data_ch11",
+    "d2l.gpu",
+    "d2l.load_data_fashion_mnist",
+    "d2l.plot",
+    "d2l.set_axes",
+    "d2l.set_figsize",
+    "d2l.show_heatmaps",
+    "d2l.show_images",
+    "d2l.show_list_len_pair_hist",
+    "d2l.show_trace_2d",
+    "d2l.train_ch11",
+    "d2l.train_ch6",
+    "d2l.train_concise_ch11",
+    "d2l.use_svg_display",
 }
+
+
+def _of(x, module):
+    return getattr(x, "__module__", "").startswith(module)
 
 
 def missing():
@@ -841,6 +916,17 @@ def missing():
         "init": [n for n in dir(init) if n[-1] == "_" and n[0] != "_"],
         "data": data.__all__,
         "ms": model_selection.__all__,
+        "d2l": [n for n in d2l.__all__ if _of(getattr(d2l, n), "minidl.d2l")],
+        **{
+            name: [n for n, x in vars(module).items() if n[0] != "_" and _of(x, module.__name__)]
+            for name, module in (
+                ("metrics", metrics),
+                ("callbacks", callbacks),
+                ("checkpoint", checkpoint),
+                ("history", history),
+            )
+        },
+        "train": ["Trainer"],
         "prob": probability.__all__,
     }
     functions = {
