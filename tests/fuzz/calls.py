@@ -583,6 +583,7 @@ optim.Adadelta(params, 1.0, 0.9, 1e-6, 0.1) ; optim.Adamax(params, 0.002, (0.9, 
 optim.NAdam(params, 0.002, (0.9, 0.999), 1e-8, 0.1, 0.004, True) ; optim.RAdam(params, 0.001, (0.9, 0.999), 1e-8, 0.1, True)
 optim.Yogi(params, 0.01, (0.9, 0.999), 0.001, 0.1) ; optim.Lion(params, 0.0001, (0.9, 0.99), 0.1)
 optim.Rprop(params, 0.01, (0.5, 1.2), (1e-6, 50)) ; optim.ASGD(params, 0.01, 0.0001, 0.75, 1e6, 0.1)
+optim.Adafactor(params, 0.01, -0.8, (None, 0.001), 1.0, 0.1, maximize=True)
 optim.Muon([raw.requires_grad_()], 0.001, 0.1, 0.95, True, (3.4445, -4.775, 2.0315), 1e-7, 5, "original")
 optim.LBFGS(params, 1, 20, 25, 1e-7, 1e-9, 100, "strong_wolfe") ; optim.Adagrad(params).step() ; optim.RAdam(params).step()
 lr.LinearLR(opt, 0.5, 1.0, 5) ; lr.ConstantLR(opt, 0.5, 5) ; lr.PolynomialLR(opt, 5, 2.0)

@@ -50,8 +50,8 @@ WRITES = {
     "d2l.grad_clipping": {0},
     "d2l.add_to_class": {0},
     "checkpoint.load_checkpoint": {"model"},
-    **dict.fromkeys(("d2l.evaluate_accuracy", "d2l.evaluate_accuracy_gpu", "d2l.evaluate_loss"), {0}),  # the net's mode
-    **dict.fromkeys((call.name for call in calls.all_calls() if call.name.startswith("train.")), {0, "optimizer"}),
+    **{f"d2l.evaluate_{name}": {0} for name in ("accuracy", "accuracy_gpu", "loss")},  # the net's mode
+    **{call.name: {0, "optimizer"} for call in calls.all_calls() if call.name.startswith("train.")},
     "K.update_running": {0, 1},
     "T.copy_": {0},
     "T.__setitem__": {0},
