@@ -73,6 +73,13 @@ def test_it_is_the_papers_rule(shape, options):
     np.testing.assert_allclose(p.detach().numpy(), plain(start, gradients, **options), rtol=1e-10)
 
 
+def test_the_mean_of_the_rows_has_a_least_value_of_its_own():  # 0.9, and the memory 0.81, which the first element is above
+    start, gradient = np.ones((2, 3)), np.array([[1.5, 0.0, 0.0], [0.0, 0.3, 0.0]])
+    p = minidl.tensor(start, requires_grad=True)
+    descend(optim.Adafactor([p], eps=(0.9, 1e-3)), p, [gradient])
+    np.testing.assert_allclose(p.detach().numpy(), plain(start, [gradient], eps=(0.9, 1e-3)), rtol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("shape", SHAPES)
