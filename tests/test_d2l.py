@@ -29,7 +29,7 @@ train_concise_ch11 download extract DATA_URL DATA_HUB plt show_list_len_pair_his
 zeros tensor arange meshgrid sin sinh cos cosh tanh linspace exp log normal rand randn matmul int32 int64 float32 concat stack
 abs eye sigmoid batch_matmul numpy size reshape to reduce_sum argmax astype transpose reduce_mean expand_dims swapaxes repeat
 nn_Module synthetic_data linreg squared_loss sgd load_array accuracy evaluate_accuracy evaluate_loss train_epoch_ch3
-get_fashion_mnist_labels get_dataloader_workers load_data_fashion_mnist evaluate_accuracy_gpu train_ch6 grad_clipping
+get_fashion_mnist_labels get_dataloader_workers load_data_fashion_mnist evaluate_accuracy_gpu train_ch6 grad_clipping annotate
 """
 
 

@@ -871,6 +871,7 @@ WITHOUT_CALL = {
     "callbacks.LivePlot",
     "callbacks.ProgressBar",
     "d2l.Animator",
+    "d2l.annotate",
     "d2l.FashionMNIST",
     "d2l.MTFraEng",
     "d2l.TimeMachine",
