@@ -28,12 +28,15 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm import tqdm
 
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl.optim.lr_scheduler import CosineAnnealingLR
+from minidl.utils.callbacks import Evaluation
 from minidl.utils.data import DataLoader, digits
+from minidl.utils.metrics import accuracy
+from minidl.utils.train import Trainer
 
 TARGET = 0.985
 RUBBED_OUT = 3  # pixels, of some thirty that have ink
@@ -61,18 +64,18 @@ def main():
     model = network()
     print(model, f"{len(train)} digits to learn from, {len(test)} held out", sep="\n")
     minidl.warmup(model, train[:32][0])
-    evaluate(model, *train[:])  # compiles what many images at once need
+    predict(model, train[:][0])  # compiles what many images at once need
 
     start = time.perf_counter()
     history = fit(model, train, test, epochs)
     seconds = time.perf_counter() - start
-    loss, accuracy, predicted = evaluate(model, *test[:])
-    print(f"trained {epochs} epochs in {seconds:.1f} s; held-out loss {loss:.3f}, accuracy {accuracy:.2%}")
+    predicted, reached = predict(model, test[:][0]), history[-1]["val_accuracy"]
+    print(f"trained {epochs} epochs in {seconds:.1f} s; held-out loss {history[-1]['val_loss']:.3f}, accuracy {reached:.2%}")
 
     minidl.save(model.state_dict(), options.out / "digits_cnn.npz")
     again = network()
     again.load_state_dict(minidl.load(options.out / "digits_cnn.npz"))
-    same = evaluate(again, *test[:])[2].equal(predicted)
+    same = predict(again, test[:][0]).equal(predicted)
     print(f"saved to {options.out / 'digits_cnn.npz'}; loaded again, its predictions are {'the same' if same else 'DIFFERENT'}")
 
     named, at_random = rubbed_out(model, *test[:])
@@ -80,7 +83,7 @@ def main():
 
     picture(model, history, test, predicted, options.out / "digits_cnn.png")
     print(f"picture: {options.out / 'digits_cnn.png'}")
-    if not same or (not options.quick and accuracy < TARGET):
+    if not same or (not options.quick and reached < TARGET):
         sys.exit(f"expected at least {TARGET:.1%} and the same predictions after loading")
     if not options.quick and named >= at_random:
         sys.exit("expected the pixels that the gradient names to matter more than others")
@@ -96,31 +99,21 @@ def network():
 
 
 def fit(model, train, test, epochs):
-    """Trains, and returns for each epoch (training loss, held-out loss, training accuracy, held-out accuracy)."""
-    optimizer = minidl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-    schedule = minidl.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    history = []
-    bar = tqdm(range(epochs), unit="epoch", disable=None)
-    for _ in bar:
-        model.train()
-        for x, y in DataLoader(train, batch_size=32, shuffle=True):
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
-        schedule.step()
-        (loss, accuracy, _), (test_loss, test_accuracy, _) = evaluate(model, *train[:]), evaluate(model, *test[:])
-        history.append((loss, test_loss, accuracy, test_accuracy))
-        bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{test_accuracy:.2%}")
-    return history
+    """Trains, and returns the history: loss and accuracy on the training digits and on those held out, after each epoch."""
+    trainer = Trainer(
+        epochs,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=minidl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4),
+        scheduler=lambda optimizer: CosineAnnealingLR(optimizer, epochs),
+        metrics=[accuracy],
+        callbacks=[Evaluation("train", [train[:]])],
+    )
+    return trainer.fit(model, (DataLoader(train, batch_size=32, shuffle=True), [test[:]]))
 
 
 @minidl.no_grad()
-def evaluate(model, x, y):
-    """(mean loss, accuracy, predicted labels)"""
-    model.eval()
-    logits = model(x)
-    predicted = logits.argmax(1)
-    return F.cross_entropy(logits, y).item(), (predicted == y).float().mean().item(), predicted
+def predict(model, x):
+    return model.eval()(x).argmax(1)
 
 
 def gradient(model, x):
@@ -145,7 +138,7 @@ def rubbed_out(model, x, y):
     accuracies = []
     for order in gradient(model, x) * x, minidl.rand(x.shape) * (x > 0):
         least = order.flatten(1).sort(1, descending=True)[0][:, RUBBED_OUT - 1]
-        accuracies.append(evaluate(model, x * (order < least.reshape(-1, 1, 1, 1)), y)[1])
+        accuracies.append(accuracy(predict(model, x * (order < least.reshape(-1, 1, 1, 1))), y))
     return accuracies
 
 
@@ -162,12 +155,12 @@ def picture(model, history, test, predicted, path):
 
     losses, accuracies = left.subplots(2, 1, sharex=True)
     epochs = np.arange(1, len(history) + 1)
-    loss, test_loss, train_accuracy, test_accuracy = zip(*history, strict=True)
-    losses.plot(epochs, loss, label="training")
-    losses.plot(epochs, test_loss, label="held out")
+    losses.plot(epochs, history.column("train_loss"), label="training")
+    losses.plot(epochs, history.column("val_loss"), label="held out")
     losses.set(yscale="log", ylabel="cross-entropy (nats)", title="Learning")
     losses.legend()
-    accuracies.plot(epochs, train_accuracy, epochs, test_accuracy)
+    test_accuracy = history.column("val_accuracy")
+    accuracies.plot(epochs, history.column("train_accuracy"), epochs, test_accuracy)
     accuracies.axhline(TARGET, color="gray", linestyle=":")
     accuracies.set(xlabel="epoch", ylabel="accuracy", ylim=(max(0, min(test_accuracy[2:], default=0) - 0.02), 1.002))
 

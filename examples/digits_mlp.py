@@ -17,12 +17,13 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm import tqdm
 
 import minidl
 import minidl.nn as nn
-import minidl.nn.functional as F
+from minidl.utils.callbacks import Evaluation
 from minidl.utils.data import DataLoader, digits
+from minidl.utils.metrics import accuracy
+from minidl.utils.train import Trainer
 
 TARGET = 0.97
 
@@ -54,48 +55,39 @@ def main():
     start = time.perf_counter()
     history = fit(model, optimizer, train, test, epochs)
     seconds = time.perf_counter() - start
-    loss, accuracy, predicted = evaluate(model, test)
-    print(f"trained {epochs} epochs in {seconds:.1f} s; held-out loss {loss:.3f}, accuracy {accuracy:.2%}")
+    predicted, reached = predict(model, test), history[-1]["val_accuracy"]
+    print(f"trained {epochs} epochs in {seconds:.1f} s; held-out loss {history[-1]['val_loss']:.3f}, accuracy {reached:.2%}")
 
     minidl.save(model.state_dict(), options.out / "digits_mlp.npz")
     again = nn.MLP(64, [128, 64], 10)
     again.load_state_dict(minidl.load(options.out / "digits_mlp.npz"))
-    same = evaluate(again, test)[2].equal(predicted)
+    same = predict(again, test).equal(predicted)
     print(f"saved to {options.out / 'digits_mlp.npz'}; loaded again, its predictions are {'the same' if same else 'DIFFERENT'}")
 
-    picture(history, test, predicted, accuracy, options.out / "digits_mlp.png")
+    picture(history, test, predicted, options.out / "digits_mlp.png")
     print(f"picture: {options.out / 'digits_mlp.png'}")
-    if not same or (not options.quick and accuracy < TARGET):
+    if not same or (not options.quick and reached < TARGET):
         sys.exit(f"expected at least {TARGET:.0%} and the same predictions after loading")
 
 
 def fit(model, optimizer, train, test, epochs):
-    """Trains, and returns for each epoch (training loss, held-out loss, training accuracy, held-out accuracy)."""
-    history = []
-    bar = tqdm(range(epochs), unit="epoch", disable=None)
-    for _ in bar:
-        model.train()
-        for x, y in DataLoader(train, batch_size=32, shuffle=True):
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
-        (loss, accuracy, _), (test_loss, test_accuracy, _) = evaluate(model, train), evaluate(model, test)
-        history.append((loss, test_loss, accuracy, test_accuracy))
-        bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{test_accuracy:.2%}")
-    return history
+    """Trains, and returns the history: loss and accuracy on the training digits and on those held out, after each epoch."""
+    trainer = Trainer(
+        epochs,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optimizer,
+        metrics=[accuracy],
+        callbacks=[Evaluation("train", [train[:]])],
+    )
+    return trainer.fit(model, (DataLoader(train, batch_size=32, shuffle=True), [test[:]]))
 
 
 @minidl.no_grad()
-def evaluate(model, data):
-    """(mean loss, accuracy, predicted labels) over a whole data set."""
-    model.eval()
-    x, y = data[:]
-    logits = model(x)
-    predicted = logits.argmax(1)
-    return F.cross_entropy(logits, y).item(), (predicted == y).float().mean().item(), predicted
+def predict(model, data):
+    return model.eval()(data[:][0]).argmax(1)
 
 
-def picture(history, test, predicted, accuracy, path):
+def picture(history, test, predicted, path):
     x, y = (t.numpy() for t in test[:])
     predicted = predicted.numpy()
     figure = plt.figure(figsize=(13, 6), layout="constrained")
@@ -103,12 +95,12 @@ def picture(history, test, predicted, accuracy, path):
 
     losses, accuracies = left.subplots(2, 1, sharex=True)
     epochs = np.arange(1, len(history) + 1)
-    loss, test_loss, train_accuracy, test_accuracy = zip(*history, strict=True)
-    losses.plot(epochs, loss, label="training")
-    losses.plot(epochs, test_loss, label="held out")
+    losses.plot(epochs, history.column("train_loss"), label="training")
+    losses.plot(epochs, history.column("val_loss"), label="held out")
     losses.set(yscale="log", ylabel="cross-entropy (nats)", title="Learning")
     losses.legend()
-    accuracies.plot(epochs, train_accuracy, epochs, test_accuracy)
+    test_accuracy = history.column("val_accuracy")
+    accuracies.plot(epochs, history.column("train_accuracy"), epochs, test_accuracy)
     accuracies.axhline(TARGET, color="gray", linestyle=":")
     accuracies.set(xlabel="epoch", ylabel="accuracy", ylim=(max(0, min(test_accuracy) - 0.05), 1.005))
 
@@ -132,7 +124,7 @@ def picture(history, test, predicted, accuracy, path):
             axes.text(
                 j, i, n, ha="center", va="center", color="black" if i == j else "darkred", weight="normal" if i == j else "bold"
             )
-    axes.set(xticks=range(10), yticks=range(10), xlabel="taken for", ylabel="is", title=f"Accuracy {accuracy:.2%}")
+    axes.set(xticks=range(10), yticks=range(10), xlabel="taken for", ylabel="is", title=f"Accuracy {test_accuracy[-1]:.2%}")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

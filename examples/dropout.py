@@ -26,7 +26,10 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl.utils.callbacks import Evaluation
 from minidl.utils.data import DataLoader, digits
+from minidl.utils.metrics import accuracy
+from minidl.utils.train import Trainer
 
 PROBABILITIES, DRAWS, RUNS, EVERY = [0.1, 0.3, 0.5, 0.9], 20_000, 3, 5
 NETWORKS, GAIN, SEEN, NEAR = 50, 0.005, 0.98, 0.015
@@ -54,13 +57,14 @@ def main():
 
     train, test = digits(fraction=1598 / 1797, train=True), digits(fraction=1598 / 1797, train=False)
     runs = {name: [] for name in COLORS}
-    with tqdm(total=2 * RUNS * epochs, unit="epoch", disable=None) as bar:
+    with tqdm(total=2 * RUNS, unit="training", disable=None) as bar:
         for seed in range(options.seed, options.seed + RUNS):
             for name in COLORS:
                 minidl.manual_seed(seed)
                 bar.set_description(name)
                 net = network(0.2, 0.5) if "without" not in name else network(0, 0)
-                runs[name].append(fit(net, train, test, epochs, bar))
+                runs[name].append(fit(net, train, test, epochs))
+                bar.update()
     curves = {name: np.array(run) for name, run in runs.items()}  # (runs, epochs / EVERY, training and test)
     for name, values in curves.items():
         print(
@@ -104,24 +108,12 @@ def network(pixels, hidden):
     )
 
 
-def fit(net, train, test, epochs, bar):
+def fit(net, train, test, epochs):
     """(accuracy on the training digits and on the others) every few epochs."""
-    optimizer, history = minidl.optim.SGD(net.parameters(), lr=0.05, momentum=0.9), []
-    for epoch in range(epochs):
-        for x, y in DataLoader(train, batch_size=50, shuffle=True):
-            optimizer.zero_grad()
-            F.cross_entropy(net(x), y).backward()
-            optimizer.step()
-        if (epoch + 1) % EVERY == 0:
-            net.eval()
-            history.append([accuracy(net(x), y) for x, y in (train[:], test[:])])
-            net.train()
-        bar.update()
-    return history
-
-
-def accuracy(logits, y):
-    return (logits.argmax(1) == y).float().mean().item()
+    optimizer, seen = minidl.optim.SGD(net.parameters(), lr=0.05, momentum=0.9), Evaluation("train", [train[:]])
+    options = {"loss": nn.CrossEntropyLoss(), "metrics": [accuracy], "callbacks": [seen], "progress": False}
+    history = Trainer(epochs, optimizer=optimizer, **options).fit(net, (DataLoader(train, 50, shuffle=True), [test[:]]))
+    return [[row["train_accuracy"], row["val_accuracy"]] for row in history[EVERY - 1 :: EVERY]]
 
 
 def many(net, test):

@@ -29,8 +29,9 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn as nn
-import minidl.nn.functional as F
 from minidl.utils.data import DataLoader, digits
+from minidl.utils.metrics import accuracy
+from minidl.utils.train import Trainer
 
 SIZES = [1, 2, 4, 16, 64]
 NORMS = {"batch norm": nn.BatchNorm1d, "layer norm": nn.LayerNorm, "none": None}
@@ -104,22 +105,14 @@ def neighbours(norm, x):
 def fit(model, train, test, size, epochs, rate):
     """The accuracy on the held-out digits, or None where batch norm refuses a batch of one."""
     optimizer = minidl.optim.SGD(model.parameters(), lr=rate)
-    model.train()
-    for _ in range(epochs):
-        for x, y in DataLoader(train, batch_size=size, shuffle=True, drop_last=True):
-            optimizer.zero_grad()
-            try:
-                loss = F.cross_entropy(model(x), y)
-            except ValueError as error:
-                if "more than 1 value per channel" in str(error):
-                    return None
-                raise
-            loss.backward()
-            optimizer.step()
-    model.eval()
-    x, y = test[:]
-    with minidl.no_grad():
-        return (model(x).argmax(1) == y).float().mean().item()
+    trainer = Trainer(epochs, loss=nn.CrossEntropyLoss(), optimizer=optimizer, metrics=[accuracy], progress=False)
+    loader = DataLoader(train, batch_size=size, shuffle=True, drop_last=True)
+    try:
+        return trainer.fit(model, (loader, [test[:]]))[-1]["val_accuracy"]
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        return None
 
 
 def picture(tables, sizes, accuracies, path):

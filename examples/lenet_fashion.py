@@ -29,13 +29,15 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm import tqdm
 
 import minidl
-import minidl.nn.functional as F
+import minidl.nn as nn
 from minidl.models import BNLeNet, LeNet, init_cnn
+from minidl.utils.callbacks import Evaluation
 from minidl.utils.data import DataLoader, FashionMNIST, TensorDataset, digits
 from minidl.utils.data.transforms import normalize
+from minidl.utils.metrics import accuracy
+from minidl.utils.train import Trainer
 
 MODELS = {"LeNet": LeNet, "BN-LeNet": BNLeNet}
 # For each data set: batch size, epochs; and for each model: learning rate, target.
@@ -77,11 +79,11 @@ def main():
         start = time.perf_counter()
         history = fit(model, minidl.optim.SGD(model.parameters(), lr=lr), train, test, batch_size, epochs)
         seconds = time.perf_counter() - start
-        loss, accuracy, predicted = evaluate(model, test)
-        results[kind] = model, history, accuracy, predicted.numpy(), target
-        print(f"{kind}: trained {epochs} epochs in {seconds:.1f} s; held-out loss {loss:.3f}, accuracy {accuracy:.2%}")
-        if accuracy < target and not options.quick:
-            missed.append(f"{kind}: expected at least {target:.0%} on {name}, got {accuracy:.2%}")
+        loss, reached = history[-1]["val_loss"], history[-1]["val_accuracy"]
+        results[kind] = model, history, predict(model, test).numpy(), target
+        print(f"{kind}: trained {epochs} epochs in {seconds:.1f} s; held-out loss {loss:.3f}, accuracy {reached:.2%}")
+        if reached < target and not options.quick:
+            missed.append(f"{kind}: expected at least {target:.0%} on {name}, got {reached:.2%}")
 
     picture(name, results, test, classes, options.out / "lenet_fashion.png")
     print(f"picture: {options.out / 'lenet_fashion.png'}")
@@ -105,37 +107,20 @@ def load(folder, download):
 
 
 def fit(model, optimizer, train, test, batch_size, epochs):
-    """Trains, and returns for each epoch (training loss, held-out loss, training accuracy, held-out accuracy).
-
-    The values of training are means over the epoch, while the weights change.
-    """
-    history = []
-    bar = tqdm(range(epochs), unit="epoch", disable=None)
-    for _ in bar:
-        model.train()
-        total, right = 0.0, 0
-        for x, y in DataLoader(train, batch_size=batch_size, shuffle=True):
-            optimizer.zero_grad()
-            logits = model(x)
-            loss = F.cross_entropy(logits, y)
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(y)
-            right += (logits.argmax(1) == y).sum().item()
-        test_loss, test_accuracy, _ = evaluate(model, test)
-        history.append((total / len(train), test_loss, right / len(train), test_accuracy))
-        bar.set_postfix(loss=f"{history[-1][0]:.4f}", accuracy=f"{test_accuracy:.2%}")
-    return history
+    """Trains, and returns the history: loss and accuracy on the training images and on those held out, after each epoch."""
+    trainer = Trainer(
+        epochs,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optimizer,
+        metrics=[accuracy],
+        callbacks=[Evaluation("train", DataLoader(train, batch_size=500))],
+    )
+    return trainer.fit(model, (DataLoader(train, batch_size=batch_size, shuffle=True), DataLoader(test, batch_size=500)))
 
 
 @minidl.no_grad()
-def evaluate(model, data):
-    """(mean loss, accuracy, predicted labels) over a whole data set."""
-    model.eval()
-    logits = minidl.cat([model(x) for x, _ in DataLoader(data, batch_size=500)])
-    y = data[:][1]
-    predicted = logits.argmax(1)
-    return F.cross_entropy(logits, y).item(), (predicted == y).float().mean().item(), predicted
+def predict(model, data):
+    return minidl.cat([model.eval()(x).argmax(1) for x, _ in DataLoader(data, batch_size=500)])
 
 
 def picture(name, results, test, classes, path):
@@ -144,13 +129,12 @@ def picture(name, results, test, classes, path):
     curves, kernels = left.subfigures(2, 1, height_ratios=[5, len(results)])
 
     losses, accuracies = curves.subplots(2, 1, sharex=True)
-    for (kind, (_, history, _, _, target)), color in zip(results.items(), ["tab:blue", "tab:orange"], strict=False):
+    for (kind, (_, history, _, target)), color in zip(results.items(), ["tab:blue", "tab:orange"], strict=False):
         epochs = np.arange(1, len(history) + 1)
-        loss, test_loss, train_accuracy, test_accuracy = zip(*history, strict=True)
-        losses.plot(epochs, loss, color=color, linestyle="--", label=f"{kind}, training")
-        losses.plot(epochs, test_loss, color=color, label=f"{kind}, held out")
-        accuracies.plot(epochs, train_accuracy, color=color, linestyle="--")
-        accuracies.plot(epochs, test_accuracy, color=color)
+        losses.plot(epochs, history.column("train_loss"), color=color, linestyle="--", label=f"{kind}, training")
+        losses.plot(epochs, history.column("val_loss"), color=color, label=f"{kind}, held out")
+        accuracies.plot(epochs, history.column("train_accuracy"), color=color, linestyle="--")
+        accuracies.plot(epochs, history.column("val_accuracy"), color=color)
         accuracies.axhline(target, color="gray", linestyle=":")
     losses.set(yscale="log", ylabel="cross-entropy (nats)", title=f"Learning {name}")
     losses.legend()
@@ -166,7 +150,7 @@ def picture(name, results, test, classes, path):
             axes.set(xticks=[], yticks=[])
 
     # The last model trained, so with --bn the better one.
-    kind, (_, _, accuracy, predicted, _) = list(results.items())[-1]
+    kind, (_, history, predicted, _) = list(results.items())[-1]
     x, y = (t.numpy() for t in test[:])
     wrong = np.flatnonzero(predicted != y)
     shown = np.concatenate([wrong[:15], np.flatnonzero(predicted == y)])[:30]
@@ -186,7 +170,13 @@ def picture(name, results, test, classes, path):
     for (i, j), n in np.ndenumerate(counts):
         if n:
             axes.text(j, i, n, ha="center", va="center", color="black" if i == j else "darkred", fontsize=9)
-    axes.set(xticks=range(10), yticks=range(10), xlabel="taken for", ylabel="is", title=f"{kind}: accuracy {accuracy:.2%}")
+    axes.set(
+        xticks=range(10),
+        yticks=range(10),
+        xlabel="taken for",
+        ylabel="is",
+        title=f"{kind}: accuracy {history[-1]['val_accuracy']:.2%}",
+    )
     axes.set_xticklabels(classes, rotation=0 if name == "digits" else 60)
     axes.set_yticklabels(classes)
     figure.savefig(path, dpi=110)

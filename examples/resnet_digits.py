@@ -24,15 +24,17 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm import tqdm
 
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
 from minidl.models import Residual
 from minidl.optim.lr_scheduler import CosineAnnealingLR
+from minidl.utils.callbacks import Evaluation, LearningRateLog
 from minidl.utils.data import DataLoader, digits
 from minidl.utils.data.transforms import random_shift, shift
+from minidl.utils.metrics import accuracy
+from minidl.utils.train import Trainer
 
 TARGET = 0.98
 NEAR, FAR = 30, 1e6  # largest gradient over smallest
@@ -83,16 +85,16 @@ def main():
     history = fit(model, train, test, epochs, options.shift)
     seconds = time.perf_counter() - start
     x, y = test[:]
-    loss, accuracy, predicted = evaluate(model, x, y)
-    print(f"trained {epochs} epochs in {seconds:.1f} s; held-out loss {loss:.3f}, accuracy {accuracy:.2%}")
-    moved = [evaluate(model, shift(x, dy, dx), y)[1] for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+    predicted, reached = predict(model, x), history[-1]["val_accuracy"]
+    print(f"trained {epochs} epochs in {seconds:.1f} s; held-out loss {history[-1]['val_loss']:.3f}, accuracy {reached:.2%}")
+    moved = [accuracy(predict(model, shift(x, dy, dx)), y) for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1))]
     print(f"moved by a pixel: {sum(moved) / 4:.2%}")
 
-    picture(history, norms, x, y, predicted, accuracy, options.out / "resnet_digits.png")
+    picture(history, norms, x, y, predicted, options.out / "resnet_digits.png")
     print(f"picture: {options.out / 'resnet_digits.png'}")
     if max(spans[True, True], spans[True, False]) > NEAR or spans[False, True] < NEAR or spans[False, False] < FAR:
         sys.exit(f"expected gradients within a factor of {NEAR} with skip connections, and only with them")
-    if not options.quick and accuracy < TARGET:
+    if not options.quick and reached < TARGET:
         sys.exit(f"expected at least {TARGET:.0%} of the held-out digits")
 
 
@@ -113,58 +115,51 @@ def label(skip, norm):
     return f"{'' if skip else 'no '}skip connections, {'' if norm else 'no '}batch norm"
 
 
-def fit(model, train, test, epochs, limit):
-    """Trains, and returns for each epoch (training loss, held-out loss, training accuracy, held-out accuracy, learning rate).
+class MovingTrainer(Trainer):
+    """Moves the digits that it trains on."""
 
-    The values of training are means over the epoch, with moved digits and while the weights change.
-    """
-    optimizer = minidl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-    schedule = CosineAnnealingLR(optimizer, T_max=epochs)
-    history = []
-    bar = tqdm(range(epochs), unit="epoch", disable=None)
-    for _ in bar:
-        model.train()
-        total, right = 0.0, 0
-        for x, y in DataLoader(train, batch_size=32, shuffle=True):
-            optimizer.zero_grad()
-            logits = model(random_shift(x, limit))
-            loss = F.cross_entropy(logits, y)
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(y)
-            right += (logits.argmax(1) == y).sum().item()
-        test_loss, test_accuracy, _ = evaluate(model, *test[:])
-        history.append((total / len(train), test_loss, right / len(train), test_accuracy, schedule.get_last_lr()[0]))
-        schedule.step()
-        bar.set_postfix(loss=f"{total / len(train):.4f}", accuracy=f"{test_accuracy:.2%}")
-    return history
+    limit = 0
+
+    def prepare_batch(self, batch):
+        x, y = batch
+        return (random_shift(x, self.limit) if self.model.training else x), y
+
+
+def fit(model, train, test, epochs, limit):
+    """Trains, and returns the history. train_loss is the mean over an epoch, of moved digits and while the weights change."""
+    trainer = MovingTrainer(
+        epochs,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=minidl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4),
+        scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=epochs),
+        metrics=[accuracy],
+        callbacks=[LearningRateLog(), Evaluation("still", [train[:]])],
+    )
+    trainer.limit = limit
+    return trainer.fit(model, (DataLoader(train, batch_size=32, shuffle=True), [test[:]]))
 
 
 @minidl.no_grad()
-def evaluate(model, x, y):
-    """(mean loss, accuracy, predicted labels)"""
-    model.eval()
-    logits = model(x)
-    predicted = logits.argmax(1)
-    return F.cross_entropy(logits, y).item(), (predicted == y).float().mean().item(), predicted
+def predict(model, x):
+    return model.eval()(x).argmax(1)
 
 
-def picture(history, norms, x, y, predicted, accuracy, path):
+def picture(history, norms, x, y, predicted, path):
     x, y, predicted = x.numpy(), y.numpy(), predicted.numpy()
     figure = plt.figure(figsize=(16, 6.5), layout="constrained")
     left, middle, right = figure.subfigures(1, 3, squeeze=False, width_ratios=[1, 1.2, 1.2]).flat
 
     losses, accuracies, rates = left.subplots(3, 1, sharex=True, height_ratios=[2, 2, 1])
     epochs = np.arange(1, len(history) + 1)
-    loss, test_loss, train_accuracy, test_accuracy, rate = zip(*history, strict=True)
-    losses.plot(epochs, loss, label="training, digits moved")
-    losses.plot(epochs, test_loss, label="held out")
+    losses.plot(epochs, history.column("train_loss"), label="training, digits moved")
+    losses.plot(epochs, history.column("val_loss"), label="held out")
     losses.set(yscale="log", ylabel="cross-entropy (nats)", title="Learning")
     losses.legend()
+    train_accuracy, test_accuracy = history.column("still_accuracy"), history.column("val_accuracy")
     accuracies.plot(epochs, train_accuracy, epochs, test_accuracy)
     accuracies.axhline(TARGET, color="gray", linestyle=":")
     accuracies.set(ylabel="accuracy", ylim=(max(0, min(test_accuracy + train_accuracy) - 0.05), 1.01))
-    rates.plot(epochs, rate, color="black")
+    rates.plot(epochs, history.column("lr"), color="black")
     rates.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
 
     axes = middle.subplots()
@@ -179,7 +174,7 @@ def picture(history, norms, x, y, predicted, accuracy, path):
 
     wrong = np.flatnonzero(predicted != y)
     shown = np.concatenate([wrong[:15], np.flatnonzero(predicted == y)])[:30]
-    right.suptitle(f"Held-out digits: {len(wrong)} of {len(y)} mistaken ({accuracy:.2%} right)")
+    right.suptitle(f"Held-out digits: {len(wrong)} of {len(y)} mistaken ({test_accuracy[-1]:.2%} right)")
     for axes, i in zip(right.subplots(5, 6).flat, shown, strict=False):
         mistaken = predicted[i] != y[i]
         axes.imshow(x[i, 0], cmap="gray_r")

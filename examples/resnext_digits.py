@@ -25,13 +25,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
-from tqdm import tqdm
 
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
 from minidl.models import ResNeXtBlock
 from minidl.utils.data import DataLoader, digits
+from minidl.utils.metrics import accuracy
+from minidl.utils.train import Trainer
 
 CHANNELS = [32, 64, 128]
 WIDTHS = {"no groups": None, "groups of 16": 16, "groups of 4": 4, "depthwise": 1}  # channels in a group of a 3 x 3 convolution
@@ -67,11 +68,11 @@ def main():
         if spatial != sum(c * 9 * min(c, width or c) for c in CHANNELS):  # c·c·9/g, and g is c/width
             wrong.append(f"{spatial} weights with {name}")
         start = time.perf_counter()
-        accuracy = fit(name, model, train, test, epochs)
-        runs[name] = spatial, sum(p.numel() for p in model.parameters()), accuracy
+        reached = fit(model, train, test, epochs)
+        runs[name] = spatial, sum(p.numel() for p in model.parameters()), reached
         print(
             f"{name:<13} {runs[name][1]:>7} parameters, {spatial:>7} of them in 3 x 3 convolutions; "
-            f"held-out accuracy {accuracy:.1%}, {time.perf_counter() - start:.1f} s"
+            f"held-out accuracy {reached:.1%}, {time.perf_counter() - start:.1f} s"
         )
 
     picture(rows, runs, options.out / "resnext_digits.png")
@@ -109,21 +110,16 @@ def shapes(model, x):
     return rows
 
 
-def fit(name, model, train, test, epochs):
+def fit(model, train, test, epochs):
     """Trains, and returns the accuracy on the held-out digits."""
-    optimizer = minidl.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    schedule = minidl.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-    model.train()
-    for _ in tqdm(range(epochs), desc=name, unit="epoch", disable=None):
-        for x, y in DataLoader(train, batch_size=64, shuffle=True):
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
-        schedule.step()
-    model.eval()
-    x, y = test[:]
-    with minidl.no_grad():
-        return (model(x).argmax(1) == y).float().mean().item()
+    trainer = Trainer(
+        epochs,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=minidl.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+        scheduler=lambda optimizer: minidl.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs),
+        metrics=[accuracy],
+    )
+    return trainer.fit(model, (DataLoader(train, batch_size=64, shuffle=True), [test[:]]))[-1]["val_accuracy"]
 
 
 def picture(rows, runs, path):

@@ -122,7 +122,7 @@ _HABITS = (
     "use_deterministic_algorithms",
 )
 _SINGLE = "autocast", "compile", "summary"
-_NAMESAKES = ("cholesky", "det", "inverse", "logdet", "matrix_power", "pinverse", "qr", "slogdet", "svd")  # of minidl.linalg
+_NAMESAKES = "chain_matmul", "cholesky_inverse", "cholesky_solve", "orgqr"  # of minidl.linalg
 _REMEDIES = {  # what PyTorch has and minidl has not, and what to write
     "HalfTensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
     "BFloat16Tensor": "there are no numbers of 16 bits; write minidl.FloatTensor",

@@ -457,6 +457,9 @@ def _fma(a, b, c):
         wide *= np.asarray(b, np.float32)
         wide += np.asarray(c, np.float32)
         return wide.astype(np.float32)
+    if isinstance(b, float) and max(abs(b), abs(c)) > 2.0**990:  # the halves of such numbers would be infinite
+        with np.errstate(over="ignore"):
+            return _fma(a, b * 2.0**-64, c * 2.0**-64) * 2.0**64
     # float64 has no wider type everywhere: recover what the product and the sum lose (Dekker, Knuth) and add it back.
     product = a * b
     (a1, a2), (b1, b2) = _halves(a), _halves(b)

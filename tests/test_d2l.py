@@ -29,7 +29,7 @@ train_concise_ch11 download extract DATA_URL DATA_HUB plt show_list_len_pair_his
 zeros tensor arange meshgrid sin sinh cos cosh tanh linspace exp log normal rand randn matmul int32 int64 float32 concat stack
 abs eye sigmoid batch_matmul numpy size reshape to reduce_sum argmax astype transpose reduce_mean expand_dims swapaxes repeat
 nn_Module synthetic_data linreg squared_loss sgd load_array accuracy evaluate_accuracy evaluate_loss train_epoch_ch3
-get_fashion_mnist_labels get_dataloader_workers load_data_fashion_mnist evaluate_accuracy_gpu train_ch6 grad_clipping
+get_fashion_mnist_labels get_dataloader_workers load_data_fashion_mnist evaluate_accuracy_gpu train_ch6 grad_clipping annotate
 """
 
 
@@ -207,6 +207,38 @@ def test_the_trainer_names_its_gradient_clipping_as_the_book_does():
     data = d2l.SyntheticRegressionData(w=torch.tensor([2, -3.4]), b=4.2, num_train=32, num_val=32)
     d2l.Trainer(max_epochs=1, num_gpus=1, gradient_clip_val=0.5, progress=False).fit(model, data)
     assert sum((p.grad**2).sum() for p in model.parameters()).sqrt().item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_the_trainers_parts_may_be_the_books_of_chapter_6_7(monkeypatch):
+    def __init__(self, max_epochs, num_gpus=0, gradient_clip_val=0):
+        self.save_hyperparameters()
+        self.gpus = [d2l.gpu(i) for i in range(min(num_gpus, d2l.num_gpus()))]
+
+    def prepare_batch(self, batch):
+        if self.gpus:
+            batch = [d2l.to(a, self.gpus[0]) for a in batch]
+        return batch
+
+    def prepare_model(self, model):
+        model.trainer = self
+        model.board.xlim = [0, self.max_epochs]
+        if self.gpus:
+            model.to(self.gpus[0])
+        self.model = model
+
+    class Trainer(d2l.Trainer):  # the book writes add_to_class(d2l.Trainer), which would last beyond this test
+        pass
+
+    for method in (__init__, prepare_batch, prepare_model):
+        d2l.add_to_class(Trainer)(method)
+    errors = []
+    for kind in (d2l.Trainer, Trainer):
+        minidl.manual_seed(0)
+        data, model = d2l.SyntheticRegressionData(w=minidl.tensor([2, -3.4]), b=4.2), d2l.LinearRegression(lr=0.03)
+        trainer = kind(max_epochs=2, num_gpus=1) if kind is Trainer else kind(max_epochs=2)
+        assert trainer.evaluate(model, data.val_dataloader())["loss"] > 1
+        errors.append(trainer.fit(model, data).column("val_loss"))
+    assert errors[0] == errors[1]
 
 
 def test_modules_say_what_they_lack():
@@ -622,3 +654,34 @@ def test_grad_clipping_keeps_the_direction():
         net.weight.grad = torch.tensor([start])
         d2l.grad_clipping(net, 1.0)
         np.testing.assert_allclose(net.weight.grad.numpy(), [end], rtol=1e-5)
+
+
+# --- what the fuzzer found
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: d2l.evaluate_accuracy(nn.Linear(1, 1), []), "evaluate_accuracy: expected a loader with examples"),
+        (lambda: d2l.evaluate_accuracy_gpu(nn.Linear(1, 1), []), "evaluate_accuracy_gpu: expected a loader with examples"),
+        (lambda: d2l.evaluate_loss(nn.Linear(1, 1), [], nn.MSELoss()), "evaluate_loss: expected a loader with examples"),
+        (lambda: d2l.train_epoch_ch3(nn.Linear(1, 1), [], nn.MSELoss(), None), "train_epoch_ch3: expected a loader with"),
+        (lambda: d2l.Accumulator(1).add(1j), "Accumulator.add: what is added must be a number"),
+        (lambda: d2l.get_fashion_mnist_labels([1, 10]), "get_fashion_mnist_labels: expected classes from 0 to 9"),
+        (lambda: d2l.Accumulator(1.5), "Accumulator: .* integer"),
+        (lambda: d2l.MultiHeadAttention(8, 0, 0.1), "num_heads must divide num_hiddens, got 0 and 8"),
+        (lambda: d2l.MultiHeadAttention(8, np.ones(2), 0.1), "MultiHeadAttention: .* integer"),
+        (lambda: d2l.corr2d(minidl.ones(2, 2), minidl.ones(3, 1)), "corr2d: expected a matrix and a smaller kernel"),
+    ],
+)
+def test_the_books_functions_name_themselves(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_sgd_without_gradients_changes_nothing():
+    w, b = minidl.ones(2, requires_grad=True), minidl.ones(1, requires_grad=True)
+    w.sum().backward()
+    with pytest.raises(ValueError, match="sgd: a parameter has no gradient; backward comes first"):
+        d2l.sgd([w, b], 0.1, 1)
+    assert w.tolist() == [1, 1] and w.grad.tolist() == [1, 1]

@@ -367,3 +367,32 @@ def test_complex_numbers_are_no_data_of_real_functions():
             call()
     with pytest.raises(MemoryError, match="histc"):
         minidl.ones(2).histc(2**63, 0, 1)
+
+
+def test_slopes_and_ranges_near_the_largest_number_give_no_warning():
+    x, wide = minidl.tensor([-2.0, 2.0]), minidl.tensor([-2.0, 2.0], dtype=minidl.float64)
+    assert F.rrelu(x, lower=-1e308, training=True).tolist() == [math.inf, 2]
+    mean = -1e308 / 2 + 1.7e308 / 2  # it is a number, though the range from one to the other is beyond float64
+    assert F.rrelu(wide, lower=-1e308, upper=1.7e308).tolist() == [-2 * mean, 2]
+    with pytest.raises(ValueError, match="rrelu: lower and upper must be finite and less than"):
+        F.rrelu(wide, lower=-1e308, upper=1.7e308, training=True)
+    near, far = (minidl.manual_seed(0).uniform(5, np.float64, -(2.0**k), 2.0**k) for k in (900, 1022))
+    assert (far == near * 2.0**122).all()  # drawn alike, and finite
+
+
+@pytest.mark.parametrize("dtype", [minidl.float32, minidl.float64])
+def test_tolerances_of_singular_values_beyond_the_largest_number(dtype):
+    A, B = 100 * minidl.eye(3, 2, dtype=dtype), minidl.ones(3, 1, dtype=dtype)
+    for huge in (1e39, 1e308, math.inf):
+        assert minidl.linalg.matrix_rank(A, rtol=huge).item() == minidl.linalg.matrix_rank(A, atol=huge).item() == 0
+        assert minidl.linalg.lstsq(A, B, rcond=huge).solution.tolist() == [[0], [0]]
+    assert minidl.linalg.matrix_rank(0 * A, rtol=math.inf).item() == 0
+
+
+@pytest.mark.parametrize("name, flat", [("conv3d", "conv1d and conv2d"), ("max_unpool3d", "max_unpool2d")])
+def test_what_there_is_for_volumes_is_not_said_to_be_another_name(name, flat):
+    for place in (F, minidl):
+        with pytest.raises(AttributeError, match=f"{name}.: volumes are not supported, there is only {flat}$"):
+            getattr(place, name)
+    with pytest.raises(AttributeError, match="'LazyBatchNorm3d': volumes are not supported, there is only LazyBatchNorm1d and"):
+        nn.LazyBatchNorm3d  # noqa: B018

@@ -23,8 +23,8 @@ LAYERS = [
     {"graph"},  # the walk back
     {"tensors.record"},  # how an operation is recorded
     {"double_backward", "tensors.arguments"},
-    {*(f"tensors.{name}" for name in METHODS.split()), "tensors.indexing"},  # the methods of Tensor
-    {"tensors.ordering", "tensors.joining", "tensors.combined", "tensors.statistics", "tensors.scattering"},
+    {*(f"tensors.{name}" for name in METHODS.split()), "tensors.indexing", "tensors.matrix_checks"},  # the methods of Tensor
+    {"tensors.ordering", "tensors.joining", "tensors.combined", "tensors.statistics", "tensors.scattering", "tensors.matrices"},
     {"tensors.in_place"},
     {"tensors.numpy_arguments"},
     {"tensors.numpy_numbers", "tensors.numpy_shapes"},

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, optim
+from minidl import model_selection, nn, optim
 from minidl.nn import functional as F
 from minidl.optim import lr_scheduler
 from minidl.utils import callbacks
-from minidl.utils.callbacks import Callback, Checkpoint, EarlyStopping, LearningRateLog, LivePlot
+from minidl.utils.callbacks import Callback, Checkpoint, EarlyStopping, Evaluation, LearningRateLog, LivePlot
 from minidl.utils.data import DataLoader, TensorDataset
 from minidl.utils.history import History
 from minidl.utils.metrics import accuracy, confusion_matrix
@@ -238,6 +238,26 @@ def test_early_stopping_keeps_the_best_weights(options, epochs, w):
     assert (len(history), model.w.item()) == (epochs, w)
 
 
+def test_other_data_are_evaluated_after_each_epoch():
+    net, (train, held_out) = make()
+    trainer = build(2, metrics=[accuracy], callbacks=[Evaluation("seen", train), EarlyStopping("seen_loss")])
+    row = trainer.fit(net, (train, held_out))[-1]
+    by_hand = trainer.evaluate(net, train)
+    assert row["seen_loss"] == pytest.approx(by_hand["loss"], rel=1e-6) and row["seen_accuracy"] == by_hand["accuracy"]
+    assert abs(row["val_loss"] - row["seen_loss"]) > 1e-3 and abs(row["train_loss"] - row["seen_loss"]) > 1e-3
+    with pytest.raises(TypeError, match="Evaluation: expected a name and a loader"):
+        Evaluation("seen", iter([]))
+
+
+def test_evaluating_other_data_changes_nothing_of_the_training():
+    runs = []
+    for calls in ([], [Evaluation("seen", [blobs()[:]])]):
+        net, loaders = make()
+        history = build(3, metrics=[accuracy], callbacks=calls).fit(net, loaders)
+        runs.append((weights(net).tolist(), history.column("train_loss"), history.column("val_accuracy")))
+    assert runs[0] == runs[1]
+
+
 def test_early_stopping_of_a_larger_is_better():
     model = Worse()
     one = [minidl.zeros(1)]
@@ -246,6 +266,26 @@ def test_early_stopping_of_a_larger_is_better():
     assert model.w.item() == 1
     with pytest.raises(KeyError, match="no 'val_acc', but epoch, train_loss, val_loss"):
         Trainer(20, progress=False, callbacks=[EarlyStopping("val_acc")]).fit(model, (one, one))
+
+
+def test_early_stopping_is_that_of_model_selection_after_each_epoch():
+    model, one, losses = Worse(), [minidl.zeros(1)], []
+    callback, by_hand = EarlyStopping(patience=2, min_delta=0.5), model_selection.EarlyStopping(patience=2, min_delta=0.5)
+    history = Trainer(20, progress=False, callbacks=[callback]).fit(model, (one, one))
+    for loss in history.column("val_loss"):
+        losses.append(loss)
+        if by_hand(loss):
+            break
+    assert losses == history.column("val_loss")
+    assert (callback.best, callback.best_epoch) == (by_hand.best, by_hand.best_epoch + 1)
+
+
+def test_a_second_training_knows_nothing_of_the_first():
+    stopping, rates, one = EarlyStopping("train_loss", patience=1, mode="max"), LearningRateLog(), [minidl.zeros(1)]
+    for _ in range(2):
+        model = Worse()
+        assert len(Trainer(20, progress=False, callbacks=[stopping, rates]).fit(model, (one, one))) == 2
+        assert (model.w.item(), stopping.best_epoch, rates.rates) == (1, 1, [1, 1])
 
 
 def test_schedulers_step_by_epoch_by_step_or_by_loss():

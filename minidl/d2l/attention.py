@@ -4,6 +4,7 @@ import math
 
 from .. import nn
 from ..nn import DotProductAttention, PositionalEncoding
+from ..tensors.arguments import integer
 from .base import Module
 
 __all__ = ["AddNorm", "MultiHeadAttention", "PositionWiseFFN", "TransformerEncoder", "TransformerEncoderBlock"]
@@ -22,7 +23,8 @@ class MultiHeadAttention(Module):
 
     def __init__(self, num_hiddens, num_heads, dropout, bias=False):
         super().__init__()
-        if num_hiddens % num_heads:
+        num_hiddens, num_heads = (integer("MultiHeadAttention", n) for n in (num_hiddens, num_heads))
+        if num_heads < 1 or num_hiddens % num_heads:
             raise ValueError(f"MultiHeadAttention: num_heads must divide num_hiddens, got {num_heads} and {num_hiddens}")
         self.num_heads = num_heads
         self.attention = DotProductAttention(dropout)

@@ -51,7 +51,7 @@ def evaluate_accuracy_gpu(net, data_iter, device=None):
             X = [x.to(device) for x in X] if isinstance(X, list) else X.to(device)
             y = y.to(device)
         metric.add(accuracy(net(X), y), y.numel())
-    return metric[0] / metric[1]
+    return metric.over(1, "evaluate_accuracy_gpu")[0]
 
 
 def train_ch6(net, train_iter, test_iter, num_epochs, lr, device):

@@ -5,7 +5,7 @@ from ..tensors.tensor import Tensor
 from ..utils.board import in_notebook
 
 __all__ = ["Animator", "plot", "set_axes", "set_figsize", "show_heatmaps", "show_images", "show_list_len_pair_hist"]
-__all__ += ["show_trace_2d", "use_svg_display"]
+__all__ += ["annotate", "show_trace_2d", "use_svg_display"]
 
 
 def use_svg_display():
@@ -139,6 +139,16 @@ def show_trace_2d(f, results):
     x1, x2 = steps(-5.5, 1.0), steps(-3.0, 1.0)
     axes.contour(x1, x2, [[float(f(a, b)) for a in x1] for b in x2], colors="C0")
     axes.set(xlabel="x1", ylabel="x2")
+
+
+def annotate(text, xy, xytext):
+    """A text with an arrow from xytext to xy, in the picture that was drawn last (12.1).
+
+    >>> plot([0.5, 1.0, 1.5], [[0.2, -0.9, 0.1]])
+    >>> annotate("min of risk", (1.0, -0.9), (1.1, -0.5))
+    >>> utils.drawing.plt.close()
+    """
+    utils.drawing.plt.gca().annotate(text, xy=xy, xytext=xytext, arrowprops={"arrowstyle": "->"})
 
 
 class Animator:

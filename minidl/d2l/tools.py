@@ -7,6 +7,7 @@ import numpy as np
 from .. import nn
 from ..graph.modes import no_grad
 from ..optim import Optimizer
+from ..tensors.arguments import expect_tensors, integer, number
 from ..tensors.creation import zeros
 from ..tensors.dtypes import device
 from ..tensors.random_tensors import normal
@@ -83,13 +84,13 @@ class Accumulator:
     """
 
     def __init__(self, n):
-        self.data = [0.0] * n
+        self.data = [0.0] * integer("Accumulator", n)
 
     def add(self, *args):
         """Adds a number to each."""
         if len(args) != len(self.data):
             raise ValueError(f"Accumulator.add: expected {len(self.data)} numbers, got {len(args)}")
-        self.data = [a + float(b) for a, b in zip(self.data, args, strict=True)]
+        self.data = [a + number("Accumulator.add", "what is added", b) for a, b in zip(self.data, args, strict=True)]
 
     def reset(self):
         """Sets all to 0."""
@@ -97,6 +98,12 @@ class Accumulator:
 
     def __getitem__(self, idx):
         return self.data[idx]
+
+    def over(self, idx, name):
+        """All sums by that with this index, for the function of this name; ValueError if nothing was counted."""
+        if not self.data[idx]:
+            raise ValueError(f"{name}: expected a loader with examples, got one with none")
+        return [x / self.data[idx] for x in self.data]
 
 
 def cpu():
@@ -169,6 +176,9 @@ def corr2d(X, K):
     tensor([[19., 25.],
             [37., 43.]])
     """
+    expect_tensors("corr2d", X=X, K=K)
+    if X.ndim != 2 or K.ndim != 2 or any(n < k for n, k in zip(X.shape, K.shape, strict=True)):
+        raise ValueError(f"corr2d: expected a matrix and a smaller kernel, got shapes {X.shape} and {K.shape}")
     h, w = K.shape
     Y = zeros(X.shape[0] - h + 1, X.shape[1] - w + 1)
     for i in range(Y.shape[0]):
@@ -221,6 +231,9 @@ def sgd(params, lr, batch_size):
     >>> w
     tensor([-1.], requires_grad=True)
     """
+    params = list(params)
+    if any(param.grad is None for param in params):
+        raise ValueError("sgd: a parameter has no gradient; backward comes first")
     for param in params:
         param -= lr * param.grad / batch_size
         param.grad.zero_()
@@ -242,7 +255,10 @@ def get_fashion_mnist_labels(labels):
     ['trouser']
     """
     names = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
-    return [names[int(i)] for i in labels]
+    numbers = [integer("get_fashion_mnist_labels", i) for i in np.asarray(labels).tolist()]
+    if any(not 0 <= i < 10 for i in numbers):
+        raise ValueError(f"get_fashion_mnist_labels: expected classes from 0 to 9, got {numbers}")
+    return [names[i] for i in numbers]
 
 
 def accuracy(y_hat, y):
@@ -269,7 +285,7 @@ def evaluate_accuracy(net, data_iter):
     metric = Accumulator(2)
     for X, y in data_iter:
         metric.add(accuracy(net(X), y), y.numel())
-    return metric[0] / metric[1]
+    return metric.over(1, "evaluate_accuracy")[0]
 
 
 @no_grad()
@@ -284,7 +300,7 @@ def evaluate_loss(net, data_iter, loss):
         out = net(X)
         found = loss(out, y.reshape(out.shape))
         metric.add(found.sum(), found.numel())
-    return metric[0] / metric[1]
+    return metric.over(1, "evaluate_loss")[0]
 
 
 def train_epoch_ch3(net, train_iter, loss, updater):
@@ -312,4 +328,4 @@ def train_epoch_ch3(net, train_iter, loss, updater):
             found.sum().backward()
             updater(X.shape[0])
             metric.add(float(found.sum()), accuracy(y_hat, y), y.numel())
-    return metric[0] / metric[2], metric[1] / metric[2]
+    return tuple(metric.over(2, "train_epoch_ch3")[:2])

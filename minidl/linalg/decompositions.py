@@ -6,9 +6,11 @@ import numpy as np
 
 from .. import ops
 from ..graph.modes import is_grad_enabled
+from ..tensors.arguments import expect_tensors, flag
 from ..tensors.complex import ComplexTensor
-from ..tensors.record import apply, wrap
-from .checks import LinAlgError, check_triangle, existing, matrices, square, symmetric
+from ..tensors.matrices import orthogonal
+from ..tensors.matrix_checks import LinAlgError, existing, matrices, square, symmetric
+from .checks import check_triangle
 
 __all__ = ["cholesky", "eig", "eigh", "eigvals", "eigvalsh", "qr", "svd", "svdvals"]
 
@@ -26,9 +28,8 @@ def cholesky(A, *, upper=False):
     tensor([[2., 0.],
             [1., 1.]])
     """
-    square("cholesky", A)
-    L = existing("cholesky", "a matrix is not positive definite", ops.Cholesky(), symmetric(A, True))
-    return L.mT if upper else L
+    expect_tensors("cholesky", A=A)
+    return A.cholesky(upper)
 
 
 def eig(A):
@@ -108,7 +109,9 @@ def svd(A, full_matrices=True, *, driver=None):
     matrices("svd", A)
     if driver is not None:
         raise ValueError(f"svd: driver is for PyTorch on CUDA, got {driver!r}")
-    return SVDResult(*existing("svd", "the computation did not converge", ops.SVD(bool(full_matrices)), A))
+    return SVDResult(
+        *existing("svd", "the computation did not converge", ops.SVD(flag("svd", "full_matrices", full_matrices)), A)
+    )
 
 
 def svdvals(A, *, driver=None):
@@ -130,16 +133,4 @@ def qr(A, mode="reduced"):
     >>> qr(minidl.tensor([[3.0], [4.0]])).R.abs()
     tensor([[5.]])
     """
-    matrices("qr", A)
-    if mode not in ("reduced", "complete", "r"):
-        raise ValueError(f"qr: mode must be 'reduced', 'complete' or 'r', got {mode!r}")
-    m, n = A.shape[-2:]
-    if mode == "r" or (mode == "complete" and m > n):
-        if A.requires_grad:
-            raise RuntimeError(f"qr: mode {mode!r} has no gradient for {A.shape}; use mode='reduced', or .detach()")
-        q, r = np.linalg.qr(A.array, "complete" if mode == "complete" else "reduced")
-        return QRResult(wrap(q if mode == "complete" else np.zeros(0, A.dtype)), wrap(r))
-    q, r = apply(ops.QR(), A[..., :m])
-    if n > m:  # the other columns in terms of Q
-        r = apply(ops.Cat(r.ndim - 1), r, q.mT @ A[..., m:])
-    return QRResult(q, r)
+    return QRResult(*orthogonal("qr", A, mode))

@@ -7,12 +7,14 @@ import numpy as np
 
 from .. import ops
 from ..ops.base import normalize_axis
-from ..tensors.arguments import expect_tensors, integer, number, tensors_of
+from ..ops.linalg import is_above
+from ..tensors.arguments import expect_memory, expect_tensors, flag, integer, number, one_of, tensors_of
 from ..tensors.contractions import cross as _cross
 from ..tensors.creation import eye, zeros
+from ..tensors.matrices import inverse, pseudoinverse, with_tolerances
+from ..tensors.matrix_checks import existing, matrices, square
 from ..tensors.products import matmul
-from ..tensors.record import apply, wrap
-from .checks import existing, matrices, square, symmetric
+from ..tensors.record import wrap
 from .decompositions import svdvals
 
 __all__ = [
@@ -33,7 +35,6 @@ __all__ = [
 ]
 
 LstsqResult = namedtuple("linalg_lstsq", "solution residuals rank singular_values")
-SlogdetResult = namedtuple("slogdet", "sign logabsdet")
 
 
 def det(A):
@@ -43,8 +44,8 @@ def det(A):
     >>> det(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(-2.)
     """
-    square("det", A)
-    return apply(ops.Det(), A)
+    expect_tensors("det", A=A)
+    return A.det()
 
 
 def slogdet(A):
@@ -54,10 +55,8 @@ def slogdet(A):
     >>> slogdet(-2 * minidl.eye(3))
     slogdet(sign=tensor(-1.), logabsdet=tensor(2.0794))
     """
-    square("slogdet", A)
-    sign = np.asarray(np.linalg.slogdet(A.array)[0])
-    still = apply(ops.PiecewiseConstant(lambda x: sign), A.sum((-2, -1)))  # it passes back zeros
-    return SlogdetResult(still, apply(ops.LogDet(), A))
+    expect_tensors("slogdet", A=A)
+    return A.slogdet()
 
 
 def inv(A):
@@ -68,8 +67,7 @@ def inv(A):
     tensor([[0.5000, 0.0000],
             [0.0000, 0.2500]])
     """
-    square("inv", A)
-    return existing("inv", "a matrix is singular", ops.Inverse(), A)
+    return inverse("inv", A)
 
 
 def solve(A, B, *, left=True):
@@ -80,6 +78,7 @@ def solve(A, B, *, left=True):
     tensor([1.0000, 0.5000])
     """
     square("solve", A)
+    flag("solve", "left", left)
     _same_dtype("solve", A, B)
     vectors = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     if vectors:
@@ -108,6 +107,8 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
             [2.]])
     """
     square("solve_triangular", A)
+    for what, given in (("upper", upper), ("left", left), ("unitriangular", unitriangular)):
+        flag("solve_triangular", what, given)
     _same_dtype("solve_triangular", A, B)
     if B.ndim < 2 or B.shape[-2 if left else -1] != A.shape[-1]:
         what = "rows" if left else "columns"
@@ -144,18 +145,8 @@ def matrix_power(A, n):
     tensor([[1., 3.],
             [0., 1.]])
     """
-    square("matrix_power", A)
-    n = integer("matrix_power", n)
-    if n == 0:
-        return A * 0 + eye(A.shape[-1], dtype=A.dtype) if A.isfinite().all() else eye(A.shape[-1]).to(A.dtype).expand(A.shape)
-    A, n = (inv(A), -n) if n < 0 else (A, n)
-    result = None
-    while n:
-        if n & 1:
-            result = A if result is None else result @ A
-        n >>= 1
-        A = A @ A if n else A
-    return result
+    expect_tensors("matrix_power", A=A)
+    return A.matrix_power(n)
 
 
 def pinv(A, *, atol=None, rtol=None, hermitian=False):
@@ -168,8 +159,7 @@ def pinv(A, *, atol=None, rtol=None, hermitian=False):
     >>> pinv(minidl.tensor([[2.0], [0.0]]))
     tensor([[0.5000, 0.0000]])
     """
-    A, atol, rtol = _with_tolerances("pinv", A, atol, rtol, hermitian)
-    return existing("pinv", "the computation did not converge", ops.PseudoInverse(atol, rtol), A)
+    return pseudoinverse("pinv", A, atol, rtol, hermitian)
 
 
 def matrix_rank(A, *, atol=None, rtol=None, hermitian=False):
@@ -181,21 +171,9 @@ def matrix_rank(A, *, atol=None, rtol=None, hermitian=False):
     >>> matrix_rank(minidl.ones(3, 3)), matrix_rank(minidl.eye(3))
     (tensor(1), tensor(3))
     """
-    A, atol, rtol = _with_tolerances("matrix_rank", A, atol, rtol, hermitian)
+    A, atol, rtol = with_tolerances("matrix_rank", A, atol, rtol, hermitian)
     s = svdvals(A.detach()).array
-    return wrap(np.asarray((s > np.maximum(atol, rtol * s.max(-1, keepdims=True, initial=0))).sum(-1), np.int64))
-
-
-def _with_tolerances(name, A, atol, rtol, hermitian):
-    matrices(name, A)
-    if hermitian:
-        square(name, A)
-        A = symmetric(A, True)
-    rtol = (np.finfo(A.dtype).eps * max(A.shape[-2:]) if atol is None else 0.0) if rtol is None else number(name, "rtol", rtol)
-    atol = 0.0 if atol is None else number(name, "atol", atol)
-    if not (atol >= 0 and rtol >= 0):
-        raise ValueError(f"{name}: atol and rtol must be 0 or more, got {atol} and {rtol}")
-    return A, atol, rtol
+    return wrap(np.asarray(is_above(s, atol, rtol).sum(-1), np.int64))
 
 
 def lstsq(A, B, rcond=None, *, driver=None):
@@ -211,8 +189,8 @@ def lstsq(A, B, rcond=None, *, driver=None):
     >>> lstsq(minidl.stack([minidl.ones(3), x], 1), 1 + 2 * x).solution
     tensor([1.0000, 2.0000])
     """
-    if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
-        raise ValueError(f"lstsq: driver must be None, 'gels', 'gelsy', 'gelsd' or 'gelss', got {driver!r}")
+    if driver is not None:
+        one_of("lstsq", "driver", driver, ("gels", "gelsy", "gelsd", "gelss"))
     matrices("lstsq", A)
     _same_dtype("lstsq", A, B)
     vectors = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
@@ -287,6 +265,7 @@ def vander(x, *, N=None):
     N = (x.shape[-1] if x.ndim else 0) if N is None else integer("vander", N, "N")
     if not x.ndim or N < 1:
         raise ValueError(f"vander: expected an axis or more and N of 1 or more, got shape {x.shape} and N={N}")
+    expect_memory("vander", (*x.shape, N), x.dtype)
     return x.unsqueeze(-1) ** wrap(np.arange(N)).to(x.dtype)
 
 

@@ -1,106 +1,65 @@
-"""The names that PyTorch has at the top, too: `minidl.det` and others. Some differ from those of `linalg` in what they give."""
+"""What PyTorch has at the top and not in its linalg: `minidl.cholesky_solve`. `minidl.det` and its like are methods, too."""
 
-from collections import namedtuple
+import numpy as np
 
-from ..tensors.arguments import number
-from ..tensors.indexing import where
-from . import decompositions, matrices
+from ..tensors.arguments import expect_tensors, flag
+from ..tensors.matrix_checks import square
+from ..tensors.record import wrap
+from .composed import householder_product
+from .matrices import multi_dot, solve_triangular
 
-__all__ = ["cholesky", "det", "inverse", "logdet", "matrix_power", "pinverse", "qr", "slogdet", "svd"]
-
-SVDResult = namedtuple("svd", "U S V")
+__all__ = ["chain_matmul", "cholesky_inverse", "cholesky_solve", "orgqr"]
 
 
-def cholesky(input, upper=False):
-    """`linalg.cholesky`: L, lower triangular, with L Lᵀ = input; with upper=True Lᵀ.
+def chain_matmul(*matrices):
+    """The product of matrices in the order of the fewest multiplications: `linalg.multi_dot`.
 
     >>> import minidl
-    >>> minidl.cholesky(minidl.tensor([[4.0]]))
+    >>> minidl.chain_matmul(minidl.ones(2, 9), minidl.ones(9, 3), minidl.ones(3, 1))
+    tensor([[27.],
+            [27.]])
+    """
+    expect_tensors("chain_matmul", **{f"matrix {i}": x for i, x in enumerate(matrices)})
+    for x in matrices:
+        if x.ndim != 2:
+            raise ValueError(f"chain_matmul: expected matrices, got shape {x.shape}")
+    return matrices[0] if len(matrices) == 1 else multi_dot(matrices)
+
+
+def cholesky_solve(B, L, upper=False):
+    """X with (L Lᵀ) X = B, of a factor L as `linalg.cholesky` gives it; with upper=True (Lᵀ L) X = B.
+
+    >>> import minidl
+    >>> minidl.cholesky_solve(minidl.tensor([[8.0]]), minidl.tensor([[2.0]]))
     tensor([[2.]])
     """
-    return decompositions.cholesky(input, upper=upper)
+    square("cholesky_solve", L)
+    expect_tensors("cholesky_solve", B=B)
+    if B.ndim < 2 or B.dtype != L.dtype:
+        got = f"{B.dtype} {B.shape} and {L.dtype} {L.shape}"
+        raise (ValueError if B.ndim < 2 else TypeError)(f"cholesky_solve: expected matrices B and L of one dtype, got {got}")
+    first, second = (L.mT, L) if flag("cholesky_solve", "upper", upper) else (L, L.mT)
+    return solve_triangular(second, solve_triangular(first, B, upper=False), upper=True)
 
 
-def det(input):
-    """`linalg.det`: the determinants of square matrices.
-
-    >>> import minidl
-    >>> minidl.det(minidl.tensor([[1.0, -1.0], [2.0, 3.0]]))
-    tensor(5.)
-    """
-    return matrices.det(input)
-
-
-def inverse(input):
-    """`linalg.inv`: the inverses of square matrices.
+def cholesky_inverse(L, upper=False):
+    """The inverse of L Lᵀ, of a factor L as `linalg.cholesky` gives it; with upper=True of Lᵀ L.
 
     >>> import minidl
-    >>> minidl.inverse(minidl.tensor([[2.0]]))
-    tensor([[0.5000]])
+    >>> minidl.cholesky_inverse(minidl.tensor([[2.0]]))
+    tensor([[0.2500]])
     """
-    return matrices.inv(input)
+    square("cholesky_inverse", L)
+    flag("cholesky_inverse", "upper", upper)
+    return cholesky_solve(wrap(np.eye(L.shape[-1], dtype=L.dtype)).expand(L.shape), L, upper)
 
 
-def logdet(input):
-    """ln det of square matrices; NaN where the determinant is below 0, −∞ where it is 0.
+def orgqr(input, tau):
+    """`linalg.householder_product`: the columns of a product of reflections.
 
     >>> import minidl
-    >>> minidl.logdet(2 * minidl.eye(3))
-    tensor(2.0794)
+    >>> minidl.orgqr(minidl.tensor([[9.0], [1.0]]), minidl.tensor([1.0]))
+    tensor([[ 0.],
+            [-1.]])
     """
-    sign, log = matrices.slogdet(input)
-    return where(sign.detach() < 0, float("nan"), log)
-
-
-def matrix_power(input, n):
-    """`linalg.matrix_power`: input @ input … @ input, n times.
-
-    >>> import minidl
-    >>> minidl.matrix_power(minidl.tensor([[2.0]]), 3)
-    tensor([[8.]])
-    """
-    return matrices.matrix_power(input, n)
-
-
-def pinverse(input, rcond=1e-15):
-    """`linalg.pinv` with rtol=rcond: the pseudoinverse.
-
-    >>> import minidl
-    >>> minidl.pinverse(minidl.tensor([[2.0], [0.0]]))
-    tensor([[0.5000, 0.0000]])
-    """
-    return matrices.pinv(input, rtol=number("pinverse", "rcond", rcond))
-
-
-def qr(input, some=True):
-    """`linalg.qr`, with some=False in the mode "complete".
-
-    >>> import minidl
-    >>> minidl.qr(minidl.tensor([[3.0], [4.0]])).Q.abs()
-    tensor([[0.6000],
-            [0.8000]])
-    """
-    return decompositions.qr(input, "reduced" if some else "complete")
-
-
-def slogdet(input):
-    """`linalg.slogdet`: (sign, ln |det|).
-
-    >>> import minidl
-    >>> minidl.slogdet(minidl.eye(2)).sign
-    tensor(1.)
-    """
-    return matrices.slogdet(input)
-
-
-def svd(input, some=True, compute_uv=True):
-    """(U, S, V) with input = U diag(S) Vᵀ. V is not transposed, as it is in `linalg.svd`, and some=False makes U and V square.
-
-    >>> import minidl
-    >>> minidl.svd(minidl.tensor([[0.0, 2.0], [1.0, 0.0]])).S
-    tensor([2., 1.])
-    """
-    if not compute_uv:
-        raise NotImplementedError("svd: compute_uv=False is not supported; use minidl.linalg.svdvals")
-    U, S, Vh = decompositions.svd(input, not some)
-    return SVDResult(U, S, Vh.mT)
+    return householder_product(input, tau)

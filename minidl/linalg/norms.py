@@ -5,10 +5,11 @@ import math
 import numpy as np
 
 from ..ops.base import normalize_axes
-from ..tensors.arguments import expect_tensors, number
+from ..tensors.arguments import expect_tensors, flag, number
 from ..tensors.creation import eye
 from ..tensors.indexing import where
-from .checks import matrices, of_floats, square
+from ..tensors.matrix_checks import matrices, square
+from .checks import of_floats
 from .decompositions import svdvals
 from .matrices import inv, slogdet
 
@@ -44,8 +45,9 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
         raise ValueError(f"matrix_norm: expected a tensor with two axes or more, got shape {A.shape}")
     if not isinstance(dim, (tuple, list)) or len(dim) != 2:
         raise ValueError(f"matrix_norm: expected two axes as dim, got {dim!r}")
+    flag("matrix_norm", "keepdim", keepdim)
     rows, columns = normalize_axes("matrix_norm", dim, A.ndim)
-    if ord == "fro":
+    if isinstance(ord, str) and ord == "fro":
         return A.norm(2, (rows, columns), keepdim)
     if not isinstance(ord, str):
         ord = number("matrix_norm", "ord", ord)
@@ -99,6 +101,7 @@ def cond(A, p=None):
     (tensor(8.), tensor(inf))
     """
     matrices("cond", A)
+    p = p if p is None or isinstance(p, str) else number("cond", "p", p)
     if p is None or p in (2, -2):
         s = svdvals(A)
         if not s.shape[-1]:

@@ -10,15 +10,16 @@ scikit-learn's, too. Indices are int64 tensors.
 Source: *Dive into Deep Learning*, chapters 3.6 and 5.5.
 """
 
+from ..utils.stopping import EarlyStopping
 from .features import PolynomialFeatures, count_monomials
-from .splits import KFold, train_test_split
-from .stopping import EarlyStopping
+from .splits import KFold, StratifiedKFold, train_test_split
 from .validation import cross_validate, learning_curve
 
 __all__ = [
     "EarlyStopping",
     "KFold",
     "PolynomialFeatures",
+    "StratifiedKFold",
     "count_monomials",
     "cross_validate",
     "learning_curve",

@@ -11,6 +11,7 @@ from ..tensors.arguments import as_int, integer, number
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from ..utils.data import Dataset, Subset
+from .stratified import stratified_folds, stratified_parts
 
 
 class KFold:
@@ -32,34 +33,64 @@ class KFold:
     """
 
     def __init__(self, n_splits=5, *, shuffle=False, random_state=None, generator=None):
-        self.n_splits = at_least("KFold", "n_splits", n_splits, 2)
-        _check_chance("KFold", shuffle, random_state, generator)
+        name = type(self).__name__
+        self.n_splits = at_least(name, "n_splits", n_splits, 2)
+        _check_chance(name, shuffle, random_state, generator)
         self.shuffle, self.random_state, self.generator = shuffle, random_state, generator
 
     def __repr__(self):
-        return f"KFold(n_splits={self.n_splits}, shuffle={self.shuffle})"
+        return f"{type(self).__name__}(n_splits={self.n_splits}, shuffle={self.shuffle})"
 
     def split(self, X, y=None, groups=None):
         """Yields (train, test), rising indices. X: anything with a length; y must be as long if it is given."""
+        name = f"{type(self).__name__}.split"
         if groups is not None:
-            raise NotImplementedError("KFold.split: groups is not supported; leave it out")
-        n = length_of("KFold.split", X if y is None else (X, y))
+            raise NotImplementedError(f"{name}: groups is not supported; leave it out")
+        n = length_of(name, X if y is None else (X, y))
         if n < self.n_splits:
-            raise ValueError(f"KFold.split: {self.n_splits} parts want as many examples or more, got {n}")
-        return self._pairs(n)
+            raise ValueError(f"{name}: {self.n_splits} parts want as many examples or more, got {n}")
+        return _pairs(self._folds(name, n, y))
 
-    def _pairs(self, n):
-        order = np.arange(n)
-        if self.shuffle:
-            order = _shuffled(n, self.random_state, self.generator)
-        for part in np.array_split(order, self.n_splits):
-            held_out = np.zeros(n, bool)
-            held_out[part] = True
-            yield wrap(np.flatnonzero(~held_out)), wrap(np.flatnonzero(held_out))
+    def _folds(self, name, n, y):
+        """For each example the fold that holds it out."""
+        folds = np.empty(n, np.int64)
+        order = _permutations(self.random_state, self.generator)(n) if self.shuffle else np.arange(n)
+        for i, part in enumerate(np.array_split(order, self.n_splits)):
+            folds[part] = i
+        return folds
 
     def get_n_splits(self, X=None, y=None, groups=None):
         """The number of parts; what it is given is not looked at, as in scikit-learn."""
         return self.n_splits
+
+
+def _pairs(folds):
+    for i in range(folds.max() + 1):
+        yield wrap(np.flatnonzero(folds != i)), wrap(np.flatnonzero(folds == i))
+
+
+class StratifiedKFold(KFold):
+    """k parts with the same shares of each class: `split(X, y)`; otherwise as KFold, and scikit-learn's parts.
+
+    y: the class of each example, integers, booleans or strings. A class of fewer examples than parts is warned of: some parts
+    have none of it.
+
+    >>> for train, test in StratifiedKFold(2).split(range(6), [0, 0, 0, 0, 1, 1]):
+    ...     print(train.tolist(), test.tolist())
+    [2, 3, 5] [0, 1, 4]
+    [0, 1, 4] [2, 3, 5]
+    """
+
+    def split(self, X, y=None, groups=None):
+        """Yields (train, test), rising indices. X: anything with a length; y: the classes."""
+        if y is None:
+            raise TypeError("StratifiedKFold.split: expected the classes as y, got none; write split(X, y)")
+        return super().split(X, y, groups)
+
+    def _folds(self, name, n, y):
+        return stratified_folds(
+            name, y, self.n_splits, _permutations(self.random_state, self.generator) if self.shuffle else None
+        )
 
 
 def train_test_split(
@@ -69,7 +100,7 @@ def train_test_split(
 
     arrays: tensors, ndarrays, lists or data sets (which give Subsets), equally long. test_size, train_size: a fraction, or a
     number of examples; one follows from the other, and without both a quarter is held out. random_state, generator: as for
-    KFold. shuffle=False: the last ones are held out.
+    KFold. shuffle=False: the last ones are held out. stratify: the class of each example; both parts have the same shares.
 
     >>> import minidl
     >>> X, y = minidl.arange(10).reshape(5, 2), minidl.arange(5)
@@ -77,15 +108,18 @@ def train_test_split(
     >>> y_train, y_test, bool((X_test[:, 0] == 2 * y_test).all())
     (tensor([1, 3, 4]), tensor([2, 0]), True)
     """
-    if stratify is not None:
-        raise NotImplementedError("train_test_split: stratify is not supported; split each class by itself and join the parts")
-    n = length_of("train_test_split", arrays)
+    n = length_of("train_test_split", arrays if stratify is None else (*arrays, stratify))
     train, test = _sizes(n, train_size, test_size)
     if shuffle is False and (random_state is not None or generator is not None):
         raise ValueError("train_test_split: random_state and generator are for shuffle=True")
     _check_chance("train_test_split", shuffle, random_state, generator)
-    if shuffle:  # as scikit-learn has it: a permutation, whose beginning is the test part
-        order = _shuffled(n, random_state, generator)
+    if stratify is not None:
+        if not shuffle:
+            raise ValueError("train_test_split: stratify is for shuffle=True")
+        draw = _permutations(random_state, generator)
+        train_indices, test_indices = stratified_parts("train_test_split", stratify, train, test, draw)
+    elif shuffle:  # as scikit-learn has it: a permutation, whose beginning is the test part
+        order = _permutations(random_state, generator)(n)
         test_indices, train_indices = order[:test], order[test : test + train]
     else:
         train_indices, test_indices = np.arange(train), np.arange(train, train + test)
@@ -136,13 +170,9 @@ def _check_chance(name, shuffle, random_state, generator):
     source(generator)
 
 
-def _shuffled(n, random_state, generator):
-    """The numbers below n in a random order; with a random_state in scikit-learn's."""
-    if random_state is None:
-        return source(generator).randperm(n)
-    order = np.arange(n)
-    np.random.RandomState(as_int(random_state)).shuffle(order)
-    return order
+def _permutations(random_state, generator):
+    """A function of n that gives the numbers below n in a random order; with a random_state in scikit-learn's."""
+    return source(generator).randperm if random_state is None else np.random.RandomState(as_int(random_state)).permutation
 
 
 def length_of(name, data):

@@ -30,7 +30,8 @@ def cross_validate(run, *data, cv: Any = 5):
 
     data: one data set or tensor, whose parts run gets; or several, X and y, and then it gets (X_train, y_train) and
     (X_validation, y_validation). run trains a new model each time and returns a number, or several, such as the training and
-    the validation error: scores is then (k,) or (k, m), the mean () or (m,). cv: the number of folds, or a KFold.
+    the validation error: scores is then (k,) or (k, m), the mean () or (m,). cv: the number of folds, a KFold,
+    or a StratifiedKFold, of the classes in the last of the data.
 
     >>> import minidl
     >>> y = minidl.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
@@ -74,7 +75,7 @@ def _folds(name, run, data, cv):
         cv = KFold(at_least(name, "cv", cv, 2))
     elif isinstance(cv, type):
         raise TypeError(f"{name}: cv must be an integer or a KFold, got the class; write cv=KFold(5)")
-    return list(cv.split(range(n)))
+    return list(cv.split(range(n), data[-1] if len(data) > 1 else None))
 
 
 def _train_sizes(train_sizes, most):

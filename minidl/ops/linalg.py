@@ -8,6 +8,12 @@ from .scan import products_before
 __all__ = ["QR", "SVD", "Cholesky", "Det", "Eigh", "Inverse", "LogDet", "PseudoInverse", "Solve", "SolveTriangular"]
 
 
+def is_above(s, atol, rtol):
+    """Which singular values count: those above atol, and above rtol times the largest, which may be beyond all numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return s > np.maximum(atol, rtol * s.max(-1, keepdims=True, initial=0))
+
+
 class Inverse(Op):
     """y = x⁻¹, of the matrices in the last two axes
     y x = 1. For small changes δ: (δy)x + y(δx) = 0, so δy = −y (δx) y, and the gradient is  dx = −yᵀ dy yᵀ
@@ -34,7 +40,7 @@ class PseudoInverse(Op):
     def forward(self, x):
         self.x = x
         u, s, vt = np.linalg.svd(x, full_matrices=False)
-        kept = s > np.maximum(self.atol, self.rtol * s.max(-1, keepdims=True, initial=0))
+        kept = is_above(s, self.atol, self.rtol)
         inverse = np.where(kept, 1 / np.where(kept, s, 1), 0).astype(x.dtype)
         self.y = np.swapaxes(vt, -1, -2) @ (inverse[..., None] * np.swapaxes(u, -1, -2))
         return self.y
@@ -57,7 +63,11 @@ class LogDet(Op):
         return np.linalg.slogdet(x)[1]
 
     def backward(self, dy):
-        return dy[..., None, None] * np.swapaxes(np.linalg.inv(self.x), -1, -2)
+        try:
+            inverse = np.linalg.inv(self.x)
+        except np.linalg.LinAlgError:
+            raise np.linalg.LinAlgError("slogdet, logdet: a singular matrix has no gradient") from None
+        return dy[..., None, None] * np.swapaxes(inverse, -1, -2)
 
 
 class Cholesky(Op):
@@ -165,7 +175,11 @@ class SVD(Op):
 
     def forward(self, x):
         self.x = x
-        u, s, vt = np.linalg.svd(x, full_matrices=self.full)
+        *stack, m, n = x.shape
+        if not self.full and min(m, n) == 0:  # of no rows LAPACK makes as many columns as there are, one by one
+            u, s, vt = (np.zeros((*stack, *shape), x.dtype) for shape in ((m, 0), (0,), (0, n)))
+        else:
+            u, s, vt = np.linalg.svd(x, full_matrices=self.full)
         k = s.shape[-1]
         self.u, self.s, self.vt = u[..., :k], s, vt[..., :k, :]
         return u, s, vt

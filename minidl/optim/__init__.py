@@ -7,6 +7,7 @@ from . import book_schedules, lr_scheduler, swa_utils
 from .adam import Adam, AdamW
 from .adam_family import Adamax, NAdam, RAdam, Yogi
 from .adaptive import Adadelta, Adagrad, RMSprop
+from .factored import Adafactor
 from .lbfgs import LBFGS
 from .muon import Muon
 from .optimizer import Optimizer
@@ -18,6 +19,7 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -40,4 +42,6 @@ if not TYPE_CHECKING:  # an editor says of itself what is not there
 
     def __getattr__(name):
         """Only for what is not there: says which name is meant."""
+        if name == "SparseAdam":
+            raise AttributeError(f"module {__name__!r} has no attribute 'SparseAdam': there are no sparse tensors; write Adam")
         raise no_attribute(__name__, name, __all__, (("optim.lr_scheduler", dir(lr_scheduler)),))

@@ -84,6 +84,10 @@ class Optimizer:
             if option in group:
                 check_number(self._name, option, group[option])
 
+    def state_shapes(self, p):
+        """What the state of a parameter must hold, if it holds anything, and of which shape."""
+        return dict.fromkeys(self._state_keys, p.array.shape)
+
     def update(self, group):
         """Moves the parameters of a group that have a gradient, in place."""
         raise NotImplementedError(f"{self._name} has no update rule")
@@ -216,8 +220,9 @@ class Optimizer:
         state = defaultdict(dict)
         for number, p in zip(numbers, parameters, strict=True):
             if number in saved:
-                state[p] = {key: _own(number, key, x, p) for key, x in saved[number].items()}
-                missing = set(self._state_keys) - set(state[p]) if state[p] else ()
+                shapes = self.state_shapes(p)
+                state[p] = {key: _own(number, key, x, p, shapes.get(key, p.array.shape)) for key, x in saved[number].items()}
+                missing = set(shapes) - set(state[p]) if state[p] else ()
                 if missing:
                     raise ValueError(
                         f"load_state_dict: the state of parameter {number} has no {', '.join(sorted(missing))}, which "
@@ -271,7 +276,7 @@ def check_share(name, option, value):
         raise ValueError(f"{name}: {option} must be a number of at least 0 and below 1, got {value!r}")
 
 
-def _own(number, key, x, p):
+def _own(number, key, x, p, shape):
     if x is None or isinstance(x, (int, float)):
         return x
     if isinstance(x, np.ndarray) or hasattr(x, "detach"):  # PyTorch's tensors want to be detached first
@@ -282,6 +287,7 @@ def _own(number, key, x, p):
         return x.clone()
     if x.array.dtype.kind not in "fiub":
         raise TypeError(f"load_state_dict: {key} of parameter {number} must hold numbers, got {x.dtype}")
-    if x.shape != p.array.shape:
-        raise ValueError(f"load_state_dict: {key} of parameter {number} has shape {x.shape}, the parameter {p.array.shape}")
+    if x.shape != shape:
+        wanted = f"the parameter {shape}" if shape == p.array.shape else f"expected {shape} for a parameter {p.array.shape}"
+        raise ValueError(f"load_state_dict: {key} of parameter {number} has shape {x.shape}, {wanted}")
     return wrap(x.array.astype(p.dtype))

@@ -14,6 +14,8 @@ products.py: products of vectors and matrices, einsum:
     bmm dot matmul mm mv outer
 contractions.py: products with an addition, over several axes, of every pair:
     addbmm addmm addmv addr baddbmm cross inner kron tensordot
+matrices.py: determinants, inverses and factors of matrices:
+    cholesky det inverse logdet matrix_exp matrix_power pinverse qr slogdet svd
 comparisons.py: comparisons and logic:
     allclose eq equal ge gt isclose isfinite isinf isnan le logical_and logical_not logical_or lt ne
 elementwise.py: functions of each element, softmax:

@@ -58,6 +58,21 @@ def number(name, what, x):
     return float(x)
 
 
+def flag(name, what, x):
+    """x as a bool; nothing else is one."""
+    if not isinstance(x, (bool, np.bool_)):
+        raise TypeError(f"{name}: {what} must be True or False, got {x!r:.80}")
+    return bool(x)
+
+
+def one_of(name, what, x, choices):
+    """x, which must be one of some strings."""
+    if not isinstance(x, str) or x not in choices:
+        *most, last = map(repr, choices)
+        raise ValueError(f"{name}: {what} must be {', '.join(most)} or {last}, got {x!r:.80}")
+    return x
+
+
 def as_int(n):
     """An integer as Python's int: one of Python or NumPy, or a tensor of one integer. Anything else (bool, float) as it is.
 

@@ -235,6 +235,10 @@ class Attributes:
             raise TypeError("iter: iteration over a 0-d tensor")
         return iter(self.unbind())
 
+    def __reversed__(self):
+        """reversed(self): the slices of the first axis in the opposite order, as a tensor."""
+        return self.flip(0) if self.array.ndim else self
+
     def __contains__(self, element):
         """element in self: whether an element is equal to it."""
         return bool((self == element).any())

@@ -390,9 +390,9 @@ def _holds_doubles(data):
 
 
 def _plain(data):
-    """Nested lists with the tensors in them replaced by numbers and lists."""
+    """Nested lists with the tensors in them replaced by lists, and those of one element, as in PyTorch, by numbers."""
     if isinstance(data, Tensor):
-        return data.tolist()
+        return data.item() if data.numel() == 1 else data.tolist()
     if isinstance(data, (list, tuple)) and any(isinstance(x, (list, tuple, Tensor)) for x in data):
         return [_plain(x) for x in data]
     return data

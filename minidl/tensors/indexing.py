@@ -39,6 +39,8 @@ class Indexing:
             return
         value = operand("setitem", value)
         value = value.to(self.dtype) if isinstance(value, TensorBase) else wrap(number_array("setitem", value, self.dtype))
+        while value.shape[:1] == (1,):  # which NumPy does not drop where a single element is written
+            value = value.squeeze(0)
         try:
             if (self.node is None and value.node is None) or not mode.recording:
                 self._check_writable()

@@ -5,7 +5,7 @@ import string
 import numpy as np
 
 from .. import ops
-from .arguments import expect_tensors, tensors_of
+from .arguments import as_int, expect_tensors, tensors_of
 from .record import TensorBase, apply, operand, wrap
 
 __all__ = [
@@ -160,15 +160,31 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     return (x1.unsqueeze(-2) - x2.unsqueeze(-3)).norm(p, -1)
 
 
+def _equation_of(*parts):
+    """(equation, operands) of operands with lists of the numbers of their axes."""
+    lists = [*parts[1::2], *parts[-1:]] if len(parts) % 2 else [*parts[1::2]]
+    terms = []
+    for axes in lists:
+        numbers = [axis if axis is Ellipsis else as_int(axis) for axis in axes] if isinstance(axes, (list, tuple)) else [None]
+        if any(n is not Ellipsis and (type(n) is not int or not 0 <= n < 52) for n in numbers):
+            raise TypeError(f"einsum: expected a list of numbers from 0 to 51 after each operand, got {axes!r:.80}")
+        terms.append("".join("..." if n is Ellipsis else string.ascii_letters[n] for n in numbers))
+    count = len(parts) // 2
+    return ",".join(terms[:count]) + ("->" + terms[-1] if len(parts) % 2 else ""), parts[: 2 * count : 2]
+
+
 def einsum(equation, *operands):
     """Einstein's summation: "ij,jk->ik" multiplies matrices. Each letter names an axis; what is not on the right is summed.
 
     A letter twice in one term means the diagonal; "..." are any axes in front of or between the others, which broadcast.
+    Or each operand is followed by the numbers of its axes, below 52, and at the end stand those of the result.
 
     >>> import minidl
     >>> einsum("ij,j->i", minidl.ones(2, 3), minidl.ones(3)), einsum("ii", minidl.eye(3))
     (tensor([3., 3.]), tensor(3.))
     """
+    if isinstance(equation, TensorBase):
+        equation, operands = _equation_of(equation, *operands)
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = operands[0]
     if not isinstance(equation, str):

@@ -182,7 +182,7 @@ class Shapes:
         axes = [axis for axis in range(self.ndim) if axis not in source]
         for place, axis in sorted(zip(destination, source, strict=True)):
             axes.insert(place, axis)
-        return self._view(ops.Permute, tuple(axes))
+        return self._view(ops.Permute, tuple(axes)[: self.ndim])  # a scalar has an axis 0 in name only
 
     def unsqueeze(self, dim):
         """A new axis of size 1 at position dim. Shares memory.

@@ -98,7 +98,8 @@ class Slices:
         offset = integer("diagonal", offset)
         if self.ndim < 2 or axes[0] == axes[1]:
             raise ValueError(f"diagonal: expected two different axes of a tensor with 2 or more, got shape {self.shape}")
-        return self._view(ops.Diagonal, (offset, *axes))
+        most = np.iinfo(np.int32).max  # what NumPy takes; beyond it no diagonal has elements
+        return self._view(ops.Diagonal, (min(max(offset, -most), most), *axes))
 
     def diag(self, diagonal=0):
         """Of a matrix its diagonal, as a copy; of a vector the matrix with that diagonal.

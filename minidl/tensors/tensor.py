@@ -15,6 +15,7 @@ from .exchange import Exchange
 from .gradients import Gradients
 from .in_place import InPlace
 from .indexing import Indexing
+from .matrices import Matrices
 from .ordering import Ordering
 from .pieces import Pieces
 from .products import Products
@@ -34,6 +35,7 @@ class Tensor(
     Combined,
     Products,
     Contractions,
+    Matrices,
     Comparisons,
     Elementwise,
     Reductions,

@@ -18,6 +18,7 @@ _LATER = (
     "hyperparameters",
     "metrics",
     "progress_bar",
+    "stopping",
     "summary",
     "train",
 )

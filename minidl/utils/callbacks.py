@@ -4,14 +4,13 @@ A callback is a subclass of Callback with the methods it needs; each gets the tr
 .history, .train_batch_idx, and .stop: set to True, it ends the training.
 """
 
-import copy
-import math
 import os
 import signal
 import sys
 import threading
 
 from .. import utils
+from . import stopping
 from .board import ProgressBoard, in_notebook
 from .checkpoint import save_checkpoint
 
@@ -56,48 +55,55 @@ class Callback:
 
 
 class EarlyStopping(Callback):
-    """Stops when `monitor` has not become better for `patience` epochs, and puts the best weights back.
+    """Stops a Trainer when `monitor` has not become better for `patience` epochs, and puts the best weights back.
 
     monitor: a column of the history. mode: "min" or "max". min_delta: less than that counts as not better. restore_best: False
-    leaves the last weights. (Goodfellow, Bengio and Courville, 2016, section 7.8.)
+    leaves the last weights. A new training begins anew. What it decides by is `model_selection.EarlyStopping`, which is for
+    loops of one's own. (Goodfellow, Bengio and Courville, 2016, section 7.8.)
 
     >>> stopping = EarlyStopping("val_accuracy", patience=3, mode="max")
-    >>> stopping.patience, stopping.best
-    (3, -inf)
+    >>> stopping.patience, stopping.best, stopping.best_epoch
+    (3, -inf, None)
     """
 
     def __init__(self, monitor="val_loss", patience=5, mode="min", min_delta=0.0, restore_best=True):
-        if mode not in ("min", "max"):
-            raise ValueError(f'EarlyStopping: mode must be "min" or "max", got {mode!r}')
-        if type(patience) is not int or patience < 1 or not min_delta >= 0:
-            raise ValueError(
-                f"EarlyStopping: patience must be 1 or more and min_delta 0 or more, got {patience!r}, {min_delta!r}"
-            )
-        self.monitor, self.patience, self.mode = monitor, patience, mode
-        self.min_delta, self.restore_best = min_delta, restore_best
-        self.best, self.best_epoch, self.weights = math.inf if mode == "min" else -math.inf, None, None
+        self.monitor, self.restore_best = monitor, restore_best
+        self.patience, self.mode, self.min_delta = patience, mode, min_delta
+        self._begin()
+
+    def _begin(self):
+        self._stopping = stopping.EarlyStopping(self.patience, self.min_delta, self.mode)
+
+    @property
+    def best(self):
+        """The best value of the monitored column."""
+        return self._stopping.best
+
+    @property
+    def best_epoch(self):
+        """The epoch that it came in, as the history counts them."""
+        return None if self._stopping.best_epoch is None else self._stopping.best_epoch + 1
+
+    def on_fit_start(self, trainer):
+        if trainer.train_batch_idx == 0:
+            self._begin()
 
     def on_epoch_end(self, trainer):
         row = trainer.history[-1]
         if self.monitor not in row:
             raise KeyError(f"EarlyStopping: the history has no {self.monitor!r}, but {', '.join(row)}; give validation data")
-        value, epoch = row[self.monitor], row["epoch"]
-        gain = self.best - value if self.mode == "min" else value - self.best
-        if gain > self.min_delta:
-            self.best, self.best_epoch = value, epoch
-            self.weights = copy.deepcopy(dict(trainer.model.state_dict())) if self.restore_best else None
-        elif epoch - (self.best_epoch or 0) >= self.patience:
+        if self._stopping(row[self.monitor], trainer.model if self.restore_best else None):
             trainer.stop = True
 
     def on_fit_end(self, trainer):
-        if self.weights is not None:
-            trainer.model.load_state_dict(self.weights)
+        if self._stopping.weights is not None:
+            self._stopping.restore(trainer.model)
 
     def state_dict(self):
-        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self.weights}
+        return self._stopping.state_dict()
 
     def load_state_dict(self, state_dict):
-        self.best, self.best_epoch, self.weights = (state_dict[key] for key in ("best", "best_epoch", "weights"))
+        self._stopping.load_state_dict(state_dict)
 
 
 class Checkpoint(Callback):
@@ -140,6 +146,10 @@ class LearningRateLog(Callback):
     def __init__(self):
         self.rates = []
 
+    def on_fit_start(self, trainer):
+        if trainer.train_batch_idx == 0:
+            self.rates = []
+
     def on_step_end(self, trainer):
         self.rates.append(float(trainer.optim.param_groups[0]["lr"]))
 
@@ -151,6 +161,27 @@ class LearningRateLog(Callback):
 
     def load_state_dict(self, state_dict):
         self.rates = list(state_dict["rates"])
+
+
+class Evaluation(Callback):
+    """Evaluates the model on other data after each epoch, too: columns such as train_loss and train_accuracy, for name "train".
+
+    The training data themselves may be such data: train_loss is then not the mean over the epoch, while the weights change, but
+    that of the weights at its end, with dropout off, as val_loss is.
+
+    >>> import minidl
+    >>> Evaluation("train", [minidl.zeros(1)]).name
+    'train'
+    """
+
+    def __init__(self, name, data):
+        if not isinstance(name, str) or not hasattr(data, "__iter__") or hasattr(data, "__next__"):
+            raise TypeError(f"Evaluation: expected a name and a loader, or a list of batches, got {name!r:.80}, {data!r:.80}")
+        self.name, self.data = name, data
+
+    def on_epoch_end(self, trainer):
+        found = trainer.evaluate(trainer.model, self.data)
+        trainer.history[-1] |= {f"{self.name}_{key}": x for key, x in found.items()}
 
 
 class LivePlot(Callback):

@@ -30,25 +30,28 @@ class Progress:
     >>> progress.begin()
     >>> progress.log("loss", 0.5, train=True)
     >>> progress.log("loss", 0.2, train=True, weight=2)
-    >>> progress.end_epoch()
+    >>> progress.end_epoch()["epoch"]
+    1
     >>> progress.history
     epoch  train_loss
         1         0.3
     """
 
-    callbacks, evaluating = (), False
+    callbacks, evaluating, _sums = (), False, {}
+    epoch = train_batch_idx = val_batch_idx = 0
 
     def begin(self):
         """Back to the start."""
         self.epoch = self.train_batch_idx = self.val_batch_idx = 0
         self.history, self._sums = History(), {}
-        self.stop = self.interrupted = False
+        self.stop = self.interrupted = self._is_cut = False
 
     def end_epoch(self):
-        """Puts the means of what was logged into the history."""
+        """Puts the means of what was logged into the history; returns that row."""
         self.epoch += 1
         self.history.append({"epoch": self.epoch, **self.means()})
         self._sums = {}
+        return self.history[-1]
 
     def log(self, key, value, train, weight=1):
         """Counts a number in: the history has the mean of an epoch's, weighted, as train_… or val_…"""

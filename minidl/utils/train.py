@@ -39,6 +39,9 @@ class Trainer(HyperParameters, Progress):
     True
     """
 
+    loss = optimizer = scheduler = val_dataloader = None  # for readers who put the book's __init__ in the place of this one
+    step_every, metrics, progress, gpus, _bars = "epoch", {}, True, (), ()
+
     def __init__(
         self, max_epochs, num_gpus=0, gradient_clip_val=0, *, loss=None, optimizer=None, scheduler=None, step_every="epoch",
         metrics=(), callbacks=(), progress=True,
@@ -51,7 +54,6 @@ class Trainer(HyperParameters, Progress):
         metrics = metrics if isinstance(metrics, dict) else {metric.__name__: metric for metric in metrics}
         callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))  # which keep what the others did
         self.save_hyperparameters()
-        self.gpus, self._bars, self.val_dataloader = [], [ProgressBar()] if progress else [], None
         self.begin()
 
     def prepare_data(self, data):
@@ -65,8 +67,7 @@ class Trainer(HyperParameters, Progress):
 
     def prepare_model(self, model):
         """Takes the model, and shows itself to one that has steps of its own."""
-        self._is_plain = not hasattr(model, "training_step")
-        if not self._is_plain:
+        if hasattr(model, "training_step"):
             if self.val_dataloader is not None and not hasattr(model, "validation_step"):
                 raise TypeError("Trainer: there is validation data, but the model has no validation_step")
             model.trainer = self
@@ -82,13 +83,13 @@ class Trainer(HyperParameters, Progress):
         self.prepare_model(model)
         self.optim, self._scheduler = self._optimizers(model)
         self.begin()
+        self._bars = [ProgressBar()] if self.progress else []
         if resume is not None:
             load_checkpoint(resume, **self.parts())
         try:
             with Interrupts(self):
                 self._call("on_fit_start")
                 while self.epoch < self.max_epochs and not self.stop:
-                    self._is_cut = False
                     self.fit_epoch()
                     self._call("on_stop") if self._is_cut else self._end_epoch()
                 self._call("on_fit_end")
@@ -102,7 +103,7 @@ class Trainer(HyperParameters, Progress):
         for batch in self.train_dataloader:
             batch = self.prepare_batch(batch)
             seen = self._sums.get("train_loss")
-            loss = self.model.training_step(batch) if not self._is_plain else self._loss(batch)[0]
+            loss = self.model.training_step(batch) if hasattr(self.model, "training_step") else self._loss(batch)[0]
             self.optim.zero_grad()
             loss.backward()
             with no_grad():  # an optimizer of a reader's own may change the parameters just so
@@ -114,8 +115,8 @@ class Trainer(HyperParameters, Progress):
             self.train_batch_idx += 1
             self._step_scheduler("step", loss.item())
             self._call("on_step_end")
+            self._is_cut = self.stop
             if self.stop:
-                self._is_cut = True
                 return
         self._validate(self.val_dataloader)
 
@@ -167,7 +168,7 @@ class Trainer(HyperParameters, Progress):
         found = []
         for batch in loader or ():
             batch = self.prepare_batch(batch)
-            if self._is_plain:
+            if not hasattr(self.model, "training_step"):
                 loss, *pair = self._loss(batch)
                 self.log("loss", loss, train=False, weight=_size(batch))
                 found += [pair] if self.metrics else []
@@ -180,8 +181,7 @@ class Trainer(HyperParameters, Progress):
                 self.set("val_" + name, metric(y_hat, y))
 
     def _end_epoch(self):
-        self.end_epoch()
-        row = self.history[-1]
+        row = self.end_epoch()
         self._step_scheduler("epoch", row.get("val_loss", row.get("train_loss")))
         self._call("on_epoch_end")
 

@@ -15,6 +15,7 @@ import numpy as np
 import minidl
 from minidl import (
     autograd,
+    d2l,
     distributions,
     func,
     generation,
@@ -30,7 +31,7 @@ from minidl import (
 )
 from minidl.nn import functional, init
 from minidl.optim import lr_scheduler
-from minidl.utils import data
+from minidl.utils import callbacks, checkpoint, data, history, metrics, train
 from minidl.utils.data import transforms
 
 from .values import words
@@ -48,6 +49,12 @@ MODULES = {
     "I": information,
     "L": linalg,
     "optimum": optimization,
+    "d2l": d2l,
+    "metrics": metrics,
+    "callbacks": callbacks,
+    "checkpoint": checkpoint,
+    "history": history,
+    "train": train,
     "D": distributions,
     "data": data,
     "transforms": transforms,
@@ -355,6 +362,8 @@ x.sort(-1, True, True) ; x.argsort(0, False) ; x.topk(2, -1, True, True) ; x.ler
 p.polygamma(1) ; x.clamp(-1.0, 1.0) ; x.clip(g, None)
 x.masked_fill(b, 1.5) ; x.masked_select(b) ; x.where(b, y) ; x.gather(1, n) ; x.take_along_dim(n, 1) ; x.index_select(1, k)
 x.nonzero()
+T.det(cov) ; T.slogdet(cov) ; T.logdet(cov) ; T.inverse(cov) ; x.pinverse(1e-6) ; T.matrix_power(cov, 2)
+T.matrix_exp(cov) ; T.cholesky(cov, True) ; x.qr(True) ; x.svd(True, True)
 x.atan2(y) ; x.arctan2(v) ; x.inner(y) ; x.kron(v) ; x.logaddexp(v) ; b.logical_xor(x)
 x.addcmul(y, p, value=0.5) ; x.addcdiv(y, p, value=-1) ; n.bitwise_and(n) ; n.bitwise_or(3) ; b.bitwise_xor(b)
 n.bitwise_not() ; t.rsub(x, y, alpha=2) ; x.nan_to_num(0.0, 1.0, -1.0) ; p.logit(0.01)
@@ -574,6 +583,7 @@ optim.Adadelta(params, 1.0, 0.9, 1e-6, 0.1) ; optim.Adamax(params, 0.002, (0.9, 
 optim.NAdam(params, 0.002, (0.9, 0.999), 1e-8, 0.1, 0.004, True) ; optim.RAdam(params, 0.001, (0.9, 0.999), 1e-8, 0.1, True)
 optim.Yogi(params, 0.01, (0.9, 0.999), 0.001, 0.1) ; optim.Lion(params, 0.0001, (0.9, 0.99), 0.1)
 optim.Rprop(params, 0.01, (0.5, 1.2), (1e-6, 50)) ; optim.ASGD(params, 0.01, 0.0001, 0.75, 1e6, 0.1)
+optim.Adafactor(params, 0.01, -0.8, (None, 0.001), 1.0, 0.1, maximize=True)
 optim.Muon([raw.requires_grad_()], 0.001, 0.1, 0.95, True, (3.4445, -4.775, 2.0315), 1e-7, 5, "original")
 optim.LBFGS(params, 1, 20, 25, 1e-7, 1e-9, 100, "strong_wolfe") ; optim.Adagrad(params).step() ; optim.RAdam(params).step()
 lr.LinearLR(opt, 0.5, 1.0, 5) ; lr.ConstantLR(opt, 0.5, 5) ; lr.PolynomialLR(opt, 5, 2.0)
@@ -587,6 +597,9 @@ opt.load_state_dict(opt.state_dict()) ; opt.add_param_group({"params": [nn.Param
 lr.StepLR(opt, 2, 0.1, -1) ; lr.MultiStepLR(opt, [1, 3], 0.1) ; lr.ExponentialLR(opt, 0.9)
 lr.CosineAnnealingLR(opt, 10, 0.0) ; lr.LambdaLR(opt, lambda epoch: 0.9) ; lr.ExponentialLR(opt, 0.9, -1).step()
 t.cholesky(cov, False) ; t.det(cov) ; t.inverse(cov) ; t.logdet(cov) ; t.matrix_power(cov, 2) ; t.pinverse(x, 1e-6)
+t.matrix_exp(cov) ; t.chain_matmul(x, y.mT, y) ; t.cholesky_solve(x, cov, True) ; t.cholesky_inverse(cov, True)
+t.orgqr(m.mT, v) ; L.matrix_exp(cov) ; L.vecdot(x, y, dim=0) ; L.householder_product(m.mT, v)
+L.tensorinv(q, ind=1) ; L.tensorsolve(q, v, dims=0)
 t.qr(x, True) ; t.slogdet(cov) ; t.svd(x, True) ; t.angle(x) ; t.real(x) ; t.imag(t.tensor([1j]))
 I.entropy(pr, base=2, dim=None, log=False) ; I.entropy(p2 / p2.sum(-1, True), dim=-1)
 I.cross_entropy(rows, rows2, base=2, dim=-1) ; I.kl_divergence(rows, rows2, base=np.e, dim=-1)
@@ -658,12 +671,54 @@ ms.train_test_split(n, x, test_size=0.5, train_size=1, random_state=0, shuffle=T
 ms.train_test_split(ds, test_size=2, generator=gen) ; ms.cross_validate(lambda a, b: len(a), ds, cv=3)
 ms.learning_curve(lambda a, b: len(a), n, x, train_sizes=[0.5, 1.0], cv=2)
 ms.PolynomialFeatures(2, interaction_only=False, include_bias=True).fit_transform(x) ; ms.PolynomialFeatures(2).fit(x)
+ms.StratifiedKFold(2, shuffle=True, random_state=0).split(n, [1, 1]) ; ms.StratifiedKFold(2, shuffle=True, generator=gen)
+ms.train_test_split([1, 2, 3, 4], test_size=0.5, stratify=[0, 1, 0, 1], generator=gen)
 ms.PolynomialFeatures(2) ; ms.EarlyStopping(3, 0.0, "min") ; ms.EarlyStopping(3)(0.5, nn.Linear(2, 1))
 prob.bayes(pr[0] / pr[0].sum(), pv[: len(pr[0])], log=False) ; prob.expectation(rows, x, dim=-1)
 prob.variance(rows, x, dim=-1)
 prob.BernoulliNB(alpha=1.0, binarize=0.0, fit_prior=True, class_prior=None) ; prob.BernoulliNB().fit(x, k2)
 prob.GaussianNB(priors=None, var_smoothing=1e-9) ; prob.GaussianNB().fit(x, k2) ; prob.BernoulliNB().fit(x, k2).predict(x)
 prob.GaussianNB().fit(x, k2).predict_proba(y) ; prob.GaussianNB().fit(x, k2).score(y, k2)
+"""
+
+# of minidl.d2l and minidl.utils, without what draws or reads the book's data
+COURSE = """
+d2l.reshape(x, (3, 2)) ; d2l.reduce_sum(x, 0, True) ; d2l.reduce_mean(x, 0, True) ; d2l.argmax(x, 1) ; d2l.astype(x, t.float64)
+d2l.to(x, "cpu") ; d2l.numpy(x) ; d2l.size(x) ; d2l.transpose(x) ; d2l.swapaxes(x, 0, 1) ; d2l.expand_dims(x, 0)
+d2l.repeat(x, 2, 1) ; d2l.add_to_class(type("C", (), {})) ; d2l.MultiHeadAttention(8, 2, 0.1, True)
+d2l.MultiHeadAttention(4, 2, 0.0)(c, c, c, vl) ; d2l.PositionWiseFFN(4, 3) ; d2l.PositionWiseFFN(4, 3)(x) ; d2l.AddNorm(3, 0.1)
+d2l.AddNorm(3, 0.1)(x, y) ; d2l.TransformerEncoderBlock(4, 8, 2, 0.1, True) ; d2l.TransformerEncoderBlock(4, 8, 2, 0.1)(c, vl)
+d2l.TransformerEncoder(5, 4, 8, 2, 1, 0.1, True) ; d2l.TransformerEncoder(5, 4, 8, 2, 1, 0.1)(ids, vl) ; d2l.Module(2, 1)
+d2l.Classifier(2, 1) ; d2l.Classifier().accuracy(x, k2, True) ; d2l.Classifier().loss(x, k2, True) ; d2l.DataModule("data", 0)
+d2l.SyntheticRegressionData(gv[:2], 4.2, 0.01, 8, 4, 2)
+d2l.SGD(params, 0.1) ; d2l.LinearRegressionScratch(2, 0.1, 0.01) ; d2l.LinearRegression(0.1) ; d2l.SoftmaxRegression(3, 0.1)
+d2l.LinearRegression(0.1)(x) ; d2l.SoftmaxRegression(3, 0.1)(x) ; d2l.LeNet(0.1, 10) ; d2l.LinearRegressionScratch(3, 0.1)(x)
+d2l.train_2d(lambda a, b, c, d: (a / 2, b / 2, c, d), 3, None) ; d2l.RNNScratch(3, 4, 0.01) ; d2l.RNNScratch(3, 4)(c.mT, None)
+d2l.RNN(3, 4) ; d2l.RNN(3, 4)(c.mT, None) ; d2l.GRU(3, 4, 1, 0.0) ; d2l.RNNLMScratch(d2l.RNNScratch(5, 4), 5, 0.1)
+d2l.RNNLMScratch(d2l.RNNScratch(5, 4), 5, 0.1)(ids, None) ; d2l.RNNLM(d2l.RNN(5, 4), 5, 0.1)
+d2l.RNNLM(d2l.RNN(5, 4), 5, 0.1)(ids)
+d2l.RNNLM(d2l.RNN(4, 4), 4, 0.1).predict("ab", 2, text.Vocab(tok), None) ; d2l.EncoderDecoder(lin, net)
+d2l.Seq2Seq(lin, net, 0, 0.1) ; d2l.Timer() ; d2l.Benchmark("Done") ; d2l.Accumulator(2) ; d2l.Accumulator(2).add(1, 2.0)
+d2l.cpu() ; d2l.num_gpus() ; d2l.try_gpu(0) ; d2l.try_all_gpus() ; d2l.check_shape(x, (2, 3)) ; d2l.check_len(tok, 4)
+d2l.corr2d(x, q[:2, :2]) ; d2l.synthetic_data(gv, 4.2, 5) ; d2l.linreg(x, v, 0.5) ; d2l.squared_loss(x, y)
+d2l.sgd(params, 0.1, 2)
+d2l.load_array((x, k2), 1, True) ; d2l.get_fashion_mnist_labels([0, 1]) ; d2l.accuracy(x, k2)
+d2l.evaluate_accuracy(net, [(x, k2)])
+d2l.evaluate_loss(net, [(x, x[:, :2])], nn.MSELoss(reduction="none")) ; d2l.evaluate_accuracy_gpu(net, [(x, k2)], None)
+d2l.train_epoch_ch3(net, [(g, k2)], nn.CrossEntropyLoss(reduction="none"), opt) ; d2l.get_dataloader_workers()
+d2l.grad_clipping(net, 1.0) ; d2l.HyperParameters() ; d2l.extract("missing.zip", None)
+metrics.accuracy(x, k2) ; metrics.confusion_matrix(x, k2, 3) ; callbacks.EarlyStopping("val_loss", 2, "min", 0.0, True)
+callbacks.Checkpoint("missing/x.npz", 2) ; callbacks.LearningRateLog() ; callbacks.Evaluation("train", [x])
+callbacks.Callback()
+train.Trainer(2, 0, 0.5, loss=nn.MSELoss(), optimizer=opt, step_every="step", metrics=[metrics.accuracy], progress=False)
+train.Trainer(1, loss=nn.CrossEntropyLoss(), optimizer=opt, progress=False).fit(net, [(g, k2)], None)
+train.Trainer(1, loss=nn.CrossEntropyLoss(), metrics=[metrics.accuracy]).evaluate(net, [(g, k2)])
+train.Trainer(1, progress=False).fit(d2l.LinearRegression(0.1), ([(g, g[:, :1])], [(g, g[:, :1])])) ; checkpoint.random_state()
+checkpoint.ResumableLoader([x]) ; checkpoint.set_random_state(checkpoint.random_state())
+checkpoint.save_checkpoint("missing/x.npz", model=net) ; checkpoint.load_checkpoint("missing/x.npz", model=net)
+t.summary(net, (2, 3)) ; t.summary(net, None, x) ; history.History([{"epoch": 1}])
+history.History([{"epoch": 1}]).column("epoch")
+history.Progress()
 """
 
 KERNELS = """
@@ -730,7 +785,7 @@ def lines():
     writes = [f"raw.{name}()" for name in twins]
     writes += [f"raw.{name}_(g)" for name in BINARY if hasattr(minidl.Tensor, f"{name}_")]
     writes += [f"t.{name}(raw)" for name in twins if hasattr(minidl, name)] + ["t.xlogy_(raw, g)"]
-    blocks = (FUNCTIONAL, METHODS, TOP, LAYERS, OTHERS, KERNELS)
+    blocks = (FUNCTIONAL, METHODS, TOP, LAYERS, OTHERS, COURSE, KERNELS)
     written = [call for block in blocks for line in block.splitlines() for call in line.split(" ; ")]
     return [*unary, *binary, *writes, *written, *_activations("\n".join(written))]
 
@@ -803,7 +858,8 @@ def parameters(function):
 
 
 # T.cuda, half and bfloat16 raise always; register_kl would change the table of divergences, set_printoptions all reprs.
-# A memory_format is one of four objects.
+# A memory_format is one of four objects. Of the course: what draws, reads the book's data, or raises always; Interrupts takes
+# Ctrl-C, ProgressBar writes to the screen.
 WITHOUT_CALL = {
     "T.bfloat16",
     "T.cuda",
@@ -813,7 +869,35 @@ WITHOUT_CALL = {
     "D.register_kl",
     "data.download",
     "t.Tensor",
+    "callbacks.Interrupts",
+    "callbacks.LivePlot",
+    "callbacks.ProgressBar",
+    "d2l.Animator",
+    "d2l.annotate",
+    "d2l.FashionMNIST",
+    "d2l.MTFraEng",
+    "d2l.TimeMachine",
+    "d2l.download",
+    "d2l.download_extract",
+    "d2l.get_data_ch11",
+    "d2l.gpu",
+    "d2l.load_data_fashion_mnist",
+    "d2l.plot",
+    "d2l.set_axes",
+    "d2l.set_figsize",
+    "d2l.show_heatmaps",
+    "d2l.show_images",
+    "d2l.show_list_len_pair_hist",
+    "d2l.show_trace_2d",
+    "d2l.train_ch11",
+    "d2l.train_ch6",
+    "d2l.train_concise_ch11",
+    "d2l.use_svg_display",
 }
+
+
+def _of(x, module):
+    return getattr(x, "__module__", "").startswith(module)
 
 
 def missing():
@@ -836,6 +920,17 @@ def missing():
         "init": [n for n in dir(init) if n[-1] == "_" and n[0] != "_"],
         "data": data.__all__,
         "ms": model_selection.__all__,
+        "d2l": [n for n in d2l.__all__ if _of(getattr(d2l, n), "minidl.d2l")],
+        **{
+            name: [n for n, x in vars(module).items() if n[0] != "_" and _of(x, module.__name__)]
+            for name, module in (
+                ("metrics", metrics),
+                ("callbacks", callbacks),
+                ("checkpoint", checkpoint),
+                ("history", history),
+            )
+        },
+        "train": ["Trainer"],
         "prob": probability.__all__,
     }
     functions = {

@@ -1,5 +1,7 @@
 """Activation functions with corners or steps: straight lines put together, one of them bent in hardswish."""
 
+import math
+
 import numpy as np
 
 from ... import ops, random
@@ -154,10 +156,13 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False):
         raise ValueError(f"rrelu: lower must not be above upper, got {lower} and {upper}")
     floating("rrelu", input)
     if not training:
-        return apply(ops.LeakyReLU((lower + upper) / 2), input)
+        return apply(ops.LeakyReLU(lower / 2 + upper / 2), input)  # their sum may be beyond the largest number
+    if not math.isfinite(upper - lower):
+        raise ValueError(f"rrelu: lower and upper must be finite and less than 1.8e308 apart, got {lower} and {upper}")
     x = input.array
     slopes, below = np.ones(x.shape, x.dtype), x <= 0
-    slopes[below] = random.default_generator.uniform((int(below.sum()),), np.float64, lower, upper)
+    with np.errstate(over="ignore"):  # a slope beyond float32 is infinite there
+        slopes[below] = random.default_generator.uniform((int(below.sum()),), np.float64, lower, upper)
     return apply(ops.Dropout(slopes), input)  # x·slopes
 
 

@@ -1,10 +1,9 @@
-"""When to stop."""
+"""When to stop: `model_selection.EarlyStopping` for a loop of one's own, and what the Trainer's callback asks."""
 
 import copy
 import math
 
-from ..tensors.arguments import number
-from .splits import at_least
+from ..tensors.arguments import integer, number
 
 
 class EarlyStopping:
@@ -13,6 +12,7 @@ class EarlyStopping:
     It is called once after each epoch, and says True once `patience` values in a row were no better than the best one before
     by more than min_delta. NaN is no better. mode: "min" for errors, "max" for accuracies. A copy of the weights is kept at
     each new best value, and `restore(model)` puts them back. `best` is that value, `best_epoch` the call it came with, from 0.
+    It is for a loop of one's own; a `Trainer` takes `utils.callbacks.EarlyStopping`, which asks one of these after each epoch.
 
     >>> import minidl
     >>> model, stop = minidl.nn.Linear(1, 1), EarlyStopping(patience=2)
@@ -26,7 +26,9 @@ class EarlyStopping:
     """
 
     def __init__(self, patience=10, min_delta=0.0, mode="min"):
-        self.patience = at_least("EarlyStopping", "patience", patience, 1)
+        self.patience = integer("EarlyStopping", patience, "patience")
+        if self.patience < 1:
+            raise ValueError(f"EarlyStopping: patience must be 1 or more, got {patience}")
         self.min_delta = number("EarlyStopping", "min_delta", min_delta)
         if not 0 <= self.min_delta < math.inf:
             raise ValueError(f"EarlyStopping: min_delta must be a number of 0 or more, got {min_delta}")
