@@ -22,12 +22,15 @@ from .nodes import Leaf, Part
 from .writes import _writes, check_unchanged
 
 
-def walk(seeds, retain_graph=False, wanted=()):
+def walk(seeds, retain_graph=False, wanted=(), complete=None):
     """Sends the cotangents `seeds` ({node: dy}) back to the leaves.
 
     Returns {node: gradient} for the leaves, for the nodes that retain their gradient, and for the `wanted` nodes. The arrays
     share memory with nothing else. If nodes are wanted, only the gradients on the ways to them are computed. After an operation
     has sent its gradients, it drops what it had saved, unless `retain_graph`.
+
+    complete(leaf, dy), if given, is called for each leaf with hooks `after` as soon as its last share has arrived, while the walk
+    goes on; such a leaf is then not in the result. Not if nodes are wanted.
     """
     before = float_errors.get()
     try:
@@ -35,13 +38,14 @@ def walk(seeds, retain_graph=False, wanted=()):
         useful = leading_to(wanted, seeds) if wanted else None
         if useful is not None:
             seeds = {node: dy for node, dy in seeds.items() if node in useful}
-        found = _walk(seeds, retain_graph, wanted, useful)
+        uses = uses_of(seeds) if complete is not None and useful is None else None
+        found = _walk(seeds, retain_graph, wanted, useful, uses, complete)
     finally:
         float_errors.set(before)
     return found
 
 
-def _walk(seeds, retain_graph, wanted, useful):
+def _walk(seeds, retain_graph, wanted, useful, uses, complete):
     pending = dict(seeds)  # node -> the gradient that has arrived so far
     shared = set(seeds)  # nodes whose pending array is also used elsewhere: adding to it in place would change that, too
     queue = []  # the operations among the pending nodes, the newest at the top of the heap
@@ -96,6 +100,16 @@ def _walk(seeds, retain_graph, wanted, useful):
                 shared.discard(parent)
             else:
                 pending[parent] += dx
+        if uses:
+            for parent in node.needs:
+                if parent in uses:
+                    uses[parent] -= 1
+                    if not uses[parent] and parent in pending:
+                        dy = pending.pop(parent)
+                        if parent.hooks:
+                            dy = run_hooks(parent, dy)
+                            shared.add(parent)
+                        complete(parent, dy.copy() if parent in shared else dy)
         if not retain_graph:
             release(node)
     for leaf, dy in pending.items():  # only leaves are left
@@ -104,6 +118,23 @@ def _walk(seeds, retain_graph, wanted, useful):
             shared.add(leaf)
         found[leaf] = dy.copy() if leaf in shared else dy
     return found
+
+
+def uses_of(seeds):
+    """{leaf with hooks `after`: how many inputs of operations it is}. A share arrives, or is left out, for each of these."""
+    uses, reached, stack = {}, set(seeds), list(seeds)
+    while stack:
+        node = stack.pop()
+        if node.needs is None:
+            walked_before(node)
+        for parent in node.needs:
+            if type(parent) is Leaf:
+                if parent.after:
+                    uses[parent] = uses.get(parent, 0) + 1
+            elif parent is not None and parent not in reached:
+                reached.add(parent)
+                stack.append(parent)
+    return uses
 
 
 def leading_to(wanted, seeds):
@@ -151,10 +182,14 @@ def enqueue(queue, node):
     if node.needs:
         heappush(queue, (-node.serial, node))
     elif node.needs is None:
-        raise RuntimeError(
-            f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
-            "Pass retain_graph=True to the first backward, or compute the loss again."
-        )
+        walked_before(node)
+
+
+def walked_before(node):
+    raise RuntimeError(
+        f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
+        "Pass retain_graph=True to the first backward, or compute the loss again."
+    )
 
 
 def release(op):

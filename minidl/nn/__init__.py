@@ -3,6 +3,7 @@
 Read `module` first, then `linear` and `containers`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import (
@@ -78,8 +79,13 @@ __all__ += recurrent_cells.__all__
 __all__ += transformer.__all__
 
 
+if TYPE_CHECKING:  # what is loaded at its first use
+    from . import parallel as parallel
+
 if not TYPE_CHECKING:  # an editor says of itself what is not there
 
     def __getattr__(name):
-        """Only for what is not there: says which name is meant."""
+        """Loads `parallel` when it is first asked for (PEP 562); of what is not there it says which name is meant."""
+        if name == "parallel":
+            return import_module(".parallel", __name__)
         raise no_attribute(__name__, name, __all__, (("nn.functional", functional.__all__), ("nn.init", dir(init))))

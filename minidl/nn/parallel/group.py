@@ -1,0 +1,70 @@
+"""The processes that train together, as layers and samplers see them. `minidl.distributed` makes them and carries the bytes.
+
+This file imports nothing of it: a program that trains alone loads no MPI, and imports go from `minidl.distributed` down to this.
+"""
+
+__all__ = ["ProcessGroup", "current", "group_for", "rank_and_size"]
+
+
+class Done:
+    """A transfer that is over."""
+
+    def is_completed(self):
+        return True
+
+    def wait(self, timeout=None):
+        return True
+
+
+class ProcessGroup:
+    """Processes, the ranks, numbered from 0 to `size` − 1; `rank` is this process's number. This class: one process alone.
+
+    `all_reduce(array, op)` and `broadcast(array, root)` work in place on C-contiguous arrays. They return at once, with an
+    object whose `wait()` returns when the array holds the result, and whose `is_completed()` asks, and helps it along.
+    `all_gather(array)` waits, and returns the arrays of all ranks, stacked. `duplicate()` is a group of the same processes
+    whose messages never meet those of this one; every rank must call it.
+    """
+
+    rank, size, ranks = 0, 1, (0,)
+
+    def all_reduce(self, array, op="sum"):
+        return Done()
+
+    def broadcast(self, array, root=0):
+        return Done()
+
+    def all_gather(self, array):
+        return array[None].copy()
+
+    def duplicate(self):
+        return self
+
+
+class _Current:
+    group = None  # of all processes, between init_process_group and destroy_process_group
+
+
+current = _Current()
+
+
+def group_for(name, group=None):
+    """The given group, or that of all processes. `name` is the function or class that errors name."""
+    if group is None:
+        group = current.group
+        if group is None:
+            raise RuntimeError(f"{name}: there is no process group yet; call minidl.distributed.init_process_group() first")
+    if not isinstance(group, ProcessGroup):
+        raise TypeError(f"{name}: expected a process group of minidl.distributed.new_group, or None, got {group!r}")
+    return group
+
+
+def rank_and_size(name, rank=None, size=None):
+    """Rank and number of processes: what is given, else those of the group of all processes."""
+    size = group_for(name).size if size is None else size
+    rank = group_for(name).rank if rank is None else rank
+    for what, value in (("rank", rank), ("num_replicas", size)):
+        if type(value) is not int:
+            raise TypeError(f"{name}: {what} must be an integer, got {value!r}")
+    if not 0 <= rank < size:
+        raise ValueError(f"{name}: rank must lie between 0 and num_replicas - 1 = {size - 1}, got {rank}")
+    return rank, size
