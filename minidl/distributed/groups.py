@@ -160,7 +160,7 @@ def _end_all(kind, error, trace):
     sys.stdout.flush()
     sys.stderr.write("".join(f"rank {rank}: {line}\n" for line in lines))
     sys.stderr.flush()
-    journal.note(f"failed: {kind.__name__}: {error}")
+    journal.end(f"failed: {kind.__name__}: {error}")
     _engine("init_process_group").abort(130 if issubclass(kind, KeyboardInterrupt) else 1)
 
 

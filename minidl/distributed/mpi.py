@@ -1,8 +1,8 @@
 """The bytes: process groups over MPI, by mpi4py. Every transfer is a non-blocking one that Python waits for.
 
 A blocking call of MPI holds the process inside C: Ctrl-C is not seen, a limit of time cannot be kept, and a rank that waits
-takes a whole core from the others. A non-blocking call is as fast (measured in benchmarks/distributed.py), and the wait below asks
-again and again, gives the core away between two questions, and ends with an error when the limit is over.
+takes a whole core from the others. A non-blocking call is as fast (benchmarks/distributed.py), and the wait below asks again
+and again, gives the core away between two questions, and ends with an error when the limit is over.
 """
 
 import os

@@ -29,8 +29,8 @@ def walk(seeds, retain_graph=False, wanted=(), complete=None):
     share memory with nothing else. If nodes are wanted, only the gradients on the ways to them are computed. After an operation
     has sent its gradients, it drops what it had saved, unless `retain_graph`.
 
-    complete(leaf, dy), if given, is called for each leaf with hooks `after` as soon as its last share has arrived, while the walk
-    goes on; such a leaf is then not in the result. Not if nodes are wanted.
+    complete(leaf, dy), if given, is called for each leaf with hooks `after` as soon as its last share has arrived, while the
+    walk goes on; such a leaf is then not in the result. Not if nodes are wanted.
     """
     before = float_errors.get()
     try:

@@ -81,6 +81,7 @@ __all__ += transformer.__all__
 
 if TYPE_CHECKING:  # what is loaded at its first use
     from . import parallel as parallel
+    from .sync_norm import SyncBatchNorm as SyncBatchNorm
 
 if not TYPE_CHECKING:  # an editor says of itself what is not there
 
@@ -88,4 +89,6 @@ if not TYPE_CHECKING:  # an editor says of itself what is not there
         """Loads `parallel` when it is first asked for (PEP 562); of what is not there it says which name is meant."""
         if name == "parallel":
             return import_module(".parallel", __name__)
+        if name == "SyncBatchNorm":
+            return import_module(".sync_norm", __name__).SyncBatchNorm
         raise no_attribute(__name__, name, __all__, (("nn.functional", functional.__all__), ("nn.init", dir(init))))

@@ -1,6 +1,6 @@
 """The processes that train together, as layers and samplers see them. `minidl.distributed` makes them and carries the bytes.
 
-This file imports nothing of it: a program that trains alone loads no MPI, and imports go from `minidl.distributed` down to this.
+This file imports nothing of it: a program that trains alone loads no MPI, and imports go from `minidl.distributed` to this.
 """
 
 __all__ = ["ProcessGroup", "current", "group_for", "rank_and_size"]
