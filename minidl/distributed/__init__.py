@@ -22,7 +22,7 @@ __all__ = [*groups.__all__, *transfers.__all__]
 
 
 def __getattr__(name):
-    """Loads `mpi` when it is first used (PEP 562): importing mpi4py.MPI starts MPI, and it is not installed everywhere."""
-    if name == "mpi":
-        return import_module(".mpi", __name__)
+    """Loads a module at its first use (PEP 562): `mpi` starts MPI, which not everybody has, and `watcher` is for POSIX."""
+    if name in ("mpi", "watcher"):
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,8 @@
 """MINIDL_DISTRIBUTED_LOG=folder: which ranks ran, how each ended, and which was gone first.
 
 When a rank dies, mpiexec kills the others within milliseconds, by a signal that no program can catch: no survivor can say what
-happened. So a small process beside them (watcher.py, one on each machine) is told by the system when a rank ends, and writes
-down which was the first. The next start with the same folder reads it, and says it.
+happened. So a small process beside them (watcher.py, one on each machine) waits until a rank ends, and writes down which it
+was. The next start with the same folder reads it, and says it.
 """
 
 import json
@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from .. import distributed
 
 _VARIABLE = "MINIDL_DISTRIBUTED_LOG"
 _WATCHER = Path(__file__).with_name("watcher.py")
@@ -43,9 +45,11 @@ def begin(world):
     _own.path = folder / f"rank-{world.rank}.json"
     _own.content = {"rank": world.rank, "size": world.size, "pid": pid, "host": host, "start": time.time(), "state": "running"}
     _write()
+    if os.name == "posix":
+        distributed.watcher.hold(folder, world.rank)
     places = world.comm.allgather((host, pid))
     here = [(rank, other_pid) for rank, (other_host, other_pid) in enumerate(places) if other_host == host]
-    if here[0][0] == world.rank and hasattr(os, "pidfd_open"):
+    if here[0][0] == world.rank and os.name == "posix":
         command = [sys.executable, "-I", "-S", str(_WATCHER), str(folder), host, *(f"{rank}:{pid}" for rank, pid in here)]
         quiet = subprocess.DEVNULL
         watcher = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
@@ -85,8 +89,8 @@ def last_run(folder):
     failed = [f"rank {entry['rank']} {entry['state']}" for entry in ranks if entry["state"].startswith("failed")]
     words = [f"the last run, of {ranks[0]['size']} ranks, did not end"]
     if first:
-        gone = " and ".join(f"{rank} (process {pid} on {first[0]['host']})" for rank, pid in first[0]["gone"])
-        words.append(f"gone first: rank {gone}, at {time.strftime('%H:%M:%S', time.localtime(first[0]['time']))}")
+        when = time.strftime("%H:%M:%S", time.localtime(first[0]["time"]))
+        words.append("rank {rank} (process {pid} on {host}) was gone first, at {when}".format(when=when, **first[0]))
     return "; ".join(words[:1] + failed + words[1:])
 
 
