@@ -3,8 +3,8 @@
 If that rank had not said that it ends, it writes to the folder which rank it was. It imports nothing of minidl. Not on Windows.
 
 Each rank holds the writing ends of two pipes, which the system closes when it dies, near the moment at which mpiexec hears of
-the death and kills the other ranks. Linux reports closed pipes in the order in which they were closed, however late one asks. With
-more ranks than cores the order may still be wrong, rarely: then the process that mpiexec's message names is the right one.
+the death and kills the other ranks. Linux reports closed pipes in the order in which they were closed, however late one asks.
+With more ranks than cores the order may still be wrong, rarely; the process that mpiexec's message names is the right one.
 """
 
 import contextlib
