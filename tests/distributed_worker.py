@@ -4,6 +4,7 @@ Many checks share a start, which costs a second for each rank. tests/test_distri
 function whose name begins with check_ runs without MINIDL_DISTRIBUTED_DEBUG, one that begins with debug_ under it.
 """
 
+import copy
 import datetime
 import hashlib
 import json
@@ -465,6 +466,18 @@ def check_sampler_takes_rank_and_size():
             dist.broadcast_object_list(box, r)
             parts[r] = box[0]
         assert len({len(part) for part in parts}) == 1 and {i for part in parts for i in part} == set(range(21))
+
+
+def check_copies():
+    """A copy of a model is averaged, too, and its layers stay in their group."""
+    net = nn.Sequential(nn.Linear(2, 2), nn.SyncBatchNorm(2, process_group=dist.group.WORLD))
+    ddp = DistributedDataParallel(net)
+    again = copy.deepcopy(ddp)
+    again(minidl.tensor(own(me(), (4, 2), np.float32))).square().sum().backward()
+    gradient = again.module[0].weight.grad.clone()
+    dist.broadcast(gradient, 0)
+    assert gradient.equal(again.module[0].weight.grad) and net[0].weight.grad is None
+    assert again.module[1].process_group is dist.group.WORLD and again.bucket_cap_mb == ddp.bucket_cap_mb
 
 
 def check_a_backward_that_fails_is_noticed():

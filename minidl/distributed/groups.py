@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 
-from .. import distributed
+from .. import distributed, kernels
 from ..nn.parallel.group import ProcessGroup, current, group_for
 from . import journal
 
@@ -25,6 +25,7 @@ __all__ = [
     "is_initialized",
     "is_mpi_available",
     "new_group",
+    "seconds_waited",
 ]
 
 _LIMIT = 1800.0  # seconds, as in PyTorch
@@ -95,6 +96,8 @@ def init_process_group(
     minutes; 1 minute under MINIDL_DISTRIBUTED_DEBUG=1). world_size and rank: only to be checked; MPI knows them. Without
     mpiexec there is one rank, 0.
 
+    The ranks of a machine share its cores: each has its part of the threads, unless MINIDL_NUM_THREADS says how many.
+
     From here on an error that nobody catches, and Ctrl-C, end all ranks, with its traceback and the number of its rank.
     """
     if is_initialized():
@@ -116,6 +119,9 @@ def init_process_group(
                 "mpiexec -n <ranks> python …"
             )
     current.group = world
+    here = distributed.mpi.ranks_here()
+    if here > 1 and not os.environ.get("MINIDL_NUM_THREADS"):
+        kernels.set_num_threads(max(1, kernels.get_num_threads() // here))
     journal.begin(world)
     if world.size > 1 and _state.hook is None:
         _state.hook, sys.excepthook = sys.excepthook, _end_all
@@ -203,6 +209,15 @@ def get_backend(group=None):
 def get_process_group_ranks(group=None):
     """The ranks of a group, by their numbers in the group of all processes."""
     return list(group_for("get_process_group_ranks", group).ranks)
+
+
+def seconds_waited():
+    """How long this process has waited for others in all, in the functions here and in DistributedDataParallel. Not PyTorch's.
+
+    A step that takes longer than it computes waits: for slower ranks, or for bytes that are on their way.
+    """
+    group_for("seconds_waited")
+    return distributed.mpi.clock.waited
 
 
 def new_group(

@@ -22,12 +22,27 @@ _OPS = {"sum": MPI.SUM, "avg": MPI.SUM, "product": MPI.PROD, "min": MPI.MIN, "ma
 _yield = getattr(os, "sched_yield", lambda: time.sleep(0))  # not on Windows
 
 
+class _Clock:
+    waited = 0.0
+
+
+clock = _Clock()  # seconds that this process has waited for others
+
+
 def wait_for(test, limit, late):
     """Returns when test() is true. After `limit` seconds it raises what late(seconds) returns."""
+    start = time.monotonic()
+    try:
+        _wait_for(test, limit, late, start)
+    finally:
+        clock.waited += time.monotonic() - start
+
+
+def _wait_for(test, limit, late, start):
     for _ in range(_SPINS):
         if test():
             return
-    start, turns = time.monotonic(), 0
+    turns = 0
     while not test():
         _yield()
         turns += 1
@@ -188,6 +203,14 @@ def world(limit, debug):
     """The group of all processes that mpiexec started; of this process alone without mpiexec."""
     comm = MPI.COMM_WORLD.Dup()
     return MPIGroup(comm, tuple(range(comm.Get_size())), limit, debug)
+
+
+def ranks_here():
+    """How many ranks run on this machine."""
+    here = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
+    count = here.Get_size()
+    here.Free()
+    return count
 
 
 def abort(status):

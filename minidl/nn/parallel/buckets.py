@@ -1,6 +1,5 @@
 """Flat arrays in which gradients travel: one message of a megabyte takes far less time than a thousand of a kilobyte."""
 
-import time
 import zlib
 
 import numpy as np
@@ -25,7 +24,7 @@ class Bucket:
         places = zip(self.parameters, sizes, ends, strict=True)
         self.slots = [self.flat[end - size : end].reshape(x.array.shape) for x, size, end in places]
         self.used = self.flat[ends[-1] :]
-        self.work, self.waited = None, 0.0
+        self.work = None
         self.begin()
 
     def begin(self):
@@ -65,9 +64,7 @@ class Bucket:
 
     def finish(self, unused_allowed):
         """Waits for the sum and puts the mean into the .grad. Returns which parameters some ranks did not use."""
-        start = time.perf_counter()
         self.work.wait()
-        self.waited = time.perf_counter() - start
         self.work, n, missing = None, self.group.size, []
         for i, (parameter, slot) in enumerate(zip(self.parameters, self.slots, strict=True)):
             users, grad = round(float(self.used[i])), parameter.grad

@@ -1,6 +1,7 @@
 """DistributedDataParallel: every process has the whole model and a part of the batch, and all take the same step."""
 
 import contextlib
+import copy
 
 from ...graph.modes import mode
 from ...graph.nodes import calls, next_serial
@@ -82,7 +83,6 @@ class DistributedDataParallel(Module):
         first = _FIRST_CAP if bucket_cap_mb is None else cap
         self._buckets = buckets_for(learned, self._group, int(first * 2**20), int(cap * 2**20), gradient_as_bucket_view)
         self._armed, self._begun, self._launched = False, False, 0
-        self.waited = 0.0  # seconds in which the last backward had nothing to do but wait
         for bucket in self._buckets:
             for i, parameter in enumerate(bucket.parameters):
                 parameter.register_post_accumulate_grad_hook(self._hook(bucket, i))
@@ -118,6 +118,18 @@ class DistributedDataParallel(Module):
     def join(self, *args, **kwargs):
         """Raises: all ranks need equally many batches, which a DistributedSampler gives."""
         raise NotImplementedError("join: is not supported; give all ranks equally many batches, with a DistributedSampler")
+
+    def __deepcopy__(self, memo):
+        """A model of its own, whose gradients are averaged, too. All ranks must copy it."""
+        return type(self)(
+            copy.deepcopy(self.module, memo),
+            broadcast_buffers=self.broadcast_buffers,
+            process_group=self.process_group,
+            bucket_cap_mb=self.bucket_cap_mb,
+            find_unused_parameters=self.find_unused_parameters,
+            gradient_as_bucket_view=self.gradient_as_bucket_view,
+            static_graph=self.static_graph,
+        )
 
     # --- the way back
 
@@ -168,10 +180,9 @@ class DistributedDataParallel(Module):
         for bucket in self._buckets[self._launched :]:
             bucket.complete()
             bucket.launch()
-        missing, self.waited = [], 0.0
+        missing = []
         for bucket in self._buckets:
             missing += bucket.finish(self.find_unused_parameters)
-            self.waited += bucket.waited
         self._begun = False
         if missing:
             raise RuntimeError(

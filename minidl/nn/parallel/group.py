@@ -39,6 +39,9 @@ class ProcessGroup:
     def duplicate(self):
         return self
 
+    def __deepcopy__(self, memo):
+        return self  # the copy of a layer is in the same group
+
 
 class _Current:
     group = None  # of all processes, between init_process_group and destroy_process_group
