@@ -15,7 +15,9 @@ from mpi4py import MPI
 from ..nn.parallel.group import ProcessGroup
 from .checks import Checks
 
-_SPINS = 200  # questions before the first yield: a short message arrives within them
+# How often to ask before the first yield. Where each rank has a core, a yield only helps other programs, which then have the
+# core for milliseconds: so about a millisecond is spun away first. Ranks that share a core yield at once.
+_SPINS, _SPINS_IN_TURNS = 3000, 50
 _PATIENCE = 0.05  # seconds after which a waiting rank also sleeps, for what it waits for takes long
 _NAP = 0.0002
 _OPS = {"sum": MPI.SUM, "avg": MPI.SUM, "product": MPI.PROD, "min": MPI.MIN, "max": MPI.MAX}
@@ -23,10 +25,11 @@ _yield = getattr(os, "sched_yield", lambda: time.sleep(0))  # not on Windows
 
 
 class _Clock:
-    waited = 0.0
+    waited = 0.0  # seconds that this process has waited for others
+    spins = _SPINS
 
 
-clock = _Clock()  # seconds that this process has waited for others
+clock = _Clock()
 
 
 def wait_for(test, limit, late):
@@ -39,7 +42,7 @@ def wait_for(test, limit, late):
 
 
 def _wait_for(test, limit, late, start):
-    for _ in range(_SPINS):
+    for _ in range(clock.spins):
         if test():
             return
     turns = 0
@@ -202,7 +205,13 @@ def _raw(array):
 def world(limit, debug):
     """The group of all processes that mpiexec started; of this process alone without mpiexec."""
     comm = MPI.COMM_WORLD.Dup()
+    clock.spins = _SPINS if ranks_here() <= cores() else _SPINS_IN_TURNS
     return MPIGroup(comm, tuple(range(comm.Get_size())), limit, debug)
+
+
+def cores():
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ranks_here():

@@ -1,0 +1,216 @@
+"""What training in several processes costs: python benchmarks/distributed.py [--out folder]. It starts mpiexec itself.
+
+1. Images a second: LeNet, 256 images a rank, one thread a rank: one rank alone, two ranks together, and two processes that
+   know nothing of each other, in turns within one run, so that a machine that is busy is busy for all of them.
+2. all_reduce over sizes: latency and bandwidth, with 2, 4 and 8 ranks. More ranks than cores take turns on them.
+3. Overlap: the time that a step waits, with buckets sent while backward runs, and with one message after it.
+4. A model on paper of both (docs/distributed.md), fitted to 2 ranks, checked against more, and drawn out to 1,000.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import minidl
+from minidl import distributed as dist, models, nn
+from minidl.nn.parallel import DistributedDataParallel
+
+BATCH = 256
+SIZES = [1, 256, 4096, 65536, 2**20, 2**22]  # float32 numbers
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="folder for distributed.json")
+    parser.add_argument("--rounds", type=int, default=15, help="how often each case is measured (default: %(default)s)")
+    parser.add_argument("--part", choices=["images", "messages", "overlap"], help=argparse.SUPPRESS)  # what a rank is to do
+    options = parser.parse_args()
+    if options.part:
+        dist.init_process_group()
+        found = {"images": images, "messages": messages, "overlap": overlap}[options.part](options.rounds)
+        if dist.get_rank() == 0:
+            print("found " + json.dumps(found), flush=True)
+        dist.destroy_process_group()
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    results = {"cores": cores, "images": started(2, "images", options.rounds), "overlap": started(2, "overlap", options.rounds)}
+    results["messages"] = {n: started(n, "messages", options.rounds) for n in (2, 4, 8)}
+    report(results)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "distributed.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def started(n, part, rounds):
+    beside = Path(sys.executable).parent
+    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(beside), os.environ.get("PATH", "")]))
+    if not dist.is_available() or mpiexec is None:
+        sys.exit("needs mpi4py and mpiexec: pip install 'minidl[distributed]'")
+    command = [mpiexec, "-n", str(n), sys.executable, __file__, "--part", part, "--rounds", str(rounds)]
+    done = subprocess.run(
+        command, env={**os.environ, "MINIDL_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, timeout=600, check=True
+    )
+    return json.loads(done.stdout.partition("found ")[2])
+
+
+# --- what the ranks do
+
+
+def step(model, optimizer, x, y):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(x), y).backward()
+    optimizer.step()
+
+
+def seconds_for(work, times):
+    """Seconds for each call, from the moment when all ranks begin to that when the last has ended."""
+    dist.barrier()
+    start = time.perf_counter()
+    for _ in range(times):
+        work()
+    dist.barrier()
+    return (time.perf_counter() - start) / times
+
+
+def images(rounds):
+    """Images a second of each way, by rounds."""
+    group = dist.new_group([0])
+    x, y = minidl.randn(BATCH, 1, 28, 28), minidl.randint(0, 10, (BATCH,))
+    plain, wrapped = models.LeNet(), models.LeNet()
+    for net in (plain, wrapped):
+        net(x)
+        net.apply(models.init_cnn)
+    ddp = DistributedDataParallel(wrapped)
+    ways = {}
+    for name, model in (("independent", plain), ("together", ddp)):
+        optimizer = minidl.optim.SGD(model.parameters(), lr=0.1)
+        ways[name] = lambda model=model, optimizer=optimizer: step(model, optimizer, x, y)
+    rank = dist.get_rank(group)
+    ways["alone"] = lambda: ways["independent"]() if rank == 0 else None
+    found = {name: [] for name in ways}
+    for i in range(rounds + 1):
+        for name in ways if i % 2 else reversed(ways):
+            seconds = seconds_for(ways[name], 4)
+            if i:  # the first round compiles
+                found[name].append(BATCH * (1 if name == "alone" else 2) / seconds)
+    return found
+
+
+def messages(rounds):
+    """Seconds of one all_reduce, for each size the least of the rounds: other programs can only make it slower."""
+    found = {size: [] for size in SIZES}
+    for i in range(3 * rounds + 1):
+        for size in SIZES:
+            x = np.ones(size, np.float32)
+            work = dist.group.WORLD
+            times = 20 if size <= 65536 else 2
+            seconds = seconds_for(lambda x=x, work=work: work.all_reduce(x, "max").wait(), times)
+            if i:
+                found[size].append(seconds)
+    return {size: min(times) for size, times in found.items()}
+
+
+def overlap(rounds):
+    """Seconds of a step and, of these, of waiting, with buckets sent during backward and with one message after it."""
+    width, layers, batch = 512, 12, 256
+    x, y = minidl.randn(batch, width), minidl.randint(0, width, (batch,))
+    ways = {}
+    for name, cap in (("during backward", 1.0), ("after backward", 1000.0), ("no messages", None)):
+        net = nn.Sequential(*(layer for _ in range(layers) for layer in (nn.Linear(width, width), nn.ReLU())))
+        model = net if cap is None else DistributedDataParallel(net, bucket_cap_mb=cap)
+        optimizer = minidl.optim.SGD(model.parameters(), lr=0.01)
+        ways[name] = lambda model=model, optimizer=optimizer: step(model, optimizer, x, y)
+    size = sum(p.numel() for p in net.parameters()) * 4
+    found = {name: {"step": [], "waiting": []} for name in ways}
+    for i in range(rounds + 1):
+        for name in ways if i % 2 else reversed(ways):
+            dist.barrier()
+            before, start = dist.seconds_waited(), time.perf_counter()
+            for _ in range(3):
+                ways[name]()
+            seconds, waited = (time.perf_counter() - start) / 3, (dist.seconds_waited() - before) / 3
+            if i:
+                found[name]["step"].append(seconds)
+                found[name]["waiting"].append(waited)
+    return {"bytes": size, **{name: {k: statistics.median(v) for k, v in way.items()} for name, way in found.items()}}
+
+
+# --- the model on paper
+
+
+def ring(n, size, latency, bandwidth):
+    """Seconds of an all-reduce of `size` bytes in a ring: 2(n − 1) messages of size/n bytes one after another."""
+    return 2 * (n - 1) * (latency + size / n / bandwidth) if n > 1 else 0.0
+
+
+def doubling(n, size, latency, bandwidth):
+    """The same by recursive doubling, which is faster for short messages: log₂ n messages of the whole."""
+    return np.ceil(np.log2(n)) * (latency + size / bandwidth)
+
+
+def all_reduce(n, size, latency, bandwidth, cores=None):
+    """The faster of the two; ranks that take turns on fewer cores take n/cores times as long."""
+    turns = max(1.0, n / cores) if cores else 1.0
+    return turns * min(ring(n, size, latency, bandwidth), doubling(n, size, latency, bandwidth))
+
+
+def efficiency(n, size, compute, latency, bandwidth, share=2 / 3):
+    """Computing over computing and waiting: messages are sent while backward runs, `share` of the computing."""
+    return compute / (compute + max(0.0, all_reduce(n, size, latency, bandwidth) - share * compute))
+
+
+def fitted(times):
+    """Latency and bandwidth of two ranks: their shortest message, and the longest."""
+    times = {int(size): seconds for size, seconds in times.items()}
+    small, large = min(times), max(times)
+    latency = times[small]
+    return latency, 4 * large / (times[large] - latency)
+
+
+def report(results):
+    rates = {name: statistics.median(values) for name, values in results["images"].items()}
+    pairs = zip(results["images"]["together"], results["images"]["independent"], strict=True)
+    ratio = statistics.median(together / apart for together, apart in pairs)
+    print(f"LeNet, {BATCH} images a rank, 1 thread a rank, {results['cores']} cores; images a second:")
+    print("".join(f"  {name:<12}{rate:>9,.0f}\n" for name, rate in rates.items()), end="")
+    print(f"  two ranks together / two independent processes: {ratio:.3f} (median of pairs)")
+
+    found = dict(results["overlap"])
+    print(f"\na step of {found.pop('bytes') / 2**20:.1f} MB of gradients, milliseconds:")
+    for name, way in found.items():
+        print(f"  {name:<16} {1e3 * way['step']:7.1f}, of which waiting {1e3 * way['waiting']:6.2f}")
+
+    latency, bandwidth = fitted(results["messages"][2])
+    print(f"\nall_reduce; 2 ranks: latency {1e6 * latency:.1f} µs, bandwidth {bandwidth / 1e9:.2f} GB/s; in brackets the model")
+    print("  bytes      " + "".join(f"{n:>8} ranks          " for n in results["messages"]))
+    for size in SIZES:
+        cells = []
+        for n, times in results["messages"].items():
+            seconds = {int(key): value for key, value in times.items()}[size]
+            cells.append(
+                f"{1e6 * seconds:>10.1f} ({1e6 * all_reduce(int(n), 4 * size, latency, bandwidth, results['cores']):>9.1f})"
+            )
+        print(f"  {4 * size:<10,}" + " ".join(cells) + " µs")
+
+    print("\non paper, a cluster with 10 Gbit/s (1.25 GB/s) and 20 µs between machines: computing / (computing and waiting)")
+    networks = {
+        "LeNet, 0.25 MB, 40 ms": (0.25e6, 0.04),
+        "100 MB, 1 s": (1e8, 1.0),
+        "1 GB, 10 s": (1e9, 10.0),
+        "100 MB, 0.1 s": (1e8, 0.1),
+    }
+    for name, (size, compute) in networks.items():
+        row = " ".join(f"{n}: {efficiency(n, size, compute, 20e-6, 1.25e9):.0%}" for n in (2, 10, 100, 1000))
+        print(f"  {name:<24}{row}")
+
+
+if __name__ == "__main__":
+    main()
