@@ -327,6 +327,32 @@ def test_before_init_the_error_says_what_to_call():
         minidl.distributed.init_process_group(timeout=3)
 
 
+def test_sync_batch_norm_of_one_process_is_batch_norm():
+    x = minidl.randn(5, 3, 2, 2)
+    for options in ({}, {"eps": 0.1, "momentum": None}, {"affine": False}, {"bias": False}, {"track_running_stats": False}):
+        ours, wanted = nn.SyncBatchNorm(3, **options, process_group=ProcessGroup()), nn.BatchNorm2d(3, **options)
+        assert ours(x).equal(wanted(x)) and ours.eval()(x).equal(wanted.eval()(x))
+        assert [*ours.state_dict()] == [*wanted.state_dict()]
+        assert all(a.equal(b) for a, b in zip(ours.state_dict().values(), wanted.state_dict().values(), strict=True))
+    with pytest.raises(TypeError, match="process group"):
+        nn.SyncBatchNorm(3, process_group=2)
+    with pytest.raises(ValueError, match="with 2 or 3 or 4 axes"):
+        nn.SyncBatchNorm(3)(minidl.ones(3))
+
+
+def test_all_batch_norms_are_converted():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3, momentum=0.3)), nn.BatchNorm1d(3), nn.LayerNorm(3))
+    weights = [*net.parameters()]
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(net, group := ProcessGroup())
+    kinds = [type(m).__name__ for m in converted.modules() if "Norm" in type(m).__name__]
+    assert kinds == ["SyncBatchNorm", "SyncBatchNorm", "LayerNorm"]
+    assert converted[1][0].momentum == 0.3 and converted[2].process_group is group
+    assert all(a is b for a, b in zip(converted.parameters(), weights, strict=True))
+    assert isinstance(nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm2d(2)), nn.SyncBatchNorm)
+    with pytest.raises(ValueError, match="lazy"):
+        nn.SyncBatchNorm.convert_sync_batchnorm(nn.LazyBatchNorm1d())
+
+
 def test_arguments_that_mean_nothing_here_are_refused():
     group = ProcessGroup()
     for options in ({"device_ids": [0]}, {"output_device": 0}, {"dim": 1}):

@@ -33,13 +33,25 @@ _LIMIT_OF_CHECKS = 60.0  # under MINIDL_DISTRIBUTED_DEBUG=1: an error is wanted 
 
 
 class GroupMember:
-    """What new_group returns on ranks that are not in the new group."""
+    """What new_group returns on ranks that are not in the new group.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> dist.get_rank(dist.GroupMember.NON_GROUP_MEMBER)
+    -1
+    """
 
     NON_GROUP_MEMBER = object()
 
 
 class group:
-    """`group.WORLD` is the group of all processes, None before init_process_group."""
+    """`group.WORLD` is the group of all processes, None before init_process_group.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> dist.group.WORLD is None
+    True
+    """
 
     class _World:
         def __get__(self, instance, owner):
@@ -99,6 +111,12 @@ def init_process_group(
     The ranks of a machine share its cores: each has its part of the threads, unless MINIDL_NUM_THREADS says how many.
 
     From here on an error that nobody catches, and Ctrl-C, end all ranks, with its traceback and the number of its rank.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> import os
+    >>> if "PMI_RANK" in os.environ:  # mpiexec started this program
+    ...     dist.init_process_group()
     """
     if is_initialized():
         raise RuntimeError("init_process_group: called twice; call destroy_process_group() in between")
@@ -179,7 +197,15 @@ def _leave():
 
 
 def destroy_process_group(group=None):
-    """Ends a group; without one, all of them. All its ranks must call it."""
+    """Ends a group; without one, all of them. All its ranks must call it.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> if dist.is_initialized():
+    ...     dist.destroy_process_group()
+    >>> dist.is_initialized()
+    False
+    """
     target = group_for("destroy_process_group", group)
     target.barrier("destroy_process_group").wait()
     target.free()
@@ -191,23 +217,47 @@ def destroy_process_group(group=None):
 
 
 def get_rank(group=None):
-    """The number of this process in the group, from 0; -1 if it is not in it."""
+    """The number of this process in the group, from 0; -1 if it is not in it.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> dist.get_rank(dist.ProcessGroup())  # of this process alone; without an argument, all processes
+    0
+    """
     return -1 if group is GroupMember.NON_GROUP_MEMBER else group_for("get_rank", group).rank
 
 
 def get_world_size(group=None):
-    """How many processes are in the group; -1 on those that are not."""
+    """How many processes are in the group; -1 on those that are not.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> dist.get_world_size(dist.ProcessGroup())
+    1
+    """
     return -1 if group is GroupMember.NON_GROUP_MEMBER else group_for("get_world_size", group).size
 
 
 def get_backend(group=None):
-    """ "mpi"."""
+    """The name of what carries the bytes: "mpi".
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> dist.get_backend(dist.ProcessGroup())
+    'mpi'
+    """
     group_for("get_backend", group)
     return "mpi"
 
 
 def get_process_group_ranks(group=None):
-    """The ranks of a group, by their numbers in the group of all processes."""
+    """The ranks of a group, by their numbers in the group of all processes.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> dist.get_process_group_ranks(dist.ProcessGroup())
+    [0]
+    """
     return list(group_for("get_process_group_ranks", group).ranks)
 
 
@@ -215,6 +265,11 @@ def seconds_waited():
     """How long this process has waited for others in all, in the functions here and in DistributedDataParallel. Not PyTorch's.
 
     A step that takes longer than it computes waits: for slower ranks, or for bytes that are on their way.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> dist.seconds_waited() if dist.is_initialized() else 0.0
+    0.0
     """
     group_for("seconds_waited")
     return distributed.mpi.clock.waited
@@ -233,6 +288,11 @@ def new_group(
     """A group of some of the processes, all of them by default. Every process must call it, also those that are not in it.
 
     Those get GroupMember.NON_GROUP_MEMBER, with which collective functions do nothing. group_desc: a name, for readers only.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> if dist.is_initialized() and dist.get_world_size() > 2:  # under mpiexec
+    ...     pair = dist.new_group([0, 2])
     """
     world = group_for("new_group")
     _expect_mpi("new_group", backend)

@@ -40,7 +40,15 @@ _OPS = ReduceOp.SUM, ReduceOp.AVG, ReduceOp.PRODUCT, ReduceOp.MIN, ReduceOp.MAX
 
 
 def all_reduce(tensor, op=ReduceOp.SUM, group=None, async_op=False):
-    """Puts the sum (mean, product, minimum, maximum) of the ranks' tensors into the tensor of every rank."""
+    """Puts the sum (mean, product, minimum, maximum) of the ranks' tensors into the tensor of every rank.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> x = minidl.ones(2)
+    >>> dist.all_reduce(x, dist.ReduceOp.AVG, group=dist.ProcessGroup())  # of this process alone; else all processes
+    >>> x
+    tensor([1., 1.])
+    """
     if group is GroupMember.NON_GROUP_MEMBER:
         return None
     group, buffer = group_for("all_reduce", group), _Buffer("all_reduce", tensor, op)
@@ -48,7 +56,15 @@ def all_reduce(tensor, op=ReduceOp.SUM, group=None, async_op=False):
 
 
 def reduce(tensor, dst=None, op=ReduceOp.SUM, group=None, async_op=False, group_dst=None):
-    """Puts the sum of the ranks' tensors into that of rank dst. The others' tensors stay as they are."""
+    """Puts the sum of the ranks' tensors into that of rank dst. The others' tensors stay as they are.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> x = minidl.ones(2)
+    >>> dist.reduce(x, dst=0, group=dist.ProcessGroup())
+    >>> x
+    tensor([1., 1.])
+    """
     if group is GroupMember.NON_GROUP_MEMBER:
         return None
     group, buffer = group_for("reduce", group), _Buffer("reduce", tensor, op)
@@ -58,7 +74,15 @@ def reduce(tensor, dst=None, op=ReduceOp.SUM, group=None, async_op=False, group_
 
 
 def broadcast(tensor, src=None, group=None, async_op=False, group_src=None):
-    """Puts the tensor of rank src into that of every rank."""
+    """Puts the tensor of rank src into that of every rank.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> x = minidl.ones(2)
+    >>> work = dist.broadcast(x, src=0, group=dist.ProcessGroup(), async_op=True)
+    >>> work.wait()  # until then x must be left alone
+    True
+    """
     if group is GroupMember.NON_GROUP_MEMBER:
         return None
     group, buffer = group_for("broadcast", group), _Buffer("broadcast", tensor)
@@ -67,7 +91,16 @@ def broadcast(tensor, src=None, group=None, async_op=False, group_src=None):
 
 
 def all_gather(tensor_list, tensor, group=None, async_op=False):
-    """Puts the tensor of rank i into tensor_list[i], on every rank. The tensors go through one buffer; the next does not."""
+    """Puts the tensor of rank i into tensor_list[i], on every rank. They go through one buffer, which
+    all_gather_into_tensor does without.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> found = [minidl.zeros(2)]
+    >>> dist.all_gather(found, minidl.ones(2), group=dist.ProcessGroup())
+    >>> found
+    [tensor([1., 1.])]
+    """
     if group is GroupMember.NON_GROUP_MEMBER:
         return None
     group = group_for("all_gather", group)
@@ -83,7 +116,15 @@ def all_gather(tensor_list, tensor, group=None, async_op=False):
 
 
 def all_gather_into_tensor(output_tensor, input_tensor, group=None, async_op=False):
-    """Puts the tensors of all ranks into one, side by side along axis 0, or along a new one:  (N, …) → (size·N, …)"""
+    """Puts the tensors of all ranks into one, side by side along axis 0, or along a new one:  (N, …) → (size·N, …)
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> whole = minidl.zeros(2)
+    >>> dist.all_gather_into_tensor(whole, minidl.ones(2), group=dist.ProcessGroup())
+    >>> whole
+    tensor([1., 1.])
+    """
     if group is GroupMember.NON_GROUP_MEMBER:
         return None
     group, name = group_for("all_gather_into_tensor", group), "all_gather_into_tensor"
@@ -93,7 +134,15 @@ def all_gather_into_tensor(output_tensor, input_tensor, group=None, async_op=Fal
 
 
 def reduce_scatter(output, input_list, op=ReduceOp.SUM, group=None, async_op=False):
-    """Puts the sum of the ranks' input_list[i] into the output of rank i. The lists go through one buffer."""
+    """Puts the sum of the ranks' input_list[i] into the output of rank i. The lists go through one buffer.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> x = minidl.zeros(2)
+    >>> dist.reduce_scatter(x, [minidl.ones(2)], group=dist.ProcessGroup())
+    >>> x
+    tensor([1., 1.])
+    """
     if group is GroupMember.NON_GROUP_MEMBER:
         return None
     group, own = group_for("reduce_scatter", group), _Buffer("reduce_scatter", output, op)
@@ -103,7 +152,15 @@ def reduce_scatter(output, input_list, op=ReduceOp.SUM, group=None, async_op=Fal
 
 
 def reduce_scatter_tensor(output, input, op=ReduceOp.SUM, group=None, async_op=False):
-    """Puts part i of the sum of the ranks' inputs, cut along axis 0, into the output of rank i:  (size·N, …) → (N, …)"""
+    """Puts part i of the sum of the ranks' inputs, cut along axis 0, into the output of rank i:  (size·N, …) → (N, …)
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> x = minidl.zeros(2)
+    >>> dist.reduce_scatter_tensor(x, minidl.ones(2), group=dist.ProcessGroup())
+    >>> x
+    tensor([1., 1.])
+    """
     if group is GroupMember.NON_GROUP_MEMBER:
         return None
     group, name = group_for("reduce_scatter_tensor", group), "reduce_scatter_tensor"
@@ -113,25 +170,52 @@ def reduce_scatter_tensor(output, input, op=ReduceOp.SUM, group=None, async_op=F
 
 
 def barrier(group=None, async_op=False, device_ids=None):
-    """Waits until every rank of the group has come here."""
+    """Waits until every rank of the group has come here.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> dist.barrier(dist.ProcessGroup())
+    """
     if device_ids is not None:
         raise NotImplementedError("barrier: device_ids is not supported, there are no devices but the CPU; leave it out")
     return None if group is GroupMember.NON_GROUP_MEMBER else _begun(group_for("barrier", group).barrier(), async_op)
 
 
 def send(tensor, dst=None, group=None, tag=0, group_dst=None):
-    """Sends the tensor to rank dst, which must call recv. Waits until the tensor may be changed."""
+    """Sends the tensor to rank dst, which must call recv. Waits until the tensor may be changed.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> if dist.is_initialized() and dist.get_world_size() > 1:  # under mpiexec
+    ...     rank, x = dist.get_rank(), minidl.ones(2)
+    ...     dist.send(x, dst=1) if rank == 0 else dist.recv(x, src=0)
+    """
     isend(tensor, dst, group, tag, group_dst).wait()
 
 
 def isend(tensor, dst=None, group=None, tag=0, group_dst=None):
-    """The same, without waiting: returns a Work."""
+    """As send, without waiting: returns a Work.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> if dist.is_initialized() and dist.get_world_size() > 1:  # under mpiexec
+    ...     rank, x = dist.get_rank(), minidl.ones(2)
+    ...     work = dist.isend(x, dst=1) if rank == 0 else dist.irecv(x, src=0)
+    ...     work.wait()
+    """
     group, buffer = group_for("send", group), _Buffer("send", tensor, reads=True)
     return group.send(buffer.array, _other("send", "dst", group, dst, group_dst), tag)
 
 
 def recv(tensor, src=None, group=None, tag=0, group_src=None):
-    """Waits for a tensor from rank src, or from any, and returns the rank that sent it. ValueError if its size differs."""
+    """Waits for a tensor from rank src, or from any, and returns the rank that sent it. ValueError if its size differs.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> if dist.is_initialized() and dist.get_world_size() > 1:  # under mpiexec
+    ...     rank, x = dist.get_rank(), minidl.ones(2)
+    ...     dist.send(x, dst=1) if rank == 0 else dist.recv(x, src=0)
+    """
     group, buffer = group_for("recv", group), _Buffer("recv", tensor)
     origin = None if src is None and group_src is None else _other("recv", "src", group, src, group_src)
     sender = group.receive_now(buffer.array, origin, tag, "recv")
@@ -140,14 +224,30 @@ def recv(tensor, src=None, group=None, tag=0, group_src=None):
 
 
 def irecv(tensor, src=None, group=None, tag=0, group_src=None):
-    """The same, without waiting: returns a Work. The tensor holds what was sent after its wait()."""
+    """As recv, without waiting: returns a Work. The tensor holds what was sent after its wait().
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> if dist.is_initialized() and dist.get_world_size() > 1:  # under mpiexec
+    ...     rank, x = dist.get_rank(), minidl.ones(2)
+    ...     work = dist.isend(x, dst=1) if rank == 0 else dist.irecv(x, src=0)
+    ...     work.wait()
+    """
     group, buffer = group_for("irecv", group), _Buffer("irecv", tensor)
     origin = None if src is None and group_src is None else _other("irecv", "src", group, src, group_src)
     return group.receive(buffer.array, origin, tag, buffer.ending())
 
 
 def broadcast_object_list(object_list, src=None, group=None, device=None, group_src=None):
-    """Puts the objects of rank src into the list of every rank; what pickle can write. The lists must be of one length."""
+    """Puts the objects of rank src into the list of every rank; what pickle can write. The lists must be of one length.
+
+    >>> import minidl
+    >>> from minidl import distributed as dist
+    >>> objects = [{"epoch": 3}, "two"]
+    >>> dist.broadcast_object_list(objects, src=0, group=dist.ProcessGroup())
+    >>> objects
+    [{'epoch': 3}, 'two']
+    """
     if device is not None:
         raise NotImplementedError("broadcast_object_list: device is not supported, there is only the CPU; leave it out")
     if not isinstance(object_list, list) or not object_list:

@@ -55,7 +55,7 @@ from .recurrent import *  # noqa: F403
 from .recurrent_cells import *  # noqa: F403
 from .transformer import *  # noqa: F403
 
-__all__ = ["functional", "init", "utils"]
+__all__ = ["SyncBatchNorm", "functional", "init", "utils"]
 __all__ += activation.__all__
 __all__ += attention.__all__
 __all__ += attention_pooling.__all__

@@ -3,11 +3,17 @@
 This file imports nothing of it: a program that trains alone loads no MPI, and imports go from `minidl.distributed` to this.
 """
 
+import numpy as np
+
 __all__ = ["ProcessGroup", "current", "group_for", "rank_and_size"]
 
 
 class Done:
     """A transfer that is over."""
+
+    def __init__(self, finish=None):
+        if finish is not None:
+            finish()
 
     def is_completed(self):
         return True
@@ -19,25 +25,51 @@ class Done:
 class ProcessGroup:
     """Processes, the ranks, numbered from 0 to `size` − 1; `rank` is this process's number. This class: one process alone.
 
-    `all_reduce(array, op)` and `broadcast(array, root)` work in place on C-contiguous arrays. They return at once, with an
-    object whose `wait()` returns when the array holds the result, and whose `is_completed()` asks, and helps it along.
+    The methods that give work in place on C-contiguous arrays. They return at once, with an object whose `wait()` returns when
+    the arrays hold the result (and `finish()` has been called), and whose `is_completed()` asks, and helps it along.
     `all_gather(array)` waits, and returns the arrays of all ranks, stacked. `duplicate()` is a group of the same processes
     whose messages never meet those of this one; every rank must call it.
+
+    >>> import minidl
+    >>> group = ProcessGroup()
+    >>> group.rank, group.size
+    (0, 1)
     """
 
     rank, size, ranks = 0, 1, (0,)
+    checks = None  # of the calls of all ranks, under MINIDL_DISTRIBUTED_DEBUG=1
 
-    def all_reduce(self, array, op="sum"):
+    def barrier(self):
         return Done()
 
-    def broadcast(self, array, root=0):
-        return Done()
+    def all_reduce(self, array, op="sum", finish=None):
+        return Done(finish)
+
+    def reduce(self, array, root, op, finish=None):
+        return Done(finish)
+
+    def broadcast(self, array, root=0, finish=None):
+        return Done(finish)
+
+    def reduce_scatter(self, parts, array, op, finish=None):
+        np.copyto(array, parts[0])
+        return Done(finish)
+
+    def all_gather_into(self, parts, array, finish=None):
+        np.copyto(parts[0], array)
+        return Done(finish)
 
     def all_gather(self, array):
         return array[None].copy()
 
+    def broadcast_objects(self, objects, root):
+        return objects
+
     def duplicate(self):
         return self
+
+    def free(self):
+        pass
 
     def __deepcopy__(self, memo):
         return self  # the copy of a layer is in the same group
