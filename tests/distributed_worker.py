@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 
 import numpy as np
 
@@ -466,6 +467,33 @@ def check_sampler_takes_rank_and_size():
             dist.broadcast_object_list(box, r)
             parts[r] = box[0]
         assert len({len(part) for part in parts}) == 1 and {i for part in parts for i in part} == set(range(21))
+
+
+def check_a_compiled_step_is_the_ordinary_one():
+    """minidl.compile leaves a step with hooks ordinary, and says so; where there is no minidl.compile, nothing is checked."""
+    if not hasattr(minidl, "compile"):
+        return
+
+    def trained(wrap):
+        minidl.manual_seed(0)
+        ddp = DistributedDataParallel(mlp()[0].double())
+        optimizer = minidl.optim.SGD(ddp.parameters(), lr=0.1)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = loss_of(ddp, x, y)
+            loss.backward()
+            optimizer.step()
+
+        step = wrap(step)
+        for i in range(6):
+            step(*batch_for((6,), 3, 4, 10 * i + me(), np.float64))
+        return digest(ddp)
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        assert trained(minidl.compile) == trained(lambda step: step)
+    assert any("stays ordinary" in str(warning.message) for warning in found)
 
 
 def check_copies():

@@ -33,7 +33,8 @@ class DistributedDataParallel(Module):
     changes with the next backward.
 
     `state_dict` has the names of `module` itself, without PyTorch's "module." in front; load_state_dict takes both.
-    A forward with buffers is a call that all ranks must make: to evaluate on one rank, call `ddp.module(x)`.
+    A forward with buffers is a call that all ranks must make: to evaluate on one rank, call `ddp.module(x)`. A step under
+    minidl.compile stays an ordinary one, and it says so: the hooks that send gradients are Python.
 
     >>> import minidl
     >>> from minidl.nn.parallel.group import ProcessGroup  # of one process; init_process_group() makes those on MPI
