@@ -8,8 +8,10 @@
 """
 
 import argparse
+import functools
 import json
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -24,6 +26,8 @@ from minidl import distributed as dist, models, nn
 from minidl.nn.parallel import DistributedDataParallel
 
 BATCH = 256
+LATENCY, BANDWIDTH = 20e-6, 1.25e9  # between the machines of a plain cluster with 10 Gbit/s
+SPEED = 50e9  # operations a second of one rank
 SIZES = [1, 256, 4096, 65536, 2**20, 2**22]  # float32 numbers
 
 
@@ -31,6 +35,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="folder for distributed.json")
     parser.add_argument("--rounds", type=int, default=15, help="how often each case is measured (default: %(default)s)")
+    parser.add_argument("--mpiexec", help="what starts the ranks, with its options, in place of mpiexec")
     parser.add_argument("--part", choices=["images", "messages", "overlap"], help=argparse.SUPPRESS)  # what a rank is to do
     options = parser.parse_args()
     if options.part:
@@ -41,20 +46,22 @@ def main():
         dist.destroy_process_group()
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    results = {"cores": cores, "images": started(2, "images", options.rounds), "overlap": started(2, "overlap", options.rounds)}
-    results["messages"] = {n: started(n, "messages", options.rounds) for n in (2, 4, 8)}
+    start = functools.partial(started, options.mpiexec, options.rounds)
+    results = {"cores": cores, "images": start(2, "images"), "overlap": start(2, "overlap")}
+    results["messages"] = {str(n): start(n, "messages") for n in (2, 4, 8)}
     report(results)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "distributed.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
-def started(n, part, rounds):
-    beside = Path(sys.executable).parent
-    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(beside), os.environ.get("PATH", "")]))
-    if not dist.is_available() or mpiexec is None:
+def started(mpiexec, rounds, n, part):
+    """What the ranks have found, started by `mpiexec`, by default that beside this Python."""
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    words = shlex.split(mpiexec) if mpiexec else [shutil.which("mpiexec", path=beside)]
+    if not dist.is_available() or words[0] is None:
         sys.exit("needs mpi4py and mpiexec: pip install 'minidl[distributed]'")
-    command = [mpiexec, "-n", str(n), sys.executable, __file__, "--part", part, "--rounds", str(rounds)]
+    command = [*words, "-n", str(n), sys.executable, __file__, "--part", part, "--rounds", str(rounds)]
     done = subprocess.run(
         command, env={**os.environ, "MINIDL_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, timeout=600, check=True
     )
@@ -162,9 +169,23 @@ def all_reduce(n, size, latency, bandwidth, cores=None):
     return turns * min(ring(n, size, latency, bandwidth), doubling(n, size, latency, bandwidth))
 
 
-def efficiency(n, size, compute, latency, bandwidth, share=2 / 3):
-    """Computing over computing and waiting: messages are sent while backward runs, `share` of the computing."""
-    return compute / (compute + max(0.0, all_reduce(n, size, latency, bandwidth) - share * compute))
+def efficiency(n, parameters, samples, share=2 / 3):
+    """Computing over computing and waiting, of a step of dense layers: 6 operations for each parameter and sample.
+
+    Messages are sent while backward runs, which is `share` of the computing.
+    """
+    compute = 6 * parameters * samples / SPEED
+    return compute / (compute + max(0.0, all_reduce(n, 4 * parameters, LATENCY, BANDWIDTH) - share * compute))
+
+
+def least(n, samples):
+    """The least number of parameters from which on less than a tenth of a step is waiting, as a text; or "never"."""
+    found = None
+    for parameters in np.logspace(11, 2, 181):
+        if efficiency(n, parameters, samples) < 0.9:
+            break
+        found = parameters
+    return "never" if found is None else f"{found:,.0f}" if found < 1e4 else f"{found / 1e6:.3g} M"
 
 
 def fitted(times):
@@ -187,7 +208,7 @@ def report(results):
     for name, way in found.items():
         print(f"  {name:<16} {1e3 * way['step']:7.1f}, of which waiting {1e3 * way['waiting']:6.2f}")
 
-    latency, bandwidth = fitted(results["messages"][2])
+    latency, bandwidth = fitted(results["messages"]["2"])
     print(f"\nall_reduce; 2 ranks: latency {1e6 * latency:.1f} µs, bandwidth {bandwidth / 1e9:.2f} GB/s; in brackets the model")
     print("  bytes      " + "".join(f"{n:>8} ranks          " for n in results["messages"]))
     for size in SIZES:
@@ -199,16 +220,18 @@ def report(results):
             )
         print(f"  {4 * size:<10,}" + " ".join(cells) + " µs")
 
-    print("\non paper, a cluster with 10 Gbit/s (1.25 GB/s) and 20 µs between machines: computing / (computing and waiting)")
-    networks = {
-        "LeNet, 0.25 MB, 40 ms": (0.25e6, 0.04),
-        "100 MB, 1 s": (1e8, 1.0),
-        "1 GB, 10 s": (1e9, 10.0),
-        "100 MB, 0.1 s": (1e8, 0.1),
-    }
-    for name, (size, compute) in networks.items():
-        row = " ".join(f"{n}: {efficiency(n, size, compute, 20e-6, 1.25e9):.0%}" for n in (2, 10, 100, 1000))
-        print(f"  {name:<24}{row}")
+    print(f"\non paper: {LATENCY * 1e6:.0f} µs and {BANDWIDTH / 1e9} GB/s between machines, {SPEED / 1e9:.0f} GFLOP/s a rank;")
+    print("computing / (computing and waiting) of dense layers, float32, by parameters and samples a rank:")
+    ranks = 2, 10, 100, 1000
+    print("  parameters  samples" + "".join(f"{n:>8}" for n in ranks) + " ranks")
+    for parameters in (1e4, 1e6, 1e8):
+        for samples in (32, 128, 512):
+            row = "".join(f"{efficiency(n, parameters, samples):>8.0%}" for n in ranks)
+            print(f"  {parameters:<10,.0f}{samples:>9}{row}")
+    print("  least parameters for 90 %, by samples a rank:")
+    for samples in (32, 64, 128, 512, 2048):
+        row = "".join(f"{least(n, samples):>10}" for n in ranks)
+        print(f"  {samples:>19}{row}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from .group import group_for
 
 __all__ = ["DistributedDataParallel"]
 
+_POKES = 20  # how often a hook moves a transfer on that is under way: each time it goes on by some ten kilobytes
 _CAP, _FIRST_CAP = 25, 1  # MB, PyTorch's; the first bucket is small, so that its transfer begins early
 
 
@@ -173,7 +174,7 @@ class DistributedDataParallel(Module):
             self._buckets[self._launched].launch()
             self._launched += 1
         for bucket in self._buckets[: self._launched]:
-            if not bucket.work.is_completed():
+            if not any(bucket.work.is_completed() for _ in range(_POKES)):
                 break
 
     def _end(self):
