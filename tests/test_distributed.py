@@ -76,7 +76,12 @@ def results():
 
     def get(n, debug):
         if (n, debug) not in found:
-            found[n, debug] = results_of(n, **({"MINIDL_DISTRIBUTED_DEBUG": "1"} if debug else {}))
+            try:
+                found[n, debug] = results_of(n, **({"MINIDL_DISTRIBUTED_DEBUG": "1"} if debug else {}))
+            except Exception as error:  # once, and not for each test again
+                found[n, debug] = error
+        if isinstance(found[n, debug], Exception):
+            raise AssertionError("the ranks did not come to their end") from found[n, debug]
         return found[n, debug]
 
     return get
@@ -98,6 +103,18 @@ def test_ranks(results, n, check):
 @pytest.mark.parametrize("check", names("debug_"))
 def test_ranks_under_debug(results, check):
     assert results(3, True)[check] == [None] * 3
+
+
+@processes
+def test_a_rank_that_ends_while_others_wait_is_named_under_debug(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import minidl\nfrom minidl import distributed as dist\ndist.init_process_group()\n"
+        "if dist.get_rank() == 0:\n    dist.all_reduce(minidl.ones(3))\n"
+    )
+    done = start(2, program, MINIDL_DISTRIBUTED_DEBUG="1")
+    assert done.returncode == 1
+    assert "rank 0: all_reduce(float32 of shape (3,), sum); rank 1: the end of the program" in done.stderr
 
 
 @processes

@@ -5,6 +5,7 @@ import datetime
 import importlib.util
 import os
 import sys
+import time
 import traceback
 
 from .. import distributed, kernels
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _LIMIT = 1800.0  # seconds, as in PyTorch
+_TO_BE_READ = 0.5  # seconds that mpiexec has to pass on what a rank has written, before it ends all of them
 _LIMIT_OF_CHECKS = 60.0  # under MINIDL_DISTRIBUTED_DEBUG=1: an error is wanted soon
 
 
@@ -185,6 +187,7 @@ def _end_all(kind, error, trace):
     sys.stderr.write("".join(f"rank {rank}: {line}\n" for line in lines))
     sys.stderr.flush()
     journal.end(f"failed: {kind.__name__}: {error}")
+    time.sleep(_TO_BE_READ)
     _engine("init_process_group").abort(130 if issubclass(kind, KeyboardInterrupt) else 1)
 
 
