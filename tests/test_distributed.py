@@ -344,6 +344,42 @@ def test_before_init_the_error_says_what_to_call():
         minidl.distributed.init_process_group(timeout=3)
 
 
+class Spy(ProcessGroup):
+    """Keeps the memory that it is given to send."""
+
+    def all_reduce(self, array, op="sum", finish=None):
+        self.array = array
+        array *= 2
+        return super().all_reduce(array, op, finish)
+
+    reduce = broadcast = lambda self, array, *options: self.all_reduce(array, "sum", options[-1])
+
+    def all_gather_into(self, parts, array, finish=None):
+        self.parts, self.array = parts, array
+        return super().all_gather_into(parts, array, finish)
+
+    def reduce_scatter(self, parts, array, op, finish=None):
+        self.parts, self.array = parts, array
+        return super().reduce_scatter(parts, array, op, finish)
+
+
+def test_contiguous_tensors_are_sent_from_where_they_are_and_strided_ones_packed_once():
+    dist, spy = minidl.distributed, Spy()
+    for send in (lambda x: dist.all_reduce(x, group=spy), lambda x: dist.reduce(x, 0, group=spy)):
+        x = minidl.ones(4, 6)
+        send(x)
+        assert spy.array is x.array and x.sum().item() == 48
+        part = x[:, ::2]
+        send(part)
+        assert spy.array.flags.c_contiguous and not np.shares_memory(spy.array, x.array)
+        assert x.sum().item() == 12 * 4 + 12 * 2
+    x, whole = minidl.ones(4, 6), minidl.zeros(4, 6)
+    dist.all_gather_into_tensor(whole, x, group=spy)
+    assert spy.array is x.array and np.shares_memory(spy.parts, whole.array) and whole.equal(x)
+    dist.reduce_scatter_tensor(x, whole * 3, group=spy)
+    assert spy.array is x.array and x.sum().item() == 72
+
+
 def test_sync_batch_norm_of_one_process_is_batch_norm():
     x = minidl.randn(5, 3, 2, 2)
     for options in ({}, {"eps": 0.1, "momentum": None}, {"affine": False}, {"bias": False}, {"track_running_stats": False}):

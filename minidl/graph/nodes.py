@@ -85,3 +85,10 @@ class Part:
 
     def __repr__(self):
         return repr(self.needs[0])
+
+
+def walked_before(node):
+    raise RuntimeError(
+        f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
+        "Pass retain_graph=True to the first backward, or compute the loss again."
+    )

@@ -18,7 +18,8 @@ from numpy import ndarray
 
 from ..kernels.memory import Block
 from .modes import SILENT, float_errors, mode
-from .nodes import Leaf, Part
+from .nodes import Leaf, Part, walked_before
+from .uses import Uses
 from .writes import _writes, check_unchanged
 
 
@@ -38,7 +39,7 @@ def walk(seeds, retain_graph=False, wanted=(), complete=None):
         useful = leading_to(wanted, seeds) if wanted else None
         if useful is not None:
             seeds = {node: dy for node, dy in seeds.items() if node in useful}
-        uses = uses_of(seeds) if complete is not None and useful is None else None
+        uses = Uses(seeds) if complete is not None and useful is None else None
         found = _walk(seeds, retain_graph, wanted, useful, uses, complete)
     finally:
         float_errors.set(before)
@@ -100,16 +101,10 @@ def _walk(seeds, retain_graph, wanted, useful, uses, complete):
                 shared.discard(parent)
             else:
                 pending[parent] += dx
-        if uses:
-            for parent in node.needs:
-                if parent in uses:
-                    uses[parent] -= 1
-                    if not uses[parent] and parent in pending:
-                        dy = pending.pop(parent)
-                        if parent.hooks:
-                            dy = run_hooks(parent, dy)
-                            shared.add(parent)
-                        complete(parent, dy.copy() if parent in shared else dy)
+        if uses is not None:
+            for leaf in uses.completed(node):
+                if leaf in pending:
+                    complete(leaf, _arrived(leaf, pending.pop(leaf), shared))
         if not retain_graph:
             release(node)
     for leaf, dy in pending.items():  # only leaves are left
@@ -120,21 +115,11 @@ def _walk(seeds, retain_graph, wanted, useful, uses, complete):
     return found
 
 
-def uses_of(seeds):
-    """{leaf with hooks `after`: how many inputs of operations it is}. A share arrives, or is left out, for each of these."""
-    uses, reached, stack = {}, set(seeds), list(seeds)
-    while stack:
-        node = stack.pop()
-        if node.needs is None:
-            walked_before(node)
-        for parent in node.needs:
-            if type(parent) is Leaf:
-                if parent.after:
-                    uses[parent] = uses.get(parent, 0) + 1
-            elif parent is not None and parent not in reached:
-                reached.add(parent)
-                stack.append(parent)
-    return uses
+def _arrived(leaf, dy, shared):
+    """The same for one leaf."""
+    if leaf.hooks:
+        return run_hooks(leaf, dy).copy()
+    return dy.copy() if leaf in shared else dy
 
 
 def leading_to(wanted, seeds):
@@ -183,13 +168,6 @@ def enqueue(queue, node):
         heappush(queue, (-node.serial, node))
     elif node.needs is None:
         walked_before(node)
-
-
-def walked_before(node):
-    raise RuntimeError(
-        f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
-        "Pass retain_graph=True to the first backward, or compute the loss again."
-    )
 
 
 def release(op):
