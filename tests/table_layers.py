@@ -756,6 +756,7 @@ ATTENTION = {
 
 LAYERS = {**ACTIVATIONS, **BASICS, **CONVOLUTIONS, **SIZES, **NORMS, **LOSSES, **ATTENTION}
 ELSEWHERE = {  # what is compared with a second writing in another file: the test there
+    "SyncBatchNorm": "test_distributed.test_sync_batch_norm_of_one_process_is_batch_norm",
     "MultiheadAttention": "test_transformer.test_attention_of_queries_keys_and_values_that_differ",
     "TransformerEncoderLayer": "test_transformer.test_encoder_layer",
     "TransformerDecoderLayer": "test_transformer.test_decoder_layer",

@@ -38,13 +38,14 @@ LAYERS = [
     {"io"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "probability", "text", "decomposition"},
     {"warmup", "capture", "model_selection", "optimization", "amp", "accelerator", "backends", "habits"},
-    {"cuda", "d2l"},
+    {"cuda", "d2l", "distributed"},
     {"__init__"},
     {"__main__"},
 ]
 LAYER = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 OUTSIDE = {"numpy", "numba", "llvmlite"}
 OPTIONAL = {
+    "distributed/mpi.py": "mpi4py",
     "io/safetensors_files.py": "safetensors",
     "utils/drawing.py": "matplotlib",
     "utils/progress_bar.py": "tqdm",
@@ -115,7 +116,9 @@ def _unless_for_types(tree):
 
 def _later(path, tree):
     """The calls by which a package may load a module of its own at its first use: in its `__getattr__` (PEP 562)."""
-    hooks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"]
+    hidden = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "not TYPE_CHECKING"]
+    body = [*tree.body, *(node for block in hidden for node in block.body)]
+    hooks = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"]
     nodes = [node for hook in hooks for node in ast.walk(hook)] if path.name == "__init__.py" else []
     return [node for node in nodes if re.fullmatch(r"import_module\(f?'\.(\w+|{name})', __name__\)", ast.unparse(node))]
 

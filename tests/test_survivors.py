@@ -143,6 +143,7 @@ DEVICES = {
     "BatchNorm1d": (2,),
     "BatchNorm2d": (2,),
     "LazyBatchNorm1d": (),
+    "SyncBatchNorm": (2,),
     "InstanceNorm1d": (2, 1e-5, 0.1, True),
     "LayerNorm": (2,),
     "GroupNorm": (2, 2),

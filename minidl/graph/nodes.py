@@ -4,6 +4,7 @@ A node is a recorded operation (`ops.base.Op`) or a `Leaf`, the end of the graph
 to the nodes of its inputs (`needs`), so the graph is held by its results and dies with them; nothing points forward.
 """
 
+import contextlib
 import itertools
 
 from ..ops.base import Name
@@ -16,12 +17,32 @@ class _End(Name):
         return "AccumulateGrad"
 
 
+class Calls:
+    """What is called in the course of a backward()."""
+
+    expected = False  # whether any leaf ever got a hook `after`; only then does the walk count when a leaf is complete
+    at_end = ()  # functions that such hooks want called when this backward() is over, a list meanwhile
+
+    @contextlib.contextmanager
+    def in_backward(self):
+        outer, self.at_end = self.at_end, []
+        try:
+            yield
+            for function in self.at_end:
+                function()
+        finally:
+            self.at_end = outer
+
+
+calls = Calls()
+
+
 class Leaf:
     """The node of a tensor that the user made and that requires grad: an end of the graph, which keeps the gradient."""
 
     needs = next_functions = ()
     hooks = None
-    after = None  # {key: function of the tensor}, called when .grad has grown
+    after = None  # {key: function of the tensor}, called when .grad has grown, while the walk goes on
     owner = None  # a weak reference to the tensor
     retains = True
     name = _End("leaf")
@@ -64,3 +85,10 @@ class Part:
 
     def __repr__(self):
         return repr(self.needs[0])
+
+
+def walked_before(node):
+    raise RuntimeError(
+        f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
+        "Pass retain_graph=True to the first backward, or compute the loss again."
+    )

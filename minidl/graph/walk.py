@@ -18,16 +18,20 @@ from numpy import ndarray
 
 from ..kernels.memory import Block
 from .modes import SILENT, float_errors, mode
-from .nodes import Leaf, Part
+from .nodes import Leaf, Part, walked_before
+from .uses import Uses
 from .writes import _writes, check_unchanged
 
 
-def walk(seeds, retain_graph=False, wanted=()):
+def walk(seeds, retain_graph=False, wanted=(), complete=None):
     """Sends the cotangents `seeds` ({node: dy}) back to the leaves.
 
     Returns {node: gradient} for the leaves, for the nodes that retain their gradient, and for the `wanted` nodes. The arrays
     share memory with nothing else. If nodes are wanted, only the gradients on the ways to them are computed. After an operation
     has sent its gradients, it drops what it had saved, unless `retain_graph`.
+
+    complete(leaf, dy), if given, is called for each leaf with hooks `after` as soon as its last share has arrived, while the
+    walk goes on; such a leaf is then not in the result. Not if nodes are wanted.
     """
     before = float_errors.get()
     try:
@@ -35,13 +39,14 @@ def walk(seeds, retain_graph=False, wanted=()):
         useful = leading_to(wanted, seeds) if wanted else None
         if useful is not None:
             seeds = {node: dy for node, dy in seeds.items() if node in useful}
-        found = _walk(seeds, retain_graph, wanted, useful)
+        uses = Uses(seeds) if complete is not None and useful is None else None
+        found = _walk(seeds, retain_graph, wanted, useful, uses, complete)
     finally:
         float_errors.set(before)
     return found
 
 
-def _walk(seeds, retain_graph, wanted, useful):
+def _walk(seeds, retain_graph, wanted, useful, uses, complete):
     pending = dict(seeds)  # node -> the gradient that has arrived so far
     shared = set(seeds)  # nodes whose pending array is also used elsewhere: adding to it in place would change that, too
     queue = []  # the operations among the pending nodes, the newest at the top of the heap
@@ -99,6 +104,10 @@ def _walk(seeds, retain_graph, wanted, useful):
                 pending[parent] += dx
                 if watch is not None:
                     watch.summed(pending[parent], dx, pending[parent])
+        if uses is not None:
+            for leaf in uses.completed(node):
+                if leaf in pending:
+                    complete(leaf, _arrived(leaf, pending.pop(leaf), shared))
         if not retain_graph:
             release(node)
     for leaf, dy in pending.items():  # only leaves are left
@@ -121,6 +130,13 @@ def _copy(dy, watch):
     if watch is not None:
         watch.copied(dy, result)
     return result
+
+
+def _arrived(leaf, dy, shared):
+    """The same for one leaf."""
+    if leaf.hooks:
+        return run_hooks(leaf, dy).copy()
+    return dy.copy() if leaf in shared else dy
 
 
 def leading_to(wanted, seeds):
@@ -168,10 +184,7 @@ def enqueue(queue, node):
     if node.needs:
         heappush(queue, (-node.serial, node))
     elif node.needs is None:
-        raise RuntimeError(
-            f"backward: this graph has been walked before and {node.name} has dropped what it had saved. "
-            "Pass retain_graph=True to the first backward, or compute the loss again."
-        )
+        walked_before(node)
 
 
 def release(op):

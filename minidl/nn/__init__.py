@@ -3,6 +3,7 @@
 Read `module` first, then `linear` and `containers`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import (
@@ -54,7 +55,7 @@ from .recurrent import *  # noqa: F403
 from .recurrent_cells import *  # noqa: F403
 from .transformer import *  # noqa: F403
 
-__all__ = ["functional", "init", "utils"]
+__all__ = ["SyncBatchNorm", "functional", "init", "utils"]
 __all__ += activation.__all__
 __all__ += attention.__all__
 __all__ += attention_pooling.__all__
@@ -78,8 +79,16 @@ __all__ += recurrent_cells.__all__
 __all__ += transformer.__all__
 
 
+if TYPE_CHECKING:  # what is loaded at its first use
+    from . import parallel as parallel
+    from .sync_norm import SyncBatchNorm as SyncBatchNorm
+
 if not TYPE_CHECKING:  # an editor says of itself what is not there
 
     def __getattr__(name):
-        """Only for what is not there: says which name is meant."""
+        """Loads `parallel` when it is first asked for (PEP 562); of what is not there it says which name is meant."""
+        if name == "parallel":
+            return import_module(".parallel", __name__)
+        if name == "SyncBatchNorm":
+            return import_module(".sync_norm", __name__).SyncBatchNorm
         raise no_attribute(__name__, name, __all__, (("nn.functional", functional.__all__), ("nn.init", dir(init))))

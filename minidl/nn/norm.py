@@ -90,7 +90,7 @@ class _RunningNorm(Module):
         )
 
 
-class _BatchNorm(_RunningNorm):
+class BatchNorm(_RunningNorm):
     def forward(self, input):
         self._check_input(input)
         mean, var, momentum = self.running_mean, self.running_var, self.momentum
@@ -106,7 +106,7 @@ class _BatchNorm(_RunningNorm):
         return y
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(BatchNorm):
     """(x − mean)/√(var + eps)·weight + bias for each feature:  (N, C) or (N, C, L), of the same shape out
 
     In training, mean and var (biased) are the batch's, and running_mean and running_var (unbiased) move by `momentum` towards
@@ -125,7 +125,7 @@ class BatchNorm1d(_BatchNorm):
     axes = (2, 3)
 
 
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(BatchNorm):
     """Batch norm of images, for each channel over N, H and W:  (N, C, H, W) → (N, C, H, W). As BatchNorm1d else.
 
     >>> import minidl

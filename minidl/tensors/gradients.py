@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import double_backward, ops
 from ..graph.modes import mode, watchers
-from ..graph.nodes import Leaf, next_serial
+from ..graph.nodes import Leaf, calls, next_serial
 from ..graph.walk import walk
 from ..graph.writes import note_write
 from . import dtypes
@@ -203,7 +203,7 @@ class Gradients:
         accumulate_recorded({self.node: recorded_cotangent("backward", self, gradient)}, wanted)
 
     def register_post_accumulate_grad_hook(self, hook):
-        """Calls hook(tensor) after backward() has added to the `.grad` of this leaf. Returns a handle with `remove()`.
+        """Calls hook(tensor) when the `.grad` of this leaf is complete, within backward(). Returns a handle with `remove()`.
 
         >>> import minidl
         >>> w = minidl.ones(1, requires_grad=True)
@@ -216,7 +216,7 @@ class Gradients:
                 "register_post_accumulate_grad_hook: expected a leaf that requires grad; for a result use register_hook"
             )
         node, key = self.node, next_serial()
-        node.after = {**(node.after or {}), key: hook}
+        node.after, calls.expected = {**(node.after or {}), key: hook}, True
         return HookHandle(node, key, "after")
 
     def detach(self):
@@ -331,7 +331,15 @@ class HookHandle:
 
 def accumulate(seeds, retain_graph, wanted):
     """Walks back from the seeds, {node: array}, and adds what arrives to the `.grad` of the leaves, or of the wanted nodes."""
-    for node, dx in walk(seeds, retain_graph, wanted).items():
+    if calls.expected:
+        with calls.in_backward():
+            _add(walk(seeds, retain_graph, wanted, lambda leaf, dx: _add({leaf: dx})), wanted)
+    else:
+        _add(walk(seeds, retain_graph, wanted), wanted)
+
+
+def _add(gradients, wanted=()):
+    for node, dx in gradients.items():
         if wanted and node not in wanted:
             continue
         if type(node) is Leaf and dx.dtype is not node.dtype and dx.dtype != node.dtype:
@@ -351,11 +359,12 @@ def accumulate(seeds, retain_graph, wanted):
 
 def accumulate_recorded(seeds, wanted):
     """The same with tensors, by a walk that is recorded."""
-    for node, dx in double_backward.walk(seeds, wanted).items():
-        if not wanted or node in wanted:
-            node.grad = dx.clone() if node.grad is None else node.grad + dx
-            if type(node) is Leaf and node.after:
-                _tell(node)
+    with calls.in_backward():
+        for node, dx in double_backward.walk(seeds, wanted).items():
+            if not wanted or node in wanted:
+                node.grad = dx.clone() if node.grad is None else node.grad + dx
+                if type(node) is Leaf and node.after:
+                    _tell(node)
 
 
 def _tell(leaf):

@@ -6,6 +6,7 @@ from . import dataloader, transforms
 from .collate import default_collate, default_convert
 from .dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from .digits import digits
+from .distributed import DistributedSampler
 from .idx import read_idx, write_idx
 from .loader import DataLoader
 from .mnist import MNIST, FashionMNIST
@@ -18,6 +19,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "FashionMNIST",
     "IterableDataset",
     "RandomSampler",
