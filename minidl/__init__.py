@@ -62,6 +62,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
         special as special,
         text as text,
         utils as utils,
+        viz as viz,
     )
     from .amp import autocast as autocast
     from .habits import *  # noqa: F403
@@ -90,6 +91,7 @@ _LATER = (
     "special",
     "text",
     "utils",
+    "viz",
 )
 _HABITS = (
     "BoolTensor",

@@ -38,7 +38,7 @@ LAYERS = [
     {"io"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "probability", "text", "decomposition"},
     {"warmup", "model_selection", "optimization", "amp", "accelerator", "backends", "habits"},
-    {"cuda", "d2l"},
+    {"cuda", "d2l", "viz"},
     {"__init__"},
     {"__main__"},
 ]
