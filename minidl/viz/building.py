@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..graph.nodes import Leaf
+from ..nn.parameter import Parameter
 from ..ops.base import Op
 from . import folding, packing, reach, replay
 from .frames import Frames
@@ -161,7 +162,7 @@ class Building:
         if x is None and tensor is not None:
             x = tensor.array
         name = self.names.get(leaf) or self.tape.frames.names.get(leaf) or (self._name(tensor) if tensor is not None else None)
-        kind = "parameter" if leaf in self.names else "leaf"
+        kind = "parameter" if leaf in self.names or isinstance(tensor, Parameter) else "leaf"
         values = [] if x is None else [self.arrays.add(x)]
         return {"kind": kind, "name": name or "leaf", "box": box, "needs": [], "values": values, "shape": list(leaf.shape)}
 

@@ -15,7 +15,7 @@ from ..nn.module import Module
 from ..random import fork_rng
 from ..tensors.record import remedy_for
 from ..tensors.tensor import Tensor
-from .building import Building, parameter_names
+from .building import CHECKED, Building, parameter_names
 from .tape import Tape, source_of
 
 HERE = Path(__file__).parent / "page"
@@ -171,6 +171,8 @@ class Recording(Tape):
             notes.append(f"{n} arrays are left out: the page would exceed its budget of {options['budget']:,} bytes.")
         if building.refused:
             notes.append(f"The whole chain is not checked: {building.refused}.")
+        if options["check"] and len(building.entries) > CHECKED:
+            notes.append(f"Only the first {CHECKED} steps back are checked against difference quotients.")
         if not options["check"]:
             notes.append("Nothing is checked against difference quotients (check=False).")
         if not building.entries:

@@ -231,7 +231,7 @@ const links = []; // {a, b: keys of nodes, step of the share or −1, rms of dx}
 }
 const nodeOf = key => key[0] === "n" ? +key.slice(1) : key[0] === "a" ? +key.slice(1).split(".")[0] : null;
 const W = 156, sizes = key => {
-  if (key[0] === "b") return { w: Math.max(W, Math.min(260, 30 + 8 * boxText(+key.slice(1)).length)), h: 58 };
+  if (key[0] === "b") return { w: Math.max(W, Math.min(300, 40 + 9 * boxText(+key.slice(1)).length)), h: 58 };
   const n = N[nodeOf(key)];
   return n.kind === "op" ? { w: W, h: 80 } : key[0] === "a" ? { w: 104, h: 42 } : { w: 128, h: 72 };
 };
@@ -243,7 +243,7 @@ function openSome(limit) { // opens boxes from the outside as long as few enough
     const next = [];
     for (const k of level) {
       const b = +k.slice(1), inside = tree.items.get(b) || [];
-      if (count + inside.length - 1 > limit) continue;
+      if (count + inside.length - 1 > limit || B[b].kind === "fold") continue;
       count += inside.length - 1;
       open.add(b);
       next.push(...inside.filter(q => q[0] === "b"));
@@ -369,7 +369,7 @@ function node(p) {
   put(e, p);
   e.dataset.key = p.key;
   e.title = title(i) + " " + shapeText(n.shape);
-  e.append(el("b", "", short(i)), el("small", "", (n.kind === "op" && n.var ? n.var + "  " : "") + shapeText(n.shape) + (n.outputs ? ` and ${n.outputs - 1} more` : "")));
+  e.append(el("b", short(i).length > 15 ? "long" : "", short(i)), el("small", "", (i === D.loss && !n.error ? "loss  " : n.kind === "op" && n.var ? n.var + "  " : "") + shapeText(n.shape) + (n.outputs ? ` and ${n.outputs - 1} more` : "")));
   if (p.key[0] === "n") e.append(el("div", "pics"));
   e.onclick = () => { chosen = i; mark(); side(); };
   e.mark = () => markNode(e, i);
@@ -420,7 +420,8 @@ function markNode(e, i) {
   const pics = e.querySelector(".pics"), showGradient = (all > 0 && got === all) || isLoss, state = `${computed(i)}${showGradient}${sharedScale}${dark()}`;
   if (!pics || pics.dataset.state === state) return;
   pics.dataset.state = state;
-  const parts = [computed(i) && n.values.length ? thumb(n.values[0], "value") : null, showGradient ? thumb(gradient(i), "gradient") : null];
+  const room = n.kind === "op" ? 62 : 46;
+  const parts = [computed(i) && n.values.length ? thumb(n.values[0], "value", room) : null, showGradient ? thumb(gradient(i), "gradient", room) : null];
   pics.replaceChildren(...parts.filter(x => x));
 }
 const boxSpan = B.map((_, b) => {
@@ -491,7 +492,7 @@ function fit() {
   const v = $("view");
   if (!v.clientWidth) return;
   const whole = Math.min(1, (v.clientWidth - 4) / stageW, (v.clientHeight - 4) / stageH), width = Math.min(1, (v.clientWidth - 4) / stageW);
-  setZoom(whole >= .45 ? whole : Math.max(.45, width)); // smaller than that nothing can be read: scroll
+  setZoom(whole >= .7 ? whole : Math.max(.7, width)); // smaller than that nothing can be read: scroll
   reveal(nowNode());
 }
 // |dy| of every step back, on a log scale: a gradient that vanishes or explodes is seen here.
@@ -555,7 +556,7 @@ const opened = new Set();
 function formula(n) {
   const rule = n.rule && D.rules[n.rule], box = el("div", "formula");
   if (!rule || !rule.doc) return null;
-  rule.doc.split("\n").forEach((line, k) => box.append(el("div", k && /(^|\W)d\w+\s*=|∂/.test(line) ? "back" : "", line)));
+  rule.doc.split("\n").forEach((line, k) => box.append(el("div", k && /(^|[\s:,(])d\(?\w+\)?(\[[^\]]*\])?\s*=|∂/.test(line) ? "back" : "", line.replace(/(\S) {2,}/g, "$1   "))));
   return box;
 }
 function side() {
@@ -564,7 +565,7 @@ function side() {
   for (const text of D.notes) add(el("p", "note", text));
   if (D.error) add(el("p", "error", D.error));
   if (!n) return;
-  const kind = { op: n.unrecorded ? "not recorded (no_grad, or nothing wants a gradient)" : `operation ${forwardAt.get(chosen)} of ${F.length}`, parameter: "parameter", leaf: "leaf that requires grad", constant: "constant: no gradient is wanted" }[n.kind];
+  const kind = { op: n.unrecorded && !n.error ? "not recorded (no_grad, or nothing wants a gradient)" : `operation ${forwardAt.get(chosen)} of ${F.length}`, parameter: "parameter", leaf: "leaf that requires grad", constant: "constant: no gradient is wanted" }[n.kind];
   add(el("h2", "", title(chosen)), el("div", "cap", [kind, ...pathOfNode(chosen).map(boxText)].join(" › ")));
   if (n.error && n.error !== D.error) add(el("p", "error", n.error));
   else if (n.error) add(el("p", "bad", "✗ this operation failed"));
@@ -579,7 +580,9 @@ function side() {
   if (n.needs.length) {
     add(heading(n.needs.length > 1 ? "takes" : "takes one array"));
     n.needs.forEach((j, k) => {
-      const a = inputArray(j), view = shown(title(j), a);
+      const before = n.needs.indexOf(j), a = inputArray(j), times = n.needs.filter(x => x === j).length;
+      if (before < k && inputs[before]) { inputs.push({ ...inputs[before], rule: null }); return; }
+      const view = shown(title(j) + (times > 1 ? ` (${times} times)` : ""), a);
       inputs.push({ view, rule: n.reach && n.reach[k], shape: N[j].shape });
       if (a == null) view.append(el("div", "cap", `${title(j)}: ${shapeText(N[j].shape)}`));
       add(view);
@@ -588,7 +591,7 @@ function side() {
   if (n.kind === "op" && n.values.length) {
     const known = inputs.some(x => x.rule), told = el("div", "cap");
     add(heading(n.values.length > 1 ? "gives" : "gives y"));
-    const tell = index => inputs.forEach(x => x.view.mark && x.view.mark(index && x.rule ? at => reached(x.rule, at, x.shape, index, n.shape) : null));
+    const tell = index => inputs.forEach((x, k) => n.needs.indexOf(n.needs[k]) === k && x.view.mark && x.view.mark(index && x.rule ? at => reached(x.rule, at, x.shape, index, n.shape) : null));
     if (computed(chosen)) n.values.forEach((a, k) => add(shown(n.values.length > 1 ? `y${k}` : "y", a, known ? tell : null)));
     else add(el("p", "cap", "not computed yet"));
     if (known && A[n.values[0]].n > 1) add(el("div", "cap", "Point at an element of y: what it depends on is painted green above."));
@@ -604,7 +607,7 @@ function side() {
 }
 const inputArray = j => N[j].values.length ? N[j].values[0] : null;
 function gradients(n, add) {
-  if (n.kind === "constant" || (!shares[chosen].length && chosen !== D.loss)) return;
+  if (n.kind === "constant" || !(shares[chosen].length || (chosen === D.loss && S.length))) return;
   const list = shares[chosen], got = list.slice(0, arrived(chosen)), label = n.kind === "op" ? "dy" : "d" + n.name.split(".").pop();
   add(heading(n.kind === "op" ? "dy: the gradient of the loss with respect to y" : "the gradient of the loss with respect to it"));
   if (chosen === D.loss) { add(el("p", "", "1")); return; }
@@ -725,6 +728,7 @@ window.addEventListener("afterprint", () => { printing = false; draw(); });
 document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 $("all").hidden = !B.length;
 openSome(60);
+$("all").textContent = open.size === B.length ? "close all" : "open all";
 lay();
 status();
 fit();
