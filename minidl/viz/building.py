@@ -41,7 +41,7 @@ class Building:
         """The operations that lead to the loss, in the order of creation; of a program that failed, all."""
         tape = self.tape
         if self.loss is None:
-            return [e for e in tape.entries if e.inputs or e.outputs]
+            return list(tape.entries)
         made = {id(y.array): e for e in tape.entries for y in e.results}
         goal, found, unseen = source_of(self.loss.node)[0], set(), {}
         stack = [goal]
@@ -253,7 +253,9 @@ def parameter_names(model, frames: Frames):
     if model is not None:
         roots = [("", model)]
     else:
-        outer = {id(m): m for f in frames.frames if (m := f.f_locals.get("self")) is not None and hasattr(m, "named_parameters")}
+        outer = {
+            id(m): m for f in frames.frames if (m := f.f_locals.get("self")) is not None and hasattr(m, "named_parameters")
+        }
         inner = {id(child) for m in outer.values() for child in m.modules() if child is not m}
         roots = [(frames.modules.get(i, ("", None))[0], m) for i, m in outer.items() if i not in inner]
         if len(roots) == 1:

@@ -67,9 +67,7 @@ def _fold(box):
         else:
             items.append(box.items[i])
             i += 1
-    if len(items) > 1 or box.kind == "root":
-        box.items = items
-    elif items and isinstance(items[0], Box) and items[0].kind == "fold":
+    if len(items) > 1 or box.kind == "root" or (items and isinstance(items[0], Box) and items[0].kind == "fold"):
         box.items = items
 
 

@@ -5,7 +5,6 @@ innermost frame outside of minidl is the user's line, and the variables of all f
 """
 
 import linecache
-import sys
 from pathlib import Path
 
 from .. import double_backward
@@ -34,15 +33,18 @@ class Frames:
         self.stop = stop  # the codes of functions below which the user's program ends
         self.calls, self.frames, self.names, self.modules, self.seen = {}, [], {}, {}, set()
 
-    def look(self, frame):
-        """(the calls around this moment, the outermost first, as numbers; the user's file and line, or None)."""
+    def look(self, frame, lines=None):
+        """(the calls around this moment, the outermost first, as numbers; the user's file and line, or None).
+
+        lines: of frames that have been left by an error, the line where that was.
+        """
         calls, line, outside = [], None, []
         while frame is not None and frame.f_code not in self.stop:
             code = frame.f_code
             if code is MODULE_CALL or code is WALK:
                 calls.append(self._number(frame))
             elif not code.co_filename.startswith(PACKAGE):
-                line = line or (code.co_filename, frame.f_lineno)
+                line = line or (code.co_filename, (lines or {}).get(frame, frame.f_lineno))
                 outside.append(frame)
             frame = frame.f_back
         for frame in outside:
@@ -85,27 +87,18 @@ class Frames:
             self.modules.setdefault(id(value), (name, value))
 
 
-def called_by_user(traceback):
-    """(the user's file and line, the name of the function of minidl that failed, its tensors), from an error's traceback."""
-    line, name, tensors = None, None, []
+def failed_call(error):
+    """(the frame of the function of minidl that failed, or of the user's own; its name; its tensors), from an error."""
+    traceback, frame, name, tensors = error.__traceback__, None, None, []
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if not code.co_filename.startswith(PACKAGE):
-            line, name, tensors = (code.co_filename, traceback.tb_lineno), None, []
-        elif name is None and line is not None and code is not MODULE_CALL:
-            variables = traceback.tb_frame.f_locals
-            name, tensors = code.co_name.strip("_"), [x for x in variables.values() if isinstance(x, Tensor)]
+            frame, name, tensors = traceback.tb_frame, type(error).__name__, []
+        elif frame is not None and name == type(error).__name__ and code is not MODULE_CALL:
+            frame, name = traceback.tb_frame, code.co_name.strip("_")
+            tensors = [x for x in frame.f_locals.values() if isinstance(x, Tensor)]
         traceback = traceback.tb_next
-    return line, name, tensors
-
-
-def caller():
-    """The innermost frame that is not of this package's `viz`."""
-    frame = sys._getframe(1)
-    here = str(Path(__file__).parent)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
-        frame = frame.f_back
-    return frame
+    return frame, name, tensors
 
 
 def around(path, line):

@@ -74,7 +74,9 @@ class Page:
         """For notebooks: the page in a frame of its own, so that pages do not disturb each other."""
         style = "width:100%;height:640px;border:1px solid #8888"
         document = html.escape(self.html(), quote=True)
-        return f'<iframe title="{html.escape(self.title)}" sandbox="allow-scripts" style="{style}" srcdoc="{document}"></iframe>'
+        return (
+            f'<iframe title="{html.escape(self.title)}" sandbox="allow-scripts" style="{style}" srcdoc="{document}"></iframe>'
+        )
 
 
 def explain(loss, *, model=None, title=None, budget=BUDGET, check=True):
@@ -107,6 +109,7 @@ def explain(loss, *, model=None, title=None, budget=BUDGET, check=True):
     except Exception as error:
         tape.fail(error)
         return tape.page(None, model, title, {"budget": budget, "check": check})
+    _check_loss("explain", result)
     return tape.page(result, model, title, {"budget": budget, "check": check})
 
 
@@ -145,13 +148,8 @@ class Recording(Tape):
         _check_options(model, title, **options)
         if loss is not None:
             _check_loss("explain", loss)
-            node = source_of(loss.node)[0]
-            if node.needs is None and node not in self.step_of:
-                raise RuntimeError(
-                    "explain: the graph of this loss has been walked and released; pass retain_graph=True to that backward, "
-                    "explain the loss before it, or compute both inside `with minidl.viz.record() as tape:`"
-                )
-            if node not in self.step_of:
+            if source_of(loss.node)[0] not in self.step_of:
+                _check_alive(loss.node)
                 self.walk(loss)
         name = None if loss is None else self.frames.names.get(loss.node)
         building = Building(self, loss, parameter_names(model, self.frames), options["budget"], options["check"])
@@ -189,6 +187,22 @@ def _check_options(model, title, budget, check):
         raise ValueError(f"explain: budget must be a number of bytes, 0 or more, got {budget!r}")
     if not isinstance(check, bool):
         raise TypeError(f"explain: check must be True or False, got {check!r}")
+
+
+def _check_alive(node):
+    """Raises if a part of the graph has been released, before anything is walked."""
+    seen, stack = set(), [node]
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.needs is None:
+            raise RuntimeError(
+                f"explain: the graph of this loss has been walked and released, at {node.name}; pass retain_graph=True to that "
+                "backward, explain the loss before it, or compute both inside `with minidl.viz.record() as tape:`"
+            )
+        stack += node.needs
 
 
 def _check_loss(name, loss):

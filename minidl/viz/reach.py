@@ -13,11 +13,68 @@ or "flat": the same place in the order of reading. None: not known.
 
 import numpy as np
 
-ELEMENTWISE = """
-Abs Acos Acosh Add Asin Asinh Atan Atan2 Atanh BinaryCrossEntropyWithLogits Cast Clamp Clone Cos Cosh Digamma Div Dropout ELU Erf
-Erfc Erfinv Exp Exp2 Expm1 Expand Fmod GELU Hardswish Hardtanh LeakyReLU Lgamma Log Log10 Log1p Log2 LogAddExp LogSigmoid Maximum
-Minimum Mul Neg Pow ReLU Reciprocal Remainder Rsqrt SiLU Sigmoid Sin Sinh Softplus Softsign Sqrt Square Sub Tan Tanh Where XLogY
-""".split()
+ELEMENTWISE = [
+    "Abs",
+    "Acos",
+    "Acosh",
+    "Add",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atan2",
+    "Atanh",
+    "BinaryCrossEntropyWithLogits",
+    "Cast",
+    "Clamp",
+    "Clone",
+    "Cos",
+    "Cosh",
+    "Digamma",
+    "Div",
+    "Dropout",
+    "ELU",
+    "Erf",
+    "Erfc",
+    "Erfinv",
+    "Exp",
+    "Exp2",
+    "Expm1",
+    "Expand",
+    "Fmod",
+    "GELU",
+    "Hardswish",
+    "Hardtanh",
+    "LeakyReLU",
+    "Lgamma",
+    "Log",
+    "Log10",
+    "Log1p",
+    "Log2",
+    "LogAddExp",
+    "LogSigmoid",
+    "Maximum",
+    "Minimum",
+    "Mul",
+    "Neg",
+    "Pow",
+    "ReLU",
+    "Reciprocal",
+    "Remainder",
+    "Rsqrt",
+    "SiLU",
+    "Sigmoid",
+    "Sin",
+    "Sinh",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Square",
+    "Sub",
+    "Tan",
+    "Tanh",
+    "Where",
+    "XLogY",
+]
 REDUCTIONS = "Sum", "Mean", "Var", "Std", "Prod", "Amax", "Amin", "Norm"
 
 
@@ -91,8 +148,11 @@ def _pair(value, k):
 
 def _layer_norm(options, shapes, y):
     last = len(y) - 1
-    rows = [[["same", k] for k in range(last)] + [["all"]], [["same", last]], [["same", last]]]
-    return rows[: len(shapes)] if all(len(x) == 1 for x in shapes[1:]) else None
+    axes = len(shapes[1]) if len(shapes) > 1 and shapes[1] else options.get("axes", 1)
+    if axes != 1:
+        return None
+    rows = [[["same", k] for k in range(last)] + [["all"]]]
+    return rows + [[["same", last]] if x else None for x in shapes[1:]]
 
 
 def _batch_norm(options, shapes, y):

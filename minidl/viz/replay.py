@@ -14,6 +14,7 @@ from .tape import source_of
 
 EPS = 1e-6
 PICKS = 4  # elements of each array that are moved: the one with the largest gradient, and others
+FEW = 6  # of a smaller array all are moved
 NUDGES = 1e-3, 1e-2, 1e-1, 1.0
 
 
@@ -55,9 +56,11 @@ def alike(values, outputs):
 
 def picks(dx, seed):
     """Some elements: where dx is largest, and others at random."""
+    if dx.size <= FEW:
+        return list(np.ndindex(*dx.shape))
     rng = np.random.default_rng(seed)
     finite = np.where(np.isfinite(dx), np.abs(dx), 0).ravel()
-    flat = [int(finite.argmax()), *(int(k) for k in rng.integers(0, dx.size, PICKS - 1))] if dx.size else []
+    flat = [int(finite.argmax()), *(int(k) for k in rng.integers(0, dx.size, PICKS - 1))]
     return [tuple(int(i) for i in np.unravel_index(k, dx.shape)) for k in dict.fromkeys(flat)]
 
 

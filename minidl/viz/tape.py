@@ -6,12 +6,11 @@ import sys
 import numpy as np
 
 from ..graph import walk as walking
-
 from ..graph.nodes import Leaf, Part
 from ..graph.watch import Observer, add, remove
 from ..tensors.record import apply
 from ..tensors.tensor import Tensor
-from .frames import Frames, called_by_user
+from .frames import Frames, failed_call
 
 APPLY = apply.__code__
 ENGINE = "needs", "serial", "shape", "origin", "retains", "grad", "hooks", "outputs"  # attributes of a node that are no options
@@ -137,19 +136,23 @@ class Tape(Observer):
     def fail(self, error):
         """Adds the operation that raised, which the engine does not report, with its operands."""
         self.error = error
+        lines = {}
         traceback, frame = error.__traceback__, None
-        while traceback is not None and frame is None:
-            frame = traceback.tb_frame if traceback.tb_frame.f_code is APPLY else None
+        while traceback is not None:
+            lines[traceback.tb_frame] = traceback.tb_lineno
+            frame = frame or (traceback.tb_frame if traceback.tb_frame.f_code is APPLY else None)
             traceback = traceback.tb_next
-        line, name, tensors = called_by_user(error.__traceback__)
         if frame is not None:
             op, tensors = frame.f_locals["op"], frame.f_locals["inputs"]
-            calls, line = self.frames.look(frame)
         else:
-            op, calls = Failed(name or type(error).__name__), ()
+            frame, name, tensors = failed_call(error)
+            op = Failed(name or type(error).__name__)
+        calls, line = self.frames.look(frame, lines)
         nodes = [x.node if isinstance(x, Tensor) else None for x in tensors]
         arrays = [x.array if isinstance(x, Tensor) else x for x in tensors]
-        entry = Entry(op, copy.copy(op), [(n, frozen(x)) for n, x in zip(nodes, arrays, strict=True)], arrays, [], (), calls, line)
+        entry = Entry(
+            op, copy.copy(op), [(n, frozen(x)) for n, x in zip(nodes, arrays, strict=True)], arrays, [], (), calls, line
+        )
         entry.failed, entry.names = error, []
         self.by_node[op] = entry
         self.entries.append(entry)
@@ -168,5 +171,3 @@ class Failed:
 def source_of(node):
     """(the operation or leaf, the number of its output) that a place in `needs` means."""
     return (node.needs[0], node.index) if type(node) is Part else (node, 0)
-
-
