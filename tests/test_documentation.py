@@ -47,6 +47,7 @@ SPACES = [
     "minidl.utils.metrics",
     "minidl.utils.summary",
     "minidl.utils.train",
+    "minidl.viz",
 ]
 
 

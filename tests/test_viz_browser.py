@@ -1,4 +1,4 @@
-"""The pages of minidl.viz in a real browser: Python's playwright with Debian's chromium. Skipped, with the reason, without them."""
+"""The pages of minidl.viz in a real browser: Python's playwright with Debian's chromium. Skipped without them."""
 
 import os
 import re
@@ -151,7 +151,8 @@ def test_what_an_element_depends_on_is_painted_when_it_is_pointed_at(show):
     tab.keyboard.press("ArrowDown")  # y[1, 0]
     painted = """k => { const c = document.querySelectorAll('#side .picture')[k].lastChild, d = c.getContext('2d')
       .getImageData(0, 0, c.width, c.height).data, found = [];
-      for (let p = 0; p < c.width * c.height; p++) if (d[4 * p + 3]) found.push([p / c.width | 0, p % c.width]); return found; }"""
+      for (let p = 0; p < c.width * c.height; p++) if (d[4 * p + 3])
+        found.push([p / c.width | 0, p % c.width]); return found; }"""
     assert tab.evaluate(painted, 0) == [[1, k] for k in range(6)]  # row 1 of a
     assert tab.evaluate(painted, 1) == [[k, 0] for k in range(6)]  # column 0 of b
 
@@ -254,6 +255,17 @@ def test_dark_and_print(show):
     assert not tab.locator("#play").is_visible()
 
 
+@pytest.mark.skipif("MINIDL_AXE" not in os.environ, reason="MINIDL_AXE does not name axe.min.js, of npm's package axe-core")
+def test_axe_finds_nothing(show):
+    for page, options in ((residual(), {}), (mlp(), {"color_scheme": "dark"}), (mlp(), {"width": 400})):
+        tab = show(page, **options)
+        tab.add_script_tag(path=os.environ["MINIDL_AXE"])
+        for key in ("l", "End", "e"):
+            tab.keyboard.press(key)
+            found = tab.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html)]))")
+            assert found == []
+
+
 def test_two_pages_in_one_notebook(show):
     html = "<!doctype html><html><body>" + residual()._repr_html_() + mlp(check=False)._repr_html_() + "</body></html>"
     tab = show(None, html=html)
@@ -275,10 +287,10 @@ def test_two_thousand_five_hundred_operations_open_and_step_quickly(show):
 
     tab = show(viz.explain(loss, check=False))
     opened = tab.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
-    step = "(() => { const t = performance.now(); for (let k = 0; k < 20; k++) go(pos + 1); return (performance.now() - t) / 20; })()"
-    collapsed = tab.evaluate(step)
+    step = "(() => { const t = performance.now(); for (let k = 0; k < 20; k++) go(pos + 1); return performance.now() - t; })()"
+    collapsed = tab.evaluate(step) / 20
     tab.keyboard.press("e")
     drawn = tab.locator(".node").count()
-    opened_all, places = tab.evaluate(step), tab.evaluate("places.length")
+    opened_all, places = tab.evaluate(step) / 20, tab.evaluate("places.length")
     assert places > 3000 and drawn < 150  # only what is in view is drawn
     assert opened < 2000 and collapsed < 50 and opened_all < 50, (opened, collapsed, opened_all)

@@ -1,5 +1,6 @@
-"""minidl.viz: what explain and record keep of a loss, the checks against difference quotients, boxes, layout, and clear errors."""
+"""minidl.viz: what explain and record keep of a loss, checks against difference quotients, boxes, layout, clear errors."""
 
+import base64
 import json
 import re
 import warnings
@@ -25,7 +26,7 @@ def made(data, name, which=0):
 def array(data, number):
     """The numbers of an array of a page."""
     row = data["arrays"][number]
-    raw = np.frombuffer(__import__("base64").b64decode(row["data"]), np.float32)
+    raw = np.frombuffer(base64.b64decode(row["data"]), np.float32)
     return raw.reshape(row["shown"])
 
 
@@ -202,6 +203,21 @@ def test_kinks_are_named_and_are_no_errors():
     data = viz.explain(lambda: (w.relu() * 3).sum()).data
     rows = [c for s in data["steps"] for o in s["out"] for c in o["check"] if c["verdict"] == "kink"]
     assert rows and all(c["at"] == [0] and c["back"] == 0 and np.allclose(c["sides"], [0, 3]) for c in rows)
+    assert set(verdicts(data)) == {"ok", "kink"}
+
+
+def test_a_number_near_a_kink_is_checked_with_a_smaller_step():
+    w = nn.Parameter(minidl.tensor([3e-7, 2.0], dtype=minidl.float64))
+    rows = [c for s in viz.explain(lambda: (w.relu() * 3).sum()).data["steps"] for o in s["out"] for c in o["check"]]
+    assert [(c["verdict"], c["quotient"], "near" in c) for c in rows if c["at"] == [0]][-1] == ("kink", pytest.approx(3), True)
+    wrong = nn.Parameter(minidl.tensor([3e-7, 2.0], dtype=minidl.float64))
+    assert "wrong" in verdicts(viz.explain(lambda: WrongCube.apply(wrong.relu()).sum()).data)
+
+
+def test_ties_in_overlapping_windows_are_kinks():
+    x = nn.Parameter(minidl.zeros(1, 1, 5, 5))
+    weight = minidl.tensor([[1.0, -0.5], [0.25, 2.0]])
+    data = viz.explain(lambda: (F.max_pool2d(x, 3, 2) * weight).sum()).data
     assert set(verdicts(data)) == {"ok", "kink"}
 
 
@@ -405,9 +421,8 @@ def test_a_loss_made_outside_has_shapes_and_gradients_and_says_what_is_missing()
     assert made(data, "MatMul")["values"] == [] and "No values" in data["notes"][0]
     assert made(data, "MatMul")["saved"][0][0] == "a"
     expected = 2 * x.numpy().T @ (x.numpy() @ w.detach().numpy())
-    np.testing.assert_allclose(
-        array(data, [n for n in data["nodes"] if n["kind"] == "parameter"][0]["grad"]), expected, rtol=1e-4
-    )
+    gradient = next(n for n in data["nodes"] if n["kind"] == "parameter")["grad"]
+    np.testing.assert_allclose(array(data, gradient), expected, rtol=1e-4)
     loss.backward()  # the graph is still there
 
 

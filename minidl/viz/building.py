@@ -158,7 +158,7 @@ class Building:
         return i
 
     def _leaf(self, leaf, x, box):
-        tensor = self.tape.leaves[leaf] if leaf in self.tape.leaves else leaf.variable
+        tensor = self.tape.leaves.get(leaf, leaf.variable)
         if x is None and tensor is not None:
             x = tensor.array
         name = self.names.get(leaf) or self.tape.frames.names.get(leaf) or (self._name(tensor) if tensor is not None else None)

@@ -1,7 +1,7 @@
-"""Where boxes and operations are placed, for static pictures: the same algorithm as page/layout.js, which reacts to the reader.
+"""Where boxes and operations are placed, for static pictures: the algorithm of page/layout.js, which reacts to the reader.
 
-`levels` reads the nodes and boxes of a page (`Page.data`) and gives the tree, `arrange` places everything, given which boxes are
-open and how large a closed item is:
+`levels` reads the nodes and boxes of a page (`Page.data`) and gives the tree, `arrange` places everything, given which boxes
+are open and how large a closed item is:
 
     tree = levels(page.data)
     drawing = arrange(tree, open=set(range(len(page.data["boxes"]))), size=lambda key: (156, 80))
@@ -10,9 +10,9 @@ open and how large a closed item is:
 
 Keys are "n3" (node 3), "a3.7" (the leaf 3, which has many users, drawn beside its user 7) and "b2" (box 2).
 
-Why it is quick: the operations of one call follow each other in the order of creation, so boxes and operations of one level form
-a graph without cycles, and each box is laid out by itself. Within a box: the longest path gives the row, and eight sweeps move
-each item to the middle of its neighbours above, then below (Sugiyama, Tagawa and Toda 1981).
+Why it is quick: the operations of one call follow each other in the order of creation, so boxes and operations of one level
+form a graph without cycles, and each box is laid out by itself. Within a box: the longest path gives the row, and eight sweeps
+move each item to the middle of its neighbours above, then below (Sugiyama, Tagawa and Toda 1981).
 """
 
 from collections import namedtuple

@@ -23,7 +23,7 @@ BUDGET = 10_000_000  # bytes of arrays in a page
 
 
 class Page:
-    """A page on which the walk back of one loss can be stepped through: `save`, `open`, or as the last line of a notebook's cell.
+    """A page on which the walk back of one loss can be stepped through: `save`, `open`, or as the last line of a cell.
 
     data: what it shows, as a dict. error: what the function raised, or None. left_out: how many arrays are shown by their
     statistics only, because the page would exceed its budget.

@@ -521,21 +521,22 @@ function strip() {
 
 // ---- the side panel
 function table(head, rows) {
-  const t = el("table"), tr = el("tr"), scroll = el("div", "scroll");
+  const t = el("table"), tr = el("tr"), scroll = scrolls(el("div", "scroll"), "table");
   head.forEach(x => { const th = el("th", "", x); th.scope = "col"; tr.append(th); });
   t.append(tr);
   for (const row of rows) { const r = el("tr"); row.forEach(x => r.append(x instanceof Node ? cellOf(x) : el("td", "", x))); t.append(r); }
   scroll.append(t);
   return scroll;
 }
+const scrolls = (e, name) => { e.tabIndex = 0; e.setAttribute("role", "group"); e.setAttribute("aria-label", name); return e; }; // so that keys can scroll it
 const cellOf = x => { const td = el("td"); td.append(x); return td; };
 function checks(rows, name) {
   if (rows == null) return [];
   if (!Array.isArray(rows)) return [el("p", "cap", `${name}: not checked, ${rows}`)];
   const count = v => rows.filter(c => c.verdict === v).length, out = [];
   const bad = count("wrong"), kinks = rows.filter(c => c.verdict === "kink"), odd = count("not finite");
-  out.push(table([name, "backward", "quotient", ""], rows.map(c => [indexText(c.at), num(c.back), num(c.quotient), el("span", { ok: "ok", wrong: "bad", kink: "kink" }[c.verdict] || "", { ok: "✓", wrong: "✗", kink: "kink" }[c.verdict] || c.verdict)])));
-  for (const c of kinks) out.push(el("p", "cap kink", `${indexText(c.at)} lies at a kink: the slope is ${num(c.sides[0])} to the left and ${num(c.sides[1])} to the right. Backward may give any slope between them; this is no error.`));
+  out.push(table([name, "backward", "quotient", "verdict"], rows.map(c => [indexText(c.at), num(c.back), num(c.quotient), el("span", { ok: "ok", wrong: "bad", kink: "kink" }[c.verdict] || "", { ok: "✓", wrong: "✗", kink: "kink" }[c.verdict] || c.verdict)])));
+  for (const c of kinks) out.push(el("p", "cap kink", c.near ? `${indexText(c.at)} lies within ${num(c.near)} of a kink; a smaller step does not reach it, and its quotient agrees.` : `${indexText(c.at)} lies at a kink: the slope is ${num(c.sides[0])} to the left and ${num(c.sides[1])} to the right. Backward chooses one slope for each element of y; this is no error.`));
   out.push(bad ? el("p", "bad", `✗ ${bad} of ${rows.length} differ from the difference quotient`) : odd ? el("p", "cap", `${odd} of ${rows.length} are not finite and cannot be compared`) : el("p", "ok", kinks.length ? `✓ ${rows.length - kinks.length} agree, ${kinks.length} at a kink` : "✓ agrees with the difference quotient"));
   return out;
 }
@@ -571,7 +572,7 @@ function side() {
   else if (n.error) add(el("p", "bad", "✗ this operation failed"));
   add(formula(n));
   if (n.line != null) {
-    const line = D.lines[n.line], pre = el("pre");
+    const line = D.lines[n.line], pre = scrolls(el("pre"), "your line in its context");
     line.text.forEach(([k, text]) => pre.append(el(k === line.line ? "mark" : "span", "", `${String(k).padStart(4)}  ${text}\n`)));
     add(heading(`your line: ${line.file}:${line.line}`), pre);
   }
@@ -602,7 +603,7 @@ function side() {
   nudge(n, add);
   const facts = [...(n.options || []).map(x => [...x, "option"]), ...(n.saved || []).map(x => [...x, "saved"])];
   if (facts.length) add(fold("what forward was told and kept for backward", ...facts.map(([name, v, what]) => typeof v === "string" ? el("div", "cap", `${what} ${name} = ${v}`) : shown(`${what} ${name}` + (v.name ? ` (${v.name})` : ""), v.array))));
-  if (n.rule && D.rules[n.rule]) for (const src of D.rules[n.rule].source) add(fold(`${src.name}: ${src.where}`, el("pre", "", src.text)));
+  if (n.rule && D.rules[n.rule]) for (const src of D.rules[n.rule].source) add(fold(`${src.name}: ${src.where}`, scrolls(el("pre", "", src.text), "source of " + src.name)));
   parameters(add);
 }
 const inputArray = j => N[j].values.length ? N[j].values[0] : null;
@@ -660,7 +661,7 @@ function parameters(add) {
   const list = N.map((n, i) => i).filter(i => N[i].grad != null && (N[i].kind === "parameter" || N[i].kind === "leaf"));
   if (!list.length) return;
   const ls = list.map(i => size(N[i].grad)).filter(x => x > 0).map(Math.log10), a = ls.reduce((p, q) => Math.min(p, q), 0) - 1, b = ls.reduce((p, q) => Math.max(p, q), a + 1);
-  add(fold("gradients of all parameters", table(["", "shape", "size", "log scale"], list.slice(0, 300).map(i => {
+  add(fold("gradients of all parameters", table(["parameter", "shape", "size", "log scale"], list.slice(0, 300).map(i => {
     const r = size(N[i].grad), bar = el("span", "log");
     bar.style.width = r > 0 ? 4 + 70 * (Math.log10(r) - a) / (b - a) + "px" : 0;
     return [link(i), shapeText(N[i].shape), num(r), bar];
