@@ -135,10 +135,15 @@ def test_sums_at_fan_out_checks_and_the_nudge(show):
     assert sum(map(float, parts.split(" + "))) == pytest.approx(float(total), abs=2e-4)
     assert float(total) == pytest.approx(gradient[5], abs=2e-4)
     tab.keyboard.press("l")
-    tab.keyboard.press("ArrowRight")
-    tab.keyboard.press("ArrowRight")
-    tab.evaluate(f"chosen = {w1}; side()")
-    assert "has not arrived yet" in tab.inner_text("#side")
+    sent = 0
+    for step in page.data["steps"]:
+        tab.evaluate(f"chosen = {w1}; mark(); side()")
+        side, node = tab.inner_text("#side"), tab.locator(f"[data-key=n{w1}]").get_attribute("class").split()
+        assert f"{sent} of 3 shares have arrived" in side if sent else "has not arrived yet" in side
+        assert ("some" in node) is (0 < sent < 3)
+        tab.keyboard.press("ArrowRight")
+        sent += sum(out["to"] == w1 for out in step["out"])
+    assert sent == 3 and "done" in tab.locator(f"[data-key=n{w1}]").get_attribute("class").split()
 
 
 def test_what_an_element_depends_on_is_painted_when_it_is_pointed_at(show):

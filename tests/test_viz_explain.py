@@ -516,8 +516,34 @@ def test_two_thousand_five_hundred_operations():
     assert sum(n["kind"] == "op" for n in data["nodes"]) == 2502
     fold = data["boxes"][0]
     assert (fold["kind"], fold["times"], fold["parent"]) == ("fold", 500, None)
-    assert len(page.html()) < 4_000_000 and "Only the first 300" in data["notes"][0]
+    assert len(page.html()) < 4_000_000 and "1701 steps back are not checked" in data["notes"][0]
     assert set(verdicts(data)) == {"ok"}
+
+
+def test_what_takes_long_to_run_again_is_not_checked(monkeypatch):
+    w, x = parameter(3, 3), minidl.randn(2, 3)
+    loss = lambda: (x @ w).sum()  # noqa: E731
+    monkeypatch.setattr("minidl.viz.replay.LONG", 0)
+    checks = [o["check"] for s in viz.explain(loss).data["steps"] for o in s["out"]]
+    assert checks == ["it would take too long to run it again"] * 2
+    monkeypatch.undo()
+    monkeypatch.setattr("minidl.viz.building.EFFORT", 0)
+    data = viz.explain(loss).data
+    assert verdicts(data) == [] and len(data["notes"]) == 2 and "2 steps back are not checked" in data["notes"][0]
+    assert "The whole chain is not checked: it would take too long" in data["notes"][1]
+
+
+def test_a_tape_names_what_its_own_function_names():
+    w = parameter(3)
+
+    def inner():
+        with viz.record() as tape:
+            mine = w.exp()
+            loss = mine.sum()
+        return tape.explain(loss)
+
+    other = inner().data
+    assert made(other, "Exp")["var"] == "mine" and made(other, "w")["kind"] == "parameter"
 
 
 def test_equal_calls_are_folded_and_unequal_ones_are_not():

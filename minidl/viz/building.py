@@ -11,7 +11,7 @@ from .tape import Step, options, source_of
 from .texts import Texts
 
 CHECKED = 300  # operations; of more, the first are checked
-EFFORT = 20_000  # operations that are run again for the checks of the whole chain
+EFFORT = 20_000  # in replay's units of cost, for the checks of rules and as much for those of the whole chain
 
 
 class Unseen:
@@ -34,7 +34,7 @@ class Building:
         self.tape, self.names, self.check = tape, names, check
         self.arrays, self.texts = packing.Arrays(budget), Texts()
         self.nodes, self.index, self.uses = [], {}, {}
-        self.loss, self.refused = loss, None
+        self.loss, self.refused, self.unchecked = loss, None, 0  # why the chain is not checked; steps that are not
         self.entries = self._entries()
 
     def _entries(self):
@@ -179,14 +179,16 @@ class Building:
         return sums
 
     def _steps(self):
-        steps, checked = [], 0
+        steps, checked, effort = [], 0, 0
         for step in self.tape.steps:
             i = self.index.get(step.node)
             if i is None:
                 continue
             checked += 1
             entry = self.tape.by_node.get(step.node)
-            judged = entry is not None and self.check and checked <= CHECKED
+            judged = entry is not None and self.check and checked <= CHECKED and effort < EFFORT
+            effort += 3 * replay.PICKS * replay.cost(entry) if judged else 0
+            self.unchecked += bool(self.check and entry is not None and not judged)
             dys = step.dy if isinstance(step.dy, list) else [step.dy]
             row = {"node": i, "dy": [None if d is None else self.arrays.add(d) for d in dys], "out": []}
             for parent, k, dx in self._shares(step, entry):
@@ -219,6 +221,9 @@ class Building:
 
     def _chain(self):
         if self.loss is None or self.tape.error or not self.tape.steps or any(isinstance(e, Unseen) for e in self.entries):
+            return
+        if sum(map(replay.cost, self.entries)) > EFFORT / 4:
+            self.refused = "it would take too long to run all operations again"
             return
         try:
             chain = replay.Chain(self.entries, source_of(self.loss.node), self.loss.array)

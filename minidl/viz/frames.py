@@ -29,8 +29,8 @@ class Frames:
     A frame's id is used again after the frame has died. So the frames of calls are kept here until the page is made.
     """
 
-    def __init__(self, stop=()):
-        self.stop = stop  # the codes of functions below which the user's program ends
+    def __init__(self, stop=None, last=None):
+        self.stop, self.last = stop, last  # the code of a function of minidl at which the program ends, or the last of its own
         self.calls, self.frames, self.names, self.modules, self.seen = {}, [], {}, {}, set()
 
     def look(self, frame, lines=None):
@@ -39,13 +39,15 @@ class Frames:
         lines: of frames that have been left by an error, the line where that was.
         """
         calls, line, outside = [], None, []
-        while frame is not None and frame.f_code not in self.stop:
+        while frame is not None and frame.f_code is not self.stop:
             code = frame.f_code
             if code is MODULE_CALL or code is WALK:
                 calls.append(self._number(frame))
             elif not code.co_filename.startswith(PACKAGE):
                 line = line or (code.co_filename, (lines or {}).get(frame, frame.f_lineno))
                 outside.append(frame)
+            if code is self.last:
+                break
             frame = frame.f_back
         for frame in outside:
             self._read(frame.f_locals)

@@ -15,7 +15,7 @@ from ..nn.module import Module
 from ..random import fork_rng
 from ..tensors.record import remedy_for
 from ..tensors.tensor import Tensor
-from .building import CHECKED, Building, parameter_names
+from .building import Building, parameter_names
 from .tape import Tape, source_of
 
 HERE = Path(__file__).parent / "page"
@@ -102,7 +102,7 @@ def explain(loss, *, model=None, title=None, budget=BUDGET, check=True):
     if not callable(loss) or isinstance(loss, Module):
         what = "; write explain(lambda: loss_of(model(x)))" if isinstance(loss, Module) else remedy_for(loss)
         raise TypeError(f"explain: expected a tensor, or a function that returns the loss, got {type(loss).__name__}{what}")
-    tape = Recording(stop=(sys._getframe(0).f_code,))
+    tape = Recording(stop=sys._getframe(0).f_code)
     try:
         with enable_grad(), tape:
             result = loss()
@@ -126,7 +126,7 @@ def record():
     >>> tape.explain(loss)
     <Page 'loss': 2 operations, 2 steps back>
     """
-    return Recording()
+    return Recording(last=sys._getframe(1).f_code)
 
 
 class Recording(Tape):
@@ -167,10 +167,12 @@ class Recording(Tape):
         if building.arrays.left_out:
             n = building.arrays.left_out
             notes.append(f"{n} arrays are left out: the page would exceed its budget of {options['budget']:,} bytes.")
+        if building.unchecked:
+            notes.append(
+                f"{building.unchecked} steps back are not checked against difference quotients: it would take too long."
+            )
         if building.refused:
             notes.append(f"The whole chain is not checked: {building.refused}.")
-        if options["check"] and len(building.entries) > CHECKED:
-            notes.append(f"Only the first {CHECKED} steps back are checked against difference quotients.")
         if not options["check"]:
             notes.append("Nothing is checked against difference quotients (check=False).")
         if not building.entries:

@@ -5,6 +5,7 @@ loss itself, with an element of any array moved, by running again all operations
 """
 
 import copy
+import math
 
 import numpy as np
 
@@ -14,12 +15,26 @@ from .tape import source_of
 
 EPS, NEARER = 1e-6, 1e-2  # the step, and the share of it that is tried near a kink
 PICKS = 4  # elements of each array that are moved: the one with the largest gradient, and others
+LONG = 1_000  # an operation that costs more is not run again
 FEW = 6  # of a smaller array all are moved
+PRODUCTS = "Conv2d", "Linear", "MatMul"
 NUDGES = 1e-3, 1e-2, 1e-1, 1.0
 
 
 class Refused(Exception):
     """Why an operation, or a chain of them, cannot be run again."""
+
+
+def cost(entry):
+    """About how many tenths of a millisecond it takes to run an operation again: by its elements and its products."""
+    shapes = [np.shape(x) for _, x in entry.inputs]
+    made = sum(y.size for y in entry.outputs)
+    products = (
+        made * (math.prod(shapes[1][1:]) if entry.name in ("Conv2d", "Linear") else shapes[0][-1])
+        if entry.name in PRODUCTS
+        else 0
+    )
+    return 1 + (made + sum(map(math.prod, shapes))) / 50_000 + products / 200_000
 
 
 def wide(x):
@@ -112,6 +127,8 @@ def slack(dx, dy):
 
 def check_rule(entry, dy, i, dx):
     """The list of judgements about dx, what backward gave for input i, or a text: why it is not checked."""
+    if cost(entry) > LONG:
+        return "it would take too long to run it again"
     arrays = [wide(x) for _, x in entry.inputs]
     dys = [None if d is None else d.astype(np.float64) for d in (dy if isinstance(dy, list) else [dy])]
     try:
@@ -148,7 +165,7 @@ class Chain:
                 continue
             pairs = zip(sources, e.inputs, strict=True)
             arrays = [values[s] if s in values else self.plain[s] if s in self.plain else wide(x) for s, (_, x) in pairs]
-            self.runs += 1
+            self.runs += cost(e)
             for k, y in enumerate(run(e, arrays)):
                 values.setdefault((e.op, k), y)
         return values

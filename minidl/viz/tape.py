@@ -62,8 +62,8 @@ class Tape(Observer):
     <Tape of 2 operations, 0 steps back>
     """
 
-    def __init__(self, stop=()):
-        self.frames = Frames({*stop})
+    def __init__(self, stop=None, last=None):
+        self.frames = Frames(stop, last)
         self.entries, self.steps, self.by_node, self.step_of = [], [], {}, {}
         self.open = []  # (operation, copy) of those that have begun, the innermost last
         self.leaves, self.error = {}, None
