@@ -13,8 +13,11 @@ import minidl
 import minidl.nn.functional as F
 from minidl import nn, viz
 from minidl.graph.modes import mode, watchers
+from minidl.tensors.record import apply, wrap
 from minidl.viz import layout, packing, reach
 from minidl.viz.tape import Tape
+
+from .table import TABLE
 
 PAGE = Path(viz.__file__).parent / "page"
 
@@ -559,6 +562,26 @@ def test_equal_calls_are_folded_and_unequal_ones_are_not():
     boxes = viz.explain(loss).data["boxes"]
     assert [(b["label"], b.get("times")) for b in boxes if b["parent"] is None] == [("Linear", 30), ("Sequential", None)]
     assert [b["turn"] for b in boxes if b["parent"] == 0] == list(range(1, 31))
+
+
+def test_every_operation_can_be_run_again_and_agrees_with_its_quotients():
+    for row in TABLE:
+        case = row.cases[0]
+        inputs = [wrap(x.copy()) if isinstance(x, np.ndarray) else x for x in case.inputs]
+        for x in inputs:
+            if isinstance(x, minidl.Tensor) and x.is_floating_point():
+                x.requires_grad_()
+
+        def loss(row=row, case=case, inputs=inputs):
+            outputs = apply(row.op(*case.options), *inputs)
+            outputs = [y for y in (outputs if isinstance(outputs, tuple) else (outputs,)) if y.requires_grad]
+            minidl.manual_seed(1)
+            return sum((y * minidl.randn(*y.shape, dtype=y.dtype)).sum() for y in outputs)
+
+        page = viz.explain(loss)
+        assert page.error is None, row.op
+        assert all(isinstance(out["check"], list) for step in page.data["steps"] for out in step["out"]), row.op
+        assert set(verdicts(page.data)) <= {"ok"} and not page.data["notes"], row.op
 
 
 # --- which elements an element depends on
