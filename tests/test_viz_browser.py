@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 import minidl
@@ -225,7 +226,11 @@ def test_boxes_open_and_close_and_the_scripts_layout_is_that_of_python(show):
         assert set(found) == {p.key for p in expected.places}
         for p in expected.places:
             assert found[p.key]["x"] - 24 == pytest.approx(p.x) and found[p.key]["y"] - 24 == pytest.approx(p.y)
-        assert {e["key"] for e in tab.evaluate("edges")} == {f"{r.start}>{r.end}" for r in expected.routes}
+        edges = {e["key"]: e["bends"] for e in tab.evaluate("edges")}
+        assert set(edges) == {f"{r.start}>{r.end}" for r in expected.routes}
+        for route in expected.routes:
+            bends = [(p["x"], y) for p in edges[f"{route.start}>{route.end}"] for y in (p["y"], p["y"] + p["h"])]
+            assert np.allclose(bends, route.points[1:-1])
     label = tab.locator(".node.closed").first
     label.focus()
     tab.keyboard.press("Enter")

@@ -670,6 +670,8 @@ def test_nothing_overlaps_and_lines_lead_down_whatever_is_open():
                 assert around.x <= p.x and p.x + p.w <= around.x + around.w and around.y < p.y
         for route in drawing.routes:
             ys = [y for _, y in route.points]
+            for x, y in route.points[1:-1]:  # lines go around everything, also within boxes
+                assert not any(p.x < x < p.x + p.w and p.y < y < p.y + p.h for p in drawing.places if not p.open)
             assert ys == sorted(ys) and route.points[0][1] == places[route.start].y + places[route.start].h
     assert [p.key for p in layout.arrange(tree, set(), sizes).places if p.key[0] == "b"] == ["b0"]
     nodes = [p for p in layout.arrange(tree, everything, sizes).places if p.key[0] == "n"]

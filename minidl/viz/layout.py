@@ -23,13 +23,14 @@ MANY = 3  # a leaf with more users is drawn beside each of them
 Place = namedtuple("Place", "key x y w h open")
 Route = namedtuple("Route", "start end points")
 Drawing = namedtuple("Drawing", "w h places routes")
-Tree = namedtuple("Tree", "items edges paths links")
+Tree = namedtuple("Tree", "items edges paths links enters leaves")
 
 
 def levels(data):
     """The Tree of a page's data: what is in each box (None is the page), the edges there, the boxes around each key, the links.
 
-    A link is (giver, taker, box, edge): the edge of that box by which the line is routed.
+    A link is (giver, taker, box, edge): the edge of that box by which the line is routed. What lines from outside enter, and
+    what lines to the outside leave, is in `enters` and `leaves` for each box: there a way is kept free.
     """
     nodes, boxes = data["nodes"], data["boxes"]
     users = [[] for _ in nodes]
@@ -37,7 +38,7 @@ def levels(data):
         for j in node["needs"]:
             users[j].append(i)
     repeated = [node["kind"] != "op" and len(users[i]) > MANY for i, node in enumerate(nodes)]
-    items, edges, paths, links = {None: []}, {}, {}, {}
+    items, edges, paths, links, enters, leaves = {None: []}, {}, {}, {}, {}, {}
 
     def around(box):
         path = []
@@ -72,7 +73,10 @@ def levels(data):
             if edge[0] != edge[1]:
                 edges.setdefault(box, {})[edge] = True
             links[start, end] = box, edge
-    return Tree(items, edges, paths, [(*ends, *rest) for ends, rest in links.items()])
+            for ways, way, key in ((leaves, p, start), (enters, q, end)):
+                for outer, inner in _within(way[depth:], key):
+                    ways.setdefault(outer, {})[inner] = True
+    return Tree(items, edges, paths, [(*ends, *rest) for ends, rest in links.items()], enters, leaves)
 
 
 def arrange(tree, open, size):
@@ -87,7 +91,8 @@ def arrange(tree, open, size):
                 items.append((key, max(size(key)[0], sub[1] + 2 * PAD), sub[2] + PAD + HEAD))
             else:
                 items.append((key, *size(key)))
-        return items, *place(items, tree.edges.get(box, ())), subs
+        ways = [tuple(found.get(box, ())) for found in (tree.enters, tree.leaves)]
+        return items, *place(items, tree.edges.get(box, ()), *ways), subs
 
     def spread(level, box, x, y):
         items, _, _, at, ways, subs = level
@@ -107,10 +112,24 @@ def arrange(tree, open, size):
         if a != b and (a, b) not in routes:
             p, q = places[a], places[b]
             points = [(p.x + p.w / 2, p.y + p.h)]
-            for x, y, h in bends.get((box, edge), ()):
-                points += [(x, y), (x, y + h)]
+            above = [(outer, (key, None)) for outer, key in _ways(tree, start, box)]
+            below = [(outer, (None, key)) for outer, key in _ways(tree, end, box)]
+            for way in (*reversed(above), (box, edge), *below):
+                for x, y, h in bends.get(way, ()):
+                    points += [(x, y), (x, y + h)]
             routes[a, b] = Route(a, b, [*points, (q.x + q.w / 2, q.y)])
     return Drawing(top[1], top[2], list(places.values()), list(routes.values()))
+
+
+def _ways(tree, key, box):
+    """[(box, the item in it that leads to key)] for the boxes around key that are within `box`, the outermost first."""
+    path = tree.paths[key]
+    return _within(path[path.index(box) + 1 :] if box is not None else path, key)
+
+
+def _within(path, key):
+    """[(box, the next box, or at last the key)] for the boxes of a path."""
+    return list(zip(path, [*(f"b{box}" for box in path[1:]), key], strict=True)) if path else []
 
 
 def _visible(tree, key, open):
@@ -129,8 +148,11 @@ class _Cell:
         return self.x + self.w / 2
 
 
-def place(items, edges):
-    """(w, h, {key: (x, y)}, {edge: [(x, y, h), …]}) of one level. items: (key, w, h) in the order of creation; no cycles."""
+def place(items, edges, enters=(), leaves=()):
+    """(w, h, {key: (x, y)}, {edge: [(x, y, h), …]}) of one level. items: (key, w, h) in the order of creation; no cycles.
+
+    The edge (None, key) is the way from the top to an item that is entered from outside, (key, None) that to the bottom.
+    """
     number = {key: i for i, (key, _, _) in enumerate(items)}
     before, after = [[] for _ in items], [[] for _ in items]
     for a, b in edges:
@@ -155,6 +177,10 @@ def place(items, edges):
             cells[j].up.append(last)
             if chain:
                 chains[items[i][0], items[j][0]] = chain
+    for key in enters:
+        chains[None, key] = _way(rows[: layer[number[key]]], cells[number[key]], "up")
+    for key in leaves:
+        chains[key, None] = _way(rows[layer[number[key]] + 1 :], cells[number[key]], "down")
     _sweep(rows)
     left = min((c.x for row in rows for c in row), default=0)
     right = max((c.x + c.w for row in rows for c in row), default=0)
@@ -168,6 +194,19 @@ def place(items, edges):
     at = {c.key: (c.x, c.y) for row in rows for c in row if c.key is not None}
     bends = {edge: [(c.middle, c.y, c.h) for c in chain] for edge, chain in chains.items()}
     return right - left, y - GAP_Y if rows else 0, at, bends
+
+
+def _way(rows, cell, side):
+    """A bend in each of these rows, from the top to the cell ("up") or from it to the bottom ("down")."""
+    chain, other = [], "down" if side == "up" else "up"
+    for row in reversed(rows) if side == "up" else rows:
+        bend = _Cell(None, BEND, 0)
+        getattr(cell, side).append(bend)
+        getattr(bend, other).append(cell)
+        row.append(bend)
+        chain.append(bend)
+        cell = bend
+    return chain[::-1] if side == "up" else chain
 
 
 def _layers(before, after):

@@ -2,9 +2,10 @@
 // Where boxes and operations are placed: the same as minidl/viz/layout.py. Each box is laid out by itself, inner ones first.
 const GAP_X = 22, GAP_Y = 34, PAD = 14, HEAD = 26, BEND = 12;
 
-// items: [{key, w, h}] in the order of creation; edges: [[key, key], …] without cycles.
+// items: [{key, w, h}] in the order of creation; edges: [[key, key], …] without cycles. enters, leaves: the keys that lines
+// from and to the outside lead to; the bends of their ways to the top and to the bottom are those of "null>b" and "a>null".
 // Gives {w, h, at: Map key -> {x, y}, bends: Map "a>b" -> [{x, y}, …]}.
-function placeLevel(items, edges) {
+function placeLevel(items, edges, enters = [], leaves = []) {
   const n = items.length, number = new Map(items.map((it, i) => [it.key, i]));
   const before = items.map(() => []), after = items.map(() => []);
   for (const [a, b] of edges) {
@@ -45,6 +46,15 @@ function placeLevel(items, edges) {
     cell[j].up.push(a);
     if (chain.length) chains.set(items[i].key + ">" + items[j].key, chain);
   }
+  const way = (part, c, side, other) => part.map(row => {
+    const d = { key: null, w: BEND, h: 0, up: [], down: [] };
+    c[side].push(d);
+    d[other].push(c);
+    row.push(d);
+    return c = d;
+  });
+  for (const k of enters) { const i = number.get(k); chains.set("null>" + k, way(rows.slice(0, layer[i]).reverse(), cell[i], "up", "down").reverse()); }
+  for (const k of leaves) { const i = number.get(k); chains.set(k + ">null", way(rows.slice(layer[i] + 1), cell[i], "down", "up")); }
   const middle = c => c.x + c.w / 2;
   for (const row of rows) { let x = 0; for (const c of row) { c.x = x; x += c.w + GAP_X; } }
   for (let sweep = 0; sweep < 8; sweep++) {
@@ -71,7 +81,7 @@ function placeLevel(items, edges) {
   return { w: n ? right - left : 0, h: n ? y - GAP_Y : 0, at, bends };
 }
 
-// tree: {items: Map box -> [key], edges: Map box -> [[key, key]]}, where null is the page and a box's key is "b" + number.
+// tree: {items: Map box -> [key], edges: Map box -> [[key, key]], enters, leaves: Map box -> [key]}, where null is the page and a box's key is "b" + number.
 // open: Set of box numbers; size(key): {w, h} of what is closed or no box. Gives {w, h, places: [{key, x, y, w, h, open}],
 // bends: Map "box|a>b" -> [{x, y, h}]}: boxes come before what is in them.
 function arrange(tree, open, size) {
@@ -85,7 +95,7 @@ function arrange(tree, open, size) {
         items.push({ key, w: Math.max(label, sub.w + 2 * PAD), h: sub.h + PAD + HEAD });
       } else items.push({ key, ...size(key) });
     }
-    return { items, subs, ...placeLevel(items, tree.edges.get(box) || []) };
+    return { items, subs, ...placeLevel(items, ...["edges", "enters", "leaves"].map(k => tree[k].get(box) || [])) };
   }
   const places = [], bends = new Map();
   function spread(level, box, x, y) {

@@ -203,7 +203,7 @@ function reached(rule, index, shape, y, yShape) {
 }
 
 // ---- boxes: what is drawn
-const tree = { items: new Map(), edges: new Map() }, keyPath = new Map(); // key -> the boxes around it
+const tree = { items: new Map(), edges: new Map(), enters: new Map(), leaves: new Map() }, keyPath = new Map(); // key -> the boxes around it
 const push = (map, key, value) => { if (!map.has(key)) map.set(key, []); map.get(key).push(value); };
 const links = []; // {a, b: keys of nodes, step of the share or −1, rms of dx}
 {
@@ -226,7 +226,13 @@ const links = []; // {a, b: keys of nodes, step of the share or −1, rms of dx}
     while (d < p.length && d < q.length && p[d] === q[d]) d++;
     const box = d ? p[d - 1] : null, x = d < p.length ? "b" + p[d] : a, y = d < q.length ? "b" + q[d] : b, pair = `${box}|${x}>${y}`;
     if (x !== y && !done.has(pair)) { done.add(pair); push(tree.edges, box, [x, y]); }
-    links.push({ a, b, pair, ...(sent.get(`${j}>${i}`) || { step: -1, rms: 0 }) });
+    const ways = (map, path, key, name) => path.slice(d).map((outer, k) => {
+      const inner = d + k + 1 < path.length ? "b" + path[d + k + 1] : key, id = `${outer}|${name(inner)}`;
+      if (!done.has(id)) { done.add(id); push(map, outer, inner); }
+      return id;
+    });
+    const route = [...ways(tree.leaves, p, a, k => k + ">null").reverse(), pair, ...ways(tree.enters, q, b, k => "null>" + k)];
+    links.push({ a, b, route, ...(sent.get(`${j}>${i}`) || { step: -1, rms: 0 }) });
   }));
 }
 const nodeOf = key => key[0] === "n" ? +key.slice(1) : key[0] === "a" ? +key.slice(1).split(".")[0] : null;
@@ -268,7 +274,7 @@ function lay() {
     if (a === b) continue;
     const e = pairs.get(a + ">" + b);
     if (e) { if (l.step >= 0) e.steps.push(l.step); e.rms = Math.max(e.rms, l.rms); }
-    else pairs.set(a + ">" + b, { key: a + ">" + b, a, b, steps: l.step >= 0 ? [l.step] : [], rms: l.rms, bends: got.bends.get(l.pair) || [] });
+    else pairs.set(a + ">" + b, { key: a + ">" + b, a, b, steps: l.step >= 0 ? [l.step] : [], rms: l.rms, bends: l.route.flatMap(r => got.bends.get(r) || []) });
   }
   edges = [...pairs.values()];
   for (const e of edges) route(e);
