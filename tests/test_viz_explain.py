@@ -429,6 +429,23 @@ def test_a_loss_made_outside_has_shapes_and_gradients_and_says_what_is_missing()
     loss.backward()  # the graph is still there
 
 
+def test_a_part_made_outside_and_hooks_are_said():
+    w = parameter(3)
+    outside = w * 3
+    data = viz.explain(lambda: (outside * 2).sum()).data
+    assert [n["name"] for n in data["nodes"] if n["kind"] == "op"] == ["Mul", "Mul", "Sum"]
+    assert data["notes"] == ["No values of 1 operations, which were computed before anything watched."]
+
+    def hooked():
+        y = w * 2
+        y.register_hook(lambda dy: dy * 5)
+        return y.sum()
+
+    data = viz.explain(hooked).data
+    assert data["notes"] == ["A hook may change gradients here: the difference quotient knows nothing of it."]
+    assert list(array(data, made(data, "w")["grad"])) == [10, 10, 10]
+
+
 def test_second_derivatives_have_a_graph_too():
     w = parameter(3)
 

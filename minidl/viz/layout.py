@@ -189,7 +189,7 @@ def place(items, edges, enters=(), leaves=()):
         h = max((c.h for c in row), default=0)
         for c in row:
             c.x -= left
-            c.y, c.h = (y, h) if c.key is None else (y + (h - c.h) / 2, c.h)
+            c.y, c.h = (y, h) if c.key is None else (y + (h - c.h) / (2 if c.up else 1), c.h)
         y += h + GAP_Y
     at = {c.key: (c.x, c.y) for row in rows for c in row if c.key is not None}
     bends = {edge: [(c.middle, c.y, c.h) for c in chain] for edge, chain in chains.items()}

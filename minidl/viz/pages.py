@@ -15,7 +15,7 @@ from ..nn.module import Module
 from ..random import fork_rng
 from ..tensors.record import remedy_for
 from ..tensors.tensor import Tensor
-from .building import Building, parameter_names
+from .building import Building, Unseen, parameter_names
 from .tape import Tape, source_of
 
 HERE = Path(__file__).parent / "page"
@@ -164,6 +164,10 @@ class Recording(Tape):
         notes = []
         if not seen:
             notes.append("No values: the loss was computed before anything watched. Use explain(function) or record().")
+        elif unseen := sum(isinstance(e, Unseen) for e in building.entries):
+            notes.append(f"No values of {unseen} operations, which were computed before anything watched.")
+        if any(step.node.hooks for step in self.steps if step.node in building.index):
+            notes.append("A hook may change gradients here: the difference quotient knows nothing of it.")
         if building.arrays.left_out:
             n = building.arrays.left_out
             notes.append(f"{n} arrays are left out: the page would exceed its budget of {options['budget']:,} bytes.")

@@ -72,7 +72,7 @@ function placeLevel(items, edges, enters = [], leaves = []) {
   const at = new Map();
   for (const row of rows) {
     const h = row.reduce((m, c) => Math.max(m, c.h), 0);
-    for (const c of row) { c.x -= left; c.y = y + (h - c.h) / 2; if (c.key !== null) at.set(c.key, { x: c.x, y: c.y }); }
+    for (const c of row) { c.x -= left; c.y = y + (h - c.h) / (c.up.length ? 2 : 1); if (c.key !== null) at.set(c.key, { x: c.x, y: c.y }); }
     for (const c of row) if (c.key === null) { c.y = y; c.h = h; }
     y += h + GAP_Y;
   }
