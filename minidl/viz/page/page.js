@@ -23,7 +23,7 @@ N.forEach((n, i) => { for (const b of pathOfNode(i)) members[b].push(i); });
 
 // ---- words
 const num = v => typeof v === "string" ? v.replace("inf", "∞").replace("-", "−") : v == null ? "–" : !isFinite(v) ? String(v)
-  : v === 0 ? "0" : (Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? v.toExponential(2) : String(+v.toPrecision(4))).replace("-", "−");
+  : v === 0 ? "0" : (Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? v.toExponential(2) : String(+v.toPrecision(4))).replace(/-/g, "−");
 const shapeText = s => s == null ? "no result" : s.length ? s.join("×") : "scalar";
 const shapeOf = a => a == null ? "" : shapeText(A[a].shape);
 const title = i => N[i].kind === "op" ? N[i].name + (N[i].var ? ` (${N[i].var})` : "") : N[i].name;
