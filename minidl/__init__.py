@@ -63,6 +63,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
         special as special,
         text as text,
         utils as utils,
+        viz as viz,
     )
     from .amp import autocast as autocast
     from .capture import compile as compile
@@ -93,6 +94,7 @@ _LATER = (
     "special",
     "text",
     "utils",
+    "viz",
 )
 _HABITS = (
     "BoolTensor",

@@ -51,6 +51,7 @@ SPACES = [
     "minidl.utils.metrics",
     "minidl.utils.summary",
     "minidl.utils.train",
+    "minidl.viz",
 ]
 
 
