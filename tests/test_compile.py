@@ -1,4 +1,4 @@
-"""minidl.compile: what a remembered step promises. Each test makes a step twice, ordinarily and remembered, and compares bits."""
+"""minidl.compile: what a remembered step promises. Each test makes a step twice, ordinarily and remembered: the same bits."""
 
 import collections
 import warnings
@@ -45,7 +45,7 @@ def batches(seed):
 
 
 class Twins:
-    """A step twice: `make()` gives (something with parameters, the step). Each call is made with both, and all bits compared."""
+    """A step twice: `make()` gives (something with parameters, the step). Each call is made with both and compared."""
 
     def __init__(self, make, **options):
         minidl.manual_seed(1)

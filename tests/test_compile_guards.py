@@ -495,7 +495,7 @@ def test_without_the_guards_it_would_go_wrong(change, monkeypatch):
 
 
 def test_a_fill_that_is_not_seen_is_found_by_the_check_of_call_four(monkeypatch):
-    """Without the check of each operation by itself: a kernel adds to zeros that NumPy has made, and they are rubbish at replay."""
+    """Without the check of each operation by itself: a kernel adds to zeros of NumPy's, which are rubbish at replay."""
     monkeypatch.setattr(recorder, "reproduced", lambda calls, known: True)
     from minidl import kernels, ops
     from minidl.tensors.record import apply

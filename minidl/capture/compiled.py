@@ -86,7 +86,7 @@ class Compiled:
         return getattr(self._function, name)
 
     def explain(self):
-        """What was remembered, as a text with a table: for each combination of shapes the events of the step and how each is made.
+        """What was remembered, as a table for each combination of shapes: the events of the step, and how each is made.
 
         >>> import minidl
         >>> double = compile(lambda x: x * 2)

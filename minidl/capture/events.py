@@ -77,7 +77,7 @@ class Event:
 
 @dataclass(eq=False)
 class Forward(Event):
-    """An operation has run forward on `inputs`, arrays and numbers, and has given `outputs`. Its attributes before and after."""
+    """An operation has run forward on `inputs` and has given `outputs`; its attributes before and after."""
 
     op: Any = None
     before: dict = None

@@ -16,9 +16,12 @@ _WITHOUT_GRAPH = """
 """.split()
 _MAKERS = """
     arange empty_like eye full full_like linspace logspace ones ones_like tensor zeros zeros_like rand randn randint randperm
-    rand_like randn_like bernoulli normal multinomial isin searchsorted one_hot tril_indices triu_indices dropout_mask no_state number_array
+    rand_like randn_like bernoulli normal multinomial isin searchsorted one_hot tril_indices triu_indices dropout_mask no_state
+    number_array
 """.split()
-CONSTANT = "arange eye full full_like linspace logspace ones ones_like tensor zeros zeros_like no_state number_array".split()
+CONSTANT = """
+    arange eye full full_like linspace logspace ones ones_like tensor zeros zeros_like no_state number_array
+""".split()
 # These have one, unless their arguments are constants.
 _CASTS = "to float double long int bool type floor_divide __floordiv__".split()
 

@@ -1,4 +1,4 @@
-"""What eager leaves to NumPy, as calls of kernels with the same bits: gates, residuals, sums of gradients, parts put together."""
+"""What eager leaves to NumPy, as calls of kernels with the same bits: gates, residuals, gradients that meet, parts together."""
 
 import numpy as np
 

@@ -130,7 +130,7 @@ class Matching:
     # --- events
 
     def _try_calls(self, a, b):
-        """None if the kernels of an event do the same in both recordings with known arrays, else why not. Notes what they make."""
+        """None if an event's kernels do the same in both recordings with known arrays, else why not. Notes what they make."""
         if b.nested:
             return "operations run within it"
         if not b.same:
@@ -166,7 +166,7 @@ class Matching:
         reason = self._try_calls(a, b)
         if reason is None and not _checks_indices(b, self):
             reason = "its indices are checked in Python"
-        if reason is None and not all([self._explained(x, y) for x, y in results(a, b)]):
+        if reason is None and not all(self._explained(x, y) for x, y in results(a, b)):
             reason, calls = "NumPy takes part in it", lowered(b)
             if calls is not None:  # the kernels are understood, and what NumPy does is, too
                 self.lowered[id(b)] = calls

@@ -1,4 +1,4 @@
-"""Where the temporary arrays of a remembered step lie: in one stretch of memory, in which those that never live together overlap."""
+"""Where the temporary arrays of a remembered step lie: in one memory, where those that never live together overlap."""
 
 import numpy as np
 

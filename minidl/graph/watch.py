@@ -99,23 +99,21 @@ def _told():
     return [] if watch is None else list(watch.observers) if type(watch) is Several else [watch]
 
 
-class Several(Observer):
-    """Several observers as one."""
+class Several:
+    """Several observers as one: what it is told, it tells each of them."""
 
     def __init__(self, *observers):
         self.observers = observers
 
+    def __getattr__(self, name):
+        if name not in OBSERVED:
+            raise AttributeError(name)
 
-def _each(name):
-    def tell(self, *told):
-        for observer in self.observers:
-            getattr(observer, name)(*told)
+        def tell(*told):
+            for observer in self.observers:
+                getattr(observer, name)(*told)
 
-    return tell
-
-
-for _name in OBSERVED:
-    setattr(Several, _name, _each(_name))
+        return tell
 
 
 class record_function:

@@ -343,8 +343,8 @@ NO_DIVISOR = np.array([-1.0, 0.0, 1.0])
 def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothing=0.0, mean=True):
     """Losses (N,) in nats of logits (N, C) against int64 labels (N,), two arrays that backward needs, and the total, ().
 
-    The total is Σ losses, or their mean, Σ losses / Σ w[label]. The two arrays are, for each row, what it was shifted by and the
-    logarithm of its sum, (N, 2), and the float64 numbers [-1, Σ losses, what it is divided by].
+    The total is Σ losses, or their mean, Σ losses / Σ w[label]. The two arrays are, for each row, what it was shifted by and
+    the logarithm of its sum, (N, 2), and the float64 numbers [-1, Σ losses, what it is divided by].
     A loss is -w[label]·ln p[label] with p the softmax of the row; with label smoothing ε it is (1 - ε) times that plus
     ε/C·Σ_c w[c]·(-ln p[c]). It is 0 where the label is `ignore_index`. Any other label outside 0..C-1 is an IndexError.
     """
