@@ -698,7 +698,7 @@ K.softmax(A2, 0) ; K.softmax_backward(A2, A2, -1) ; K.softplus(A2, 1.0, 20.0) ; 
 K.sum_of_squares(A2)
 K.tanh(A2) ; K.tanh_backward(A2, A2) ; K.set_num_threads(1) ; K.set_memory_kept(256) ; K.get_memory_kept() ; K.empty_cache()
 K.get_num_threads() ; K.update_running(R4, R4 + 1, K.batch_norm(A4)[1], 0.1, 9) ; K.running_statistics(R4, R4 + 1)
-K.to_int64(np.array([1, 2], np.int32)) ; K.add(A2, A2) ; K.copy(A2) ; K.count_up(np.array(2)) ; K.take_rows(A2, np.array([0, 2])) ; K.sum_rows(A2, L3, 5)
+K.to_int64(np.array([1, 2], np.int32)) ; K.place_at(np.ones(3, np.float32), 1, np.ones((3, 2), np.float32), 1) ; K.add(A2, A2) ; K.copy(A2) ; K.count_up(np.array(2)) ; K.take_rows(A2, np.array([0, 2])) ; K.sum_rows(A2, L3, 5)
 K.common_norm([A2, A1], 0.5) ; K.scale_all([A2.copy()], np.ones(2)) ; K.squared_error(A2, A2) ; K.squared_error_backward(A2, A2, 2.0)
 K.lstm(np.ones((5, 3), np.float32), ones2, ones2, Wih, Whh, b8, np.array([0, 2, 4, 5]))
 K.rnn(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), Wr, Wrh, b2, np.array([0, 2, 4, 5]), True)
