@@ -54,7 +54,7 @@ def _step(library, lib, model, sizes, x, labels):
     try:
         for _ in range(6):
             run()
-    except Exception as error:  # noqa: BLE001  (torch.compile needs a compiler of C++)
+    except Exception as error:
         print(f"{library}: {type(error).__name__}: {str(error).splitlines()[0]}")
         return None
     return run

@@ -450,6 +450,12 @@ def update_running(mean, var, stats, momentum, count):
     return keep * mean + momentum * stats[0], keep * var + momentum * stats[1] * count / (count - 1)
 
 
+def place_row():
+    y = LAYERED.copy()
+    y[:, 1] = 7.0
+    return Forward(y, np.full((len(y), *y.shape[2:]), 7.0), 1, LAYERED, 1, take=written(2))
+
+
 ROWS3 = np.array([2, 0, 2])
 SIDES = np.array([[3, 0], [0, 0]], np.float32), np.array([4], np.float32)
 SGD_OPTIONS = 0.1, 0.9, 0.2, 0.03
@@ -477,6 +483,7 @@ FORWARD = {
     "scale_all": [Forward(SIDES[0] / 4, SIDES, np.array([2, 0.25]), take=lambda _, arrays, numbers: arrays[0])],
     "squared_error": [Forward((X - Y[:, :1], (X - Y[:, :1]) ** 2), X, np.repeat(Y[:, :1], X.shape[1], 1))],
     "sum_rows": [Forward(np.stack([1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]]), Y, ROWS3, 3)],
+    "place_at": [place_row()],
     "to_int64": [Forward(np.array([3, 200]), np.array([3, 200], np.uint8))],
     "take_rows": [Forward(X[ROWS3], X, ROWS3, take=first)],
     "attention": [

@@ -9,21 +9,92 @@ from ..optim.optimizer import Optimizer
 from ..tensors.tensor import Tensor
 
 # The result of each depends on its arguments (and on the random stream) only, and has no graph, whatever the arguments are.
-_WITHOUT_GRAPH = """
-    __eq__ __ne__ __lt__ __le__ __gt__ __ge__ eq ne lt le gt ge __invert__ __and__ __or__ __xor__ logical_not logical_and
-    logical_or logical_xor isnan isinf isfinite all any count_nonzero argmax argmin argsort bincount new_zeros new_ones
-    new_full isclose searchsorted bucketize
-""".split()
-_MAKERS = """
-    arange empty_like eye full full_like linspace logspace ones ones_like tensor zeros zeros_like rand randn randint randperm
-    rand_like randn_like bernoulli normal multinomial isin searchsorted one_hot tril_indices triu_indices dropout_mask no_state
-    number_array
-""".split()
-CONSTANT = """
-    arange eye full full_like linspace logspace ones ones_like tensor zeros zeros_like no_state number_array
-""".split()
+_WITHOUT_GRAPH = [
+    "__eq__",
+    "__ne__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "__invert__",
+    "__and__",
+    "__or__",
+    "__xor__",
+    "logical_not",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "all",
+    "any",
+    "count_nonzero",
+    "argmax",
+    "argmin",
+    "argsort",
+    "bincount",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "isclose",
+    "searchsorted",
+    "bucketize",
+]
+_MAKERS = [
+    "arange",
+    "empty_like",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "logspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+    "rand",
+    "randn",
+    "randint",
+    "randperm",
+    "rand_like",
+    "randn_like",
+    "bernoulli",
+    "normal",
+    "multinomial",
+    "isin",
+    "searchsorted",
+    "one_hot",
+    "tril_indices",
+    "triu_indices",
+    "dropout_mask",
+    "no_state",
+    "number_array",
+]
+CONSTANT = [
+    "arange",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "logspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+    "no_state",
+    "number_array",
+]
 # These have one, unless their arguments are constants.
-_CASTS = "to float double long int bool type floor_divide __floordiv__".split()
+_CASTS = ["to", "float", "double", "long", "int", "bool", "type", "floor_divide", "__floordiv__"]
 
 
 def functions():

@@ -48,7 +48,7 @@ from .elementwise import (
 )
 from .fused_attention import attention, attention_backward
 from .gemm import linear, linear_backward, matmul
-from .index import copy, sum_rows, take_rows, to_int64
+from .index import copy, place_at, sum_rows, take_rows, to_int64
 from .losses import squared_error, squared_error_backward
 from .memory import empty_cache, get_memory_kept, set_memory_kept
 from .norm import (
@@ -156,6 +156,7 @@ __all__ = [
     "mean_pool",
     "mean_pool_backward",
     "optimizer_step",
+    "place_at",
     "polygamma",
     "pool_windows",
     "relu",

@@ -1,5 +1,7 @@
 """Copies, rows of a table by index, and integers as int64: what NumPy does as well, where a kernel has to do it."""
 
+import math
+
 import numpy as np
 from numba import types
 
@@ -55,6 +57,7 @@ def copy(x):
     """
     if x.ndim > 3:
         raise ValueError(f"copy: expected an array of at most three axes, got shape {x.shape}")
+    x = x if x.flags.aligned else np.array(x)
     y, axes = empty(x.shape, x.dtype), _THREE[x.ndim]
     _put[x.dtype](x[axes], y[axes])
     return y
@@ -62,6 +65,36 @@ def copy(x):
 
 _take = CodeByDtype(take, lambda t: (dense(t, 2), dense(types.int64, 1), dense(t, 2, True), dense(types.float64, 1, True)))
 _sums_by_index = CodeByDtype(sums_by_index, lambda t: (dense(t, 2), dense(types.int64, 1), dense(t, 2, True)))
+
+
+@jit
+def place(x, i, y):
+    """y[:, i] = x"""
+    for n in range(x.shape[0]):
+        source, target = x[n], y[n, i]
+        for k in range(source.size):
+            target[k] = source[k]
+
+
+_place = CodeByDtype(place, lambda t: (dense(t, 2), types.intp, dense(t, 3, True)))
+
+
+def place_at(part, i, y, axis):
+    """y[…, i, …] = part, where i is an index of the axis; y is contiguous and part has its other axes.
+
+    >>> y = np.zeros((2, 3))
+    >>> place_at(np.ones(2), 1, y, 1)
+    >>> y
+    array([[0., 1., 0.],
+           [0., 1., 0.]])
+    """
+    shape = y.shape
+    if not (0 <= axis < y.ndim and 0 <= i < shape[axis] and y.flags.carray):
+        raise ValueError(f"place_at: expected an index of an axis of a contiguous array {shape}, got {i} of axis {axis}")
+    if part.shape != shape[:axis] + shape[axis + 1 :] or part.dtype != y.dtype:
+        raise ValueError(f"place_at: for axis {axis} of {shape} of {y.dtype} got a part {part.shape} of {part.dtype}")
+    outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    _place[y.dtype](plain(part).reshape(outer, inner), i, y.reshape(outer, shape[axis], inner))
 
 
 def take_rows(table, index):

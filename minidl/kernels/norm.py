@@ -84,7 +84,7 @@ _rows_backward = SharedCode(
     rows_backward, lambda t: (_matrix(t), _matrix(t), _row(t), _flag, _stats, _matrix(t, True), dense(t, 3, True))
 )
 _running = CodeByDtype(running, lambda t: (_row(t, True), _row(t, True), _stats, types.float64, types.float64))
-_gather = CodeByDtype(gather, lambda t: (strided(t, 1), strided(t, 1), _stats))
+_gather = CodeByDtype(gather, lambda t: (_row(t), _row(t), _stats))
 _count = CodeByDtype(count, lambda t: (strided(t, 0, True),), integers=True)
 
 
@@ -260,7 +260,7 @@ def running_statistics(running_mean, running_var):
             f"{running_mean.shape} and {running_var.dtype} {running_var.shape}"
         )
     stats = np.empty((2, *running_mean.shape))
-    _gather[running_mean.dtype](running_mean, running_var, stats)
+    _gather[running_mean.dtype](plain(running_mean), plain(running_var), stats)
     return stats
 
 

@@ -758,6 +758,7 @@ K.to_int64(np.array([1, 2], np.int32)) ; K.add(A2, A2) ; K.copy(A2) ; K.count_up
 K.take_rows(A2, np.array([0, 2])) ; K.sum_rows(A2, L3, 5)
 K.common_norm([A2, A1], 0.5) ; K.scale_all([A2.copy()], np.ones(2))
 K.squared_error(A2, A2) ; K.squared_error_backward(A2, A2, 2.0)
+K.place_at(np.ones(3, np.float32), 1, np.ones((3, 2), np.float32), 1)
 K.lstm(np.ones((5, 3), np.float32), ones2, ones2, Wih, Whh, b8, np.array([0, 2, 4, 5]))
 K.rnn(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), Wr, Wrh, b2, np.array([0, 2, 4, 5]), True)
 K.gru(np.ones((5, 3), np.float32), np.ones((2, 2), np.float32), W6, W62, Bi, Bi, np.array([0, 2, 4, 5]), True)

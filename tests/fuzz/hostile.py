@@ -45,6 +45,7 @@ WRITES = {
     "K.adam": {0, 2, 3, 4},
     "K.count_up": {0},
     "K.optimizer_step": {1, 3},
+    "K.place_at": {2},
     "K.scale_all": {0},
     "K.sgd": {0, 2},
     "d2l.sgd": {0},
