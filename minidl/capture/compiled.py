@@ -7,16 +7,18 @@ import warnings
 
 import numpy as np
 
-from .. import random
 from ..graph.modes import mode as engine, watchers
+from ..graph.writes import owner_of
 from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
+from .arguments import copied, examine, filled, refused, tensors, with_statics
 from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
 from .program import Program
 from .recorder import Recorder, options_of
+from .state import State, equal, grads_of
 
 _new = object.__new__
 MOST = 8  # programs of one step
@@ -24,7 +26,27 @@ _recording = threading.Lock()  # one thread records at a time
 
 
 def compile(model=None, *, fullgraph=False, dynamic=None, backend=None, mode=None, options=None, disable=False):
-    """A function that does what `function` does, and after some calls without Python: a training step, or a model's forward.
+    """A function that does what `model` does, after its first calls without Python: a training step, or a model's forward.
+
+    model: a function of tensors that gives tensors, with zero_grad, forward, backward and optimizer.step inside; or a Module,
+    for calls under no_grad. As a decorator, too. fullgraph: raise if it can't be remembered, instead of leaving it ordinary with
+    a warning. The other options of PyTorch's compile are refused. MINIDL_COMPILE=0 in the environment turns it off.
+
+    The first three calls are ordinary; the second and third are recorded. The fourth is made both ways and compared bit for
+    bit, and so are calls 8, 16, 32, …; all others make the recorded calls of kernels again. There is one program for each
+    combination of shapes, and of the values of arguments that are no tensors; at most 8.
+
+    - Python within the step runs only in the ordinary calls: no prints, no counts, no `if` about a value. Give back what you
+      want to see. Results are copies without a graph. `.grad` is right after each call, and overwritten by the next.
+    - What may change between calls: parameters, buffers and optimizers' state (also if they are loaded or replaced), learning
+      rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
+      or finds among its globals. Random numbers go on as in ordinary calls.
+    - What can't be remembered: `item()` and whatever else reads a value, NumPy between operations, hooks, a scheduler's step,
+      gradients of gradients. The warning says which it was.
+    - What the recorder can't see: Python's own state, a counter in an object or a generator that changes the formula. Such a
+      step is wrong until one of the later comparisons, which then raises RuntimeError. Pass such values as arguments.
+
+    `explain()` of the result says what was remembered.
 
     >>> import minidl
     >>> from minidl import nn
@@ -105,6 +127,21 @@ class Compiled:
             return f"{name} stays ordinary: {self.refusal}"
         return "\n\n".join(explained(name, plan) for plan in self._plans.values()) or f"{name}: not called yet"
 
+    def run_kernels(self):
+        """Makes the kernels' calls of the last remembered step once more, and nothing else: what they take without any Python.
+
+        For measuring; parameters move. RuntimeError if there is none, or if a part of it stays Python.
+
+        >>> import minidl
+        >>> double = compile(lambda x: x * 2)
+        >>> for _ in range(6):
+        ...     y = double(minidl.ones(3))
+        >>> double.run_kernels()
+        """
+        if self._last is None or self._last.program.only is None:
+            raise RuntimeError("run_kernels: expected a step that is remembered and has no part in Python; see explain()")
+        self._last.program.only.run()
+
     def __call__(self, *args, **options):
         plan = self._last
         if plan is not None and not options and not watchers and len(args) == len(plan.kinds):
@@ -139,10 +176,10 @@ class Compiled:
                 arrays.append(x)
                 key.append((x.shape, x.dtype.char))
             else:
-                _examine(x, arrays, key)
+                examine(x, arrays, key)
         for name, x in options.items():
             key.append(name)
-            _examine(x, arrays, key)
+            examine(x, arrays, key)
         key = tuple(key)
         try:
             plan = self._plans.get(key)
@@ -195,14 +232,14 @@ class Compiled:
             plan.statics = [np.array(x, order="C") for x in arrays]
         for static, x in zip(plan.statics, arrays, strict=True):
             np.copyto(static, x)
-        args, options = _with_statics((args, options), iter(plan.statics))
+        args, options = with_statics((args, options), iter(plan.statics))
         try:
             with Recorder(plan.statics, plan.number == 3) as recorder:
                 result = self._function(*args, **options)
         except BaseException:
             plan.number, plan.first = 1, None  # the next call begins again
             raise
-        reason = recorder.refusal or _refused(result)
+        reason = recorder.refusal or refused(result)
         if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
             reason = "an option of an optimizer changes in the step: let the scheduler step outside of it"
         if reason is None and plan.number == 2:
@@ -215,7 +252,7 @@ class Compiled:
         if reason is not None:
             plan.first = plan.program = None
             self._refuse(reason)
-        return _copied(result)
+        return copied(result)
 
     def _build(self, plan, recorder, result):
         matching = Matching(plan.first, recorder, plan.statics)
@@ -236,10 +273,10 @@ class Compiled:
         for event in recorder.events:
             if hasattr(event, "node"):
                 leaves[id(event.node)] = event.node
-        tensors = [x for x, array, _ in recorder.tensors.values() if id(array) in _ids(matching.constant)]
-        tensors += [p for o in steps for group in o.param_groups for p in group["params"]]
-        plan.program = Program(matching, plan.statics, [x.array for x in _tensors(result)], list(leaves.values()))
-        plan.guards = Guards(self._function, tensors, list(recorder.modules.values()), steps)
+        read = [x for x, array, _ in recorder.tensors.values() if id(owner_of(array)) in matching.constant]
+        read += [p for o in steps for group in o.param_groups for p in group["params"]]
+        plan.program = Program(matching, plan.statics, [x.array for x in tensors(result)], list(leaves.values()))
+        plan.guards = Guards(self._function, read, list(recorder.modules.values()), steps)
         plan.first = None
 
     # --- the step both ways
@@ -249,12 +286,12 @@ class Compiled:
         program = plan.program
         before = State(program)
         result = self._function(*args, **options)
-        expected, grads, after = [x.array.copy() for x in _tensors(result)], _grads(program), State(program)
+        expected, grads, after = [x.array.copy() for x in tensors(result)], grads_of(program), State(program)
         before.restore()
         program.plan.poison()
         try:
             got = program.replay(arrays)
-            differs = not (_equal(expected, got) and after.equal() and _equal(grads, _grads(program)))
+            differs = not (equal(expected, got) and after.equal() and equal(grads, grads_of(program)))
         except Exception as error:
             differs = f"the replay raises {type(error).__name__}: {error}"
         if not differs:
@@ -271,7 +308,7 @@ class Compiled:
                 "of its calls, say, or a list that Python changes. Its last calls may be wrong. Pass such values as arguments."
             )
         self._refuse(reason)
-        return _copied(result)
+        return copied(result)
 
     def _refuse(self, reason):
         self.refusal, self._last = reason, None
@@ -303,128 +340,4 @@ class Plan:
             result = _new(Tensor)
             result.array = arrays[0]
             return result
-        return _filled(self.shape, iter(arrays))
-
-
-class State:
-    """A copy of everything that a replay changes: arrays that were there before, optimizers' state, the random stream."""
-
-    def __init__(self, program):
-        self.arrays = [(x, x.copy()) for x in _state_arrays(program)]
-        self.grads = [(node, node.grad, None if node.grad is None else node.grad.array.copy()) for node, _ in program.final]
-        self.stream = random.default_generator.get_state()
-
-    def restore(self):
-        for x, old in self.arrays:
-            np.copyto(x, old)
-        for node, grad, old in self.grads:
-            node.grad = grad
-            if grad is not None:
-                np.copyto(grad.array, old)
-        random.default_generator.set_state(self.stream)
-
-    def equal(self):
-        stream = random.default_generator.get_state()
-        return _equal([x for x, _ in self.arrays], [old for _, old in self.arrays]) and _equal(
-            [stream.array], [self.stream.array]
-        )
-
-
-def _state_arrays(program):
-    found = {id(x): x for x in program.state}
-    for event in program.events:
-        optimizer = getattr(event, "optimizer", None)
-        for p in [p for group in optimizer.param_groups for p in group["params"]] if optimizer else ():
-            for x in (p, *optimizer.state.get(p, {}).values()):
-                if isinstance(x, Tensor):
-                    found[id(x.array)] = x.array
-    return list(found.values())
-
-
-def _grads(program):
-    return [None if node.grad is None else node.grad.array.copy() for node, _ in program.final]
-
-
-def _equal(a, b):
-    return len(a) == len(b) and all(
-        (x is None and y is None) or (x is not None and y is not None and x.tobytes() == y.tobytes())
-        for x, y in zip(a, b, strict=True)
-    )
-
-
-def _ids(owners):
-    return {id(x) for x in owners.values()}
-
-
-# --- arguments and results
-
-
-def _examine(x, arrays, key):
-    """Adds an argument's tensors to the arrays, and to the key what must be the same for the same program."""
-    if isinstance(x, Tensor):
-        if x.node is None:
-            arrays.append(x.array)
-            key.append((x.array.shape, x.array.dtype.char))
-        else:  # a parameter
-            key.append(x)
-    elif type(x) in (tuple, list):
-        key.append((type(x), len(x)))
-        for part in x:
-            _examine(part, arrays, key)
-    elif type(x) is dict:
-        key.append(tuple(x))
-        for part in x.values():
-            _examine(part, arrays, key)
-    elif isinstance(x, np.ndarray):
-        raise TypeError("compile: an argument is a NumPy array; pass a tensor: minidl.tensor(x), or minidl.from_numpy(x)")
-    else:
-        key.append((type(x), x))
-
-
-def _with_statics(x, statics):
-    if isinstance(x, Tensor):
-        return wrap(next(statics)) if x.node is None else x
-    if type(x) in (tuple, list):
-        return type(x)([_with_statics(part, statics) for part in x])
-    if type(x) is dict:
-        return {key: _with_statics(part, statics) for key, part in x.items()}
-    return x
-
-
-def _refused(result):
-    """Why this result can't be given by a replay, or None."""
-    for x in _parts(result):
-        if isinstance(x, Tensor):
-            if x.node is not None and (x.is_leaf or x.node.needs is not None):
-                return "a result still wants a gradient: call backward() within the step, or return x.detach()"
-        elif x is not None and not isinstance(x, (bool, str)):
-            return f"it returns a {type(x).__name__}: return tensors only"
-    return None
-
-
-def _parts(result):
-    if isinstance(result, (tuple, list, dict)):
-        for x in result.values() if isinstance(result, dict) else result:
-            yield from _parts(x)
-    else:
-        yield result
-
-
-def _tensors(result):
-    return [x for x in _parts(result) if isinstance(x, Tensor)]
-
-
-def _filled(shape, arrays):
-    if isinstance(shape, Tensor):
-        return wrap(next(arrays))
-    if isinstance(shape, dict):
-        return {key: _filled(x, arrays) for key, x in shape.items()}
-    if isinstance(shape, tuple) and hasattr(shape, "_fields"):
-        return type(shape)(*[_filled(x, arrays) for x in shape])
-    if isinstance(shape, (tuple, list)):
-        return type(shape)([_filled(x, arrays) for x in shape])
-    return shape
-
-
-def _copied(result):
-    return _filled(result, iter([x.array.copy() for x in _tensors(result)]))
+        return filled(self.shape, iter(arrays))

@@ -1,0 +1,77 @@
+"""The arguments of a remembered step, and its results: tensors in tuples, lists and dicts."""
+
+import numpy as np
+
+from ..tensors.record import wrap
+from ..tensors.tensor import Tensor
+
+
+def examine(x, arrays, key):
+    """Adds an argument's tensors to the arrays, and to the key what must be the same for the same program."""
+    if isinstance(x, Tensor):
+        if x.node is None:
+            arrays.append(x.array)
+            key.append((x.array.shape, x.array.dtype.char))
+        else:  # a parameter
+            key.append(x)
+    elif type(x) in (tuple, list):
+        key.append((type(x), len(x)))
+        for part in x:
+            examine(part, arrays, key)
+    elif type(x) is dict:
+        key.append(tuple(x))
+        for part in x.values():
+            examine(part, arrays, key)
+    elif isinstance(x, np.ndarray):
+        raise TypeError("compile: an argument is a NumPy array; pass a tensor: minidl.tensor(x), or minidl.from_numpy(x)")
+    else:
+        key.append((type(x), x))
+
+
+def with_statics(x, statics):
+    if isinstance(x, Tensor):
+        return wrap(next(statics)) if x.node is None else x
+    if type(x) in (tuple, list):
+        return type(x)([with_statics(part, statics) for part in x])
+    if type(x) is dict:
+        return {key: with_statics(part, statics) for key, part in x.items()}
+    return x
+
+
+def refused(result):
+    """Why this result can't be given by a replay, or None."""
+    for x in _parts(result):
+        if isinstance(x, Tensor):
+            if x.node is not None and (x.is_leaf or x.node.needs is not None):
+                return "a result still wants a gradient: call backward() within the step, or return x.detach()"
+        elif x is not None and not isinstance(x, (bool, str)):
+            return f"it returns a {type(x).__name__}: return tensors only"
+    return None
+
+
+def _parts(result):
+    if isinstance(result, (tuple, list, dict)):
+        for x in result.values() if isinstance(result, dict) else result:
+            yield from _parts(x)
+    else:
+        yield result
+
+
+def tensors(result):
+    return [x for x in _parts(result) if isinstance(x, Tensor)]
+
+
+def filled(shape, arrays):
+    if isinstance(shape, Tensor):
+        return wrap(next(arrays))
+    if isinstance(shape, dict):
+        return {key: filled(x, arrays) for key, x in shape.items()}
+    if isinstance(shape, tuple) and hasattr(shape, "_fields"):
+        return type(shape)(*[filled(x, arrays) for x in shape])
+    if isinstance(shape, (tuple, list)):
+        return type(shape)([filled(x, arrays) for x in shape])
+    return shape
+
+
+def copied(result):
+    return filled(result, iter([x.array.copy() for x in tensors(result)]))

@@ -1,0 +1,52 @@
+"""What a replay changes, kept and compared: for making a step both ways from the same beginning."""
+
+import numpy as np
+
+from .. import random
+from ..tensors.tensor import Tensor
+
+
+class State:
+    """A copy of everything that a replay changes: arrays that were there before, optimizers' state, the random stream."""
+
+    def __init__(self, program):
+        self.arrays = [(x, x.copy()) for x in _state_arrays(program)]
+        self.grads = [(node, node.grad, None if node.grad is None else node.grad.array.copy()) for node, _ in program.final]
+        self.stream = random.default_generator.get_state()
+
+    def restore(self):
+        for x, old in self.arrays:
+            np.copyto(x, old)
+        for node, grad, old in self.grads:
+            node.grad = grad
+            if grad is not None:
+                np.copyto(grad.array, old)
+        random.default_generator.set_state(self.stream)
+
+    def equal(self):
+        stream = random.default_generator.get_state()
+        return equal([x for x, _ in self.arrays], [old for _, old in self.arrays]) and equal(
+            [stream.array], [self.stream.array]
+        )
+
+
+def _state_arrays(program):
+    found = {id(x): x for x in program.state}
+    for event in program.events:
+        optimizer = getattr(event, "optimizer", None)
+        for p in [p for group in optimizer.param_groups for p in group["params"]] if optimizer else ():
+            for x in (p, *optimizer.state.get(p, {}).values()):
+                if isinstance(x, Tensor):
+                    found[id(x.array)] = x.array
+    return list(found.values())
+
+
+def grads_of(program):
+    return [None if node.grad is None else node.grad.array.copy() for node, _ in program.final]
+
+
+def equal(a, b):
+    return len(a) == len(b) and all(
+        (x is None and y is None) or (x is not None and y is not None and x.tobytes() == y.tobytes())
+        for x, y in zip(a, b, strict=True)
+    )
