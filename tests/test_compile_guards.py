@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, optim
+from minidl import kernels, nn, ops, optim
 from minidl.capture import compiled, guards, recorder
 from minidl.nn import functional as F
-from tests.test_compile import STEPS, Twins, batches, mlp, numbers, sgd, training
+from minidl.tensors.record import apply
+from tests.test_compile import STEPS, Twins, batches, labels, mlp, numbers, sgd, training
 
 FACTOR = 2.0
 
@@ -330,12 +331,48 @@ def test_what_can_not_be_remembered_stays_ordinary_and_says_why(make):
             strict(*batches(i))
 
 
+@pytest.mark.parametrize(
+    "name", ["gather", "index_select", "take_along_dim", "nll_loss", "embedding", "cross_entropy", "one_hot"]
+)
+def test_an_index_that_ordinary_calls_refuse_is_refused(name):
+    """-1 is no index here, though NumPy would count it from the end."""
+    w = numbers(0, 4, 5).requires_grad_()
+    functions = {
+        "gather": lambda i: w.gather(1, i[:, None]),
+        "index_select": lambda i: w.index_select(1, i),
+        "take_along_dim": lambda i: w.take_along_dim(i[:, None], 1),
+        "nll_loss": lambda i: F.nll_loss(w.log_softmax(1), i),
+        "embedding": lambda i: F.embedding(i, w),
+        "cross_entropy": lambda i: F.cross_entropy(w, i),
+        "one_hot": lambda i: w[:, :3] * F.one_hot(i, 3),
+    }
+
+    def ordinary(i):
+        return functions[name](i).sum().detach()
+
+    step = minidl.compile(ordinary)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(6):
+            index = labels(i, 4)
+            assert step(index) == ordinary(index)
+        for wrong in (-1, 7):
+            index = minidl.tensor([0, 1, wrong, 2])
+            try:
+                expected = ordinary(index)
+            except (IndexError, ValueError, RuntimeError) as error:
+                with pytest.raises(type(error)):
+                    step(index)
+            else:
+                assert step(index) == expected
+
+
 def test_python_that_the_recorder_can_not_see_is_found_by_a_later_check():
     count = itertools.count()
     step = minidl.compile(lambda x: x * (2.0 if next(count) < 4 else 3.0))
     for _ in range(7):
         step(minidl.ones(2))
-    with pytest.raises(RuntimeError, match="at call 8 .* Its last calls may be wrong"):
+    with pytest.raises(RuntimeError, match=r"at call 8 .* Its last calls may be wrong"):
         for _ in range(9):
             step(minidl.ones(2))
 
@@ -497,8 +534,6 @@ def test_without_the_guards_it_would_go_wrong(change, monkeypatch):
 def test_a_fill_that_is_not_seen_is_found_by_the_check_of_call_four(monkeypatch):
     """Without the check of each operation by itself: a kernel adds to zeros of NumPy's, which are rubbish at replay."""
     monkeypatch.setattr(recorder, "reproduced", lambda calls, known: True)
-    from minidl import kernels, ops
-    from minidl.tensors.record import apply
 
     class Adds(ops.Op):
         def forward(self, x):

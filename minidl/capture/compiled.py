@@ -16,7 +16,7 @@ from .arguments import copied, examine, filled, refused, tensors, with_statics
 from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
-from .program import Program
+from .program import Program, UnusualIndex
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
 
@@ -29,7 +29,7 @@ def compile(model=None, *, fullgraph=False, dynamic=None, backend=None, mode=Non
     """A function that does what `model` does, after its first calls without Python: a training step, or a model's forward.
 
     model: a function of tensors that gives tensors, with zero_grad, forward, backward and optimizer.step inside; or a Module,
-    for calls under no_grad. As a decorator, too. fullgraph: raise if it can't be remembered, instead of leaving it ordinary with
+    for calls under no_grad. As a decorator, too. fullgraph: raise if it can't be remembered, else it stays ordinary with
     a warning. The other options of PyTorch's compile are refused. MINIDL_COMPILE=0 in the environment turns it off.
 
     The first three calls are ordinary; the second and third are recorded. The fourth is made both ways and compared bit for
@@ -157,6 +157,8 @@ class Compiled:
                         if number & plan.number and plan.guards.broken() is None:  # not call 8, 16, 32, …
                             plan.number = number
                             return plan.answer(plan.program.replay(arrays))
+                    except UnusualIndex:
+                        return self._function(*args)
                     finally:
                         plan.lock.release()
         return self._call(args, options)
@@ -203,6 +205,8 @@ class Compiled:
                         plan.kinds = [(x.shape, x.dtype) for x in plan.statics]
                         self._last = plan
                     return plan.answer(program.replay(arrays))
+            except UnusualIndex:
+                return self._function(*args, **options)
             finally:
                 plan.lock.release()
             self._last = None

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 
@@ -13,7 +12,7 @@ class Call:
 
     def __init__(self, kernel, dtype, code, args):
         self.kernel, self.dtype, self.code, self.args = kernel, dtype, code, args
-        self.kinds = kernel.signature(numba.from_dtype(dtype))
+        self.kinds = kernel.kinds(dtype)
         self.answers = False  # whether it gives something back to Python
 
     @property

@@ -18,7 +18,7 @@ class Plan:
         placed = []  # (begin, end, first, last)
         for key, (array, first, last) in sorted(lives.items(), key=lambda item: -item[1][0].nbytes):  # the largest first
             need, at = -(-array.nbytes // _LINE) * _LINE, 0
-            for begin, end in sorted((b, e) for b, e, f, l in placed if f <= last and first <= l):
+            for begin, end in sorted([(b, e) for b, e, f, l in placed if f <= last and first <= l]):
                 if begin - at >= need:
                     break
                 at = max(at, end)

@@ -19,6 +19,10 @@ from .numbers import numbers_of, with_counts
 from .recorder import arrays_in
 
 
+class UnusualIndex(Exception):
+    """An index is negative, and none was when the step was recorded."""
+
+
 class Program:
     """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays."""
 
@@ -43,7 +47,7 @@ class Program:
         self._twins, self._grads, self.grads, self.how = {}, [], [], {}
         self.segments, self.steps, self.kinds = [], [], []
         self._build()
-        self.state = self._state()
+        self.state, self.indices = self._state(), self._indices()
         self.writes = []
         for x in self.state:
             note_write(x)
@@ -211,7 +215,19 @@ class Program:
 
     # --- running
 
+    def _indices(self):
+        """The places of inputs that an operation in Python takes for indices, none of which is negative.
+
+        What eager refuses before the operation runs, NumPy would count from the end.
+        """
+        python = [e for e in self.events if type(e) is Forward and self.how[id(e)][0] == "Python"]
+        owners = {id(owner_of(x)) for e in python for x in arrays_in(list(e.before.values())) if x.dtype.kind == "i"}
+        return [i for i, x in enumerate(self.statics) if id(owner_of(x)) in owners and x.size and x.min() >= 0]
+
     def replay(self, inputs):
+        for i in self.indices:
+            if inputs[i].min() < 0:
+                raise UnusualIndex
         for static, x in zip(self.statics, inputs, strict=True):
             static[...] = x  # in half the time of copyto
         for step in self.steps:

@@ -81,6 +81,7 @@ class CodeByDtype(dict):
 
     def __init__(self, kernel, signature, calls=None, integers=False):
         self.kernel, self.signature, self.calls, self.integers = kernel, signature, calls, integers
+        self._kinds = {}
         tables.add(self)
 
     def __hash__(self):
@@ -97,6 +98,12 @@ class CodeByDtype(dict):
         code = code if self.calls is None else functools.partial(code, self.calls.address(dtype))
         self[dtype] = code = code if recorder is None else recorder(self, dtype, code)
         return code
+
+    def kinds(self, dtype):
+        """The types of the arguments for this element type, which take 20 µs to make."""
+        if dtype not in self._kinds:
+            self._kinds[dtype] = self.signature(numba.from_dtype(dtype))
+        return self._kinds[dtype]
 
     def address(self, dtype):
         """What `call` wants in order to call the kernel from another one."""
