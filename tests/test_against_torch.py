@@ -379,7 +379,7 @@ t.linalg.solve_triangular(q, m, upper=True) ; t.linalg.solve_triangular(q, m, up
 t.linalg.solve_triangular(q, x, upper=False, left=False) ; t.linalg.solve_triangular(q, x, upper=True, left=False)
 t.linalg.vander(v) ; t.linalg.vander(x, N=2) ; t.det(q) ; t.slogdet(q) ; t.logdet(q + 3 * t.eye(3))
 t.inverse(q) ; t.pinverse(x) ; t.matrix_power(q, 2) ; t.qr(x)[1].abs() ; t.qr(x.detach().T, some=False)[0].abs()
-t.svd(x)[1] ; t.svd(x)[2].abs()
+t.svd(x)[1] ; t.svd(x)[2].abs() ; t.matrix_exp(q)
 t.svd(x.detach(), some=False)[2].shape ; t.cholesky(q @ q.T + t.eye(3), upper=True)
 t.linalg.cross(x, y) ; t.linalg.diagonal(c) ; t.special.entr(p) ; t.special.ndtr(x) ; t.special.log_ndtr(x * 5)
 t.special.ndtri(p) ; t.special.sinc(x) ; t.special.xlog1py(x, p) ; t.special.multigammaln(p + 3, 2)
@@ -563,6 +563,8 @@ ELSEWHERE = {
     "autocast memory_format inference_mode set_printoptions bfloat16 half short get_device is_complex is_cuda is_mps is_pinned "
     "is_quantized is_sparse pin_memory": "test_habits",
     "register_post_accumulate_grad_hook": "test_backward_hooks",
+    "chain_matmul cholesky_inverse cholesky_solve orgqr": "test_matrix_methods",
+    "compile": "test_compile",
     "exponential_ random_ squeeze_ swapaxes_ swapdims_ t_ transpose_ unsqueeze_": "test_twins",
 }
 ELSEWHERE |= dict.fromkeys(minidl._HABITS, "test_habits")
@@ -612,6 +614,7 @@ UNDOCUMENTED = {  # functions whose docstring has no signature, or calls *size b
     "var_mean",
     "split",
     "set_num_interop_threads",
+    "matrix_exp",
 }
 
 

@@ -131,7 +131,7 @@ def _twice():
 
 
 def _kernel():
-    threads.run(True, sums._SUMS[0], np.dtype("f4"), np.ones((400, 400), "f4"), np.empty(400))
+    threads.run(True, sums._SUMS[0], np.dtype("f4"), np.ones((400, 400), "f4"), sums._NONE[0][sums._F64], np.empty(400, "f4"))
 
 
 def _large():

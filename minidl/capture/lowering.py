@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import ops
 from ..graph.writes import owner_of
-from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, ROUND, three_axes
+from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, three_axes
 from .events import Backward, Call, Copy, Forward, Sum
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -99,62 +99,12 @@ def _binary(name, reverse):
     return rule
 
 
-def _rounded(z, calls):
-    """The calls that add in float64, and z, their sum in its own dtype."""
-    if not calls:
+def _negated(event):
+    """da = dy, db = −dy"""
+    (da, db), dy = event.gradients, event.dy
+    if da is not None and owner_of(da) is not owner_of(dy):
         raise _NumPy
-    total = [x for x, written in calls[-1].arrays() if written][-1]
-    if total.dtype != np.float64 or total.size != z.size or not (z.flags.c_contiguous and total.flags.c_contiguous):
-        raise _NumPy
-    if total.astype(z.dtype).tobytes() != z.tobytes():  # sums whose axes are moved afterwards
-        raise _NumPy
-    flat, total = _axes_of_sum(z.reshape(-1), total.reshape(-1))
-    return [*calls, *_call(ROUND, z, total, flat)]
-
-
-def _axes_of_sum(z, total):
-    arrays = three_axes(z, total) if owner_of(z) is not owner_of(total) else None
-    if arrays is None:
-        raise _NumPy
-    return arrays
-
-
-def _mean(event):
-    (z,) = event.outputs
-    n = z.dtype.type(event.inputs[0].size // max(z.size, 1))
-    return _divided(z, event.calls, float(n))
-
-
-def _divided(z, calls, n):
-    if not calls:
-        raise _NumPy
-    total = [x for x, written in calls[-1].arrays() if written][-1]
-    if total.dtype != np.float64 or total.size != z.size or not (z.flags.c_contiguous and total.flags.c_contiguous):
-        raise _NumPy
-    if (total.astype(z.dtype) / z.dtype.type(n)).tobytes() != z.tobytes():
-        raise _NumPy
-    flat, total = _axes_of_sum(z.reshape(-1), total.reshape(-1))
-    return [*calls, *_call(ROUND, z, total, flat), *_call(NUMBERS["/"], z, flat, n, flat)]
-
-
-def _same_or_summed(sign):
-    """da = dy and db = ±dy, summed over the axes along which an operand was repeated."""
-
-    def rule(event):
-        calls, rest = [], list(event.calls)
-        for d, factor in zip(event.gradients, (1, sign), strict=True):
-            if d is None or owner_of(d) is owner_of(event.dy):
-                continue
-            if d.shape == event.dy.shape and factor == -1:
-                calls += _number("negative", d, event.dy)
-            elif factor == 1 and rest:
-                calls += _rounded(d, rest)
-                rest = []
-            else:
-                raise _NumPy
-        return calls
-
-    return rule
+    return [] if db is None else _number("negative", db, dy)
 
 
 def _products(event):
@@ -237,21 +187,17 @@ _FORWARD = {
     ops.Clone: lambda event: _number("copy", event.outputs[0], event.inputs[0]),
     ops.Reshape: _reshaped,
     ops.Dropout: lambda event: _pair("*", event.outputs[0], event.inputs[0], event.before["mask"]),
-    ops.Sum: lambda event: _rounded(event.outputs[0], event.calls),
-    ops.Mean: _mean,
     ops.Cat: _beside,
     ops.Stack: _beside,
 }
 _BACKWARD = {
-    ops.Add: _same_or_summed(1),
-    ops.Sub: _same_or_summed(-1),
+    ops.Sub: _negated,
     ops.Mul: _products,
     ops.Neg: lambda event: _number("negative", event.gradients[0], event.dy),
     ops.Reshape: _shape_back,
     ops.Dropout: lambda event: _pair("*", event.gradients[0], event.dy, event.saved["mask"]),
     ops.Sum: _spread(False),
     ops.Mean: _spread(True),
-    ops.Expand: lambda event: _rounded(event.gradients[0], event.calls),
     ops.Index: _index_back,
     ops.Unbind: _unbind_back,
 }

@@ -99,15 +99,6 @@ def fill(z, a):
 
 
 @jit
-def round_to(x, z):
-    """z = x, which has float64's digits"""
-    for i in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            for k in range(z.shape[2]):
-                z[i, j, k] = x[i, j, k]
-
-
-@jit
 def count(step):
     """step += 1, for the number of an optimizer's steps"""
     step[()] += 1
@@ -120,7 +111,6 @@ NUMBERS = {
     **{"negative": _with_number(_negative), "copy": _with_number(_itself)},
 }
 FILL = CodeByDtype(fill, lambda t: (strided(t, 3, True), types.float64))
-ROUND = CodeByDtype(round_to, lambda t: (strided(types.float64, 3), strided(t, 3, True)))
 COUNT = CodeByDtype(count, lambda t: (strided(t, 0, True),))
 ADD_TO = CodeByDtype(accumulate, lambda t: (strided(t, 3, True), strided(t, 3)))
 

@@ -183,7 +183,7 @@ def einsum(equation, *operands):
     >>> einsum("ij,j->i", minidl.ones(2, 3), minidl.ones(3)), einsum("ii", minidl.eye(3))
     (tensor([3., 3.]), tensor(3.))
     """
-    if isinstance(equation, TensorBase):
+    if isinstance(equation, TensorBase) and not any(isinstance(x, str) for x in operands):
         equation, operands = _equation_of(equation, *operands)
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = operands[0]
