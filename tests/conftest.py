@@ -6,9 +6,12 @@ import hypothesis
 import pytest
 
 import minidl
+from minidl.kernels import threads
 
 # Programs for type checkers, one of them wrong; and one that needs PyTorch. Nothing in them is a test.
 collect_ignore_glob = ["typing/*", "opinfo.py"]
+
+NUMBER = threads._number
 
 # A first call may compile for seconds; and a run that fails must fail again.
 hypothesis.settings.register_profile("minidl", deadline=None, derandomize=True, database=None)
@@ -26,4 +29,6 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def seeded():
+    """The same stream and number of threads before each test, whatever the one before has left."""
     minidl.manual_seed(0)
+    threads._number = NUMBER
