@@ -88,7 +88,7 @@ class Twins:
 
     def python(self):
         """The names of what stays Python."""
-        return {str(e.name) for e in self.program.events if self.program.how[id(e)][0] == "Python"}
+        return {name for _, name, how, _ in self.program.rows if how == "Python"}
 
 
 def flat(x):
@@ -357,7 +357,7 @@ def test_two_batch_sizes_have_two_programs_and_nine_are_too_many():
     for i in range(12):
         n = 6 if i % 2 else 3
         twins.call(numbers(i, n, 4), labels(i, n))
-    assert sorted(key[1][0][0] for key in twins.remembered._plans) == [3, 6]
+    assert sorted(key[2][0][0] for key in twins.remembered._plans) == [3, 6]
     assert all(plan.program is not None for plan in twins.remembered._plans.values())
     for n in range(10, 16):
         twins.call(numbers(n, n, 4), labels(n, n))

@@ -24,6 +24,8 @@ def examine(x, arrays, key):
             examine(part, arrays, key)
     elif isinstance(x, np.ndarray):
         raise TypeError("compile: an argument is a NumPy array; pass a tensor: minidl.tensor(x), or minidl.from_numpy(x)")
+    elif isinstance(x, (float, np.floating)):
+        key.append((type(x), repr(x)))  # 0.0 and -0.0 are equal, and make a difference
     else:
         key.append((type(x), x))
 
@@ -44,7 +46,7 @@ def refused(result):
         if isinstance(x, Tensor):
             if x.node is not None and (x.is_leaf or x.node.needs is not None):
                 return "a result still wants a gradient: call backward() within the step, or return x.detach()"
-        elif x is not None and not isinstance(x, (bool, str)):
+        elif x is not None:
             return f"it returns a {type(x).__name__}: return tensors only"
     return None
 
@@ -71,6 +73,11 @@ def filled(shape, arrays):
     if isinstance(shape, (tuple, list)):
         return type(shape)([filled(x, arrays) for x in shape])
     return shape
+
+
+def skeleton(result):
+    """The result's form, with empty tensors."""
+    return filled(result, iter([np.empty(0) for _ in tensors(result)]))
 
 
 def copied(result):

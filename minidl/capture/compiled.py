@@ -4,6 +4,7 @@ import functools
 import os
 import threading
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any, overload
 
@@ -14,10 +15,12 @@ from ..graph.writes import owner_of
 from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
-from .arguments import copied, examine, filled, refused, tensors, with_statics
+from .arguments import copied, examine, filled, refused, skeleton, tensors, with_statics
+from .events import flat
 from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
+from .numbers import Changed
 from .program import Program, UnusualIndex
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
@@ -25,6 +28,19 @@ from .state import State, equal, grads_of
 _new = object.__new__
 MOST = 8  # programs of one step
 _recording = threading.Lock()  # one thread records at a time
+_all = weakref.WeakSet()
+
+
+def _open_locks():
+    """In a forked child, where the threads that held them are not."""
+    global _recording
+    _recording = threading.Lock()
+    for step in _all:
+        step._lock, step._busy = threading.RLock(), False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open_locks)
 
 
 @overload
@@ -94,23 +110,31 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
 
 
 class Compiled:
-    """What compile returns. `explain()` says what was remembered."""
+    """What compile returns. `explain()` says what was remembered. Threads that call it wait for one another."""
 
-    def __init__(self, function, fullgraph, disabled):
-        self._function, self._fullgraph, self._disabled = function, fullgraph, disabled
+    def __init__(self, function, fullgraph, disabled, bound=False):
+        self._function, self._fullgraph, self._disabled, self._bound = function, fullgraph, disabled, bound
         self._plans, self._last, self.refusal = {}, None, None
+        self._lock, self._busy = threading.RLock(), False
         functools.update_wrapper(self, function, updated=())
+        _all.add(self)
 
     def __repr__(self):
         return f"compile({self._function!r})"
 
     def __get__(self, instance, owner=None):
+        """A method: each object has a remembered step of its own, which it keeps under the method's name."""
         if instance is None:
             return self
-        bound = vars(instance).setdefault("_compiled", {})
-        if self not in bound:
-            bound[self] = Compiled(self._function.__get__(instance), self._fullgraph, self._disabled)
-        return bound[self]
+        steps = vars(instance).setdefault("_compiled", {})
+        step = steps.get(self.__name__)
+        if step is None:
+            step = steps[self.__name__] = Compiled(self._function.__get__(instance), self._fullgraph, self._disabled, True)
+        return step
+
+    def __reduce__(self):
+        """For copy and pickle: a copy remembers nothing. That of a method is made anew where it is next called."""
+        return (type(None), ()) if self._bound else (Compiled, (self._function, self._fullgraph, self._disabled))
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -153,43 +177,40 @@ class Compiled:
         self._last.program.only.run()
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        plan = self._last
-        if plan is not None and not options and not watchers and len(args) == len(plan.kinds):
-            arrays = []
-            for x, (shape, dtype) in zip(args, plan.kinds, strict=True):
-                if type(x) is not Tensor or x.node is not None or (x := x.array).shape != shape or x.dtype is not dtype:
-                    break
-                arrays.append(x)
-            else:
-                if plan.lock.acquire(blocking=False):
-                    try:
-                        number = plan.number + 1
-                        if number & plan.number and plan.guards.broken() is None:  # not call 8, 16, 32, …
-                            plan.number = number
+        if self._disabled or self.refusal is not None or (watchers and engine.watch is not None):  # watchers see operations
+            return self._function(*args, **options)
+        with self._lock:
+            plan = self._last
+            if plan is not None and not options and not self._busy and len(args) == len(plan.kinds):
+                arrays = []
+                for x, (shape, dtype) in zip(args, plan.kinds, strict=True):
+                    if type(x) is not Tensor or x.node is not None or (x := x.array).shape != shape or x.dtype is not dtype:
+                        break
+                    arrays.append(x)
+                else:
+                    number = plan.number + 1
+                    if number & plan.number and plan.guards.broken() is None:  # not call 8, 16, 32, …
+                        plan.number = number
+                        try:
                             return plan.answer(plan.program.replay(arrays))
-                    except UnusualIndex:
-                        return self._function(*args)
-                    finally:
-                        plan.lock.release()
-        return self._call(args, options)
+                        except (UnusualIndex, Changed):
+                            plan.number -= 1
+            if self._busy or self.refusal is not None:  # busy: it is called from within itself
+                return self._function(*args, **options)
+            self._busy = True
+            try:
+                return self._call(args, options)
+            finally:
+                self._busy = False
 
     def _call(self, args, options):
-        if self._disabled or watchers or self.refusal is not None:
-            return self._function(*args, **options)
         if engine.recording and isinstance(self._function, Module):
             raise RuntimeError(
                 "compile: a compiled Module computes without gradients: call it under minidl.no_grad(). To train, compile the "
                 "whole step: a function with zero_grad, forward, backward and optimizer.step"
             )
         arrays, key = [], [engine.recording]
-        for x in args:
-            if type(x) is Tensor and x.node is None:
-                x = x.array
-                arrays.append(x)
-                key.append((x.shape, x.dtype.char))
-            else:
-                examine(x, arrays, key)
-        for name, x in options.items():
+        for name, x in (*enumerate(args), *options.items()):
             key.append(name)
             examine(x, arrays, key)
         key = tuple(key)
@@ -202,23 +223,20 @@ class Compiled:
                 return self._stay(f"it was called with more than {MOST} combinations of shapes and values", args, options)
             plan = self._plans[key] = Plan()
         if plan.program is not None and plan.number >= 4:
-            program = plan.program
-            if not plan.lock.acquire(blocking=False):  # another thread is in it
-                return self._function(*args, **options)
-            try:
-                changed = plan.guards.broken()
-                if changed is None:
-                    plan.number += 1
-                    if not plan.number & (plan.number - 1):  # call 8, 16, 32, …
-                        return self._check(plan, arrays, args, options)
-                    if not options and all(type(x) is Tensor for x in args):  # the short way from now on
-                        plan.kinds = [(x.shape, x.dtype) for x in plan.statics]
-                        self._last = plan
-                    return plan.answer(program.replay(arrays))
-            except UnusualIndex:
-                return self._function(*args, **options)
-            finally:
-                plan.lock.release()
+            changed = plan.guards.broken()
+            if changed is None:
+                plan.number += 1
+                if not plan.number & (plan.number - 1):  # call 8, 16, 32, …
+                    return self._check(plan, arrays, args, options)
+                if not options and all(type(x) is Tensor for x in args):  # the short way from now on
+                    plan.kinds = [(x.shape, x.dtype) for x in plan.statics]
+                    self._last = plan
+                try:
+                    return plan.answer(plan.program.replay(arrays))
+                except UnusualIndex:
+                    return self._function(*args, **options)
+                except Changed as what:
+                    changed = str(what)
             self._last = None
             plan.begin_again(changed)
             if plan.begun > MOST:
@@ -228,14 +246,14 @@ class Compiled:
     # --- the first calls
 
     def _begin(self, plan, arrays, args, options):
-        plan.number += 1
-        if plan.number == 1:
+        if plan.number == 0:
+            plan.number = 1
             return self._function(*args, **options)
-        if not _recording.acquire(blocking=False):
-            plan.number -= 1
+        if not _recording.acquire(blocking=False):  # another step is recorded, in another thread
             return self._function(*args, **options)
         try:
-            if plan.number == 4:
+            plan.number += 1
+            if plan.program is not None:
                 return self._check(plan, arrays, args, options)
             return self._record(plan, arrays, args, options)
         finally:
@@ -246,13 +264,19 @@ class Compiled:
             plan.statics = [np.array(x, order="C") for x in arrays]
         for static, x in zip(plan.statics, arrays, strict=True):
             np.copyto(static, x)
-        args, options = with_statics((args, options), iter(plan.statics))
+        given = args, options
+        args, options = with_statics(given, iter(plan.statics))
+        recorder = None
         try:
             with Recorder(plan.statics, plan.number == 3) as recorder:
                 result = self._function(*args, **options)
         except BaseException:
             plan.number, plan.first = 1, None  # the next call begins again
             raise
+        finally:
+            if recorder is not None and recorder.inputs_changed:
+                for static, x in zip(plan.statics, arrays, strict=True):
+                    np.copyto(x, static)
         reason = recorder.refusal or refused(result)
         if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
             reason = "an option of an optimizer changes in the step: let the scheduler step outside of it"
@@ -260,7 +284,7 @@ class Compiled:
             plan.first = recorder
         elif reason is None:
             try:
-                self._build(plan, recorder, result)
+                self._build(plan, recorder, result, given)
             except CannotRemember as error:
                 reason = str(error)
         if reason is not None:
@@ -268,9 +292,9 @@ class Compiled:
             self._refuse(reason)
         return copied(result)
 
-    def _build(self, plan, recorder, result):
+    def _build(self, plan, recorder, result, given):
         matching = Matching(plan.first, recorder, plan.statics)
-        plan.shape = result
+        plan.shape = skeleton(result)
         leaves = {}
         for x, _, node in recorder.tensors.values():
             if node is not None and x.is_leaf:
@@ -279,7 +303,10 @@ class Compiled:
         zeroed = [o for o in recorder.zeroed if not isinstance(o, Module)]
         parameters = [p for o in (*steps, *zeroed) for group in o.param_groups for p in group["params"]]
         parameters += [
-            p for m in (*recorder.modules.values(), *recorder.zeroed) if isinstance(m, Module) for p in m.parameters()
+            p
+            for m in (*(m for m, _ in recorder.modules.values()), *recorder.zeroed)
+            if isinstance(m, Module)
+            for p in m.parameters()
         ]
         for p in parameters:
             if p.node is not None:
@@ -290,7 +317,7 @@ class Compiled:
         read = [x for x, array, _ in recorder.tensors.values() if id(owner_of(array)) in matching.constant]
         read += [p for o in steps for group in o.param_groups for p in group["params"]]
         plan.program = Program(matching, plan.statics, [x.array for x in tensors(result)], list(leaves.values()))
-        plan.guards = Guards(self._function, read, list(recorder.modules.values()), steps)
+        plan.guards = Guards(self._function, list(flat(given)), read, list(recorder.modules.values()), steps)
         plan.first = None
 
     # --- the step both ways
@@ -341,7 +368,6 @@ class Plan:
 
     def __init__(self):
         self.number = self.begun = 0
-        self.lock = threading.Lock()
         self.kinds = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
 

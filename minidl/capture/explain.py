@@ -2,20 +2,6 @@
 
 from collections import Counter
 
-from .events import Backward, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum
-
-_SAYS = {
-    Forward: "an operation",
-    Backward: "its backward",
-    Sum: "gradients that meet",
-    Copy: "a copy",
-    Grad: "into .grad",
-    Step: "the optimizer",
-    Effect: "changes gradients",
-    Function: "no gradient",
-    Loose: "a kernel by itself",
-}
-
 
 def explained(name, plan):
     """The text for one combination of shapes."""
@@ -25,19 +11,16 @@ def explained(name, plan):
             f"\n(it began again, because {plan.changed})" if plan.changed else ""
         )
     calls = sum(len(table.calls) for table in program.tables)
-    python = sum(1 for row in program.how.values() if row[0] == "Python")
+    python = sum(how == "Python" for _, _, how, _ in program.rows)
     lines = [
         f"{name}: inputs {', '.join(f'{x.dtype} {x.shape}' for x in program.statics) or 'none'}",
-        f"  {len(program.events)} events in {calls} calls of kernels, made by {len(program.tables)} native "
+        f"  {len(program.rows)} events in {calls} calls of kernels, made by {len(program.tables)} native "
         f"table{'s' if len(program.tables) != 1 else ''}, and {python} calls of Python",
         f"  memory {program.plan.size:,} bytes, planned by lifetime; one buffer for each array would take "
         f"{program.plan.separate:,}",
         "",
         f"  {'times':>5}  {'what':<28} {'how':<8} {'kernels, or why Python':<50}",
     ]
-    rows = Counter()
-    for event in program.events:
-        how, detail = program.how[id(event)]
-        rows[_SAYS[type(event)], str(event.name), how, detail] += 1
-    lines += [f"  {n:>5}  {what:<28} {how:<8} {detail}" for (_, what, how, detail), n in rows.items()]
+    counted = Counter(program.rows)
+    lines += [f"  {n:>5}  {what:<28} {how:<8} {detail}" for (_, what, how, detail), n in counted.items()]
     return "\n".join(lines)

@@ -6,31 +6,34 @@ import threading
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import COUNT
 from ..optim import SGD
+from ..tensors.tensor import Tensor
 from .events import Call
 
 
-def numbers_of(step, table, first, assign):
+class Changed(Exception):
+    """What has changed, so that a program no longer holds."""
+
+
+def numbers_of(optimizer, calls, table, first, assign):
     """An object whose `update()` brings the numbers up to date in a table, where the optimizer's calls begin at `first`.
 
     assign: sets the gradients, without which an optimizer calls no kernel.
     """
-    return (_Options if type(step.optimizer) is SGD else _Moments)(step, table, first, assign)
+    return (_Options if type(optimizer) is SGD else _Moments)(optimizer, calls, table, first, assign)
 
 
-def with_counts(step):
+def with_counts(optimizer, calls):
     """The calls of an optimizer that has stepped, and after them those that count its steps, which eager leaves to NumPy."""
-    calls = list(step.calls)
-    if type(step.optimizer) is not SGD:
-        for number, _ in _counted(step):
-            calls.append(Call(COUNT, number.dtype, COUNT[number.dtype], (number,)))
-    return calls
+    if type(optimizer) is SGD:
+        return calls
+    numbers = [number for number, _ in _counted(optimizer, calls)]
+    return [*calls, *(Call(COUNT, number.dtype, COUNT[number.dtype], (number,)) for number in numbers)]
 
 
-def _counted(step):
+def _counted(optimizer, calls):
     """(the array that counts its steps, its group) of the parameter that each call changes."""
-    optimizer = step.optimizer
     owners = {id(owner_of(p.array)): (p, group) for group in optimizer.param_groups for p in group["params"]}
-    for call in step.calls:
+    for call in calls:
         p, group = next(owners[id(owner_of(x))] for x, _ in call.arrays() if id(owner_of(x)) in owners)
         yield optimizer.state[p]["step"].array, group
 
@@ -38,40 +41,47 @@ def _counted(step):
 class _Options:
     """Numbers that depend on the options only."""
 
-    def __init__(self, step, table, first, assign):
-        self.optimizer = step.optimizer
-        self.step, self.table, self.first, self.assign = step, table, first, assign
-        self.options = [
-            (group, ("params",), (None,)) for group in self.optimizer.param_groups
-        ]  # so that they are read at first
+    def __init__(self, optimizer, calls, table, first, assign):
+        self.optimizer, self.calls, self.table, self.first, self.assign = optimizer, calls, table, first, assign
+        self.flags, self.always = self._flags(), True  # so that they are read at first
 
     def update(self):
+        if self.always:
+            self.read()
+            return
         for group, keys, values in self.options:
             for key, value in zip(keys, values):  # noqa: B905 (strict=True would cost a tenth of it)
                 if group[key] is not value:
                     self.read()
                     return
 
+    def _flags(self):
+        """The options that say which kernels are called, and how; they are no numbers that a table can be given."""
+        return [
+            [bool(group.get(name)) for name in ("momentum", "nesterov", "amsgrad")] for group in self.optimizer.param_groups
+        ]
+
     def read(self):
-        for group in self.step.optimizer.param_groups:
-            self.step.optimizer.check_options(group)
+        for group in self.optimizer.param_groups:
+            self.optimizer.check_options(group)
+        if self._flags() != self.flags:
+            raise Changed(f"{type(self.optimizer).__name__} makes another step: momentum, nesterov or amsgrad has changed")
         self.assign()
-        found = dry_step(self.step)
-        if len(found) != len(self.step.calls):
-            raise RuntimeError(
-                f"{type(self.step.optimizer).__name__}: other kernels are called now than when it was remembered"
-            )
+        found = dry_step(self.optimizer, self.calls)
+        if len(found) != len(self.calls):
+            raise Changed(f"{type(self.optimizer).__name__} calls other kernels")
         for i, args in enumerate(found):
             self.table.set_numbers(self.first + i, args)
         self.options = [(group, tuple(group), tuple(group.values())) for group in self.optimizer.param_groups]
+        self.always = any(isinstance(x, Tensor) for _, _, values in self.options for x in values)  # a rate that is a tensor
 
 
 class _Moments(_Options):
     """Adam's: the last but one and the one before it change with the number of steps."""
 
-    def __init__(self, step, table, first, assign):
-        super().__init__(step, table, first, assign)
-        self.places = [(*found, table.place(first + i, -3, 2)) for i, found in enumerate(_counted(step))]
+    def __init__(self, optimizer, calls, table, first, assign):
+        super().__init__(optimizer, calls, table, first, assign)
+        self.places = [(*found, table.place(first + i, -3, 2)) for i, found in enumerate(_counted(optimizer, calls))]
 
     def update(self):
         super().update()
@@ -85,7 +95,7 @@ class _Moments(_Options):
             place(rate, root)
 
 
-def dry_step(step):
+def dry_step(optimizer, calls):
     """The arguments with which an optimizer would call its kernels now; nothing is changed."""
     found, thread = [], threading.get_ident()
 
@@ -98,14 +108,14 @@ def dry_step(step):
 
         return note
 
-    tables = {id(call.kernel): (call.kernel, call.dtype) for call in step.calls}
+    tables = {id(call.kernel): (call.kernel, call.dtype) for call in calls}
     before = [(kernel, dtype, kernel[dtype]) for kernel, dtype in tables.values()]
-    counts = [] if type(step.optimizer) is SGD else [(x, x.copy()) for x, _ in _counted(step)]
+    counts = [] if type(optimizer) is SGD else [(x, x.copy()) for x, _ in _counted(optimizer, calls)]
     try:
         for kernel, dtype, code in before:
             dict.__setitem__(kernel, dtype, noting(code))
-        for group in step.optimizer.param_groups:
-            step.optimizer.update(group)
+        for group in optimizer.param_groups:
+            optimizer.update(group)
     finally:
         for kernel, dtype, code in before:
             dict.__setitem__(kernel, dtype, code)

@@ -10,9 +10,10 @@ from ..graph.nodes import next_serial
 from ..graph.writes import note_write, owner_of
 from ..kernels import threads
 from ..kernels.program import Table
+from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
-from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed
+from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat
 from .matching import CannotRemember
 from .memory import Plan
 from .numbers import numbers_of, with_counts
@@ -29,6 +30,8 @@ class Program:
     def __init__(self, matching, statics, results, leaves):
         self.matching, self.statics = matching, statics
         self.events, self.dropped = matching.second.events, set()
+        self.optimizers = [event.optimizer for event in self.events if type(event) is Step]
+        self.generators = _generators(self.events)
         self._keep_fixed()
         self.lowered = matching.lowered
         for event in self.events:  # a backward in Python needs what its forward has saved
@@ -55,6 +58,10 @@ class Program:
         shared = any("on_all_threads" in call.name for table in self.tables for call in table.calls)
         self.threads = threads._one_at_a_time if shared else nullcontext()
         self.only = self.segments[0][0] if len(self.segments) == 1 and self.segments[0][1] is not None and not shared else None
+        self.rows = [(type(event), str(event.name), *self.how[id(event)]) for event in self.events]
+        self.constants = list(matching.constant.values())  # whose addresses the tables have
+        # The recordings hold every array of two steps: they go.
+        del self.matching, self.events, self.lowered, self.how, self._twins, self._grads, self.plan.lives, self.dropped
 
     # --- building
 
@@ -100,7 +107,7 @@ class Program:
                 table = Table(list(rows), dict(alarms))
                 self.tables.append(table)
                 self.segments.append((table, dict(forwards)))
-                self.steps += [numbers_of(step, table, first, self._assign_all) for step, first in numbers]
+                self.steps += [numbers_of(*step, table, first, self._assign_all) for *step, first in numbers]
                 rows.clear(), alarms.clear(), numbers.clear(), forwards.clear()
 
         forwards = {}
@@ -117,13 +124,14 @@ class Program:
                 self._grads.append((event.node, wrap(self.plan.moved(event.array))))
                 self.grads.append(self._grads[-1])
             elif calls is not None:
+                calls = [call.with_arrays(self.plan.moved) for call in calls]
                 if type(event) is Step:
-                    numbers.append((event, len(rows)))
-                    calls = with_counts(event)
-                rows += [call.with_arrays(self.plan.moved) for call in calls]
+                    numbers.append((event.optimizer, calls, len(rows)))
+                    calls = with_counts(event.optimizer, calls)
+                rows += calls
                 if native and type(event) is Forward and event.op.alarm:
                     alarms[len(rows) - 1] = self.plan.moved(event.after[event.op.alarm])
-                    forwards[len(rows) - 1] = event
+                    forwards[len(rows) - 1] = self._refusal(event)
             else:
                 close()
                 if self._grads and type(event) in (Step, Effect):
@@ -235,7 +243,7 @@ class Program:
         if self.only is not None:
             stopped = self.only.run()
             if stopped >= 0:
-                self._raise(self.segments[0][1][stopped])
+                self.segments[0][1][stopped]()
         else:
             self._segments()
         for node, grad in self.final:
@@ -256,15 +264,27 @@ class Program:
                     else:
                         stopped = run.run()
                         if stopped >= 0:
-                            self._raise(forwards[stopped])
+                            forwards[stopped]()
         finally:
             float_errors.set(before)
 
-    def _raise(self, event):
-        """An operation was given what it refuses: run by Python, it says so."""
-        inputs = [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
-        self.twin(event).forward(*inputs)
-        raise RuntimeError(f"{event.name}: it stopped, but not when it was run again")
+    def _refusal(self, event):
+        """A function that raises the error of an operation that was given what it refuses: run by Python, it says so."""
+        twin, inputs = self.twin(event), [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
+
+        def refuse():
+            twin.forward(*inputs)
+            raise RuntimeError(f"{twin.name}: it stopped, but not when it was run again")
+
+        return refuse
+
+
+def _generators(events):
+    """The random streams that the step may draw from."""
+    given = [[e.args, e.options] for e in events if type(e) is Function]
+    given += [list(e.before.values()) for e in events if type(e) is Forward]
+    found = [x for x in flat(given) if isinstance(x, Generator)]
+    return list({id(x): x for x in (default_generator, *found)}.values())
 
 
 def _name(call):

@@ -15,7 +15,7 @@ from ..nn.module import Module
 from ..ops import Index
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, EFFECTS, READERS, functions, schedulers
+from .functions import CONSTANT, READERS, effects, functions, schedulers
 
 
 class Recorder(watch.Observer):
@@ -26,6 +26,7 @@ class Recorder(watch.Observer):
 
     def __init__(self, statics, check):
         self.events, self.refusal, self.modules, self.tensors, self.zeroed = [], None, {}, {}, []
+        self.inputs, self.inputs_changed = {id(owner_of(x)) for x in statics}, False
         self.check = check  # whether to call each operation's kernels again
         self.seen = {}  # id of an array that owns memory -> the array
         self.known(statics)
@@ -43,7 +44,7 @@ class Recorder(watch.Observer):
                     dict.__setitem__(kernel, dtype, self._recorded(kernel, dtype, code))
             for place, name, always in functions():
                 self._patch(place, name, functools.partial(self._function, always))
-            for place, name in EFFECTS:
+            for place, name in effects():
                 self._patch(place, name, self._effect)
             for place, name in schedulers():
                 self._patch(place, name, self._scheduler)
@@ -158,6 +159,12 @@ class Recorder(watch.Observer):
             self._add(Copy(source=source, copy=copy))
             self.known([source, copy])
             self._written = copy
+            self._check_inputs(copy)
+
+    def _check_inputs(self, array):
+        if id(owner_of(array)) in self.inputs:
+            self.inputs_changed = True
+            self.refuse("it changes an input in place: compute a new tensor")
 
     def accumulated(self, node, dx):
         if self._stack:
@@ -171,6 +178,7 @@ class Recorder(watch.Observer):
         self._add(Grad(node=node, array=array))
 
     def written(self, array):
+        self._check_inputs(array)
         if self._stack or array is self._written:
             return
         owner = owner_of(array)
@@ -197,7 +205,8 @@ class Recorder(watch.Observer):
     def _module(self, name, old):
         def call(module, *inputs, **options):
             if self._mine() and not self._stack:
-                self.modules[id(module)] = module
+                if id(module) not in self.modules:
+                    self.modules.update((id(part), (part, dict(vars(part)))) for part in module.modules())
                 if module._hooks is not None:
                     self.refuse(f"{type(module).__name__} has a hook, which is Python: remove it, or leave the step ordinary")
             return old(module, *inputs, **options)

@@ -2,17 +2,16 @@
 
 import numpy as np
 
-from .. import random
 from ..tensors.tensor import Tensor
 
 
 class State:
-    """A copy of everything that a replay changes: arrays that were there before, optimizers' state, the random stream."""
+    """A copy of everything that a replay changes: arrays that were there before, optimizers' state, random streams."""
 
     def __init__(self, program):
         self.arrays = [(x, x.copy()) for x in _state_arrays(program)]
         self.grads = [(node, node.grad, None if node.grad is None else node.grad.array.copy()) for node, _ in program.final]
-        self.stream = random.default_generator.get_state()
+        self.streams = [(g, g.get_state()) for g in program.generators]
 
     def restore(self):
         for x, old in self.arrays:
@@ -21,20 +20,18 @@ class State:
             node.grad = grad
             if grad is not None:
                 np.copyto(grad.array, old)
-        random.default_generator.set_state(self.stream)
+        for generator, state in self.streams:
+            generator.set_state(state)
 
     def equal(self):
-        stream = random.default_generator.get_state()
-        return equal([x for x, _ in self.arrays], [old for _, old in self.arrays]) and equal(
-            [stream.array], [self.stream.array]
-        )
+        streams = [(g.get_state().array, state.array) for g, state in self.streams]
+        return all(equal([now], [old]) for now, old in (*self.arrays, *streams))
 
 
 def _state_arrays(program):
     found = {id(x): x for x in program.state}
-    for event in program.events:
-        optimizer = getattr(event, "optimizer", None)
-        for p in [p for group in optimizer.param_groups for p in group["params"]] if optimizer else ():
+    for optimizer in program.optimizers:
+        for p in [p for group in optimizer.param_groups for p in group["params"]]:
             for x in (p, *optimizer.state.get(p, {}).values()):
                 if isinstance(x, Tensor):
                     found[id(x.array)] = x.array

@@ -21,6 +21,7 @@ class Calls:
     """What is called in the course of a backward()."""
 
     expected = False  # whether any leaf ever got a hook `after`; only then does the walk count when a leaf is complete
+    hooks = 0  # how many hooks were ever given to tensors: a remembered step (capture/) looks for them when it grows
     at_end = ()  # functions that such hooks want called when this backward() is over, a list meanwhile
 
     @contextlib.contextmanager

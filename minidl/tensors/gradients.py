@@ -176,6 +176,7 @@ class Gradients:
             return None if result is None else result.array
 
         node.hooks = {**(node.hooks or {}), key: on_gradient}
+        calls.hooks += 1
         return HookHandle(node, key)
 
     def backward(self, gradient=None, retain_graph=False, create_graph=False, inputs=None):
@@ -217,6 +218,7 @@ class Gradients:
             )
         node, key = self.node, next_serial()
         node.after, calls.expected = {**(node.after or {}), key: hook}, True
+        calls.hooks += 1
         return HookHandle(node, key, "after")
 
     def detach(self):

@@ -1,0 +1,331 @@
+"""minidl.compile under attack: what was once silently different. Each step is made ordinarily and remembered, and compared."""
+
+import copy
+import gc
+import pickle
+import threading
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import nn, optim
+from minidl.nn import functional as F
+from minidl.nn.utils import clip_grad_norm_
+from tests.test_compile import Twins, batches, labels, mlp, numbers, sgd, training
+
+
+class Settings:
+    shift = 0.0  # of the class
+
+    def __init__(self):
+        self.factor, self.inner = 2.0, None
+
+
+def alike(ordinary, *args, change, calls=6):
+    """Whether a remembered step follows a change that is made after some calls."""
+    step = minidl.compile(ordinary, fullgraph=True)
+    for _ in range(calls):
+        assert (step(*args) == ordinary(*args)).all()
+    change()
+    for _ in range(calls):
+        assert (step(*args) == ordinary(*args)).all()
+    return step
+
+
+def test_a_tensor_with_a_graph_that_is_replaced():
+    w = minidl.ones(2, requires_grad=True)
+    around = w * 1
+
+    def change():
+        nonlocal around
+        around = w * 5
+
+    alike(lambda x: x * around.detach(), numbers(0, 2), change=change)
+
+
+def test_a_tensor_of_a_module_that_is_replaced():
+    class Context(nn.Module):
+        def forward(self, x):
+            return x * self.around.detach()
+
+    w, net = minidl.ones(2, requires_grad=True), Context()
+    net.around = w * 1
+    alike(lambda x: net(x), numbers(0, 2), change=lambda: setattr(net, "around", w * 5))
+
+
+def test_tensors_that_a_module_keeps_for_others_to_see_do_not_count_as_changes():
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x):
+            self.weights = [self.layer(x).softmax(1)]
+            return self.weights[0] * x
+
+    def pair():
+        net = Attention()
+        return net, training(net, sgd(net), lambda out, y: out.sum() + y.sum() * 0.0)
+
+    twins = Twins(pair)
+    for i in range(20):
+        twins.call(numbers(i, 3, 4), numbers(i, 1))
+    (plan,) = twins.remembered._plans.values()
+    assert plan.begun == 0 and plan.number == 20
+
+
+@pytest.mark.parametrize("name", ["factor", "inner", "class"])
+def test_attributes_of_an_argument(name):
+    settings = Settings()
+    settings.inner = Settings()
+
+    def change():
+        if name == "factor":
+            settings.factor = 5.0
+        elif name == "inner":
+            settings.inner.factor = 7.0
+        else:
+            Settings.shift = 1.0
+
+    def helper(x, given):
+        return x * given.inner.factor + given.shift
+
+    try:
+        alike(lambda given, x: helper(x, given) * given.factor, settings, numbers(0, 3), change=change)
+    finally:
+        Settings.shift = 0.0
+
+
+def test_minus_zero_is_another_number():
+    step = minidl.compile(lambda x, a: x * a, fullgraph=True)
+    for _ in range(6):
+        for a in (0.0, -0.0):
+            assert np.signbit(step(minidl.ones(1), a).array) == np.signbit(a)
+
+
+def test_an_input_that_is_changed_in_place():
+    step = minidl.compile(lambda x: x.mul_(2).sum())
+    with pytest.warns(UserWarning, match="changes an input in place"):
+        for _ in range(6):
+            x = minidl.tensor([1.0, 2.0])
+            assert step(x).item() == 6 and x.tolist() == [2, 4]
+
+
+def test_an_input_part_of_which_is_set():
+    def ordinary(x):
+        x[0] = 5.0
+        return x.sum()
+
+    step = minidl.compile(ordinary)
+    with pytest.warns(UserWarning, match="changes an input in place"):
+        for _ in range(6):
+            x = minidl.tensor([1.0, 2.0])
+            assert step(x).item() == 7 and x.tolist() == [5, 2]
+
+
+def test_a_result_that_is_no_tensor():
+    step = minidl.compile(lambda x: (x, True))
+    with pytest.warns(UserWarning, match="returns a bool"):
+        for _ in range(6):
+            assert step(minidl.ones(1))[1] is True
+
+
+# --- what is changed between calls of a training step
+
+
+def tensor_hook(net):
+    net[0].weight.register_hook(lambda g: g * 0)
+
+
+def hook_after(net):
+    net[0].weight.register_post_accumulate_grad_hook(lambda p: p.grad.zero_())
+
+
+def module_hook(net):
+    net[0].register_forward_hook(lambda module, args, out: out * 2)
+
+
+def other_buffers(net):
+    for p in net.parameters():
+        net.optimizer.state[p]["momentum_buffer"] = minidl.zeros(*p.shape)
+
+
+def no_state(net):
+    net.optimizer.state.clear()
+
+
+def nesterov(net):
+    net.optimizer.param_groups[0]["nesterov"] = True
+
+
+def no_momentum(net):
+    net.optimizer.param_groups[0]["momentum"] = 0.0
+
+
+def maximize(net):
+    net.optimizer.param_groups[0]["maximize"] = True
+
+
+def rate_in_a_tensor(net):
+    net.optimizer.param_groups[0]["lr"] = rate = minidl.tensor(0.1)
+    net.rate = rate
+
+
+CHANGES = [tensor_hook, hook_after, module_hook, other_buffers, no_state, nesterov, no_momentum, maximize, rate_in_a_tensor]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_of_a_training_step(change):
+    def pair():
+        net = mlp()
+        net.optimizer = sgd(net, momentum=0.9)
+        return net, training(net, net.optimizer)
+
+    twins = Twins(pair, fullgraph=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a hook: it stays ordinary
+        for i in range(16):
+            if i == 5:
+                for net in twins.each():
+                    change(net)
+            if i in (9, 13) and change is rate_in_a_tensor:
+                for net in twins.each():
+                    net.rate.mul_(0.5)  # the same tensor, another number
+            twins.call(*batches(i))
+
+
+def test_momentum_that_begins_later_and_amsgrad():
+    for make, name, value in (
+        (lambda p: optim.SGD(p, 0.1), "momentum", 0.9),
+        (lambda p: optim.Adam(p, 0.01), "amsgrad", True),
+        (lambda p: optim.Adam(p, 0.01), "betas", (0.5, 0.9)),
+        (lambda p: optim.AdamW(p, 0.01), "weight_decay", 0.5),
+    ):
+
+        def pair(make=make):
+            net = mlp()
+            net.optimizer = make(net.parameters())
+            return net, training(net, net.optimizer)
+
+        twins = Twins(pair)
+        for i in range(14):
+            if i == 5:
+                for net in twins.each():
+                    net.optimizer.param_groups[0][name] = value
+            twins.call(*batches(i))
+
+
+# --- around it
+
+
+def test_a_stream_of_ones_own():
+    ours, theirs = (minidl.Generator().manual_seed(1) for _ in range(2))
+    step = minidl.compile(lambda x: x + minidl.rand(2, generator=ours), fullgraph=True)
+    for _ in range(10):
+        assert (step(minidl.zeros(2)) == minidl.rand(2, generator=theirs)).all()
+
+
+def test_a_function_that_was_imported_by_name():
+    def pair():
+        net = mlp()
+        optimizer = sgd(net)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            norm = clip_grad_norm_(net.parameters(), 0.05)
+            optimizer.step()
+            return loss, norm
+
+        return net, step
+
+    Twins(pair).run(batches)
+
+
+class Model:
+    def __init__(self):
+        self.factor = 2.0
+
+    @minidl.compile
+    def step(self, x):
+        return x * self.factor
+
+
+def test_copies_of_objects_with_a_remembered_method():
+    model, x = Model(), minidl.ones(1)
+    for _ in range(6):
+        model.step(x)
+    twin, read = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+    twin.factor = 3.0
+    for _ in range(6):
+        assert (twin.step(x).item(), read.step(x).item(), model.step(x).item()) == (3, 2, 2)
+
+
+def test_the_recordings_are_not_kept():
+    net = nn.Sequential(nn.Linear(200, 200), nn.ReLU(), nn.Linear(200, 200))
+    step = minidl.compile(training(net, sgd(net), lambda out, y: (out * y).sum()), fullgraph=True)
+    x, y = numbers(0, 300, 200), numbers(1, 300, 200)
+    step(x, y)
+    net.zero_grad()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for _ in range(6):
+            step(x, y)
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    (plan,) = step._plans.values()
+    assert kept < plan.program.plan.size + x.array.nbytes + y.array.nbytes + 300_000
+
+
+def test_four_threads_train_one_network():
+    net = mlp()
+    step, errors = minidl.compile(training(net, sgd(net)), fullgraph=True), []
+
+    def work():
+        try:
+            for i in range(60):
+                step(*batches(i))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (plan,) = step._plans.values()
+    assert not errors and plan.number == 240 and plan.begun == 0
+
+
+def test_a_step_that_calls_itself():
+    step = minidl.compile(lambda x, deep=True: step(x, False) + 1 if deep else x * 2)
+    for _ in range(9):
+        assert step(minidl.ones(1)).item() == 3
+
+
+def test_nan_infinity_and_other_dtypes():
+    step = minidl.compile(lambda x: (x * 2 - x).exp() / x, fullgraph=True)
+    for i in range(7):
+        for dtype in (minidl.float32, minidl.float64):
+            x = minidl.tensor([np.nan, np.inf, -np.inf, 0.0, 1e30, float(i)], dtype=dtype)
+            expected = (x * 2 - x).exp() / x
+            y = step(x)
+            assert y.dtype == dtype and y.array.tobytes() == expected.array.tobytes()
+
+
+def test_an_embedding_with_integers_of_32_bits():
+    net = nn.Embedding(5, 3)
+    step = minidl.compile(training(net, sgd(net), lambda out, y: (out.sum(1) * y).sum()), fullgraph=True)
+    for i in range(6):
+        step(labels(i, 4, classes=5).int(), numbers(i, 4))
+    before = net.weight.array.copy()
+    with pytest.raises(IndexError):
+        step(minidl.tensor([0, 9, 2, 3]).int(), numbers(0, 4))
+    assert (net.weight.array == before).all()
