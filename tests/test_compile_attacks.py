@@ -1,5 +1,6 @@
 """minidl.compile under attack: what was once silently different. Each step is made ordinarily and remembered, and compared."""
 
+import collections
 import copy
 import gc
 import pickle
@@ -97,6 +98,53 @@ def test_attributes_of_an_argument(name):
         alike(lambda given, x: helper(x, given) * given.factor, settings, numbers(0, 3), change=change)
     finally:
         Settings.shift = 0.0
+
+
+OUTSIDE = 2.0
+
+
+class Reads(nn.Module):
+    """Its forward reads a global, and by a method of its own another."""
+
+    def forward(self, x):
+        return self.more(x) * OUTSIDE
+
+    def more(self, x):
+        return x + FURTHER
+
+
+FURTHER = 1.0
+
+
+@pytest.mark.parametrize("name", ["OUTSIDE", "FURTHER"])
+def test_globals_that_a_module_reads(name, monkeypatch):
+    net = Reads()
+    alike(lambda x: net(x), numbers(0, 3), change=lambda: monkeypatch.setitem(globals(), name, 9.0))
+    monkeypatch.undo()
+    with minidl.no_grad():
+        alike(net, numbers(0, 3), change=lambda: monkeypatch.setitem(globals(), name, 9.0))
+
+
+def test_labels_of_ctc_that_ordinary_calls_refuse():
+    """Its kernel reads labels as places and checks no bounds: what Python checks before it has to be checked in each call."""
+    w = numbers(0, 6, 2, 5)
+
+    def ordinary(targets):
+        sizes = minidl.tensor([6, 6]), minidl.tensor([3, 3])
+        return F.ctc_loss(w.log_softmax(2), targets, *sizes)
+
+    step = minidl.compile(ordinary)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(9):
+            targets = labels(i, 2, 3, classes=4) + 1
+            assert step(targets) == ordinary(targets)
+        for wrong in (-1, 5, 2**40):
+            targets = minidl.tensor([[1, 2, 3], [1, wrong, 2]])
+            with pytest.raises((ValueError, IndexError)):
+                ordinary(targets)
+            with pytest.raises((ValueError, IndexError)):
+                step(targets)
 
 
 def test_minus_zero_is_another_number():
@@ -305,9 +353,20 @@ def test_four_threads_train_one_network():
 
 
 def test_a_step_that_calls_itself():
-    step = minidl.compile(lambda x, deep=True: step(x, False) + 1 if deep else x * 2)
-    for _ in range(9):
-        assert step(minidl.ones(1)).item() == 3
+    """The inner call is ordinary: it is a part of the outer one, and of what is recorded of it."""
+    deep, w = collections.deque(), minidl.ones(1)
+
+    def ordinary(x):
+        if deep and deep.pop():
+            return step(x) + 1
+        w.add_(1)
+        return x * w
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    for i in range(20):
+        deep.clear()  # of calls in which no Python ran
+        deep.append(True)
+        assert step(minidl.ones(1)).item() == i + 3
 
 
 def test_nan_infinity_and_other_dtypes():
