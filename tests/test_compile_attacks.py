@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, optim
+from minidl import kernels, nn, ops, optim
 from minidl.nn import functional as F
 from minidl.nn.utils import clip_grad_norm_
+from minidl.tensors.record import apply
 from tests.test_compile import Twins, batches, labels, mlp, numbers, sgd, training
 
 
@@ -145,6 +146,29 @@ def test_labels_of_ctc_that_ordinary_calls_refuse():
                 ordinary(targets)
             with pytest.raises((ValueError, IndexError)):
                 step(targets)
+
+
+class Groups(ops.Op):
+    """y[g] = Σ of the rows of group g. The groups are checked in Python; the kernel checks nothing."""
+
+    def __init__(self, groups):
+        self.groups = groups
+
+    def forward(self, x):
+        if self.groups.size and not 0 <= self.groups.min() <= self.groups.max() < 3:
+            raise IndexError("no such group")
+        return kernels.sum_rows(x, self.groups, 3)
+
+
+def test_an_operation_whose_kernel_reads_indices_is_called_by_python():
+    step = minidl.compile(lambda x, groups: apply(Groups(groups.array), x), fullgraph=True)
+    for i in range(7):
+        x, groups = numbers(i, 4, 2), labels(i, 4)
+        assert (step(x, groups) == apply(Groups(groups.array), x)).all()
+    (plan,) = step._plans.values()
+    assert [row[2] for row in plan.program.rows] == ["Python"]
+    with pytest.raises(IndexError, match="no such group"):
+        step(x, minidl.tensor([0, 1, 10**9, 2]))
 
 
 def test_minus_zero_is_another_number():
