@@ -105,7 +105,7 @@ class SyncBatchNorm(BatchNorm):
         op, tracks = SyncNorm(group, float(self.eps)), self.track_running_stats
         y = apply(op, input, self.weight, self.bias)
         if tracks:
-            self.num_batches_tracked.array += 1
+            kernels.count_up(self.num_batches_tracked.array)
             momentum = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
             kernels.update_running(self.running_mean.array, self.running_var.array, op.stats, momentum, op.count)
             for buffer in (self.running_mean, self.running_var, self.num_batches_tracked):
