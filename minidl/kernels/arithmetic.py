@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 
 from .jit import CodeByDtype, jit, strided
-from .memory import owner_of
+from .memory import offset_of, owner_of
 
 
 def _pairs(formula):
@@ -140,7 +140,7 @@ def three_axes(z, *others):
         return None
     shape = (1,) * lead + tuple(shape)
     return [
-        np.ndarray(shape, x.dtype, b, _start(x) - _start(b), (0,) * lead + tuple(s))
+        np.ndarray(shape, x.dtype, b, offset_of(x, b), (0,) * lead + tuple(s))
         for x, s, b in zip((z, *others), strides, buffers, strict=True)
     ]
 
@@ -149,7 +149,3 @@ def _buffer(x):
     """The array that owns x's memory, or a view of it, in the order of its memory."""
     owner = owner_of(x)
     return owner if owner.flags.c_contiguous else owner.T if owner.flags.f_contiguous else None
-
-
-def _start(x):
-    return x.__array_interface__["data"][0]
