@@ -118,7 +118,6 @@ def _words(kind, value):
         yield float(value) if isinstance(kind, types.Float) else int(value)
 
 
-
 def _compiled(bodies):
     """Addresses of native functions (two words) → int32, whose code the bodies(builder, arguments) write."""
     library = cpu_target.target_context.codegen().create_library("minidl_program")
