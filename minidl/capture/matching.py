@@ -16,7 +16,7 @@ from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD, Adam, AdamW
 from ..tensors.tensor import Tensor
-from .events import Backward, Step
+from .events import Backward, Forward, Step
 from .lowering import lowered
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
@@ -171,6 +171,9 @@ class Matching:
     def _is_native(self, a, b, results):
         """Whether the event's kernels do all of it: they are explained, and so is everything it gives and keeps."""
         self._noted.clear()
+        if type(b) is Forward and _keeps_numbers(b):  # Python has computed them: it must do so in each call
+            self.why[id(b)] = "it keeps a number for backward"
+            return False
         reason = self._try_calls(a, b)
         if reason is None and not _checks_indices(b, self):
             reason = "its indices are checked in Python"
@@ -300,6 +303,13 @@ def _checks_indices(event, matching):
         return True
     given = _given(event.forward if type(event) is Backward else event)
     return not any(x.dtype.kind in "iu" and id(owner_of(x)) in given for call in event.calls for x, _ in call.arrays())
+
+
+def _keeps_numbers(event):
+    """Whether forward has left a floating-point number in an attribute: that may be a value of this call."""
+    return any(
+        isinstance(x, (float, np.floating)) and repr(x) != repr(event.before.get(key)) for key, x in event.after.items()
+    )
 
 
 def _arrays(value):

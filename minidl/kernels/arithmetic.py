@@ -3,6 +3,8 @@
 Eager operations leave a + b to NumPy, whose own loops are as fast and are entered sooner.
 """
 
+import math
+
 import numpy as np
 from numba import types
 
@@ -81,6 +83,31 @@ def _itself(x, a):
 
 
 @jit
+def _root(x, a):
+    return math.sqrt(x)
+
+
+@jit
+def _size(x, a):
+    return abs(x)
+
+
+@jit
+def _sign(x, a):
+    """−1, 0 or 1; NaN of NaN."""
+    return (x > 0) - (x < 0) if x == x else x
+
+
+@jit
+def select(mask, x, y, z):
+    """z = x where the mask holds, else y"""
+    for i in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            for k in range(z.shape[2]):
+                z[i, j, k] = x[i, j, k] if mask[i, j, k] else y[i, j, k]
+
+
+@jit
 def accumulate(total, x):
     """total += x"""
     for i in range(total.shape[0]):
@@ -109,7 +136,9 @@ NUMBERS = {
     **{"+": _with_number(_plus), "*": _with_number(_times), "/": _with_number(_over)},
     **{"from": _with_number(_from), "under": _with_number(_under)},
     **{"negative": _with_number(_negative), "copy": _with_number(_itself)},
+    **{"root": _with_number(_root), "size": _with_number(_size), "sign": _with_number(_sign)},
 }
+SELECT = CodeByDtype(select, lambda t: (strided(types.boolean, 3), *[strided(t, 3)] * 2, strided(t, 3, True)))
 FILL = CodeByDtype(fill, lambda t: (strided(t, 3, True), types.float64))
 COUNT = CodeByDtype(count, lambda t: (strided(t, 0, True),))
 ADD_TO = CodeByDtype(accumulate, lambda t: (strided(t, 3, True), strided(t, 3)))
