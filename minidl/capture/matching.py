@@ -16,7 +16,7 @@ from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD, Adam, AdamW
 from ..tensors.tensor import Tensor
-from .events import Backward, Forward, Step
+from .events import Backward, Forward, Step, flat
 from .lowering import lowered
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
@@ -306,10 +306,9 @@ def _checks_indices(event, matching):
 
 
 def _keeps_numbers(event):
-    """Whether forward has left a floating-point number in an attribute: that may be a value of this call."""
-    return any(
-        isinstance(x, (float, np.floating)) and repr(x) != repr(event.before.get(key)) for key, x in event.after.items()
-    )
+    """Whether forward has left floating-point numbers in an attribute: they may be values of this call."""
+    new = [x for key, x in event.after.items() if x is not event.before.get(key)]
+    return any(isinstance(x, (float, np.floating)) for x in flat(new))
 
 
 def _arrays(value):
