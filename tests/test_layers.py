@@ -49,6 +49,7 @@ OPTIONAL = {
     "io/safetensors_files.py": "safetensors",
     "utils/drawing.py": "matplotlib",
     "utils/progress_bar.py": "tqdm",
+    "viz/films.py": "matplotlib",
 }  # what is loaded at its first use may need a package that is no dependency
 
 
