@@ -338,8 +338,8 @@ UNARY = words(
 )
 UNARY_METHODS = words(
     """
-    data_ptr dim element_size get_device is_complex is_contiguous is_pinned nelement numel pin_memory short stride tolist
-    retain_grad size
+    data_ptr describe dim element_size get_device is_complex is_contiguous is_pinned nelement numel pin_memory short stride
+    tolist retain_grad size
 """
 )
 WRITES = ["zero_", "detach_", "squeeze_", "t_", "tril_", "triu_", "exponential_", "random_"]
