@@ -319,8 +319,11 @@ def test_the_film_is_one_file_that_needs_nothing_else_and_is_the_same_each_time(
     assert text.count("data:image/png;base64") == 2 and "http" not in text and "<title>a &lt;film&gt;</title>" in text
     assert "fa-" not in text and text.count("aria-label=") >= 10
     assert text == found.save(tmp_path / "again.html").read_text(encoding="utf-8") and found._repr_html_() in text
-    with pytest.raises(ValueError, match="moments must be an integer from 1 to 8, got 9"):
+    with pytest.raises(ValueError, match="moments must be an integer from 1 to 8, or so many numbers, got 9"):
         found.save(tmp_path / "x.png", moments=9)
+    with pytest.raises(ValueError, match=r"there are frames 0 to 1, got moments=\[2\]"):
+        found.figure([2])
+    assert [axes.get_title()[:6] for axes in found.figure([-1, 0]).axes] == ["step 1", "step 0"]
     with pytest.raises(ValueError, match="a film has all frames"):
         found.save(tmp_path / "x.html", moments=2)
     titles = [axes.get_title() for axes in found.figure(moments=4).axes]

@@ -13,6 +13,7 @@ from .snapshots import Borrowed, states_of
 
 FRAMES = 60  # of more snapshots so many are taken, evenly
 BATCH = 4096  # places at a time
+MOMENTS = 8  # frames beside each other, at most
 
 
 def decision_boundary(model, x, y, snapshots=None, *, points=100, margin=0.15, threshold=0.0, title=None):
@@ -136,11 +137,15 @@ class Boundary:
         right = " to ".join(f"{a:.1%}" for a in dict.fromkeys((self.accuracy[0], self.accuracy[-1])))
         return f"<Boundary of {self.count} classes{frames}, {right} right>"
 
-    def figure(self, moments=1):
-        """Some frames, evenly, as a matplotlib Figure; of one the last."""
-        if isinstance(moments, bool) or not isinstance(moments, (int, np.integer)) or not 1 <= moments <= 8:
-            raise ValueError(f"Boundary: moments must be an integer from 1 to 8, got {moments!r}")
+    def figure(self, moments: int | list | tuple = 1):
+        """Some frames as a matplotlib Figure: moments many, evenly, of one the last; or a list of the numbers of frames."""
         n = len(self.labels)
+        if isinstance(moments, (list, tuple)) and 0 < len(moments) <= MOMENTS and all(type(k) is int for k in moments):
+            if not all(-n <= k < n for k in moments):
+                raise ValueError(f"Boundary: there are frames 0 to {n - 1}, got moments={moments!r}")
+            return viz.films.moments(self, [k % n for k in moments])
+        if isinstance(moments, bool) or not isinstance(moments, (int, np.integer)) or not 1 <= moments <= MOMENTS:
+            raise ValueError(f"Boundary: moments must be an integer from 1 to {MOMENTS}, or so many numbers, got {moments!r}")
         which = [n - 1] if moments == 1 else np.unique(np.linspace(0, n - 1, moments).round().astype(int)).tolist()
         return viz.films.moments(self, which)
 
@@ -150,7 +155,7 @@ class Boundary:
             return f'<figure role="img" aria-label="{html.escape(repr(self)[1:-1])}">{viz.films.svg(self.figure())}</figure>'
         return viz.films.film(self)
 
-    def save(self, path, moments=1):
+    def save(self, path, moments: int | list | tuple = 1):
         """Writes the film (.html), or a picture of some frames in the format of the name's ending, and gives the path."""
         path = Path(path)
         if path.suffix != ".html":

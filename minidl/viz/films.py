@@ -47,6 +47,7 @@ def landscape(of, title=None, axes=None, levels=None):
     loss = np.ma.masked_invalid(of.loss)
     if loss.count():
         lo, hi = float(loss.min()), float(loss.max())
+        lo, hi = (lo, hi) if levels is None else (levels[0], levels[-1])
         ratio = lo > 0 and hi / lo > 20
         if levels is None:
             levels = np.geomspace(lo, hi, LEVELS) if ratio else np.linspace(lo, hi, LEVELS)
@@ -67,10 +68,10 @@ def landscape(of, title=None, axes=None, levels=None):
         axes.set(xlabel="first principal component", ylabel="second principal component")
     axes.set_facecolor("0.85")  # where the loss is not finite
     bad = of.loss.size - loss.count()
-    lines = [title or "the loss over a plane of parameters"]
-    lines += [f"{of.variance:.0%} of the path's variance lie in it"] if of.path is not None else []
-    lines += [f"{bad} places (grey) are not finite"] if bad else []
-    axes.set_title("\n".join(lines), fontsize=10)
+    words = [title or "the loss over a plane of parameters"]
+    words += [f"{of.variance:.0%} of the path's variance lies in it"] if of.path is not None else []
+    words += [f"{bad} places (grey) are not finite"] if bad else []
+    axes.set_title("\n".join(words), fontsize=10)
     axes.locator_params(nbins=5)
     if own:
         made.legend(loc="outside lower center", ncols=3, fontsize=8)

@@ -166,6 +166,10 @@ class Landscape:
         """The picture, as a matplotlib Figure: lines of equal loss, the model's place, the path."""
         return viz.films.landscape(self, title)
 
+    def draw(self, axes, title=None, levels=None):
+        """Draws it into axes of your own, of matplotlib; levels: the losses at which there are lines, rising."""
+        viz.films.landscape(self, title, axes, levels)
+
     def save(self, path, title=None):
         """Writes the picture, in the format of the name's ending, and gives the path."""
         return viz.films.save(self.figure(title), Path(path))
