@@ -101,6 +101,19 @@ def test_a_path_of_training_lies_in_the_plane_of_its_principal_components():
     assert found.loss[1, 2] == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_plane_of_a_path_holds_most_of_its_variance():
+    bowl = Bowl()
+    rng = np.random.default_rng(0)
+    states = [{"w": rng.normal(size=(3, 4)) * [9, 4, 1, 1], "b": rng.normal(size=4)} for _ in range(6)]
+    found = viz.loss_landscape(bowl, bowl.loss, states, points=2)
+    flat = np.stack([np.concatenate([s["w"].ravel(), s["b"]]) for s in states])
+    sizes, vectors = np.linalg.eigh(np.cov(flat.T))
+    assert found.variance == pytest.approx(sizes[-2:].sum() / sizes.sum()) and found.variance < 0.99
+    directions = [np.concatenate([d["w"].ravel(), d["b"]]) for d in found.directions]
+    np.testing.assert_allclose(np.abs(np.stack(directions) @ vectors[:, [-1, -2]]), np.eye(2), atol=1e-9)
+    np.testing.assert_allclose(found.path, (flat - flat[-1]) @ np.stack(directions).T, atol=1e-9)
+
+
 def noisy():
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
 
@@ -265,6 +278,12 @@ def test_a_frame_for_each_snapshot_and_the_model_is_given_back():
     assert both.labels == ["model 1", "model 2"] and (both.classes[0] == 2).all() and both.accuracy == [0.0, 1 / 3]
     many = viz.decision_boundary(model, X, Y, snapshots.states * 50, points=2)
     assert len(many.labels) == 60 and many.labels[0] == "snapshot 1" and many.labels[-1] == "snapshot 100"
+
+
+def test_a_model_that_draws_random_numbers_leaves_them_as_they_were():
+    state = minidl.get_rng_state()
+    viz.decision_boundary(lambda x: x + minidl.rand(2), X, minidl.tensor([0, 1, 1]), points=3)
+    assert np.array_equal(minidl.rand(3), after_state(state))
 
 
 def test_a_model_that_fails_is_given_back():

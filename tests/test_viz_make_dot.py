@@ -181,10 +181,10 @@ def test_files_and_formats(tmp_path):
     assert dot.save(tmp_path / "net.gv") == str(tmp_path / "net.gv")
     assert (tmp_path / "net.gv").read_text(encoding="utf-8") == dot.source
     with pytest.raises(ValueError, match=r"format 'png' needs Graphviz.*write format='svg'.*graphviz.Source\(dot.source\)"):
-        dot.render("net", format="png")
+        dot.render(tmp_path / "net", format="png")
     dot.format = "pdf"
     with pytest.raises(ValueError, match="format 'pdf' needs"):
-        dot.render("net")
+        dot.render(tmp_path / "net")
     with pytest.raises(ValueError, match=r"ends in \.svg, \.gv or \.dot"):
         dot.save(tmp_path / "net.png")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minidl import kernels
-from minidl.kernels import gemm, inspection
+from minidl.kernels import cache, gemm, inspection, jit, layout
 from minidl.kernels.tile import VECTOR_BYTES
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no machine code")
@@ -54,6 +54,20 @@ def test_the_page_has_all_three_side_by_side(product, tmp_path):
     assert len(re.findall('id="minidl-fma"', text)) == (1 if product.fused else 0)
     with pytest.raises(ValueError, match=r"expected a name that ends in \.html"):
         product.save(tmp_path / "x.txt")
+
+
+def test_code_that_comes_from_the_cache_can_be_read_all_the_same(monkeypatch):
+    if cache.FOLDER is None:
+        pytest.skip("there is no cache")
+    layout._zero[np.dtype(np.float32)]  # compiled and kept, or loaded
+    types = layout._zero.signature(numba.float32)
+    loaded = jit._make(layout.zero.__wrapped__, layout.zero._options)
+    loaded.compile(types)
+    assert "Inspection disabled" in loaded.inspect_asm(types)
+    monkeypatch.setattr(layout.zero, "_made", [loaded])
+    found = kernels.xray("layout.zero")
+    assert found.instructions > 10 and "Inspection disabled" not in found.assembly + found.llvm
+    assert layout.zero._made == [loaded] and len(loaded.overloads) == 1
 
 
 def test_what_is_counted():

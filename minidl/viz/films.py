@@ -135,7 +135,7 @@ def film(of, fps=8):
     """All frames as HTML with buttons, of matplotlib, but without the symbols that it would load from the network."""
     made = Figure(figsize=(5.2, 4.4))
     FigureCanvasAgg(made)
-    axes = made.add_axes((0.12, 0.11, 0.85, 0.78))
+    axes = made.add_axes((0.12, 0.11, 0.85, 0.76))
     image = regions(axes, of, 0)
     axes.set_ylabel("x₂")
     if of.count <= 6:
@@ -157,4 +157,5 @@ def film(of, fps=8):
         text = text.replace(old, hashlib.sha1(of.classes.tobytes() + of.confidence.tobytes()).hexdigest()[:32])
     text = re.sub(r'title="([^"]*)"( aria-label="[^"]*")?', r'title="\1" aria-label="\1"', text)
     text = text.replace('<input id="_anim_slider', '<input aria-label="frame" id="_anim_slider')
-    return re.sub(r'<img id="', '<img alt="the regions of the classes, at the step named above" id="', text)
+    style = "max-width:100%;box-sizing:border-box"
+    return text.replace('<img id="', f'<img style="{style}" alt="the regions of the classes, at the step named above" id="')
