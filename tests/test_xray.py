@@ -63,7 +63,8 @@ def test_code_that_comes_from_the_cache_can_be_read_all_the_same(monkeypatch):
     types = layout._zero.signature(numba.float32)
     loaded = jit._make(layout.zero.__wrapped__, layout.zero._options)
     loaded.compile(types)
-    assert "Inspection disabled" in loaded.inspect_asm(types)
+    with pytest.warns(UserWarning, match="Inspection disabled"):
+        loaded.inspect_asm(types)
     monkeypatch.setattr(layout.zero, "_made", [loaded])
     found = kernels.xray("layout.zero")
     assert found.instructions > 10 and "Inspection disabled" not in found.assembly + found.llvm
