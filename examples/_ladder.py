@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 from tqdm import tqdm
 
 import minidl
+from minidl import viz
 from minidl.kernels.tile import VECTOR_BYTES
 
 matplotlib.use("Agg")
@@ -169,6 +170,7 @@ def picture(title, steps, speeds, unit, lines, path):
     figure.suptitle(title, x=0.01, ha="left", size=13)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+    viz.report(picture=path, text=title)
     print(f"picture: {path}")
 
 

@@ -26,6 +26,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 
 EXACT, COIN, LEARNED = 1e-12, 1e-3, 0.05
 FUNCTIONS = {
@@ -74,6 +75,7 @@ def main():
     print(f"three affine maps against one: within {collapse:.1g}")
 
     picture(options.out / "activations.png", at, curves, nets, losses)
+    viz.report(picture=options.out / "activations.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'activations.png'}")
     if max(slip, collapse) > EXACT or slopes != [0, 0.25, 1] or far != [0, 1]:
         sys.exit(f"expected slopes 0, 0.25 and 1 at 0, and formulas and the collapsed map within {EXACT}")

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.optim import Adam
 
 EXAMPLES, WIDTHS = 40, (0.1, 0.2, 0.5, 1.0)
@@ -66,6 +67,7 @@ def main():
 
     path = options.out / "attention_pooling.png"
     picture(path, (x, y, queries), by_kernel, by_width, learned, (tried, errors, ends))
+    viz.report(picture=path, seed=options.seed, text=__doc__)
     print(f"picture: {path}")
     if options.quick:
         return

@@ -30,7 +30,7 @@ import numpy as np
 
 import minidl
 import minidl.nn.functional as F
-from minidl import information
+from minidl import information, viz
 
 EXACT, NEAR, DIFFERENT = 1e-5, 0.1, 0.01
 SIZES = [2, 4, 8, 16, 32, 64, 128, 256, 512]
@@ -75,6 +75,7 @@ def main():
     missed += ["masked softmax"] if hidden != 0 or not np.isfinite(masked).all() else []
     missed += ["widths"] if wide > alike / 2 else []
     print("all seven pieces do what they must" if not missed else f"not as stated: {missed}")
+    viz.report(picture=options.out / "attention_scores.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'attention_scores.png'}")
     if missed:
         sys.exit(f"not as stated: {', '.join(missed)}")

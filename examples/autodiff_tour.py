@@ -24,6 +24,7 @@ import numpy as np
 from backprop_by_hand import draw_graph, node_of
 
 import minidl
+from minidl import viz
 
 EXACT = 1e-12
 A = minidl.tensor([[1.0, 1.2], [-0.2, 0.5]], dtype=minidl.float64)
@@ -78,6 +79,7 @@ def main():
     picture_fan(curve, around.numpy(), fan, u)
     figure.savefig(options.out / "autodiff_tour.png", dpi=100)
     plt.close(figure)
+    viz.report(picture=options.out / "autodiff_tour.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'autodiff_tour.png'}")
     if not exact or max(slips.values()) > EXACT:
         sys.exit(f"expected gradients to be exact, or within {EXACT}")

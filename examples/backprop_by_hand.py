@@ -25,6 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minidl
+from minidl import viz
 
 DECAY, EXACT, NUMERIC = 0.1, 1e-12, 1e-6
 NOTE = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"}
@@ -71,6 +72,7 @@ def main():
 
     graph = forward(**leaves, y=y)  # a graph that was walked is gone
     picture(options.out / "backprop_by_hand.png", graph, computed, expected, apart)
+    viz.report(picture=options.out / "backprop_by_hand.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'backprop_by_hand.png'}")
     if max(apart.values()) > EXACT or numeric > NUMERIC or not again or "retain_graph" not in refused:
         sys.exit(f"expected gradients within {EXACT} of those by hand, {NUMERIC} of quotients, and the graph to be freed")

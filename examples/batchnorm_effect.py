@@ -32,6 +32,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.utils.data import DataLoader, digits
 
 RATES = [0.01, 0.1, 1.0]
@@ -80,6 +81,7 @@ def main():
         )
 
     picture(runs, options.out / "batchnorm_effect.png")
+    viz.report(picture=options.out / "batchnorm_effect.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'batchnorm_effect.png'}")
     if options.quick:
         return

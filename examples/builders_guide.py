@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn as nn
+from minidl import viz
 from minidl.utils.callbacks import Callback, Checkpoint
 from minidl.utils.data import DataLoader, digits
 from minidl.utils.train import Trainer
@@ -58,6 +59,7 @@ def main():
     print(f"last loss {second[-1]:.6f}, without a cut {losses[-1]:.6f}")
 
     picture(losses, first, second, len(losses) // epochs, options.out / "builders_guide.png")
+    viz.report(picture=options.out / "builders_guide.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'builders_guide.png'}")
     for name, right in found.items():
         print(f"{name}: {'as expected' if right else 'WRONG'}")

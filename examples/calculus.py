@@ -24,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minidl
+from minidl import viz
 from minidl.func import grad, grad_and_value
 
 QUOTIENTS, LOSSES = (2.3, 2.03, 2.003, 2.0003, 2.00003), (25.11, 8.00270, 8.00012, 8.00001)
@@ -85,6 +86,7 @@ def main():
     print(f"nested: f = {at.item():.0f}, slopes {partials}")
     print(f"integrals: sum {riemann:.7f}, true {math.log(5) / 2:.7f}; probability {probability:.7f}")
     picture(options.out / "calculus.png", steps, quotients, slope, taylor, linear, true, riemann, probability)
+    viz.report(picture=options.out / "calculus.png", text=__doc__)
     print(f"picture: {options.out / 'calculus.png'}")
     check("the difference quotients", quotients[:5], QUOTIENTS, 1e-6)
     check("the quotients of the loss", losses, LOSSES, 6e-6)

@@ -30,6 +30,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.nn.utils import clip_grad_norm_
 
 MARKOV = np.array([[0.9, 0.1], [0.5, 0.5]])
@@ -84,6 +85,7 @@ def main():
     print(f"perplexity of the text: {told}, single characters {alone:.2f}; {time.perf_counter() - start:.0f} s")
 
     picture(options.out / "char_rnn.png", source, curves, samples, alone)
+    viz.report(picture=options.out / "char_rnn.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'char_rnn.png'}")
     if options.quick:
         return

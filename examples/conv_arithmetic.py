@@ -26,6 +26,7 @@ import numpy as np
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.utils.data import digits
 
 EXACT = 1e-5
@@ -55,6 +56,7 @@ def main():
     missed += book()
     picture(matrix.numpy(), options.out / "conv_arithmetic.png")
     print("all sizes and all numbers of the book come out" if not missed else f"not as stated: {missed}")
+    viz.report(picture=options.out / "conv_arithmetic.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'conv_arithmetic.png'}")
     if missed:
         sys.exit(f"not as stated: {', '.join(missed)}")

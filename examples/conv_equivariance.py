@@ -25,6 +25,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.utils.data import DataLoader, TensorDataset, digits
 from minidl.utils.data.transforms import pad, shift
 from minidl.utils.train import Trainer
@@ -64,6 +65,7 @@ def main():
         print(f"{name}: {plain:.1%} of the test digits right, {scrambled:.1%} with scrambled pixels")
 
     picture(images[0], maps, changes, order, accuracies, options.out / "conv_equivariance.png")
+    viz.report(picture=options.out / "conv_equivariance.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'conv_equivariance.png'}")
     if max(difference, changes[-1]) > 1e-6 or changes != sorted(changes, reverse=True):
         sys.exit("expected equivariance, and with every larger window of pooling more invariance")

@@ -24,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minidl
+from minidl import viz
 from minidl.optimization import convexity_gap, is_below_set_convex, is_convex, is_convex_set, jensen_gap, smallest_curvature
 
 SETS = {
@@ -81,6 +82,7 @@ def main():
         print(f"{name:20} {'convex' if verdict else 'not convex'}{gap}")
     print(f"Jensen: E[X²] - E[X]² = {jensen:.6f}, the variance is {variance:.6f}")
     picture(options.out / "convexity.png", verdicts, gaps, normal, jensen)
+    viz.report(picture=options.out / "convexity.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'convexity.png'}")
     if not options.quick:
         if wrong:

@@ -67,6 +67,7 @@ def main():
     print(
         f"{right:.1%} of {len(new[1]):,} new points right; film of {last + 1} moments: {options.out / 'decision_boundary.html'}"
     )
+    viz.report(picture=options.out / "decision_boundary.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'decision_boundary.png'}")
     if not options.quick and right < TARGET:
         sys.exit(f"expected {TARGET:.0%}")

@@ -28,6 +28,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 
 WIDTH, DEPTH = 256, 30
 DEFAULT = "default of nn.Linear"
@@ -78,6 +79,7 @@ def main():
                 bar.update()
 
     picture(options.out / "deep_signals.png", products, x.detach().numpy(), slope, units, signals)
+    viz.report(picture=options.out / "deep_signals.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'deep_signals.png'}")
     explodes, orthogonal, vanishes = (sizes[-1] for sizes in products.values())
     if not 1e20 < explodes < 1e32 or abs(orthogonal - 1) > 1e-4 or vanishes > 1e-20 or abs(slope[-1] - 3.3524e-4) > 1e-8:

@@ -32,6 +32,7 @@ import numpy as np
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.optim.lr_scheduler import CosineAnnealingLR
 from minidl.utils.callbacks import Evaluation
 from minidl.utils.data import DataLoader, digits
@@ -67,7 +68,8 @@ def main():
     predict(model, train[:][0])  # compiles what many images at once need
 
     start = time.perf_counter()
-    history = fit(model, train, test, epochs)
+    norms = viz.GradientNorms(model)
+    history = fit(model, train, test, epochs, norms)
     seconds = time.perf_counter() - start
     predicted, reached = predict(model, test[:][0]), history[-1]["val_accuracy"]
     print(f"trained {epochs} epochs in {seconds:.1f} s; held-out loss {history[-1]['val_loss']:.3f}, accuracy {reached:.2%}")
@@ -82,6 +84,8 @@ def main():
     print(f"accuracy without {RUBBED_OUT} pixels: {named:.1%} if the gradient names them, {at_random:.1%} if they are random")
 
     picture(model, history, test, predicted, options.out / "digits_cnn.png")
+    about = {"picture": options.out / "digits_cnn.png", "seed": options.seed, "text": __doc__}
+    viz.report(history, model, norms=norms, data=test[:], **about)
     print(f"picture: {options.out / 'digits_cnn.png'}")
     if not same or (not options.quick and reached < TARGET):
         sys.exit(f"expected at least {TARGET:.1%} and the same predictions after loading")
@@ -98,7 +102,7 @@ def network():
     )  # fmt: skip
 
 
-def fit(model, train, test, epochs):
+def fit(model, train, test, epochs, norms):
     """Trains, and returns the history: loss and accuracy on the training digits and on those held out, after each epoch."""
     trainer = Trainer(
         epochs,
@@ -106,7 +110,7 @@ def fit(model, train, test, epochs):
         optimizer=minidl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4),
         scheduler=lambda optimizer: CosineAnnealingLR(optimizer, epochs),
         metrics=[accuracy],
-        callbacks=[Evaluation("train", [train[:]])],
+        callbacks=[Evaluation("train", [train[:]]), norms],
     )
     return trainer.fit(model, (DataLoader(train, batch_size=32, shuffle=True), [test[:]]))
 

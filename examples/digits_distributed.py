@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn.functional as F
-from minidl import distributed as dist, nn
+from minidl import distributed as dist, nn, viz
 from minidl.nn.parallel import DistributedDataParallel
 from minidl.utils.data import DataLoader, DistributedSampler, digits
 
@@ -166,6 +166,7 @@ def report(runs, options):
     draw(runs, path)
     found = ", ".join(f"{run['accuracies'][-1]:.1%} with {size}" for size, run in runs.items())
     print(f"accuracy {found}; losses of the first ten steps differ by {apart:.0e} at most")
+    viz.report(picture=path, seed=options.seed, text=__doc__)
     print(f"picture: {path}")
     if not all(run["alike"] for run in runs.values()):
         sys.exit("the ranks have different weights")

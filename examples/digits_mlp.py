@@ -20,6 +20,7 @@ import numpy as np
 
 import minidl
 import minidl.nn as nn
+from minidl import viz
 from minidl.utils.callbacks import Evaluation
 from minidl.utils.data import DataLoader, digits
 from minidl.utils.metrics import accuracy
@@ -53,7 +54,8 @@ def main():
     minidl.warmup(model, train[:64][0])
 
     start = time.perf_counter()
-    history = fit(model, optimizer, train, test, epochs)
+    norms = viz.GradientNorms(model)
+    history = fit(model, optimizer, train, test, epochs, norms)
     seconds = time.perf_counter() - start
     predicted, reached = predict(model, test), history[-1]["val_accuracy"]
     print(f"trained {epochs} epochs in {seconds:.1f} s; held-out loss {history[-1]['val_loss']:.3f}, accuracy {reached:.2%}")
@@ -65,19 +67,21 @@ def main():
     print(f"saved to {options.out / 'digits_mlp.npz'}; loaded again, its predictions are {'the same' if same else 'DIFFERENT'}")
 
     picture(history, test, predicted, options.out / "digits_mlp.png")
+    about = {"picture": options.out / "digits_mlp.png", "seed": options.seed, "text": __doc__}
+    viz.report(history, model, norms=norms, data=test[:], **about)
     print(f"picture: {options.out / 'digits_mlp.png'}")
     if not same or (not options.quick and reached < TARGET):
         sys.exit(f"expected at least {TARGET:.0%} and the same predictions after loading")
 
 
-def fit(model, optimizer, train, test, epochs):
+def fit(model, optimizer, train, test, epochs, norms):
     """Trains, and returns the history: loss and accuracy on the training digits and on those held out, after each epoch."""
     trainer = Trainer(
         epochs,
         loss=nn.CrossEntropyLoss(),
         optimizer=optimizer,
         metrics=[accuracy],
-        callbacks=[Evaluation("train", [train[:]])],
+        callbacks=[Evaluation("train", [train[:]]), norms],
     )
     return trainer.fit(model, (DataLoader(train, batch_size=32, shuffle=True), [test[:]]))
 

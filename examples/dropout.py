@@ -26,6 +26,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.utils.callbacks import Evaluation
 from minidl.utils.data import DataLoader, digits
 from minidl.utils.metrics import accuracy
@@ -74,6 +75,7 @@ def main():
     print(f"units missing: each {np.mean(single):.2%}, their mean {mean[-1]:.2%}; evaluation, all units: {one:.2%}")
 
     picture(options.out / "dropout.png", h.numpy(), draws, curves, (single, mean, one))
+    viz.report(picture=options.out / "dropout.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'dropout.png'}")
     if errors > 5 or not exact:
         sys.exit("expected means within 5 standard errors, and nothing dropped by p = 0 and in evaluation")

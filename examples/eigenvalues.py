@@ -24,6 +24,7 @@ from matplotlib.patches import Circle
 from tqdm import trange
 
 import minidl
+from minidl import viz
 from minidl.linalg import det, eig, eigh, eigvals
 
 STRETCH, SHEAR = [[2.0, 1.0], [2.0, 3.0]], [[1.0, -1.0], [2.0, 3.0]]
@@ -61,6 +62,7 @@ def main():
     print(f"eigenvalues of Gershgorin's matrix: {gershgorin.round(6)}")
     print(f"sizes of the random matrix's: {sizes.round(4)}; the length grows by {ratios[-1]:.4f} a step")
     picture(options.out / "eigenvalues.png", values, vectors, area, angle, gershgorin, complex_values, ratios, lengths, steady)
+    viz.report(picture=options.out / "eigenvalues.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'eigenvalues.png'}")
     check("eigenvalues 1 and 4", values.real.numpy(), [1, 4])
     check("a determinant of 5, an angle of 0.4189901", [area, angle], [5, 0.4189901])

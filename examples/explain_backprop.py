@@ -60,6 +60,7 @@ def main():
     picture(pages, path)
     ok, kink, wrong = counts.values()
     print(f"{ok} numbers of {len(pages)} networks agree with quotients, {kink} lie at kinks, {wrong} differ")
+    viz.report(picture=path, seed=options.seed, text=__doc__)
     print(f"picture: {path}")
     if wrong or not ok or not same:
         sys.exit(f"expected no gradient to differ from its quotient, and those of backward (the same: {same})")

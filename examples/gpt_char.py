@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn.functional as F
-from minidl import information, text
+from minidl import information, text, viz
 from minidl.generation import generate
 from minidl.models import GPT, decay_groups
 from minidl.nn.utils import clip_grad_norm_
@@ -67,6 +67,7 @@ def main():
     print(f"held out: perplexity {perplexity:.2f}; 2-grams {counted[2]:.2f}, single characters {counted[1]:.2f}")
 
     picture(options.out / "gpt_char.png", model, vocab, curve, samples, counted)
+    viz.report(picture=options.out / "gpt_char.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'gpt_char.png'}")
     if not options.quick and perplexity > OF_PAIRS * counted[2]:
         sys.exit(f"expected a perplexity of at most {OF_PAIRS * counted[2]:.2f}")

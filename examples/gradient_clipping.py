@@ -24,6 +24,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.nn.utils import clip_grad_norm_
 
 LENGTH, WIDTH, THETA = 24, 64, 1.0
@@ -63,6 +64,7 @@ def main():
         errors, norms = runs[name][0][-1][1], runs[name][1]
         print(f"{name:12} error {errors:.4f}; gradients: median {np.nanmedian(norms):.2f}, longest {np.nanmax(norms):.3g}")
     picture(options.out / "gradient_clipping.png", runs)
+    viz.report(picture=options.out / "gradient_clipping.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'gradient_clipping.png'}")
     clipped, other = (runs[name][0][-1][1] for name in ("clipped", "not clipped"))
     if not options.quick and (not clipped < TARGET or other < TARGET):

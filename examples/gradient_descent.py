@@ -28,6 +28,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minidl
+from minidl import viz
 from minidl.func import grad
 from minidl.optimization import critical_point, gradient_descent, gradient_variance, newton, taylor_error
 
@@ -114,6 +115,7 @@ def main():
     print(f"variance of gradients, times the batch: {', '.join(f'{v * n:.2f}' for n, v in zip(SIZES, variances, strict=True))}")
     print(f"the variance of one sample's gradient: {exact:.2f}; the slope of tanh at 4: {tangent:.4f}")
     picture(options.out / "gradient_descent.png", paths, errors, variances, exact)
+    viz.report(picture=options.out / "gradient_descent.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'gradient_descent.png'}")
     checks(paths, errors, tangent)
     if not options.quick and not all(abs(v * n / exact - 1) < 0.15 for n, v in zip(SIZES, variances, strict=True)):

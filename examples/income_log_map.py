@@ -26,6 +26,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 
 SLOPE, EVEN, MEDIAN, SPREAD = 1.2, 30_000, 50_000, 1.0
 CLOSE, APART = 0.002, 0.015
@@ -68,6 +69,7 @@ def main():
     even = math.exp(math.log(MEDIAN) - line.bias.item() / slope)
     print(f"the logit is {slope:.3f} ln(income/{even:,.0f}); the truth {SLOPE} ln(income/{EVEN:,})")
     picture(options.out / "income_log_map.png", models, excess)
+    viz.report(picture=options.out / "income_log_map.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'income_log_map.png'}")
     raw, logs, hidden = excess.values()
     met = logs < CLOSE and raw > APART and hidden < raw / 2 and abs(slope / SLOPE - 1) < 0.1 and abs(even / EVEN - 1) < 0.1

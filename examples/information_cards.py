@@ -28,7 +28,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minidl
-from minidl import information
+from minidl import information, viz
 
 SLOTS = [0.1, 0.5, 0.1, 0.3]  # how often the machine shows each of its four symbols
 COINS = [0.9, 0.1]
@@ -76,6 +76,7 @@ def main():
         wrong.append("a divergence")
 
     picture(surprises, entropy, codes, options.out / "information_cards.png")
+    viz.report(picture=options.out / "information_cards.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'information_cards.png'}")
     if wrong:
         sys.exit(f"not as stated: {', '.join(wrong)}")

@@ -34,7 +34,7 @@ from matplotlib.patches import Circle
 from tqdm import tqdm
 
 import minidl
-from minidl import information
+from minidl import information, viz
 
 CHAPTER = [[0.1, 0.5], [0.1, 0.3]]
 WEATHER = [[0.40, 0.02], [0.18, 0.12], [0.03, 0.25]]  # sun, clouds, rain; without an umbrella, with one
@@ -74,6 +74,7 @@ def main():
 
     wrong = picture(options.out / "information_diagram.png", name, chosen)
     print(f"five forms of mutual information within {apart:.0e} bits; areas of the picture wrong by {wrong:.2%} at most")
+    viz.report(picture=options.out / "information_diagram.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'information_diagram.png'}")
     if apart > AGREE or broken or wrong > AREA:
         sys.exit(f"expected forms of mutual information within {AGREE}, no rule broken, and areas within {AREA:.0%}")

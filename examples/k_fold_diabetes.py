@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.model_selection import KFold, PolynomialFeatures, cross_validate, learning_curve
 
 R2, NEAR, MEET = 0.482316, 1e-4, 0.15
@@ -68,6 +69,7 @@ def main():
     )
     print(f"with {SIZES[-1]} {mean[-1, 0] ** 0.5:.1f} and {mean[-1, 1] ** 0.5:.1f}")
     picture(options.out / "k_fold_diabetes.png", results, mean)
+    viz.report(picture=options.out / "k_fold_diabetes.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'k_fold_diabetes.png'}")
     best = min(range(4), key=lambda degree: results[degree].mean[1].item())
     if not options.quick and (best != 1 or abs(r2 - R2) > NEAR or gap > MEET):

@@ -35,7 +35,7 @@ import matplotlib.pyplot as plt
 from tqdm import tqdm
 
 import minidl
-from minidl import information
+from minidl import information, viz
 
 MOMENTS, ABOVE_BOUND, NEAR_HUMP, INTEGRALS = 1e-3, 0.005, 0.1, 1e-6
 WEIGHTS, MEANS, STDS = [0.6, 0.4], [-2.5, 3.0], [0.5, 1.0]
@@ -73,6 +73,7 @@ def main():
         )
 
     picture(grid, forward, reverse, options.out / "kl_asymmetry.png")
+    viz.report(picture=options.out / "kl_asymmetry.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'kl_asymmetry.png'}")
     if not integrals_agree:
         sys.exit(f"expected integrals and closed forms to agree within {INTEGRALS}")

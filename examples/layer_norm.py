@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn as nn
+from minidl import viz
 from minidl.utils.data import DataLoader, digits
 from minidl.utils.metrics import accuracy
 from minidl.utils.train import Trainer
@@ -77,6 +78,7 @@ def main():
         print(f"batches of {size:>2}:", *told, sep="  ")
 
     picture(tables, sizes, accuracies, options.out / "layer_norm.png")
+    viz.report(picture=options.out / "layer_norm.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'layer_norm.png'}")
     if not right or changes["layer norm"] > ALIKE or changes["batch norm"] < DIFFERENT:
         sys.exit(f"expected {stated}, and only batch norm to depend on the other digits")

@@ -31,6 +31,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.optim import SGD, lr_scheduler as lrs
 from minidl.optim.book_schedules import CosineScheduler, FactorScheduler, SquareRootScheduler
 from minidl.optim.swa_utils import AveragedModel
@@ -120,6 +121,7 @@ def main():
         print(f"{name:18} held-out loss {loss:.4f}, {mistakes:4.1f} of {len(held_out)} mistaken{ahead}")
 
     picture(curves, results, ends, len(held_out), options.out / "learning_rate_schedules.png")
+    viz.report(picture=options.out / "learning_rate_schedules.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'learning_rate_schedules.png'}")
     if missed:
         sys.exit(f"expected the book's rates, not with {', '.join(missed)}")

@@ -32,6 +32,7 @@ import numpy as np
 
 import minidl
 import minidl.nn as nn
+from minidl import viz
 from minidl.models import BNLeNet, LeNet, init_cnn
 from minidl.utils.callbacks import Evaluation
 from minidl.utils.data import DataLoader, FashionMNIST, TensorDataset, digits
@@ -76,8 +77,9 @@ def main():
         model(train[:2][0])  # from its first input a lazy layer takes its shape
         model.apply(init_cnn)
         minidl.warmup(model, train[:batch_size][0])
+        norms = viz.GradientNorms(model)
         start = time.perf_counter()
-        history = fit(model, minidl.optim.SGD(model.parameters(), lr=lr), train, test, batch_size, epochs)
+        history = fit(model, minidl.optim.SGD(model.parameters(), lr=lr), train, test, batch_size, epochs, norms)
         seconds = time.perf_counter() - start
         loss, reached = history[-1]["val_loss"], history[-1]["val_accuracy"]
         results[kind] = model, history, predict(model, test).numpy(), target
@@ -86,6 +88,8 @@ def main():
             missed.append(f"{kind}: expected at least {target:.0%} on {name}, got {reached:.2%}")
 
     picture(name, results, test, classes, options.out / "lenet_fashion.png")
+    about = {"picture": options.out / "lenet_fashion.png", "seed": options.seed, "text": __doc__}
+    viz.report(history, model, norms=norms, data=test[:1000], classes=classes, **about)  # of the last model
     print(f"picture: {options.out / 'lenet_fashion.png'}")
     if missed:
         sys.exit("\n".join(missed))
@@ -106,14 +110,14 @@ def load(folder, download):
     return "Fashion-MNIST", TensorDataset(*train[:]), TensorDataset(*test[:]), FashionMNIST.classes
 
 
-def fit(model, optimizer, train, test, batch_size, epochs):
+def fit(model, optimizer, train, test, batch_size, epochs, norms):
     """Trains, and returns the history: loss and accuracy on the training images and on those held out, after each epoch."""
     trainer = Trainer(
         epochs,
         loss=nn.CrossEntropyLoss(),
         optimizer=optimizer,
         metrics=[accuracy],
-        callbacks=[Evaluation("train", DataLoader(train, batch_size=500))],
+        callbacks=[Evaluation("train", DataLoader(train, batch_size=500)), norms],
     )
     return trainer.fit(model, (DataLoader(train, batch_size=batch_size, shuffle=True), DataLoader(test, batch_size=500)))
 

@@ -29,6 +29,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.utils.data import DataLoader, TensorDataset
 
 W, B, NOISE, RATE, BATCH = minidl.tensor([[2.0], [-3.4]]), 4.2, 0.01, 0.03, 32
@@ -69,6 +70,7 @@ def main():
     wrong.picture(axes[1, 1])
     figure.savefig(options.out / "linear_regression.png", dpi=110)
     plt.close(figure)
+    viz.report(picture=options.out / "linear_regression.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'linear_regression.png'}")
     if by_hand > 1e-6 or max(line.gradient, line.distance) > EXACT:
         sys.exit(f"expected steps by autograd and by hand to agree within 1e-6, squares and likelihood within {EXACT}")

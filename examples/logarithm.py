@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minidl
-from minidl import information
+from minidl import information, viz
 
 EXACT, APART = 1e-12, 0.1
 MEASURES = {
@@ -78,6 +78,7 @@ def main():
         missed.append("bits of throws")
 
     picture(sums, single, double, logs, options.out / "logarithm.png")
+    viz.report(picture=options.out / "logarithm.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'logarithm.png'}")
     if missed:
         sys.exit(f"not as stated: {', '.join(missed)}")

@@ -78,6 +78,7 @@ def main():
     picture(found, options.out / "loss_landscape.png")
     (*_, wide, low), (*_, narrow, high) = found[True], found[False]
     print(f"loss {low:.3f} with skips, {high:.3f} without; below {LOW} on {wide:.1%} and {narrow:.1%} of the plane")
+    viz.report(picture=options.out / "loss_landscape.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'loss_landscape.png'}")
     if not options.quick and (wide < WITH or narrow > WITHOUT):
         sys.exit(f"expected at least {WITH:.0%} with skips and at most {WITHOUT:.0%} without")

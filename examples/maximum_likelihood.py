@@ -30,7 +30,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
-from minidl import information
+from minidl import information, viz
 from minidl.utils.data import DataLoader, TensorDataset
 
 HEADS, TAILS = 8_675_309, 256_245
@@ -90,6 +90,7 @@ def main():
     picture_line(axes[:, 2], x, y, closed, path)
     figure.savefig(options.out / "maximum_likelihood.png", dpi=110)
     plt.close(figure)
+    viz.report(picture=options.out / "maximum_likelihood.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'maximum_likelihood.png'}")
     if identity > FLOOR:
         sys.exit(f"expected loss = entropy + divergence within {FLOOR} at every step, {identity:.2g} is missing")

@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minidl
-from minidl import information
+from minidl import information, viz
 
 NOISE = 0.1  # standard deviation of what is added to the parabola and the circle
 SLOPE = 0.8  # the correlation along the noisy line
@@ -82,6 +82,7 @@ def main():
     print(f"correlation and information: {told}")
 
     picture(shown, unrelated(options.quick), pairs, options.out / "mutual_information.png")
+    viz.report(picture=options.out / "mutual_information.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'mutual_information.png'}")
     if missed:
         sys.exit(f"not as stated: {', '.join(missed)}")

@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn as nn
-from minidl import information
+from minidl import information, viz
 
 DIMENSIONS, BATCH = 4, 64
 CORRELATIONS = [0.0, 0.5, 0.8, 0.95]
@@ -115,6 +115,7 @@ def main():
     print(f"truth {truths[-1]:.2f} nats at rho = {CORRELATIONS[-1]}; {', '.join(told)}")
 
     picture(results, truths, options.out / "mutual_information_critic.png")
+    viz.report(picture=options.out / "mutual_information_critic.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'mutual_information_critic.png'}")
     if not options.quick and (failures := check(results, truths)):
         sys.exit("\n".join(failures))

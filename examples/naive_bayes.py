@@ -26,6 +26,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.probability import BernoulliNB, bayes, expectation, variance
 from minidl.utils.data import digits
 
@@ -82,6 +83,7 @@ def main():
         failures.append(f"at least {TARGET:.0%} of the digits right")
     certain = certainty(probabilities, y_test), certainty(trained, y_test)
     picture(options.out / "naive_bayes.png", posteriors, averages, model, certain, (accuracy, other), (loss, trained_loss))
+    viz.report(picture=options.out / "naive_bayes.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'naive_bayes.png'}")
     if failures and not options.quick:
         sys.exit(f"expected {'; '.join(failures)}")

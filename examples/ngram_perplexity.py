@@ -30,7 +30,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
-from minidl import information, text
+from minidl import information, text, viz
 
 LENGTH, CONTEXT, ORDERS, EPSILONS = 180_000, 6, (1, 2, 3, 4), (0.1, 1.0, 10.0)
 
@@ -82,6 +82,7 @@ def main():
     print(f"network  {network:.2f}; {time.perf_counter() - start:.0f} s")
 
     picture(options.out / "ngram_perplexity.png", results, network, best, losses[best], surprise, held_out, len(alphabet))
+    viz.report(picture=options.out / "ngram_perplexity.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'ngram_perplexity.png'}")
     if not options.quick and not network < min(results[best], results[1, 0.0] / 3):
         sys.exit(f"expected the network below {results[best]:.2f} and below {results[1, 0.0] / 3:.2f}")

@@ -23,6 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minidl
+from minidl import viz
 
 NORMS, EXACT = [1, 1.5, 2, 3, math.inf], 1e-12
 BALLS = {0.5: "C3", 1: "C1", 2: "C0", 8: "0.6", math.inf: "black"}
@@ -55,6 +56,7 @@ def main():
     print(f"gradients: at most {slip:.1g} from their formulas; at 0: {zero.grad.tolist()}")
 
     picture(options.out / "norms.png", broken, options.pairs)
+    viz.report(picture=options.out / "norms.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'norms.png'}")
     if values != [5, 7, 4, 6] or any(sum(broken[p]) for p in NORMS) or broken[0.5][1] == 0:
         sys.exit("expected norms 5, 7, 4 and 6, the axioms to hold for p >= 1, and the triangle inequality not for p = 1/2")

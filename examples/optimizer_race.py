@@ -29,7 +29,7 @@ from sklearn.datasets import load_diabetes
 from tqdm import tqdm
 
 import minidl
-from minidl import optim
+from minidl import optim, viz
 from minidl.utils.data import DataLoader, TensorDataset
 
 START, STEPS = (-5.0, -2.0), 20
@@ -118,6 +118,7 @@ def main():
     print(f"least squares            loss {floor:.4f}; all in {time.perf_counter() - begin:.1f} s")
 
     picture(paths, losses, floor, options.out / "optimizer_race.png")
+    viz.report(picture=options.out / "optimizer_race.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'optimizer_race.png'}")
     if missed:
         sys.exit(f"expected the book's end to six decimals, not with {', '.join(missed)}")

@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minidl
+from minidl import viz
 from minidl.decomposition import PCA
 from minidl.linalg import qr, svdvals
 from minidl.optim import Adam
@@ -56,6 +57,7 @@ def main():
     angles = autoencoder(X - whole.mean_, whole.components_[:WIDTH], steps)
     print(f"largest angle between the autoencoder's {WIDTH} directions and PCA's: {angles[-1].max():.2f}°")
     picture(options.out / "pca_digits.png", X, labels, whole, lost, discarded, angles)
+    viz.report(picture=options.out / "pca_digits.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'pca_digits.png'}")
     if any(abs(lost[k] / discarded[k] - 1) > 1e-3 for k in KEPT):
         sys.exit("expected to lose the discarded variance, to 0.1 %")

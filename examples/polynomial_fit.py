@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.model_selection import PolynomialFeatures
 
 COEFFICIENTS = [5, 1.2, -3.4, 5.6]
@@ -65,6 +66,7 @@ def main():
     cubic = fits[3].coefficients()
     print(f"the cubic found: {', '.join(f'{c:.2f}' for c in cubic)}")
     picture(options.out / "polynomial_fit.png", x, y, grid, fits, np.array(errors))
+    viz.report(picture=options.out / "polynomial_fit.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'polynomial_fit.png'}")
 
     line, three, wild = errors[1], errors[3], errors[-1]

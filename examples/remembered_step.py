@@ -30,6 +30,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 
 NETWORKS = [((2, 16, 16, 2), 32), ((64, 128, 10), 8), ((64, 64, 64, 64, 10), 32), ((64, 128, 10), 64)]  # widths, batch
 
@@ -163,6 +164,7 @@ def draw(rows, folder, with_jax):
     path = folder / "remembered_step.png"
     figure.savefig(path, dpi=110)
     plt.close(figure)
+    viz.report(picture=path, text=__doc__)
     return path
 
 

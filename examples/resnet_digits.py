@@ -28,6 +28,7 @@ import numpy as np
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.models import Residual
 from minidl.optim.lr_scheduler import CosineAnnealingLR
 from minidl.utils.callbacks import Evaluation, LearningRateLog
@@ -82,7 +83,8 @@ def main():
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {len(train)} digits to learn from, {len(test)} held out")
     minidl.warmup(model, train[:32][0])
     start = time.perf_counter()
-    history = fit(model, train, test, epochs, options.shift)
+    watched = viz.GradientNorms(model)
+    history = fit(model, train, test, epochs, options.shift, watched)
     seconds = time.perf_counter() - start
     x, y = test[:]
     predicted, reached = predict(model, x), history[-1]["val_accuracy"]
@@ -91,6 +93,8 @@ def main():
     print(f"moved by a pixel: {sum(moved) / 4:.2%}")
 
     picture(history, norms, x, y, predicted, options.out / "resnet_digits.png")
+    about = {"picture": options.out / "resnet_digits.png", "seed": options.seed, "text": __doc__}
+    viz.report(history, model, norms=watched, data=(x, y), **about)
     print(f"picture: {options.out / 'resnet_digits.png'}")
     if max(spans[True, True], spans[True, False]) > NEAR or spans[False, True] < NEAR or spans[False, False] < FAR:
         sys.exit(f"expected gradients within a factor of {NEAR} with skip connections, and only with them")
@@ -125,7 +129,7 @@ class MovingTrainer(Trainer):
         return (random_shift(x, self.limit) if self.model.training else x), y
 
 
-def fit(model, train, test, epochs, limit):
+def fit(model, train, test, epochs, limit, watched):
     """Trains, and returns the history. train_loss is the mean over an epoch, of moved digits and while the weights change."""
     trainer = MovingTrainer(
         epochs,
@@ -133,7 +137,7 @@ def fit(model, train, test, epochs, limit):
         optimizer=minidl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4),
         scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=epochs),
         metrics=[accuracy],
-        callbacks=[LearningRateLog(), Evaluation("still", [train[:]])],
+        callbacks=[LearningRateLog(), Evaluation("still", [train[:]]), watched],
     )
     trainer.limit = limit
     return trainer.fit(model, (DataLoader(train, batch_size=32, shuffle=True), [test[:]]))

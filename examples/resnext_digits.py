@@ -29,6 +29,7 @@ from matplotlib.patches import Rectangle
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.models import ResNeXtBlock
 from minidl.utils.data import DataLoader, digits
 from minidl.utils.metrics import accuracy
@@ -76,6 +77,7 @@ def main():
         )
 
     picture(rows, runs, options.out / "resnext_digits.png")
+    viz.report(picture=options.out / "resnext_digits.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'resnext_digits.png'}")
     dense, grouped = runs["no groups"], runs["groups of 4"]
     if wrong or apart > SAME or 2 * grouped[1] >= dense[1]:

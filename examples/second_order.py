@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 import minidl
 import minidl.nn as nn
+from minidl import viz
 from minidl.autograd import grad
 from minidl.func import grad as gradient_of, hessian
 from minidl.optim import Adam
@@ -73,6 +74,7 @@ def main():
     print(f"critic: mean length of its gradient between the clouds {lengths[0]:.2f}, with the penalty {lengths[1]:.2f}")
     print(f"pendulum: at most {away:.4f} from the numerical solution")
     picture(options.out / "second_order.png", paths, critics, lengths, times, exact, learned)
+    viz.report(picture=options.out / "second_order.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'second_order.png'}")
     if not options.quick:
         check("Newton within 1e-6 after 40 steps at most", found[0] < 1e-6 and len(paths[0]) - 1 <= 40)

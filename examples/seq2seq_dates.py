@@ -34,6 +34,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.models import Encoder, EncoderDecoder, Seq2SeqAttentionDecoder
 from minidl.nn.utils import clip_grad_norm_
 
@@ -116,6 +117,7 @@ def main():
     print(f"{steps} steps in {time.perf_counter() - start:.0f} s; without any mistake: {exact.mean():.2%} of {len(test)} dates")
 
     picture(options.out / "seq2seq_dates.png", model, history, test, written, exact)
+    viz.report(picture=options.out / "seq2seq_dates.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'seq2seq_dates.png'}")
     if not options.quick and exact.mean() < TARGET:
         sys.exit(f"expected at least {TARGET:.0%}")

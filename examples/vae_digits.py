@@ -28,6 +28,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.models import VAE, standard_normal_kl
 from minidl.utils.data import DataLoader, digits
 
@@ -63,6 +64,7 @@ def main():
     print(f"held-out digits: ELBO {elbo:.2f} nats, of which -{divergence:.2f} is the divergence; log p(x) about {bound:.2f};")
     print(f"pixels that do not depend on each other: {alone:.2f}")
     picture(options.out / "vae_digits.png", model, history, x, y, (elbo, bound, alone))
+    viz.report(picture=options.out / "vae_digits.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'vae_digits.png'}")
     if not options.quick and not (elbo >= alone + ABOVE and elbo <= bound and divergence >= USED):
         sys.exit(f"expected an ELBO of {alone + ABOVE:.2f} or more and at most log p(x), and a divergence of {USED} or more")

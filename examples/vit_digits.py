@@ -24,6 +24,7 @@ import numpy as np
 
 import minidl
 import minidl.nn as nn
+from minidl import viz
 from minidl.models import ViT
 from minidl.optim.lr_scheduler import LambdaLR
 from minidl.utils.data import DataLoader, digits
@@ -52,17 +53,20 @@ def main():
     model(train[:2][0])  # lazy layers learn their sizes
     with minidl.no_grad():
         model.pos_embedding *= 0.1  # a vector for each place, at first much smaller than what a patch says
-    history = fit(model, train, test, epochs)
+    norms = viz.GradientNorms(model)
+    history = fit(model, train, test, epochs, norms)
     reached = history[-1]["val_accuracy"]
     print(f"{reached:.2%} of {len(test)} held-out digits after {epochs} epochs; {time.perf_counter() - start:.0f} s")
 
     picture(options.out / "vit_digits.png", model, history, test)
+    about = {"picture": options.out / "vit_digits.png", "seed": options.seed, "text": __doc__}
+    viz.report(history, model, norms=norms, data=test[:], **about)
     print(f"picture: {options.out / 'vit_digits.png'}")
     if not options.quick and reached < TARGET:
         sys.exit(f"expected at least {TARGET:.0%}")
 
 
-def fit(model, train, test, epochs):
+def fit(model, train, test, epochs, norms):
     """The history: training loss and held-out accuracy of each epoch. The rate rises for 5 % of the steps, then falls to 0."""
     steps = epochs * -(-len(train) // BATCH)
     trainer = Trainer(
@@ -72,6 +76,7 @@ def fit(model, train, test, epochs):
         scheduler=lambda optimizer: LambdaLR(optimizer, lambda step: min(1, 20 * step / steps) * (1 - step / steps)),
         step_every="step",
         metrics=[accuracy],
+        callbacks=[norms],
     )
     return trainer.fit(model, (DataLoader(train, batch_size=BATCH, shuffle=True), [test[:]]))
 

@@ -26,6 +26,7 @@ from tqdm import tqdm
 import minidl
 import minidl.nn as nn
 import minidl.nn.functional as F
+from minidl import viz
 from minidl.utils.data import DataLoader, TensorDataset
 
 INPUTS, TRAIN, VALIDATION, WEIGHT, BIAS, NOISE = 200, 20, 100, 0.01, 0.05, 0.01
@@ -58,6 +59,7 @@ def main():
     apart = (decayed - penalised).abs().max().item()
     print(f"weight_decay=3 and the penalty in the loss: weights at most {apart:.1g} apart")
     picture(options.out / "weight_decay.png", means, {decay: train(decay, options.seed)[1] for decay in EXPECTED})
+    viz.report(picture=options.out / "weight_decay.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'weight_decay.png'}")
 
     met = means[0][-1][0] < 2e-5 and 2e-4 < means[3][-1][0] < 1e-3 and apart < 1e-6

@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 
 import minidl
-from minidl import information
+from minidl import information, viz
 
 SENSES = "company", "forest"
 COLORS = "C0", "C1"
@@ -138,6 +138,7 @@ def main():
     print(f"{right} of {len(NEW)} right")
 
     picture(vocabulary, p, pmi, groups, texts, found, right, options.out / "word_senses.png")
+    viz.report(picture=options.out / "word_senses.png", text=__doc__)
     print(f"picture: {options.out / 'word_senses.png'}")
     if abs(mean - mutual) > EXACT or found[0][0] is not None or (right < TARGET and options.group == GROUP):
         sys.exit(f"expected {TARGET} of {len(NEW)} texts, none of the headline, and a mean pmi within {EXACT} of I")
