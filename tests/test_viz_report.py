@@ -168,6 +168,7 @@ def test_axes():
     first, last, shown = charts.powers(3e-20, 5e3)
     assert (first, last) == (-20, 4) and len(shown) <= 9
     assert charts.powers(1.0, 1.0)[:2] == (0, 1)
+    assert re.findall(r">([\d.]+)</text>\n<text[^>]*mute", charts.lines({"a": [(1, 0.0), (2, 1.0)]}, "epoch", "t")) == ["2"]
     flat = charts.lines({"a": [(1, 2.0), (2, 2.0)]}, "x", "t")
     assert "nan" not in flat and "M64.0" in flat
 
@@ -253,5 +254,5 @@ def test_in_a_browser_it_fits_and_asks_for_nothing(tmp_path):
             tab.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else wrong.append(r.url))
             tab.goto(f"file://{path}")
             assert not wrong and tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert tab.locator("h2").all_inner_texts()[0] == "Curves" and tab.locator("svg[role=img]").count() == 4
+            assert tab.locator("h2").all_inner_texts()[0] == "Curves" and tab.locator("svg[role=img]").count() == 3
         browser.close()

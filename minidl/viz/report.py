@@ -40,7 +40,7 @@ def report(
     """Writes a page about a run, one HTML file without anything from the network, and returns its path.
 
     history: of a Trainer, a list of dicts, or a dict of lists: one chart for what begins alike (loss and val_loss). model: its
-    gradients (see gradient_flow), if it has some. norms: GradientNorms, for the gradients over time and the weights before and
+    gradients (see gradient_flow), if it has some. norms: GradientNorms, for those over time instead, and the weights before and
     after. data: held-out (inputs, labels): with a model whose outputs are scores of classes, a confusion matrix and the worst
     mistakes, as pictures where the inputs are images. picture: a PNG to put in; path: else the file beside it. text: what
     the run printed, say. command and seconds are those of this process by default.
@@ -58,7 +58,7 @@ def report(
     title = path.stem if title is None else str(title)
     sections = [f"<h1>{html.escape(title)}</h1>", _facts(seed, command, seconds)]
     if text:
-        sections.append(f"<pre>{html.escape(text.strip())}</pre>")
+        sections.append(f'<pre class="text">{html.escape(text.strip())}</pre>')
     if picture is not None:
         sections.append(_picture(Path(picture), title))
     sections += [*_curves(history), *_gradients(model, norms)]
@@ -141,7 +141,7 @@ def _curves(history):
 
 def _gradients(model, norms):
     found = []
-    if model is not None and any(p.grad is not None for p in model.parameters()):
+    if norms is None and model is not None and any(p.grad is not None for p in model.parameters()):
         flow = gradient_flow(model)
         found.append(_section("Gradients at the end", flow._repr_html_().removeprefix(charts.STYLE)))
     if norms is not None and norms.sizes:
