@@ -127,8 +127,10 @@ def test_confusion_matrix_and_the_order_of_the_mistakes(tmp_path):
     page = write(tmp_path / "a.html", model=model, data=(X, Y), classes=["cat", "<dog>", "emu"])
     assert "60.00% of 5 are right" in page and model.training  # in eval mode, and given back
     chart = page.partition("Confusion matrix")[2].partition("</svg>")[0]
-    cells = re.findall(r'text-anchor="middle" class="">([^<]*)<', chart)
-    assert cells == ["1", "1", "1", "1", "1"]
+    cells = re.findall(r'x="([\d.]+)" y="([\d.]+)" text-anchor="middle" class="">1<', chart)
+    left = 16 + 7 * len("<dog>") + 17  # the middle of the first column
+    places = [(round((float(y) - 43) / 22), round((float(x) - left) / 34)) for x, y in cells]
+    assert places == [(0, 0), (0, 1), (1, 1), (2, 0), (2, 2)]  # (what it is, what the model says)
     mistakes = re.findall(r"<p>(.*?)</p>", page.partition("Worst mistakes, 2 of 2")[2])
     assert mistakes[0].startswith("cat, taken for &lt;dog&gt;; loss 9.00 (no. 4)")
     assert mistakes[1].startswith("emu, taken for cat; loss 4.04 (no. 2)")  # ln(e⁴ + 2)
