@@ -31,7 +31,7 @@ def report(
     seed=None,
     command=None,
     seconds=None,
-    text="",
+    text=None,
     picture=None,
     data=None,
     classes=None,
