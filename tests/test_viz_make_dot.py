@@ -146,6 +146,9 @@ def test_attributes_and_saved_arrays():
     assert any(re.fullmatch(r"(axis|dim|axes): .*1.*", line) for _, _, lines in items(full) for line in lines)
     short = viz.make_dot(loss, show_attrs=True, show_saved=True, max_attr_chars=8)
     assert "keeps y…" in short.svg and "(2, 3) float32" not in short.svg
+    wide = minidl.ones(1, 2, 1, 3, requires_grad=True).broadcast_to(1000, 10000, 2, 1000, 3)
+    lines = [line for _, _, more in items(viz.make_dot(wide, show_attrs=True, max_attr_chars=200)) for line in more]
+    assert wide.shape and max(map(len, lines)) <= 200 and "…" not in "".join(lines)
     page = viz.make_dot(viz.explain(lambda: w.exp().sum(), check=False), show_saved=True)
     assert ["Exp", "(2, 3)", "keeps y (2, 3) float32"] in [lines for _, _, lines in items(page)]
 
