@@ -96,7 +96,7 @@ def _check(points, margin, threshold, title):
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, float, np.integer, np.floating))
-            or not least <= value <= most
+            or not least <= float(value) <= most
         ):
             raise ValueError(f"decision_boundary: {name} must be a number from {least:g} to {most:g}, got {value!r}")
     if title is not None and not isinstance(title, str):
