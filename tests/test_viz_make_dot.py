@@ -1,5 +1,6 @@
 """minidl.viz.make_dot: what the picture of a graph shows, that nothing overlaps, and clear errors."""
 
+import inspect
 import re
 import xml.etree.ElementTree as ET
 from itertools import combinations
@@ -223,6 +224,13 @@ def test_what_is_no_graph_is_refused_with_the_remedy():
     for options in ({"max_attr_chars": 2}, {"most": 0}, {"most": True}, {"max_attr_chars": 1.5}):
         with pytest.raises(ValueError, match=f"{next(iter(options))} must be an integer"):
             viz.make_dot(good, **options)
+
+
+def test_the_signature_is_torchvizs():
+    parameters = inspect.signature(viz.make_dot).parameters.values()
+    positional = {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+    options = {"params": None, "show_attrs": False, "show_saved": False, "max_attr_chars": 50}
+    assert positional == {"var": inspect.Parameter.empty, **options}
 
 
 def test_a_failed_program_is_drawn_up_to_there():
