@@ -38,7 +38,7 @@ LAYERS = [
     {"io"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "probability", "text", "decomposition"},
     {"warmup", "capture", "model_selection", "optimization", "amp", "accelerator", "backends", "habits"},
-    {"cuda", "d2l", "distributed", "viz"},
+    {"cuda", "d2l", "distributed", "exercises", "viz"},
     {"__init__"},
     {"__main__"},
 ]

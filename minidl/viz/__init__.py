@@ -6,28 +6,34 @@ against difference quotients, texts.py quotes formulas and sources, packing.py h
 layout.py places boxes and operations, for still pictures, which svg.py writes and make_dot (dot.py) asks for; page/ is what the
 browser runs, with the same layout in layout.js.
 boundary.py and landscape.py compute what a model says, and its loss, over a plane, from snapshots of a training (snapshots.py);
-films.py draws these with matplotlib.
+films.py draws these with matplotlib. report.py leaves a page behind each run, from flow.py (gradients) and charts.py (SVG).
 """
 
 from importlib import import_module
 
 from .boundary import Boundary, decision_boundary
 from .dot import Dot, make_dot
+from .flow import GradientFlow, GradientNorms, gradient_flow
 from .landscape import Landscape, loss_landscape
 from .pages import Page, explain, record
+from .report import report
 from .snapshots import Snapshots
 
 __all__ = [
     "Boundary",
     "Dot",
+    "GradientFlow",
+    "GradientNorms",
     "Landscape",
     "Page",
     "Snapshots",
     "decision_boundary",
     "explain",
+    "gradient_flow",
     "loss_landscape",
     "make_dot",
     "record",
+    "report",
 ]
 
 
