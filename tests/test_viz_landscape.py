@@ -2,6 +2,7 @@
 
 import copy
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -350,6 +351,18 @@ def test_the_film_is_one_file_that_needs_nothing_else_and_is_the_same_each_time(
     titles = [axes.get_title() for axes in found.figure(moments=4).axes]
     assert titles == [f"step {k}: {found.accuracy[k]:.1%} right" for k in range(2)]
     assert found.save(tmp_path / "x.png", moments=2).stat().st_size > 1000
+
+
+def test_without_matplotlib_the_numbers_are_there_and_pictures_say_what_is_missing(monkeypatch):
+    bowl = Bowl()
+    found = viz.loss_landscape(bowl, bowl.loss, points=2)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "minidl.viz.films", raising=False)
+    monkeypatch.delattr(viz, "films", raising=False)
+    with pytest.raises(ImportError, match="pictures need matplotlib; install it with: pip install matplotlib"):
+        found.figure()
+    with pytest.raises(AttributeError, match="has no attribute 'movies'"):
+        viz.movies  # noqa: B018
 
 
 def test_pictures_of_a_landscape(tmp_path):
