@@ -2,6 +2,7 @@
 
 import copy
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -177,7 +178,7 @@ def test_what_is_no_landscape_is_refused_with_the_remedy():
         ((bowl, nn.MSELoss()), {}, TypeError, r"got MSELoss; write lambda: loss_of\(model\(x\), y\)"),
         ((bowl, lambda: bowl.w), {}, ValueError, r"a loss has one element, this has the shape \(3, 4\)"),
         ((bowl, lambda: None), {}, TypeError, "got NoneType; a function that ends without `return`"),
-        ((bowl, bowl.loss), {"span": 0}, ValueError, "span must be a number above 0, got 0"),
+        ((bowl, bowl.loss), {"span": 0}, ValueError, "span must be a number above 0, 1e\\+06 at most, got 0"),
         ((bowl, bowl.loss), {"points": 1}, ValueError, "points must be an integer of 2 or more, got 1"),
         ((bowl, bowl.loss), {"seed": -1}, ValueError, "seed must be an integer"),
         ((bowl, bowl.loss), {"train": 1}, TypeError, "train must be True or False"),
@@ -309,11 +310,13 @@ def test_what_is_no_plane_is_refused_with_the_remedy():
         ((model, X, Y[:2]), {}, ValueError, r"y must be \(3,\), one class for each point, got shape \(2,\)"),
         ((model, X, minidl.tensor([0.5, 0, 1])), {}, ValueError, "y must hold classes 0, 1"),
         ((model, X, Y - 1), {}, ValueError, "y must hold classes 0, 1"),
+        ((model, X, Y * 1000), {}, ValueError, "y must hold classes 0, 1, … below 1000"),
+        ((model, X, Y * float("nan")), {}, ValueError, "y must hold classes 0, 1"),
         ((lambda x: x.sum(), X, Y), {}, ValueError, r"of \(9, 2\) inputs the model must make .* got \(\)"),
         ((lambda x: 3, X, Y), {}, TypeError, "the model must return a tensor, got int"),
         ((lambda x: x, X, Y, [{}]), {}, TypeError, "snapshots are those of one Module"),
         ((model, X, Y), {"points": 1}, ValueError, "points must be an integer of 2 or more"),
-        ((model, X, Y), {"margin": -1}, ValueError, "margin must be a number of 0 or more"),
+        ((model, X, Y), {"margin": -1}, ValueError, "margin must be a number from 0 to"),
         ((model, X, Y), {"threshold": "0"}, ValueError, "threshold must be a number"),
         ((model, X, Y), {"title": 3}, TypeError, "title must be a text"),
     ]
@@ -348,6 +351,18 @@ def test_the_film_is_one_file_that_needs_nothing_else_and_is_the_same_each_time(
     titles = [axes.get_title() for axes in found.figure(moments=4).axes]
     assert titles == [f"step {k}: {found.accuracy[k]:.1%} right" for k in range(2)]
     assert found.save(tmp_path / "x.png", moments=2).stat().st_size > 1000
+
+
+def test_without_matplotlib_the_numbers_are_there_and_pictures_say_what_is_missing(monkeypatch):
+    bowl = Bowl()
+    found = viz.loss_landscape(bowl, bowl.loss, points=2)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "minidl.viz.films", raising=False)
+    monkeypatch.delattr(viz, "films", raising=False)
+    with pytest.raises(ImportError, match="pictures need matplotlib; install it with: pip install matplotlib"):
+        found.figure()
+    with pytest.raises(AttributeError, match="has no attribute 'movies'"):
+        viz.movies  # noqa: B018
 
 
 def test_pictures_of_a_landscape(tmp_path):

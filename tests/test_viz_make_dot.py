@@ -1,5 +1,6 @@
 """minidl.viz.make_dot: what the picture of a graph shows, that nothing overlaps, and clear errors."""
 
+import inspect
 import re
 import xml.etree.ElementTree as ET
 from itertools import combinations
@@ -146,6 +147,9 @@ def test_attributes_and_saved_arrays():
     assert any(re.fullmatch(r"(axis|dim|axes): .*1.*", line) for _, _, lines in items(full) for line in lines)
     short = viz.make_dot(loss, show_attrs=True, show_saved=True, max_attr_chars=8)
     assert "keeps y…" in short.svg and "(2, 3) float32" not in short.svg
+    wide = minidl.ones(1, 2, 1, 3, requires_grad=True).broadcast_to(1000, 10000, 2, 1000, 3)
+    lines = [line for _, _, more in items(viz.make_dot(wide, show_attrs=True, max_attr_chars=200)) for line in more]
+    assert wide.shape and max(map(len, lines)) <= 200 and "…" not in "".join(lines)
     page = viz.make_dot(viz.explain(lambda: w.exp().sum(), check=False), show_saved=True)
     assert ["Exp", "(2, 3)", "keeps y (2, 3) float32"] in [lines for _, _, lines in items(page)]
 
@@ -220,6 +224,13 @@ def test_what_is_no_graph_is_refused_with_the_remedy():
     for options in ({"max_attr_chars": 2}, {"most": 0}, {"most": True}, {"max_attr_chars": 1.5}):
         with pytest.raises(ValueError, match=f"{next(iter(options))} must be an integer"):
             viz.make_dot(good, **options)
+
+
+def test_the_signature_is_torchvizs():
+    parameters = inspect.signature(viz.make_dot).parameters.values()
+    positional = {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+    options = {"params": None, "show_attrs": False, "show_saved": False, "max_attr_chars": 50}
+    assert positional == {"var": inspect.Parameter.empty, **options}
 
 
 def test_a_failed_program_is_drawn_up_to_there():

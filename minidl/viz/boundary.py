@@ -13,6 +13,7 @@ from .snapshots import Borrowed, states_of
 
 FRAMES = 60  # of more snapshots so many are taken, evenly
 BATCH = 4096  # places at a time
+CLASSES = 1000  # at most
 MOMENTS = 8  # frames beside each other, at most
 
 
@@ -65,7 +66,9 @@ def decision_boundary(model, x, y, snapshots=None, *, points=100, margin=0.15, t
         for _, m, state in frames:
             if state is not None:
                 lent.load(state)
-            found.append([_judge(m, inputs.astype(dtype), threshold) for inputs in (places, x)])
+            with np.errstate(over="ignore"):
+                inputs = places.astype(dtype), x.astype(dtype)
+            found.append([_judge(m, of, threshold) for of in inputs])
     count = max(2, int(y.max()) + 1, *(k for (_, _, k), _ in found))
     classes, confidence = (np.stack([grid[i].reshape(points, points) for grid, _ in found]) for i in range(2))
     accuracy = [float((at == y).mean()) for _, (at, _, _) in found]
@@ -81,19 +84,21 @@ def _points(x, y):
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.shape != (len(x),):
         raise ValueError(f"decision_boundary: y must be ({len(x)},), one class for each point, got shape {y.shape}")
-    if y.dtype.kind not in "fiub" or (y != y.astype(np.int64)).any() or y.min() < 0:
-        raise ValueError("decision_boundary: y must hold classes 0, 1, …")
+    if y.dtype.kind not in "fiub" or not ((y >= 0) & (y < CLASSES)).all() or (y != np.floor(y)).any():
+        raise ValueError(f"decision_boundary: y must hold classes 0, 1, … below {CLASSES}")
     return x.astype(np.float64), y.astype(np.int64)
 
 
 def _check(points, margin, threshold, title):
     if isinstance(points, bool) or not isinstance(points, (int, np.integer)) or points < 2:
         raise ValueError(f"decision_boundary: points must be an integer of 2 or more, got {points!r}")
-    for name, value, least in (("margin", margin, 0), ("threshold", threshold, -np.inf)):
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not least <= value < np.inf:
-            raise ValueError(
-                f"decision_boundary: {name} must be a number{' of 0 or more' if least == 0 else ''}, got {value!r}"
-            )
+    for name, value, least, most in (("margin", margin, 0, 1e6), ("threshold", threshold, -1e300, 1e300)):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float, np.integer, np.floating))
+            or not least <= float(value) <= most
+        ):
+            raise ValueError(f"decision_boundary: {name} must be a number from {least:g} to {most:g}, got {value!r}")
     if title is not None and not isinstance(title, str):
         raise TypeError(f"decision_boundary: title must be a text, got {title!r}")
 

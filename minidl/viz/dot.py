@@ -1,6 +1,7 @@
 """make_dot: the graph of a loss as a still picture, with torchviz's name and signature, and without Graphviz."""
 
 import html
+import re
 import sys
 import tempfile
 import webbrowser
@@ -17,12 +18,13 @@ from ..tensors.record import remedy_for
 from ..tensors.tensor import Tensor
 from . import folding
 from .frames import Frames
-from .packing import told
 from .pages import Page
 from .svg import Picture, cut, shape_text
 from .tape import options, source_of
 
 MOST = 120  # items in a picture, unless more are asked for
+HIDDEN = "args", "function", "context", "is_tensor", "sources", "attributes"  # of a user's Function, which are no options
+ADDRESS = r" at 0x[0-9a-f]+"
 STRETCHES = 40  # a longer list of operations that do not repeat is cut into so many
 
 
@@ -193,8 +195,8 @@ def _more(items, attrs, saved, longest):
         if len(arrays) and all(isinstance(x, np.ndarray) for x in arrays):
             kept = " ".join(f"{shape_text(x.shape)} {x.dtype}" for x in arrays)
             lines += [cut(f"keeps {name} {kept}", longest)] if saved else []
-        elif attrs and name not in ("args", "function"):
-            lines.append(cut(f"{name}: {told(value)}", longest))
+        elif attrs and name not in HIDDEN:
+            lines.append(cut(f"{name}: {re.sub(ADDRESS, '', repr(value))}", longest))
     return lines
 
 
@@ -307,4 +309,5 @@ class Dot:
 
     def _repr_html_(self):
         """For notebooks; wider pictures scroll."""
-        return f'<div style="overflow:auto" tabindex="0" aria-label="{html.escape(self.picture.title)}">{self.svg}</div>'
+        label = html.escape(self.picture.title)
+        return f'<div role="region" style="overflow:auto" tabindex="0" aria-label="{label}">{self.svg}</div>'

@@ -16,6 +16,8 @@ from ..tensors.record import remedy_for
 from ..tensors.tensor import Tensor
 from .snapshots import Borrowed, states_of
 
+WIDEST = 1e6  # times as long as the parameters are
+
 
 def loss_landscape(model, loss_fn, snapshots=None, *, span=1.0, points=21, seed=0, train=False):
     """The loss at points × points places of a plane in the space of all parameters (Li et al., 2018).
@@ -41,6 +43,7 @@ def loss_landscape(model, loss_fn, snapshots=None, *, span=1.0, points=21, seed=
     True
     """
     _check(model, loss_fn, span, points, seed, train)
+    span = float(span)
     if snapshots is None:
         first, second = (filter_normalised(model, np.random.default_rng([seed, k])) for k in range(2))
         state, path, share = {}, None, None
@@ -60,7 +63,8 @@ def loss_landscape(model, loss_fn, snapshots=None, *, span=1.0, points=21, seed=
             for j, a in enumerate(x):
                 for name, p in model.named_parameters():
                     if name in first:
-                        np.copyto(p.array, centre[name] + a * first[name] + b * second[name], casting="same_kind")
+                        with np.errstate(over="ignore"):  # of a network that has grown without bounds
+                            np.copyto(p.array, centre[name] + a * first[name] + b * second[name], casting="same_kind")
                 for buffer, values in inner:
                     np.copyto(buffer.array, values)
                 with fork_rng():
@@ -77,8 +81,8 @@ def _check(model, loss_fn, span, points, seed, train):
             f"loss_landscape: loss_fn must be a function without arguments that computes the loss, got {type(loss_fn).__name__}"
             + (what or "; write lambda: loss_of(model(x), y)")
         )
-    if isinstance(span, bool) or not isinstance(span, (int, float, np.number)) or not 0 < span < np.inf:
-        raise ValueError(f"loss_landscape: span must be a number above 0, got {span!r}")
+    if isinstance(span, bool) or not isinstance(span, (int, float, np.integer, np.floating)) or not 0 < float(span) <= WIDEST:
+        raise ValueError(f"loss_landscape: span must be a number above 0, {WIDEST:g} at most, got {span!r}")
     if isinstance(points, bool) or not isinstance(points, (int, np.integer)) or points < 2:
         raise ValueError(f"loss_landscape: points must be an integer of 2 or more, got {points!r}")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
@@ -91,7 +95,7 @@ def _check(model, loss_fn, span, points, seed, train):
 
 def _number(loss):
     if not isinstance(loss, Tensor):
-        if isinstance(loss, (int, float, np.number)) and not isinstance(loss, bool):
+        if isinstance(loss, (int, float, np.integer, np.floating)) and not isinstance(loss, bool):
             return float(loss)
         got = f"{type(loss).__name__}{remedy_for(loss)}"
         raise TypeError(f"loss_landscape: loss_fn must return a tensor of one element, got {got}")

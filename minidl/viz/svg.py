@@ -22,7 +22,7 @@ STYLE = """
 .minidl-dot text { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, "Courier New", monospace; fill: var(--fg); }
 .minidl-dot .ground { fill: var(--bg); }
 .minidl-dot .name { font-weight: bold; }
-.minidl-dot .small { fill: var(--mute); }
+.minidl-dot .small, .minidl-dot .more { fill: var(--mute); }
 .minidl-dot .edge { fill: none; stroke: var(--line); stroke-width: 1.3; }
 .minidl-dot .tip { fill: var(--line); }
 .minidl-dot .item rect, .minidl-dot .key rect { fill: var(--card); stroke: var(--line); stroke-width: 1.4; }
@@ -80,7 +80,7 @@ class Picture:
         """[(class, line)] of an item."""
         if key not in self.lines:
             of = self._closed(int(key[1:])) if key[0] == "b" else self._node(key)
-            self.lines[key] = [(kind, cut(line)) for kind, line in of if line]
+            self.lines[key] = [(kind, line if kind == "more" else cut(line)) for kind, line in of if line]
         return self.lines[key]
 
     def _node(self, key):
@@ -93,7 +93,7 @@ class Picture:
             lines.append(("sum", f"Σ of {uses} shares"))
         elif user and node["kind"] == "constant":
             lines.append(("small", f"one of {self.users[int(number)]} uses"))
-        return lines + [("small", line) for line in node["more"]]
+        return lines + [("more", line) for line in node["more"]]
 
     def _closed(self, box):
         row, inside = self.boxes[box], [self.nodes[i] for i in self.inside.get(box, ())]

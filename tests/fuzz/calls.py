@@ -28,6 +28,7 @@ from minidl import (
     optimization,
     probability,
     text,
+    viz,
 )
 from minidl.nn import functional, init
 from minidl.optim import lr_scheduler
@@ -65,6 +66,7 @@ MODULES = {
     "generation": generation,
     "ms": model_selection,
     "prob": probability,
+    "viz": viz,
     "operator": operator,
     "np": np,
 }
@@ -719,6 +721,9 @@ checkpoint.save_checkpoint("missing/x.npz", model=net) ; checkpoint.load_checkpo
 t.summary(net, (2, 3)) ; t.summary(net, None, x) ; history.History([{"epoch": 1}])
 history.History([{"epoch": 1}]).column("epoch")
 history.Progress()
+viz.make_dot(x * 2, None, True, True, 50, most=20) ; viz.Snapshots(net, 2) ; viz.Snapshots(net)()
+viz.loss_landscape(net, lambda: 1.0, None, span=1.0, points=3, seed=0, train=False)
+viz.decision_boundary(fv, x[:, :2], k2, None, points=4, margin=0.1, threshold=0.0, title="t")
 """
 
 KERNELS = """
