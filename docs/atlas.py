@@ -2,9 +2,9 @@
 
     python docs/atlas.py FOLDER
 
-writes them; `write` does it for the site. Each page has the formula and the derivative from the docstring, a picture, the source,
-a page of minidl.viz.explain, a wrong rule from tests/test_mutants.py with what gradcheck says of it, and the functions that use
-the operation. Nothing in a page is written by hand, so that it cannot be out of date.
+writes them; `write` does it for the site. Each page has the formula and the derivative from the docstring, a picture, the
+source, a page of minidl.viz.explain, a wrong rule from tests/test_mutants.py with what gradcheck says of it, and the functions
+that use the operation. Nothing in a page is written by hand, so that it cannot be out of date.
 """
 
 import argparse
@@ -16,25 +16,24 @@ import os
 import re
 import sys
 import textwrap
-import types
-from importlib import import_module
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-sys.path[:0] = [path for path in (str(HERE), str(ROOT)) if path not in sys.path]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np
 from atlas_pictures import Curve, Dependence, run
+from atlas_users import users
 
-from minidl import Tensor, ops, viz
+from minidl import ops, viz
 from minidl.autograd import GradcheckError
 from minidl.tensors.record import apply, wrap
 from minidl.viz.packing import told
 from tests import test_mutants
-from tests.checks import check_gradient, cotangent
+from tests.checks import HINT, check_gradient, cotangent
 from tests.table import ABSTRACT, ROW_OF, all_operations
 
+ROOT = Path(__file__).resolve().parents[1]
 MOST = 12  # functions named in a page
 
 
@@ -87,7 +86,7 @@ def index(thumbnails, linked):
     for module, found in files.items():
         lines += [f"## {module.rpartition('.')[2]}", "", prose(inspect.getdoc(sys.modules[module]).partition("\n\n")[0]), ""]
         curves = any(op in thumbnails for op in found)
-        lines += ["| operation | what it computes |" + (" f and f′ |" if curves else ""), "|---|---|" + ("---|" if curves else "")]
+        lines += ["| operation | what it computes |" + " f and f′ |" * curves, "|---|---|" + "---|" * curves]
         for op in found:
             name = f"[{op.__name__}]({op.__name__}.md)" if op in linked else op.__name__
             cell = f" {thumbnails.get(op, '')} |" if curves else ""
@@ -97,12 +96,12 @@ def index(thumbnails, linked):
 
 
 INTRODUCTION = """\
-An operation computes `y` from its inputs, and has a rule that leads the gradient back. Let L be the loss, the number at the end. For
-an array `v`, `dv` is ∂L/∂v. A backward is given `dy` and returns `dx`, one array for each input.
+An operation computes `y` from its inputs, and has a rule that leads the gradient back. Let L be the loss, the number at the
+end. For an array `v`, `dv` is ∂L/∂v. A backward is given `dy` and returns `dx`, one array for each input.
 
 Each page shows the formula and the derivative, a picture, the steps, the source, a wrong rule that has been planted and what
-gradcheck says of it, and the functions that use the operation. All of it is made of the package and its tests. In the curves, f is
-the line in blue, f′ the broken line in orange."""
+gradcheck says of it, and the functions that use the operation. All of it is made of the package and its tests. In the curves, f
+is the line in blue, f′ the broken line in orange."""
 
 
 def formula(op):
@@ -150,11 +149,11 @@ class Entry:
     def markdown(self, quick=False):
         path, line = place(self.op)
         parts = [f"# {self.name}", f"An [operation](index.md) of {self.to(path, line)}."]
-        parts += ["## Formula and derivative", fenced("\n".join(docstring(self.op)), "text")]
+        parts += [raw(STYLE), "## Formula and derivative", lines_of_text("\n".join(docstring(self.op)))]
         parts += ["## Curve" if self.curve else "## What one element depends on", *self.picture()]
         if not quick:
             parts += ["## Step by step", *self.frame()]
-        parts += ["## Source", *self.sources(), "## A wrong rule, and what gradcheck says", *self.mutant()]
+        parts += ["## Source", *self.sources(), "## A wrong rule under gradcheck", *self.mutant()]
         parts += ["## Used by", *self.users()]
         return "\n\n".join(parts) + "\n"
 
@@ -165,8 +164,10 @@ class Entry:
     def picture(self):
         if self.curve:
             curve = self.curve
-            said = f"f by `forward` and f′ by `backward`{self.with_options()}. At {curve.compared} numbers f′ was compared with "
-            said += "difference quotients of f: they agree."
+            said = (
+                f"f by `forward` and f′ by `backward`{self.with_options()}. For {curve.compared} values of x, f′ was compared "
+            )
+            said += "with difference quotients of f: they agree."
             for xs, what in ((curve.kinks, "bends"), (curve.jumps, "jumps")):
                 if len(xs):
                     numbers = ", ".join(f"{x:g}" for x in xs)
@@ -175,9 +176,11 @@ class Entry:
         arrays = Dependence(lambda: self.op(*self.case.options), self.case.inputs)
         outputs = ["y"] if len(arrays.outputs) == 1 else [f"y{i}" for i in range(1, len(arrays.outputs) + 1)]
         svg, element = arrays.svg(self.name, self.inputs, outputs)
-        said = f"Above the values, below how `{element}`, which is framed, changes with each element: the answer of `backward` to a "
-        said += f"`dy` that is 1 there and 0 elsewhere{self.with_options()}. Orange is positive, blue negative, empty 0; the stronger "
-        said += "the larger, in each table by itself. Point at an element to read its number."
+        said = (
+            f"Above the values, below how `{element}`, which is framed, changes with each element: the answer of `backward` to "
+        )
+        said += f"a `dy` that is 1 there and 0 elsewhere{self.with_options()}. Orange is positive, blue negative, empty 0; the "
+        said += "stronger the larger, in each table by itself. Point at an element to read its number."
         return [raw(svg), said]
 
     def with_options(self):
@@ -186,12 +189,13 @@ class Entry:
         return f", for {', '.join(given)}" if given else ""
 
     def frame(self):
-        path = f"explain/{self.name}.html"
-        style = "width:100%;height:36rem;border:1px solid #8888;border-radius:4px"
-        frame = f'<iframe class="explain" src="{path}" title="{self.name}: backprop, step by step" loading="lazy" style="{style}"></iframe>'
-        said = "A loss of this one operation: its output times constants `c`, summed. Press → to step through the walk back, ← to go "
-        said += f'back. <a href="{path}">In a window of its own</a>.'
-        return [said, raw(frame)]
+        path, title = f"explain/{self.name}.html", f"{self.name}: backprop, step by step"
+        style = "width:100%;height:42rem;border:1px solid #8888;border-radius:4px"
+        said = (
+            "A loss of this one operation: its output times constants `c`, summed. Press → to step through the walk back, ← to "
+        )
+        said += f'go back. <a href="{path}">In a window of its own</a>.'
+        return [said, raw(f'<iframe class="explain" src="{path}" title="{title}" loading="lazy" style="{style}"></iframe>')]
 
     def sources(self):
         for name in ("__init__", "forward", "backward"):
@@ -207,7 +211,7 @@ class Entry:
         if "right(" in wrong.code:
             yield "There `s` is the operation, and `right(s, dy)` what the right rule gives."
         yield f"`gradcheck` on the table's case `{wrong.case}`, word for word:"
-        yield fenced(wrong.report, "text")
+        yield lines_of_text(wrong.report)
         yield f"The right rule passes the same check, on this case and on {wrong.others(len(self.row.cases))}."
 
     def users(self):
@@ -216,11 +220,23 @@ class Entry:
         if not shown:
             return ["No public function calls it directly; other parts of the package do."]
         more = f", and {len(found) - MOST} more" if len(found) > MOST else ""
-        return [f"{', '.join(shown)}{more}. The names are PyTorch's."]
+        return [f"{', '.join(shown)}{more}."]
 
 
 def fenced(text, language):
     return f"```{language}\n{text}\n```"
+
+
+def lines_of_text(text):
+    """Text whose lines stay lines; one that is too long for the page goes on below, so that no word is hidden."""
+    return f"```{{code-block}} text\n:class: atlas-text\n\n{text}\n```"
+
+
+STYLE = """\
+<style>
+.atlas-text pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+@media (min-width: 75rem) { .main > .content:has(.atlas-text) { width: min(100%, 64rem); } }
+</style>"""
 
 
 def raw(html):
@@ -263,7 +279,8 @@ def sample(row):
         sizes = [x.size for x in arrays]
         fits = bool(sizes) and min(sizes) > 0 and 4 <= sum(sizes) <= 90
         lead = arrays[0] if arrays else np.zeros(0)
-        return fits and len(arrays) == len(case.inputs), fits, len(arrays), lead.ndim >= 2 and len(set(lead.shape)) > 1, lead.ndim > 0
+        table = lead.ndim >= 2 and len(set(lead.shape)) > 1
+        return fits and len(arrays) == len(case.inputs), fits, len(arrays), table, lead.ndim > 0
 
     best = max(map(rank, row.cases))
     fitting = [case for case in row.cases if rank(case) == best]
@@ -306,7 +323,8 @@ def explained(op, case, names):
     constants = ["c" + result[1:] for result in results]
     space |= {c: wrap(cotangent(y)) for c, y in zip(constants, outputs, strict=True)}
     terms = " + ".join(f"({y} * {c}).sum()" for y, c in zip(results, constants, strict=True))
-    text = f"def loss():\n    {', '.join(results)} = apply({name}({', '.join(options)}), {', '.join(names)})\n    return {terms}\n"
+    call = f"{', '.join(results)} = apply({name}({', '.join(options)}), {', '.join(names)})"
+    text = f"def loss():\n    {call}\n    return {terms}\n"
     file = f"{name}.py"
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # for the page, which shows the line
     try:
@@ -320,36 +338,30 @@ def explained(op, case, names):
 
 
 class Wrong:
-    """A wrong backward of tests/test_mutants.py, and what gradcheck says of it: the first for which it has a hint, else the first.
+    """A wrong backward of tests/test_mutants.py, and what gradcheck says of it; one that it has a hint for, if there is one.
 
-    what, code: its name and source. case: of the table, the first that fails, the largest first. report: gradcheck's words.
-    Raises AssertionError if it passes, or if the right rule does not.
+    what, code: its name and source. case: of the table, the largest for which it fails. report: gradcheck's words. Raises
+    AssertionError if gradcheck lets it pass, and GradcheckError if the right rule does not pass.
     """
 
     def __init__(self, row):
         self.row, found = row, []
         for what, methods, text in planted()[row.op]:
-            case, report = self.judged(type(row.op.__name__, (row.op,), methods))
-            found.append((case, report, what, text))
-            if "\nhint:" in report:
+            found.append((*self.judged(type(row.op.__name__, (row.op,), methods)), what, text))
+            if HINT in found[-1][1]:
                 break
-        hinted = [entry for entry in found if "\nhint:" in entry[1]]
+        hinted = [entry for entry in found if HINT in entry[1]]
         self.case, self.report, self.what, self.code = (hinted or found)[0]
         for case in row.cases:
             check_gradient(case, row.op)
 
     def judged(self, mutant):
-        first = None
         for case in sorted(self.row.cases, key=lambda case: -sum(np.size(x) for x in case.inputs)):
             try:
                 check_gradient(case, mutant)
             except GradcheckError as error:
-                report = re.sub(rf"{re.escape(str(ROOT))}/", "", str(error))
-                first = first or (case, report)
-                if "\nhint:" in report:
-                    return case, report
-        assert first, f"{mutant.__name__}: gradcheck lets a wrong rule pass"
-        return first
+                return case, str(error).replace(f"{ROOT}/", "")
+        raise AssertionError(f"{mutant.__name__}: gradcheck lets a wrong rule pass")
 
     @staticmethod
     def others(count):
@@ -371,92 +383,13 @@ def planted():
 
 def quoted(node, helpers):
     """The source of a rule, with that of the helpers that it names; but `right` is explained in the page."""
-    source, texts, names = inspect.getsource(test_mutants).splitlines(), [], ["right"]
-    queue = [node]
+    source, texts, names, queue = inspect.getsource(test_mutants), [], {"right"}, [node]
     for part in queue:
-        lines = source[part.lineno - 1 : part.end_lineno]
-        if len(lines) == 1:
-            lines = [lines[0].encode()[part.col_offset : part.end_col_offset].decode()]
-        else:
-            lines = [" " * part.col_offset + lines[0].encode()[part.col_offset :].decode(), *lines[1:-1], lines[-1].encode()[: part.end_col_offset].decode()]
-        texts.append(textwrap.dedent("\n".join(lines)))
-        for name in [x.id for x in ast.walk(part) if isinstance(x, ast.Name) and x.id in helpers and x.id not in names]:
-            if name not in names:
-                names.append(name)
-                queue.append(helpers[name])
+        texts.append(textwrap.dedent(ast.get_source_segment(source, part, padded=True)).strip())
+        used = {x.id: None for x in ast.walk(part) if isinstance(x, ast.Name) and x.id in helpers and x.id not in names}
+        names |= used.keys()
+        queue += [helpers[name] for name in used]
     return "\n\n\n".join(texts)
-
-
-# --- who uses an operation
-
-
-@functools.cache
-def users():
-    """{operation: [(name, whether the reference has it)]}: the public functions whose code names the operation.
-
-    Functions of the package that are not public count as a part of those that call them.
-    """
-    public, known = {}, set()
-    for space in spaces():
-        module = import_module(space)
-        for key in getattr(module, "__all__", [key for key in vars(module) if not key.startswith("_")]):
-            public[f"{space}.{key}"] = getattr(module, key)
-    for key in dir(Tensor):
-        public[f"minidl.Tensor.{key}"] = inspect.getattr_static(Tensor, key)
-    functions = {name: code_of(x) for name, x in public.items() if not re.search(r"[a-z0-9]_$", name)}  # no twins in place
-    known = {id(function.__code__) for function in functions.values() if function}
-    found = {}
-    for name, function in functions.items():
-        if function:
-            for op in named(function, known, set()):
-                found.setdefault(op, []).append((name, not name.rpartition(".")[2].startswith("_")))
-    for op, names in found.items():
-        names.sort(key=lambda pair: order(op, pair[0]))
-    return found
-
-
-def order(op, name):
-    """What is called as the operation first, then methods, then functions; what has no page of its own last."""
-    last = name.rpartition(".")[2]
-    alike = last.replace("_", "").lower() == op.__name__.lower()
-    return last.startswith("_"), not alike, "Tensor" not in name, name
-
-
-def spaces():
-    """The public modules, as tests/test_documentation.py lists them."""
-    tree = ast.parse((ROOT / "tests" / "test_documentation.py").read_text(encoding="utf-8"))
-    lists = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SPACES"]
-    return ast.literal_eval(lists[0].value)
-
-
-def code_of(x):
-    """The function that something public runs, if it is minidl's."""
-    x = x.fget if isinstance(x, property) else x.__func__ if isinstance(x, (classmethod, staticmethod)) else x
-    x = inspect.unwrap(x) if callable(x) else x
-    return x if isinstance(x, types.FunctionType) and x.__module__.startswith("minidl") else None
-
-
-def named(function, known, seen):
-    """The operations that a function's code names, and that of the functions it calls by name if they are not public."""
-    found, names = set(), set()
-    queue = [function.__code__]
-    for code in queue:
-        names |= set(code.co_names)
-        queue += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    for name in names:
-        value = function.__globals__.get(name)
-        if function.__globals__.get("ops") is ops and name in ops.__all__:
-            value = getattr(ops, name)
-        if isinstance(value, type) and issubclass(value, ops.Op) and value in ROW_OF:
-            found.add(value)
-        inner = code_of(value) if isinstance(value, types.FunctionType) else None
-        if inner and ENGINE.match(inner.__module__) is None and id(inner.__code__) not in known | seen:
-            seen.add(id(inner.__code__))
-            found |= named(inner, known, seen)
-    return found
-
-
-ENGINE = re.compile(r"minidl\.(graph|kernels|double_backward|tensors\.(record|arguments|matrix_checks))\b")
 
 
 def main():
@@ -466,7 +399,8 @@ def main():
     options = parser.parse_args()
     names = write(options.folder, quick=options.quick)
     files = [path for path in options.folder.rglob("*") if path.is_file()]
-    print(f"{len(names)} operations, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB: {os.path.relpath(options.folder)}")
+    size = sum(path.stat().st_size for path in files) / 1e6
+    print(f"{len(names)} operations, {size:.1f} MB: {os.path.relpath(options.folder)}")
 
 
 if __name__ == "__main__":

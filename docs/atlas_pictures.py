@@ -1,7 +1,7 @@
-"""The pictures of the atlas, as SVG that stands in the page: its text has the colour of the page's, in the light and in the dark.
+"""The pictures of the atlas, as SVG that stands in the page: its text has the colour of the page's, be it light or dark.
 
-A function of one number is drawn as a curve with its derivative. Of any other operation the picture shows what one element of the
-output depends on. The derivatives are those of the operation's own backward.
+A function of one number is drawn as a curve with its derivative. Of any other operation the picture shows what one element of
+the output depends on. The derivatives are those of the operation's own backward.
 """
 
 import io
@@ -107,16 +107,19 @@ class Curve:
             ax.axhline(0, color=GREY, linewidth=0.7)
             if self.low < 0 < self.high:
                 ax.axvline(0, color=GREY, linewidth=0.7)
-            ax.plot(x, f, color=F, linewidth=2.2, label="f(x): forward")
-            ax.plot(x, slope, "--", color=SLOPE, linewidth=2.0, label="f′(x): backward, for dy = 1")
+            ax.plot(x, f, color=F, linewidth=2.2, label="f: forward")
+            ax.plot(x, slope, "--", color=SLOPE, linewidth=2.0, label="f′: backward, for dy = 1")
             if bends := [*self.kinks, *self.jumps]:
                 f, slope = self.at(np.array(bends))
                 ax.plot(bends, f, "o", color=F, markersize=6)
-                ax.plot(bends, slope, "o", markersize=6, markerfacecolor="none", markeredgecolor=SLOPE, label="f′ at a kink or jump")
+                ring = {"markerfacecolor": "none", "markeredgecolor": SLOPE, "markeredgewidth": 1.8}
+                ax.plot(bends, slope, "o", markersize=11, label="f′ at a kink or jump", **ring)
             margin = 0.02 * (self.high - self.low)
-            ax.set(xlim=(self.low - margin, self.high + margin), ylim=(self.bottom, self.top), xlabel="x", ylabel="f(x) and f′(x)")
+            across = self.low - margin, self.high + margin
+            ax.set(xlim=across, ylim=(self.bottom, self.top), xlabel="x", ylabel="f(x) and f′(x)")
             ax.spines[["top", "right"]].set_visible(False)
-            ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, borderaxespad=0.2, handlelength=1.8)
+            style = {"ncols": 3, "frameon": False, "borderaxespad": 0.2, "handlelength": 1.8, "columnspacing": 1.4}
+            ax.legend(loc="lower left", bbox_to_anchor=(0, 1), **style)
             text = io.StringIO()
             figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
             plt.close(figure)
@@ -154,17 +157,21 @@ def thinned(across, down, height):
 
 
 def inline(svg, label):
-    """The SVG without its head, in the colour of the page's text, as wide as there is room, with a label for who cannot see it."""
+    """The SVG without its head, in the colour of the page's text, not wider than there is room, with a label in words."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S).replace(INK, "currentColor")
-    svg = re.sub(r'(<svg [^>]*?) width="([\d.]+)pt" height="[\d.]+pt"', r'\1 style="width:100%;max-width:\2pt;height:auto"', svg)
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.S)  # it would hold for all of the page
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S).replace(INK, "currentColor")
+    svg = re.sub(r"font-family: [^;]*;", "font-family: sans-serif;", svg)
+    style = r"stroke-linejoin:round;width:100%;max-width:\2pt;height:auto"
+    svg = re.sub(r'(<svg [^>]*?) width="([\d.]+)pt" height="[\d.]+pt"', rf'\1 style="{style}"', svg)
+    svg = re.sub(r"(\d\.\d)\d+", r"\1", svg)
     svg = re.sub(r"\s*\n\s*", "\n", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1).strip()
 
 
 # --- what one element depends on
 
-CELL, GAP, WIDTH = 17, 7, 720
+CELL, GAP, WIDTH = 20, 8, 720
 
 
 class Dependence:
@@ -192,7 +199,7 @@ class Dependence:
         blocks = []
         for label, x, dx in zip(names, self.inputs, self.gradients, strict=True):
             if isinstance(x, np.ndarray):
-                blocks.append(block(label, x, dx, f"d {element} / d {label}"))
+                blocks.append(block(label, x, dx, f"∂{element}/∂{label}"))
         blocks += [
             block(label, y, None, "", self.place if i == 0 else None)
             for i, (label, y) in enumerate(zip(output_names, self.outputs, strict=True))
