@@ -22,15 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np
+from atlas_mutants import Wrong
 from atlas_pictures import Curve, Dependence, run
 from atlas_users import users
 
 from minidl import ops, viz
-from minidl.autograd import GradcheckError
 from minidl.tensors.record import apply, wrap
 from minidl.viz.packing import told
-from tests import test_mutants
-from tests.checks import HINT, check_gradient, cotangent
+from tests.checks import cotangent
 from tests.table import ABSTRACT, ROW_OF, all_operations
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,7 +70,7 @@ def operations():
     files = [node for node in ast.parse(inspect.getsource(ops)).body if isinstance(node, ast.ImportFrom) and not node.module]
     order = [f"minidl.ops.{alias.name}" for node in files for alias in node.names]
     found = set(all_operations()) - ABSTRACT
-    return sorted(found, key=lambda op: (order.index(op.__module__), inspect.getsourcelines(op)[1]))
+    return sorted(found, key=lambda op: (order.index(op.__module__), place(op)[1]))
 
 
 # --- the index
@@ -253,7 +252,17 @@ def brief(x):
 
 
 def place(x):
-    return Path(inspect.getsourcefile(x)).resolve().relative_to(ROOT).as_posix(), inspect.getsourcelines(x)[1]
+    """(file, line) of a class or function."""
+    path = Path(inspect.getsourcefile(x)).resolve()
+    line = classes(path)[x.__name__] if isinstance(x, type) else x.__code__.co_firstlineno
+    return path.relative_to(ROOT).as_posix(), line
+
+
+@functools.cache
+def classes(path):
+    """{name: line} of the classes of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name: node.lineno for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def parameters(function, count):
@@ -332,64 +341,6 @@ def explained(op, case, names):
         return viz.explain(space["loss"], title=name)
     finally:
         del linecache.cache[file]
-
-
-# --- wrong rules
-
-
-class Wrong:
-    """A wrong backward of tests/test_mutants.py, and what gradcheck says of it; one that it has a hint for, if there is one.
-
-    what, code: its name and source. case: of the table, the largest for which it fails. report: gradcheck's words. Raises
-    AssertionError if gradcheck lets it pass, and GradcheckError if the right rule does not pass.
-    """
-
-    def __init__(self, row):
-        self.row, found = row, []
-        for what, methods, text in planted()[row.op]:
-            found.append((*self.judged(type(row.op.__name__, (row.op,), methods)), what, text))
-            if HINT in found[-1][1]:
-                break
-        hinted = [entry for entry in found if HINT in entry[1]]
-        self.case, self.report, self.what, self.code = (hinted or found)[0]
-        for case in row.cases:
-            check_gradient(case, row.op)
-
-    def judged(self, mutant):
-        for case in sorted(self.row.cases, key=lambda case: -sum(np.size(x) for x in case.inputs)):
-            try:
-                check_gradient(case, mutant)
-            except GradcheckError as error:
-                return case, str(error).replace(f"{ROOT}/", "")
-        raise AssertionError(f"{mutant.__name__}: gradcheck lets a wrong rule pass")
-
-    @staticmethod
-    def others(count):
-        return "the only one that there is" if count == 1 else f"the {count - 1} others" if count > 2 else "the other one"
-
-
-@functools.cache
-def planted():
-    """{operation: [(what is wrong, methods, source)]} of those that gradcheck has to catch."""
-    tree = ast.parse(inspect.getsource(test_mutants))
-    lists = {node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign)}
-    helpers = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    found = {}
-    rows = zip(test_mutants.BACKWARDS, lists["BACKWARDS"].elts, strict=True)
-    for (op, what, backward), node in rows:
-        found.setdefault(op, []).append((what, {"backward": backward}, quoted(node.elts[2], helpers)))
-    return found
-
-
-def quoted(node, helpers):
-    """The source of a rule, with that of the helpers that it names; but `right` is explained in the page."""
-    source, texts, names, queue = inspect.getsource(test_mutants), [], {"right"}, [node]
-    for part in queue:
-        texts.append(textwrap.dedent(ast.get_source_segment(source, part, padded=True)).strip())
-        used = {x.id: None for x in ast.walk(part) if isinstance(x, ast.Name) and x.id in helpers and x.id not in names}
-        names |= used.keys()
-        queue += [helpers[name] for name in used]
-    return "\n\n\n".join(texts)
 
 
 def main():

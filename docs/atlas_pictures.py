@@ -39,10 +39,11 @@ def run(make, inputs, dy=None):
     """(outputs, gradients) of an operation. dy: one array for each output; by default ones."""
     op = make()
     op.needs = [Leaf(x.shape, x.dtype) if isinstance(x, np.ndarray) else None for x in inputs]
-    y = op.forward(*(x.copy() if isinstance(x, np.ndarray) else x for x in inputs))
-    ys = [np.asarray(v) for v in (y if type(y) is tuple else (y,))]
-    dy = [np.ones_like(v) for v in ys] if dy is None else dy
-    found = op.backward(list(dy) if type(y) is tuple else dy[0])
+    with np.errstate(all="ignore"):  # outside of the domain there is NaN
+        y = op.forward(*(x.copy() if isinstance(x, np.ndarray) else x for x in inputs))
+        ys = [np.asarray(v) for v in (y if type(y) is tuple else (y,))]
+        dy = [np.ones_like(v) for v in ys] if dy is None else dy
+        found = op.backward(list(dy) if type(y) is tuple else dy[0])
     return ys, [None if dx is None else np.asarray(dx) for dx in (found if type(found) is tuple else (found,))]
 
 
@@ -164,7 +165,7 @@ def inline(svg, label):
     svg = re.sub(r"font-family: [^;]*;", "font-family: sans-serif;", svg)
     style = r"stroke-linejoin:round;width:100%;max-width:\2pt;height:auto"
     svg = re.sub(r'(<svg [^>]*?) width="([\d.]+)pt" height="[\d.]+pt"', rf'\1 style="{style}"', svg)
-    svg = re.sub(r"(\d\.\d)\d+", r"\1", svg)
+    svg = re.sub(r"(\d\.\d)\d{3,}", r"\1", svg)  # coordinates; what is written at an axis has fewer digits
     svg = re.sub(r"\s*\n\s*", "\n", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1).strip()
 
