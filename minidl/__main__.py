@@ -44,7 +44,7 @@ if __name__ == "__main__":
         sys.exit(exercises.main(sys.argv[2:]))
     if len(sys.argv) > 1:
         sys.exit(
-            "python -m minidl prints versions, processor, threads and the cache folder; python -m minidl exercises has backward "
-            f"rules to write. It takes no other arguments, got {' '.join(sys.argv[1:])}"
+            "python -m minidl prints versions, processor, threads and the cache folder; python -m minidl exercises has "
+            f"backward rules to write. It takes no other arguments, got {' '.join(sys.argv[1:])}"
         )
     main()

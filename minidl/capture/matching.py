@@ -276,9 +276,9 @@ class Matching:
         def results(a, b):
             yield from zip(_arrays(a.result), _arrays(b.result), strict=True)
 
-        if b.function is clip_grad_norm_ and len(b.args) < 4 and "error_if_nonfinite" not in b.options and b.calls:
-            if self._is_native(a, b, results):  # of contiguous float32; what Python sees of the norm, it only notes
-                return
+        plain = b.function is clip_grad_norm_ and len(b.args) < 4 and "error_if_nonfinite" not in b.options
+        if plain and b.calls and self._is_native(a, b, results):  # what Python sees of the norm, it only notes
+            return
         for x, y in results(a, b):
             self._made(x, y, b)
 

@@ -26,7 +26,8 @@ PAGE = """<!doctype html>
 body {{ background: var(--bg); color: var(--fg); font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 1rem auto;
   max-width: 70rem; padding: 0 1rem; }}
 h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid var(--line); }}
-section {{ break-inside: avoid; }} pre, table {{ overflow-x: auto; display: block; font-size: 13px; }} pre.text {{ white-space: pre-wrap; }}
+section {{ break-inside: avoid; }} pre, table {{ overflow-x: auto; display: block; font-size: 13px; }}
+pre.text {{ white-space: pre-wrap; }}
 td, th {{ padding: .1rem .8rem .1rem 0; text-align: left; vertical-align: top; }}
 figure {{ display: inline-block; margin: .3rem .6rem .3rem 0; vertical-align: top; }}
 figcaption {{ font-size: 13px; color: var(--mute); max-width: 11rem; }}

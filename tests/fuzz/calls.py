@@ -723,6 +723,7 @@ history.History([{"epoch": 1}]).column("epoch")
 history.Progress()
 viz.make_dot(x * 2, None, True, True, 50, most=20) ; viz.Snapshots(net, 2) ; viz.Snapshots(net)()
 viz.loss_landscape(net, lambda: 1.0, None, span=1.0, points=3, seed=0, train=False)
+viz.GradientNorms(net) ; viz.GradientNorms(net)()
 viz.decision_boundary(fv, x[:, :2], k2, None, points=4, margin=0.1, threshold=0.0, title="t")
 """
 
