@@ -109,6 +109,9 @@ chain_picture(
 #
 # Now minidl. A tensor with `requires_grad=True` remembers what is computed from it. `backward()`
 # does the walk, and leaves the result in `.grad`.
+#
+# The last lines need no calculus: they change `w` by a small `h` in both directions, and look at
+# how much the loss changes. This is a *difference quotient*.
 
 # %%
 leaves = {
@@ -131,11 +134,6 @@ assert {name: leaf.grad.item() for name, leaf in leaves.items()} == {
     "t": -4,
 }
 
-# %% [markdown]
-# And without any calculus: change `w` by a small `h` in both directions, and see how much the
-# loss changes.
-
-# %%
 h = 1e-6
 quotient = (neuron(w + h, x, b, t) - neuron(w - h, x, b, t)) / (2 * h)
 assert abs(quotient - 12) < 1e-8
@@ -168,13 +166,14 @@ assert 1e-7 < best < 1e-4 and central.min() < 1e-9 < forward.min()
 # About 1e-6 to 1e-5 is best for the symmetric quotient in float64. So quotients are a good
 # *check* of a gradient. They are a bad way to *compute* it: a network with a million weights
 # would need two million forward walks. The walk back needs one.
-
-# %% [markdown]
+#
 # ## 2. A number that is used twice
 #
 # y = x·x + x at x = 3. The number `x` goes into the product (twice!) and into the sum. Each use
-# gives a share of the gradient, and the shares are added: 3 + 3 + 1 = 7. (By calculus: 2x + 1 =
-# 7.)
+# gives a share of the gradient, and the shares are added: 3 + 3 + 1 = 7. By calculus: 2x + 1 = 7.
+#
+# `.grad` also adds over several calls of `backward()`. This is why training loops call
+# `zero_grad()` before each step.
 
 # %%
 x = minidl.tensor(3.0, requires_grad=True)
@@ -183,11 +182,6 @@ y.backward()
 shares = [3, 3, 1]
 assert x.grad.item() == sum(shares) == 7
 
-# %% [markdown]
-# `.grad` also adds over several calls of `backward()`. This is why training loops call
-# `zero_grad()` before each step.
-
-# %%
 y = x * x + x
 y.backward()
 assert x.grad.item() == 14  # 7 + 7
@@ -329,7 +323,8 @@ for name, gradient in by_hand.items():
     assert (by_minidl[name] == gradient).all(), name
 
 # %% [markdown]
-# And by difference quotients, for each of the 2 + 6 + 6 numbers:
+# And by difference quotients, for each of the 2 + 6 + 6 numbers. minidl has this check built in, as
+# `gradcheck`.
 
 
 # %%
@@ -354,6 +349,7 @@ def tensors(arrays):
 arrays = {"x": x, "W1": W1, "W2": W2}
 checks = {name: quotients(lambda **tensors: network(**tensors)[3], arrays, name) for name in arrays}
 assert all(np.abs(checks[name] - by_hand[name]).max() < 1e-8 for name in checks)
+assert gradcheck(lambda *tensors: network(*tensors)[3], tuple(leaves.values()))
 
 figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained")
 for ax, (title, shown) in zip(
@@ -374,17 +370,13 @@ for ax, (title, shown) in zip(
 figure.colorbar(image, ax=axes, label="∂L/∂W1", shrink=0.9)
 
 # %% [markdown]
-# minidl has this check built in: `gradcheck` compares `backward` with difference quotients for
-# every element of every input.
-
-# %%
-assert gradcheck(lambda *tensors: network(*tensors)[3], tuple(leaves.values()))
-
-# %% [markdown]
 # ### With weight decay
 #
 # Now the aim is J = L + λ/2 (|W1|² + |W2|²). The weights are used twice, in the network and in
-# the penalty. So their gradients are sums of two shares: dW + λW. With λ = 0.5:
+# the penalty. So their gradients are sums of two shares: dW + λW. With λ = 0.5.
+#
+# A step against the gradient makes the aim smaller. The gradient promises how much: `η |gradient|²`
+# for a small step η.
 
 # %%
 decay = 0.5
@@ -398,11 +390,6 @@ assert (leaves["W1"].grad.numpy() == dW1 + decay * W1).all()
 assert (leaves["W2"].grad.numpy() == dW2 + decay * W2).all()
 assert leaves["W2"].grad.tolist() == [[-0.5, 0.5, -3], [2, 0.5, 6.5]]
 
-# %% [markdown]
-# A step against the gradient makes the aim smaller. The gradient promises how much: `η
-# |gradient|²` for a small step η.
-
-# %%
 with minidl.no_grad():
     slope = sum((leaves[name].grad ** 2).sum() for name in ("W1", "W2")).item()
     rate = 1e-3
@@ -444,15 +431,14 @@ with minidl.no_grad():
 # %% [markdown]
 # ## Exercises
 #
-# Answer with pencil and paper. The answers are in the next cell.
+# Answer with pencil and paper. The answers are below.
 #
 # 1. f = (a + b)·(b + 1) at a = 2, b = 1. What are ∂f/∂a and ∂f/∂b?
 # 2. In section 5, let x = [2, 1]. Which rows of `dW1` are 0 now?
 # 3. f = max(a, b)·c at a = 1, b = 4, c = 5. What are the three derivatives?
 # 4. y = A B with matrices, and `dy` is given. What are `dA` and `dB`?
 # 5. Why does a network whose weights are all 0 not learn, if it is like that of section 5?
-
-# %% [markdown]
+#
 # ### Answers
 #
 # 1. ∂f/∂a = b + 1 = 2. `b` is used twice: (b + 1) + (a + b) = 2 + 3 = 5.

@@ -1,10 +1,13 @@
-"""Executes the notebooks of this folder, which are kept as scripts: `python docs/notebooks/run.py [NAMES] [--out FOLDER]`.
+"""Executes the notebooks of this folder: `python docs/notebooks/run.py [NAMES] [--out FOLDER]`.
 
-A notebook is a script in jupytext's percent format: `# %%` begins a cell of code, `# %% [markdown]` one of text. So it can be
-read and compared as text, and runs as a script, too. Here jupytext makes it an .ipynb, nbclient executes it, and the result
-with its pictures is written to FOLDER/NAME.ipynb (--html: to NAME.html as well). The kernel is this Python with this minidl;
-nothing is installed and nothing read in the user's home. It ends with an error if a cell fails or warns: its source and what
-it said are printed. Needs the `notebooks` extra: pip install -e '.[notebooks]'
+A notebook is kept as a script in jupytext's percent format: `# %%` begins a cell of code, and
+`# %% [markdown]` one of text. So it can be read and compared as text, and runs as a script, too.
+Here jupytext makes it an .ipynb, nbclient executes it, and the result with its pictures is written
+to FOLDER/NAME.ipynb (--html: to NAME.html as well). The kernel is this Python with this minidl;
+nothing is installed or read in the user's home. It ends with an error if a cell fails or warns:
+the cell's source and what it said are printed.
+
+It needs the `notebooks` extra: pip install -e '.[notebooks]'
 """
 
 import argparse
@@ -59,7 +62,7 @@ def main():
 
 
 def run(name, options):
-    """Executes one notebook and writes what it gave; whether all its cells ran without an error or a warning."""
+    """Executes a notebook and writes it; whether no cell failed or warned."""
     notebook = jupytext.read(SCRIPTS[name])
     notebook.metadata["kernelspec"] = {
         "name": "python3",
@@ -86,17 +89,19 @@ def run(name, options):
 
 
 class Kernel(AsyncKernelManager):
-    """A kernel of this interpreter, whatever kernels are installed, that listens on files in a private folder, not on ports."""
+    """A kernel of this interpreter, whatever is installed; it listens on files, not on ports."""
 
     def __init__(self, **options):
         sockets = "ipc" if os.name == "posix" else "tcp"
+        file = os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "kernel.json")
+        native = KernelSpecManager(kernel_dirs=[])
         super().__init__(
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), transport=sockets, **options
+            kernel_spec_manager=native, transport=sockets, connection_file=file, **options
         )
 
 
 def execute(notebook, timeout):
-    """Runs all cells in a kernel of its own; [(number, source, what was said)] of cells that failed or warned."""
+    """Runs all cells; [(number, source, what was said)] of those that failed or warned."""
     with tempfile.TemporaryDirectory() as work:
         os.environ["JUPYTER_RUNTIME_DIR"] = work
         env = {
@@ -125,7 +130,7 @@ def execute(notebook, timeout):
 
 
 def complaint(cell):
-    """What a cell said that it should not: its error, or what it wrote to stderr, such as warnings."""
+    """What a cell should not say: its error, or what it wrote to stderr, such as warnings."""
     outputs = cell.get("outputs", [])
     errors = ["\n".join(out.traceback) for out in outputs if out.output_type == "error"]
     warned = [out.text for out in outputs if out.output_type == "stream" and out.name == "stderr"]
