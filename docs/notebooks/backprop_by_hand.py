@@ -102,6 +102,7 @@ chain_picture(
     [dw, dz, ds, de, dL],
     ["· 3", "+ 1", "− 5", "square"],
 )
+plt.show()
 
 # %% [markdown]
 # Blue goes forward, orange goes back. `dw = 12` says: if `w` grows by 0.001, the loss grows by
@@ -230,6 +231,7 @@ ax.set(
     title="The way back is from right to left",
 )
 ax.legend()
+plt.show()
 
 # %% [markdown]
 # ## 4. A matrix
@@ -359,7 +361,8 @@ for ax, (title, shown) in zip(
 ):
     image = ax.imshow(shown, cmap="RdBu_r", vmin=-4, vmax=4)
     for i, j in np.ndindex(shown.shape):
-        ax.text(j, i, f"{shown[i, j]:.2g}", ha="center", va="center")
+        color = "white" if shown[i, j] > 3 else "black"
+        ax.text(j, i, f"{shown[i, j]:.2g}", ha="center", va="center", color=color)
     ax.set(
         title=title,
         xticks=[0, 1],
@@ -368,6 +371,7 @@ for ax, (title, shown) in zip(
         yticklabels=["z₁", "z₂", "z₃"],
     )
 figure.colorbar(image, ax=axes, label="∂L/∂W1", shrink=0.9)
+plt.show()
 
 # %% [markdown]
 # ### With weight decay

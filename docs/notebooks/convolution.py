@@ -69,8 +69,10 @@ _, axes = plt.subplots(1, 3, figsize=(8, 2.8), layout="constrained")
 show(axes[0], X.numpy(), "image")
 show(axes[1], K.numpy(), "kernel")
 show(axes[2], corr2d(X, K).numpy(), "0·0 + 1·1 + 3·2 + 4·3 = 19")
-axes[0].add_patch(plt.Rectangle((-0.5, -0.5), 2, 2, fill=False, edgecolor="C1", linewidth=3))
-axes[2].add_patch(plt.Rectangle((-0.5, -0.5), 1, 1, fill=False, edgecolor="C1", linewidth=3))
+frame = {"fill": False, "edgecolor": "C1", "linewidth": 3, "clip_on": False}
+axes[0].add_patch(plt.Rectangle((-0.5, -0.5), 2, 2, **frame))
+axes[2].add_patch(plt.Rectangle((-0.5, -0.5), 1, 1, **frame))
+plt.show()
 
 # %% [markdown]
 # `F.conv2d` computes the same, for many images with many channels at once: images have the shape
@@ -115,18 +117,18 @@ assert matrix.shape == (16, 36) and matrix.numel() == 576
 assert (matrix != 0).sum().item() == 16 * 9 and len(np.unique(matrix.numpy())) == 1 + 9
 
 picture = minidl.randn(36)
-assert (matrix @ picture).allclose(
-    F.conv2d(picture.reshape(1, 1, 6, 6), small).flatten(), atol=1e-4
-)
+before = F.conv2d(picture.reshape(1, 1, 6, 6), small)
+assert (matrix @ picture).allclose(before.flatten(), atol=1e-4)
 
 shifted = minidl.roll(picture.reshape(1, 1, 6, 6), 1, 3)
-before, after = F.conv2d(picture.reshape(1, 1, 6, 6), small), F.conv2d(shifted, small)
+after = F.conv2d(shifted, small)
 assert after[..., 1:].allclose(before[..., :-1], atol=1e-4)
 
 _, ax = plt.subplots(figsize=(7, 3.4))
 drawn = ax.imshow(matrix.numpy(), cmap="Blues")
 ax.set(xlabel="36 pixels", ylabel="16 outputs", title="A convolution as a matrix: white is 0")
 plt.colorbar(drawn, ax=ax, label="weight", shrink=0.8)
+plt.show()
 
 # %% [markdown]
 # ## 2. Edges
@@ -147,6 +149,7 @@ _, axes = plt.subplots(1, 3, figsize=(9.5, 2.8), layout="constrained")
 show(axes[0], X.numpy(), "image: 1 is white", cmap="gray", vmin=-0.5, vmax=1)
 show(axes[1], Y.numpy(), "its vertical edges", cmap="RdBu", vmin=-1.5, vmax=1.5)
 show(axes[2], corr2d(X.T, K).numpy(), "image turned: nothing", cmap="RdBu", vmin=-1.5, vmax=1.5)
+plt.show()
 
 # %% [markdown]
 # ## 3. The kernel is learned
@@ -185,6 +188,7 @@ right.axhline(1, color="black", linestyle="--", label="[1, −1]")
 right.axhline(-1, color="black", linestyle="--")
 right.set(xlabel="step", title="the kernel")
 right.legend()
+plt.show()
 
 # %% [markdown]
 # Why do the weights go up and down on their way? The loss is a valley that is narrow in one
@@ -236,6 +240,7 @@ ax.set(
     yticks=[],
     title="5×5 pixels, padding 1, kernel 3×3, stride 2:\n3×3 windows, by their centres",
 )
+plt.show()
 
 # %% [markdown]
 # **Several channels in** (such as red, green, blue): the kernel has a plane for each channel, and
@@ -289,9 +294,9 @@ _, axes = plt.subplots(1, 3, figsize=(8, 2.8), layout="constrained")
 show(axes[0], X[0, 0].numpy(), "image", vmin=0, vmax=15)
 show(axes[1], F.max_pool2d(X, 2)[0, 0].numpy(), "the largest of 2×2", vmin=0, vmax=15)
 show(axes[2], F.avg_pool2d(X, 2)[0, 0].numpy(), "the mean of 2×2", vmin=0, vmax=15)
-for k in (1.5,):
-    axes[0].axhline(k, color="C1", linewidth=3)
-    axes[0].axvline(k, color="C1", linewidth=3)
+axes[0].axhline(1.5, color="C1", linewidth=3)
+axes[0].axvline(1.5, color="C1", linewidth=3)
+plt.show()
 
 # %% [markdown]
 # ## 6. The gradient
@@ -321,6 +326,7 @@ _, axes = plt.subplots(1, 3, figsize=(9.5, 3.4), layout="constrained")
 show(axes[0], counts.numpy(), "sum of all windows:\nhow many see each pixel")
 show(axes[1], one.numpy(), "one window alone:\nit sends the kernel back")
 show(axes[2], largest.numpy(), "max-pooling:\nonly to the largest of each 2×2")
+plt.show()
 
 # %% [markdown]
 # In general, with stride 1:

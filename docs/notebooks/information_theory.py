@@ -92,6 +92,7 @@ drawn = right.barh(names, bits)
 right.bar_label(drawn, [f"{b:.1f}" for b in bits], padding=3)
 right.invert_yaxis()
 right.set(xlabel="bits", xlim=(0, 260), title="What each statement tells")
+plt.show()
 
 # %% [markdown]
 # ## 22.11.2 Entropy
@@ -138,6 +139,7 @@ ax.semilogx(np.arange(1, 5001), means, color="C0", label="mean surprise so far")
 ax.axhline(in_bits, color="black", linestyle="--", label="entropy, 1.6855 bits")
 ax.set(xlabel="pulls", ylabel="bits", ylim=(0, 3.5), title="The slot machine")
 ax.legend()
+plt.show()
 
 # %% [markdown]
 # **Properties.**
@@ -159,8 +161,9 @@ assert coins.max().item() == 1.0 and p[coins.argmax()].item() == 0.5
 _, ax = plt.subplots(figsize=(5, 3))
 ax.plot(p.numpy(), coins.numpy())
 ax.plot(0.5, 1, "o", color="C0")
-ax.annotate("a fair coin: 1 bit", (0.5, 1), (0.5, 0.88), ha="center")
+ax.annotate("a fair coin: 1 bit", (0.5, 1), (0.5, 0.75), ha="center")
 ax.set(xlabel="probability of heads", ylabel="bits", title="Entropy of a coin")
+plt.show()
 
 # %% [markdown]
 # ## 22.11.3 Mutual information
@@ -272,7 +275,7 @@ def diagram(ax, joint, title):
             start + width / 2, k, f"{name} = {width:.2f}", ha="center", va="center", color="white"
         )
     shared = h_x + h_y - h_xy
-    ax.axvspan(h_xy - h_y, h_x, color="black", alpha=0.15)
+    ax.axvspan(h_xy - h_y, h_x, color="0.85", zorder=0)
     ax.text(h_x - shared / 2, 2.75, f"I = {shared:.2f}", ha="center", va="center")
     ax.set(xlim=(0, 2.05), ylim=(3.1, -0.6), yticks=[], xlabel="bits", title=title)
 
@@ -281,6 +284,7 @@ _, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
 diagram(axes[0], A, "the table A: almost nothing shared")
 diagram(axes[1], double([[0.4, 0.1], [0.1, 0.4]]), "equal in 8 of 10 cases")
 diagram(axes[2], double([[0.5, 0.0], [0.0, 0.5]]), "Y = X: everything shared")
+plt.show()
 
 # %% [markdown]
 # **More than correlation.** Let X be −1, 0 or 1, and Y = X². The correlation is 0. But who knows
@@ -394,6 +398,7 @@ for ax, (true, believed, title, nats) in zip(axes, cases, strict=True):
     ax.fill_between(x, surprise, color="C3", alpha=0.3, label="p ln p/q: its area is D(P‖Q)")
     ax.set(xlabel="x", xlim=(-7, 7), title=f"{title}: D(P‖Q) = {nats:.3f} nats")
 axes[0].legend(fontsize=8)
+plt.show()
 
 # %% [markdown]
 # Right: the narrow Q says "almost impossible" of values far out, which do occur. This costs much.
@@ -478,6 +483,7 @@ ax.axhline(floor, color="black", linestyle="--", label=f"entropy of the data, {f
 ax.fill_between(range(60), floor, losses, color="C0", alpha=0.2, label="divergence")
 ax.set(xlabel="step", ylabel="nats", ylim=(0, None), title="The loss falls to the entropy")
 ax.legend(loc="lower right")
+plt.show()
 
 # %% [markdown]
 # ## 22.11.7 Exercises, with answers
@@ -510,3 +516,4 @@ drawn = ax.barh(writers, [monkey, typesetter, per_word])
 ax.bar_label(drawn, fmt="%.2f", padding=3)
 ax.invert_yaxis()
 ax.set(xlabel="bits per character", xlim=(0, 6.2), title="The better the writer, the less surprise")
+plt.show()
