@@ -32,8 +32,11 @@ def overhead(library, lib):
         "a * 2": lambda a, b: a * 2.0,
         "a @ b": lambda a, b: a @ b,
         "a.sum()": lambda a, b: a.sum(),
+        "a.sum(0)": lambda a, b: a.sum(0),
         "a.reshape(64)": lambda a, b: a.reshape(64),
+        "a.T": lambda a, b: a.T,
         "a[0]": lambda a, b: a[0],
+        "a[:, 2:4]": lambda a, b: a[:, 2:4],
     }
     a, b = arrays((8, 8), (8, 8))
     if library in ("minidl", "torch"):

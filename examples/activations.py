@@ -91,10 +91,15 @@ def values_and_slopes(f, x):
 
 def fit(net, steps, name):
     optimizer = minidl.optim.SGD(net.parameters(), lr=0.2, momentum=0.9)
-    for _ in tqdm(range(steps), desc=name, unit="step", disable=None):
+
+    @minidl.compile  # thousands of steps of a few microseconds: the program takes a fifth of the time
+    def step():
         optimizer.zero_grad()
         F.binary_cross_entropy_with_logits(net(POINTS), XOR).backward()
         optimizer.step()
+
+    for _ in tqdm(range(steps), desc=name, unit="step", disable=None):
+        step()
     return F.binary_cross_entropy_with_logits(net(POINTS), XOR).item()
 
 

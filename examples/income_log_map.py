@@ -97,12 +97,18 @@ def logarithm(income):
 
 def fit(name, model, X, y, steps, rate):
     optimizer = minidl.optim.Adam(model.parameters(), lr=rate)
-    bar = tqdm(range(steps), desc=f"{name:22}", unit="step", disable=None)
-    for _ in bar:
+
+    @minidl.compile
+    def step(X, y):
         optimizer.zero_grad()
         loss = F.binary_cross_entropy_with_logits(model(X)[:, 0], y)
         loss.backward()
         optimizer.step()
+        return loss
+
+    bar = tqdm(range(steps), desc=f"{name:22}", unit="step", disable=None)
+    for _ in bar:
+        loss = step(X, y)
     bar.set_postfix(loss=f"{loss.item():.4f}")
 
 

@@ -75,13 +75,18 @@ def fit(name, X, y, test, epochs, watched=None, wrong=None):
     model = nn.MLP(64, [256, 256], 10)
     optimizer = minidl.optim.Adam(model.parameters(), lr=0.001)
     loader = DataLoader(TensorDataset(X, y), batch_size=32, shuffle=True)
+
+    @minidl.compile
+    def step(inputs, targets):
+        optimizer.zero_grad()
+        F.cross_entropy(model(inputs), targets).backward()
+        optimizer.step()
+
     history = []
     bar = tqdm(range(epochs + 1), desc=f"{name:13}", unit="epoch", disable=None)
     for epoch in bar:
         for inputs, targets in loader if epoch else ():
-            optimizer.zero_grad()
-            F.cross_entropy(model(inputs), targets).backward()
-            optimizer.step()
+            step(inputs, targets)
         learned = accuracy(model, X[wrong], y[wrong]) if wrong is not None else None
         loss = None
         if watched is not None:

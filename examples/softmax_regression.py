@@ -94,11 +94,16 @@ def squares(o, y):
 
 def fit(net, train, loss, rate, epochs, name):
     optimizer = minidl.optim.SGD(net.parameters(), lr=rate)
+
+    @minidl.compile
+    def step(x, y):
+        optimizer.zero_grad()
+        loss(net(x), y).backward()
+        optimizer.step()
+
     for _ in tqdm(range(epochs), desc=name, unit="epoch", disable=None):
         for x, y in DataLoader(train, batch_size=32, shuffle=True):
-            optimizer.zero_grad()
-            loss(net(x), y).backward()
-            optimizer.step()
+            step(x, y)
     return net
 
 

@@ -8,7 +8,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-from . import __version__, get_num_threads
+from . import __version__, exercises, get_num_threads
 from .kernels import cache, tile
 
 
@@ -40,6 +40,11 @@ def main():
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["exercises"]:
+        sys.exit(exercises.main(sys.argv[2:]))
     if len(sys.argv) > 1:
-        sys.exit("python -m minidl takes no arguments: it prints versions, processor, threads and the cache folder")
+        sys.exit(
+            "python -m minidl prints versions, processor, threads and the cache folder; python -m minidl exercises has backward "
+            f"rules to write. It takes no other arguments, got {' '.join(sys.argv[1:])}"
+        )
     main()

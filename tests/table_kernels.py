@@ -589,4 +589,5 @@ FORWARD = {
         Forward(update_running(W3, B3, X[:2, :3], 0.3, 5), W3, B3, X[:2, :3], 0.3, 5, take=written(0, 1)),
     ],
 }
-SETTINGS = {"empty_cache", "get_memory_kept", "get_num_threads", "set_memory_kept", "set_num_threads"}  # no functions of arrays
+# No functions of arrays.
+SETTINGS = {"empty_cache", "get_memory_kept", "get_num_threads", "set_memory_kept", "set_num_threads", "xray"}

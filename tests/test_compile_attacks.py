@@ -412,3 +412,100 @@ def test_an_embedding_with_integers_of_32_bits():
     with pytest.raises(IndexError):
         step(minidl.tensor([0, 9, 2, 3]).int(), numbers(0, 4))
     assert (net.weight.array == before).all()
+
+
+@pytest.mark.parametrize("f", ["sqrt", "exp", "log", "square", "abs", "tanh", "sigmoid", "rsqrt", "reciprocal"])
+def test_forward_keeps_a_number_of_a_single_weight(f):
+    """NumPy makes numbers of arrays without axes: what forward keeps for backward is then no array."""
+    w = minidl.tensor(2.0, requires_grad=True)
+    other = w.detach().clone().requires_grad_()
+
+    def step_of(w):
+        optimizer = optim.SGD([w], lr=0.3)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = (getattr(w, f)() * x).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    ordinary, remembered = step_of(w), minidl.compile(step_of(other), fullgraph=True)
+    for i in range(20):
+        x = numbers(i, 3) * 0.1
+        assert remembered(x).array.tobytes() == ordinary(x).array.tobytes()
+        assert other.array.tobytes() == w.array.tobytes() and other.grad.array.tobytes() == w.grad.array.tobytes()
+
+
+@pytest.mark.parametrize("most", [1e-3, 1.0, 1e3, 0.0])
+def test_clipping_without_python(most):
+    nets = [mlp(), mlp()]
+    nets[1].load_state_dict(nets[0].state_dict())
+    limit = most
+
+    def step_of(net):
+        optimizer = sgd(net)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            norm = clip_grad_norm_(net.parameters(), limit)
+            optimizer.step()
+            return norm
+
+        return step
+
+    ordinary, remembered = step_of(nets[0]), minidl.compile(step_of(nets[1]), fullgraph=True)
+    data = [batches(i) for i in range(24)]
+    for i, (x, y) in enumerate(data):
+        if i == 12:
+            limit = 0.7  # a number that the step closes over
+        assert remembered(x, y).array.tobytes() == ordinary(x, y).array.tobytes()
+        for p, q in zip(*(net.parameters() for net in nets), strict=True):
+            assert p.array.tobytes() == q.array.tobytes() and p.grad.array.tobytes() == q.grad.array.tobytes()
+    assert "clip_grad_norm_              kernels" in remembered.explain()
+
+
+def test_clipping_that_raises_stays_python():
+    net = mlp()
+    optimizer = sgd(net)
+
+    @minidl.compile
+    def step(x, y):
+        optimizer.zero_grad()
+        F.cross_entropy(net(x), y).backward()
+        clip_grad_norm_(net.parameters(), 1.0, error_if_nonfinite=True)
+        optimizer.step()
+
+    data = [batches(i) for i in range(7)]
+    for x, y in data[:6]:
+        step(x, y)
+    with pytest.raises(RuntimeError, match="is not finite|the norm of the gradients is"):
+        step(data[6][0] * minidl.inf, data[6][1])
+
+
+def test_masks_that_move_and_masks_that_stay():
+    stays = minidl.ones(4, 4).tril().bool()
+    net, other = nn.Linear(4, 4), nn.Linear(4, 4)
+    other.load_state_dict(net.state_dict())
+
+    def step_of(net):
+        optimizer = sgd(net)
+
+        def step(x):
+            optimizer.zero_grad()
+            scores = net(x).masked_fill(~stays, -1e9)
+            loss = minidl.where(x > 0, scores, x).softmax(-1).square().sum() + minidl.where(stays, net(x), 2.0).sqrt().nansum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    ordinary, remembered = step_of(net), minidl.compile(step_of(other), fullgraph=True)
+    for i in range(20):
+        x = numbers(i, 4, 4)
+        assert remembered(x).array.tobytes() == ordinary(x).array.tobytes()
+        assert net.weight.grad.array.tobytes() == other.weight.grad.array.tobytes()

@@ -18,7 +18,7 @@ METHODS = "attributes comparisons elementwise products reductions shapes slices 
 METHODS += " pieces contractions"
 LAYERS = [
     {"startup"},
-    {"kernels", "random", "tensors.dtypes", "tensors.printing", "tensors.__init__"},  # numbers and arrays
+    {"kernels", "random", "tensors.dtypes", "tensors.describing", "tensors.printing", "tensors.__init__"},  # numbers and arrays
     {"ops"},  # the calculus
     {"graph"},  # the walk back
     {"tensors.record"},  # how an operation is recorded
@@ -38,7 +38,7 @@ LAYERS = [
     {"io"},
     {"func", "profiler", "optim", "utils", "models", "distributions", "generation", "probability", "text", "decomposition"},
     {"warmup", "capture", "model_selection", "optimization", "amp", "accelerator", "backends", "habits"},
-    {"cuda", "d2l", "distributed", "viz"},
+    {"cuda", "d2l", "distributed", "exercises", "viz"},
     {"__init__"},
     {"__main__"},
 ]
@@ -49,6 +49,7 @@ OPTIONAL = {
     "io/safetensors_files.py": "safetensors",
     "utils/drawing.py": "matplotlib",
     "utils/progress_bar.py": "tqdm",
+    "viz/films.py": "matplotlib",
 }  # what is loaded at its first use may need a package that is no dependency
 
 

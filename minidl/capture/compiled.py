@@ -13,6 +13,7 @@ import numpy as np
 from ..graph.modes import mode as engine, watchers
 from ..graph.writes import owner_of
 from ..nn.module import Module
+from ..startup import NoCollection
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from .arguments import copied, examine, filled, refused, skeleton, tensors, with_statics
@@ -255,7 +256,8 @@ class Compiled:
             plan.number += 1
             if plan.program is not None:
                 return self._check(plan, arrays, args, options)
-            return self._record(plan, arrays, args, options)
+            with NoCollection():  # a recording makes many objects and no garbage
+                return self._record(plan, arrays, args, options)
         finally:
             _recording.release()
 

@@ -14,6 +14,7 @@ class Call:
         self.kernel, self.dtype, self.code, self.args = kernel, dtype, code, args
         self.kinds = kernel.kinds(dtype)
         self.answers = False  # whether it gives something back to Python
+        self._found = None
 
     @property
     def name(self):
@@ -21,7 +22,9 @@ class Call:
 
     def arrays(self):
         """[(array, whether it is written)]"""
-        return list(_arrays(self.kinds, self.args))
+        if self._found is None:
+            self._found = list(_arrays(self.kinds, self.args))
+        return self._found
 
     def numbers(self):
         return [x for x in flat(self.args) if not isinstance(x, np.ndarray)]
@@ -72,6 +75,7 @@ class Event:
     calls: list = field(default_factory=list)
     nested: bool = False
     same: bool = True  # whether its kernels alone, called again over rubbish, gave the same bits
+    given: set = None  # see matching.py
 
 
 @dataclass(eq=False)

@@ -42,9 +42,10 @@ def effects():
 
 def _places(names):
     """(module, name) wherever a module, ours or a user's, has a function of minidl's of that name."""
+    wanted = set(names)
     for module in list(sys.modules.values()):
         own = getattr(module, "__dict__", {})
-        for name in names:
+        for name in sorted(own.keys() & wanted):
             home = getattr(own.get(name), "__module__", None)
             if isinstance(home, str) and home.startswith("minidl."):
                 yield module, name

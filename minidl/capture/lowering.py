@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import ops
 from ..graph.writes import owner_of
-from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, three_axes
+from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, SELECT, three_axes
 from .events import Backward, Call, Copy, Forward, Sum
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -38,11 +38,12 @@ def _call(kernel, z, *args):
     return [Call(kernel, z.dtype, kernel[z.dtype], args)]
 
 
-def _axes(z, *xs):
+def _axes(z, *xs, mask=()):
+    """The arrays with three axes; all but a mask must be of z's dtype."""
     if z.dtype not in _FLOATS or not all(isinstance(x, np.ndarray) and x.dtype == z.dtype for x in xs):
         raise _NumPy
     try:
-        arrays = three_axes(z, *xs)
+        arrays = three_axes(z, *xs, *mask)
     except ValueError:  # shapes that do not broadcast
         arrays = None
     if arrays is None:
@@ -71,6 +72,15 @@ def _put(z, x):
     return _call(NUMBERS["copy"], z, x, 0.0, z_)
 
 
+def _select(z, mask, x, y):
+    """z = x where the mask holds, else y; x and y may be numbers."""
+    x, y = (np.array(v, z.dtype) if type(v) in (int, float) else v for v in (x, y))
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool:
+        raise _NumPy
+    z_, x, y, mask = _axes(z, x, y, mask=(mask,))
+    return _call(SELECT, z, mask, x, y, z_)
+
+
 def _sum(event):
     if event.result is not event.total:
         return _pair("+", event.result, event.total, event.dx)
@@ -97,6 +107,40 @@ def _binary(name, reverse):
         return _number("+", z, x, -y) if name == "-" else _number(name, z, x, y)
 
     return rule
+
+
+def _of_input(name):
+    """y = f(x)"""
+    return lambda event: _number(name, event.outputs[0], event.inputs[0])
+
+
+def _by_saved(name, key):
+    """dx = dy·s or dy/s, where s is what forward has kept."""
+    return lambda event: _pair(name, event.gradients[0], event.dy, event.saved[key])
+
+
+def _by_part(name, part, key, a=0.0):
+    """dx = dy·f(s) or dy/f(s): f(s) first lies where dx will be."""
+
+    def rule(event):
+        dx = event.gradients[0]
+        return [*_number(part, dx, event.saved[key], a), *_pair(name, dx, event.dy, dx)]
+
+    return rule
+
+
+def _chosen(event):
+    return _select(event.outputs[0], event.before["condition"], *event.inputs)
+
+
+def _chosen_back(event):
+    calls, dy, mask = [], event.dy, event.saved["condition"]
+    for d, parts in zip(event.gradients, ((dy, 0.0), (0.0, dy)), strict=True):
+        if d is not None:
+            if d.shape != dy.shape:
+                raise _NumPy
+            calls += _select(d, mask, *parts)
+    return calls
 
 
 def _negated(event):
@@ -185,6 +229,10 @@ _FORWARD = {
     ops.Div: _binary("/", "under"),
     ops.Neg: lambda event: _number("negative", event.outputs[0], event.inputs[0]),
     ops.Clone: lambda event: _number("copy", event.outputs[0], event.inputs[0]),
+    ops.Square: lambda event: _pair("*", event.outputs[0], *event.inputs * 2),
+    ops.Sqrt: _of_input("root"),
+    ops.Abs: _of_input("size"),
+    ops.Where: _chosen,
     ops.Reshape: _reshaped,
     ops.Dropout: lambda event: _pair("*", event.outputs[0], event.inputs[0], event.before["mask"]),
     ops.Cat: _beside,
@@ -194,6 +242,12 @@ _BACKWARD = {
     ops.Sub: _negated,
     ops.Mul: _products,
     ops.Neg: lambda event: _number("negative", event.gradients[0], event.dy),
+    ops.Exp: _by_saved("*", "y"),
+    ops.Log: _by_saved("/", "x"),
+    ops.Square: _by_part("*", "*", "x", 2),
+    ops.Sqrt: _by_part("/", "*", "y", 2),
+    ops.Abs: _by_part("*", "sign", "x"),
+    ops.Where: _chosen_back,
     ops.Reshape: _shape_back,
     ops.Dropout: lambda event: _pair("*", event.gradients[0], event.dy, event.saved["mask"]),
     ops.Sum: _spread(False),

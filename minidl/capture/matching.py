@@ -12,10 +12,11 @@ What is none of the three was computed by NumPy behind the recorder's back, and 
 import numba
 import numpy as np
 
-from ..graph.writes import owner_of
+from ..kernels.memory import address_of, offset_of, owner_of
+from ..nn.utils import clip_grad_norm_
 from ..optim import SGD, Adam, AdamW
 from ..tensors.tensor import Tensor
-from .events import Backward, Step
+from .events import Backward, Forward, Step, flat
 from .lowering import lowered
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
@@ -37,6 +38,7 @@ class Matching:
         self.fixed = {}  # id of an array -> the function that fills it alike in each call
         self.maker = {}  # id of a temporary -> the event that made it
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
+        self._noted = []  # (table, key) of what _try_calls notes, which is forgotten if it fails
         for i, x in enumerate(statics):
             for symbols in self._symbols:
                 symbols[id(owner_of(x))] = "input", i
@@ -78,11 +80,16 @@ class Matching:
         if symbol is None:
             if mine is not yours or id(yours) in self._symbols[0]:
                 return False
-            if _start(a) != _start(b):
+            if a is not b and address_of(a) != address_of(b):
                 return False
-            self.constant[id(mine)] = mine
+            self._note(self.constant, id(mine), mine)
             return True
-        return symbol == self._symbols[0].get(id(yours)) and _start(a) - _start(yours) == _start(b) - _start(mine)
+        return symbol == self._symbols[0].get(id(yours)) and offset_of(a, yours) == offset_of(b, mine)
+
+    def _note(self, table, key, value):
+        if key not in table:
+            table[key] = value
+            self._noted.append((table, key))
 
     def known(self, array):
         return not array.size or id(owner_of(array)) in self._symbols[1] or id(owner_of(array)) in self.constant
@@ -101,8 +108,9 @@ class Matching:
             return
         self._count += 1
         for x, symbols in zip(owners, self._symbols, strict=True):
-            symbols[id(x)] = "made", self._count
-        self.temporary[id(owners[1])], self.maker[id(owners[1])] = owners[1], event
+            self._note(symbols, id(x), ("made", self._count))
+        self._note(self.temporary, id(owners[1]), owners[1])
+        self.maker[id(owners[1])] = event
 
     def _values(self, a, b, event):
         """Compares what an operation was given, or keeps: arrays, numbers, and whatever holds them."""
@@ -155,14 +163,17 @@ class Matching:
             for (x, _), (y, _) in pairs:
                 if id(owner_of(y)) in fresh:
                     if owner_of(x) is owner_of(y):  # memory that a kernel keeps for itself
-                        self.constant[id(owner_of(y))] = owner_of(y)
+                        self._note(self.constant, id(owner_of(y)), owner_of(y))
                     else:
                         self._made(x, y, b)
         return None
 
     def _is_native(self, a, b, results):
         """Whether the event's kernels do all of it: they are explained, and so is everything it gives and keeps."""
-        before = dict(self._symbols[0]), dict(self._symbols[1]), dict(self.temporary), dict(self.constant)
+        self._noted.clear()
+        if type(b) is Forward and _keeps_numbers(b):  # Python has computed them: it must do so in each call
+            self.why[id(b)] = "it keeps a number for backward"
+            return False
         reason = self._try_calls(a, b)
         if reason is None and not _checks_indices(b, self):
             reason = "its indices are checked in Python"
@@ -172,8 +183,8 @@ class Matching:
                 self.lowered[id(b)] = calls
                 return False
         if reason is not None:
-            self._symbols = [before[0], before[1]]
-            self.temporary, self.constant = before[2], before[3]
+            for table, key in self._noted:
+                del table[key]
             self.why[id(b)] = reason
             if not b.calls and (calls := lowered(b)) is not None:
                 self.lowered[id(b)] = calls
@@ -261,7 +272,14 @@ class Matching:
     def _effect(self, a, b):
         if a.function is not b.function or not _same_objects((a.args, a.options), (b.args, b.options)):
             self._different(f"{a.name} with other arguments in two calls")
-        for x, y in zip(_arrays(a.result), _arrays(b.result), strict=True):
+
+        def results(a, b):
+            yield from zip(_arrays(a.result), _arrays(b.result), strict=True)
+
+        if b.function is clip_grad_norm_ and len(b.args) < 4 and "error_if_nonfinite" not in b.options and b.calls:
+            if self._is_native(a, b, results):  # of contiguous float32; what Python sees of the norm, it only notes
+                return
+        for x, y in results(a, b):
             self._made(x, y, b)
 
     def _function(self, a, b):
@@ -287,24 +305,38 @@ def _checks_indices(event, matching):
     return not any(x.dtype.kind in "iu" and id(owner_of(x)) in given for call in event.calls for x, _ in call.arrays())
 
 
+def _keeps_numbers(event):
+    """Whether forward has left floating-point numbers in an attribute: they may be values of this call."""
+    new = [x for key, x in event.after.items() if x is not event.before.get(key)]
+    return any(isinstance(x, (float, np.floating)) for x in flat(new))
+
+
 def _arrays(value):
     """All arrays in what an operation keeps, in order; those of the nodes of the graph do not count."""
+    found = []
+    _collect(value, found)
+    return found
+
+
+def _collect(value, found):
     if isinstance(value, np.ndarray):
-        yield value
+        found.append(value)
     elif isinstance(value, Tensor):
-        yield value.array
+        found.append(value.array)
     elif isinstance(value, dict):
         for key, x in value.items():
             if key not in ("needs", "hooks", "grad"):
-                yield from _arrays(x)
+                _collect(x, found)
     elif isinstance(value, (tuple, list)):
         for x in value:
-            yield from _arrays(x)
+            _collect(x, found)
 
 
 def _given(event):
     """The ids of the owners of all arrays that an operation was given, or has kept."""
-    return {id(owner_of(x)) for x in _arrays([getattr(event, name, None) for name in ("before", "inputs", "saved", "dy")])}
+    if event.given is None:
+        event.given = {id(owner_of(x)) for x in _arrays([getattr(event, n, None) for n in ("before", "inputs", "saved", "dy")])}
+    return event.given
 
 
 def _same_objects(a, b):
@@ -315,7 +347,3 @@ def _same_objects(a, b):
         a, b = (list(x.items()) if type(x) is dict else x for x in (a, b))
         return all(map(_same_objects, a, b))
     return a is b or (isinstance(b, _PLAIN) and type(a) is type(b) and repr(a) == repr(b))
-
-
-def _start(array):
-    return array.__array_interface__["data"][0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..graph.writes import owner_of
+from ..kernels.memory import address_of, offset_of, owner_of
 
 _LINE = 64  # bytes
 
@@ -15,18 +15,21 @@ class Plan:
 
     def __init__(self, lives):
         self.lives, self.offsets, self.size, self.separate = lives, {}, 0, 0
-        placed = []  # (begin, end, first, last)
-        for key, (array, first, last) in sorted(lives.items(), key=lambda item: -item[1][0].nbytes):  # the largest first
-            need, at = -(-array.nbytes // _LINE) * _LINE, 0
-            for begin, end in sorted([(b, e) for b, e, f, l in placed if f <= last and first <= l]):
-                if begin - at >= need:
-                    break
-                at = max(at, end)
-            placed.append((at, at + need, first, last))
+        placed = np.empty((4, len(lives)), np.int64)  # of each: begin, end, first event, last event
+        order = sorted(lives.items(), key=lambda item: -item[1][0].nbytes)  # the largest first
+        for n, (key, (array, first, last)) in enumerate(order):
+            need = -(-array.nbytes // _LINE) * _LINE
+            begins, ends, firsts, lasts = placed[:, :n]
+            others = np.flatnonzero((firsts <= last) & (first <= lasts))  # those that live at the same time
+            others = others[np.argsort(begins[others], kind="stable")]
+            reached = np.maximum.accumulate(np.append(0, ends[others]))  # where the memory before each of them ends
+            gaps = np.flatnonzero(begins[others] - reached[:-1] >= need)
+            at = int(reached[gaps[0]] if gaps.size else reached[-1])
+            placed[:, n] = at, at + need, first, last
             self.offsets[key] = at
             self.size, self.separate = max(self.size, at + need), self.separate + need
         memory = np.empty(self.size + _LINE, np.uint8)
-        start = -_start(memory) % _LINE
+        start = -address_of(memory) % _LINE
         self.memory = memory[start : start + self.size]
 
     def moved(self, array):
@@ -35,12 +38,8 @@ class Plan:
         offset = self.offsets.get(id(owner))
         if offset is None or not array.size:
             return array
-        return np.ndarray(array.shape, array.dtype, self.memory, offset + _start(array) - _start(owner), array.strides)
+        return np.ndarray(array.shape, array.dtype, self.memory, offset + offset_of(array, owner), array.strides)
 
     def poison(self):
         """Overwrites all temporaries with NaN."""
         self.memory.fill(0xFF)
-
-
-def _start(array):
-    return array.__array_interface__["data"][0]

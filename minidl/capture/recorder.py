@@ -312,13 +312,31 @@ def _restored(code):
     return code.code if type(code) is _Recorded else code
 
 
+_NUMBERS = frozenset({int, float, bool, str, type(None)})
+
+
 def arrays_in(*values):
     """All arrays in nested tuples, lists and dicts, of tensors too."""
-    for x in flat(values):
-        if isinstance(x, np.ndarray):
-            yield x
+    found = []
+    _collect(values, found)
+    return found
+
+
+def _collect(values, found):
+    for x in values:
+        kind = type(x)
+        if kind is np.ndarray:
+            found.append(x)
+        elif kind in (tuple, list):
+            _collect(x, found)
+        elif kind in _NUMBERS:
+            pass
+        elif isinstance(x, np.ndarray):
+            found.append(x)
         elif isinstance(x, Tensor):
-            yield x.array
+            found.append(x.array)
+        elif isinstance(x, (tuple, list, dict)):
+            _collect(x.values() if isinstance(x, dict) else x, found)
 
 
 def reproduced(calls, known):

@@ -1,13 +1,14 @@
 """Loops over arrays, compiled by Numba: arrays in, arrays out. No Tensor, no graph, no derivative lore.
 
-`jit` says how a kernel is compiled and cached, `threads` when it uses more than one thread, `shares` how; `memory` keeps the
-memory of large arrays for new ones. `vmath` and `gated` hold functions of one number as vector code, which `elementwise`
-maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with (with vectors, `vector_products` does), and
-`conv` (`conv_loops`), `conv_weight` and `depthwise` images, over `planes` that they lay out. `sums` adds over any axes,
-`rows` works along rows (softmax and what is made of it), `fused_attention` along queries and keys, `recurrent` along
-sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows, `norm` normalises (by `norm_loops` and
-`norm_columns`), `special` has Γ and its relatives, `losses`, `index`, `clipping` and `layout` small loops that would else be
-NumPy's, `update` (SGD, Adam) and `update_rules` (all others) are the optimizers' steps.
+`jit` says how a kernel is compiled and cached, `inspection` shows what it has become (`xray`), `threads` when it uses more
+than one thread, `shares` how; `memory` keeps the memory of large arrays for new ones. `vmath` and `gated` hold functions of
+one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices
+with (with vectors, `vector_products` does), and `conv` (`conv_loops`), `conv_weight` and `depthwise` images, over `planes`
+that they lay out. `sums` adds over any axes, `rows` works along rows (softmax and what is made of it), `fused_attention`
+along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima and means of
+windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Γ and its relatives, `losses`, `index`,
+`clipping` and `layout` small loops that would else be NumPy's, `update` (SGD, Adam) and `update_rules` (all others) are the
+optimizers' steps.
 """
 
 from .clipping import common_norm, scale_all
@@ -49,6 +50,7 @@ from .elementwise import (
 from .fused_attention import attention, attention_backward
 from .gemm import linear, linear_backward, matmul
 from .index import copy, place_at, sum_rows, take_rows, to_int64
+from .inspection import xray
 from .losses import squared_error, squared_error_backward
 from .memory import empty_cache, get_memory_kept, set_memory_kept
 from .norm import (
@@ -188,4 +190,5 @@ __all__ = [
     "to_int64",
     "total",
     "update_running",
+    "xray",
 ]

@@ -3,11 +3,13 @@
 Eager operations leave a + b to NumPy, whose own loops are as fast and are entered sooner.
 """
 
+import math
+
 import numpy as np
 from numba import types
 
 from .jit import CodeByDtype, jit, strided
-from .memory import owner_of
+from .memory import offset_of, owner_of
 
 
 def _pairs(formula):
@@ -81,6 +83,31 @@ def _itself(x, a):
 
 
 @jit
+def _root(x, a):
+    return math.sqrt(x)
+
+
+@jit
+def _size(x, a):
+    return abs(x)
+
+
+@jit
+def _sign(x, a):
+    """−1, 0 or 1; NaN of NaN."""
+    return (x > 0) - (x < 0) if x == x else x
+
+
+@jit
+def select(mask, x, y, z):
+    """z = x where the mask holds, else y"""
+    for i in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            for k in range(z.shape[2]):
+                z[i, j, k] = x[i, j, k] if mask[i, j, k] else y[i, j, k]
+
+
+@jit
 def accumulate(total, x):
     """total += x"""
     for i in range(total.shape[0]):
@@ -109,7 +136,9 @@ NUMBERS = {
     **{"+": _with_number(_plus), "*": _with_number(_times), "/": _with_number(_over)},
     **{"from": _with_number(_from), "under": _with_number(_under)},
     **{"negative": _with_number(_negative), "copy": _with_number(_itself)},
+    **{"root": _with_number(_root), "size": _with_number(_size), "sign": _with_number(_sign)},
 }
+SELECT = CodeByDtype(select, lambda t: (strided(types.boolean, 3), *[strided(t, 3)] * 2, strided(t, 3, True)))
 FILL = CodeByDtype(fill, lambda t: (strided(t, 3, True), types.float64))
 COUNT = CodeByDtype(count, lambda t: (strided(t, 0, True),))
 ADD_TO = CodeByDtype(accumulate, lambda t: (strided(t, 3, True), strided(t, 3)))
@@ -140,7 +169,7 @@ def three_axes(z, *others):
         return None
     shape = (1,) * lead + tuple(shape)
     return [
-        np.ndarray(shape, x.dtype, b, _start(x) - _start(b), (0,) * lead + tuple(s))
+        np.ndarray(shape, x.dtype, b, offset_of(x, b), (0,) * lead + tuple(s))
         for x, s, b in zip((z, *others), strides, buffers, strict=True)
     ]
 
@@ -149,7 +178,3 @@ def _buffer(x):
     """The array that owns x's memory, or a view of it, in the order of its memory."""
     owner = owner_of(x)
     return owner if owner.flags.c_contiguous else owner.T if owner.flags.f_contiguous else None
-
-
-def _start(x):
-    return x.__array_interface__["data"][0]

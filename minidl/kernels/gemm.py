@@ -214,7 +214,8 @@ def _sum_segments(c, a, b, bias, k):
     if items < len(parts):
         run(True, _product, c.dtype, a[:, items * segment :], b[items * segment :], none, parts[items], _ONE_ITEM)
     sums = total(parts, (0,))
-    c[...] = sums + bias if bias.size else sums
+    with np.errstate(all="ignore"):  # of infinities and NaNs nobody is warned: they are results
+        c[...] = sums + bias if bias.size else sums
 
 
 def _check(name, *arrays):
@@ -243,16 +244,17 @@ def matmul(a, b):
     the shapes do not fit.
     """
     dtype, a_shape, b_shape = a.dtype, a.shape, b.shape
-    if b.dtype is not dtype or dtype not in _NO_BIAS:  # "is" decides nearly always, and quickly
+    none = _NO_BIAS.get(dtype)
+    if none is None or b.dtype is not dtype:  # "is" decides nearly always, and quickly
         _check("matmul", a, b)
     if len(a_shape) == 2 and len(b_shape) == 2 and a_shape[1] == b_shape[0]:
         (m, k), n = a_shape, b_shape[1]
         if m > 1 and n > 1 and 0 < m * n * k < PARALLEL_WORK:  # as _fill would, without the call: small ones are common
             c = np.empty((m, n), dtype)
-            _product[dtype](a, b, _NO_BIAS[dtype], c, _ONE_ITEM, 0, 1)
+            _product[dtype](a, b, none, c, _ONE_ITEM, 0, 1)
         else:
             c = empty((m, n), dtype)
-            _fill(c, a, b, _NO_BIAS[dtype], m, n, k)
+            _fill(c, a, b, none, m, n, k)
         return c
     if not a_shape or not b_shape or a_shape[-1] != b_shape[-2 if len(b_shape) > 1 else 0]:
         raise ValueError(f"matmul: expected (..., m, k) and (..., k, n), got {a_shape} and {b_shape}")
@@ -263,7 +265,7 @@ def matmul(a, b):
     if len(a_shape) <= 2 and len(b_shape) <= 2 and a.size and b.size:
         matrix, x = (a, b) if len(b_shape) == 1 else (b.T, a)
         c = np.empty(matrix.shape[0], dtype)
-        times_vector(matrix, x, _NO_BIAS[dtype], c)
+        times_vector(matrix, x, none, c)
         return c
     if len(a_shape) == 1:
         c = matmul(a[None], b if b.ndim > 1 else b[:, None])
@@ -283,7 +285,7 @@ def matmul(a, b):
         return c
     a, b = a[(0,) * (a.ndim - 2)], b[(0,) * (b.ndim - 2)]
     pays = c.size * a.shape[1] >= PARALLEL_WORK
-    run(pays, _product, dtype, a, b, _NO_BIAS[dtype], c.reshape(-1, n), offsets)
+    run(pays, _product, dtype, a, b, none, c.reshape(-1, n), offsets)
     return c
 
 

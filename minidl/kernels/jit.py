@@ -4,6 +4,7 @@ A kernel is a module-level function of arrays and numbers, decorated with `@jit`
 raises and Numba checks no bounds, so the Python function in front of it validates first. cache.py keeps the code on disk.
 """
 
+import contextlib
 import functools
 import os
 import sys
@@ -168,6 +169,16 @@ class _Notice(event.Listener):
 
 
 event.register("numba:compile", _Notice())
+
+
+@contextlib.contextmanager
+def without_notice():
+    """What is compiled inside is not kept, so the notice would be wrong."""
+    told, _Notice.told = _Notice.told, True
+    try:
+        yield
+    finally:
+        _Notice.told = told
 
 
 # A child has only the thread that forked. If another one is compiling at that moment, its locks stay locked in the child for

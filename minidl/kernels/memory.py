@@ -43,6 +43,16 @@ def owner_of(array):
     return array
 
 
+def address_of(array):
+    """Where the array's first element lies in memory."""
+    return array.__array_interface__["data"][0]
+
+
+def offset_of(array, owner):
+    """How many bytes the array's first element lies behind that of its owner."""
+    return 0 if array is owner else address_of(array) - address_of(owner)  # to ask for an address takes a microsecond
+
+
 _Strided = type(np.lib.stride_tricks.as_strided(np.zeros(1)).base)  # what such a view has as its base
 
 

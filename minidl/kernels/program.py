@@ -17,6 +17,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from .jit import jit
+from .memory import address_of
 
 _WORD, _DOUBLE, _INT = ir.IntType(64), ir.DoubleType(), ir.IntType(32)
 _fetchers, _libraries, _runner = {}, [], []
@@ -32,9 +33,9 @@ class Table:
 
     def __init__(self, calls, alarms):
         self.calls, self.alarms = calls, alarms
-        codes = [_code(call) for call in calls]
-        keys = [(code.signature.return_type, *call.kinds) for code, call in zip(codes, calls, strict=True)]
-        new = [key for key in dict.fromkeys(keys) if key not in _fetchers]
+        kernels = {(call.kernel, call.dtype): None for call in calls}
+        kernels = {(kernel, dtype): _key_and_address(kernel, dtype) for kernel, dtype in kernels}
+        new = [key for key in dict.fromkeys(key for key, _ in kernels.values()) if key not in _fetchers]
         if new or not _runner:
             loop, *addresses = _compiled([_loop, *map(_fetcher, new)])
             _fetchers.update(zip(new, addresses, strict=True))
@@ -42,16 +43,16 @@ class Table:
                 _runner.append((run_table.compile((types.intp,) * 3), loop))
         self.rows = np.zeros((len(calls), 4), np.int64)
         self.memory, self.floats = [], []
-        for i, (row, call, code, key) in enumerate(zip(self.rows, calls, codes, keys, strict=True)):
+        for i, (row, call) in enumerate(zip(self.rows, calls, strict=True)):
+            key, address = kernels[call.kernel, call.dtype]
             memory, floats = _packed(call.kinds, call.args)
             self.memory.append(memory)
             self.floats.append(floats)
-            address = code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
-            row[:3] = _fetchers[key], address, _start(memory)
+            row[:3] = _fetchers[key], address, address_of(memory)
             if i in alarms:
-                row[3] = _start(alarms[i])
+                row[3] = address_of(alarms[i])
         run, loop = _runner[0]
-        self._run = functools.partial(run, loop, _start(self.rows), len(self.rows))
+        self._run = functools.partial(run, loop, address_of(self.rows), len(self.rows))
 
     def run(self):
         """Makes all calls; gives -1, or the number of the call whose alarm went off."""
@@ -93,9 +94,10 @@ def run_table(loop, table, rows):
     return _call_loop(loop, table, rows)
 
 
-def _code(call):
-    call.kernel.address(call.dtype)  # compiles it
-    return call.kernel.kernel.overloads[tuple(call.kinds)]
+def _key_and_address(kernel, dtype):
+    """(types of the result and of the arguments, address of the machine code)"""
+    address, kinds = kernel.address(dtype), kernel.kinds(dtype)
+    return (kernel.kernel.overloads[tuple(kinds)].signature.return_type, *kinds), address
 
 
 def _packed(kinds, args):
@@ -108,16 +110,12 @@ def _packed(kinds, args):
 def _words(kind, value):
     """An argument as the machine words that Numba's calling convention wants. An array has no owner there: it outlives them."""
     if isinstance(kind, types.Array):
-        yield from (0, 0, value.size, value.itemsize, _start(value), *value.shape, *value.strides)
+        yield from (0, 0, value.size, value.itemsize, address_of(value), *value.shape, *value.strides)
     elif isinstance(kind, types.BaseTuple):
         for some, x in zip(kind.types, value, strict=True):
             yield from _words(some, x)
     else:
         yield float(value) if isinstance(kind, types.Float) else int(value)
-
-
-def _start(array):
-    return array.__array_interface__["data"][0]
 
 
 def _compiled(bodies):

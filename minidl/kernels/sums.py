@@ -193,9 +193,12 @@ def _total(x, axes, squares, dtype):
     if not x.size or not number:
         return _trivial(x, axes, squares).astype(dtype)
     if number == ndim:
-        y = np.empty((), dtype)
-        _along_rows(x.reshape(1, -1), squares, y.reshape(1))
-        return y
+        y = np.empty(1, dtype)
+        if dtype is _F32 and not squares and x.size < SHARED_SIZE:  # as _along_rows would, without two calls
+            _SUMS[0][dtype](x.reshape(1, -1), _NONE[0][_F64], y, 0, 1)
+        else:
+            _along_rows(x.reshape(1, -1), squares, y)
+        return y.reshape(())
     if ndim == 2:
         y = np.empty(shape[1 - axes[0]], dtype)
         if axes[0]:
@@ -244,11 +247,14 @@ def _fill(number, squares, x, y):
     """y by kernel `number` of `_loops`. y is float64, or of the dtype of x, or of that of which x are sums."""
     dtype, kernels = x.dtype, _SUMS_OF_SQUARES if squares else _SUMS
     if y.dtype is _F64:
-        run(x.size >= SHARED_SIZE, kernels[number], dtype, x, y, _NONE[number].get(dtype))
-    elif y.dtype == dtype:
-        run(x.size >= SHARED_SIZE, kernels[number], dtype, x, _NONE[number][_F64], y)
+        kernel, sums, rounded = kernels[number], y, _NONE[number].get(dtype)
     else:
-        run(x.size >= SHARED_SIZE, kernels[2 + number], y.dtype, x, _NONE[number][_F64], y)
+        kernel, sums, rounded = kernels[number if y.dtype == dtype else 2 + number], _NONE[number][_F64], y
+        dtype = y.dtype
+    if x.size < SHARED_SIZE:
+        kernel[dtype](x, sums, rounded, 0, 1)
+    else:
+        run(True, kernel, dtype, x, sums, rounded)
 
 
 def _along_rows(x, squares, y):

@@ -19,15 +19,17 @@ class MatMul(Op):
     Leading axes are batches and broadcast; a vector is a matrix with one row (a) or one column (b).
     """
 
+    warns = False
+
     def forward(self, a, b):
         self.a = a if self.needs[1] else None
         self.b = b if self.needs[0] else None
-        self.vectors = a.ndim == 1, b.ndim == 1
+        self.axes = a.ndim, b.ndim
         return kernels.matmul(a, b)
 
     def backward(self, dy):
         a, b = self.needs
-        row, column = self.vectors
+        row, column = (n == 1 for n in self.axes)
         if column:
             dy = dy[..., None]
         if row:

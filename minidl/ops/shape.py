@@ -34,6 +34,7 @@ class Reshape(Op):
     dx = dy in x's shape
     """
 
+    warns = False
     linear = True
 
     def __init__(self, shape):
@@ -51,6 +52,7 @@ class Permute(Op):
     dx = dy with its axes in the first order
     """
 
+    warns = False
     linear = True
 
     def __init__(self, axes):
@@ -68,6 +70,7 @@ class Expand(Op):
     dx = dy summed over the repeats
     """
 
+    warns = False
     linear = True
 
     def __init__(self, shape):
@@ -159,6 +162,7 @@ class Index(Op):
     dx = 0, plus dy at the places that y was taken from; an element that was taken twice gets the sum
     """
 
+    warns = False
     linear = True
 
     def __init__(self, index):

@@ -56,10 +56,10 @@ conversion.py: to Python, NumPy, other dtypes; new tensors like this one:
     pin_memory short to tolist type type_as
 exchange.py: what only other libraries call: NumPy's functions of a Tensor (numpy_*.py), DLPack, PyTorch
 attributes.py: sizes, dtype, memory, printing:
-    ctypes data_ptr device dim dtype element_size get_device is_complex is_contiguous is_cuda is_floating_point is_mps
-    is_quantized is_sparse itemsize nbytes ndim nelement numel shape size stride
+    ctypes data_ptr describe device dim dtype element_size get_device is_complex is_contiguous is_cuda
+    is_floating_point is_mps is_quantized is_sparse itemsize nbytes ndim nelement numel shape size stride
 
 The functions of the top level: creation.py makes tensors, random_tensors.py random ones, joining.py one of several, counting.py
 counts; functions.py has `minidl.exp(x)` for `x.exp()`. dtypes.py has the types of numbers, printing.py what a tensor looks
-like, arguments.py the checks of arguments that several files share.
+like, describing.py what it holds and how a notebook shows it, arguments.py the checks of arguments that several files share.
 """

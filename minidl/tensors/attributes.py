@@ -2,6 +2,7 @@
 
 from ..ops.base import normalize_axis
 from . import dtypes
+from .describing import describe, html_of
 from .printing import format_tensor
 
 _CPU = dtypes.device("cpu")
@@ -251,6 +252,31 @@ class Attributes:
         else:
             suffix = ("requires_grad=True",) if self.is_leaf else (f"grad_fn={node!r}",)
         return format_tensor(self.array, suffix_parts=suffix)
+
+    def describe(self):
+        """What it holds, as a text: shape, dtype, bytes, the extremes, mean and std of its numbers, zeros, NaN, and its graph.
+
+        std is that of `x.std()`, divided by n − 1. NaN and infinities are counted and left out of the other numbers.
+
+        >>> import minidl
+        >>> w = minidl.tensor([0.0, 1.0, 2.0], requires_grad=True)
+        >>> (w * 2).describe()
+        shape (3,), float32, 12 bytes
+        min 0, mean 2, max 4, std 2
+        zeros 33.3%, NaN 0, inf 0
+        requires_grad True, made by Mul
+        """
+        node = self.node
+        made_by = None if node is None or self.is_leaf else str(node.name)
+        kept = node or getattr(self, "_frozen", None)
+        return describe(self.array, self.shape, node is not None, kept is not None and kept.grad is not None, made_by)
+
+    def _repr_html_(self):
+        """For notebooks: its text, a picture of a matrix or of images, what describe() says. Of bounded size; never raises."""
+        try:
+            return html_of(self.array, repr(self), self.describe())
+        except Exception:
+            return None  # a notebook then shows repr
 
     def __format__(self, spec):
         """format(self, spec): of a 0-d tensor as of its number, so f"{loss:.3f}" works."""

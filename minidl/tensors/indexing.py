@@ -10,6 +10,8 @@ from . import dtypes
 from .arguments import expect_tensors
 from .record import TensorBase, apply, check_broadcast, number_array, operand, wrap
 
+_PLAIN = frozenset({int, slice, type(None), type(Ellipsis)})
+
 
 class Indexing:
     """What PyTorch allows between [ and ], and the functions that take an index or a mask."""
@@ -18,6 +20,8 @@ class Indexing:
         """self[index]: integers, slices, None, ..., lists, index tensors and masks, as in PyTorch."""
         if (type(index) is int or type(index) is slice) and self.array.ndim:
             return self._view(ops.Index, (index, Ellipsis))
+        if type(index) is tuple and len(index) <= self.array.ndim and _PLAIN.issuperset(map(type, index)):
+            return self._view(ops.Index, index if Ellipsis in index else (*index, Ellipsis))  # as below, for the usual ones
         index = numpy_index(self, index)
         if ops.is_basic(index):
             full = any(part is Ellipsis for part in index)

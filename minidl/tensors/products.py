@@ -4,7 +4,9 @@ import string
 
 import numpy as np
 
-from .. import ops
+from .. import kernels, ops
+from ..graph.modes import watchers
+from ..ops import MatMul
 from .arguments import as_int, expect_tensors, tensors_of
 from .record import TensorBase, apply, operand, wrap
 
@@ -21,7 +23,12 @@ class Products:
 
     def __matmul__(self, other):
         """self @ other, the matrix product: see matmul."""
-        return matmul(self, other)
+        try:  # as matmul, with fewer calls: small products are common
+            if self.node is None and other.node is None and not watchers:  # constants, and nobody is told
+                return wrap(kernels.matmul(self.array, other.array))
+            return apply(MatMul(), self, other)
+        except (AttributeError, TypeError, ValueError):
+            return matmul(self, other)
 
     def __rmatmul__(self, other):
         """other @ self, the matrix product: see matmul."""
@@ -103,7 +110,7 @@ def matmul(input, other):
     (5, 2, 4)
     """
     try:
-        return apply(ops.MatMul(), input, other)
+        return apply(MatMul(), input, other)
     except (AttributeError, TypeError, ValueError):  # from the kernel, which checks in any case
         return _checked_matmul(operand("matmul", input), operand("matmul", other))
 
@@ -119,7 +126,7 @@ def _checked_matmul(a, b):
             f"{'the second-to-last' if b.ndim > 1 else 'the'} axis of the second {b.shape[-2 if b.ndim > 1 else 0]}"
         )
     if a.array.dtype.kind == "f":
-        return apply(ops.MatMul(), a, b)
+        return apply(MatMul(), a, b)
     return wrap(np.asarray(np.matmul(a.array, b.array)))
 
 

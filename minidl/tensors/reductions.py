@@ -10,6 +10,8 @@ from . import dtypes
 from .arguments import numbers_of, one_name
 from .record import apply, floating, wrap
 
+_ALL_AXES = [tuple(range(n)) for n in range(65)]  # NumPy's arrays have 64 axes at most
+
 
 class Reductions:
     """Sums, means, extremes, norms; dim (or axis) is None for all axes, a number, or a tuple."""
@@ -22,7 +24,7 @@ class Reductions:
         >>> x.sum(), x.sum(0), x.sum(1)
         (tensor(10), tensor([4, 6]), tensor([3, 7]))
         """
-        dim, keepdim = one_name("sum", dim, axis), keepdim or keepdims
+        dim, keepdim = one_name("sum", dim, axis) if axis is not None else dim, keepdim or keepdims
         x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
         return apply(ops.Sum(reduced_axes(self, "sum", dim, keepdim), keepdim), x)
 
@@ -194,12 +196,15 @@ def _spread(x, name, op, dim, unbiased, keepdim, correction, axis):
 
 def reduced_axes(x, name, dim, keepdim=False):
     """The axes to reduce; all of them for None and for an empty tuple; none of a 0-d tensor's."""
+    ndim = x.array.ndim
     if dim is None:
-        return tuple(range(x.array.ndim))
+        return _ALL_AXES[ndim]
     if not isinstance(keepdim, bool):
         raise TypeError(f"{name}: keepdim must be True or False, got {keepdim!r}; several axes go into a tuple, dim=(0, 1)")
-    axes = normalize_axes(name, dim, x.array.ndim)
-    return (axes or tuple(range(x.array.ndim))) if x.array.ndim else ()
+    if type(dim) is int and -ndim <= dim < ndim:
+        return (dim % ndim,)
+    axes = normalize_axes(name, dim, ndim)
+    return (axes or _ALL_AXES[ndim]) if ndim else ()
 
 
 def nonempty_axes(x, name, dim, keepdim=False):

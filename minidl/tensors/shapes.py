@@ -1,5 +1,6 @@
 """The same elements in another shape: reshape and what is made of it, axes in another order, repetition."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -10,6 +11,16 @@ from ..ops.base import normalize_axes, normalize_axis
 from . import dtypes
 from .arguments import expect_memory, integer, sizes_of
 from .record import TensorBase, apply
+
+
+@functools.lru_cache(256)
+def _exchange(dim0, dim1, ndim):
+    """The order of the axes after two of them are exchanged."""
+    axes = list(range(ndim))
+    i, j = normalize_axis("transpose", dim0, ndim), normalize_axis("transpose", dim1, ndim)
+    if axes:
+        axes[i], axes[j] = axes[j], axes[i]
+    return tuple(axes)
 
 
 class Shapes:
@@ -27,7 +38,7 @@ class Shapes:
         """
         shape = sizes_of("reshape", shape)
         try:
-            if min(shape, default=0) >= -1:
+            if not shape or min(shape) >= -1:
                 return self._view(ops.Reshape, shape)
         except ValueError:
             pass
@@ -117,7 +128,8 @@ class Shapes:
                 [2, 5],
                 [3, 6]])
         """
-        return self._view(ops.Permute, tuple(reversed(range(self.ndim))))
+        ndim = self.array.ndim
+        return self._view(ops.Permute, (1, 0) if ndim == 2 else tuple(reversed(range(ndim))))
 
     @property
     def mT(self):
@@ -148,11 +160,8 @@ class Shapes:
         >>> minidl.zeros(2, 3, 4).transpose(0, 2).shape
         (4, 3, 2)
         """
-        axes = list(range(self.ndim))
-        i, j = normalize_axis("transpose", dim0, self.ndim), normalize_axis("transpose", dim1, self.ndim)
-        if axes:
-            axes[i], axes[j] = axes[j], axes[i]
-        return self._view(ops.Permute, tuple(axes))
+        exchange = _exchange if type(dim0) is int and type(dim1) is int else _exchange.__wrapped__
+        return self._view(ops.Permute, exchange(dim0, dim1, self.array.ndim))
 
     swapaxes = swapdims = transpose
 

@@ -338,8 +338,8 @@ UNARY = words(
 )
 UNARY_METHODS = words(
     """
-    data_ptr dim element_size get_device is_complex is_contiguous is_pinned nelement numel pin_memory short stride tolist
-    retain_grad size
+    data_ptr describe dim element_size get_device is_complex is_contiguous is_pinned nelement numel pin_memory short stride
+    tolist retain_grad size
 """
 )
 WRITES = ["zero_", "detach_", "squeeze_", "t_", "tril_", "triu_", "exponential_", "random_"]
@@ -752,7 +752,7 @@ K.max_pool_indices(K.max_pool(A4, axes)[1], axes)
 K.softmax(A2, 0) ; K.softmax_backward(A2, A2, -1) ; K.softplus(A2, 1.0, 20.0) ; K.softplus_backward(A2, A2, 1.0, 20.0)
 K.sum_of_squares(A2)
 K.tanh(A2) ; K.tanh_backward(A2, A2) ; K.set_num_threads(1) ; K.set_memory_kept(256) ; K.get_memory_kept() ; K.empty_cache()
-K.get_num_threads() ; K.update_running(R4, R4 + 1, K.batch_norm(A4)[1], 0.1, 9)
+K.get_num_threads() ; K.xray(None) ; K.update_running(R4, R4 + 1, K.batch_norm(A4)[1], 0.1, 9)
 K.running_statistics(R4, R4 + 1)
 K.to_int64(np.array([1, 2], np.int32)) ; K.add(A2, A2) ; K.copy(A2) ; K.count_up(np.array(2))
 K.take_rows(A2, np.array([0, 2])) ; K.sum_rows(A2, L3, 5)
