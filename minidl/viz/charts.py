@@ -46,7 +46,9 @@ def page(title, body):
 def svg(width, height, title, parts):
     """The parts as one picture with a title, which screen readers say."""
     title = html.escape(title)
-    head = f'<svg class="chart" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{title}">'
+    head = (
+        f'<svg class="chart" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{title}">'
+    )
     return "\n".join([head, f"<title>{title}</title>", *parts, "</svg>"])
 
 
@@ -109,7 +111,10 @@ def lines(series, x_label, title, width=560, height=300):
 
     parts = []
     for y in ticks(low, high):
-        parts += [_line(left, at(begin, y)[1], width - right, at(begin, y)[1]), _text(left - 6, at(begin, y)[1] + 4, number(y), "end")]
+        parts += [
+            _line(left, at(begin, y)[1], width - right, at(begin, y)[1]),
+            _text(left - 6, at(begin, y)[1] + 4, number(y), "end"),
+        ]
     for x in ticks(begin, end):
         parts.append(_text(at(x, low)[0], height - bottom + 16, number(x), "middle"))
     parts.append(_text((left + width) / 2, height - 6, x_label, "middle", "mute"))
@@ -143,7 +148,10 @@ def dots(names, values, remarks, title, width=640):
             return left + (exponent - first) / (last - first) * span
 
         for exponent in shown:
-            parts += [_line(at(exponent), 24, at(exponent), height - 22), _text(at(exponent), height - 6, f"1e{exponent}", "middle")]
+            parts += [
+                _line(at(exponent), 24, at(exponent), height - 22),
+                _text(at(exponent), height - 6, f"1e{exponent}", "middle"),
+            ]
     for i, (name, x, remark) in enumerate(zip(names, values, remarks, strict=True)):
         y = 38 + row * i
         short = name if len(name) <= 34 else "…" + name[-33:]
@@ -151,7 +159,10 @@ def dots(names, values, remarks, title, width=640):
         place = left + 6
         if x and math.isfinite(x):
             place = at(math.log10(x))
-            parts += [_line(left, y, place, y), f'<circle cx="{place:.1f}" cy="{y}" r="4.5" fill="{COLOURS[1 if remark else 0]}"/>']
+            parts += [
+                _line(left, y, place, y),
+                f'<circle cx="{place:.1f}" cy="{y}" r="4.5" fill="{COLOURS[1 if remark else 0]}"/>',
+            ]
             parts.append(_text(width - 180, y + 4, f"{x:.1e}", kind="mute"))
         if remark:
             parts.append(_text(width - 120 if x and math.isfinite(x) else place, y + 4, remark, kind="bad"))

@@ -164,7 +164,9 @@ def _over_time(norms):
     def said(x):
         return "" if x is None or (x and math.isfinite(x)) else "0" if x == 0 else "!"
 
-    what = f"Root mean square of each gradient, from 1e{first} (pale) to 1e{last} (full colour); 0 and ! (NaN, infinite) are said"
+    what = (
+        f"Root mean square of each gradient, from 1e{first} (pale) to 1e{last} (full colour); 0 and ! (NaN, infinite) are said"
+    )
     shares, texts = [[share(x) for x in row] for row in table], [[said(x) for x in row] for row in table]
     chart = charts.matrix(shares, norms.names, [t + 1 for t in shown], what, texts=texts)
     return f'<p class="mute">{html.escape(what)}.</p>{chart}'
@@ -224,7 +226,9 @@ def _mistakes(model, data, classes):
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
     texts = [[str(n) if n else "" for n in row] for row in table]
     what = f"Rows: what it is; columns: what the model says. {right:.2%} of {len(truth):,} are right"
-    sections = [_section("Confusion matrix", f'<p class="mute">{what}.</p>', charts.matrix(shares, names, names, what, texts=texts))]
+    sections = [
+        _section("Confusion matrix", f'<p class="mute">{what}.</p>', charts.matrix(shares, names, names, what, texts=texts))
+    ]
     wrong = [i for i in np.argsort(-losses, kind="stable") if truth[i] != said[i]][:MISTAKES]
     figures = [_mistake(x.array[i], names[truth[i]], names[said[i]], losses[i], i) for i in wrong]
     heading = f"Worst mistakes, {len(wrong)} of {int((truth != said).sum())}"
