@@ -26,7 +26,7 @@ PAGE = """<!doctype html>
 body {{ background: var(--bg); color: var(--fg); font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 1rem auto;
   max-width: 70rem; padding: 0 1rem; }}
 h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid var(--line); }}
-section {{ break-inside: avoid; }} pre, table {{ overflow-x: auto; display: block; font-size: 13px; }}
+section {{ break-inside: avoid; }} pre, table {{ overflow-x: auto; display: block; font-size: 13px; }} pre.text {{ white-space: pre-wrap; }}
 td, th {{ padding: .1rem .8rem .1rem 0; text-align: left; vertical-align: top; }}
 figure {{ display: inline-block; margin: .3rem .6rem .3rem 0; vertical-align: top; }}
 figcaption {{ font-size: 13px; color: var(--mute); max-width: 11rem; }}
@@ -115,7 +115,10 @@ def lines(series, x_label, title, width=560, height=300):
             _line(left, at(begin, y)[1], width - right, at(begin, y)[1]),
             _text(left - 6, at(begin, y)[1] + 4, number(y), "end"),
         ]
+    whole = all(x == round(x) for x in xs)
     for x in ticks(begin, end):
+        if whole and x != round(x):  # there is no epoch 1.5
+            continue
         parts.append(_text(at(x, low)[0], height - bottom + 16, number(x), "middle"))
     parts.append(_text((left + width) / 2, height - 6, x_label, "middle", "mute"))
     for i, (name, values) in enumerate(points.items()):
@@ -134,7 +137,7 @@ def lines(series, x_label, title, width=560, height=300):
     return svg(width, height, title, parts)
 
 
-def dots(names, values, remarks, title, width=640):
+def dots(names, values, remarks, title, width=560):
     """A row for each name with a dot at its value on a log scale; None, 0 and what is not finite have a remark only."""
     good = [x for x in values if x and math.isfinite(x)]
     left, row = min(24 + 7 * max(map(len, names), default=0), 260), 20

@@ -40,7 +40,7 @@ def report(
     """Writes a page about a run, one HTML file without anything from the network, and returns its path.
 
     history: of a Trainer, a list of dicts, or a dict of lists: one chart for what begins alike (loss and val_loss). model: its
-    gradients (see gradient_flow), if it has some. norms: GradientNorms, for the gradients over time and the weights before and
+    gradients (see gradient_flow), if it has some. norms: GradientNorms, for those over time instead, and the weights before and
     after. data: held-out (inputs, labels): with a model whose outputs are scores of classes, a confusion matrix and the worst
     mistakes, as pictures where the inputs are images. picture: a PNG to put in; path: else the file beside it. text: what
     the run printed, say. command and seconds are those of this process by default.
@@ -58,7 +58,7 @@ def report(
     title = path.stem if title is None else str(title)
     sections = [f"<h1>{html.escape(title)}</h1>", _facts(seed, command, seconds)]
     if text:
-        sections.append(f"<pre>{html.escape(text.strip())}</pre>")
+        sections.append(f'<pre class="text">{html.escape(text.strip())}</pre>')
     if picture is not None:
         sections.append(_picture(Path(picture), title))
     sections += [*_curves(history), *_gradients(model, norms)]
@@ -79,12 +79,12 @@ def _path(path, picture):
 
 def _facts(seed, command, seconds):
     command = " ".join(["python", *sys.argv]) if command is None else command
-    seconds = time.process_time() if seconds is None else seconds
     facts = {
         "command": command,
         "seed": seed,
-        "time": f"{seconds:.1f} s",
-        "versions": f"minidl {_version()}, NumPy {np.__version__}, Numba {numba.__version__}, Python {platform.python_version()}",
+        "time": f"{time.process_time():.1f} s of processor time" if seconds is None else f"{seconds:.1f} s",
+        "versions": f"minidl {_version()}, NumPy {np.__version__}, Numba {numba.__version__}, "
+        f"Python {platform.python_version()}",
         "machine": f"{platform.system()}, {platform.machine()}",
     }
     rows = [f"<tr><th>{name}</th><td>{html.escape(str(x))}</td></tr>" for name, x in facts.items() if x is not None]
@@ -141,7 +141,7 @@ def _curves(history):
 
 def _gradients(model, norms):
     found = []
-    if model is not None and any(p.grad is not None for p in model.parameters()):
+    if norms is None and model is not None and any(p.grad is not None for p in model.parameters()):
         flow = gradient_flow(model)
         found.append(_section("Gradients at the end", flow._repr_html_().removeprefix(charts.STYLE)))
     if norms is not None and norms.sizes:
