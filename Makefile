@@ -12,6 +12,7 @@ ARGS =
 help:
 	@echo "make demo    train a network on handwritten digits and draw what it learned"
 	@echo "make gallery run every example in full, as many at once as there are cores; fails if one misses its target"
+	@echo "make notebooks  execute the scripts of docs/notebooks as notebooks; fails if a cell does"
 	@echo "make test    run all tests, on all cores"
 	@echo "make bench   measure minidl's speed against NumPy's (and PyTorch's and JAX's, if they are in $(VENV))"
 	@echo "make lint    check style and types"
@@ -23,6 +24,9 @@ demo: $(VENV)/examples
 
 gallery: $(VENV)/examples
 	$(VENV)/bin/python examples/gallery.py $(ARGS)
+
+notebooks: $(VENV)/notebooks
+	$(VENV)/bin/python docs/notebooks/run.py --html $(ARGS)
 
 test: $(VENV)/tests
 	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
@@ -41,7 +45,7 @@ clean:
 
 # One file for each extra of pyproject.toml says that it is installed. An installation that was interrupted leaves
 # `-unfinished` behind, and the next one starts from an empty environment, because pip takes half a package for a whole one.
-$(VENV)/examples $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev: pyproject.toml
+$(VENV)/examples $(VENV)/notebooks $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev: pyproject.toml
 	@if test -e $(VENV)-unfinished || ! $(VENV)/bin/python -c "" 2>/dev/null; then \
 		touch $(VENV)-unfinished; \
 		echo "$(PYTHON) -m venv --clear $(VENV)"; \
@@ -54,3 +58,4 @@ $(VENV)/examples $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev: pyproject.toml
 	@touch $@
 
 .PHONY: help demo gallery test bench lint clean
+.PHONY: notebooks

@@ -285,6 +285,44 @@ def test_two_pages_in_one_notebook(show):
         assert frame.locator("h1").inner_text() == title and frame.locator(".node").count() > 3
 
 
+def test_two_pages_in_an_exported_notebook(browser, tmp_path):
+    nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed: pip install -e '.[notebooks]'")
+    nbformat = pytest.importorskip("nbformat")
+    book = nbformat.v4.new_notebook()
+    for page in (residual(), mlp(check=False)):
+        data = {"text/html": page._repr_html_(), "text/plain": repr(page)}
+        output = nbformat.v4.new_output("execute_result", data, execution_count=1)
+        book.cells += [nbformat.v4.new_markdown_cell("text\n\n" * 20), nbformat.v4.new_code_cell("page", outputs=[output])]
+    path = tmp_path / "book.html"
+    path.write_text(nbconvert.HTMLExporter().from_notebook_node(book)[0], encoding="utf-8")
+    tab, asked, failed = browser.new_page(viewport={"width": 900, "height": 700}), [], []
+    tab.route(re.compile("^https?:"), lambda route: route.abort())  # the exporter's page asks for MathJax, ours for nothing
+    tab.on("request", lambda r: asked.append(r.url) if r.frame.parent_frame and not r.url.startswith("about:") else None)
+    tab.on("pageerror", lambda error: failed.append(str(error)))
+    tab.goto(path.as_uri(), wait_until="domcontentloaded")
+    for k, title in enumerate(("blocks", "a small network")):
+        tab.locator("iframe").nth(k).scroll_into_view_if_needed()
+        frame = tab.frame_locator("iframe").nth(k)
+        frame.locator("body[data-ready='1']").wait_for()
+        assert frame.locator("h1").inner_text() == title
+        size = frame.locator("#view").bounding_box()
+        assert size["width"] > 300 and size["height"] > 150
+        for node in frame.locator(".node").all():  # fitted: all of it is seen
+            box = node.bounding_box()
+            assert size["x"] - 1 <= box["x"] and box["x"] + box["width"] <= size["x"] + size["width"] + 1 and box["height"] > 8
+        frame.locator("#next").click()
+        assert frame.locator("#say").inner_text().startswith("Back 1 of")
+        tab.keyboard.press("ArrowRight")
+        assert frame.locator("#say").inner_text().startswith("Back 2 of")
+        tab.keyboard.press("ArrowLeft")
+        assert frame.locator("#say").inner_text().startswith("Back 1 of")
+    first = tab.frame_locator("iframe").first.locator("#say").inner_text()
+    assert first.startswith("Back 1 of") and "Mean" in first  # the keys went to the second page only
+    tab.close()
+    assert not asked
+    assert not [error for error in failed if "require" not in error and "MathJax" not in error]  # which were not loaded
+
+
 def test_two_thousand_five_hundred_operations_open_and_step_quickly(show):
     minidl.manual_seed(0)
     w, xs = nn.Parameter(minidl.randn(4, 4)), minidl.randn(500, 2, 4)

@@ -708,3 +708,12 @@ def test_nothing_warns_of_infinities():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         viz.explain(lambda: (w.log() * w * w).sum())
+
+
+def test_masked_scores_are_checked_and_nothing_warns():
+    minidl.manual_seed(0)
+    scores, values, mask = nn.Parameter(minidl.randn(2, 2)), minidl.randn(2, 3), minidl.ones(2, 2).tril().bool()
+    data = viz.explain(lambda: (scores.masked_fill(~mask, -float("inf")).softmax(1) @ values).square().sum()).data
+    assert set(verdicts(data)) == {"ok"}
+    checks = {data["nodes"][step["node"]]["name"]: step["out"][0]["check"] for step in data["steps"]}
+    assert [0, 1] in [c["at"] for c in checks["Where"]] and [0, 1] in [c["at"] for c in checks["Softmax"]]

@@ -153,7 +153,7 @@ class Recording(Tape):
                 self.walk(loss)
         name = None if loss is None else self.frames.names.get(loss.node)
         building = Building(self, loss, parameter_names(model, self.frames), options["budget"], options["check"])
-        with fork_rng():  # operations run again
+        with fork_rng(), np.errstate(all="ignore"):  # operations run again, with numbers that may not be finite
             data = building.data()
         data |= {"title": title or name or "loss", "version": 1, "notes": self._notes(building, seen, options)}
         if self.error is not None:

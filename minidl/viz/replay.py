@@ -86,7 +86,7 @@ def judge(analytic, f, x, index, tolerance, strict=True):
     between these two, and must lie between the `sides`. A chain is not so strict: there the terms are not known. Near a kink,
     within the step, back agrees with the quotient of a smaller step (`near`).
     """
-    h = EPS * max(1.0, abs(float(x[index])))
+    h = EPS * max(1.0, abs(float(x[index]))) if np.isfinite(x[index]) else EPS
     left, right = _slopes(f, x, index, h)
     slope = (left.sum() + right.sum()) / 2
     row = {"at": list(index), "back": float(analytic), "quotient": float(slope), "verdict": "ok"}
@@ -137,7 +137,10 @@ def check_rule(entry, dy, i, dx):
 
         def f():
             ys = run(entry, arrays)
-            return np.concatenate([(d * y).ravel() for d, y in zip(dys, ys, strict=True) if d is not None])
+            terms = [
+                np.multiply(d, y, out=np.zeros_like(d), where=d != 0) for d, y in zip(dys, ys, strict=True) if d is not None
+            ]
+            return np.concatenate([term.ravel() for term in terms])  # a masked score, −∞, receives 0 and counts as 0
 
         largest = max((np.abs(d[np.isfinite(d)]).max(initial=0) for d in dys if d is not None), default=0)
         return [judge(dx[k], f, arrays[i], k, slack(dx, largest)) for k in picks(dx, i)]
