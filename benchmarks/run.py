@@ -109,11 +109,16 @@ def compiled_sides():
 
 FIRST_STEP = """
 import minidl, minidl.nn as nn
-model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+model, images = {}
 optimizer = minidl.optim.SGD(model.parameters(), lr=0.1, weight_decay=1e-4)
-nn.functional.cross_entropy(model(minidl.rand(64, 64)), minidl.randint(0, 10, (64,))).backward()
+nn.functional.cross_entropy(model(minidl.rand(*images)), minidl.randint(0, 10, images[:1])).backward()
 optimizer.step()
 """
+PERCEPTRON = FIRST_STEP.format("nn.MLP(64, [128], 10), (64, 64)")
+LENET = FIRST_STEP.format(
+    "nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), "
+    "nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)), (64, 1, 28, 28)"
+)
 
 
 def start(threads):
@@ -130,10 +135,11 @@ def start(threads):
     pairs = [(seconds(timed.format("minidl")), seconds(timed.format("numpy, numba"))) for _ in range(7)]
     ours, others = (sorted(times)[len(times) // 2] for times in zip(*pairs, strict=True))
     yield "import minidl (against NumPy and Numba)", {"minidl": ours, "numpy": others}
-    with tempfile.TemporaryDirectory() as folder:
-        yield "process with a first step, empty cache", {"minidl": seconds(FIRST_STEP, MINIDL_CACHE=folder)}
-        warm = sorted(seconds(FIRST_STEP, MINIDL_CACHE=folder) for _ in range(5))[2]
-        yield "process with a first step, filled cache", {"minidl": warm}
+    for network, program in (("a perceptron", PERCEPTRON), ("LeNet", LENET)):
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"process with a first step of {network}, empty cache", {"minidl": seconds(program, MINIDL_CACHE=folder)}
+            warm = sorted(seconds(program, MINIDL_CACHE=folder) for _ in range(5))[2]
+            yield f"process with a first step of {network}, filled cache", {"minidl": warm}
 
 
 def memory(threads, sides=None):

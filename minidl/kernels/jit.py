@@ -162,7 +162,8 @@ class _Notice(event.Listener):
         if not _Notice.told and dispatcher.py_func.__module__.startswith(__package__):
             _Notice.told = True
             kept = f"kept in {cache.FOLDER.path}" if cache.FOLDER else "not kept: no cache folder"
-            print(f"minidl: compiling kernels for this processor, some seconds the first time ({kept})", file=sys.stderr)
+            time = "once, from some seconds (a perceptron) to half a minute (a convolutional network)"
+            print(f"minidl: compiling kernels for this processor: {time}; {kept}", file=sys.stderr)
 
     def on_end(self, event):
         pass
