@@ -14,6 +14,7 @@ help:
 	@echo "make gallery run every example in full, as many at once as there are cores; fails if one misses its target"
 	@echo "make test    run all tests, on all cores"
 	@echo "make bench   measure minidl's speed against NumPy's (and PyTorch's and JAX's, if they are in $(VENV))"
+	@echo "make docs    build the site into out/site, with every example in full; DOCS_QUICK=1 make docs: a few, and those quickly"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove $(VENV) and everything that was generated"
 	@echo "Options: PYTHON=$(PYTHON) (for a new environment), VENV=$(VENV), ARGS=\"...\" (for the command)"
@@ -30,6 +31,10 @@ test: $(VENV)/tests
 bench: $(VENV)/benchmarks
 	$(VENV)/bin/python benchmarks/run.py --out out $(ARGS)
 
+docs: $(VENV)/docs
+	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --jobs auto -d out/doctrees docs out/site $(ARGS)
+	$(VENV)/bin/python docs/site_tools/check.py out/site
+
 lint: $(VENV)/dev
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
@@ -37,11 +42,12 @@ lint: $(VENV)/dev
 
 clean:
 	rm -rf $(VENV) $(VENV)-unfinished build dist out .pytest_cache .ruff_cache .hypothesis
-	find minidl tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf docs/api docs/atlas docs/extra docs/gallery docs/programs docs/reading docs/sg_execution_times.rst
+	find minidl tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One file for each extra of pyproject.toml says that it is installed. An installation that was interrupted leaves
 # `-unfinished` behind, and the next one starts from an empty environment, because pip takes half a package for a whole one.
-$(VENV)/examples $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev: pyproject.toml
+$(VENV)/examples $(VENV)/tests $(VENV)/benchmarks $(VENV)/docs $(VENV)/dev: pyproject.toml
 	@if test -e $(VENV)-unfinished || ! $(VENV)/bin/python -c "" 2>/dev/null; then \
 		touch $(VENV)-unfinished; \
 		echo "$(PYTHON) -m venv --clear $(VENV)"; \
@@ -53,4 +59,4 @@ $(VENV)/examples $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev: pyproject.toml
 	@rm $(VENV)-unfinished
 	@touch $@
 
-.PHONY: help demo gallery test bench lint clean
+.PHONY: help demo gallery test bench docs lint clean
