@@ -13,9 +13,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as many programs run at on
 os.environ["MINIDL_QUIET"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
-import minidl
-from site_tools import links, programs, prose, reading, reference, sources
-from sphinx.errors import ExtensionError
+from site_tools import explained, links, programs, prose, reading, reference, sources  # noqa: E402
+from sphinx.errors import ExtensionError  # noqa: E402
+
+import minidl  # noqa: E402
 
 ATLAS = HERE / "atlas.py"  # write(folder) makes a page for each operation, and index.md
 (HERE / "extra").mkdir(exist_ok=True)
@@ -28,7 +29,6 @@ nitpicky = True
 nitpick_ignore = [("py:class", "minidl.nn.module.Module")]  # the type of an attribute; its public name is nn.Module
 smartquotes = False  # text is shown as it was written
 add_module_names = False
-python_maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_title = "minidl"
@@ -83,7 +83,7 @@ def prepare(app):
         raise ExtensionError("the reference is not complete:\n" + "\n".join(told))
     reading.write(HERE / "reading")
     programs.write(HERE / "programs")
-    programs.explain(HERE / "extra" / "explain")
+    explained.write(HERE / "extra" / "explain")
     shutil.rmtree(HERE / "atlas", ignore_errors=True)
     (HERE / "atlas").mkdir()
     if ATLAS.exists():
@@ -102,7 +102,10 @@ def menu(app, page, template, context, doctree):
 
 
 def whole(page, text):
-    return links.expanded(text, page) if (HERE / f"{page}.md").exists() else text
+    if not (HERE / f"{page}.md").exists():
+        return text
+    text = links.expanded(text, page)
+    return reading.completed(text) if page == "reading" else text
 
 
 def docstring(app, what, name, x, options, lines):

@@ -1,4 +1,4 @@
-"""Checks the site that was built: every link within it leads to something, nothing is loaded from elsewhere, no page names this machine.
+"""Checks the site that was built: links within it lead somewhere, nothing is loaded from elsewhere, no page names this machine.
 
 python docs/site_tools/check.py out/site
 """

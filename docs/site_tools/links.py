@@ -1,8 +1,8 @@
 """Markdown of the project on the site: pieces of files are taken over, and links to files lead to their pages.
 
-In a page of docs/ a line `<!-- README.md: Limits -->` stands for the section Limits of README.md, `<!-- tests/ULPS.md -->` for a
-whole file, `<!-- page README.md: Limits -->` for a section whose heading is the title of the page, and `<!-- lead README.md: minidl -->`
-for what stands between a heading and the next one.
+In a page of docs/ a line `<!-- README.md: Limits -->` stands for the section Limits of README.md, `<!-- tests/ULPS.md -->` for
+a whole file, `<!-- page README.md: Limits -->` for a section whose heading is the title of the page, and
+`<!-- lead README.md: minidl -->` for what stands between a heading and the next one.
 
 A link to a file of code becomes `source:minidl/random.py#L12`; sources.py makes pages of such files, and the links to them.
 """

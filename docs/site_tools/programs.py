@@ -1,27 +1,35 @@
-"""The examples for sphinx-gallery, which runs them and makes pages and notebooks of them; and the pages of backprop.
+"""The examples for sphinx-gallery, which runs them and makes pages and notebooks of them.
 
-sphinx-gallery takes a program's docstring for reST with a title, and a comment after `# %%` for text. The copies that are made here
-differ from the examples in just that: a title and escaped text, and `# %%` where a section begins with `# --- its name`.
+sphinx-gallery takes a program's docstring for reST with a title, and a comment after `# %%` for text. The copies that are made
+here differ from the examples in just that: a title and escaped text, and `# %%` where a section begins with `# --- its name`.
 """
 
 import ast
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-import minidl
 from sphinx_gallery.scrapers import figure_rst
+
+import minidl
 
 from . import prose
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES, DOCS = ROOT / "examples", ROOT / "docs"
-QUICK = "autodiff_tour conv_edge_detector digits_mlp engine_in_one_page information_diagram kl_asymmetry ladder_conv2d".split()
-QUICK += ["ladder_matmul", "ladder_softmax"]
-FRAME = re.compile(r'<iframe class="explain" src="explain/explain_(\w+)\.html"')
+EXAMPLES = ROOT / "examples"
+QUICK = [  # programs that a quick build runs, for a few steps
+    "autodiff_tour",
+    "conv_edge_detector",
+    "digits_mlp",
+    "engine_in_one_page",
+    "information_diagram",
+    "kl_asymmetry",
+    "ladder_conv2d",
+    "ladder_matmul",
+    "ladder_softmax",
+]
 
 
 def quick():
@@ -41,6 +49,10 @@ def chosen():
 def write(folder):
     """Copies of the examples for sphinx-gallery."""
     folder.mkdir(parents=True, exist_ok=True)
+    mode = folder / "mode.txt"
+    if not mode.exists() or mode.read_text() != str(quick()):  # sphinx-gallery does not run again what it has run
+        shutil.rmtree(folder.parent / "gallery", ignore_errors=True)
+        mode.write_text(str(quick()))
     for path in folder.glob("*.py"):
         if path.stem not in names():
             path.unlink()
@@ -82,8 +94,12 @@ def prepared(text, name):
 
 def title(text, name):
     """What the first line says before its first pause, if that is short."""
-    said = re.match(r"[^.:;,?]+\??", text.splitlines()[0])[0].strip()
-    return said if len(said) <= 64 and "`" not in said else name
+    first = text.splitlines()[0]
+    for pause in (r"(?<=\?)| \(|[.:;](?= |$)", ","):
+        said = re.split(pause, first)[0].strip()
+        if len(said) <= 84 and "`" not in said:
+            return said
+    return name
 
 
 def _save(path, text):
@@ -133,22 +149,3 @@ class Pictures:
 
 
 arguments, pictures = Arguments(), Pictures()
-
-
-def explain(folder):
-    """Makes the pages of backprop, by the example that makes them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = [folder / f"explain_{name}.html" for name in embedded()]
-    sources = [EXAMPLES / "explain_backprop.py", *(ROOT / "minidl" / "viz").rglob("*.*")]
-    newest = max(path.stat().st_mtime for path in sources)
-    if all(path.exists() and path.stat().st_mtime > newest for path in made):
-        return
-    command = [sys.executable, "examples/explain_backprop.py", "--out", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    for path in folder.glob("*.png"):
-        path.unlink()
-
-
-def embedded():
-    """The names of the pages of backprop that pages of the site have in frames."""
-    return sorted({name for path in DOCS.glob("*.md") for name in FRAME.findall(path.read_text(encoding="utf-8"))})

@@ -1,8 +1,8 @@
 """minidl's docstrings are plain text. Here they become reST that shows the same text.
 
-In them |x − t| is an absolute value and h_{t−1} has an index: nothing is markup but `code` in backquotes and the titles of books
-in stars. A line that ends early was meant to end there, as the lines of a formula are; one that ends because the next word
-would not have fitted goes on. What is indented keeps its spaces, and examples stay code.
+In them |x − t| is an absolute value and h_{t−1} has an index: nothing is markup but `code` in backquotes and the titles of
+books in stars. A line that ends early was meant to end there, as the lines of a formula do; one that ends because the next word
+had no room goes on. What is indented keeps its spaces, and examples stay code.
 """
 
 import re
@@ -100,13 +100,13 @@ def _text(lines, link):
 
 def joined(lines):
     """Lines that were broken for want of room, put together again."""
-    whole, room = [], False
+    whole, last = [], ""
     for line in lines:
-        if whole and room and len(last) + 1 + len(line.split(" ", 1)[0]) > FULL:
+        if last and len(last) + 1 + len(line.split(" ", 1)[0]) > FULL:
             whole[-1] += " " + line
         else:
             whole.append(line)
-        last, room = line, True
+        last = line
     return whole
 
 

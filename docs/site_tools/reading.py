@@ -8,6 +8,7 @@ from . import prose
 
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| \[([\w/]+\.py)\]\(\1\) \| \d+ \| (.+) \|$", re.M)
+MARK = "<!-- the pages in their order -->"
 
 
 def order():
@@ -17,14 +18,21 @@ def order():
 
 
 def write(folder):
-    """Writes a page for each file, and the list of them."""
+    """Writes a page for each file."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = []
     for number, (path, what) in enumerate(order(), 1):
-        name = path.removeprefix("minidl/").removesuffix(".py").replace("/", "-").replace("-__init__", "")
-        names.append(name)
-        _save(folder / f"{name}.rst", _page(number, path, what))
-    return names
+        _save(folder / f"{_name(path)}.rst", _page(number, path, what))
+
+
+def completed(text):
+    """The text of reading.md with the list of the pages, and with links to them in place of links to the files."""
+    pages = {path: _name(path) for path, _ in order()}
+    text = text.replace(MARK, "\n".join(f"reading/{name}" for name in pages.values()))
+    return re.sub(r"^(\| \[.+?\])\(source:(.+?)\)", lambda row: f"{row[1]}(/reading/{pages[row[2]]}.rst)", text, flags=re.M)
+
+
+def _name(path):
+    return path.removeprefix("minidl/").removesuffix(".py").replace("/", "-").replace("-__init__", "")
 
 
 def _page(number, path, what):
@@ -50,6 +58,11 @@ def _page(number, path, what):
 
 
 def _piece(path, first, last, text, name=None):
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    while not lines[first - 1].strip():
+        first += 1
+    while not lines[last - 1].strip():
+        last -= 1
     beside = [*([f"``{name}``", ""] if name else []), *prose.rest(_without_examples(text or ""))]
     up = "/../" + path
     return [

@@ -29,7 +29,7 @@ def spaces():
 
 
 def members(space):
-    """{name: function or class} of a module, from its __all__; without one, what is defined in it (in minidl, also imported)."""
+    """{name: function or class} of a module, from its __all__; without one, what is defined in it (in minidl, or imported)."""
     module = import_module(space)
     own = [name for name, x in vars(module).items() if space in ("minidl", _home(x))]
     found = {name: getattr(module, name) for name in getattr(module, "__all__", own) if not name.startswith("_")}
@@ -135,7 +135,7 @@ def _write_space(folder, space, found, intro):
     for home, entries in sorted(files.items(), key=lambda pair: pair[0].rpartition(".")[2]):
         stem = home.removeprefix("minidl.").replace(".", "-")
         page = [*_title(f"{space}: {home.rpartition('.')[2].replace('_', ' ')}"), *_intro(home)]
-        module = "minidl" if space.endswith("Tensor") else space
+        module = "minidl" if space == "minidl.Tensor" else space
         page += [f".. currentmodule:: {module}", ""]
         _save(folder / space / f"{stem}.rst", page + [line for entry in entries for line in _entry(*entry)])
         lines.append(f"   {space}/{stem}")
