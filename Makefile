@@ -15,6 +15,7 @@ help:
 	@echo "make notebooks  execute the scripts of docs/notebooks as notebooks; fails if a cell does"
 	@echo "make test    run all tests, on all cores"
 	@echo "make bench   measure minidl's speed against NumPy's (and PyTorch's and JAX's, if they are in $(VENV))"
+	@echo "make docs    build the site into out/site, with every example in full; DOCS_QUICK=1 make docs: a few, and those quickly"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove $(VENV) and everything that was generated"
 	@echo "Options: PYTHON=$(PYTHON) (for a new environment), VENV=$(VENV), ARGS=\"...\" (for the command)"
@@ -34,6 +35,10 @@ test: $(VENV)/tests
 bench: $(VENV)/benchmarks
 	$(VENV)/bin/python benchmarks/run.py --out out $(ARGS)
 
+docs: $(VENV)/docs
+	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --jobs auto -d out/doctrees docs out/site $(ARGS)
+	$(VENV)/bin/python docs/site_tools/check.py out/site
+
 lint: $(VENV)/dev
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
@@ -41,11 +46,12 @@ lint: $(VENV)/dev
 
 clean:
 	rm -rf $(VENV) $(VENV)-unfinished build dist out .pytest_cache .ruff_cache .hypothesis
-	find minidl tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf docs/api docs/atlas docs/extra docs/gallery docs/programs docs/reading docs/sg_execution_times.rst
+	find minidl tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One file for each extra of pyproject.toml says that it is installed. An installation that was interrupted leaves
 # `-unfinished` behind, and the next one starts from an empty environment, because pip takes half a package for a whole one.
-$(VENV)/examples $(VENV)/notebooks $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev: pyproject.toml
+$(VENV)/examples $(VENV)/notebooks $(VENV)/tests $(VENV)/benchmarks $(VENV)/docs $(VENV)/dev: pyproject.toml
 	@if test -e $(VENV)-unfinished || ! $(VENV)/bin/python -c "" 2>/dev/null; then \
 		touch $(VENV)-unfinished; \
 		echo "$(PYTHON) -m venv --clear $(VENV)"; \
@@ -57,5 +63,4 @@ $(VENV)/examples $(VENV)/notebooks $(VENV)/tests $(VENV)/benchmarks $(VENV)/dev:
 	@rm $(VENV)-unfinished
 	@touch $@
 
-.PHONY: help demo gallery test bench lint clean
-.PHONY: notebooks
+.PHONY: help demo gallery notebooks test bench docs lint clean
