@@ -723,3 +723,10 @@ def test_a_line_of_a_notebook_is_not_named_by_its_hash():
     names = {"w": nn.Parameter(minidl.ones(3)), "explain": viz.explain}
     exec(compile("\npage = explain(lambda: (w * w).sum())", "/tmp/ipykernel_77/2844918162.py", "exec"), names)
     assert {(row["file"], row["line"]) for row in names["page"].data["lines"]} == {("notebook cell", 2)}
+
+
+def test_a_notebook_that_is_not_trusted_shows_a_text():
+    w = nn.Parameter(minidl.ones(3))
+    text = viz.explain(lambda: (w * w).sum(), title="<squares>", check=False)._repr_html_()
+    left = re.sub("<[^>]*>", "", text)  # JupyterLab takes the frame away, and leaves what is in it
+    assert left == "“&lt;squares&gt;” is a page to step through. Run this cell, or trust the notebook, to see it."
