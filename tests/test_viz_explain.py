@@ -717,3 +717,16 @@ def test_masked_scores_are_checked_and_nothing_warns():
     assert set(verdicts(data)) == {"ok"}
     checks = {data["nodes"][step["node"]]["name"]: step["out"][0]["check"] for step in data["steps"]}
     assert [0, 1] in [c["at"] for c in checks["Where"]] and [0, 1] in [c["at"] for c in checks["Softmax"]]
+
+
+def test_a_line_of_a_notebook_is_not_named_by_its_hash():
+    names = {"w": nn.Parameter(minidl.ones(3)), "explain": viz.explain}
+    exec(compile("\npage = explain(lambda: (w * w).sum())", "/tmp/ipykernel_77/2844918162.py", "exec"), names)
+    assert {(row["file"], row["line"]) for row in names["page"].data["lines"]} == {("notebook cell", 2)}
+
+
+def test_a_notebook_that_is_not_trusted_shows_a_text():
+    w = nn.Parameter(minidl.ones(3))
+    text = viz.explain(lambda: (w * w).sum(), title="<squares>", check=False)._repr_html_()
+    left = re.sub("<[^>]*>", "", text)  # JupyterLab takes the frame away, and leaves what is in it
+    assert left == "“&lt;squares&gt;” is a page to step through. Run this cell, or trust the notebook, to see it."

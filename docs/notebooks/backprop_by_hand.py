@@ -478,10 +478,11 @@ assert all((weight.grad == 0).all() for weight in silent)
 # %% [markdown]
 # ## The whole walk as a page
 #
-# `viz.explain` takes a function that computes a loss, and makes a page of it. Press **Next** (or
-# the right arrow key): first the values go forward, then the gradients come back. Click on a box
-# to see its formula, its numbers, and how the shares of its gradient are added. At each rule you
-# see whether it agrees with the difference quotient. It is the network of section 5.
+# `viz.explain` takes a function that computes a loss, and makes a page of it: here of the network
+# of section 5. The page begins at the loss. Press ▶ (or the right arrow key), and the gradients
+# come back, operation by operation. Press |◀ (or Home) to see the values go forward first. Click
+# on a box to see its formula, its numbers, and how the shares of its gradient are added. The page
+# compares each rule with the difference quotient, too: ✓ says that they agree.
 
 # %%
 x, W1, W2 = leaves["x"], leaves["W1"], leaves["W2"]

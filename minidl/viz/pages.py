@@ -71,12 +71,14 @@ class Page:
         return path
 
     def _repr_html_(self):
-        """For notebooks: the page in a frame of its own, so that pages do not disturb each other."""
+        """For notebooks: the page in a frame of its own, so that pages do not disturb each other.
+
+        JupyterLab takes frames out of notebooks that it does not trust, and leaves the text that says so.
+        """
         style = "width:100%;height:640px;border:1px solid #8888"
-        document = html.escape(self.html(), quote=True)
-        return (
-            f'<iframe title="{html.escape(self.title)}" sandbox="allow-scripts" style="{style}" srcdoc="{document}"></iframe>'
-        )
+        title, document = html.escape(self.title), html.escape(self.html(), quote=True)
+        told = f"“{title}” is a page to step through. Run this cell, or trust the notebook, to see it."
+        return f'<iframe title="{title}" sandbox="allow-scripts" style="{style}" srcdoc="{document}">{told}</iframe>'
 
 
 def explain(loss, *, model=None, title=None, budget=BUDGET, check=True):

@@ -36,7 +36,9 @@ class Texts:
             return None
         if place not in self._numbers:
             self._numbers[place] = len(self.lines)
-            self.lines.append({"file": Path(place[0]).name, "line": place[1], "text": around(*place)})
+            path = Path(place[0])
+            name = "notebook cell" if path.parent.name.startswith("ipykernel_") else path.name  # else a hash of its text
+            self.lines.append({"file": name, "line": place[1], "text": around(*place)})
         return self._numbers[place]
 
 
