@@ -61,7 +61,7 @@ HARD = [
     ],
 )
 def test_lines_of_a_docstring(text, lines):
-    assert [line for line in prose.rest(text)][: len(lines)] == lines
+    assert list(prose.rest(text))[: len(lines)] == lines
 
 
 def test_an_example_goes_on_to_the_empty_line():
@@ -73,7 +73,7 @@ def test_an_example_goes_on_to_the_empty_line():
 
 def shown(text):
     """What a reader of the reST sees, without messages of the parser."""
-    from docutils import core, utils
+    from docutils import core, utils  # noqa: PLC0415
 
     told = core.publish_doctree("\n".join(prose.rest(text)), settings_overrides={"report_level": 1, "halt_level": 1})
     assert isinstance(told, utils.nodes.document)
@@ -228,7 +228,7 @@ def test_the_checker_of_the_site_finds_what_is_wrong(tmp_path):
 
 @sphinx
 def test_programs_for_the_gallery():
-    from site_tools import programs
+    from site_tools import programs  # noqa: PLC0415
 
     text = '"""Norms: what |x| is.\n\nTarget: *x* is 1.\n"""\n\nimport sys\n\n\n# --- the picture\n\n\ndef main():\n    pass\n'
     made = programs.prepared(text, "norms")
