@@ -72,7 +72,15 @@ def _remark(row, median, parameter):
 
 
 class GradientFlow:
-    """What gradient_flow gives. `rows` are the numbers; printed it is a table, in a notebook a picture, `save` writes it."""
+    """What gradient_flow gives. `rows` are the numbers; printed it is a table, in a notebook a picture, `save` writes it.
+
+    >>> import minidl
+    >>> net = minidl.nn.Linear(1, 1, bias=False)
+    >>> net(minidl.ones(1, 1)).sum().backward()
+    >>> flow = gradient_flow(net)
+    >>> len(flow.rows), str(flow).split()[:2]
+    (1, ['parameter', 'shape'])
+    """
 
     def __init__(self, rows):
         self.rows = rows
