@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minidl import kernels
-from minidl.kernels import cache, gemm, inspection, jit, layout
+from minidl.kernels import cache, ctc, gemm, inspection, jit, layout
 from minidl.kernels.tile import VECTOR_BYTES
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no machine code")
@@ -101,7 +101,8 @@ def test_kernels_by_name_type_and_signature():
     assert cut.signature == types and cut.source.startswith("@jit\ndef cut(") and cut.fused == 0
 
 
-def test_unknown_names_and_wrong_types_are_refused_with_the_remedy():
+def test_unknown_names_and_wrong_types_are_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(ctc, "label_at", jit.jit(ctc.label_at.__wrapped__))  # which nobody has compiled yet
     cases = [
         (("gemm.produkt",), {}, ValueError, "no kernel 'gemm.produkt'; do you mean gemm.product"),
         (("product",), {}, ValueError, r"do you mean gemm.product\?"),

@@ -20,8 +20,8 @@ def write(folder):
         return
     command = [sys.executable, "examples/explain_backprop.py", "--out", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    for path in folder.glob("*.png"):
-        path.unlink()
+    for path in (*folder.glob("*.png"), folder / "explain_backprop.html"):  # its picture, and the report of its run
+        path.unlink(missing_ok=True)
 
 
 def embedded():

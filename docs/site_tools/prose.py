@@ -112,7 +112,7 @@ def joined(lines):
 
 def _first(text):
     """A paragraph whose first character begins no list, no title and no comment."""
-    return text if re.match(r"[^\W\d_]{2}|``", text) else f"\\ {text}"
+    return text if re.match(r"[^\W\d_]{2}|[^\W\d_] |``", text) else f"\\ {text}"
 
 
 _KINDS = {"example": _example, "indented": _indented, "list": _list, "text": _text}

@@ -21,7 +21,7 @@ FOLDER = "source"
 def files():
     """The files that get pages: all of the package, and those that Markdown links to."""
     found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "minidl").rglob("*.py")}
-    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "testing").glob("*.md")]
+    pages = [path for folder in ("", "testing", "notebooks") for path in (ROOT / "docs" / folder).glob("*.md")]
     texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in pages}
     for text in list(texts.values()):
         for match in INCLUDE.finditer(text):

@@ -11,6 +11,9 @@ windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Î
 optimizers' steps.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .clipping import common_norm, scale_all
 from .conv import conv2d, conv2d_input
 from .conv_weight import conv2d_weight
@@ -50,7 +53,6 @@ from .elementwise import (
 from .fused_attention import attention, attention_backward
 from .gemm import linear, linear_backward, matmul
 from .index import copy, place_at, sum_rows, take_rows, to_int64
-from .inspection import xray
 from .losses import squared_error, squared_error_backward
 from .memory import empty_cache, get_memory_kept, set_memory_kept
 from .norm import (
@@ -91,6 +93,9 @@ from .sums import running_sums, sum_over, total
 from .threads import get_num_threads, set_num_threads
 from .update import adam, sgd
 from .update_rules import optimizer_step
+
+if TYPE_CHECKING:
+    from .inspection import xray as xray
 
 __all__ = [
     "adam",
@@ -192,3 +197,10 @@ __all__ = [
     "update_running",
     "xray",
 ]
+
+
+def __getattr__(name):
+    """Loads inspection.py at the first use of xray (PEP 562): few programs look into kernels."""
+    if name == "xray":
+        return import_module(".inspection", __name__).xray
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
