@@ -69,7 +69,9 @@ def main():
     rows = [(y + mean).numpy() for y in rows]
     basis = next(linear.decoder.parameters()).detach().numpy().T
     picture(options.out / "autoencoder_pca.png", rows, directions, basis, angles, errors, least, (pca_error, bent_error))
-    viz.report(picture=options.out / "autoencoder_pca.png", seed=options.seed, text=__doc__)
+    viz.report(
+        {"angle": angles, "error": errors}, linear, picture=options.out / "autoencoder_pca.png", seed=options.seed, text=__doc__
+    )
     print(f"picture: {options.out / 'autoencoder_pca.png'}")
     met = angles[-1] < ANGLE and abs(errors[-1] / least - 1) < CLOSE and bent_error < (1 - GAIN) * pca_error
     if not options.quick and not met:

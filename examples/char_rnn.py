@@ -85,7 +85,8 @@ def main():
     print(f"perplexity of the text: {told}, single characters {alone:.2f}; {time.perf_counter() - start:.0f} s")
 
     picture(options.out / "char_rnn.png", source, curves, samples, alone)
-    viz.report(picture=options.out / "char_rnn.png", seed=options.seed, text=__doc__)
+    columns = {"step": [step for step, _ in curves[kind]], **{k: [p for _, p in curve] for k, curve in curves.items()}}
+    viz.report(columns, model, picture=options.out / "char_rnn.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'char_rnn.png'}")
     if options.quick:
         return

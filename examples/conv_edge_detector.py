@@ -51,7 +51,13 @@ def main():
     print(f"learned kernel: [{weights[0]:.3f}, {weights[1]:.3f}]; loss {history[-1][0]:.4f}")
 
     picture(conv, image, edges, history, options.out / "conv_edge_detector.png")
-    viz.report(picture=options.out / "conv_edge_detector.png", seed=options.seed, text=__doc__)
+    viz.report(
+        {"loss": [row[0] for row in history]},
+        conv,
+        picture=options.out / "conv_edge_detector.png",
+        seed=options.seed,
+        text=__doc__,
+    )
     print(f"picture: {options.out / 'conv_edge_detector.png'}")
     error = (weights - minidl.tensor([1.0, -1.0])).abs().max().item()
     if error > TARGET:

@@ -108,7 +108,9 @@ def main():
     print(f"bits per character: network {learned:.3f}, n-grams {book.min():.3f}, single characters {book[:, 0].min():.3f}")
 
     picture(counted, book, chain, history, bits, held, surprise, options.out / "entropy_of_text.png")
-    viz.report(picture=options.out / "entropy_of_text.png", seed=options.seed, text=__doc__)
+    at, training, held_out = zip(*history, strict=True)
+    columns = {"step": at, "train_bits": training, "val_bits": held_out}
+    viz.report(columns, model, picture=options.out / "entropy_of_text.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'entropy_of_text.png'}")
     bound = min(bits["single characters"] - MARGIN, book.min(), bits["zlib"], bits["zlib, having seen the rest"])
     if not options.quick and not options.text and not learned < bound:

@@ -67,7 +67,8 @@ def main():
     print(f"held out: perplexity {perplexity:.2f}; 2-grams {counted[2]:.2f}, single characters {counted[1]:.2f}")
 
     picture(options.out / "gpt_char.png", model, vocab, curve, samples, counted)
-    viz.report(picture=options.out / "gpt_char.png", seed=options.seed, text=__doc__)
+    columns = {"step": [step for step, _ in curve], "perplexity": [p for _, p in curve]}
+    viz.report(columns, model, picture=options.out / "gpt_char.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'gpt_char.png'}")
     if not options.quick and perplexity > OF_PAIRS * counted[2]:
         sys.exit(f"expected a perplexity of at most {OF_PAIRS * counted[2]:.2f}")

@@ -65,7 +65,8 @@ def main():
     print(f"{NOISE:.0%} noise: held-out digits right {last:.1%} at the end, {best:.1%} with the weights of epoch", end=" ")
     print(f"{stop.best_epoch}, kept by early stopping; wrong labels learned by heart at the end: {history[-1][2]:.1%}")
     picture(options.out / "label_noise.png", true, random, history, stop.best_epoch, best)
-    viz.report(picture=options.out / "label_noise.png", seed=options.seed, text=__doc__)
+    columns = dict(zip(("train_accuracy", "val_accuracy"), zip(*[row[:2] for row in history], strict=True), strict=True))
+    viz.report(columns, model, data=test, picture=options.out / "label_noise.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'label_noise.png'}")
     met = random[-1][0] >= MEMORISED and random[-1][1] < GUESSED and best >= last + GAIN
     if not options.quick and not met:

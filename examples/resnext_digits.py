@@ -77,7 +77,7 @@ def main():
         )
 
     picture(rows, runs, options.out / "resnext_digits.png")
-    viz.report(picture=options.out / "resnext_digits.png", seed=options.seed, text=__doc__)
+    viz.report(None, model, data=test[:], picture=options.out / "resnext_digits.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'resnext_digits.png'}")
     dense, grouped = runs["no groups"], runs["groups of 4"]
     if wrong or apart > SAME or 2 * grouped[1] >= dense[1]:

@@ -117,7 +117,8 @@ def main():
     print(f"{steps} steps in {time.perf_counter() - start:.0f} s; without any mistake: {exact.mean():.2%} of {len(test)} dates")
 
     picture(options.out / "seq2seq_dates.png", model, history, test, written, exact)
-    viz.report(picture=options.out / "seq2seq_dates.png", seed=options.seed, text=__doc__)
+    columns = {"step": [row[0] for row in history], "dates without a mistake": [row[1] for row in history]}
+    viz.report(columns, model, picture=options.out / "seq2seq_dates.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'seq2seq_dates.png'}")
     if not options.quick and exact.mean() < TARGET:
         sys.exit(f"expected at least {TARGET:.0%}")

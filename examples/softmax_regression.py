@@ -72,7 +72,7 @@ def main():
         )
 
     picture(options.out / "softmax_regression.png", net, (sizes, written, stable), outputs, right)
-    viz.report(picture=options.out / "softmax_regression.png", seed=options.seed, text=__doc__)
+    viz.report(None, softmax, data=test[:], picture=options.out / "softmax_regression.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'softmax_regression.png'}")
     if parameters != 15 or slip > 1e-12 or error > 1e-6 or np.isfinite(written).all():
         sys.exit("expected 15 parameters, exact gradients and likelihood, and an overflow of the written form only")

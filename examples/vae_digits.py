@@ -64,7 +64,8 @@ def main():
     print(f"held-out digits: ELBO {elbo:.2f} nats, of which -{divergence:.2f} is the divergence; log p(x) about {bound:.2f};")
     print(f"pixels that do not depend on each other: {alone:.2f}")
     picture(options.out / "vae_digits.png", model, history, x, y, (elbo, bound, alone))
-    viz.report(picture=options.out / "vae_digits.png", seed=options.seed, text=__doc__)
+    columns = {"train_elbo": [row[0] for row in history], "val_elbo": [row[1] for row in history]}
+    viz.report(columns, model, picture=options.out / "vae_digits.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'vae_digits.png'}")
     if not options.quick and not (elbo >= alone + ABOVE and elbo <= bound and divergence >= USED):
         sys.exit(f"expected an ELBO of {alone + ABOVE:.2f} or more and at most log p(x), and a divergence of {USED} or more")

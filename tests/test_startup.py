@@ -31,3 +31,18 @@ def test_import_leaves_it_as_it_was(before):
     code = f"import gc; gc.{before}(); import minidl; print(gc.isenabled())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(before == "enable")
+
+
+def test_what_was_made_meanwhile_is_old_and_what_was_set_aside_stays_so():
+    with NoCollection():
+        made = [[] for _ in range(100_000)]
+        assert gc.get_count()[0] > 50_000
+    assert gc.get_count()[0] < 50_000 and len(made) == 100_000  # the next quick look does not go through them
+    gc.freeze()
+    try:
+        aside = gc.get_freeze_count()
+        with NoCollection():
+            pass
+        assert gc.get_freeze_count() == aside > 0
+    finally:
+        gc.unfreeze()

@@ -1,6 +1,8 @@
 """The pages of minidl.viz in a real browser: Python's playwright with Debian's chromium. Skipped without them."""
 
+import importlib.util
 import os
+import pathlib
 import re
 import shutil
 
@@ -14,6 +16,8 @@ from minidl.viz import layout
 
 sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 CHROMIUM = os.environ.get("MINIDL_CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+_axe = importlib.util.find_spec("axe_playwright_python")  # which brings the file along
+AXE = os.environ.get("MINIDL_AXE") or (_axe and str(pathlib.Path(_axe.submodule_search_locations[0]) / "axe.min.js"))
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium, or set MINIDL_CHROMIUM to a browser"),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -265,11 +269,11 @@ def test_dark_and_print(show):
     assert not tab.locator("#play").is_visible()
 
 
-@pytest.mark.skipif("MINIDL_AXE" not in os.environ, reason="MINIDL_AXE does not name axe.min.js, of npm's package axe-core")
+@pytest.mark.skipif(AXE is None, reason="no axe.min.js: pip install axe-playwright-python, or name it in MINIDL_AXE")
 def test_axe_finds_nothing(show):
     for page, options in ((residual(), {}), (mlp(), {"color_scheme": "dark"}), (mlp(), {"width": 400})):
         tab = show(page, **options)
-        tab.add_script_tag(path=os.environ["MINIDL_AXE"])
+        tab.add_script_tag(path=AXE)
         for key in ("l", "End", "e"):
             tab.keyboard.press(key)
             found = tab.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html)]))")

@@ -152,6 +152,8 @@ def test_curves_of_a_history_in_each_form(tmp_path):
     rows = [{"epoch": 1, "train_loss": 4.0, "val_loss": 2.0}, {"epoch": 2, "train_loss": 1.0, "val_loss": float("nan")}]
     by_rows = write(tmp_path / "a.html", history=rows)
     by_columns = write(tmp_path / "a.html", history={"train_loss": [4.0, 1.0], "val_loss": [2.0, float("nan")]})
+    by_steps = write(tmp_path / "a.html", history={"step": [10, 20], "loss": [4.0, 1.0]})
+    assert "loss by step" in by_steps and ">20</text>" in by_steps and "loss by epoch" in by_columns
     assert by_rows == by_columns and by_rows.count("<path") == 2 and "val_loss (1 numbers are not finite)" in by_rows
     first, second = re.findall(r'<path d="(.*?)"', by_rows)
     assert re.fullmatch(r"M64\.0 50\.0 L548\.0 [\d.]+", first) and second.startswith("M64.0 ") and "L" not in second

@@ -110,9 +110,10 @@ def _section(heading, *parts):
 def _columns(history):
     """{name: [(x, y)]} of a history in any of its forms, and what x is."""
     if isinstance(history, Mapping):
-        steps = history.get("epoch") or history.get("step")
+        x_name = next((name for name in ("epoch", "step") if name in history), "epoch")
+        steps = history.get(x_name)
         rows = {k: [float(y) for y in v] for k, v in history.items() if k not in ("epoch", "step")}
-        return {k: list(zip(steps or range(1, len(v) + 1), v, strict=False)) for k, v in rows.items()}, "epoch"
+        return {k: list(zip(steps or range(1, len(v) + 1), v, strict=False)) for k, v in rows.items()}, x_name
     if not isinstance(history, (list, tuple)) or not all(isinstance(row, Mapping) for row in history):
         kind = type(history).__name__
         raise TypeError(f"report: history must be a list of dicts, as Trainer.fit gives, or a dict of lists, got {kind}")
