@@ -94,9 +94,9 @@ def image_of(address):
 
 def test_pictures_hold_their_pixels():
     grey = np.arange(6).reshape(2, 3) * 50
-    assert np.array_equal(image_of(charts.png(grey)), grey)
+    assert np.array_equal(image_of(charts.address(grey)), np.repeat(grey[..., None], 3, -1))
     colours = charts.signed(np.array([[1.0, 0.0, -2.0, np.nan]]))
-    assert np.array_equal(image_of(charts.png(colours))[2], [27, 99, 150]) and (colours[0, [1, 3]] == 255).all()
+    assert np.array_equal(image_of(charts.address(colours))[2], [27, 99, 150]) and (colours[0, [1, 3]] == 255).all()
     assert np.array_equal(charts.grey(np.array([1.0, 3.0, 2.0])), [0, 255, 128]) and not charts.grey(np.ones(3)).any()
 
 
@@ -145,7 +145,7 @@ def test_images_of_mistakes(tmp_path):
         model[1].weight.zero_(), model[1].bias.copy_(minidl.tensor([1.0, 0.0]))
     page = write(tmp_path / "a.html", model=model, data=(images, minidl.tensor([0, 1])))
     (address,) = re.findall(r'src="([^"]*)" alt="1, taken for 0', page)
-    assert np.array_equal(image_of(address), [[0, 0, 255], [0, 0, 0]])
+    assert np.array_equal(image_of(address)[..., 0], [[0, 0, 255], [0, 0, 0]])
 
 
 def test_curves_of_a_history_in_each_form(tmp_path):
@@ -173,6 +173,9 @@ def test_axes():
     assert (first, last) == (-20, 4) and len(shown) <= 9
     assert charts.powers(1.0, 1.0)[:2] == (0, 1)
     assert re.findall(r">([\d.]+)</text>\n<text[^>]*mute", charts.lines({"a": [(1, 0.0), (2, 1.0)]}, "epoch", "t")) == ["2"]
+    assert charts.ticks(1e-15, 3e-15) == [1e-15, 1.5e-15, 2e-15, 2.5e-15, 3e-15]
+    for ys in ([1e308, -1e308], [1e-320, 0.0], [5e-324, 0.0], [1e16, 1e16 + 2]):
+        assert "nan" not in charts.lines({"a": list(enumerate(ys))}, "x", "t")
     flat = charts.lines({"a": [(1, 2.0), (2, 2.0)]}, "x", "t")
     assert "nan" not in flat and "M64.0" in flat
 
@@ -225,6 +228,13 @@ def test_the_same_run_gives_the_same_bytes_and_nothing_from_the_network(tmp_path
         ({"model": Scores(), "data": X}, TypeError, r"data must be \(inputs, labels\)"),
         ({"model": Scores(), "data": (X, Y.float())}, ValueError, r"expected scores \(N, classes\) and labels"),
         ({"model": Scores(), "data": (X, Y), "classes": "ab"}, ValueError, "knows 3 classes, and classes has 2 names"),
+        ({"model": Scores(), "data": (X, Y - 1)}, ValueError, "labels must be from 0 to 2, got -1 to 1"),
+        ({"model": Scores(), "data": (X, Y + 5)}, ValueError, "labels must be from 0 to 2, got 5 to 7"),
+        ({"picture": "no/such.png"}, FileNotFoundError, "there is no picture 'no/such.png'; save the figure first"),
+        ({"path": "."}, IsADirectoryError, "is a folder; name a file"),
+        ({"history": {"loss": 3}}, TypeError, r"history\['loss'\] must be a list of numbers, got int"),
+        ({"history": {"loss": ["a"]}}, TypeError, r"history\['loss'\] must hold numbers, got 'a'"),
+        ({"history": [{"loss": minidl.ones(2)}]}, TypeError, r"history\['loss'\] must hold numbers, got tensor"),
     ],
 )
 def test_bad_input_raises_and_writes_nothing(tmp_path, options, error, says):
@@ -260,3 +270,20 @@ def test_in_a_browser_it_fits_and_asks_for_nothing(tmp_path):
             assert not wrong and tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert tab.locator("h2").all_inner_texts()[0] == "Curves" and tab.locator("svg[role=img]").count() == 3
         browser.close()
+
+
+def test_a_model_that_grows_or_shrinks_meanwhile(tmp_path):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    norms = viz.GradientNorms(model)
+    model.append(nn.Linear(1, 1))
+    del model[0]
+    model[0].weight.grad = minidl.full((1, 2), 3.0)
+    norms()
+    assert norms.names[:2] == ["0.weight", "0.bias"] and norms.sizes == [[3.0, None, None, None]]
+    assert "Weights before and after" in write(tmp_path / "a.html", norms=norms)
+
+
+def test_a_lazy_model_is_told_to_be_called():
+    for f in (viz.GradientNorms, viz.gradient_flow):
+        with pytest.raises(RuntimeError, match=f"{f.__name__}: weight has no values yet; call the model once"):
+            f(nn.LazyLinear(3))

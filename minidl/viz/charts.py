@@ -3,12 +3,16 @@
 import base64
 import html
 import math
-import struct
-import zlib
 
 import numpy as np
 
+from ..tensors.describing import png
+
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # of Okabe and Ito: for the colour-blind, too
+LEAST, MOST = (
+    1e-300,
+    1e300,
+)  # numbers that differ by less are one; numbers beyond it are drawn at the edge: their differences would be infinite
 DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 4")
 STYLE = """<style>
 :root { --bg: #fff; --fg: #1d2125; --mute: #596068; --line: #c9ced4; --cell: 0, 90, 160; color-scheme: light dark; }
@@ -75,7 +79,7 @@ def ticks(low, high):
     step = 10 ** math.floor(math.log10((high - low) / 4))
     step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= 6)
     first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [float(f"{i * step:.12g}") for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def powers(low, high):
@@ -102,13 +106,13 @@ def lines(series, x_label, title, width=560, height=300):
     if not xs or not ys:
         return f'<p class="mute">{html.escape(title)}: no finite numbers</p>'
     left, right, top, bottom = 64, 12, 14 + 18 * len(points), 40
-    low, high, begin, end = min(ys), max(ys), min(xs), max(xs)
-    low, high = (low - 0.5, high + 0.5) if low == high else (min(low, 0) if 0 <= low < 0.5 * high else low, high)
+    low, high, begin, end = max(min(ys), -MOST), min(max(ys), MOST), min(xs), max(xs)
+    low, high = (low - 0.5, high + 0.5) if high - low < LEAST else (min(low, 0) if 0 <= low < 0.5 * high else low, high)
     begin, end = (begin - 0.5, end + 0.5) if begin == end else (begin, end)
 
     def at(x, y):
         across = left + (x - begin) / (end - begin) * (width - left - right)
-        return across, height - bottom - (y - low) / (high - low) * (height - top - bottom)
+        return across, height - bottom - (min(max(y, low), high) - low) / (high - low) * (height - top - bottom)
 
     parts = []
     for y in ticks(low, high):
@@ -192,18 +196,11 @@ def matrix(values, rows, columns, title, *, texts=None, cell=34):
     return svg(width, height, title, parts)
 
 
-def png(image):
+def address(image):
     """An image of whole numbers from 0 to 255, (H, W) in grey or (H, W, 3) in colour, as the address of a PNG within a page."""
-    image = np.ascontiguousarray(image, np.uint8)
-    height, width = image.shape[:2]
-    rows = b"".join(b"\0" + row.tobytes() for row in image)
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 if image.ndim == 3 else 0, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
-    return "data:image/png;base64," + base64.b64encode(data).decode()
+    image = np.asarray(image).astype(np.uint8)
+    image = image if image.ndim == 3 else np.repeat(image[..., None], 3, -1)
+    return "data:image/png;base64," + base64.b64encode(png(image)).decode()
 
 
 def signed(array):
@@ -225,5 +222,5 @@ def picture(image, title, caption="", scale=64, smooth=False):
     """An image with a caption, `scale` pixels high on the page."""
     kind = ' class="smooth"' if smooth else ""
     wide = max(1, round(scale * image.shape[1] / image.shape[0]))
-    tag = f'<img src="{png(image)}" alt="{html.escape(title, quote=True)}" width="{wide}" height="{scale}"{kind}>'
+    tag = f'<img src="{address(image)}" alt="{html.escape(title, quote=True)}" width="{wide}" height="{scale}"{kind}>'
     return f"<figure>{tag}<figcaption>{html.escape(caption)}</figcaption></figure>"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..nn.module import Module
+from ..nn.parameter import UninitializedParameter
 from ..utils.callbacks import Callback
 from . import charts
 
@@ -46,6 +47,10 @@ def rows_of(name, model):
         raise TypeError(f"{name}: expected a Module, got {type(model).__name__}; write {name}(net)")
     rows = []
     for parameter_name, p in model.named_parameters():
+        if isinstance(p, UninitializedParameter):
+            raise RuntimeError(
+                f"{name}: {parameter_name} has no values yet; call the model once, for lazy layers to take shape"
+            )
         grad = None if p.grad is None else p.grad.array
         size = None if grad is None else rms(grad)
         norm = None if grad is None else size * math.sqrt(grad.size)
@@ -155,7 +160,8 @@ class GradientNorms(Callback):
         self.before = {name: p.array.copy() for name, p in model.named_parameters()}
 
     def __call__(self):
-        self.sizes.append([None if p.grad is None else rms(p.grad.array) for p in self.model.parameters()])
+        grads = {name: p.grad for name, p in self.model.named_parameters()}  # by name: the model may have changed since
+        self.sizes.append([None if grads.get(name) is None else rms(grads[name].array) for name in self.names])
 
     def on_epoch_end(self, trainer):
         """As a call, by a Trainer."""

@@ -16,7 +16,7 @@ from ..nn import functional as F
 from ..nn.module import Module
 from ..tensors.tensor import Tensor
 from . import charts
-from .flow import GradientNorms, gradient_flow
+from .flow import GradientNorms, gradient_flow, rms
 from .snapshots import Borrowed
 
 MISTAKES, PICTURES, COLUMNS = 12, 16, 24  # shown at the most: mistakes, weights of the first layer, points in time
@@ -50,7 +50,7 @@ def report(
     ...     os.path.basename(report([{"epoch": 1, "loss": 0.5}], path=folder + "/run.html", seed=0))
     'run.html'
     """
-    path = _path(path, picture)
+    path, picture = _paths(path, picture)
     if model is not None and not isinstance(model, Module):
         raise TypeError(f"report: model must be a Module, got {type(model).__name__}")
     if norms is not None and not isinstance(norms, GradientNorms):
@@ -60,7 +60,7 @@ def report(
     if text:
         sections.append(f'<pre class="text">{html.escape(text.strip())}</pre>')
     if picture is not None:
-        sections.append(_picture(Path(picture), title))
+        sections.append(_picture(picture, title))
     sections += [*_curves(history), *_gradients(model, norms)]
     if data is not None:
         sections += _mistakes(model, data, classes)
@@ -71,10 +71,15 @@ def report(
     return str(path)
 
 
-def _path(path, picture):
+def _paths(path, picture):
     if path is None and picture is None:
         raise TypeError("report: expected path=, the file to write, or picture=, the PNG beside which it is written")
-    return Path(path) if path is not None else Path(picture).with_suffix(".html")
+    if picture is not None and not Path(picture).is_file():
+        raise FileNotFoundError(f"report: there is no picture {str(picture)!r}; save the figure first")
+    path = Path(path) if path is not None else Path(picture).with_suffix(".html")
+    if path.is_dir():
+        raise IsADirectoryError(f"report: {str(path)!r} is a folder; name a file, such as 'out/run.html'")
+    return path, None if picture is None else Path(picture)
 
 
 def _facts(seed, command, seconds):
@@ -112,7 +117,7 @@ def _columns(history):
     if isinstance(history, Mapping):
         x_name = next((name for name in ("epoch", "step") if name in history), "epoch")
         steps = history.get(x_name)
-        rows = {k: [float(y) for y in v] for k, v in history.items() if k not in ("epoch", "step")}
+        rows = {k: [_number(k, y) for y in _list(k, v)] for k, v in history.items() if k not in ("epoch", "step")}
         return {k: list(zip(steps or range(1, len(v) + 1), v, strict=False)) for k, v in rows.items()}, x_name
     if not isinstance(history, (list, tuple)) or not all(isinstance(row, Mapping) for row in history):
         kind = type(history).__name__
@@ -121,9 +126,21 @@ def _columns(history):
     columns = {}
     for i, row in enumerate(history, 1):
         for name, y in row.items():
-            if name != x_name and isinstance(y, (int, float, np.number)) and not isinstance(y, bool):
-                columns.setdefault(name, []).append((row.get(x_name, i), float(y)))
+            if name != x_name and isinstance(y, (int, float, np.number, Tensor)) and not isinstance(y, bool):
+                columns.setdefault(name, []).append((row.get(x_name, i), _number(name, y)))
     return columns, x_name
+
+
+def _list(name, values):
+    if not isinstance(values, (list, tuple, np.ndarray)):
+        raise TypeError(f"report: history[{name!r}] must be a list of numbers, got {type(values).__name__}")
+    return values
+
+
+def _number(name, y):
+    if isinstance(y, bool) or not isinstance(y, (int, float, np.number, Tensor)) or np.size(y) != 1:
+        raise TypeError(f"report: history[{name!r}] must hold numbers, got {y!r:.80}")
+    return float(y.item() if isinstance(y, Tensor) else y)
 
 
 def _curves(history):
@@ -175,11 +192,13 @@ def _over_time(norms):
 
 def _weights(norms):
     now = {name: p.array for name, p in norms.model.named_parameters()}
+    now = {name: w for name, w in now.items() if name in norms.before and norms.before[name].shape == w.shape}
     lines = ["parameter: size before, size after, how far it moved (root mean squares)"]
     wide = max(map(len, now), default=0)
     for name, w in now.items():
         old = norms.before[name]
-        sizes = [math.sqrt(np.mean(np.square(x, dtype=np.float64))) if x.size else 0.0 for x in (old, w, w - old)]
+        with np.errstate(all="ignore"):
+            sizes = [rms(x) for x in (old, w, w - old)]
         lines.append(f"{name:{wide}}  {sizes[0]:9.3g}  {sizes[1]:9.3g}  {sizes[2]:9.3g}")
     parts = [f"<pre>{html.escape(chr(10).join(lines))}</pre>"]
     name, first = next(((n, w) for n, w in now.items() if w.ndim > 1), (None, None))
@@ -220,6 +239,8 @@ def _mistakes(model, data, classes):
     if len(names) != count:
         raise ValueError(f"report: the model knows {count} classes, and classes has {len(names)} names")
     truth, said = y.numpy(), scores.array.argmax(1)
+    if ((truth < 0) | (truth >= count)).any():
+        raise ValueError(f"report: labels must be from 0 to {count - 1}, got {truth.min()} to {truth.max()}")
     table = np.zeros((count, count), int)
     np.add.at(table, (truth, said), 1)
     losses = F.cross_entropy(scores.detach(), y, reduction="none").numpy()
