@@ -48,6 +48,9 @@ def judged(exercise, answer):
     """The Result of an answer: a class, or the path of a file that has it."""
     try:
         answer = loaded(exercise, Path(answer)) if isinstance(answer, (str, Path)) else answer
+        for method in ("forward", "backward"):
+            if not callable(getattr(answer, method, None)):
+                raise Wrong(f"{answer.__name__} has no method {method}: it was in the file that start has written")
         solution = loaded(exercise, exercise.sheet)
         for case in exercise.cases:
             _try(solution, answer, case)
@@ -76,8 +79,8 @@ def loaded(exercise, path):
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise Wrong(f"Python cannot read the file: {error.msg}, {path}:{error.lineno}") from None
-    except Exception as error:
-        raise Wrong(f"the file raises {type(error).__name__}: {error}{_where(error, path)}") from None
+    except (Exception, SystemExit) as error:
+        raise Wrong(f"the file raises {type(error).__name__}: {error}{_where(error)}") from None
     if not isinstance(getattr(module, wanted, None), type):
         raise Wrong(f"the file has no class {wanted}; `python -m minidl exercises start` writes a new one if you move it away")
     return getattr(module, wanted)
@@ -130,11 +133,11 @@ def _called(what, function, args, about):
         if str(error) == BLANK:
             raise _Blank from None
         raise Wrong(f"{what} raises NotImplementedError: {error}{_where(error)}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Wrong(f"{what} raises {type(error).__name__}: {error}{_where(error)}\n({about})") from None
 
 
-def _where(error, path=None):
+def _where(error):
     """The line of the student's file: the last one outside of NumPy and minidl."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename != __file__ and "site-packages" not in frame.filename and "importlib" not in frame.filename:
