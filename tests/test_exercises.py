@@ -128,6 +128,11 @@ def first_largest(right, self, dy):
     return dx
 
 
+def spoils(right, self, dy):
+    self.y *= dy
+    return self.y
+
+
 OWN_MISTAKES = [  # (exercise, what is wrong, backward, what is said)
     (
         "add",
@@ -144,6 +149,7 @@ OWN_MISTAKES = [  # (exercise, what is wrong, backward, what is said)
     ("square", "no x", lambda right, self, dy: dy * 2, "wrong at"),
     ("exp", "of x", lambda right, self, dy: dy * np.log(self.y), "wrong at"),
     ("exp", "no dy", lambda right, self, dy: self.y.copy(), "dy|cotangent"),
+    ("exp", "writes into what forward has kept", spoils, "writes to an array that forward saved"),
     ("relu", "1 at 0", lambda right, self, dy: dy * (self.x >= 0), r"dx\[0, 1\] is .* It is a kink or a tie"),
     ("relu", "all", lambda right, self, dy: dy.copy(), "wrong at"),
     ("sum", "no axis", lambda right, self, dy: np.broadcast_to(dy, self.shape), "ValueError|wrong at"),
