@@ -21,8 +21,8 @@ class NoCollection:
     def __exit__(self, *exception):
         if self.enabled:
             if not gc.get_freeze_count():  # nobody has put anything aside
-                # Together they move all there is to the oldest generation, where the next quick look for garbage does not go
-                # through it: that would take as long as a tenth of the import.
+                # These two calls move all objects to the oldest generation. The next collection, of the youngest, then has
+                # few to go through; else it would take a tenth of the time of the import.
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

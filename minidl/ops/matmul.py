@@ -24,12 +24,12 @@ class MatMul(Op):
     def forward(self, a, b):
         self.a = a if self.needs[1] else None
         self.b = b if self.needs[0] else None
-        self.axes = a.ndim, b.ndim
+        self.ranks = a.ndim, b.ndim
         return kernels.matmul(a, b)
 
     def backward(self, dy):
         a, b = self.needs
-        row, column = (n == 1 for n in self.axes)
+        row, column = (n == 1 for n in self.ranks)
         if column:
             dy = dy[..., None]
         if row:
