@@ -59,7 +59,8 @@ def main():
     print(f"{len(learned)} characters to learn from, {len(vocab)} different ones; the network has {size} numbers")
 
     codes = [minidl.tensor(vocab[text.characters(part)]) for part in (learned, held_out[:10_000])]
-    curve, samples = train(model, codes[0], codes[1], steps, lambda: write(model, vocab))
+    norms = viz.GradientNorms(model)
+    curve, samples = train(model, codes[0], codes[1], steps, lambda: write(model, vocab), norms)
     perplexity = curve[-1][1]
     for step, sample in samples.items():
         print(f"after {step:4} steps it writes: {sample!r}")
@@ -68,7 +69,7 @@ def main():
 
     picture(options.out / "gpt_char.png", model, vocab, curve, samples, counted)
     columns = {"step": [step for step, _ in curve], "perplexity": [p for _, p in curve]}
-    viz.report(columns, model, picture=options.out / "gpt_char.png", seed=options.seed, text=__doc__)
+    viz.report(columns, model, norms=norms, picture=options.out / "gpt_char.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'gpt_char.png'}")
     if not options.quick and perplexity > OF_PAIRS * counted[2]:
         sys.exit(f"expected a perplexity of at most {OF_PAIRS * counted[2]:.2f}")
@@ -88,7 +89,7 @@ def by_counting(learned, held_out, n, vocab):
     return information.perplexity(model.log_probabilities(held_out), log=True).item()
 
 
-def train(model, learned, held_out, steps, sample):
+def train(model, learned, held_out, steps, sample, norms):
     """([(step, perplexity on what is held out)], {step: what it writes then})"""
     optimizer = minidl.optim.AdamW(decay_groups(model, 0.1), lr=RATE)
     curve, samples = [(0, evaluate(model, held_out))], {0: sample()}
@@ -105,6 +106,7 @@ def train(model, learned, held_out, steps, sample):
         clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % max(1, steps // 12) == 0 or step == steps:
+            norms()
             curve.append((step, evaluate(model, held_out)))
             bar.set_postfix(perplexity=f"{curve[-1][1]:.2f}")
         if step in (steps // 12, steps // 3, steps):

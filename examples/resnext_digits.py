@@ -69,7 +69,8 @@ def main():
         if spatial != sum(c * 9 * min(c, width or c) for c in CHANNELS):  # c·c·9/g, and g is c/width
             wrong.append(f"{spatial} weights with {name}")
         start = time.perf_counter()
-        reached = fit(model, train, test, epochs)
+        norms = viz.GradientNorms(model)
+        reached = fit(model, train, test, epochs, norms)
         runs[name] = spatial, sum(p.numel() for p in model.parameters()), reached
         print(
             f"{name:<13} {runs[name][1]:>7} parameters, {spatial:>7} of them in 3 x 3 convolutions; "
@@ -77,7 +78,9 @@ def main():
         )
 
     picture(rows, runs, options.out / "resnext_digits.png")
-    viz.report(None, model, data=test[:], picture=options.out / "resnext_digits.png", seed=options.seed, text=__doc__)
+    viz.report(
+        None, model, norms=norms, data=test[:], picture=options.out / "resnext_digits.png", seed=options.seed, text=__doc__
+    )
     print(f"picture: {options.out / 'resnext_digits.png'}")
     dense, grouped = runs["no groups"], runs["groups of 4"]
     if wrong or apart > SAME or 2 * grouped[1] >= dense[1]:
@@ -112,7 +115,7 @@ def shapes(model, x):
     return rows
 
 
-def fit(model, train, test, epochs):
+def fit(model, train, test, epochs, norms):
     """Trains, and returns the accuracy on the held-out digits."""
     trainer = Trainer(
         epochs,
@@ -120,6 +123,7 @@ def fit(model, train, test, epochs):
         optimizer=minidl.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
         scheduler=lambda optimizer: minidl.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs),
         metrics=[accuracy],
+        callbacks=[norms],
     )
     return trainer.fit(model, (DataLoader(train, batch_size=64, shuffle=True), [test[:]]))[-1]["val_accuracy"]
 

@@ -55,7 +55,8 @@ def main():
     mean_image = train.tensors[0].mean(0).clamp(1e-3, 1 - 1e-3)
     alone = -F.binary_cross_entropy(mean_image.expand_as(x), x, reduction="none").sum(1).mean().item()
     model = VAE(64, [128, 64], 2, nn.Tanh)
-    history = fit(model, train, x, epochs)
+    norms = viz.GradientNorms(model)
+    history = fit(model, train, x, epochs, norms)
     with minidl.no_grad():
         mean, log_variance = model.encode(x)
         divergence = standard_normal_kl(mean, log_variance).mean().item()
@@ -65,13 +66,13 @@ def main():
     print(f"pixels that do not depend on each other: {alone:.2f}")
     picture(options.out / "vae_digits.png", model, history, x, y, (elbo, bound, alone))
     columns = {"train_elbo": [row[0] for row in history], "val_elbo": [row[1] for row in history]}
-    viz.report(columns, model, picture=options.out / "vae_digits.png", seed=options.seed, text=__doc__)
+    viz.report(columns, model, norms=norms, picture=options.out / "vae_digits.png", seed=options.seed, text=__doc__)
     print(f"picture: {options.out / 'vae_digits.png'}")
     if not options.quick and not (elbo >= alone + ABOVE and elbo <= bound and divergence >= USED):
         sys.exit(f"expected an ELBO of {alone + ABOVE:.2f} or more and at most log p(x), and a divergence of {USED} or more")
 
 
-def fit(model, train, x, epochs):
+def fit(model, train, x, epochs, norms):
     """[(ELBO on the training digits, ELBO on those held out)] for each epoch."""
     optimizer = minidl.optim.Adam(model.parameters(), lr=0.003)
     schedule = minidl.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
@@ -85,6 +86,7 @@ def fit(model, train, x, epochs):
             loss.backward()
             optimizer.step()
             sums -= loss.item() * len(images)
+        norms()
         schedule.step()
         with minidl.no_grad():
             history.append((sums / len(train), model.elbo(x).mean().item()))
