@@ -277,7 +277,7 @@ class Matching:
             yield from zip(_arrays(a.result), _arrays(b.result), strict=True)
 
         plain = b.function is clip_grad_norm_ and len(b.args) < 4 and "error_if_nonfinite" not in b.options
-        if plain and b.calls and self._is_native(a, b, results):  # what Python sees of the norm, it only notes
+        if plain and b.calls and self._is_native(a, b, results):  # that Python reads the norm changes nothing
             return
         for x, y in results(a, b):
             self._made(x, y, b)

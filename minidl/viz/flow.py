@@ -1,4 +1,4 @@
-"""How large the gradients are, parameter by parameter: what vanishes on the way back, what explodes, what is not reached."""
+"""How large the gradient of each parameter is: which gradients vanish, which explode, which parameters have none."""
 
 import html
 import math
