@@ -651,7 +651,7 @@ function back(n, add) {
 }
 function nudge(n, add) {
   if (!n.nudge || pos < END && arrived(chosen) < shares[chosen].length) return;
-  add(heading("nudge it: the gradient is a promise about small steps"));
+  add(heading("nudge it: for a small step the loss changes by gradient times step"));
   const select = el("select"), out = el("div");
   select.setAttribute("aria-label", "element to nudge");
   n.nudge.forEach((x, k) => { const o = el("option", "", `${n.name}${x.at.length ? indexText(x.at) : ""} = ${num(x.value)}`); o.value = k; select.append(o); });
