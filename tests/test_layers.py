@@ -258,3 +258,13 @@ def test_every_method_of_tensor_is_where_the_index_and_the_readme_say():
             homes[name] = Path(inspect.getsourcefile(function)).name
     assert index == homes
     assert set(homes.values()) <= set(re.findall(r"`(\w+\.py)`", sentence))
+
+
+def test_make_test_does_not_import_what_it_does_not_install():
+    """Files that need an extra beyond `tests` have no examples, and pytest passes over them."""
+    project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    installed = re.search(r"^tests = .*$", project, re.MULTILINE)[0] + re.search(r"^examples = .*$", project, re.MULTILINE)[0]
+    ignored = re.findall(r"--ignore=minidl/(\S+?\.py)", project)
+    beyond = [path for path, package in OPTIONAL.items() if package not in installed and "safetensors" not in package]
+    assert ignored == beyond == ["distributed/mpi.py"]
+    assert not any(">>>" in (PACKAGE / path).read_text(encoding="utf-8") for path in ignored)
