@@ -2,7 +2,7 @@
 
 import copy
 
-from . import nn, optim
+from . import kernels, nn, optim
 from .graph.modes import enable_grad
 from .random import fork_rng
 from .tensors.creation import zeros
@@ -18,20 +18,28 @@ def warmup(model=None, *inputs, loss=None):
     loss: function of the model's output; cross-entropy where the output is (N, C), else the sum.
     Without a model, what a small multilayer perceptron needs. The model, its gradients and the random state stay as they are.
 
+    With more than one thread, two processes compile. For that the model is called once more before, with kernels that do nothing:
+    the numbers it gets then are whatever memory held.
+
     >>> import minidl
     >>> minidl.warmup(minidl.nn.Linear(3, 2), minidl.zeros(4, 3))
     """
     with fork_rng(), enable_grad():
         if model is None:
             model, inputs = nn.MLP(8, [8], 4), (rand(2, 8),)
-        model = copy.deepcopy(model)
-        y = model(*inputs)
-        if loss is not None:
-            y = loss(y)
-        elif y.ndim == 2:
-            y = nn.functional.cross_entropy(y, zeros(len(y)).long())
-        else:
-            y = y.sum()
-        y.backward()
-        for options in ({}, {"momentum": 0.9, "weight_decay": 1e-4}):
-            optim.SGD(model.parameters(), lr=0.0, **options).step()
+
+        def step():
+            copied = copy.deepcopy(model)
+            y = copied(*inputs)
+            if loss is not None:
+                y = loss(y)
+            elif y.ndim == 2:
+                y = nn.functional.cross_entropy(y, zeros(len(y)).long())
+            else:
+                y = y.sum()
+            y.backward()
+            for options in ({}, {"momentum": 0.9, "weight_decay": 1e-4}):
+                optim.SGD(copied.parameters(), lr=0.0, **options).step()
+
+        kernels.compile_ahead(step)
+        step()

@@ -1,6 +1,7 @@
 """Loops over arrays, compiled by Numba: arrays in, arrays out. No Tensor, no graph, no derivative lore.
 
-`jit` says how a kernel is compiled and cached, `inspection` shows what it has become (`xray`), `threads` when it uses more
+`jit` says how a kernel is compiled and cached, `ahead` compiles what a step will need, `inspection` shows what a kernel has
+become (`xray`), `threads` when it uses more
 than one thread, `shares` how; `memory` keeps the memory of large arrays for new ones. `vmath` and `gated` hold functions of
 one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices
 with (with vectors, `vector_products` does), and `conv` (`conv_loops`), `conv_weight` and `depthwise` images, over `planes`
@@ -200,7 +201,9 @@ __all__ = [
 
 
 def __getattr__(name):
-    """Loads inspection.py at the first use of xray (PEP 562): few programs look into kernels."""
+    """Loads a file at its first use (PEP 562): few programs look into kernels, or compile them ahead."""
     if name == "xray":
         return import_module(".inspection", __name__).xray
+    if name == "compile_ahead":
+        return import_module(".ahead", __name__).compile_ahead
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

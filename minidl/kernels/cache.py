@@ -27,6 +27,7 @@ from pathlib import Path
 import llvmlite
 import numba
 from numba.core import caching, compiler, serialize
+from numba.core.registry import cpu_target
 
 DAY = 24 * 3600  # seconds
 KEPT = 30 * DAY  # how long a folder is kept that nobody uses
@@ -291,14 +292,18 @@ def _is_busy(error):
 class DiskCache(caching._Cache):
     """What Numba asks for a kernel's code before it compiles it, and gives the code to afterwards: the files of one kernel."""
 
-    def __init__(self, function, folder):
-        self._function, self._folder = function, folder
+    def __init__(self, function, folder, use=""):
+        self._function, self._folder, self._use = function, folder, use
         name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
         self._name = re.sub(r"[^\w.]", "_", name)
 
     @property
     def cache_path(self):
         return self._folder.path
+
+    def has(self, sig):
+        """Whether there is a file for these argument types; `load_overload` looks whether it is a good one."""
+        return os.path.exists(os.path.join(self.cache_path, self._file(sig, cpu_target.target_context.codegen())))
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
@@ -326,7 +331,7 @@ class DiskCache(caching._Cache):
         """The name of the file: a hash of all that the code depends on, besides what names the folder."""
         function = self._function
         code = function.__code__
-        key = sys.implementation.cache_tag, function.__module__, function.__qualname__, code.co_firstlineno
+        key = sys.implementation.cache_tag, function.__module__, function.__qualname__, code.co_firstlineno, self._use
         digest = DIGEST(repr((*key, sig, codegen.magic_tuple())).encode())
         digest.update(code.co_code)
         if function.__closure__:

@@ -9,7 +9,7 @@ border, its planes.
 
 import numpy as np
 
-from .jit import inner, jit
+from .jit import jit
 from .planes import place, sort
 from .tile import (
     GATHERED,
@@ -45,7 +45,7 @@ def pack_weights(w, bias, orders, phases, groups, group_step, rows, row_step, pa
         at += stripes * PACKED_ROWS
 
 
-@inner
+@jit
 def find_pieces(pixel, n, lines, width, pitch, image, sources, targets, lanes):
     """Whole vectors that, copied in this order, put n pixels from `pixel` on side by side; their number.
 
@@ -64,7 +64,7 @@ def find_pieces(pixel, n, lines, width, pitch, image, sources, targets, lanes):
     return count
 
 
-@inner
+@jit
 def gather(source, start, steps, k, depth, farthest, sources, targets, count, panel):
     """panel[q] = the pixels that `find_pieces` found, moved by steps[k + q] ≤ farthest."""
     lanes = VECTOR_BYTES // source.itemsize
@@ -140,7 +140,7 @@ def correlate(x, packed, y, sizes, planes, steps, along, phases, images, chunk, 
                 out_at += n_pixels * (row1 - row0)
 
 
-@inner
+@jit
 def share(items, units, part, parts):
     """(first item, last, first unit, last), the last ones not included: items are shared if they are enough, else units."""
     if items % parts == 0 or items >= 8 * parts:
@@ -148,7 +148,7 @@ def share(items, units, part, parts):
     return 0, items, units * part // parts, units * (part + 1) // parts
 
 
-@inner
+@jit
 def fill_planes(x, sizes, planes, n0, together, i0, groups, g, channels, planar):
     """Sorts group g of some images into planes, for the rows of y from i0 on: (image, channel, plane, row, pixel)."""
     image = sizes.height, sizes.width
@@ -161,7 +161,7 @@ def fill_planes(x, sizes, planes, n0, together, i0, groups, g, channels, planar)
             sort(x, start, image, origin, stride, planes, sizes.plane_rows, sizes.pitch, planar, at)
 
 
-@inner
+@jit
 def multiply(
     packed, a_at, bias_at, rows, stripe0, stripe1, source, base, steps, k_at, k_all, n_pixels, lines, line, image_step, sizes,
     along, panel, pieces, c, c_at, c_step,
@@ -194,7 +194,7 @@ def multiply(
                     )
 
 
-@inner
+@jit
 def spread(out, at, line, length, y, phases, f, i0, down, pixels, first, image_rows, together, row0, row1):
     """From `out`, which holds (rows, images, `length` pixels in lines) of a band of phase f, to the places in y."""
     start, across, row_step, step = phases[f, 2], phases[f, 4], phases[f, 5], phases[f, 6]

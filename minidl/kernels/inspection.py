@@ -40,7 +40,7 @@ def xray(name=None, dtype="float32", signature=None):
     """
     if numba.config.DISABLE_JIT:
         raise RuntimeError("xray: NUMBA_DISABLE_JIT is set, so there is no machine code; leave it out")
-    tables, inner = _tables(), _inner()
+    tables, inner = tables_by_name(), _inner()
     if name is None:
         return tuple(sorted(tables))
     if not isinstance(name, str):
@@ -56,7 +56,7 @@ def xray(name=None, dtype="float32", signature=None):
         kernel, types = table.kernel, table.signature(numba.from_dtype(dtype)) if signature is None else signature
     elif name in inner:
         kernel = inner[name]
-        known = kernel._dispatcher().nopython_signatures if kernel._made else []
+        known = [types for dispatcher in kernel._made.values() for types in dispatcher.nopython_signatures]
         types = signature if signature is not None or not known else known[0].args
         if types is None:
             raise ValueError(
@@ -77,7 +77,7 @@ def _remedy(name, names):
     return f"do you mean {' or '.join(close)}? " if close else ""
 
 
-def _tables():
+def tables_by_name():
     """{name: table} of the kernels whose argument types are known. Of several with one name, the others get a number."""
     found = {}
     element = numba.float32

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from llvmlite.binding import ffi
 from numba import types
-from numba.core import cgutils, event
+from numba.core import cgutils, compiler, event
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
@@ -29,27 +29,51 @@ class _LazyKernel:
 
     def __init__(self, function, options):
         functools.update_wrapper(self, function)
-        self._options, self._made = options, []
+        self._options, self._made = options, {}
 
     def __call__(self, *arguments):
-        return self._dispatcher()(*arguments)
+        return None if planning() else self._dispatcher()(*arguments)
 
     def __getattr__(self, name):  # `compile`, for example, or `_numba_type_` where Numba meets the kernel within another one
         if name.startswith("__"):  # asked by what looks at objects or copies them
             raise AttributeError(name)
-        return getattr(self._dispatcher(), name)
+        return getattr(self._dispatcher(within=name == "_numba_type_"), name)
 
-    def _dispatcher(self):
-        if not self._made:
+    def _dispatcher(self, within=False):
+        if within not in self._made:
             with global_compiler_lock:  # so that no child is forked meanwhile; Numba has locks in there
-                self._made.append(_make(self.__wrapped__, self._options))
-        return self._made[0]  # the same for two threads that came at once
+                self._made.setdefault(within, _make(self.__wrapped__, self._options, within))
+        return self._made[within]  # the same for two threads that came at once
 
 
-def _make(function, options):
-    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
+class _Within(compiler.Compiler):
+    """Compiles a kernel for kernels that call it, up to LLVM's code: it becomes a part of theirs, which is then optimised.
+
+    Numba would optimise it on its own first and make machine code of it, which nobody runs.
+    """
+
+    def compile_extra(self, function):
+        library = self.state.targetctx.codegen().create_library(function.__qualname__)
+        library._optimize_final_module = lambda: None
+        library._finalize_final_module = functools.partial(setattr, library, "_finalized", True)
+        library.serialize_using_object_code = library.serialize_using_bitcode
+        self.state.library, self.state.flags.no_compile = library, True
+        result = super().compile_extra(function)
+        # Numba finds the code by a function in C, which it would call from Python: any one that is no other kernel's.
+        result = result._replace(entry_point=[].append)
+        self.state.targetctx.insert_user_function(result.entry_point, result.fndesc, [library])
+        return result
+
+
+def _make(function, options, within=False):
+    if within:
+        options = {**options, "pipeline_class": _Within, "no_cpython_wrapper": True}
+    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+    if within:  # with a number of the source among the arguments, Numba would compile for just this number first
+        find = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda args, kws: find(tuple(map(types.unliteral, args)), kws)
     if cache.FOLDER is not None:
-        dispatcher._cache = cache.DiskCache(function, cache.FOLDER)
+        dispatcher._cache = cache.DiskCache(function, cache.FOLDER, "within" if within else "")
     return dispatcher
 
 
@@ -60,16 +84,17 @@ def jit(function=None, **options):
     return function if numba.config.DISABLE_JIT else _LazyKernel(function, options)
 
 
-def inner(function):
-    """As jit, for a kernel that only other kernels call: without code for callers in Python and C, there is less to compile."""
-    return jit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
-
-
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
 tables = weakref.WeakSet()  # every CodeByDtype
 recorder = None  # while a step is recorded (capture/): a function of (table, dtype, code), whose result is called instead
+planner = None  # while warmup plans (ahead.py): its thread computes nothing, and what it would compile is noted
+
+
+def planning():
+    """Whether this thread plans: no kernel does anything."""
+    return planner is not None and planner.plans()
 
 
 class CodeByDtype(dict):
@@ -94,11 +119,20 @@ class CodeByDtype(dict):
     def __missing__(self, dtype):
         if dtype not in FLOATS and not (self.integers and dtype.kind in "iu" and dtype.isnative):
             raise TypeError(f"{self.kernel.__name__}: expected an array of float32 or float64, got {dtype}")
-        # Two threads at once do no harm: Numba lets one of them compile and gives its code to the other.
-        code = self.kernel if numba.config.DISABLE_JIT else self.kernel.compile(self.signature(numba.from_dtype(dtype)))
-        code = code if self.calls is None else functools.partial(code, self.calls.address(dtype))
+        if planning():
+            return planner.note(self, dtype)
+        code = self.compiled(dtype)
         self[dtype] = code = code if recorder is None else recorder(self, dtype, code)
         return code
+
+    def compiled(self, dtype):
+        # Two threads at once do no harm: Numba lets one of them compile and gives its code to the other.
+        code = self.kernel if numba.config.DISABLE_JIT else self.kernel.compile(self.kinds(dtype))
+        return code if self.calls is None else functools.partial(code, self.calls.address(dtype))
+
+    def is_kept(self, dtype):
+        """Whether the code lies on disk, or nothing is kept there."""
+        return cache.FOLDER is None or self.kernel._cache.has(self.kinds(dtype))
 
     def kinds(self, dtype):
         """The types of the arguments for this element type, which take 20 µs to make."""
@@ -111,7 +145,7 @@ class CodeByDtype(dict):
         if numba.config.DISABLE_JIT:
             return self.kernel
         self[dtype]  # compiles it
-        code = self.kernel.overloads[self.signature(numba.from_dtype(dtype))]
+        code = self.kernel.overloads[self.kinds(dtype)]
         return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 
 from .elementwise import number, plain
-from .jit import CodeByDtype, dense, jit
+from .jit import CodeByDtype, dense, jit, planning
 from .memory import empty
 from .shares import SharedCode
 from .sums import sum_over
@@ -397,6 +397,8 @@ def max_pool(x, axes):
     taps = rows.kernel * columns.kernel
     y = empty((len(planes), rows.out, columns.out), x.dtype)
     codes = empty(y.shape, np.dtype(np.uint8 if taps <= 256 else np.int32))
+    if planning():  # kernels write no codes then, but backward wants good ones
+        codes[...] = 0
     regular, inside = rows.stride and columns.stride, not (rows.padding or columns.padding)
     inside = inside and rows.dilation * columns.dilation == 1
     if regular and (not inside or rows.out * columns.out > FEW):

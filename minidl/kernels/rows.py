@@ -353,7 +353,8 @@ def cross_entropy(logits, labels, weight=None, ignore_index=-100, label_smoothin
     if labels.shape != (N,) or labels.dtype != np.int64 or weight is not None:
         _check("cross_entropy", NO_LABELS, labels=(labels, (N,)))
         _check("cross_entropy", logits, weight=(weight, (C,)))
-    shift_and_log, losses, numbers, y = np.empty((N, 2), dtype), np.empty(N, dtype), np.empty(3), np.empty(1, dtype)
+    shift_and_log, losses, y = np.empty((N, 2), dtype), np.empty(N, dtype), np.empty(1, dtype)
+    numbers = NO_DIVISOR.copy()  # no label is bad if the kernel does nothing (ahead.py)
     known = logits.size >= SHARED_SIZE
     if known:
         run(True, _logsumexp, dtype, logits, shift_and_log)

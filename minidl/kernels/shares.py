@@ -75,10 +75,9 @@ if numba.config.DISABLE_JIT:
 _loop = CodeByDtype(all_shares, lambda _: (types.intp,) * 3)
 
 
-class _OnAllThreads(CodeByDtype):
-    def __missing__(self, dtype):
-        self[dtype] = code = functools.partial(super().__missing__(dtype), _loop.address(dtype))
-        return code
+class OnAllThreads(CodeByDtype):
+    def compiled(self, dtype):
+        return functools.partial(super().compiled(dtype), _loop.address(dtype))
 
 
 class SharedCode(CodeByDtype):
@@ -95,4 +94,4 @@ class SharedCode(CodeByDtype):
         def signature(element):
             return types.intp, types.intp, types.Tuple(self.signature(element)[:-2]), types.intp
 
-        return _OnAllThreads(on_all_threads, signature, self, self.integers)
+        return OnAllThreads(on_all_threads, signature, self, self.integers)
