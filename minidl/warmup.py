@@ -18,7 +18,7 @@ def warmup(model=None, *inputs, loss=None):
     loss: function of the model's output; cross-entropy where the output is (N, C), else the sum.
     Without a model, what a small multilayer perceptron needs. The model, its gradients and the random state stay as they are.
 
-    With more than one thread, two processes compile. For that the model is called once more before, with kernels that do nothing:
+    With more than one thread, two processes compile. For that the model is called once more before, while kernels do nothing:
     the numbers it gets then are whatever memory held.
 
     >>> import minidl
