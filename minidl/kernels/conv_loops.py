@@ -190,8 +190,9 @@ def multiply(
                     row = s * PACKED_ROWS
                     a, bias = (a_at + s * k_all + k) * PACKED_ROWS, (bias_at + s) * PACKED_ROWS
                     packed_tile(
-                        packed, a, b, b_at, b_steps, b_k, kn, c, c_at + row * c_step + p, c_step, bias, k, rows - row, n
-                    )
+                        packed, a, b, b_at, b_steps, lanes, b_k, kn, c, c_at + row * c_step + p, c_step, lanes, bias, k,
+                        rows - row, n,
+                    )  # fmt: skip
 
 
 @inner
