@@ -111,6 +111,15 @@ def multiply_lines(
 
 
 @inner
+def behind(images, n, i):
+    """How many numbers images[n, i] lies behind the last one that begins a line of the cache.
+
+    Often all images lie at the same places in such lines, which then share a set of the cache: blocks should not cut any.
+    """
+    return (images.ctypes.data // images.itemsize + n * images.shape[1] + i) % (VECTOR_BYTES // images.itemsize)
+
+
+@inner
 def to_lines(images, n0, start, count, apart, length, lines, step):
     """lines[q·step + p, :] = images[n0 : n0 + L, start + q·apart + p] for q < count, p < length."""
     lanes = lines.shape[1]
@@ -120,8 +129,8 @@ def to_lines(images, n0, start, count, apart, length, lines, step):
     for q in range(count):
         i, at = start + q * apart, q * step
         if length >= lanes:
-            for p in range(0, length, lanes):
-                p = min(p, length - lanes)  # the last block is moved back, over the one before it
+            for p in range(-behind(images, n0, i), length, lanes):
+                p = min(max(p, 0), length - lanes)  # the first block and the last overlap their neighbours
                 transpose_block(turned, i + p, n0, lines, at + p, 0)
         else:
             for p in range(length):
@@ -139,8 +148,8 @@ def from_lines(lines, count, step, length, images, n0, start, apart):
     for q in range(count):
         i, at = start + q * apart, q * step
         if length >= lanes:
-            for p in range(0, length, lanes):
-                p = min(p, length - lanes)
+            for p in range(-behind(images, n0, i), length, lanes):
+                p = min(max(p, 0), length - lanes)
                 transpose_block(turned, 0, at + p, images, n0, i + p)
         else:
             for p in range(length):
@@ -195,7 +204,7 @@ def make_batch_plan(size, target, stride, channels, rows, phases, block):
         return None
     bands = -(-most // band)
     band = -(-most // (bands + bands % 2)) if bands > 1 else band
-    row = min(band * row_step, target[0] * target[1]) | 1
+    row = min(band * row_step, target[0] * target[1])
     steps, table, reached, runs = [], [], [], []
     for start, height, width, row_step, step, taps in phases:
         kh, kw = (list(dict.fromkeys(tap[axis] for tap in taps)) for axis in (0, 1))
