@@ -190,17 +190,19 @@ class BatchPlan(NamedTuple):
 
 
 def make_batch_plan(size, target, stride, channels, rows, phases, block):
-    """The BatchPlan of a convolution, from arguments as those of `make_plan`; None if one row of y needs too much memory."""
+    """The BatchPlan of a convolution, from arguments as those of `make_plan`; None if it would not pay."""
+    if not pays(target[1], stride, channels, rows, phases):
+        return None
     rows_read = [tap[0] for phase in phases for tap in phase[5]]
     top, bottom, row_step = min(rows_read), max(rows_read), phases[0][3]
 
     def lines(band):
         return min(size[0], (band - 1) * stride[0] + bottom - top + 1) * size[1] | 1  # odd: channels share no sets of the cache
 
-    most = band = max(phase[1] for phase in phases)
+    most = band = -(-target[0] * target[1] // row_step)
     while band > 1 and (lines(band) * channels > SOURCE or band * row_step * rows > 4 * TARGET):
         band -= 1
-    if lines(band) * channels > 2 * SOURCE:
+    if lines(band) * channels > 2 * SOURCE or band * row_step * rows > 8 * TARGET:
         return None
     bands = -(-most // band)
     band = -(-most // (bands + bands % 2)) if bands > 1 else band
@@ -231,6 +233,16 @@ def make_batch_plan(size, target, stride, channels, rows, phases, block):
     )
     steps, *tables = (np.array(numbers, np.int64) for numbers in (steps, table, reached, runs))
     return BatchPlan(sizes, {dtype: steps * (VECTOR_BYTES // dtype.itemsize) for dtype in FLOATS}, *tables)
+
+
+def pays(width, stride, channels, rows, phases):
+    """Whether to transpose images and y takes less time than to sort pixels and to gather panels."""
+    start, _, _, row_step, step, taps = phases[0]
+    if len(phases) > 1 or start or (row_step, step) != (width, 1):  # y would have to be put together, too
+        return True
+    if stride != (1, 1) and VECTOR_BYTES == 64:
+        return True
+    return len(taps) > 1 and channels * len(taps) * VECTOR_BYTES >= 64 * rows
 
 
 def _range(at, taps, length):

@@ -142,8 +142,12 @@ def correlate(x, packed, y, sizes, planes, steps, along, phases, images, chunk, 
 
 @inner
 def share(items, units, part, parts):
-    """(first item, last, first unit, last), the last ones not included: items are shared if they are enough, else units."""
-    if items % parts == 0 or items >= 8 * parts:
+    """(first item, last, first unit, last), the last ones not included. What shares out more evenly is shared: items or units.
+
+    Units cost more: each share has the same images to prepare.
+    """
+    most_items, most_units = (items + parts - 1) // parts, (units + parts - 1) // parts
+    if 10 * items * most_units >= 9 * units * most_items:
         return items * part // parts, items * (part + 1) // parts, 0, units
     return 0, items, units * part // parts, units * (part + 1) // parts
 
