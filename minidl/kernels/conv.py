@@ -9,12 +9,14 @@
   is not gathered: the image is read where it lies, its border included, and what that gives is left out of y.
 - A stride makes the source of a panel's row non-contiguous, and padding is nowhere. So pixels are first sorted into `planes`;
   this copy of one image (a few, if small) is skipped where there is nothing to sort or pad.
+- As many images as a vector has lanes are transposed instead, where that pays (`conv_batches`): then a pixel is a vector, and
+  nothing is sorted, gathered or padded. What is left of the images is done as above.
 
 The gradient of the input is such a convolution too: of dy, with the taps turned round and the channels of the weights
 exchanged. With strides, the pixels of dx fall into phases by their residues modulo the strides: each phase is reached by
 taps of its own, a convolution with stride 1, and the phases are interleaved at the end. `planes` makes the plan of both.
 
-Every element sums over k in the same blocks and order, so the bits do not depend on the number of threads.
+Every element sums over k in the same order, so the bits do not depend on the number of threads, nor on that of images.
 Shapes: x (N, C, H, W), w (O, C/groups, KH, KW), dy and y (N, O, OH, OW). `padding` is (top, bottom, left, right).
 """
 
