@@ -13,6 +13,7 @@ multiplied. Here a pixel of a channel is a line of its own, one vector, whatever
 `planes.in_order` says how k is counted, here and there: through blocks of channels, in a block through kh, kw and its channels.
 So what is left to do at an edge is one range of k, or one for each kh. Every element sums over k in the same order as in
 `conv_loops`, where what meets the padding adds 0: the bits depend neither on the number of threads nor on that of images.
+(Only a weight that is not finite makes NaN of that 0, and leaves no trace here.)
 """
 
 from itertools import pairwise
