@@ -8,7 +8,8 @@ matrices (ladder_matmul.py), but each number of the image is needed at nine plac
 3. registers: the nine taps of one channel at once, so that a row of the result is read and written once, not nine times;
 4. the image as one long row: 28 numbers fill vectors badly, 838 well; what falls on the border is left out at the end;
 5. a matrix product: the image is copied nine times over (im2col), and NumPy multiplies;
-6. minidl on one thread: a matrix product without that copy, for only a piece of it exists at a time, in the cache;
+6. minidl on one thread: a matrix product without that copy; the images are transposed, so that a pixel of 16 of them is a
+   vector, which is read where it lies (of fewer images a piece of the copy is made at a time, in the cache);
 7. minidl on two threads.
 
 The limit is what a core does when the numbers never leave its registers. Target: each step gives the same numbers, and the
@@ -99,11 +100,11 @@ def matrix_product(x, w, y):
     np.matmul(w.reshape(O, -1), columns, out=y.reshape(N, O, -1))
 
 
-LIBRARY = """for each image, for each panel of its pixels:
-    gather the panel: C·9 rows, as many columns as a tile,
-        in the L1 cache, in the order of their use
-    for each 8 channels of the result: the tile of matmul
-# minidl/kernels/conv.py says how, conv_loops.py has the loops"""
+LIBRARY = """for each batch, as many images as a vector has lanes:
+    transpose it: a pixel of all its images is a vector
+    for each 3 pixels, for each 8 channels of the result:
+        the tile of matmul, with vectors read where they lie
+# minidl/kernels/conv.py says how, conv_batches.py has the loops"""
 
 
 def main():
@@ -126,8 +127,8 @@ def main():
         Step("3 nine taps at once", "the result is read and written once for nine", into_y(nine_taps), nine_taps),
         Step("4 one long row", "which fills the vectors better than 28 numbers", into_y(one_long_row), one_long_row),
         Step("5 matrix product", "of the image, copied nine times, in NumPy", into_y(matrix_product), matrix_product),
-        Step("6 minidl, one thread", "a matrix product that makes only a piece of the copy", library, LIBRARY),
-        Step("7 minidl, two threads", "each has its images", library, "run(True, _correlate, …)", 2),
+        Step("6 minidl, one thread", "a matrix product without the copy", library, LIBRARY),
+        Step("7 minidl, two threads", "each has its images", library, "run(True, _correlate_batches, …)", 2),
     ]
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (K, K), (2, 3))
     times = measure(steps, np.einsum("ncijab,ocab->noij", windows, w, optimize=True), 0 if given.quick else given.seconds)

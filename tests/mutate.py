@@ -36,6 +36,7 @@ OTHERS = {
     "cache_attacks",
     "cache_folder",
     "cache_removal",
+    "conv_batches",
     "conv_kernels",
     "conv_weight_kernels",
     "data",

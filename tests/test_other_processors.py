@@ -29,6 +29,7 @@ PRODUCTS = {
 }
 CONVOLUTIONS = {
     "test_conv_kernels.py": "float32 and (shapes or beyond) or geometry or nan or promise",
+    "test_conv_batches.py": "shapes and float32 or geometry or nan",
     "test_conv_weight_kernels.py": "geometry or layouts or outside",
     "test_depthwise_kernels.py": "layouts or reach or bias or small or geometry",
 }
@@ -40,6 +41,7 @@ OTHERWISE = {
     ("test_kernels.py", WIDE): None,
     ("test_kernels.py", PLAIN): "test_",  # all
     ("test_conv_kernels.py", MIDDLE): None,
+    ("test_conv_batches.py", MIDDLE): None,
     ("test_conv_weight_kernels.py", MIDDLE): None,
     ("test_depthwise_kernels.py", BOUNDS): "layouts or reach or bias or small",
 }

@@ -9,12 +9,14 @@
   is not gathered: the image is read where it lies, its border included, and what that gives is left out of y.
 - A stride makes the source of a panel's row non-contiguous, and padding is nowhere. So pixels are first sorted into `planes`;
   this copy of one image (a few, if small) is skipped where there is nothing to sort or pad.
+- As many images as a vector has lanes are transposed instead, where that pays (`conv_batches`): then a pixel is a vector, and
+  nothing is sorted, gathered or padded. What is left of the images is done as above.
 
 The gradient of the input is such a convolution too: of dy, with the taps turned round and the channels of the weights
 exchanged. With strides, the pixels of dx fall into phases by their residues modulo the strides: each phase is reached by
 taps of its own, a convolution with stride 1, and the phases are interleaved at the end. `planes` makes the plan of both.
 
-Every element sums over k in the same blocks and order, so the bits do not depend on the number of threads.
+Every element sums over k in the same order, so the bits do not depend on the number of threads, nor on that of images.
 Shapes: x (N, C, H, W), w (O, C/groups, KH, KW), dy and y (N, O, OH, OW). `padding` is (top, bottom, left, right).
 """
 
@@ -23,13 +25,14 @@ from functools import lru_cache
 import numpy as np
 from numba import types
 
+from .conv_batches import BATCH_SIZES, correlate_batches, make_batch_plan
 from .conv_loops import DEPTH, correlate, pack_weights
 from .depthwise import depthwise, depthwise_input, pays
 from .gemm import matmul
 from .jit import CodeByDtype, dense
 from .layout import clear
 from .memory import empty
-from .planes import SIZES, backward_phases, forward_phases, make_plan, out_size
+from .planes import SIZES, backward_phases, block_of, forward_phases, make_plan, out_size
 from .shares import SharedCode
 from .threads import get_num_threads, run
 from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES
@@ -54,8 +57,14 @@ def _correlate_types(t):
     return *arrays, *tables, *[_INDEX] * 5
 
 
+def _correlate_batches_types(t):
+    tables = dense(types.int64, 1), *[dense(types.int64, 2)] * 3
+    return dense(t, 1), dense(t, 1), dense(t, 1, True), BATCH_SIZES, *tables, *[_INDEX] * 4
+
+
 _pack = CodeByDtype(pack_weights, _pack_types)
 _correlate = SharedCode(correlate, _correlate_types)
+_correlate_batches = SharedCode(correlate_batches, _correlate_batches_types)
 _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
 # where the rows of a gathered panel begin
 _ALONG = {dtype: np.arange(DEPTH) * (PACKED_VECTORS * VECTOR_BYTES // dtype.itemsize) for dtype in _NO_BIAS}
@@ -96,7 +105,7 @@ def _forward_plan(x_shape, w_shape, stride, padding, dilation, groups):
     kh, kw = w_shape[2:]
     out = _out_size("conv2d", x_shape[2:], (kh, kw), stride, padding, dilation)
     phases = forward_phases((kh, kw), out, padding, dilation)
-    return out, make_plan(x_shape[2:], out, stride, w_shape[1], w_shape[0] // groups, kh * kw, phases)
+    return out, _plan(x_shape[0], x_shape[2:], out, stride, w_shape[1], w_shape[0] // groups, kh * kw, phases)
 
 
 @lru_cache(maxsize=256)
@@ -112,31 +121,42 @@ def _backward_plan(dy_shape, w_shape, size, stride, padding, dilation, groups):
             f"conv2d_input: for an input of size {size} expected dy (N, {w_shape[0]}, {out[0]}, {out[1]}), got {dy_shape}"
         )
     phases = backward_phases((kh, kw), size, stride, padding, dilation)
-    return make_plan(out, size, (1, 1), w_shape[0] // groups, w_shape[1], w_shape[1] * kh * kw, phases)
+    return _plan(dy_shape[0], out, size, (1, 1), w_shape[0] // groups, w_shape[1], w_shape[1] * kh * kw, phases)
+
+
+def _plan(images, size, target, stride, channels, rows, weight_step, phases):
+    """What `_run` needs to know."""
+    block = block_of(channels, phases)
+    plan = make_plan(size, target, stride, channels, rows, weight_step, phases, block=block)
+    if images < VECTOR_BYTES // 8 or not plan.work:
+        return plan
+    return plan._replace(batches=make_batch_plan(size, target, stride, channels, rows, phases, block))
 
 
 def _run(x, w, bias, y, plan, groups, rows, group_step, row_step):
     """y = x convolved with w, according to plan; nothing is empty, shapes have been checked."""
     dtype, images, channels, stripes = x.dtype, x.shape[0], x.shape[1] // groups, groups * -(-rows // PACKED_ROWS)
     packed = np.empty((plan.steps.size + 1) * stripes * PACKED_ROWS, dtype)
-    x, w = np.ascontiguousarray(x).reshape(-1), np.ascontiguousarray(w).reshape(-1)
+    x, w = np.ascontiguousarray(x), np.ascontiguousarray(w).reshape(-1)
     _pack[dtype](w, bias, plan.orders, plan.phases, groups, group_step, rows, row_step, packed)
-    pays = plan.work * images * rows * groups >= PARALLEL_WORK and get_num_threads() > 1
-    most = -(-images // (get_num_threads() if pays else 1))
-    arguments = (
-        plan.sizes,
-        plan.planes,
-        plan.steps,
-        _ALONG[dtype],
-        plan.phases,
-        images,
-        min(plan.chunk, most),
-        groups,
-        channels,
-        rows,
-    )
-    arguments = x, packed, y.reshape(-1), *arguments
-    run(pays, _correlate, dtype, *arguments)
+    lanes = VECTOR_BYTES // x.itemsize
+    whole = images // lanes * lanes if plan.batches else 0
+    if whole:
+        numbers = whole // lanes, groups, channels, rows
+        arguments = x[:whole].reshape(-1), packed, y[:whole].reshape(-1), plan.batches.sizes, plan.batches.steps[dtype]
+        run(_pays(plan, whole * rows * groups), _correlate_batches, dtype, *arguments, *plan.batches[2:], *numbers)
+    if images > whole:
+        x, y, images = x[whole:], y[whole:], images - whole
+        if plan.gaps:
+            clear(y)
+        pays = _pays(plan, images * rows * groups)
+        numbers = images, min(plan.chunk, -(-images // (get_num_threads() if pays else 1))), groups, channels, rows
+        arguments = x.reshape(-1), packed, y.reshape(-1), plan.sizes, plan.planes, plan.steps, _ALONG[dtype], plan.phases
+        run(pays, _correlate, dtype, *arguments, *numbers)
+
+
+def _pays(plan, number):
+    return plan.work * number >= PARALLEL_WORK and get_num_threads() > 1
 
 
 def conv2d(x, w, b=None, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):
@@ -175,10 +195,10 @@ def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 
         return _scatter(dy, w, size, stride, padding, dilation, groups)
     shape = dy.shape[0], rows * groups, *size
     dx = empty(shape, dtype)
-    if plan.gaps or not dy.size or not w.size:
-        clear(dx)
     if dy.size and w.size and plan.work:
         _run(dy, w, _NO_BIAS[dtype], dx, plan, groups, rows, w.size // groups, kh * kw)
+    else:
+        clear(dx)
     return dx
 
 

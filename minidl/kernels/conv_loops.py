@@ -142,8 +142,12 @@ def correlate(x, packed, y, sizes, planes, steps, along, phases, images, chunk, 
 
 @jit
 def share(items, units, part, parts):
-    """(first item, last, first unit, last), the last ones not included: items are shared if they are enough, else units."""
-    if items % parts == 0 or items >= 8 * parts:
+    """(first item, last, first unit, last), the last ones not included. What shares out more evenly is shared: items or units.
+
+    Units cost more: each share has the same images to prepare.
+    """
+    most_items, most_units = (items + parts - 1) // parts, (units + parts - 1) // parts
+    if 10 * items * most_units >= 9 * units * most_items:
         return items * part // parts, items * (part + 1) // parts, 0, units
     return 0, items, units * part // parts, units * (part + 1) // parts
 
@@ -190,8 +194,9 @@ def multiply(
                     row = s * PACKED_ROWS
                     a, bias = (a_at + s * k_all + k) * PACKED_ROWS, (bias_at + s) * PACKED_ROWS
                     packed_tile(
-                        packed, a, b, b_at, b_steps, b_k, kn, c, c_at + row * c_step + p, c_step, bias, k, rows - row, n
-                    )
+                        packed, a, b, b_at, b_steps, lanes, b_k, kn, c, c_at + row * c_step + p, c_step, lanes, bias, k,
+                        rows - row, n,
+                    )  # fmt: skip
 
 
 @jit

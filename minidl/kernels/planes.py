@@ -19,6 +19,7 @@ from numba import types
 from .jit import jit
 from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES, copy_run, every_second
 
+BLOCK = 1000  # about as many k as a block of channels has
 BAND = 48 * 1024  # numbers of a sorted image that stay in the L2 cache (192 KiB of float32); a larger one is cut in bands
 GATHER, TILE, SPREAD = 6.5, 6, 20  # what a panel costs, roughly, in cycles: for each k; k and stripe; row
 
@@ -93,9 +94,10 @@ class Plan(NamedTuple):
     gaps: bool  # whether nothing reaches some pixels of y: they must be 0 already
     chunk: int  # images to be put together
     work: int  # multiply-adds for an image and a row of A
+    batches: tuple | None = None  # the BatchPlan of `conv_batches`, for as many images as fill vectors, if that pays
 
 
-def make_plan(size, target, stride, channels, rows_of_a, weight_step, phases, direct=None):
+def make_plan(size, target, stride, channels, rows_of_a, weight_step, phases, direct=None, block=1):
     """The Plan of a convolution of images of `size` to `target`. It is `direct`, read in place, where that pays or if so given.
 
     phases: (start, height, width, row step, step, taps) with taps (row, column, weight) relative to stride·pixel.
@@ -122,12 +124,11 @@ def make_plan(size, target, stride, channels, rows_of_a, weight_step, phases, di
     steps, orders, table = [], [], []
     for start, height, width, row_step, step, taps in phases:
         table.append((len(steps), channels * len(taps), start, height, width, row_step, step))
-        for channel in range(channels):
-            for i, j, weight in taps:
-                plane = planes.index(((i - top) % stride[0], (j - left) % stride[1]))
-                line = (channel * len(planes) + plane) * rows + (i - top) // stride[0]
-                steps.append(line * pitch + (j - left) // stride[1])
-                orders.append(channel * weight_step + weight)
+        for channel, (i, j, weight) in in_order(channels, block, taps):
+            plane = planes.index(((i - top) % stride[0], (j - left) % stride[1]))
+            line = (channel * len(planes) + plane) * rows + (i - top) // stride[0]
+            steps.append(line * pitch + (j - left) // stride[1])
+            orders.append(channel * weight_step + weight)
     pixels = target[0] * target[1]
     alone = direct or not phases or band < most
     chunk = 1 if alone else _together(phases[-1][1] * phases[-1][2], depth, row * rows if sorts else 0)
@@ -168,6 +169,20 @@ def _together(pixels, depth, numbers):
         panels = whole + (2 / 3 if 0 < rest <= width / 3 else rest > 0)  # a tile of one vector waits for its own sums
         costs.append(panels / count * (TILE * depth + (SPREAD * PACKED_ROWS if count > 1 else 0)))
     return min((cost, count) for count, cost in enumerate(costs, 1) if count == 1 or count * numbers <= 1.5 * BAND)[1]
+
+
+def block_of(channels, phases):
+    """How many channels make a block of k."""
+    blocks = max(1, round(channels * max((len(phase[5]) for phase in phases), default=1) / BLOCK))
+    return max(1, -(-channels // blocks))
+
+
+def in_order(channels, block, taps):
+    """The (channel, tap) in the order of k: through blocks of channels, in each through the taps and its channels."""
+    for first in range(0, channels, block):
+        for tap in taps:
+            for channel in range(first, min(first + block, channels)):
+                yield channel, tap
 
 
 def forward_phases(kernel, out, padding, dilation):

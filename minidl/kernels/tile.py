@@ -146,7 +146,8 @@ def _emit_tile(function, itemsize, tables):
         row = builder.select(builder.icmp_signed("<", vec.int(i), m), vec.int(i), builder.sub(m, vec.int(1)))
         rows.append(vec.move(a, nbytes=entry(a_rows, row) if tables else builder.mul(a_rows, row)))
 
-    _prefetch(builder, vec, [vec.move(c, nbytes=builder.mul(c_step, vec.int(i))) for i in range(ROWS)], width)
+    c_rows = [vec.move(c, nbytes=builder.mul(c_step, vec.int(i))) for i in range(ROWS)]
+    _prefetch(builder, vec, c_rows, [vec.int(width - 1)])
 
     def emit(vectors, mask=None):
         masks = [None] * (vectors - 1) + [mask]
@@ -207,14 +208,17 @@ def _call_once(context, builder, name, emit, args, *options):
 
 
 def _emit_packed_tile(function, itemsize):
-    """The body of packed_tile(a, b, b_steps, depth, c, c_step, bias, adds, m, n); c_step in bytes."""
+    """The body of packed_tile(a, b, b_steps, b_apart, depth, c, c_step, c_apart, bias, adds, m, n); c_step in bytes."""
     builder = ir.IRBuilder(function.append_basic_block())
-    a, b, b_steps, depth, c, c_step, bias, adds, m, n = function.args
+    a, b, b_steps, b_apart, depth, c, c_step, c_apart, bias, adds, m, n = function.args
     vec = _Vectors(builder, a.type.pointee, itemsize)
-    width = PACKED_VECTORS * vec.lanes
     c_rows = [vec.move(c, nbytes=builder.mul(c_step, vec.int(i))) for i in range(PACKED_ROWS)]
+    b_places, c_places = ([builder.mul(apart, vec.int(v)) for v in range(PACKED_VECTORS)] for apart in (b_apart, c_apart))
 
-    _prefetch(builder, vec, c_rows, width)
+    _prefetch(builder, vec, c_rows, [builder.add(c_places[-1], vec.int(vec.lanes - 1))])
+
+    def c_at(row, v):
+        return builder.gep(row, [c_places[v]]) if v else row
 
     def emit(vectors, mask):
         masks = [None] * (vectors - 1) + [mask]
@@ -227,13 +231,13 @@ def _emit_packed_tile(function, itemsize):
         builder.position_at_end(more)  # rows past the bottom edge are not there to be read
         inside = [builder.icmp_signed("<", vec.int(i), m) for i in range(PACKED_ROWS)]
         kept = [builder.select(inside[i], c_rows[i], c) for i in range(PACKED_ROWS)]
-        olds = [vec.load(vec.move(kept[i], v * vec.lanes), masks[v]) for i, v in places]
+        olds = [vec.load(c_at(kept[i], v), masks[v]) for i, v in places]
         builder.branch(loop)
         builder.position_at_end(loop)
         k, a_at = builder.phi(vec.i64), builder.phi(a.type)
         sums = [builder.phi(vec.type) for _ in places]
         b_at = builder.gep(b, [builder.load(builder.gep(b_steps, [k]))])
-        bs = [vec.load(vec.move(b_at, v * vec.lanes)) for v in range(vectors)]
+        bs = [vec.load(builder.gep(b_at, [b_places[v]]) if v else b_at) for v in range(vectors)]
         totals = []
         for i in range(PACKED_ROWS):
             number = vec.splat(builder.load(vec.move(a_at, i), align=itemsize), vec.type)
@@ -255,7 +259,7 @@ def _emit_packed_tile(function, itemsize):
                 builder.cbranch(builder.icmp_signed("<", vec.int(i), m), store, end)
                 builder.position_at_end(store)
             for v in range(vectors):
-                vec.store(totals[i * vectors + v], vec.move(c_rows[i], v * vec.lanes), masks[v])
+                vec.store(totals[i * vectors + v], c_at(c_rows[i], v), masks[v])
         builder.branch(end)
         builder.position_at_end(end)
         builder.ret_void()
@@ -275,13 +279,13 @@ def _for_each_width(builder, vec, n, most, emit):
     emit(most, None)
 
 
-def _prefetch(builder, vec, rows, width):
-    """The tile of C is wanted at the very end: sends for it now."""
+def _prefetch(builder, vec, rows, places):
+    """The tile of C is wanted at the very end: sends for the beginnings of its rows now, and for these places in them."""
     byte = ir.IntType(8).as_pointer()
     prefetch = vec.intrinsic("llvm.prefetch.p0", ir.VoidType(), byte, vec.i32, vec.i32, vec.i32)
     for row in rows:
-        for last in (0, width - 1):
-            builder.call(prefetch, [builder.bitcast(vec.move(row, last), byte), vec.i32(1), vec.i32(3), vec.i32(1)])
+        for place in (vec.int(0), *places):
+            builder.call(prefetch, [builder.bitcast(builder.gep(row, [place]), byte), vec.i32(1), vec.i32(3), vec.i32(1)])
 
 
 def _no_unrolling(builder, branch):
@@ -366,14 +370,14 @@ def table_tile(typing, a, a_rows, i, a_steps, b, b0, b_steps, depth, c, c0, c_st
 
 
 @intrinsic
-def packed_tile(typing, a, a0, b, b0, b_steps, k, depth, c, c0, c_step, bias0, adds, m, n):
+def packed_tile(typing, a, a0, b, b0, b_steps, b_apart, k, depth, c, c0, c_step, c_apart, bias0, adds, m, n):
     """c[c0 + c_step·r + (0:n)] = Σ_q a[a0 + PACKED_ROWS·q + r] · b[b0 + b_steps[k + q] + (0:n)] + (c or a[bias0 + r]).
 
-    For r < m, q < depth; c itself is added if `adds`. All arrays are contiguous; rows of a and b are read whole, as wide as
-    PACKED_VECTORS vectors. m and n are cut to PACKED_ROWS and this width.
+    For r < m, q < depth; c itself is added if `adds`. (0:n) are the numbers of up to PACKED_VECTORS vectors, which begin
+    b_apart and c_apart after each other. All arrays are contiguous; vectors of b are read whole. m is cut to PACKED_ROWS.
     """
     index = types.intp
-    sig = types.void(a, index, b, index, b_steps, index, index, c, index, index, index, index, index, index)
+    sig = types.void(a, index, b, index, b_steps, index, index, index, c, index, index, index, index, index, index, index)
 
     def codegen(context, builder, sig, args):
         def at(position, offset):
@@ -381,9 +385,9 @@ def packed_tile(typing, a, a0, b, b0, b_steps, k, depth, c, c0, c_step, bias0, a
             return builder.gep(array.data, [offset])
 
         itemsize = sig.args[0].dtype.bitwidth // 8
-        c_step = builder.mul(args[9], args[9].type(itemsize))
-        operands = [at(0, args[1]), at(2, args[3]), at(4, args[5]), args[6]]
-        values = [*operands, at(7, args[8]), c_step, at(0, args[10]), *args[11:]]
+        c_step = builder.mul(args[10], args[10].type(itemsize))
+        operands = [at(0, args[1]), at(2, args[3]), at(4, args[6]), args[5], args[7]]
+        values = [*operands, at(8, args[9]), c_step, args[11], at(0, args[12]), *args[13:]]
         _call_once(context, builder, "packed_tile", _emit_packed_tile, values)
         return context.get_dummy_value()
 
@@ -646,11 +650,12 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
         out = c0 + c_step * np.arange(m)[:, None] + np.arange(n)
         c[out] = np.einsum("ik,kj->ij", left, right) + (c[out] if adds else 0)
 
-    def packed_tile(a, a0, b, b0, b_steps, k, depth, c, c0, c_step, bias0, adds, m, n):
-        m, n = min(m, PACKED_ROWS), min(n, PACKED_VECTORS * (VECTOR_BYTES // a.itemsize))
-        out = c0 + c_step * np.arange(m)[:, None] + np.arange(n)
+    def packed_tile(a, a0, b, b0, b_steps, b_apart, k, depth, c, c0, c_step, c_apart, bias0, adds, m, n):
+        m, lanes = min(m, PACKED_ROWS), VECTOR_BYTES // a.itemsize
+        vectors, places = np.divmod(np.arange(n), lanes)
+        out = c0 + c_step * np.arange(m)[:, None] + vectors * c_apart + places
         left = a[a0 : a0 + depth * PACKED_ROWS].reshape(depth, PACKED_ROWS)[:, :m]
-        right = b[b0 + b_steps[k : k + depth, None] + np.arange(n)]
+        right = b[b0 + b_steps[k : k + depth, None] + vectors * b_apart + places]
         c[out] = np.einsum("ki,kj->ij", left, right) + (c[out] if adds else a[bias0 : bias0 + m, None])
 
     def gather_rows(source, start, steps, k, depth, sources, targets, count, panel):

@@ -110,7 +110,8 @@ def _conv(d, spatial, transposed=False, depthwise=False):
         groups = cin = cout = n(d, 2, 24)
     kernel = tuple(n(d, 1, 4) for _ in range(spatial))
     stride, padding = n(d, 1, 2), n(d, 0, 1)
-    shape = (n(d, 1, 6), cin, *(n(d, 4, 300 if spatial == 1 else 30) for _ in range(spatial)))
+    images = n(d, 1, 6) if d.chance(0.5) else n(d, 7, 40)  # more than a vector has lanes
+    shape = (images, cin, *(n(d, 4, 300 if spatial == 1 else 30) for _ in range(spatial)))
     x = d.x(shape, layout=False, kind="ordinary")
     w = d.x((cin, cout // groups, *kernel) if transposed else (cout, cin // groups, *kernel), layout=False, kind="ordinary")
     f = getattr(F, f"conv{'_transpose' if transposed else ''}{spatial}d")
