@@ -256,16 +256,19 @@ def matmul(a, b):
             c = empty((m, n), dtype)
             _fill(c, a, b, none, m, n, k)
         return c
+    if len(a_shape) + len(b_shape) == 3 and a_shape and b_shape and a_shape[-1] == b_shape[0]:
+        if len(b_shape) == 1:
+            c = np.empty(a_shape[0], dtype)
+            times_vector(a, b, none, c)
+        else:
+            c = np.empty(b_shape[1], dtype)
+            times_vector(b.T, a, none, c)
+        return c
     if not a_shape or not b_shape or a_shape[-1] != b_shape[-2 if len(b_shape) > 1 else 0]:
         raise ValueError(f"matmul: expected (..., m, k) and (..., k, n), got {a_shape} and {b_shape}")
     if len(a_shape) == 1 and len(b_shape) == 1:
         c = np.empty((), dtype)
         inner_product(a, b, c)
-        return c
-    if len(a_shape) <= 2 and len(b_shape) <= 2 and a.size and b.size:
-        matrix, x = (a, b) if len(b_shape) == 1 else (b.T, a)
-        c = np.empty(matrix.shape[0], dtype)
-        times_vector(matrix, x, none, c)
         return c
     if len(a_shape) == 1:
         c = matmul(a[None], b if b.ndim > 1 else b[:, None])

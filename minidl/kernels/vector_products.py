@@ -144,7 +144,9 @@ def _side_by_side(name, emit):
 
 
 # For r < count ≤ AT_ONCE, x and y 1-D and contiguous, as are the rows of a; without MASKS n must be a number of whole vectors:
-dots = _side_by_side("dots", _emit_dots)  # dots(a, i, j, n, count, x, k, y, q): y[q + r] = Σ_c a[i + r, j + c] · x[k + c], c < n
+dots = _side_by_side(
+    "dots", _emit_dots
+)  # dots(a, i, j, n, count, x, k, y, q): y[q + r] = Σ_c a[i + r, j + c] · x[k + c], c < n
 add_rows = _side_by_side("add_rows", _emit_add_rows)  # (the same): y[q + c] += Σ_r a[i + r, j + c] · x[k + r] for c < n
 
 
@@ -249,9 +251,16 @@ _inner = CodeByDtype(inner, lambda t: (dense(t, 1), dense(t, 1), dense(t, 0, Tru
 
 
 def times_vector(a, x, bias, y):
-    if a.itemsize not in a.strides:
+    """y[...] = a @ x + bias"""
+    itemsize = a.itemsize
+    if itemsize not in a.strides:
         a = np.ascontiguousarray(a)
-    run(a.nbytes > PARALLEL_BYTES, _vector, y.dtype, a, as_dense(x), bias, y)
+    if x.strides[0] != itemsize:
+        x = np.ascontiguousarray(x)
+    if a.nbytes > PARALLEL_BYTES:
+        run(True, _vector, y.dtype, a, x, bias, y)
+    else:
+        _vector[y.dtype](a, x, bias, y, 0, 1)
 
 
 def as_dense(x):
