@@ -223,6 +223,20 @@ def test_shares_of_a_product_with_a_vector_have_the_same_bits_beyond_two_threads
                 assert np.array_equal(y, whole)
 
 
+@pytest.mark.parametrize("height, width, packing", [(8, 48, 32), (6, 16, 32), (5, 7, 0)])
+def test_shares_meet_each_number_once_and_are_even(height, width, packing):
+    for m, n, parts in product((1, 8, 50, 101), (1, 7, 48, 64, 100), range(1, 8)):
+        shares = np.zeros((m, n), int)
+        for part in range(parts):
+            i0, i1, j0, j1 = gemm.cut(m, n, height, width, packing, part, parts)
+            shares[i0:i1, j0:j1] += 1
+        assert (shares == 1).all()
+    # Columns of 48 and 16 would leave one of two threads without work for half of the time.
+    for m, n in ((4096, 64), (784, 64), (784, 256), (4096, 48), (48, 4096)):
+        i0, i1, j0, j1 = gemm.cut(m, n, height, width, packing, 0, 2)
+        assert 0.48 <= (i1 - i0) * (j1 - j0) / (m * n) <= 0.52
+
+
 def test_tables_give_the_product_of_windows(rng):
     """A 1-D convolution through offset tables: c[o, t] = Σ_{ch, q} w[o, ch, q] · x[ch, t + q]."""
     channels, taps, length, out = 3, 5, 60, 7
