@@ -25,16 +25,29 @@ PARALLEL_BYTES = 512 * 1024  # size of a matrix from which a second thread pays 
 # ------------------------------------------------------------------------------------------------- rows side by side
 
 
-def _for_each_count(builder, vec, count, emit):
-    """Code by emit(rows) for `count` rows, 1 to AT_ONCE."""
-    blocks = [builder.append_basic_block() for _ in range(AT_ONCE)]
-    switch = builder.switch(count, blocks[-1])
-    for rows, block in enumerate(blocks[:-1], 1):
+def _in_groups(builder, vec, count, emit):
+    """Code by emit(rows, i) for `rows` rows from row i on: AT_ONCE at a time, then what is left of `count`."""
+    start, head, body, rest, end = builder.block, *(builder.append_basic_block() for _ in range(4))
+    builder.branch(head)
+    builder.position_at_end(head)
+    i = builder.phi(vec.i64)
+    following = builder.add(i, vec.int(AT_ONCE))
+    builder.cbranch(builder.icmp_signed("<=", following, count), body, rest)
+    builder.position_at_end(body)
+    emit(AT_ONCE, i)
+    i.add_incoming(vec.int(0), start)
+    i.add_incoming(following, builder.block)
+    _no_unrolling(builder, builder.branch(head))
+    builder.position_at_end(rest)
+    switch = builder.switch(builder.sub(count, i), end)
+    for rows in range(1, AT_ONCE):
+        block = builder.append_basic_block()
         switch.add_case(vec.int(rows), block)
-    for rows, block in enumerate(blocks, 1):
         builder.position_at_end(block)
-        emit(rows)
-        builder.ret_void()
+        emit(rows, i)
+        builder.branch(end)
+    builder.position_at_end(end)
+    builder.ret_void()
 
 
 def _along(builder, vec, n, starts, step):
@@ -79,8 +92,8 @@ def _emit_dots(function, itemsize):
     a, a_step, n, count, x, y = function.args
     vec = _Vectors(builder, a.type.pointee, itemsize)
 
-    def emit(rows):
-        at = [vec.move(a, nbytes=builder.mul(a_step, vec.int(r))) for r in range(rows)]
+    def emit(rows, i):
+        at = [vec.move(a, nbytes=builder.mul(a_step, builder.add(i, vec.int(r)))) for r in range(rows)]
 
         def step(k, mask, sums):
             xs = vec.load(builder.gep(x, [k]), mask)
@@ -95,9 +108,9 @@ def _emit_dots(function, itemsize):
             sums = [builder.fadd(vec.shuffle(p, q, even), vec.shuffle(p, q, odd)) for p, q in pairs]
         for r in range(rows):
             number = builder.extract_element(sums[r // vec.lanes], vec.i32(r % vec.lanes))
-            builder.store(number, vec.move(y, r), align=itemsize)
+            builder.store(number, vec.move(builder.gep(y, [i]), r), align=itemsize)
 
-    _for_each_count(builder, vec, count, emit)
+    _in_groups(builder, vec, count, emit)
 
 
 def _emit_add_rows(function, itemsize):
@@ -106,9 +119,10 @@ def _emit_add_rows(function, itemsize):
     a, a_step, n, count, x, y = function.args
     vec = _Vectors(builder, a.type.pointee, itemsize)
 
-    def emit(rows):
-        at = [vec.move(a, nbytes=builder.mul(a_step, vec.int(r))) for r in range(rows)]
-        xs = [vec.splat(builder.load(vec.move(x, r), align=itemsize), vec.type) for r in range(rows)]
+    def emit(rows, i):
+        at = [vec.move(a, nbytes=builder.mul(a_step, builder.add(i, vec.int(r)))) for r in range(rows)]
+        x_at = builder.gep(x, [i])
+        xs = [vec.splat(builder.load(vec.move(x_at, r), align=itemsize), vec.type) for r in range(rows)]
 
         def step(j, mask, _):
             # What is there is added at the end: the sum of these rows is short, and so exact.
@@ -121,7 +135,7 @@ def _emit_add_rows(function, itemsize):
 
         _along(builder, vec, n, [], step)
 
-    _for_each_count(builder, vec, count, emit)
+    _in_groups(builder, vec, count, emit)
 
 
 def _side_by_side(name, emit):
@@ -143,11 +157,10 @@ def _side_by_side(name, emit):
     return intrinsic(product)
 
 
-# For r < count ≤ AT_ONCE, x and y 1-D and contiguous, as are the rows of a; without MASKS n must be a number of whole vectors:
-dots = _side_by_side(
-    "dots", _emit_dots
-)  # dots(a, i, j, n, count, x, k, y, q): y[q + r] = Σ_c a[i + r, j + c] · x[k + c], c < n
-add_rows = _side_by_side("add_rows", _emit_add_rows)  # (the same): y[q + c] += Σ_r a[i + r, j + c] · x[k + r] for c < n
+# For r < count and c < n. x and y are 1-D and contiguous, as are the rows of a. Without MASKS n must be that of whole vectors.
+# dots(a, i, j, n, count, x, k, y, q): y[q + r] = Σ_c a[i + r, j + c] · x[k + c]
+# add_rows(a, i, j, n, count, x, k, y, q): y[q + c] += Σ_r a[i + r, j + c] · x[k + r]
+dots, add_rows = _side_by_side("dots", _emit_dots), _side_by_side("add_rows", _emit_add_rows)
 
 
 if numba.config.DISABLE_JIT:  # the same in plain Python; einsum and not @, so that the sum runs in order
@@ -166,12 +179,12 @@ if numba.config.DISABLE_JIT:  # the same in plain Python; einsum and not @, so t
 def times_rows(a, x, y, first, last):
     """y[i] = Σ_k a[i, k] · x[k] for first ≤ i < last; the rows of a are contiguous."""
     depth, lanes = x.size, VECTOR_BYTES // a.itemsize
+    if depth <= SUM and MASKS:
+        dots(a, first, 0, depth, last - first, x, 0, y, first)
+        return
     part, whole = np.empty(AT_ONCE, y.dtype), np.empty(AT_ONCE)
     for i in range(first, last, AT_ONCE):
         count = min(AT_ONCE, last - i)
-        if depth <= SUM and MASKS:
-            dots(a, i, 0, depth, count, x, 0, y, i)
-            continue
         whole[:] = 0
         for k in range(0, depth, SUM):
             n = min(SUM, depth - k)
@@ -199,14 +212,12 @@ def sum_of_rows(a, x, y, first, last):
             if depth > SUM:
                 into, place = apart, 0
                 apart[:n] = 0
-            for k in range(k0, end, AT_ONCE):
-                count = min(AT_ONCE, end - k)
-                add_rows(a, k, j, n - rest, count, x, k, into, place)
-                for c in range(n - rest, n):
-                    total = y.dtype.type(0)
-                    for r in range(k, k + count):
-                        total += a[r, j + c] * x[r]
-                    into[place + c] += total
+            add_rows(a, k0, j, n - rest, end - k0, x, k0, into, place)
+            for c in range(n - rest, n):
+                total = y.dtype.type(0)
+                for r in range(k0, end):
+                    total += a[r, j + c] * x[r]
+                into[place + c] += total
             if depth > SUM:
                 for c in range(n):
                     y[j + c] += apart[c]
