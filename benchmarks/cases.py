@@ -71,17 +71,24 @@ SHAPES = (
     (1000, 1000, 10, "NT"),
     (2048, 16, 2048, "NN"),
 )
+WITH_VECTORS = ((256, 256), (784, 256), (1000, 1000), (4096, 4096))
 
 
 def matmul(library, lib, dtype=np.float32):
     """The product alone, of arrays, unrecorded."""
+    product = lib.kernels.matmul if library == "minidl" else None if library == "jax" else lib.matmul
     for m, k, n, layout in [(n, n, n, "NN") for n in SQUARES] + list(SHAPES):
         a, b = arrays((m, k) if layout[0] == "N" else (k, m), (k, n) if layout[1] == "N" else (n, k), dtype=dtype)
         a, b = a if layout[0] == "N" else a.T, b if layout[1] == "N" else b.T
         if library == "torch":
             a, b = lib.from_numpy(a), lib.from_numpy(b)
-        product = lib.kernels.matmul if library == "minidl" else None if library == "jax" else lib.matmul
         yield f"{m}x{k}x{n} {layout}", product and functools.partial(product, a, b)
+    for m, k in WITH_VECTORS:
+        a, x, y = arrays((m, k), (k,), (m,), dtype=dtype)
+        if library == "torch":
+            a, x, y = (lib.from_numpy(v) for v in (a, x, y))
+        yield f"{m}x{k} @ vector", product and functools.partial(product, a, x)
+        yield f"vector @ {m}x{k}", product and functools.partial(product, y, a)
 
 
 matmul_float64 = functools.partial(matmul, dtype=np.float64)

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-from minidl.kernels import gemm, threads, tile
+from minidl.kernels import gemm, threads, tile, vector_products
 
 from .kernel_checks import WIDE, guarded
 
@@ -188,6 +188,53 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, dtype):
         for part in range(parts):
             gemm.product(a, b, np.empty(0, dtype), c, np.zeros((1, 2), np.int64), part, parts)
         assert np.array_equal(c, gemm.matmul(a, b))
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_a_matrix_times_a_vector(rng, dtype):
+    """Rows left over from groups of them, ragged ends, sums and results that are cut, empty ones; in every layout."""
+    shapes = [(1, 1), (1, 40), (7, 33), (9, 5), (5, 0), (0, 5), (31, 17)]
+    if not SMALL:
+        step, strip = vector_products.SUM, vector_products.STRIP
+        shapes += [(64, 784), (13, step), (13, step + 1), (67, 2 * step + 35), (strip + 35, 11), (strip + 35, step + 9)]
+    for m, k in shapes:
+        for layout in (*LAYOUTS, "one row", "one column"):
+            a, x = numbers(rng, (m, k), dtype, layout), numbers(rng, (2, k), dtype, layout)[0]
+            if layout.startswith("one"):  # again and again, by a stride of 0
+                size = (1, k) if layout == "one row" else (m, 1)
+                a, x = np.broadcast_to(numbers(rng, size, dtype), (m, k)), np.broadcast_to(dtype(0.3), k)
+            check(gemm.matmul(a, x), a, x)
+            check(gemm.matmul(x, a.T), x, a.T)
+            if m and k:
+                bias = numbers(rng, (2, m), dtype, layout)[0]
+                check(gemm.linear(x[None], a, bias)[0], a, x, bias)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_shares_of_a_product_with_a_vector_have_the_same_bits_beyond_two_threads(rng, dtype):
+    for m, k in ((75, 20), (9, 30)) if SMALL else ((301, 75), (130, 1100)):
+        for layout in ("plain", "transposed"):
+            a, x, bias = numbers(rng, (m, k), dtype, layout), numbers(rng, (1, k), dtype)[0], numbers(rng, (1, m), dtype)[0]
+            whole = gemm.linear(x[None], a, bias)[0]
+            for parts in range(1, 8):
+                y = np.full(m, np.nan, dtype)
+                for part in range(parts):
+                    vector_products.vector(a, x, bias, y, part, parts)
+                assert np.array_equal(y, whole)
+
+
+@pytest.mark.parametrize("height, width, packing", [(8, 48, 32), (6, 16, 32), (5, 7, 0)])
+def test_shares_meet_each_number_once_and_are_even(height, width, packing):
+    for m, n, parts in product((1, 8, 50, 101), (1, 7, 48, 64, 100), range(1, 8)):
+        shares = np.zeros((m, n), int)
+        for part in range(parts):
+            i0, i1, j0, j1 = gemm.cut(m, n, height, width, packing, part, parts)
+            shares[i0:i1, j0:j1] += 1
+        assert (shares == 1).all()
+    # Columns of 48 and 16 would leave one of two threads without work for half of the time.
+    for m, n in ((4096, 64), (784, 64), (784, 256), (4096, 48), (48, 4096)):
+        i0, i1, j0, j1 = gemm.cut(m, n, height, width, packing, 0, 2)
+        assert 0.48 <= (i1 - i0) * (j1 - j0) / (m * n) <= 0.52
 
 
 def test_tables_give_the_product_of_windows(rng):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numba import config
 
-from minidl.kernels import elementwise as ew, rows, threads, update
+from minidl.kernels import elementwise as ew, rows, threads, update, vmath
 
 PLAIN = bool(config.DISABLE_JIT)
 POINTS = 300 if PLAIN else 60_000
@@ -113,6 +113,21 @@ def whole_range(T):
     parts = [np.linspace(-e, e, POINTS).astype(T) for e in (edge, 20, 2)]
     special = [0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan, info.max, -info.max, info.tiny, -info.tiny]
     return np.concatenate([sizes, -sizes, *parts, np.array(special, T)])
+
+
+@rows.jit
+def exponentials_of_negative(x, y):
+    for i in range(x.size):
+        y[i] = vmath.exp_of_negative(x[i])
+
+
+@pytest.mark.parametrize("T", DTYPES)
+def test_exp_of_negative_has_the_bits_of_exp(T):
+    x = whole_range(T)
+    x = x[~(x > 0)]
+    y = np.empty_like(x)
+    exponentials_of_negative(x, y)
+    np.testing.assert_array_equal(y, ew.exp(x))
 
 
 @pytest.mark.parametrize("T", DTYPES)

@@ -20,7 +20,7 @@ import numpy as np
 from numba import types
 
 from .depthwise import depthwise_weight, pays
-from .gemm import cut
+from .gemm import PACKING, cut
 from .jit import dense, jit, strided
 from .memory import empty
 from .planes import out_size
@@ -104,8 +104,7 @@ def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
     if parts > 1 and last >= parts:
         first, last = last * part // parts, last * (part + 1) // parts
     elif parts > 1:
-        c0, c1, j0, j1 = cut((c + unit - 1) // unit, (o + width - 1) // width, part, parts)
-        c0, c1, j0, j1 = c0 * unit, min(c1 * unit, c), j0 * width, min(j1 * width, o)
+        c0, c1, j0, j1 = cut(c, o, unit, width, PACKING // taps, part, parts)
     columns = max(1, min(BLOCK_BYTES // (bn * bh * bw * width * itemsize), (j1 - j0 + width - 1) // width))  # in panels
     panels = np.empty((bn * bh * bw * columns, width), x.dtype)
     b = panels.reshape(panels.size)

@@ -170,7 +170,7 @@ def _softplus(x, beta, threshold):
     T = type(x)
     z = x * T(beta)
     zero = T(0)
-    stable = select(z > zero, z, zero) + vmath.log1p(vmath.exp(-abs(z)))
+    stable = select(z > zero, z, zero) + vmath.log1p(vmath.exp_of_negative(-abs(z)))
     return select(z > T(threshold), x, stable / T(beta))
 
 
@@ -199,7 +199,7 @@ def _sigmoid_backward(dy, y):
 def _logsigmoid(x):
     """ln σ(x) = min(x, 0) - ln(1 + e⁻|x|)"""
     zero = type(x)(0)
-    return select(x > zero, zero, x) - vmath.log1p(vmath.exp(-abs(x)))
+    return select(x > zero, zero, x) - vmath.log1p(vmath.exp_of_negative(-abs(x)))
 
 
 @scalar
@@ -213,14 +213,14 @@ def _binary_cross_entropy_with_logits(x, t):
     """-t·ln σ(x) - (1 - t)·ln σ(-x) = |x|·(1 - t where x > 0, else t) + ln(1 + e⁻|x|), in nats"""
     zero, one = type(x)(0), type(x)(1)
     wrong = select(x > zero, one - t, t)  # how much of the target is on the other side
-    return select(wrong == zero, zero, abs(x) * wrong) + vmath.log1p(vmath.exp(-abs(x)))
+    return select(wrong == zero, zero, abs(x) * wrong) + vmath.log1p(vmath.exp_of_negative(-abs(x)))
 
 
 @scalar
 def _binary_cross_entropy_with_logits_backward(x, t):
     """σ(x) - t, the derivative by x: by e = e⁻|ˣ|, which keeps its digits where σ(x) rounds to t = 1"""
     one = type(x)(1)
-    e = vmath.exp(-abs(x))
+    e = vmath.exp_of_negative(-abs(x))
     rest = one - t
     return select(x < type(x)(0), e * rest - t, rest - e * t) / (one + e)
 

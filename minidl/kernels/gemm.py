@@ -37,6 +37,7 @@ IN_PLACE_BYTES = 40 * 1024  # a B no larger than this is read in place
 IN_PLACE_ROWS = 2 * ROWS  # as is one that no more than these rows of A make use of
 COPY_ROWS, COPY_PANELS = 400, 128  # columns of C from which a copy of a block of A pays: as rows, in panels
 GROUP = 8  # panels packed side by side, so that whole cache lines of the source are used
+PACKING = 32  # rows of A that are multiplied with a column of B in the time in which it is packed, about
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
 
 # ------------------------------------------------------------------------------------------------------- the loops
@@ -74,20 +75,25 @@ def pack(b, k0, depth, j0, columns, width, panels):
 
 
 @jit
-def cut(m, n, part, parts):
-    """Rows and columns (i0, i1, j0, j1) of one of `parts` shares of m × n tiles, as even as whole tiles allow.
+def cut(m, n, height, width, packing, part, parts):
+    """Rows and columns (i0, i1, j0, j1) of one of `parts` shares of m × n numbers, made of whole tiles, height × width.
 
-    Shares side by side are preferred: shares one below the other would each pack the same columns of B.
+    They are cut in the way in which the largest share takes least time. A column costs the rows of the share, and as much
+    again as `packing` rows: shares one below the other would each pack the same columns of B.
     """
-    across, least = 1, m * n + 1
+    tiles_down, tiles_across = (m + height - 1) // height, (n + width - 1) // width
+    across, least = 0, 0
     for columns in range(1, parts + 1):
         rows = parts // columns
-        most = ((m + rows - 1) // rows) * ((n + columns - 1) // columns)
-        if parts % columns == 0 and most <= least:
+        most = min((tiles_down + rows - 1) // rows * height, m) + packing
+        most *= min((tiles_across + columns - 1) // columns * width, n)
+        if parts % columns == 0 and (most <= least or not across):
             across, least = columns, most
     down = parts // across
     row, column = part // across, part % across
-    return m * row // down, m * (row + 1) // down, n * column // across, n * (column + 1) // across
+    i0, i1 = tiles_down * row // down * height, tiles_down * (row + 1) // down * height
+    j0, j1 = tiles_across * column // across * width, tiles_across * (column + 1) // across * width
+    return min(i0, m), min(i1, m), min(j0, n), min(j1, n)
 
 
 @jit
@@ -102,8 +108,7 @@ def product(a, b, bias, c, offsets, part, parts):
     if parts > 1 and items >= parts:
         first, last = items * part // parts, items * (part + 1) // parts
     elif parts > 1:
-        i0, i1, j0, j1 = cut((m + ROWS - 1) // ROWS, (n + width - 1) // width, part, parts)
-        i0, i1, j0, j1 = i0 * ROWS, min(i1 * ROWS, m), j0 * width, min(j1 * width, n)
+        i0, i1, j0, j1 = cut(m, n, ROWS, width, PACKING, part, parts)
         if i0 >= i1 or j0 >= j1:
             return  # fewer tiles than shares
     bias_mode = 2 if bias.size else 0
@@ -256,16 +261,19 @@ def matmul(a, b):
             c = empty((m, n), dtype)
             _fill(c, a, b, none, m, n, k)
         return c
+    if len(a_shape) + len(b_shape) == 3 and a_shape and b_shape and a_shape[-1] == b_shape[0]:
+        if len(b_shape) == 1:
+            c = np.empty(a_shape[0], dtype)
+            times_vector(a, b, none, c)
+        else:
+            c = np.empty(b_shape[1], dtype)
+            times_vector(b.T, a, none, c)
+        return c
     if not a_shape or not b_shape or a_shape[-1] != b_shape[-2 if len(b_shape) > 1 else 0]:
         raise ValueError(f"matmul: expected (..., m, k) and (..., k, n), got {a_shape} and {b_shape}")
     if len(a_shape) == 1 and len(b_shape) == 1:
         c = np.empty((), dtype)
         inner_product(a, b, c)
-        return c
-    if len(a_shape) <= 2 and len(b_shape) <= 2 and a.size and b.size:
-        matrix, x = (a, b) if len(b_shape) == 1 else (b.T, a)
-        c = np.empty(matrix.shape[0], dtype)
-        times_vector(matrix, x, none, c)
         return c
     if len(a_shape) == 1:
         c = matmul(a[None], b if b.ndim > 1 else b[:, None])

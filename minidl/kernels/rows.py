@@ -62,7 +62,7 @@ def _exponentials(x, first, last, m, e):
         for c in range(C):
             row[c] = x[n, c] - m[n - first]
     for i in range((last - first) * C):
-        e[i] = vmath.exp(e[i])
+        e[i] = vmath.exp_of_negative(e[i])
 
 
 @jit(forceinline=True)
@@ -81,9 +81,10 @@ def softmax_rows(x, y, part, parts):
         _exponentials(x, first, last, m, y[first:last].reshape(-1))
         for n in range(first, last):
             total = _sum(y[n])
-            total = vmath.select(total == 0, x.dtype.type(1), total)  # a row of -inf stays 0
+            one = x.dtype.type(1)
+            share = one / vmath.select(total == 0, one, total)  # a row of -inf stays 0
             for c in range(C):
-                y[n, c] /= total
+                y[n, c] *= share
 
 
 @jit
@@ -286,7 +287,7 @@ def _probabilities(logits, first, last, shift_and_log, p):
             p[n, c] = (logits[n, c] - m) - log_total
     flat = p[first:last].reshape(-1)
     for i in range(flat.size):
-        flat[i] = vmath.exp(flat[i])
+        flat[i] = vmath.exp_of_negative(flat[i])
 
 
 @jit
