@@ -23,7 +23,7 @@ import numpy as np
 from numba import types
 
 from .conv_loops import share
-from .jit import FLOATS, inner, jit
+from .jit import FLOATS, jit
 from .planes import in_order
 from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES, packed_tile, transpose_block
 
@@ -66,7 +66,7 @@ def correlate_batches(x, packed, y, sizes, steps, phases, reached, runs, batches
             from_lines(target, row1 - row0, sizes.row, pixels, results, n0, start, sizes.pixels)
 
 
-@inner
+@jit
 def multiply_lines(
     packed, source, target, sizes, steps, phases, reached, runs, i0, h0, first, s0, s1, row0, rows, stripes, channels, groups, g
 ):  # fmt: skip
@@ -111,7 +111,7 @@ def multiply_lines(
                                             c[at + (p * sizes.row + v * step) * lanes + lane] = packed[bias_at + p]
 
 
-@inner
+@jit
 def behind(images, n, i):
     """How many numbers images[n, i] lies behind the last one that begins a line of the cache.
 
@@ -120,7 +120,7 @@ def behind(images, n, i):
     return (images.ctypes.data // images.itemsize + n * images.shape[1] + i) % (VECTOR_BYTES // images.itemsize)
 
 
-@inner
+@jit
 def to_lines(images, n0, start, count, apart, length, lines, step):
     """lines[q·step + p, :] = images[n0 : n0 + L, start + q·apart + p] for q < count, p < length."""
     lanes = lines.shape[1]
@@ -139,7 +139,7 @@ def to_lines(images, n0, start, count, apart, length, lines, step):
                     lines[at + p, lane] = images[n0 + lane, i + p]
 
 
-@inner
+@jit
 def from_lines(lines, count, step, length, images, n0, start, apart):
     """images[n0 : n0 + L, start + q·apart + p] = lines[q·step + p, :] for q < count, p < length."""
     lanes = lines.shape[1]
