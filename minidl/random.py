@@ -18,6 +18,7 @@ PyTorch takes these two from a stream of MKL's, and the numbers differ.
 """
 
 import contextlib
+import ctypes
 import math
 import operator
 import os
@@ -65,6 +66,7 @@ class Generator:
             raise ValueError(f"Generator: minidl computes on the CPU, so device must be 'cpu', got {device!r}")
         self._lock = threading.Lock()
         self._engine = np.random.MT19937(0)
+        self._words = _words_of(self._engine)
         self.manual_seed(_DEFAULT_SEED)
         _generators.add(self)
 
@@ -362,6 +364,11 @@ class Generator:
             picked = np.argsort(-speed, axis=1, kind="stable")[:, :num_samples]
         return picked.reshape((*weights.shape[:-1], num_samples))
 
+    def with_words(self, draw):
+        """draw(words): for a kernel that draws by itself. `words` is the engine's memory, 624 words and how many are used up."""
+        with self._lock:
+            return draw(self._words)
+
     # What follows is called with the lock held.
 
     def _words32(self, count):
@@ -395,6 +402,15 @@ class Generator:
         with self._lock:
             self._fill(values.reshape(-1), draw)
         return values
+
+
+def _words_of(engine):
+    """The memory of a Mersenne Twister of NumPy's as an array: 624 words, and the number of those that are used up.
+
+    The array is of no use without the engine, which a Generator keeps as long as itself.
+    """
+    memory = (ctypes.c_uint32 * 625).from_address(engine.ctypes.state_address)
+    return np.frombuffer(memory, np.uint32)
 
 
 # The normals in float32. PyTorch computes log, sin and cos with the polynomials of Cephes (Moshier, netlib.org/cephes:

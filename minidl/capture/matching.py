@@ -287,7 +287,13 @@ class Matching:
             self._different(f"{a.name} the first time and {b.name} the second time")
         self._values(a.args, b.args, b)
         self._values(a.options, b.options, b)
-        for x, y in zip(_arrays(a.result), _arrays(b.result), strict=True):
+
+        def results(a, b):
+            yield from zip(_arrays(a.result), _arrays(b.result), strict=True)
+
+        if not b.fixed and self._is_native(a, b, results):
+            return
+        for x, y in results(a, b):
             self._made(x, y, b)
             if b.fixed:
                 self.fixed[id(owner_of(y))] = b
@@ -332,10 +338,13 @@ def _collect(value, found):
             _collect(x, found)
 
 
+_GIVEN = "before", "inputs", "saved", "dy", "args", "options"
+
+
 def _given(event):
     """The ids of the owners of all arrays that an operation was given, or has kept."""
     if event.given is None:
-        event.given = {id(owner_of(x)) for x in _arrays([getattr(event, n, None) for n in ("before", "inputs", "saved", "dy")])}
+        event.given = {id(owner_of(x)) for x in _arrays([getattr(event, n, None) for n in _GIVEN])}
     return event.given
 
 

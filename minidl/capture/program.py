@@ -10,6 +10,7 @@ from ..graph.nodes import next_serial
 from ..graph.writes import note_write, owner_of
 from ..kernels import threads
 from ..kernels.program import Table
+from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
@@ -57,7 +58,8 @@ class Program:
             self.writes.append(writes._writes.times[id(x)])
         shared = any("on_all_threads" in call.name for table in self.tables for call in table.calls)
         self.threads = threads._one_at_a_time if shared else nullcontext()
-        self.only = self.segments[0][0] if len(self.segments) == 1 and self.segments[0][1] is not None and not shared else None
+        one = len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None
+        self.only = self.tables[0] if one else None
         self.rows = [(type(event), str(event.name), *self.how[id(event)]) for event in self.events]
         self.constants = list(matching.constant.values())  # whose addresses the tables have
         # The recordings hold every array of two steps: they go.
@@ -105,6 +107,7 @@ class Program:
         def close():
             if rows:
                 table = Table(list(rows), dict(alarms))
+                table.stream = self._stream(rows)
                 self.tables.append(table)
                 self.segments.append((table, dict(forwards)))
                 self.steps += [numbers_of(*step, table, first, self._assign_all) for *step, first in numbers]
@@ -131,7 +134,7 @@ class Program:
                 rows += calls
                 if native and type(event) is Forward and event.op.alarm:
                     alarms[len(rows) - 1] = self.plan.moved(event.after[event.op.alarm])
-                    forwards[len(rows) - 1] = self._refusal(event)
+                    forwards[len(rows) - 1] = self._refusal(event), len(rows)
             else:
                 close()
                 if self._grads and type(event) in (Step, Effect):
@@ -180,7 +183,7 @@ class Program:
 
     def _why(self, event):
         """Why an event stays Python."""
-        if type(event) is Function and not event.fixed:
+        if type(event) is Function and not event.fixed and not event.calls:
             return "a function without a gradient: random numbers, comparisons"
         return self.matching.why.get(id(event), "it changes gradients in place" if type(event) is Effect else "NumPy does it")
 
@@ -243,7 +246,7 @@ class Program:
         if self.only is not None:
             stopped = self.only.run()
             if stopped >= 0:
-                self.segments[0][1][stopped]()
+                self._segments(stopped)
         else:
             self._segments()
         for node, grad in self.final:
@@ -253,7 +256,8 @@ class Program:
             entry[1] = now
         return [x.copy() for x in self.results]
 
-    def _segments(self):
+    def _segments(self, stopped=-1):
+        """All parts in order. stopped: the call of the first table that has stopped, if it was made already."""
         before = float_errors.get()
         try:
             float_errors.set(SILENT)
@@ -261,12 +265,24 @@ class Program:
                 for run, forwards in self.segments:
                     if forwards is None:
                         run()
-                    else:
-                        stopped = run.run()
-                        if stopped >= 0:
-                            forwards[stopped]()
+                        continue
+                    if stopped < 0:
+                        stopped = self._run(run, 0)
+                    while stopped >= 0:
+                        by_python, first = forwards[stopped]
+                        by_python()
+                        stopped = self._run(run, first)
         finally:
             float_errors.set(before)
+
+    def _run(self, table, first):
+        with nullcontext() if table.stream is None else table.stream._lock:  # no other thread may draw meanwhile
+            return table.run(first)
+
+    def _stream(self, calls):
+        """The random stream that some of the calls draw from, or None."""
+        words = {id(call.args[0]) for call in calls if call.kernel is DRAW}
+        return next((x for x in self.generators if id(x._words) in words), None)
 
     def _refusal(self, event):
         """A function that raises the error of an operation that was given what it refuses: run by Python, it says so."""

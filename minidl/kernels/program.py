@@ -53,10 +53,15 @@ class Table:
                 row[3] = address_of(alarms[i])
         run, loop = _runner[0]
         self._run = functools.partial(run, loop, address_of(self.rows), len(self.rows))
+        self._rest = functools.partial(run, loop)
 
-    def run(self):
-        """Makes all calls; gives -1, or the number of the call whose alarm went off."""
-        stopped = self._run()
+    def run(self, first=0):
+        """Makes all calls from number `first` on; gives -1, or the number of the call whose alarm went off."""
+        if not first:
+            stopped = self._run()
+        else:
+            stopped = self._rest(address_of(self.rows) + first * self.rows.strides[0], len(self.rows) - first)
+            stopped += first if stopped >= 0 else 0
         if stopped >= _FAILED:
             raise MemoryError("no memory for what a kernel keeps beside its arguments")
         return stopped
@@ -193,8 +198,9 @@ class PythonTable:
     def __init__(self, calls, alarms):
         self.calls, self.alarms = calls, alarms
 
-    def run(self):
-        for i, call in enumerate(self.calls):
+    def run(self, first=0):
+        for i in range(first, len(self.calls)):
+            call = self.calls[i]
             call.code(*call.args)
             if i in self.alarms and self.alarms[i].flat[0] >= 0:
                 return i

@@ -6,6 +6,7 @@ import numpy as np
 
 from ... import kernels, ops, random
 from ...graph.modes import no_grad
+from ...kernels import twister
 from ...ops.base import normalize_axis
 from ...tensors.arguments import as_int, expect_tensors, integer, numbers_of
 from ...tensors.in_place import twin
@@ -87,12 +88,12 @@ def dropout_mask(x, p, shape=None):
     if p == 1:
         return np.zeros(x.shape if shape is None else shape, x.dtype)
 
-    def draw(shape):
-        return random.default_generator.bernoulli(shape, 1 - p, x.dtype)
+    kept = x.dtype.type(1 / (1 - p))
 
-    mask = random.like(x, draw) if shape is None else draw(shape)
-    mask *= x.dtype.type(1 / (1 - p))
-    return mask
+    def draw(shape):
+        return random.default_generator.with_words(lambda words: twister.bernoulli(words, shape, 1 - p, kept, x.dtype))
+
+    return random.like(x, draw) if shape is None else draw(shape)
 
 
 _dropout_ = twin(dropout)

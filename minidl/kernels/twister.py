@@ -1,0 +1,87 @@
+"""Dropout's masks from the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998), in the memory of NumPy's engine.
+
+`words` is that memory: 624 words of 32 bits, and how many of them are used up. After a call it is as NumPy would have left it,
+so that the stream goes on with the next number, whoever draws it.
+"""
+
+import math
+
+import numpy as np
+from numba import types
+
+from . import memory
+from .jit import FLOATS, CodeByDtype, dense, inner, jit
+
+
+@inner
+def next_word(word, following, far):
+    """The word of the next 624 in the place of `word`, from the one after it and the one 397 places on."""
+    y = (np.int64(word) & 0x80000000) | (np.int64(following) & 0x7FFFFFFF)
+    return np.int64(far) ^ (y >> 1) ^ ((y & 1) * 0x9908B0DF)
+
+
+@inner
+def twist(words):
+    """The next 624 words; beyond the end, places count from the beginning."""
+    for i in range(227):
+        words[i] = next_word(words[i], words[i + 1], words[i + 397])
+    for i in range(227, 623):
+        words[i] = next_word(words[i], words[i + 1], words[i - 227])
+    words[623] = next_word(words[623], words[0], words[396])
+
+
+@inner
+def tempered(word):
+    y = np.int64(word)
+    y ^= y >> 11
+    y ^= (y << 7) & 0x9D2C5680
+    y ^= (y << 15) & 0xEFC60000
+    return y ^ (y >> 18)
+
+
+@inner
+def below(high, low, limit):
+    """Whether the 53 bits of two words make a number below the limit."""
+    return ((tempered(high) & 0x1FFFFF) << 32 | tempered(low)) < limit
+
+
+@jit
+def draw(words, limit, kept, mask):
+    """mask[i] = kept with probability limit/2⁵³, else 0. Each takes two words, the high one first."""
+    at, i, n = np.int64(words[624]), 0, mask.shape[0]
+    kept = mask.dtype.type(kept)
+    zero = mask.dtype.type(0)
+    while i < n:
+        pairs = min(n - i, (624 - at) // 2)
+        for k in range(pairs):
+            mask[i + k] = kept if below(words[at + 2 * k], words[at + 2 * k + 1], limit) else zero
+        i += pairs
+        at += 2 * pairs
+        if i < n:  # the last word, if there is one, is the high word of a pair
+            high = words[623]
+            twist(words)
+            if at == 623:
+                mask[i] = kept if below(high, words[0], limit) else zero
+                i += 1
+                at = 1
+            else:
+                at = 0
+    words[624] = at
+
+
+DRAW = CodeByDtype(draw, lambda t: (dense(types.uint32, 1, True), types.intp, types.float64, dense(t, 1, True)))
+
+
+def bernoulli(words, shape, p, kept, dtype):
+    """An array of `kept` with probability p, else 0, drawn as Generator.bernoulli draws it."""
+    dtype = np.dtype(dtype)
+    good = isinstance(words, np.ndarray) and words.shape == (625,) and words.dtype == np.uint32 and words.flags.c_contiguous
+    if not good or not 0 <= words[624] <= 624:
+        raise ValueError("bernoulli: expected the 625 words of a Mersenne Twister")
+    if dtype not in FLOATS:
+        raise TypeError(f"bernoulli: expected float32 or float64, got {dtype}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"bernoulli: p must lie in [0, 1], got {p}")
+    mask = memory.empty(tuple(shape), dtype)
+    DRAW[dtype](words, math.ceil(p * 2**53), float(kept), mask.reshape(-1))
+    return mask
