@@ -1,5 +1,6 @@
 """A remembered step: the same calls in the same order, on memory of its own."""
 
+import copy
 from contextlib import nullcontext
 
 import numpy as np
@@ -9,6 +10,7 @@ from ..graph.modes import SILENT, float_errors
 from ..graph.nodes import next_serial
 from ..graph.writes import note_write, owner_of
 from ..kernels import threads
+from ..kernels.alarms import ALARM
 from ..kernels.program import Table
 from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
@@ -94,7 +96,7 @@ class Program:
 
         for i, event in enumerate(self.events):
             use(_used(event), i)
-            if type(event) is Backward and id(event) not in self.matching.native:
+            if type(event) is Backward and (id(event) not in self.matching.native or _alarmed(event)):
                 use([*arrays_in(list(event.saved.values())), *_used(event.forward)], i)
             elif type(event) is Grad:
                 use([event.array], len(self.events))
@@ -131,7 +133,8 @@ class Program:
                 if type(event) is Step:
                     numbers.append((event.optimizer, calls, len(rows)))
                     calls = with_counts(event.optimizer, calls)
-                rows += calls
+                before, rows[len(rows) :] = len(rows), calls
+                self._watch(event, calls, before, alarms, forwards)
                 if native and type(event) is Forward and event.op.alarm:
                     alarms[len(rows) - 1] = self.plan.moved(event.after[event.op.alarm])
                     forwards[len(rows) - 1] = self._refusal(event), len(rows)
@@ -142,6 +145,32 @@ class Program:
                     self._grads = []
                 self.segments.append((self._python(event), None))
         close()
+
+    def _watch(self, event, calls, first, alarms, forwards):
+        """Where an alarm of the event goes off, Python does it, and the table goes on behind its calls."""
+        for i, call in enumerate(calls):
+            if call.kernel is ALARM:
+                alarms[first + i] = call.args[1]
+                forwards[first + i] = self._again(event), first + len(calls)
+
+    def _again(self, event):
+        """A function that does a native event by Python, with all that it leaves behind."""
+        moved = self.plan.moved
+        if type(event) is Backward:
+            twin, dy = self.twin(event.forward, event.saved), changed(event.dy, moved)
+            targets = [None if x is None else self._target(x, event) for x in event.gradients]
+            return lambda: _fill(targets, twin.backward(dy))
+        twin, inputs = self.twin(event), [moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
+        outputs = [self._target(x, event) for x in event.outputs]
+        kept = {key: [self._target(x, event) for x in arrays_in([value])] for key, value in event.after.items()}
+
+        def run():
+            op = copy.copy(twin)  # forward leaves other arrays in it
+            _fill(outputs, op.forward(*inputs))
+            for key, targets in kept.items():
+                _fill(targets, arrays_in([getattr(op, key)]))
+
+        return run
 
     def _assign_all(self):
         for node, grad in self.grads:
@@ -169,8 +198,8 @@ class Program:
             total, dx, result = moved(event.total), moved(event.dx), moved(event.result)
             return lambda: np.add(total, dx, out=result)
         if type(event) is Copy:
-            source, copy = moved(event.source), moved(event.copy)
-            return lambda: np.copyto(copy, source)
+            source, target = moved(event.source), moved(event.copy)
+            return lambda: np.copyto(target, source)
         if type(event) is Step:
             return event.optimizer.step
         if type(event) is Effect:
@@ -301,6 +330,10 @@ def _generators(events):
     given += [list(e.before.values()) for e in events if type(e) is Forward]
     found = [x for x in flat(given) if isinstance(x, Generator)]
     return list({id(x): x for x in (default_generator, *found)}.values())
+
+
+def _alarmed(event):
+    return any(call.kernel is ALARM for call in event.calls)
 
 
 def _name(call):

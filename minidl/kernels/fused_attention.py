@@ -9,9 +9,12 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numba import types
 
+from .alarms import is_finite
 from .attention_loops import backward_kernel, forward_kernel
-from .elementwise import number, plain, sum_of_squares
+from .elementwise import number, plain
+from .jit import CodeByDtype, dense, jit, strided
 from .threads import get_num_threads, run
 from .tile import MASKS, VECTOR_BYTES
 
@@ -58,20 +61,40 @@ def _no_mask(items, dtype):
     return np.zeros((0, 0, 0), np.uint8), np.zeros((0, 0, 0), dtype), np.zeros(items, np.int64)
 
 
+@lru_cache(maxsize=64)
+def _kinds(lead, batch):
+    """The number of the mask that each item has, of masks with the axes `lead`."""
+    return np.ascontiguousarray(np.broadcast_to(np.arange(math.prod(lead)).reshape(lead), batch).reshape(-1))
+
+
+@jit
+def turn(x, y):
+    """y = x"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            for k in range(x.shape[2]):
+                y[i, j, k] = x[i, j, k]
+
+
+_TURN = CodeByDtype(turn, lambda t: (strided(types.boolean, 3), dense(types.uint8, 3, True)))
+_TURN_BIAS = CodeByDtype(turn, lambda t: (strided(t, 3), dense(t, 3, True)))
+
+
 def _masks(mask, batch, Tq, Tk, dtype):
     """A mask (…, Tq or 1, Tk or 1) as the kernels want it: (hidden, bias, number of each item's), the first two transposed."""
     if mask is None:
         return _no_mask(math.prod(batch), dtype)
     hidden, bias, _ = _no_mask(0, dtype)
     lead = mask.shape[:-2]
-    kinds = np.broadcast_to(np.arange(math.prod(lead)).reshape(lead), batch).reshape(-1)
     columns = mask.shape[-2] if mask.dtype == bool else Tq
     turned = np.broadcast_to(mask, (*lead, columns, Tk)).swapaxes(-1, -2).reshape(-1, Tk, columns)
     if mask.dtype == bool:
-        hidden = np.ascontiguousarray(turned).view(np.uint8)
+        hidden = np.empty(turned.shape, np.uint8)
+        _TURN[dtype](turned, hidden)
     else:
-        bias = np.ascontiguousarray(turned, dtype)
-    return hidden, bias, np.ascontiguousarray(kinds)
+        bias = np.empty(turned.shape, dtype)
+        _TURN_BIAS[dtype](turned, bias)
+    return hidden, bias, _kinds(lead, batch)
 
 
 def _check(q, k, v, mask, drop):
@@ -159,7 +182,7 @@ def _compute_back(do, q, k, v, o, lse, mask, batch, options, needs):
 
 
 def _finite(*arrays):
-    return all(x is None or math.isfinite(sum_of_squares(x.ravel("K"))) for x in arrays)
+    return all([x is None or is_finite(x) for x in arrays])  # all of them in any case: remembered steps make the same calls
 
 
 def _clean(*arrays):
