@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import ops
 from ..graph.writes import owner_of
-from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, SELECT, three_axes
+from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, SELECT, four_axes
 from .events import Backward, Call, Copy, Forward, Sum
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -39,11 +39,11 @@ def _call(kernel, z, *args):
 
 
 def _axes(z, *xs, mask=()):
-    """The arrays with three axes; all but a mask must be of z's dtype."""
+    """The arrays with four axes; all but a mask must be of z's dtype."""
     if z.dtype not in _FLOATS or not all(isinstance(x, np.ndarray) and x.dtype == z.dtype for x in xs):
         raise _NumPy
     try:
-        arrays = three_axes(z, *xs, *mask)
+        arrays = four_axes(z, *xs, *mask)
     except ValueError:  # shapes that do not broadcast
         arrays = None
     if arrays is None:

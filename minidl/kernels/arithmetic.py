@@ -13,15 +13,16 @@ from .memory import offset_of, owner_of
 
 
 def _pairs(formula):
-    """z = formula(x, y), each with three axes, of any strides (0 where it is repeated)."""
+    """z = formula(x, y), each with four axes, of any strides (0 where it is repeated)."""
 
     def loop(x, y, z):
-        for i in range(z.shape[0]):
-            for j in range(z.shape[1]):
-                for k in range(z.shape[2]):
-                    z[i, j, k] = formula(x[i, j, k], y[i, j, k])
+        for h in range(z.shape[0]):
+            for i in range(z.shape[1]):
+                for j in range(z.shape[2]):
+                    for k in range(z.shape[3]):
+                        z[h, i, j, k] = formula(x[h, i, j, k], y[h, i, j, k])
 
-    return _kernel(formula, loop, lambda t: (strided(t, 3), strided(t, 3), strided(t, 3, True)))
+    return _kernel(formula, loop, lambda t: (strided(t, 4), strided(t, 4), strided(t, 4, True)))
 
 
 def _with_number(formula):
@@ -29,12 +30,13 @@ def _with_number(formula):
 
     def loop(x, a, z):
         a = x.dtype.type(a)
-        for i in range(z.shape[0]):
-            for j in range(z.shape[1]):
-                for k in range(z.shape[2]):
-                    z[i, j, k] = formula(x[i, j, k], a)
+        for h in range(z.shape[0]):
+            for i in range(z.shape[1]):
+                for j in range(z.shape[2]):
+                    for k in range(z.shape[3]):
+                        z[h, i, j, k] = formula(x[h, i, j, k], a)
 
-    return _kernel(formula, loop, lambda t: (strided(t, 3), types.float64, strided(t, 3, True)))
+    return _kernel(formula, loop, lambda t: (strided(t, 4), types.float64, strided(t, 4, True)))
 
 
 def _kernel(formula, loop, signature):
@@ -101,28 +103,31 @@ def _sign(x, a):
 @jit
 def select(mask, x, y, z):
     """z = x where the mask holds, else y"""
-    for i in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            for k in range(z.shape[2]):
-                z[i, j, k] = x[i, j, k] if mask[i, j, k] else y[i, j, k]
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = x[h, i, j, k] if mask[h, i, j, k] else y[h, i, j, k]
 
 
 @jit
 def accumulate(total, x):
     """total += x"""
-    for i in range(total.shape[0]):
-        for j in range(total.shape[1]):
-            for k in range(total.shape[2]):
-                total[i, j, k] += x[i, j, k]
+    for h in range(total.shape[0]):
+        for i in range(total.shape[1]):
+            for j in range(total.shape[2]):
+                for k in range(total.shape[3]):
+                    total[h, i, j, k] += x[h, i, j, k]
 
 
 @jit
 def fill(z, a):
     """z = a"""
-    for i in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            for k in range(z.shape[2]):
-                z[i, j, k] = a
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = a
 
 
 @jit
@@ -138,14 +143,14 @@ NUMBERS = {
     **{"negative": _with_number(_negative), "copy": _with_number(_itself)},
     **{"root": _with_number(_root), "size": _with_number(_size), "sign": _with_number(_sign)},
 }
-SELECT = CodeByDtype(select, lambda t: (strided(types.boolean, 3), *[strided(t, 3)] * 2, strided(t, 3, True)))
-FILL = CodeByDtype(fill, lambda t: (strided(t, 3, True), types.float64))
+SELECT = CodeByDtype(select, lambda t: (strided(types.boolean, 4), *[strided(t, 4)] * 2, strided(t, 4, True)))
+FILL = CodeByDtype(fill, lambda t: (strided(t, 4, True), types.float64))
 COUNT = CodeByDtype(count, lambda t: (strided(t, 0, True),))
-ADD_TO = CodeByDtype(accumulate, lambda t: (strided(t, 3, True), strided(t, 3)))
+ADD_TO = CodeByDtype(accumulate, lambda t: (strided(t, 4, True), strided(t, 4)))
 
 
-def three_axes(z, *others):
-    """The arrays with three axes, each of the others repeated to z's shape; None if they can't be brought to three.
+def four_axes(z, *others):
+    """The arrays with four axes, each of the others repeated to z's shape; None if they can't be brought to four.
 
     Neighbouring axes are joined where no array has a gap between them. The results refer to the memory of the arrays' owners.
     """
@@ -163,7 +168,7 @@ def three_axes(z, *others):
             shape.append(n)
             for s, step in zip(strides, steps, strict=True):
                 s.append(step)
-    lead = 3 - len(shape)
+    lead = 4 - len(shape)
     buffers = [_buffer(x) for x in (z, *others)]
     if lead < 0 or not z.size or any(b is None for b in buffers):
         return None
@@ -177,4 +182,7 @@ def three_axes(z, *others):
 def _buffer(x):
     """The array that owns x's memory, or a view of it, in the order of its memory."""
     owner = owner_of(x)
-    return owner if owner.flags.c_contiguous else owner.T if owner.flags.f_contiguous else None
+    if owner.flags.c_contiguous:
+        return owner
+    owner = owner.transpose(sorted(range(owner.ndim), key=lambda axis: -abs(owner.strides[axis])))
+    return owner if owner.flags.c_contiguous else None
