@@ -365,7 +365,7 @@ class Generator:
         return picked.reshape((*weights.shape[:-1], num_samples))
 
     def with_words(self, draw):
-        """draw(words): for a kernel that draws by itself. `words` is the engine's memory, 624 words and how many are used up."""
+        """draw(words): for a kernel that draws by itself. `words` is the engine's memory, 624 words and how many are used."""
         with self._lock:
             return draw(self._words)
 

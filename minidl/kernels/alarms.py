@@ -1,7 +1,7 @@
 """Alarms: what a kernel has seen, in an array, for callers who would do something else then.
 
-A remembered step (capture/) stops its table at a call of `ALARM` whose alarm is 0 or more. Python then makes the operation again,
-and the table goes on behind it.
+A remembered step (capture/) stops its table at a call of `ALARM` whose alarm is 0 or more. Python then makes the operation
+again, and the table goes on behind it.
 """
 
 import math

@@ -182,7 +182,8 @@ def _compute_back(do, q, k, v, o, lse, mask, batch, options, needs):
 
 
 def _finite(*arrays):
-    return all([x is None or is_finite(x) for x in arrays])  # all of them in any case: remembered steps make the same calls
+    seen = [x is None or is_finite(x) for x in arrays]  # all of them in any case: remembered steps make the same calls
+    return all(seen)
 
 
 def _clean(*arrays):

@@ -10,17 +10,17 @@ import numpy as np
 from numba import types
 
 from . import memory
-from .jit import FLOATS, CodeByDtype, dense, inner, jit
+from .jit import FLOATS, CodeByDtype, dense, jit
 
 
-@inner
+@jit
 def next_word(word, following, far):
     """The word of the next 624 in the place of `word`, from the one after it and the one 397 places on."""
     y = (np.int64(word) & 0x80000000) | (np.int64(following) & 0x7FFFFFFF)
     return np.int64(far) ^ (y >> 1) ^ ((y & 1) * 0x9908B0DF)
 
 
-@inner
+@jit
 def twist(words):
     """The next 624 words; beyond the end, places count from the beginning."""
     for i in range(227):
@@ -30,7 +30,7 @@ def twist(words):
     words[623] = next_word(words[623], words[0], words[396])
 
 
-@inner
+@jit
 def tempered(word):
     y = np.int64(word)
     y ^= y >> 11
@@ -39,7 +39,7 @@ def tempered(word):
     return y ^ (y >> 18)
 
 
-@inner
+@jit
 def below(high, low, limit):
     """Whether the 53 bits of two words make a number below the limit."""
     return ((tempered(high) & 0x1FFFFF) << 32 | tempered(low)) < limit
