@@ -96,7 +96,7 @@ def test_kernels_by_name_type_and_signature():
     assert "array(float64, 1d, C)" in str(double) and double.source.endswith("return total")
     relu = kernels.xray("elementwise.relu")
     assert relu.source.startswith("@scalar\ndef _relu(x):") and "def loop(x, y, a, b, part, parts):" in relu.source
-    types = (numba.types.int64,) * 4
+    types = (numba.types.int64,) * 7
     cut = kernels.xray("gemm.cut", signature=types)
     assert cut.signature == types and cut.source.startswith("@jit\ndef cut(") and cut.fused == 0
 
