@@ -10,9 +10,8 @@ groups of 16, of 4, and of 1 channel (depthwise). Along each network the channel
 as many channels, half as many rows and columns. So the numbers that stand for an image halve from one block to the next.
 
 Target: the convolution in groups is the smaller ones side by side (to 1e-5); its weights are c d k²/g exactly; all networks
-read at least 95 % of the held-out digits, and the one with groups of 4 is at most 2.5 points below the one without, with less
-than half of its parameters. (One digit of 359 is 0.28 points; from seed to seed the accuracies differ by a point.) It takes a
-quarter of a minute. The picture shows the table of shapes, parameters and accuracies.
+read at least 95 % of the held-out digits, and the one with groups of 4 is at most 1.5 points below the one without, with less
+than half of its parameters. It takes a quarter of a minute. The picture shows the table of shapes, parameters and accuracies.
 """
 
 import argparse
@@ -38,12 +37,12 @@ from minidl.utils.train import Trainer
 
 CHANNELS = [32, 64, 128]
 WIDTHS = {"no groups": None, "groups of 16": 16, "groups of 4": 4, "depthwise": 1}  # channels in a group of a 3 x 3 convolution
-TARGET, BELOW, SAME = 0.95, 0.025, 1e-5
+TARGET, BELOW, SAME = 0.95, 0.015, 1e-5
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=4, help="passes over the training digits (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=8, help="passes over the training digits (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="for the initial weights and the order of the digits")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="one epoch, and no accuracy to reach: shows that it runs")

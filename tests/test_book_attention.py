@@ -160,7 +160,7 @@ def parts(t):
     return EncoderDecoder, AdditiveAttention, MultiHeadAttention, PositionalEncoding, AddNorm
 
 
-def translate(t, make, lr=0.01):
+def translate(t, make, lr=0.01, steps=60):
     t.manual_seed(0)
     batch = sentences(t)
     model = make(parts(t))
@@ -168,13 +168,14 @@ def translate(t, make, lr=0.01):
     model.apply(lambda module: init_seq2seq(t, module))
     for step, loss in enumerate(model.fit([batch], lr, "Adam")):
         yield loss
-        if step == 59:
+        if step == steps - 1:
             model.eval()
             source, predicted = batch[0], model.predict_step(batch, STEPS)
             text = [" ".join(map(str, row[: row.index(EOS)] if EOS in row else row)) for row in predicted.tolist()]
             label = [" ".join(map(str, row[: row.index(EOS)])) for row in batch[3].tolist()]
             assert source.shape == predicted.shape
             yield np.mean([bleu(a, b, k=2) if a else 0 for a, b in zip(text, label, strict=True)])
+            return
 
 
 def init_seq2seq(t, module):
@@ -325,20 +326,19 @@ def transformer(t, n=32, heads=4, blocks=2):
 
         return EncoderDecoder(Encoder(), Decoder())
 
-    yield from translate(t, make, 5e-3)
+    # With a rate of 5e-3 the loss jumps in single steps, by how it is rounded, too.
+    yield from translate(t, make, 3e-3, steps=80)
 
 
-# The least of the last five losses, BLEU. Single steps of the Transformer jump with this rate: its last loss is 0.015 to 0.07,
-# by seed and rounding.
-TRANSLATORS = {seq2seq: (0.1, 0.95), bahdanau: (0.05, 0.95), transformer: (0.05, 0.95)}
+TRANSLATORS = {seq2seq: (0.1, 0.95), bahdanau: (0.05, 0.95), transformer: (0.03, 0.95)}  # the last loss, BLEU
 
 
 @pytest.mark.parametrize("program", TRANSLATORS)
 def test_it_learns(program):
     loss_bound, bleu_bound = TRANSLATORS[program]
-    *losses, score = itertools.islice(program(minidl), 61)
+    *losses, score = program(minidl)
     assert losses[0] == pytest.approx(math.log(VOCAB), abs=1)
-    assert min(losses[-5:]) < loss_bound
+    assert losses[-1] < loss_bound
     assert score > bleu_bound
 
 
