@@ -4,6 +4,7 @@ import copy
 
 from . import kernels, nn, optim
 from .graph.modes import enable_grad
+from .nn.parallel.group import current
 from .random import fork_rng
 from .tensors.creation import zeros
 from .tensors.random_tensors import rand
@@ -18,8 +19,8 @@ def warmup(model=None, *inputs, loss=None):
     loss: function of the model's output; cross-entropy where the output is (N, C), else the sum.
     Without a model, what a small multilayer perceptron needs. The model, its gradients and the random state stay as they are.
 
-    With more than one thread, two processes compile. For that the model is called once more before, while kernels do nothing:
-    the numbers it gets then are whatever memory held.
+    With more than one thread, two processes compile, except in `minidl.distributed`. For that the model is called once more
+    before, while kernels do nothing: the numbers it gets then are whatever memory held.
 
     >>> import minidl
     >>> minidl.warmup(minidl.nn.Linear(3, 2), minidl.zeros(4, 3))
@@ -41,5 +42,6 @@ def warmup(model=None, *inputs, loss=None):
             for options in ({}, {"momentum": 0.9, "weight_decay": 1e-4}):
                 optim.SGD(copied.parameters(), lr=0.0, **options).step()
 
-        kernels.compile_ahead(step)
+        if current.group is None:  # among processes that train together, a plan that ends early would leave others waiting
+            kernels.compile_ahead(step)
         step()

@@ -1,5 +1,6 @@
 """Compiling ahead: what a step needs is found out without computing, and a second process helps to compile it."""
 
+import contextlib
 import copy
 import io
 import json
@@ -15,6 +16,7 @@ import pytest
 import minidl
 import minidl.nn as nn
 from minidl.kernels import ahead, cache, jit
+from minidl.nn.parallel.group import ProcessGroup, current
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
@@ -83,18 +85,47 @@ def test_other_threads_compute_meanwhile():
 
 
 def test_a_stub_that_is_kept_calls_its_kernel_afterwards():
-    minidl.rand(2, 2) @ minidl.rand(2, 2)
     stubs = []
+    ahead.needed(lambda: stubs.append(ahead._Idle(jit.planner, lambda x: x + 1)) or stubs.append(stubs[0](3)))
+    assert stubs[1] is True and stubs[0](3) == 4
 
-    def step():
-        stubs.extend(code for table in jit.tables if table.kernel.__name__ == "product" for code in table.values())
 
-    ahead.needed(step)
-    a, out = np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32)
-    assert [type(stub) for stub in stubs] == [ahead._Idle] * len(stubs) and stubs
-    assert not any(stub.planner.plans() for stub in stubs)
-    np.testing.assert_array_equal(minidl.kernels.matmul(a, a), a @ a)
-    assert not out.any()
+PLACES = [(name, line) for name in ("needed", "begin", "end") for line in (1, 2, 3, 4, 5, 6, 40)]
+
+
+@pytest.mark.parametrize("name, line", PLACES)
+def test_ctrl_c_while_it_plans_leaves_nothing(name, line):
+    """At the line that this function of ahead.py reaches so many lines after its beginning: afterwards kernels compute."""
+    lines = []
+
+    def trace(frame, event, _):
+        if frame.f_code.co_filename != ahead.__file__ or frame.f_code.co_name != name:
+            return None
+        if event == "line":
+            lines.append(frame.f_lineno)
+            if len(lines) == line:
+                raise KeyboardInterrupt
+        return trace
+
+    a = minidl.ones(2, 2)
+    expected = (a @ a).tolist()
+    before = sys.gettrace()
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.settrace(trace)
+        try:
+            ahead.needed(lambda: a @ a)
+        finally:
+            sys.settrace(before)
+    assert jit.planner is None and (a @ a).tolist() == expected
+
+
+def test_processes_that_train_together_do_not_plan(monkeypatch):
+    monkeypatch.setattr(current, "group", ProcessGroup())
+    monkeypatch.setattr(ahead, "needed", None)  # to call it would fail
+    minidl.warmup(nn.Linear(3, 2), minidl.ones(4, 3))
+    monkeypatch.setattr(current, "group", None)
+    with pytest.raises(TypeError):
+        minidl.warmup(nn.Linear(3, 2), minidl.ones(4, 3))
 
 
 def test_a_step_that_waits_for_a_number_ends():

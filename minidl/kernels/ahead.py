@@ -28,19 +28,18 @@ class TooLong(Exception):
 
 
 class _Planner:
-    """While it is entered, kernels do nothing in this thread, and `wanted` collects [(table, dtype)]."""
+    """From `begin` to `end`, kernels do nothing in this thread, and `wanted` collects (table, dtype)."""
 
     def __init__(self):
         self.wanted, self.thread, self.calls = {}, threading.get_ident(), 0
 
-    def __enter__(self):
+    def begin(self):
         jit.planner = self
         for table in list(jit.tables):
             for dtype, code in list(table.items()):
                 dict.__setitem__(table, dtype, _Idle(self, code))
-        return self
 
-    def __exit__(self, *error):
+    def end(self):  # may be called again, if Ctrl-C came in between
         jit.planner = self.thread = None  # from now on an _Idle that is left somewhere calls its kernel
         for table in list(jit.tables):
             for dtype, code in list(table.items()):
@@ -80,8 +79,16 @@ def needed(step):
     """[(table, dtype)] of the kernels that step() would compile, in its order; those before an error, if there is one."""
     if jit.recorder is not None or jit.planner is not None:  # another thread is at it
         return []
-    with _Planner() as planner, np.errstate(all="ignore"), contextlib.suppress(Exception):
-        step()
+    planner = _Planner()
+    try:
+        try:
+            planner.begin()
+            with np.errstate(all="ignore"), contextlib.suppress(Exception):
+                step()
+        finally:
+            planner.end()
+    finally:
+        planner.end()
     return list(planner.wanted.values())
 
 
