@@ -1,10 +1,10 @@
 """Compiling ahead of time, so that the first training step is as fast as the second."""
 
 import copy
+import sys
 
 from . import kernels, nn, optim
 from .graph.modes import enable_grad
-from .nn.parallel.group import current
 from .random import fork_rng
 from .tensors.creation import zeros
 from .tensors.random_tensors import rand
@@ -42,6 +42,9 @@ def warmup(model=None, *inputs, loss=None):
             for options in ({}, {"momentum": 0.9, "weight_decay": 1e-4}):
                 optim.SGD(copied.parameters(), lr=0.0, **options).step()
 
-        if current.group is None:  # among processes that train together, a plan that ends early would leave others waiting
+        # Among processes that train together, a plan that ends early would leave others waiting. A program that trains alone
+        # has not loaded this file.
+        together = sys.modules.get(f"{__package__}.nn.parallel.group")
+        if together is None or together.current.group is None:
             kernels.compile_ahead(step)
         step()
