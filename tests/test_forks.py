@@ -114,6 +114,29 @@ def test_while_another_thread_makes_a_kernel(monkeypatch):
         assert status(lambda: compiles(jit.jit) if done else os._exit(3)) == 0
 
 
+LOADS = """
+import sys, time
+import tests.test_forks as forks
+from minidl import kernels
+class Slow:
+    def find_spec(name, path=None, target=None):
+        if name == "minidl.kernels.rows":
+            begun.set()
+            time.sleep(0.2)
+sys.meta_path.insert(0, Slow)
+def work(event):
+    global begun
+    begun = event
+    kernels.softmax
+with forks.During(work):
+    print(forks.status(lambda: kernels.logsumexp))
+"""
+
+
+def test_while_another_thread_loads_a_file_of_kernels():
+    assert run(LOADS, os.getcwd(), MINIDL_CACHE="0")[0] == "0\n"
+
+
 class Forker(event.Listener):
     """Forks in the middle of a compilation, in the thread that compiles."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minidl import Tensor, tensors
+from minidl import Tensor, kernels, tensors
 
 PACKAGE = Path(__file__).parent.parent / "minidl"
 
@@ -121,7 +121,8 @@ def _later(path, tree):
     body = [*tree.body, *(node for block in hidden for node in block.body)]
     hooks = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"]
     nodes = [node for hook in hooks for node in ast.walk(hook)] if path.name == "__init__.py" else []
-    return [node for node in nodes if re.fullmatch(r"import_module\(f?'\.(\w+|{name})', __name__\)", ast.unparse(node))]
+    call = r"import_module\(f?'\.(\w+|{name}|{_FILE_OF\[name\]})', __name__\)"
+    return [node for node in nodes if re.fullmatch(call, ast.unparse(node))]
 
 
 def _pause(statement):
@@ -258,6 +259,14 @@ def test_every_method_of_tensor_is_where_the_index_and_the_readme_say():
             homes[name] = Path(inspect.getsourcefile(function)).name
     assert index == homes
     assert set(homes.values()) <= set(re.findall(r"`(\w+\.py)`", sentence))
+
+
+def test_editors_see_every_file_of_kernels():
+    """For them each file that is loaded at its first use is imported, in a block that no program runs."""
+    tree = ast.parse((PACKAGE / "kernels" / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [x for x in tree.body if isinstance(x, ast.If) and ast.unparse(x.test) == "TYPE_CHECKING"]
+    assert [ast.unparse(x) for x in block.body] == [f"from .{file} import *" for file in kernels._FILES]
+    assert not kernels._FILES.keys() & kernels._FILE_OF.keys()  # `kernels.x` is either the file or a function
 
 
 def test_make_test_does_not_import_what_it_does_not_install():

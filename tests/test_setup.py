@@ -142,6 +142,7 @@ modules = set(sys.modules)
 import minidl
 later = {"minidl.distributions", "minidl.models", "minidl.utils", "multiprocessing", "statistics", "decimal"}
 print(later & (set(sys.modules) - modules))
+print(*sorted(name[15:] for name in sys.modules if name.startswith("minidl.kernels.")))
 import minidl.utils.data
 heavy = {"http", "email.parser", "ssl", "urllib.request", "numba.np.arrayobj"}
 print(heavy & (set(sys.modules) - modules))
@@ -150,7 +151,51 @@ print([made for made in gc.get_objects() if isinstance(made, (Dispatcher, CPUCon
 
 
 def test_the_import_leaves_for_later_what_few_programs_need(tmp_path):
-    assert run(LIGHT, tmp_path) == ("set()\nset()\n[]\n", "")
+    assert run(LIGHT, tmp_path) == ("set()\ncache jit memory threads twister\nset()\n[]\n", "")
+
+
+FILES = """
+import sys
+from minidl import kernels
+def loaded():
+    return {name[15:] for name in sys.modules if name.startswith("minidl.kernels.")}
+before = loaded()
+log_softmax = kernels.log_softmax
+print(vars(kernels)["log_softmax"] is log_softmax, {"rows", "vmath"} <= loaded() - before, "conv" in loaded())
+from minidl.kernels import *
+assert log_softmax is kernels.rows.log_softmax and conv2d is kernels.conv.conv2d
+assert set(kernels.__all__) <= vars(kernels).keys()
+"""
+
+
+def test_a_file_of_kernels_is_loaded_at_its_first_use(tmp_path):
+    assert run(FILES, tmp_path) == ("True True False\n", "")
+
+
+# A file of kernels is edited after the import and before its first use, and what it was is put back.
+EDITED = """
+import os, pathlib
+import numpy as np
+from minidl import kernels
+file = pathlib.Path(kernels.__file__).parent / "clipping.py"
+text = file.read_text(encoding="utf-8")
+assert text.count("1e-6)") == 1
+if "EDIT" in os.environ:
+    file.write_text(text.replace("1e-6)", "5.00)"), encoding="utf-8")  # the same instructions, with another number
+kernels.common_norm
+if "EDIT" in os.environ:
+    file.write_text(text, encoding="utf-8")
+numbers = np.empty(2)
+kernels.clipping._put_factor[np.dtype(np.float32)](np.array([25.0]), 1.0, numbers, np.empty(1, np.float32))
+print(numbers.round(3), len(list(pathlib.Path("cache").glob("*/clipping.put_factor-*"))))
+"""
+
+
+def test_code_of_a_file_that_was_edited_after_the_import_is_not_kept(tmp_path):
+    shutil.copytree(ROOT / "minidl", tmp_path / "minidl")
+    settings = {"path": tmp_path, "MINIDL_CACHE": str(tmp_path / "cache"), "MINIDL_QUIET": "1"}
+    assert run(EDITED, tmp_path, **settings, EDIT="1") == ("[5.  0.1] 0\n", "")
+    assert run(EDITED, tmp_path, **settings) == ("[5.  0.2] 1\n", "")
 
 
 LATER = """

@@ -54,3 +54,18 @@ def test_what_was_set_aside_stays_so(nothing_aside):
     with NoCollection():
         pass
     assert gc.get_freeze_count() == aside > 0
+
+
+FIRST_KERNEL = """
+import gc, sys
+from minidl.kernels import jit
+collected, before = [], set(sys.modules)
+gc.callbacks.append(lambda phase, info: collected.append(phase))
+jit._complete_numba()
+print("numba.np.arrayobj" in set(sys.modules) - before, collected, gc.isenabled())
+"""
+
+
+def test_numba_is_completed_without_a_collection():
+    done = subprocess.run([sys.executable, "-c", FIRST_KERNEL], capture_output=True, text=True, check=True)
+    assert done.stdout == "True [] True\n"

@@ -63,6 +63,12 @@ def _source_hash():
     return digest.hexdigest()[:16]
 
 
+def _written():
+    """When the files of this package were last written."""
+    with os.scandir(os.path.dirname(__file__)) as entries:
+        return {entry.name: entry.stat().st_mtime_ns for entry in entries if entry.name.endswith(".py")}
+
+
 _warned = False
 
 
@@ -352,4 +358,20 @@ class DiskCache(caching._Cache):
         raise NotImplementedError("the cache of a kernel cannot be turned off; MINIDL_CACHE=0 does it for all of them")
 
 
+WRITTEN = _written()
 FOLDER = _open_folder()
+_as_imported = set()  # modules with kernels that were loaded, with all that they import, before a file was edited
+
+
+def folder_for(function):
+    """The folder for the code of a kernel, or None: also where a file of this package was edited since the import.
+
+    Files are loaded at their first use. The code of an edited one would be kept in the folder of what it was before.
+    """
+    global FOLDER
+    if FOLDER is not None and function.__module__ not in _as_imported:
+        if _written() == WRITTEN:
+            _as_imported.add(function.__module__)
+        else:
+            FOLDER = None
+    return FOLDER

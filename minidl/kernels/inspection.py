@@ -14,6 +14,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from .. import kernels
 from . import jit as compiling
 
 LINES = 6000  # of LLVM IR or assembly on a page
@@ -79,6 +80,8 @@ def _remedy(name, names):
 
 def tables_by_name():
     """{name: table} of the kernels whose argument types are known. Of several with one name, the others get a number."""
+    for function in kernels.__all__:
+        getattr(kernels, function)  # loads its file
     found = {}
     element = numba.float32
     for table in compiling.tables:

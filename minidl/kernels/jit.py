@@ -16,8 +16,10 @@ from llvmlite.binding import ffi
 from numba import types
 from numba.core import cgutils, compiler, event
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
+from ..startup import NoCollection
 from . import cache
 
 
@@ -65,15 +67,24 @@ class _Within(compiler.Compiler):
         return result
 
 
+@functools.cache
+def _complete_numba():
+    """Loads what Numba leaves for the first use of a kernel: some hundred modules, which make no garbage."""
+    with NoCollection():
+        cpu_target.target_context.refresh()
+
+
 def _make(function, options, within=False):
+    _complete_numba()
     if within:
         options = {**options, "pipeline_class": _Within, "no_cpython_wrapper": True}
     dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
     if within:  # with a number of the source among the arguments, Numba would compile for just this number first
         find = dispatcher.get_call_template
         dispatcher.get_call_template = lambda args, kws: find(tuple(map(types.unliteral, args)), kws)
-    if cache.FOLDER is not None:
-        dispatcher._cache = cache.DiskCache(function, cache.FOLDER, "within" if within else "")
+    folder = cache.folder_for(function)
+    if folder is not None:
+        dispatcher._cache = cache.DiskCache(function, folder, "within" if within else "")
     return dispatcher
 
 

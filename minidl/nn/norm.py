@@ -2,8 +2,8 @@
 
 import functools
 
+from .. import kernels
 from ..graph.writes import note_write
-from ..kernels import count_up
 from ..tensors.arguments import as_ints, expect_tensors
 from ..tensors.creation import empty, tensor
 from . import functional as F, init
@@ -101,7 +101,7 @@ class BatchNorm(_RunningNorm):
             mean = var = None
         y = F.batch_norm(input, mean, var, self.weight, self.bias, self.training or mean is None, momentum, self.eps)
         if tracks:
-            count_up(self.num_batches_tracked.array)
+            kernels.count_up(self.num_batches_tracked.array)
             note_write(self.num_batches_tracked.array)
         return y
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .. import kernels
 from ..graph.writes import note_write
-from ..kernels import adam
 from ..tensors import dtypes
 from ..tensors.record import wrap
 from .optimizer import Optimizer, check_at_least_zero, check_betas
@@ -90,7 +90,7 @@ class Adam(Optimizer):
                 state["max_exp_avg_sq"] = wrap(np.zeros_like(array))
             step = state["step"].array
             top = state["max_exp_avg_sq"].array if amsgrad else None
-            adam(
+            kernels.adam(
                 array,
                 grad.array,
                 state["exp_avg"].array,

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from .. import kernels
 from ..graph.writes import note_write
-from ..kernels import matmul
 from ..tensors.record import wrap
 from .optimizer import Optimizer, check_at_least_zero, check_number
 
@@ -110,6 +110,6 @@ def orthogonal(matrix, coefficients=(3.4445, -4.775, 2.0315), steps=5, eps=1e-7)
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = x / max(matrix.dtype.type(eps), np.sqrt((x * x).sum()))
     for _ in range(steps):
-        gram = matmul(x, x.T)
-        x = a * x + matmul(b * gram + c * matmul(gram, gram), x)
+        gram = kernels.matmul(x, x.T)
+        x = a * x + kernels.matmul(b * gram + c * kernels.matmul(gram, gram), x)
     return x.T if matrix.shape[0] > matrix.shape[1] else x

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from .. import kernels
 from ..graph.writes import note_write
-from ..kernels import optimizer_step
 from ..tensors import dtypes
 from ..tensors.record import wrap
 from .optimizer import Optimizer
@@ -39,7 +39,7 @@ class ElementwiseOptimizer(Optimizer):
                 state.update((key, wrap(x)) for key, x in begin.items())
             step = state["step"].array
             buffers, numbers = self.numbers(group, state, float(step) + 1)
-            optimizer_step(self._rule, array, grad.array, buffers, sign=sign, **numbers)
+            kernels.optimizer_step(self._rule, array, grad.array, buffers, sign=sign, **numbers)
             self.finish(group, state, float(step) + 1)
             step += 1  # after the kernel: if it raises, the step does not count
             note_write(array)

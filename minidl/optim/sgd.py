@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from .. import kernels
 from ..graph.writes import note_write
-from ..kernels import sgd
 from ..tensors.record import wrap
 from .optimizer import Optimizer
 
@@ -78,7 +78,7 @@ class SGD(Optimizer):
                 kept = self.state[p].get("momentum_buffer")
                 first = kept is None
                 buffer = np.empty_like(array) if first else kept.array
-            sgd(array, grad.array, buffer, lr, momentum, dampening, decay, nesterov, maximize, first)
+            kernels.sgd(array, grad.array, buffer, lr, momentum, dampening, decay, nesterov, maximize, first)
             note_write(array)
             if first:  # after the kernel: if it raises, the buffer has no values
                 self.state[p]["momentum_buffer"] = wrap(buffer)
