@@ -14,7 +14,6 @@ with NoCollection():
         no_grad as no_grad,
         set_grad_enabled as set_grad_enabled,
     )
-    from .io import load as load, save as save
     from .kernels import get_num_threads as get_num_threads, set_num_threads as set_num_threads
     from .nn.functional.activation import celu as celu, celu_ as celu_, selu as selu, selu_ as selu_
     from .nn.functional.piecewise import rrelu as rrelu, rrelu_ as rrelu_, threshold as threshold, threshold_ as threshold_
@@ -69,6 +68,7 @@ if TYPE_CHECKING:  # what is loaded at its first use
     from .amp import autocast as autocast
     from .capture import compile as compile
     from .habits import *  # noqa: F403
+    from .io import load as load, save as save
     from .linalg.namesakes import *  # noqa: F403
     from .utils.summary import summary as summary
 
@@ -127,7 +127,7 @@ _HABITS = (
     "set_num_interop_threads",
     "use_deterministic_algorithms",
 )
-_SINGLE = "autocast", "compile", "summary"
+_SINGLE = "autocast", "compile", "load", "save", "summary"
 _NAMESAKES = "chain_matmul", "cholesky_inverse", "cholesky_solve", "orgqr"  # of minidl.linalg
 _REMEDIES = {  # what PyTorch has and minidl has not, and what to write
     "HalfTensor": "there are no numbers of 16 bits; write minidl.FloatTensor",
@@ -159,6 +159,8 @@ def __getattr__(name):
         return import_module(".amp", __name__).autocast
     if name == "compile":
         return import_module(".capture", __name__).compile
+    if name in ("load", "save"):
+        return getattr(import_module(".io", __name__), name)
     if name == "summary":
         return import_module(".utils", __name__).summary.summary
     if name in _REMEDIES:

@@ -96,12 +96,12 @@ def wrong_first(analytic, numeric, rtol, atol):
 
 # --- gradients that have not even the right shape
 
-SHAPES = re.compile(r"a gradient of shape (\(.*?\)) for an input of (\(.*?\))")
+SHAPES = r"a gradient of shape (\(.*?\)) for an input of (\(.*?\))"
 
 
 def of_the_shape(message):
     """What to say to the walk's complaint about a gradient's shape, if it looks like a usual mistake; it begins a line."""
-    match = SHAPES.search(message)
+    match = re.search(SHAPES, message)
     if not match:
         return ""
     found, shape = map(ast.literal_eval, match.groups())

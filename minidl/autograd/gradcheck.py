@@ -112,18 +112,18 @@ def _place(traceback):
     while traceback.tb_next:
         traceback = traceback.tb_next
     code = traceback.tb_frame.f_code
-    if ENGINE.match(traceback.tb_frame.f_globals.get("__name__", "")):
+    if re.match(ENGINE, traceback.tb_frame.f_globals.get("__name__", "")):
         return ""
     return f"\nraised in {code.co_name}, {code.co_filename}:{traceback.tb_lineno}"
 
 
-ENGINE = re.compile(r"minidl\.(autograd|double_backward|func|graph|tensors)\b")
+ENGINE = r"minidl\.(autograd|double_backward|func|graph|tensors)\b"
 
 
 def _from_outside(traceback):
     """The frames of func, or of the backward that failed, without those of the engine that called it."""
     inner = traceback
-    while inner.tb_next and ENGINE.match(inner.tb_frame.f_globals.get("__name__", "")):
+    while inner.tb_next and re.match(ENGINE, inner.tb_frame.f_globals.get("__name__", "")):
         inner = inner.tb_next
     return inner
 

@@ -55,10 +55,11 @@ def _source_hash():
     config = numba.config
     settings = config.BOUNDSCHECK, config.CPU_NAME, config.CPU_FEATURES, config.ENABLE_AVX
     digest = DIGEST(f"{numba.__version__} {llvmlite.__version__} {settings}".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        source = path.read_bytes()
+    for name in sorted(_written()):
+        with open(os.path.join(os.path.dirname(__file__), name), "rb") as file:
+            source = file.read()
         # Without name and length, code that moves from the end of one file to the top of the next would change nothing.
-        digest.update(f"{path.name} {len(source)}\n".encode())
+        digest.update(f"{name} {len(source)}\n".encode())
         digest.update(source)
     return digest.hexdigest()[:16]
 
