@@ -359,20 +359,22 @@ class DiskCache(caching._Cache):
         raise NotImplementedError("the cache of a kernel cannot be turned off; MINIDL_CACHE=0 does it for all of them")
 
 
-WRITTEN = _written()
-FOLDER = _open_folder()
-_as_imported = set()  # modules with kernels that were loaded, with all that they import, before a file was edited
+WRITTEN = _written()  # as they were at the import
+_as_imported = set()
 
 
-def folder_for(function):
-    """The folder for the code of a kernel, or None: also where a file of this package was edited since the import.
+def is_as_imported(module):
+    """Whether a module was loaded, with all that it imports, before a file of this package was edited.
 
-    Files are loaded at their first use. The code of an edited one would be kept in the folder of what it was before.
+    Files are loaded at their first use. The code of an edited one must not get into the folder of what it was before.
     """
-    global FOLDER
-    if FOLDER is not None and function.__module__ not in _as_imported:
-        if _written() == WRITTEN:
-            _as_imported.add(function.__module__)
-        else:
-            FOLDER = None
-    return FOLDER
+    if module not in _as_imported and _written() == WRITTEN:
+        _as_imported.add(module)
+    return module in _as_imported
+
+
+def __getattr__(name):
+    """Opens FOLDER when it is first asked for (PEP 562): its name takes a millisecond to compute."""
+    if name == "FOLDER":
+        return globals().setdefault(name, _open_folder())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -82,9 +82,8 @@ def _make(function, options, within=False):
     if within:  # with a number of the source among the arguments, Numba would compile for just this number first
         find = dispatcher.get_call_template
         dispatcher.get_call_template = lambda args, kws: find(tuple(map(types.unliteral, args)), kws)
-    folder = cache.folder_for(function)
-    if folder is not None:
-        dispatcher._cache = cache.DiskCache(function, folder, "within" if within else "")
+    if cache.FOLDER is not None and cache.is_as_imported(function.__module__):
+        dispatcher._cache = cache.DiskCache(function, cache.FOLDER, "within" if within else "")
     return dispatcher
 
 
@@ -143,7 +142,10 @@ class CodeByDtype(dict):
 
     def is_kept(self, dtype):
         """Whether the code lies on disk, or nothing is kept there."""
-        return cache.FOLDER is None or self.kernel._cache.has(self.kinds(dtype))
+        if cache.FOLDER is None:
+            return True
+        kept = self.kernel._cache
+        return not isinstance(kept, cache.DiskCache) or kept.has(self.kinds(dtype))
 
     def kinds(self, dtype):
         """The types of the arguments for this element type, which take 20 µs to make."""
