@@ -141,6 +141,7 @@ from numba.core.dispatcher import Dispatcher
 modules = set(sys.modules)
 import minidl
 later = {"minidl.distributions", "minidl.models", "minidl.utils", "multiprocessing", "statistics", "decimal"}
+later |= {"minidl.io", "minidl.double_backward.recorded", "minidl.optim.lr_scheduler", "minidl.optim.lbfgs"}
 print(later & (set(sys.modules) - modules))
 print(*sorted(name[15:] for name in sys.modules if name.startswith("minidl.kernels.")))
 import minidl.utils.data
@@ -206,8 +207,11 @@ import minidl.utils.data.network
 from minidl.utils.data import *
 assert download is minidl.utils.data.download is minidl.utils.data.network.download
 assert minidl.distributions.Normal(0.0, 1.0).icdf(0.5) == 0
-from minidl import distributions
-assert distributions is minidl.distributions
+from minidl import distributions, load
+assert distributions is minidl.distributions and load is minidl.load is minidl.io.load
+assert "LBFGS" in dir(minidl.optim) and minidl.optim.lr_scheduler.StepLR
+from minidl.optim import *
+assert set(minidl.optim.__all__) <= vars(minidl.optim).keys() and issubclass(LBFGS, Optimizer) and swa_utils.AveragedModel
 for module in (minidl, minidl.utils.data):
     try:
         module.nothing

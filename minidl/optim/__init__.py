@@ -4,13 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..nn.names import no_attribute
-from . import lr_scheduler
 from .adam import Adam, AdamW
 from .optimizer import Optimizer
 from .sgd import SGD
 
 if TYPE_CHECKING:  # what is loaded at its first use
-    from . import book_schedules, swa_utils
+    from . import book_schedules, lr_scheduler, swa_utils
     from .adam_family import Adamax, NAdam, RAdam, Yogi
     from .adaptive import Adadelta, Adagrad, RMSprop
     from .factored import Adafactor
@@ -59,11 +58,12 @@ if not TYPE_CHECKING:  # an editor says of itself what is not there
 
     def __getattr__(name):
         """Loads what few programs need at its first use (PEP 562); of what is not there it says which name is meant."""
-        if name in ("book_schedules", "swa_utils"):
+        if name in ("book_schedules", "lr_scheduler", "swa_utils"):
             return import_module(f".{name}", __name__)
         if name in _FILE_OF:
             value = globals()[name] = getattr(import_module(f".{_FILE_OF[name]}", __name__), name)
             return value
         if name == "SparseAdam":
             raise AttributeError(f"module {__name__!r} has no attribute 'SparseAdam': there are no sparse tensors; write Adam")
-        raise no_attribute(__name__, name, __all__, (("optim.lr_scheduler", dir(lr_scheduler)),))
+        schedules = import_module(".lr_scheduler", __name__)
+        raise no_attribute(__name__, name, __all__, (("optim.lr_scheduler", dir(schedules)),))
