@@ -49,6 +49,13 @@ def test_a_plan_names_what_the_step_then_compiles():
     assert differences.strip() == "[]"
 
 
+def test_the_tables_of_kernels_can_be_gone_through_while_a_file_is_loaded():
+    begun = iter(jit.tables)
+    first = next(begun)
+    more = jit.CodeByDtype(first.kernel, first.signature)
+    assert more in jit.tables and more not in list(begun)
+
+
 def test_a_planned_step_computes_nothing_and_changes_nothing():
     model, x = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)), minidl.rand(6, 5)
     minidl.warmup(model, x)  # all kernels are compiled: even these must not run

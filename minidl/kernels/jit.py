@@ -97,7 +97,12 @@ def jit(function=None, **options):
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
-tables = weakref.WeakSet()  # every CodeByDtype
+class _Tables(weakref.WeakSet):
+    def __iter__(self):  # of those there are now: meanwhile another thread may load a file with more of them
+        return iter([table for reference in tuple(self.data) if (table := reference()) is not None])
+
+
+tables = _Tables()  # every CodeByDtype
 recorder = None  # while a step is recorded (capture/): a function of (table, dtype, code), whose result is called instead
 planner = None  # while warmup plans (ahead.py): its thread computes nothing, and what it would compile is noted
 
