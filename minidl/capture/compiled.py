@@ -182,18 +182,17 @@ class Compiled:
             return self._function(*args, **options)
         with self._lock:
             plan = self._last
-            if plan is not None and not options and not self._busy and len(args) == len(plan.kinds):
-                arrays = []
-                for x, (shape, dtype) in zip(args, plan.kinds, strict=True):
+            if plan is not None and not options and not self._busy and len(args) == len(plan.inputs):
+                for x, (static, shape, dtype) in zip(args, plan.inputs):  # noqa: B905 (strict=True takes 0.1 µs)
                     if type(x) is not Tensor or x.node is not None or (x := x.array).shape != shape or x.dtype is not dtype:
                         break
-                    arrays.append(x)
+                    static[...] = x  # in half the time of copyto
                 else:
                     number = plan.number + 1
                     if number & plan.number and plan.guards.broken() is None:  # not call 8, 16, 32, …
                         plan.number = number
                         try:
-                            return plan.answer(plan.program.replay(arrays))
+                            return plan.answer(plan.program.run())
                         except (UnusualIndex, Changed):
                             plan.number -= 1
             if self._busy or self.refusal is not None:  # busy: it is called from within itself
@@ -230,7 +229,7 @@ class Compiled:
                 if not plan.number & (plan.number - 1):  # call 8, 16, 32, …
                     return self._check(plan, arrays, args, options)
                 if not options and all(type(x) is Tensor for x in args):  # the short way from now on
-                    plan.kinds = [(x.shape, x.dtype) for x in plan.statics]
+                    plan.inputs = [(x, x.shape, x.dtype) for x in plan.statics]
                     self._last = plan
                 try:
                     return plan.answer(plan.program.replay(arrays))
@@ -370,7 +369,7 @@ class Plan:
 
     def __init__(self):
         self.number = self.begun = 0
-        self.kinds = ()
+        self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
 
     def begin_again(self, changed):

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from operator import is_
 
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import COUNT
@@ -49,11 +50,10 @@ class _Options:
         if self.always:
             self.read()
             return
-        for group, keys, values in self.options:
-            for key, value in zip(keys, values):  # noqa: B905 (strict=True would cost a tenth of it)
-                if group[key] is not value:
-                    self.read()
-                    return
+        for group, values in self.options:
+            if len(group) != len(values) or not all(map(is_, group.values(), values)):
+                self.read()
+                return
 
     def _flags(self):
         """The options that say which kernels are called, and how; they are no numbers that a table can be given."""
@@ -72,8 +72,8 @@ class _Options:
             raise Changed(f"{type(self.optimizer).__name__} calls other kernels")
         for i, args in enumerate(found):
             self.table.set_numbers(self.first + i, args)
-        self.options = [(group, tuple(group), tuple(group.values())) for group in self.optimizer.param_groups]
-        self.always = any(isinstance(x, Tensor) for _, _, values in self.options for x in values)  # a rate that is a tensor
+        self.options = [(group, tuple(group.values())) for group in self.optimizer.param_groups]
+        self.always = any(isinstance(x, Tensor) for _, values in self.options for x in values)  # a rate that is a tensor
 
 
 class _Moments(_Options):
