@@ -22,12 +22,13 @@ from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
 from .numbers import Changed
-from .program import Program, UnusualIndex
+from .program import Otherwise, Program
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
 
 _new = object.__new__
 MOST = 8  # programs of one step
+MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
 _recording = threading.Lock()  # one thread records at a time
 _all = weakref.WeakSet()
 
@@ -193,7 +194,7 @@ class Compiled:
                         plan.number = number
                         try:
                             return plan.answer(plan.program.run())
-                        except (UnusualIndex, Changed):
+                        except (Otherwise, Changed):
                             plan.number -= 1
             if self._busy or self.refusal is not None:  # busy: it is called from within itself
                 return self._function(*args, **options)
@@ -233,8 +234,11 @@ class Compiled:
                     self._last = plan
                 try:
                     return plan.answer(plan.program.replay(arrays))
-                except UnusualIndex:
-                    return self._function(*args, **options)
+                except Otherwise as what:
+                    plan.misses += 1
+                    if plan.misses < MISSES:
+                        return self._function(*args, **options)
+                    changed = str(what)
                 except Changed as what:
                     changed = str(what)
             self._last = None
@@ -334,13 +338,24 @@ class Compiled:
         try:
             got = program.replay(arrays)
             differs = not (equal(expected, got) and after.equal() and equal(grads, grads_of(program)))
+        except Otherwise as what:  # the next call is compared
+            differs, changed = False, str(what)
+            plan.number, plan.misses = plan.number - 1, plan.misses + 1
+            if plan.misses >= MISSES:
+                self._last = None
+                plan.begin_again(changed)
+                if plan.begun > MOST:
+                    self._refuse(f"it changed too often: {changed}")
         except Exception as error:
             differs = f"the replay raises {type(error).__name__}: {error}"
-        if not differs:
-            return plan.answer(got)
+        else:
+            if not differs:
+                return plan.answer(got)
         after.restore()
         for (node, _), grad in zip(program.final, grads, strict=True):
             node.grad = None if grad is None else wrap(grad)
+        if not differs:
+            return copied(result)
         reason = "the replay gives other numbers than the step" if differs is True else differs
         plan.program = self._last = None
         if plan.number > 4:
@@ -368,12 +383,13 @@ class Plan:
     """What is remembered for one combination of shapes."""
 
     def __init__(self):
-        self.number = self.begun = 0
+        self.number = self.begun = self.misses = 0
         self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
 
     def begin_again(self, changed):
         self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1, None, None, changed
+        self.misses = 0
 
     def answer(self, arrays):
         """The arrays of a replay in the form of the step's result."""

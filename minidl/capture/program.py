@@ -21,10 +21,11 @@ from .matching import CannotRemember
 from .memory import Plan
 from .numbers import numbers_of, with_counts
 from .recorder import arrays_in
+from .state import Before, state_arrays
 
 
-class UnusualIndex(Exception):
-    """An index is negative, and none was when the step was recorded."""
+class Otherwise(Exception):
+    """Python would go on otherwise than when the step was recorded: this call must be made ordinarily."""
 
 
 class Program:
@@ -53,7 +54,8 @@ class Program:
         self._twins, self._grads, self.grads, self.how = {}, [], [], {}
         self.segments, self.steps, self.kinds = [], [], []
         self._build()
-        self.state, self.indices = self._state(), self._indices()
+        self.state, self.indices = self._state(self.events), self._indices()
+        self.early = self._early()
         self.writes = []
         for x in self.state:
             note_write(x)
@@ -77,11 +79,11 @@ class Program:
             results += [x for call in event.calls for x, written in call.arrays() if written]
             changed.update(id(owner_of(x)) for x in results)
         matching = self.matching
-        for key, event in matching.fixed.items():
-            owned = {id(owner_of(x)) for x in arrays_in([event.result])}
+        for event in matching.fixed:
+            owned = {id(owner_of(x)) for x in arrays_in([event.result]) if x.size}
             if not owned & changed and owned <= matching.temporary.keys():
                 self.dropped.add(id(event))
-                matching.constant[key] = matching.temporary.pop(key)
+                matching.constant.update((key, matching.temporary.pop(key)) for key in owned)
 
     def _lives(self, kept):
         """{id of owner: (owner, first event, last event)} of all temporaries."""
@@ -207,11 +209,15 @@ class Program:
             targets = [self._target(x, event) for x in arrays_in([event.result])]
             return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
         args, options, function = self._tensors(event.args), self._tensors(event.options), event.function
+        if event.decides:
+            return lambda: _decide(event, function(*args, **options))
         targets = [self._target(x, event) for x in arrays_in([event.result])]
         return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
 
     def _why(self, event):
         """Why an event stays Python."""
+        if type(event) is Function and event.decides:
+            return "Python decides by it"
         if type(event) is Function and not event.fixed and not event.calls:
             return "a function without a gradient: random numbers, comparisons"
         return self.matching.why.get(id(event), "it changes gradients in place" if type(event) is Effect else "NumPy does it")
@@ -240,10 +246,10 @@ class Program:
             twin.needs = forward.before["needs"]
         return self._twins[id(forward)]
 
-    def _state(self):
-        """The arrays that were there before and that the program changes."""
+    def _state(self, events):
+        """The arrays that were there before and that these events change."""
         found = {}
-        for event in self.events:
+        for event in events:
             for call in event.calls if id(event) in self.matching.native else ():
                 for x, written in call.arrays():
                     if written:
@@ -252,6 +258,14 @@ class Program:
                 if isinstance(x, np.ndarray):
                     found[id(owner_of(x))] = owner_of(x)
         return [x for key, x in found.items() if key in self.matching.constant and x.size]
+
+    def _early(self):
+        """The arrays that change before Python last decides by a value; None if it never does."""
+        decisions = [i for i, event in enumerate(self.events) if type(event) is Function and event.decides]
+        if not decisions:
+            return None
+        events = self.events[: decisions[-1]]
+        return state_arrays(self) if any(type(e) in (Step, Effect) for e in events) else self._state(events)
 
     # --- running
 
@@ -273,15 +287,22 @@ class Program:
         """Makes the step again with the inputs that lie in `statics`."""
         for i in self.indices:
             if self.statics[i].min() < 0:
-                raise UnusualIndex
+                raise Otherwise("an index is negative now")
         for step in self.steps:
             step.update()
         if self.only is not None:
             stopped = self.only.run()
             if stopped >= 0:
                 self._segments(stopped)
-        else:
+        elif self.early is None:
             self._segments()
+        else:
+            before = Before(self.early, self.generators)
+            try:
+                self._segments()
+            except Otherwise:
+                before.restore()
+                raise
         for node, grad in self.final:
             node.grad = grad
         writes._writes.newest = now = next_serial()
@@ -351,6 +372,11 @@ def _assign(grads):
             node.grad = grad
 
     return assign
+
+
+def _decide(event, found):
+    if type(found) is not type(event.result) or repr(found) != repr(event.result):
+        raise Otherwise(f"{event.name} found {event.result!r} before and finds {found!r} now")
 
 
 def _fill(targets, *results):

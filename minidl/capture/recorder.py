@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import double_backward
 from ..graph import watch
+from ..graph.watch import constants
 from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
@@ -264,7 +265,8 @@ class Recorder(watch.Observer):
             graph = not always and any(isinstance(x, Tensor) and x.requires_grad for x in flat((args, options)))
             if self._stack or not self._mine() or graph:
                 return old(*args, **options)
-            fixed = name in CONSTANT and (name.endswith("_like") or not any(True for _ in arrays_in(args, options)))
+            alike = name.endswith("_like") or not arrays_in(args, options)
+            fixed = alike and (name in CONSTANT or name in constants)
             event = Function(function=old, args=args, options=options, fixed=fixed)
             self._stack.append(event)
             try:
@@ -272,6 +274,7 @@ class Recorder(watch.Observer):
             finally:
                 self._stack.pop()
             if not any(event.result is x for x in args):  # a cast that changes nothing
+                event.decides = not arrays_in([event.result])
                 self.known(arrays_in(args, options, [event.result]))
                 self._add(event)
             return event.result

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..graph.modes import LOUD, SILENT, float_errors, mode, watchers
 from ..graph.nodes import Part, next_serial
+from ..graph.watch import repeatable
 from . import dtypes
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ def operand(name, x):
     raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}{remedy_for(x)}")
 
 
+@repeatable(constant=True)
 def number_array(name, value, dtype):
     """A Python number as a 0-d array: infinite where it is too large for floating-point numbers of that dtype."""
     try:

@@ -9,7 +9,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axes, normalize_axis
 from . import dtypes
-from .arguments import expect_memory, integer, sizes_of
+from .arguments import as_int, expect_memory, integer, sizes_of
 from .record import TensorBase, apply
 
 
@@ -303,6 +303,7 @@ class Shapes:
         tensor([1, 1, 1, 2])
         """
         x, axis = (self.flatten(), 0) if dim is None else (self, normalize_axis("repeat_interleave", dim, self.ndim))
+        number = as_int(repeats) if not isinstance(repeats, TensorBase) else None
         repeats = np.asarray(repeats.array if isinstance(repeats, TensorBase) else repeats)
         if repeats.dtype.kind not in "iu":
             raise TypeError(f"repeat_interleave: expected integers, got {repeats.dtype}")
@@ -311,7 +312,7 @@ class Shapes:
         total = int(repeats.sum()) if repeats.size != 1 else int(repeats.item()) * x.shape[axis]
         if output_size is not None and integer("repeat_interleave", output_size) != total:
             raise ValueError(f"repeat_interleave: the result has size {total} along its axis, not output_size={output_size}")
-        return apply(ops.RepeatInterleave(repeats, axis), x)
+        return apply(ops.RepeatInterleave(number if type(number) is int else repeats, axis), x)
 
     def flip(self, *dims: int | Sequence[int]):
         """In reverse order along the given axes (a copy).
