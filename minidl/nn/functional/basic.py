@@ -328,7 +328,6 @@ def _check_bias(name, bias, out, dtype):
         raise TypeError(f"{name}: the weight is {dtype} and the bias {bias.dtype}")
 
 
-@repeatable
 def _integers(name, input):
     """The integers of a tensor, as int64."""
     if not isinstance(input, Tensor) or input.dtype.kind not in "iu":
