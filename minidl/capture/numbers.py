@@ -111,14 +111,21 @@ def dry_step(optimizer, calls):
     tables = {id(call.kernel): (call.kernel, call.dtype) for call in calls}
     before = [(kernel, dtype, kernel[dtype]) for kernel, dtype in tables.values()]
     counts = [] if type(optimizer) is SGD else [(x, x.copy()) for x, _ in _counted(optimizer, calls)]
-    try:
-        for kernel, dtype, code in before:
-            dict.__setitem__(kernel, dtype, noting(code))
-        for group in optimizer.param_groups:
-            optimizer.update(group)
-    finally:
+
+    def put_back():
         for kernel, dtype, code in before:
             dict.__setitem__(kernel, dtype, code)
         for number, old in counts:
             number[...] = old
+
+    try:
+        try:
+            for kernel, dtype, code in before:
+                dict.__setitem__(kernel, dtype, noting(code))
+            for group in optimizer.param_groups:
+                optimizer.update(group)
+        finally:
+            put_back()
+    finally:
+        put_back()  # once more, if Ctrl-C came meanwhile
     return found

@@ -31,12 +31,11 @@ class Recorder(watch.Observer):
         self.seen = {}  # id of an array that owns memory -> the array
         self.known(statics)
         self._stack, self._forwards, self._written = [], {}, None
-        self._thread = threading.get_ident()
+        self._thread, self._replaced = threading.get_ident(), []
 
     # --- begin and end
 
     def __enter__(self):
-        self._undo = []
         try:
             jit.recorder = self._recorded
             for kernel in list(jit.tables):
@@ -59,18 +58,24 @@ class Recorder(watch.Observer):
         return self
 
     def __exit__(self, *error):
+        """Puts everything back. Ctrl-C may come at any line: so it may be called again, and then does the rest."""
         watch.remove(self)
         jit.recorder = None
         for kernel in list(jit.tables):
             for dtype, code in list(kernel.items()):
                 dict.__setitem__(kernel, dtype, _restored(code))
-        for place, name, old in reversed(self._undo):
-            setattr(place, name, old) if old is not None else delattr(place, name)
+        while self._replaced:
+            place, name, old = self._replaced[-1]
+            if old is not None:
+                setattr(place, name, old)
+            elif name in vars(place):
+                delattr(place, name)
+            self._replaced.pop()
 
     def _patch(self, place, name, make):
         old = vars(place).get(name)
         function = getattr(place, name)
-        self._undo.append((place, name, old))
+        self._replaced.append((place, name, old))
         setattr(place, name, make(name, function))
 
     def refuse(self, reason):
