@@ -114,6 +114,7 @@ class Compiled:
     def __init__(self, function, fullgraph, disabled, bound=False):
         self._function, self._fullgraph, self._disabled, self._bound = function, fullgraph, disabled, bound
         self._plans, self._last, self.refusal = {}, None, None
+        self._found = []  # nodes whose .grad the step finds when it begins: there are programs with and without it
         self._lock, self._busy = threading.RLock(), False
         functools.update_wrapper(self, function, updated=())
         _all.add(self)
@@ -211,7 +212,8 @@ class Compiled:
         for name, x in (*enumerate(args), *options.items()):
             key.append(name)
             examine(x, arrays, key)
-        key = tuple(key)
+        given = tuple(key)
+        key = (*given, *[node.grad is None for node in self._found])
         try:
             plan = self._plans.get(key)
         except TypeError:
@@ -219,7 +221,7 @@ class Compiled:
         if plan is None:
             if len(self._plans) >= MOST:
                 return self._stay(f"it was called with more than {MOST} combinations of shapes and values", args, options)
-            plan = self._plans[key] = Plan()
+            plan = self._plans[key] = Plan(given)
         if plan.program is not None:
             changed = plan.guards.broken()
             if changed is None:
@@ -283,43 +285,43 @@ class Compiled:
             reason = "an option of an optimizer changes in the step: let the scheduler step outside of it"
         if reason is None and number == 2:
             plan.first = recorder
+            self._note_found(plan, recorder)
         elif reason is None:
             try:
                 self._build(plan, recorder, result, given)
             except CannotRemember as error:
-                reason = str(error)
+                if plan.begun < MOST and _grads(plan.first) != _grads(recorder):  # it was given other ones: this is the first
+                    plan.first, number, plan.begun = recorder, 2, plan.begun + 1
+                else:
+                    reason = str(error)
         if reason is not None:
             plan.first = plan.program = None
             self._refuse(reason)
         plan.number = number
         return copied(result)
 
+    def _note_found(self, plan, recorder):
+        """A step that adds to gradients has two programs, if it also begins without them. What was recorded before is lost."""
+        found = {id(node): (node, grad is None) for node, grad in recorder.found_grads()}
+        known = {id(node) for node in self._found}
+        if found.keys() <= known:
+            return
+        self._found += [node for key, (node, _) in found.items() if key not in known]
+        none = [found[id(node)][1] if id(node) in found else node.grad is None for node in self._found]
+        self._plans = {(*plan.given, *none): plan}
+
     def _build(self, plan, recorder, result, given):
         matching = Matching(plan.first, recorder, plan.statics)
         plan.shape = skeleton(result)
-        leaves = {}
-        for x, _, node in recorder.tensors.values():
-            if node is not None and x.is_leaf:
-                leaves[id(node)] = node
         steps = [event.optimizer for event in recorder.steps()]
-        zeroed = [o for o in recorder.zeroed if not isinstance(o, Module)]
-        parameters = [p for o in (*steps, *zeroed) for group in o.param_groups for p in group["params"]]
-        parameters += [
-            p
-            for m in (*(m for m, _ in recorder.modules.values()), *recorder.zeroed)
-            if isinstance(m, Module)
-            for p in m.parameters()
-        ]
-        for p in parameters:
-            if p.node is not None:
-                leaves[id(p.node)] = p.node
-        for event in recorder.events:
-            if hasattr(event, "node"):
-                leaves[id(event.node)] = event.node
         read = [x for x, array, _ in recorder.tensors.values() if id(owner_of(array)) in matching.constant]
         read += [p for o in steps for group in o.param_groups for p in group["params"]]
-        program = Program(matching, plan.statics, [x.array for x in tensors(result)], list(leaves.values()))
-        plan.guards = Guards(self._function, list(flat(given)), read, list(recorder.modules.values()), steps)
+        program = Program(matching, plan.statics, [x.array for x in tensors(result)], [x for x, _ in recorder.grads.values()])
+        grads = [  # what they have to be when the step begins; True: anything but None
+            (node, grad if grad is None or id(owner_of(grad)) in matching.constant else True)
+            for node, grad in recorder.found_grads()
+        ]
+        plan.guards = Guards(self._function, list(flat(given)), read, list(recorder.modules.values()), steps, grads)
         plan.program, plan.first = program, None
 
     # --- the step both ways
@@ -372,10 +374,15 @@ class Compiled:
         return self._function(*args, **options)
 
 
+def _grads(recorder):
+    return [None if grad is None else id(grad) for _, grad in recorder.found_grads()]
+
+
 class Plan:
     """What is remembered for one combination of shapes."""
 
-    def __init__(self):
+    def __init__(self, given):
+        self.given = given  # what its key says of the arguments
         self.number = self.begun = 0
         self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None

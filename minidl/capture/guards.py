@@ -14,9 +14,11 @@ class Guards:
     """What a step has looked at: tensors, modules, optimizers, and the values that its function takes from around it.
 
     modules: (module, its attributes before the step) of those that ran. optimizers: those that stepped. arguments: of the call.
+    grads: (node, the array of its .grad when the step begins, or None, or True for any array).
     """
 
-    def __init__(self, function, arguments, tensors, modules, optimizers):
+    def __init__(self, function, arguments, tensors, modules, optimizers, grads):
+        self.grads = grads
         self.mode, self.dtype = mode.recording, dtypes.default
         self.number, self.forked = threads._number, threads._forked
         tensors = {id(x): x for x in tensors}
@@ -44,6 +46,10 @@ class Guards:
             return "gradients are recorded now and were not, or the reverse"
         if threads._number != self.number or threads._forked is not self.forked or dtypes.default is not self.dtype:
             return "the number of threads or the default dtype has changed"
+        for node, array in self.grads:
+            now = node.grad
+            if now is not array and (now is None or array is None or (array is not True and now.array is not array)):
+                return "a gradient to which the step adds is another one, or None"
         for optimizer, state, groups, number in self.optimizers:
             if optimizer.state is not state or optimizer.param_groups is not groups or len(groups) != number:
                 return f"{type(optimizer).__name__} has another state or other groups"

@@ -18,7 +18,7 @@ class Changed(Exception):
 def numbers_of(optimizer, calls, table, first, assign):
     """An object whose `update()` brings the numbers up to date in a table, where the optimizer's calls begin at `first`.
 
-    assign: sets the gradients, without which an optimizer calls no kernel.
+    assign: sets the gradients, without which an optimizer calls no kernel, and gives a function that takes them back.
     """
     return (_Options if type(optimizer) is SGD else _Moments)(optimizer, calls, table, first, assign)
 
@@ -66,8 +66,11 @@ class _Options:
             self.optimizer.check_options(group)
         if self._flags() != self.flags:
             raise Changed(f"{type(self.optimizer).__name__} makes another step: momentum, nesterov or amsgrad has changed")
-        self.assign()
-        found = dry_step(self.optimizer, self.calls)
+        take_back = self.assign()
+        try:
+            found = dry_step(self.optimizer, self.calls)
+        finally:
+            take_back()
         if len(found) != len(self.calls):
             raise Changed(f"{type(self.optimizer).__name__} calls other kernels")
         for i, args in enumerate(found):

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import double_backward
 from ..graph import watch
+from ..graph.nodes import Leaf
 from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
@@ -16,6 +17,8 @@ from ..ops import Index
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
 from .functions import CONSTANT, READERS, effects, functions, schedulers
+
+FORGOTTEN = object()
 
 
 class Recorder(watch.Observer):
@@ -25,7 +28,8 @@ class Recorder(watch.Observer):
     """
 
     def __init__(self, statics, check):
-        self.events, self.refusal, self.modules, self.tensors, self.zeroed = [], None, {}, {}, []
+        self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
+        self.grads = {}  # id of a leaf's node -> (node, the array of its .grad when the step first used it, None, or FORGOTTEN)
         self.inputs, self.inputs_changed = {id(owner_of(x)) for x in statics}, False
         self.check = check  # whether to call each operation's kernels again
         self.seen = {}  # id of an array that owns memory -> the array
@@ -50,6 +54,7 @@ class Recorder(watch.Observer):
             for place, name in READERS:
                 self._patch(place, name, self._reader)
             self._patch(Module, "__call__", self._module)
+            self._patch(Tensor, "grad", self._gradient)
             self._patch(double_backward, "walk", self._second)
             watch.add(self)
         except BaseException:
@@ -177,6 +182,7 @@ class Recorder(watch.Observer):
         if node.hooks or getattr(node, "after", None):
             self.refuse("a parameter has a hook, which is Python: remove it, or leave the step ordinary")
         array = node.grad.array
+        self._begins(node, None if array is dx else array)
         if array is not dx:
             self._add(Sum(total=array, dx=dx, result=array))
             self._written = array
@@ -189,6 +195,33 @@ class Recorder(watch.Observer):
         owner = owner_of(array)
         if not (self.events and any(w and owner_of(x) is owner for c in self.events[-1].calls for x, w in c.arrays())):
             self.refuse(f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step")
+
+    def _begins(self, node, grad):
+        if type(node) is Leaf:
+            self.grads.setdefault(id(node), (node, grad))
+
+    def _gradient(self, name, old):
+        """The property `grad` of tensors, which tells what the step finds there, and what it puts there."""
+
+        def get(x):
+            node = x.node or x._frozen
+            if node is not None and self._mine():
+                self._begins(node, None if node.grad is None else node.grad.array)
+            return old.fget(x)
+
+        def put(x, grad):
+            old.fset(x, grad)
+            node = x.node or x._frozen
+            if node is not None and self._mine():
+                self._begins(node, FORGOTTEN)
+                if not self._stack:
+                    self._add(Grad(node=node, array=None if grad is None else grad.array))
+
+        return property(get, put, old.fdel)
+
+    def found_grads(self):
+        """[(node, the array of its .grad, or None)] of the gradients that the step finds at its begin, and does not forget."""
+        return [(node, grad) for node, grad in self.grads.values() if grad is not FORGOTTEN]
 
     # --- optimizers, modules, functions
 
@@ -249,7 +282,6 @@ class Recorder(watch.Observer):
             if self._stack or not self._mine():
                 return old(*args, **options)
             if name == "zero_grad" and options.get("set_to_none", args[1] if len(args) > 1 else True):
-                self.zeroed.append(args[0])  # a program leaves every gradient as the step does
                 return old(*args, **options)
             args = tuple(list(x) if isinstance(x, types.GeneratorType) else x for x in args)
             event = Effect(function=old, args=args, options=options)
