@@ -321,7 +321,8 @@ class Compiled:
             (node, grad if grad is None or id(owner_of(grad)) in matching.constant else True)
             for node, grad in recorder.found_grads()
         ]
-        plan.guards = Guards(self._function, list(flat(given)), read, list(recorder.modules.values()), steps, grads)
+        arguments, modules = list(flat(given)), list(recorder.modules.values())
+        plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
         plan.program, plan.first = program, None
 
     # --- the step both ways
@@ -347,11 +348,13 @@ class Compiled:
             return copied(result)
         except Exception as error:
             differs = f"the replay raises {type(error).__name__}: {error}"
-        if not differs:
+        changed = None if differs or number > 4 else plan.guards.moved_around()
+        if not differs and changed is None:
             plan.number = number
             return plan.answer(got)
         after.restore()
         reason = "the replay gives other numbers than the step" if differs is True else differs
+        reason = f"it is changed by the step itself: {changed}" if changed else reason
         plan.program = self._last = None
         if number > 4:
             self.refusal = reason

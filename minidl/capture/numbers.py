@@ -76,7 +76,8 @@ class _Options:
         for i, args in enumerate(found):
             self.table.set_numbers(self.first + i, args)
         self.options = [(group, tuple(group.values())) for group in self.optimizer.param_groups]
-        self.always = any(isinstance(x, Tensor) for _, values in self.options for x in values)  # a rate that is a tensor
+        options = [x for group in self.optimizer.param_groups for key, x in group.items() if not key.startswith("param")]
+        self.always = any(isinstance(x, (Tensor, list)) for x in options)  # they may be changed in place
 
 
 class _Moments(_Options):
