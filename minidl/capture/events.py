@@ -120,7 +120,7 @@ class Copy(Event):
 
 @dataclass(eq=False)
 class Grad(Event):
-    """.grad of a node is `array` from now on."""
+    """.grad of a node is `array` from now on, or None."""
 
     node: Any = None
     array: np.ndarray = None

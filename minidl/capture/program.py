@@ -31,7 +31,7 @@ class Otherwise(Exception):
 class Program:
     """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays."""
 
-    def __init__(self, matching, statics, results, leaves):
+    def __init__(self, matching, statics, results, nodes):
         self.matching, self.statics = matching, statics
         self.events, self.dropped = matching.second.events, set()
         self.optimizers = [event.optimizer for event in self.events if type(event) is Step]
@@ -42,7 +42,9 @@ class Program:
             python = type(event) is Backward and id(event) not in matching.native and id(event) not in self.lowered
             if python and not all(map(matching.known, arrays_in(list(event.saved.values())))):
                 self.lowered.pop(id(event.forward), None)
-        self.final = [(node, None if node.grad is None else node.grad.array) for node in leaves]
+        self.nodes = nodes  # whose .grad the step uses; those that it changes are left as the step leaves them
+        changed_nodes = {id(event.node): event.node for event in self.events if type(event) is Grad}.values()
+        self.final = [(node, None if node.grad is None else node.grad.array) for node in changed_nodes]
         kept = [*results, *(grad for _, grad in self.final if grad is not None)]
         for x in kept:
             if not matching.known(x):
@@ -64,7 +66,8 @@ class Program:
         self.threads = threads._one_at_a_time if shared else nullcontext()
         one = len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None
         self.only = self.tables[0] if one else None
-        self.rows = [(type(event), str(event.name), *self.how[id(event)]) for event in self.events]
+        shown = [e for e in self.events if type(e) is not Grad or e.array is not None]
+        self.rows = [(type(event), str(event.name), *self.how[id(event)]) for event in shown]
         self.constants = list(matching.constant.values())  # whose addresses the tables have
         # The recordings hold every array of two steps: they go.
         del self.matching, self.events, self.lowered, self.how, self._twins, self._grads, self.plan.lives, self.dropped
@@ -100,10 +103,20 @@ class Program:
             use(_used(event), i)
             if type(event) is Backward and (id(event) not in self.matching.native or _alarmed(event)):
                 use([*arrays_in(list(event.saved.values())), *_used(event.forward)], i)
-            elif type(event) is Grad:
+            elif type(event) is Grad and event.array is not None:
                 use([event.array], len(self.events))
         use(kept, len(self.events))
+        for x in self._kept_meanwhile():
+            owner, _, last = lives[id(owner_of(x))]
+            lives[id(owner)] = owner, 0, last
         return lives
+
+    def _kept_meanwhile(self):
+        """Gradients of the last call that are there until this one forgets them: they are seen if it raises an error before."""
+        begins = next((i for i, event in enumerate(self.events) if type(event) is not Grad), 0)
+        forgotten = {id(event.node) for event in self.events[:begins]}
+        found = [grad for node, grad in self.final if grad is not None and id(node) not in forgotten]
+        return [x for x in found if id(owner_of(x)) in self.matching.temporary and x.size]
 
     def _build(self):
         rows, alarms, numbers, self.tables = [], {}, [], []
@@ -128,8 +141,9 @@ class Program:
             self.how[id(event)] = ("kernels", names or "a view") if calls is not None else ("Python", self._why(event))
             if type(event) is Grad:
                 self.how[id(event)] = "", ""
-                self._grads.append((event.node, wrap(self.plan.moved(event.array))))
-                self.grads.append(self._grads[-1])
+                self._grads.append((event.node, None if event.array is None else wrap(self.plan.moved(event.array))))
+                if event.array is not None:
+                    self.grads.append(self._grads[-1])
             elif calls is not None:
                 calls = [call.with_arrays(self.plan.moved) for call in calls]
                 if type(event) is Step:
@@ -142,7 +156,7 @@ class Program:
                     forwards[len(rows) - 1] = self._refusal(event), len(rows)
             else:
                 close()
-                if self._grads and type(event) in (Step, Effect):
+                if self._grads:
                     self.segments.append((_assign(self._grads), None))
                     self._grads = []
                 self.segments.append((self._python(event), None))
@@ -175,8 +189,9 @@ class Program:
         return run
 
     def _assign_all(self):
-        for node, grad in self.grads:
-            node.grad = grad
+        before = [(node, node.grad) for node, _ in reversed(self.grads)]
+        _assign(self.grads)()
+        return _assign(before)
 
     def _python(self, event):
         """The event as a function without arguments."""
@@ -341,8 +356,10 @@ class Program:
     def _refusal(self, event):
         """A function that raises the error of an operation that was given what it refuses: run by Python, it says so."""
         twin, inputs = self.twin(event), [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
+        assign = _assign(list(self._grads))  # as far as the step has come
 
         def refuse():
+            assign()
             twin.forward(*inputs)
             raise RuntimeError(f"{twin.name}: it stopped, but not when it was run again")
 

@@ -10,7 +10,7 @@ class State:
 
     def __init__(self, program):
         self.arrays = [(x, x.copy()) for x in state_arrays(program)]
-        self.grads = [(node, node.grad, None if node.grad is None else node.grad.array.copy()) for node, _ in program.final]
+        self.grads = [(node, node.grad, None if node.grad is None else node.grad.array.copy()) for node in program.nodes]
         self.streams = [(g, g.get_state()) for g in program.generators]
 
     def restore(self):
@@ -52,7 +52,7 @@ def state_arrays(program):
 
 
 def grads_of(program):
-    return [None if node.grad is None else node.grad.array.copy() for node, _ in program.final]
+    return [None if node.grad is None else node.grad.array.copy() for node in program.nodes]
 
 
 def equal(a, b):
