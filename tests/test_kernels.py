@@ -408,6 +408,20 @@ def test_softmax_at_the_extremes(T):
     np.testing.assert_array_equal(rows.cross_entropy_backward(np.ones(1, T), x, shift_and_log, np.array([1])), [[1, -1, 0, 0]])
 
 
+@pytest.mark.parametrize("T", [np.float32, np.float64])
+@pytest.mark.parametrize("C", [1, 2, 10, 17, 33, 100, 1000])
+def test_nan_wherever_it_stands_spoils_its_row_and_no_other(C, T, rng):
+    labels, others = np.zeros(3, np.int64), [0, 2]
+    for place in {0, C // 2, C - 1}:
+        x = (50 * rng.standard_normal((3, C))).astype(T)
+        x[1, 0] = 1e30  # its exponential would be infinite if a maximum beside NaN were forgotten and the rest were used
+        x[1, place] = np.nan
+        losses, kept, numbers = rows.cross_entropy(x, labels)[:3]
+        gradient = rows.cross_entropy_backward(np.ones(1, T), x, kept, labels, numbers=numbers)
+        for y in (rows.softmax(x), rows.log_softmax(x), rows.logsumexp(x), losses, gradient):
+            assert np.isnan(y[1]).all() and np.isfinite(y[others]).all()
+
+
 def test_fully_masked_rows_have_no_weight_and_spoil_nothing():
     """Promise 16."""
     x = np.array([[-np.inf] * 3, [0, -np.inf, 0], [np.nan, 0, 0], [np.inf, 0, 0]])

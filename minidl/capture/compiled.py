@@ -14,7 +14,6 @@ from ..graph.modes import mode as engine, watchers
 from ..graph.writes import owner_of
 from ..nn.module import Module
 from ..startup import NoCollection
-from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from .arguments import copied, examine, filled, refused, skeleton, tensors, with_statics
 from .events import flat
@@ -22,20 +21,20 @@ from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
 from .numbers import Changed
-from .program import Program, UnusualIndex
+from .program import Otherwise, Program
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
 
 _new = object.__new__
 MOST = 8  # programs of one step
-_recording = threading.Lock()  # one thread records at a time
+MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
+_recording = {}  # one thread records at a time: {"thread": which}
 _all = weakref.WeakSet()
 
 
 def _open_locks():
     """In a forked child, where the threads that held them are not."""
-    global _recording
-    _recording = threading.Lock()
+    _recording.clear()
     for step in _all:
         step._lock, step._busy = threading.RLock(), False
 
@@ -116,6 +115,7 @@ class Compiled:
     def __init__(self, function, fullgraph, disabled, bound=False):
         self._function, self._fullgraph, self._disabled, self._bound = function, fullgraph, disabled, bound
         self._plans, self._last, self.refusal = {}, None, None
+        self._found = []  # nodes whose .grad the step finds when it begins: there are programs with and without it
         self._lock, self._busy = threading.RLock(), False
         functools.update_wrapper(self, function, updated=())
         _all.add(self)
@@ -182,24 +182,23 @@ class Compiled:
             return self._function(*args, **options)
         with self._lock:
             plan = self._last
-            if plan is not None and not options and not self._busy and len(args) == len(plan.kinds):
-                arrays = []
-                for x, (shape, dtype) in zip(args, plan.kinds, strict=True):
+            if plan is not None and not options and not self._busy and len(args) == len(plan.inputs):
+                for x, (static, shape, dtype) in zip(args, plan.inputs):  # noqa: B905 (strict=True takes 0.1 µs)
                     if type(x) is not Tensor or x.node is not None or (x := x.array).shape != shape or x.dtype is not dtype:
                         break
-                    arrays.append(x)
+                    static[...] = x  # in half the time of copyto
                 else:
                     number = plan.number + 1
                     if number & plan.number and plan.guards.broken() is None:  # not call 8, 16, 32, …
                         plan.number = number
                         try:
-                            return plan.answer(plan.program.replay(arrays))
-                        except (UnusualIndex, Changed):
+                            return plan.answer(plan.program.run())
+                        except (Otherwise, Changed):
                             plan.number -= 1
             if self._busy or self.refusal is not None:  # busy: it is called from within itself
                 return self._function(*args, **options)
-            self._busy = True
             try:
+                self._busy = True
                 return self._call(args, options)
             finally:
                 self._busy = False
@@ -214,7 +213,8 @@ class Compiled:
         for name, x in (*enumerate(args), *options.items()):
             key.append(name)
             examine(x, arrays, key)
-        key = tuple(key)
+        given = tuple(key)
+        key = (*given, *[node.grad is None for node in self._found])
         try:
             plan = self._plans.get(key)
         except TypeError:
@@ -222,20 +222,24 @@ class Compiled:
         if plan is None:
             if len(self._plans) >= MOST:
                 return self._stay(f"it was called with more than {MOST} combinations of shapes and values", args, options)
-            plan = self._plans[key] = Plan()
-        if plan.program is not None and plan.number >= 4:
+            plan = self._plans[key] = Plan(given)
+        if plan.program is not None:
             changed = plan.guards.broken()
             if changed is None:
-                plan.number += 1
-                if not plan.number & (plan.number - 1):  # call 8, 16, 32, …
-                    return self._check(plan, arrays, args, options)
-                if not options and all(type(x) is Tensor for x in args):  # the short way from now on
-                    plan.kinds = [(x.shape, x.dtype) for x in plan.statics]
-                    self._last = plan
                 try:
+                    number = plan.number + 1
+                    if not number & plan.number:  # call 4, 8, 16, 32, …
+                        return self._check(plan, number, arrays, args, options)
+                    if not options and all(type(x) is Tensor for x in args):  # the short way from now on
+                        plan.inputs = [(x, x.shape, x.dtype) for x in plan.statics]
+                        self._last = plan
+                    plan.number = number
                     return plan.answer(plan.program.replay(arrays))
-                except UnusualIndex:
-                    return self._function(*args, **options)
+                except Otherwise as what:
+                    plan.misses += 1
+                    if plan.misses < MISSES:
+                        return self._function(*args, **options)
+                    changed = str(what)
                 except Changed as what:
                     changed = str(what)
             self._last = None
@@ -250,19 +254,20 @@ class Compiled:
         if plan.number == 0:
             plan.number = 1
             return self._function(*args, **options)
-        if not _recording.acquire(blocking=False):  # another step is recorded, in another thread
-            return self._function(*args, **options)
+        me = threading.get_ident()
         try:
-            plan.number += 1
-            if plan.program is not None:
-                return self._check(plan, arrays, args, options)
+            if _recording.setdefault("thread", me) != me:  # another step is recorded, in another thread
+                return self._function(*args, **options)
             with NoCollection():  # a recording makes many objects and no garbage
                 return self._record(plan, arrays, args, options)
-        finally:
-            _recording.release()
+        finally:  # Ctrl-C may come at any line: a lock could stay locked for ever, an entry of this thread holds it up no more
+            if _recording.get("thread") == me:
+                _recording.clear()
 
     def _record(self, plan, arrays, args, options):
-        if plan.number == 2:
+        number, plan.number = plan.number + 1, 1  # if it is interrupted, the next call begins again
+        if number == 2:
+            plan.first = None
             plan.statics = [np.array(x, order="C") for x in arrays]
         for static, x in zip(plan.statics, arrays, strict=True):
             np.copyto(static, x)
@@ -270,84 +275,99 @@ class Compiled:
         args, options = with_statics(given, iter(plan.statics))
         recorder = None
         try:
-            with Recorder(plan.statics, plan.number == 3) as recorder:
+            recorder = Recorder(plan.statics, number == 3)
+            with recorder:
                 result = self._function(*args, **options)
-        except BaseException:
-            plan.number, plan.first = 1, None  # the next call begins again
-            raise
         finally:
-            if recorder is not None and recorder.inputs_changed:
-                for static, x in zip(plan.statics, arrays, strict=True):
-                    np.copyto(x, static)
+            if recorder is not None:
+                recorder.__exit__()  # once more, if Ctrl-C came while it left
+                if recorder.inputs_changed:
+                    for static, x in zip(plan.statics, arrays, strict=True):
+                        np.copyto(x, static)
         reason = recorder.refusal or refused(result)
         if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
             reason = "an option of an optimizer changes in the step: let the scheduler step outside of it"
-        if reason is None and plan.number == 2:
+        if reason is None and number == 2:
             plan.first = recorder
+            self._note_found(plan, recorder)
         elif reason is None:
             try:
                 self._build(plan, recorder, result, given)
             except CannotRemember as error:
-                reason = str(error)
+                if plan.begun < MOST and _grads(plan.first) != _grads(recorder):  # it was given other ones: this is the first
+                    plan.first, number, plan.begun = recorder, 2, plan.begun + 1
+                else:
+                    reason = str(error)
         if reason is not None:
             plan.first = plan.program = None
             self._refuse(reason)
+        plan.number = number
         return copied(result)
+
+    def _note_found(self, plan, recorder):
+        """A step that adds to gradients has two programs, if it also begins without them. What was recorded before is lost."""
+        found = {id(node): (node, grad is None) for node, grad in recorder.found_grads()}
+        known = {id(node) for node in self._found}
+        if found.keys() <= known:
+            return
+        self._found += [node for key, (node, _) in found.items() if key not in known]
+        none = [found[id(node)][1] if id(node) in found else node.grad is None for node in self._found]
+        self._plans = {(*plan.given, *none): plan}
 
     def _build(self, plan, recorder, result, given):
         matching = Matching(plan.first, recorder, plan.statics)
         plan.shape = skeleton(result)
-        leaves = {}
-        for x, _, node in recorder.tensors.values():
-            if node is not None and x.is_leaf:
-                leaves[id(node)] = node
         steps = [event.optimizer for event in recorder.steps()]
-        zeroed = [o for o in recorder.zeroed if not isinstance(o, Module)]
-        parameters = [p for o in (*steps, *zeroed) for group in o.param_groups for p in group["params"]]
-        parameters += [
-            p
-            for m in (*(m for m, _ in recorder.modules.values()), *recorder.zeroed)
-            if isinstance(m, Module)
-            for p in m.parameters()
-        ]
-        for p in parameters:
-            if p.node is not None:
-                leaves[id(p.node)] = p.node
-        for event in recorder.events:
-            if hasattr(event, "node"):
-                leaves[id(event.node)] = event.node
         read = [x for x, array, _ in recorder.tensors.values() if id(owner_of(array)) in matching.constant]
         read += [p for o in steps for group in o.param_groups for p in group["params"]]
-        plan.program = Program(matching, plan.statics, [x.array for x in tensors(result)], list(leaves.values()))
-        plan.guards = Guards(self._function, list(flat(given)), read, list(recorder.modules.values()), steps)
-        plan.first = None
+        program = Program(matching, plan.statics, [x.array for x in tensors(result)], [x for x, _ in recorder.grads.values()])
+        grads = [  # what they have to be when the step begins; True: anything but None
+            (node, grad if grad is None or id(owner_of(grad)) in matching.constant else True)
+            for node, grad in recorder.found_grads()
+        ]
+        arguments, modules = list(flat(given)), list(recorder.modules.values())
+        plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
+        plan.program, plan.first = program, None
 
     # --- the step both ways
 
-    def _check(self, plan, arrays, args, options):
-        """Makes the step ordinarily and by replay, from the same state, over rubbish: the same bits?"""
+    def _check(self, plan, number, arrays, args, options):
+        """Makes the step ordinarily and by replay, from the same state, over rubbish: the same bits?
+
+        If the step raises an error, the next call is compared.
+        """
         program = plan.program
-        before = State(program)
+        before, given = State(program), [x.copy() for x in arrays]  # an input may be a gradient of the last call
         result = self._function(*args, **options)
         expected, grads, after = [x.array.copy() for x in tensors(result)], grads_of(program), State(program)
         before.restore()
         program.plan.poison()
         try:
-            got = program.replay(arrays)
+            got = program.replay(given)
             differs = not (equal(expected, got) and after.equal() and equal(grads, grads_of(program)))
+        except (Otherwise, Changed) as what:  # the next call is compared
+            after.restore()
+            plan.misses += 1
+            if type(what) is Changed or plan.misses >= MISSES:
+                self._last = None
+                plan.begin_again(str(what))
+                if plan.begun > MOST:
+                    self._refuse(f"it changed too often: {what}")
+            return copied(result)
         except Exception as error:
             differs = f"the replay raises {type(error).__name__}: {error}"
-        if not differs:
+        changed = None if differs or number > 4 else plan.guards.moved_around()
+        if not differs and changed is None:
+            plan.number = number
             return plan.answer(got)
         after.restore()
-        for (node, _), grad in zip(program.final, grads, strict=True):
-            node.grad = None if grad is None else wrap(grad)
         reason = "the replay gives other numbers than the step" if differs is True else differs
+        reason = f"it is changed by the step itself: {changed}" if changed else reason
         plan.program = self._last = None
-        if plan.number > 4:
+        if number > 4:
             self.refusal = reason
             raise RuntimeError(
-                f"compile: at call {plan.number} {reason}. The step depends on something that the recorder can't see: a count "
+                f"compile: at call {number} {reason}. The step depends on something that the recorder can't see: a count "
                 "of its calls, say, or a list that Python changes. Its last calls may be wrong. Pass such values as arguments."
             )
         self._refuse(reason)
@@ -365,16 +385,22 @@ class Compiled:
         return self._function(*args, **options)
 
 
+def _grads(recorder):
+    return [None if grad is None else id(grad) for _, grad in recorder.found_grads()]
+
+
 class Plan:
     """What is remembered for one combination of shapes."""
 
-    def __init__(self):
-        self.number = self.begun = 0
-        self.kinds = ()
+    def __init__(self, given):
+        self.given = given  # what its key says of the arguments
+        self.number = self.begun = self.misses = 0
+        self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
 
     def begin_again(self, changed):
         self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1, None, None, changed
+        self.misses = 0
 
     def answer(self, arrays):
         """The arrays of a replay in the form of the step's result."""

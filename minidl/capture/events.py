@@ -120,7 +120,7 @@ class Copy(Event):
 
 @dataclass(eq=False)
 class Grad(Event):
-    """.grad of a node is `array` from now on."""
+    """.grad of a node is `array` from now on, or None."""
 
     node: Any = None
     array: np.ndarray = None
@@ -156,9 +156,13 @@ class Effect(Event):
 
 @dataclass(eq=False)
 class Function(Event):
-    """A function of tensors without a graph: result = function(*args, **options). fixed: it is the same in each call."""
+    """A function of tensors without a graph: result = function(*args, **options). fixed: it is the same in each call.
+
+    decides: the result has no arrays, and Python has gone on by it.
+    """
 
     fixed: bool = False
+    decides: bool = False
     function: Any = None
     args: tuple = ()
     options: dict = None

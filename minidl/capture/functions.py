@@ -2,9 +2,11 @@
 
 import sys
 
+from ..graph.watch import repeatables
 from ..nn.module import Module
 from ..optim import lr_scheduler
 from ..optim.optimizer import Optimizer
+from ..random import Generator
 from ..tensors.tensor import Tensor
 
 # fmt: off
@@ -17,13 +19,13 @@ _WITHOUT_GRAPH = [
 ]
 CONSTANT = [  # the same in each call, if no tensor is among the arguments
     "arange", "eye", "full", "full_like", "linspace", "logspace", "ones", "ones_like", "tensor", "zeros", "zeros_like",
-    "no_state", "number_array",
 ]
 _MAKERS = [
     *CONSTANT, "empty_like", "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "bernoulli", "normal",
-    "multinomial", "isin", "searchsorted", "one_hot", "tril_indices", "triu_indices", "dropout_mask",
+    "multinomial", "isin", "searchsorted", "bincount", "one_hot", "tril_indices", "triu_indices",
 ]
 # These have one, unless their arguments are constants.
+_DRAWS = ["rand", "uniform", "normal", "randint", "integers", "randperm", "bernoulli", "exponential", "multinomial"]
 _CASTS = ["to", "float", "double", "long", "int", "bool", "type", "floor_divide", "__floordiv__"]
 # fmt: on
 
@@ -32,6 +34,8 @@ def functions():
     """(where, name, whether the result never has a graph) of each, in every module that has it."""
     found = [(Tensor, name, True) for name in _WITHOUT_GRAPH if hasattr(Tensor, name)]
     found += [(Tensor, name, False) for name in _CASTS]
+    found += [(module, name, True) for module, name in _places(repeatables) if getattr(module, name) in repeatables[name]]
+    found += [(Generator, name, True) for name in _DRAWS]
     return found + [(module, name, True) for module, name in _places(_MAKERS)]
 
 

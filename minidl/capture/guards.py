@@ -7,16 +7,19 @@ from ..nn.module import changes
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .events import flat
-from .surroundings import SIMPLE, surroundings
+from .surroundings import SIMPLE, alike, same, surroundings
 
 
 class Guards:
     """What a step has looked at: tensors, modules, optimizers, and the values that its function takes from around it.
 
     modules: (module, its attributes before the step) of those that ran. optimizers: those that stepped. arguments: of the call.
+    grads: (node, the array of its .grad when the step begins, or None, or True for any array). read: ids of the arrays that
+    kernels read.
     """
 
-    def __init__(self, function, arguments, tensors, modules, optimizers):
+    def __init__(self, function, arguments, tensors, modules, optimizers, grads, read):
+        self.grads = grads
         self.mode, self.dtype = mode.recording, dtypes.default
         self.number, self.forked = threads._number, threads._forked
         tensors = {id(x): x for x in tensors}
@@ -28,7 +31,8 @@ class Guards:
         self.optimizers = [(o, o.state, o.param_groups, len(o.param_groups)) for o in optimizers]
         self.groups = [(group, group["params"], len(group["params"])) for o in optimizers for group in o.param_groups]
         self.states = [(o.state, p, d, _entries(d)) for o in optimizers for p, d in o.state.items()]
-        self.around = surroundings(function, arguments)
+        ran = [part for part, _ in modules]
+        self.cells, self.codes, self.entries, self.containers = surroundings(function, arguments, ran, optimizers, read)
 
     def broken(self):
         """None if all is as it was, else what has changed."""
@@ -44,6 +48,10 @@ class Guards:
             return "gradients are recorded now and were not, or the reverse"
         if threads._number != self.number or threads._forked is not self.forked or dtypes.default is not self.dtype:
             return "the number of threads or the default dtype has changed"
+        for node, array in self.grads:
+            now = node.grad
+            if now is not array and (now is None or array is None or (array is not True and now.array is not array)):
+                return "a gradient to which the step adds is another one, or None"
         for optimizer, state, groups, number in self.optimizers:
             if optimizer.state is not state or optimizer.param_groups is not groups or len(groups) != number:
                 return f"{type(optimizer).__name__} has another state or other groups"
@@ -56,12 +64,25 @@ class Guards:
             for key, x, array in entries:
                 if d.get(key) is not x or x.array is not array:
                     return f"the state of an optimizer has another {key}"
-        for get, key, name, value, copy in self.around:
-            now = get(key) if key is not None else get.cell_contents
-            if now is not value and not _same(now, value):
-                return f"{name}, which the step reads, has changed: {_short(value)} is now {_short(now)}"
-            if copy is not None and not _alike(now, copy):
-                return f"{name}, which the step reads, has changed: it is a {type(now).__name__} of other items"
+        return self.moved_around()
+
+    def moved_around(self):
+        """The same of what the function takes from around it."""
+        try:
+            for cell, value, name in self.cells:
+                if (now := cell.cell_contents) is not value and not same(now, value):
+                    return _has_changed(name, value, now)
+            for function, code in self.codes:
+                if function.__code__ is not code:
+                    return f"{function.__name__} has other code"
+            for get, key, value, name in self.entries:
+                if (now := get(key)) is not value and not same(now, value):
+                    return _has_changed(name, value, now)
+        except ValueError:
+            return "a variable, which the step reads, is gone"
+        for container, copy in self.containers:
+            if not alike(container, copy):
+                return f"a {type(container).__name__}, which the step reads, has other items"
         return None
 
     def _look_closely(self):
@@ -71,7 +92,7 @@ class Guards:
             if now.keys() | kept != attributes.keys() | kept:
                 return f"{type(part).__name__} has other attributes"
             for key, value in attributes.items():
-                if not _same(now[key], value):
+                if not same(now[key], value):
                     return f"{key} of {type(part).__name__} has changed: {_short(value)} is now {_short(now[key])}"
         for _, array, node in self.tensors:
             if node is not None and (node.hooks or getattr(node, "after", None)):
@@ -96,26 +117,8 @@ def _entries(state):
     return [(key, x, x.array) for key, x in state.items() if isinstance(x, Tensor)]
 
 
-def _same(now, before):
-    """The same object, or an equal number: 0 and -0 differ."""
-    if now is before:
-        return True
-    if type(now) is not type(before):
-        return False
-    if isinstance(now, SIMPLE):
-        return repr(now) == repr(before)
-    return type(now) is tuple and len(now) == len(before) and all(map(_same, now, before))
-
-
-def _alike(now, copy):
-    """Whether a list, dict or set has the items that the copy has; of a long one the length is known."""
-    if type(copy) is int:
-        return len(now) == copy
-    if len(now) != len(copy):
-        return False
-    if type(now) is dict:
-        return now.keys() == copy.keys() and all(_same(now[key], copy[key]) for key in now)
-    return all(map(_same, now, copy)) if type(now) is list else now == copy
+def _has_changed(name, value, now):
+    return f"{name}, which the step reads, has changed: {_short(value)} is now {_short(now)}"
 
 
 def _short(value):

@@ -9,9 +9,12 @@ An array that an operation or a kernel reads must be one of
 What is none of the three was computed by NumPy behind the recorder's back, and the step can't be remembered.
 """
 
+import functools
+
 import numba
 import numpy as np
 
+from ..distributions.constraints import Constraint
 from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD, Adam, AdamW
@@ -35,7 +38,7 @@ class Matching:
     def __init__(self, first, second, statics):
         self.first, self.second = first, second
         self.temporary, self.constant, self.native, self.lowered, self.why = {}, {}, set(), {}, {}
-        self.fixed = {}  # id of an array -> the function that fills it alike in each call
+        self.fixed = []  # functions that give the same arrays in each call
         self.maker = {}  # id of a temporary -> the event that made it
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
         self._noted = []  # (table, key) of what _try_calls notes, which is forgotten if it fails
@@ -127,6 +130,9 @@ class Matching:
         elif isinstance(b, _PLAIN):
             if type(a) is not type(b) or repr(a) != repr(b):
                 self._different(f"{event.name} with {a!r} and then {b!r}")
+        elif type(a) is type(b) and isinstance(b, (functools.partial, Constraint)):
+            of = vars if isinstance(b, Constraint) else lambda x: {"func": x.func, "args": x.args, "keywords": x.keywords}
+            self._values(of(a), of(b), event)
         elif a is not b and not (callable(b) and getattr(a, "__code__", 0) == getattr(b, "__code__", 1)):
             raise CannotRemember(
                 f"{event.name} keeps an object of {type(b).__name__}, which can't be compared with the last call's"
@@ -134,6 +140,9 @@ class Matching:
         elif a is not b and (b.__closure__ or b.__defaults__):
             for x, y in zip(b.__closure__ or (), a.__closure__ or (), strict=True):
                 self._values(y.cell_contents, x.cell_contents, event)
+            for x in _arrays([x.cell_contents for x in b.__closure__ or ()]):
+                if id(owner_of(x)) in self._symbols[1]:  # nothing can be put in its place there
+                    raise CannotRemember(f"{event.name} keeps a function that has an array of shape {x.shape} of this call")
 
     # --- events
 
@@ -253,6 +262,10 @@ class Matching:
     def _grad(self, a, b):
         if a.node is not b.node:
             raise CannotRemember("a gradient is kept in a tensor that is another one in each call")
+        if a.array is None or b.array is None:
+            if a.array is not b.array:
+                self._different("without a gradient only once in two calls")
+            return
         self._same(a.array, b.array, b.name)
 
     def _step(self, a, b):
@@ -291,12 +304,14 @@ class Matching:
         def results(a, b):
             yield from zip(_arrays(a.result), _arrays(b.result), strict=True)
 
-        if not b.fixed and self._is_native(a, b, results):
+        if not b.fixed and not b.decides and self._is_native(a, b, results):
             return
+        if b.decides and (type(a.result) is not type(b.result) or repr(a.result) != repr(b.result)):
+            self._different(f"{b.name} and found {a.result!r} and then {b.result!r}")
         for x, y in results(a, b):
             self._made(x, y, b)
-            if b.fixed:
-                self.fixed[id(owner_of(y))] = b
+        if b.fixed:
+            self.fixed.append(b)
 
 
 def _checks_indices(event, matching):

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from operator import is_
 
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import COUNT
@@ -17,7 +18,7 @@ class Changed(Exception):
 def numbers_of(optimizer, calls, table, first, assign):
     """An object whose `update()` brings the numbers up to date in a table, where the optimizer's calls begin at `first`.
 
-    assign: sets the gradients, without which an optimizer calls no kernel.
+    assign: sets the gradients, without which an optimizer calls no kernel, and gives a function that takes them back.
     """
     return (_Options if type(optimizer) is SGD else _Moments)(optimizer, calls, table, first, assign)
 
@@ -49,11 +50,10 @@ class _Options:
         if self.always:
             self.read()
             return
-        for group, keys, values in self.options:
-            for key, value in zip(keys, values):  # noqa: B905 (strict=True would cost a tenth of it)
-                if group[key] is not value:
-                    self.read()
-                    return
+        for group, values in self.options:
+            if len(group) != len(values) or not all(map(is_, group.values(), values)):
+                self.read()
+                return
 
     def _flags(self):
         """The options that say which kernels are called, and how; they are no numbers that a table can be given."""
@@ -66,14 +66,18 @@ class _Options:
             self.optimizer.check_options(group)
         if self._flags() != self.flags:
             raise Changed(f"{type(self.optimizer).__name__} makes another step: momentum, nesterov or amsgrad has changed")
-        self.assign()
-        found = dry_step(self.optimizer, self.calls)
+        take_back = self.assign()
+        try:
+            found = dry_step(self.optimizer, self.calls)
+        finally:
+            take_back()
         if len(found) != len(self.calls):
             raise Changed(f"{type(self.optimizer).__name__} calls other kernels")
         for i, args in enumerate(found):
             self.table.set_numbers(self.first + i, args)
-        self.options = [(group, tuple(group), tuple(group.values())) for group in self.optimizer.param_groups]
-        self.always = any(isinstance(x, Tensor) for _, _, values in self.options for x in values)  # a rate that is a tensor
+        self.options = [(group, tuple(group.values())) for group in self.optimizer.param_groups]
+        options = [x for group in self.optimizer.param_groups for key, x in group.items() if not key.startswith("param")]
+        self.always = any(isinstance(x, (Tensor, list)) for x in options)  # they may be changed in place
 
 
 class _Moments(_Options):
@@ -111,14 +115,21 @@ def dry_step(optimizer, calls):
     tables = {id(call.kernel): (call.kernel, call.dtype) for call in calls}
     before = [(kernel, dtype, kernel[dtype]) for kernel, dtype in tables.values()]
     counts = [] if type(optimizer) is SGD else [(x, x.copy()) for x, _ in _counted(optimizer, calls)]
-    try:
-        for kernel, dtype, code in before:
-            dict.__setitem__(kernel, dtype, noting(code))
-        for group in optimizer.param_groups:
-            optimizer.update(group)
-    finally:
+
+    def put_back():
         for kernel, dtype, code in before:
             dict.__setitem__(kernel, dtype, code)
         for number, old in counts:
             number[...] = old
+
+    try:
+        try:
+            for kernel, dtype, code in before:
+                dict.__setitem__(kernel, dtype, noting(code))
+            for group in optimizer.param_groups:
+                optimizer.update(group)
+        finally:
+            put_back()
+    finally:
+        put_back()  # once more, if Ctrl-C came meanwhile
     return found

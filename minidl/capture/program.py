@@ -21,16 +21,17 @@ from .matching import CannotRemember
 from .memory import Plan
 from .numbers import numbers_of, with_counts
 from .recorder import arrays_in
+from .state import Before, state_arrays
 
 
-class UnusualIndex(Exception):
-    """An index is negative, and none was when the step was recorded."""
+class Otherwise(Exception):
+    """Python would go on otherwise than when the step was recorded: this call must be made ordinarily."""
 
 
 class Program:
     """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays."""
 
-    def __init__(self, matching, statics, results, leaves):
+    def __init__(self, matching, statics, results, nodes):
         self.matching, self.statics = matching, statics
         self.events, self.dropped = matching.second.events, set()
         self.optimizers = [event.optimizer for event in self.events if type(event) is Step]
@@ -41,7 +42,9 @@ class Program:
             python = type(event) is Backward and id(event) not in matching.native and id(event) not in self.lowered
             if python and not all(map(matching.known, arrays_in(list(event.saved.values())))):
                 self.lowered.pop(id(event.forward), None)
-        self.final = [(node, None if node.grad is None else node.grad.array) for node in leaves]
+        self.nodes = nodes  # whose .grad the step uses; those that it changes are left as the step leaves them
+        changed_nodes = {id(event.node): event.node for event in self.events if type(event) is Grad}.values()
+        self.final = [(node, None if node.grad is None else node.grad.array) for node in changed_nodes]
         kept = [*results, *(grad for _, grad in self.final if grad is not None)]
         for x in kept:
             if not matching.known(x):
@@ -53,7 +56,8 @@ class Program:
         self._twins, self._grads, self.grads, self.how = {}, [], [], {}
         self.segments, self.steps, self.kinds = [], [], []
         self._build()
-        self.state, self.indices = self._state(), self._indices()
+        self.state, self.indices = self._state(self.events), self._indices()
+        self.early = self._early()
         self.writes = []
         for x in self.state:
             note_write(x)
@@ -62,7 +66,8 @@ class Program:
         self.threads = threads._one_at_a_time if shared else nullcontext()
         one = len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None
         self.only = self.tables[0] if one else None
-        self.rows = [(type(event), str(event.name), *self.how[id(event)]) for event in self.events]
+        shown = [e for e in self.events if type(e) is not Grad or e.array is not None]
+        self.rows = [(type(event), str(event.name), *self.how[id(event)]) for event in shown]
         self.constants = list(matching.constant.values())  # whose addresses the tables have
         # The recordings hold every array of two steps: they go.
         del self.matching, self.events, self.lowered, self.how, self._twins, self._grads, self.plan.lives, self.dropped
@@ -77,11 +82,11 @@ class Program:
             results += [x for call in event.calls for x, written in call.arrays() if written]
             changed.update(id(owner_of(x)) for x in results)
         matching = self.matching
-        for key, event in matching.fixed.items():
-            owned = {id(owner_of(x)) for x in arrays_in([event.result])}
+        for event in matching.fixed:
+            owned = {id(owner_of(x)) for x in arrays_in([event.result]) if x.size}
             if not owned & changed and owned <= matching.temporary.keys():
                 self.dropped.add(id(event))
-                matching.constant[key] = matching.temporary.pop(key)
+                matching.constant.update((key, matching.temporary.pop(key)) for key in owned)
 
     def _lives(self, kept):
         """{id of owner: (owner, first event, last event)} of all temporaries."""
@@ -98,10 +103,20 @@ class Program:
             use(_used(event), i)
             if type(event) is Backward and (id(event) not in self.matching.native or _alarmed(event)):
                 use([*arrays_in(list(event.saved.values())), *_used(event.forward)], i)
-            elif type(event) is Grad:
+            elif type(event) is Grad and event.array is not None:
                 use([event.array], len(self.events))
         use(kept, len(self.events))
+        for x in self._kept_meanwhile():
+            owner, _, last = lives[id(owner_of(x))]
+            lives[id(owner)] = owner, 0, last
         return lives
+
+    def _kept_meanwhile(self):
+        """Gradients of the last call that are there until this one forgets them: they are seen if it raises an error before."""
+        begins = next((i for i, event in enumerate(self.events) if type(event) is not Grad), 0)
+        forgotten = {id(event.node) for event in self.events[:begins]}
+        found = [grad for node, grad in self.final if grad is not None and id(node) not in forgotten]
+        return [x for x in found if id(owner_of(x)) in self.matching.temporary and x.size]
 
     def _build(self):
         rows, alarms, numbers, self.tables = [], {}, [], []
@@ -126,8 +141,9 @@ class Program:
             self.how[id(event)] = ("kernels", names or "a view") if calls is not None else ("Python", self._why(event))
             if type(event) is Grad:
                 self.how[id(event)] = "", ""
-                self._grads.append((event.node, wrap(self.plan.moved(event.array))))
-                self.grads.append(self._grads[-1])
+                self._grads.append((event.node, None if event.array is None else wrap(self.plan.moved(event.array))))
+                if event.array is not None:
+                    self.grads.append(self._grads[-1])
             elif calls is not None:
                 calls = [call.with_arrays(self.plan.moved) for call in calls]
                 if type(event) is Step:
@@ -140,7 +156,7 @@ class Program:
                     forwards[len(rows) - 1] = self._refusal(event), len(rows)
             else:
                 close()
-                if self._grads and type(event) in (Step, Effect):
+                if self._grads:
                     self.segments.append((_assign(self._grads), None))
                     self._grads = []
                 self.segments.append((self._python(event), None))
@@ -173,8 +189,9 @@ class Program:
         return run
 
     def _assign_all(self):
-        for node, grad in self.grads:
-            node.grad = grad
+        before = [(node, node.grad) for node, _ in reversed(self.grads)]
+        _assign(self.grads)()
+        return _assign(before)
 
     def _python(self, event):
         """The event as a function without arguments."""
@@ -207,11 +224,15 @@ class Program:
             targets = [self._target(x, event) for x in arrays_in([event.result])]
             return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
         args, options, function = self._tensors(event.args), self._tensors(event.options), event.function
+        if event.decides:
+            return lambda: _decide(event, function(*args, **options))
         targets = [self._target(x, event) for x in arrays_in([event.result])]
         return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
 
     def _why(self, event):
         """Why an event stays Python."""
+        if type(event) is Function and event.decides:
+            return "Python decides by it"
         if type(event) is Function and not event.fixed and not event.calls:
             return "a function without a gradient: random numbers, comparisons"
         return self.matching.why.get(id(event), "it changes gradients in place" if type(event) is Effect else "NumPy does it")
@@ -240,10 +261,10 @@ class Program:
             twin.needs = forward.before["needs"]
         return self._twins[id(forward)]
 
-    def _state(self):
-        """The arrays that were there before and that the program changes."""
+    def _state(self, events):
+        """The arrays that were there before and that these events change."""
         found = {}
-        for event in self.events:
+        for event in events:
             for call in event.calls if id(event) in self.matching.native else ():
                 for x, written in call.arrays():
                     if written:
@@ -252,6 +273,14 @@ class Program:
                 if isinstance(x, np.ndarray):
                     found[id(owner_of(x))] = owner_of(x)
         return [x for key, x in found.items() if key in self.matching.constant and x.size]
+
+    def _early(self):
+        """The arrays that change before Python last decides by a value; None if it never does."""
+        decisions = [i for i, event in enumerate(self.events) if type(event) is Function and event.decides]
+        if not decisions:
+            return None
+        events = self.events[: decisions[-1]]
+        return state_arrays(self) if any(type(e) in (Step, Effect) for e in events) else self._state(events)
 
     # --- running
 
@@ -265,25 +294,36 @@ class Program:
         return [i for i, x in enumerate(self.statics) if id(owner_of(x)) in owners and x.size and x.min() >= 0]
 
     def replay(self, inputs):
-        for i in self.indices:
-            if inputs[i].min() < 0:
-                raise UnusualIndex
         for static, x in zip(self.statics, inputs, strict=True):
-            static[...] = x  # in half the time of copyto
+            static[...] = x
+        return self.run()
+
+    def run(self):
+        """Makes the step again with the inputs that lie in `statics`."""
+        for i in self.indices:
+            if self.statics[i].min() < 0:
+                raise Otherwise("an index is negative now")
         for step in self.steps:
             step.update()
         if self.only is not None:
             stopped = self.only.run()
             if stopped >= 0:
                 self._segments(stopped)
-        else:
+        elif self.early is None:
             self._segments()
+        else:
+            before = Before(self.early, self.generators)
+            try:
+                self._segments()
+            except Otherwise:
+                before.restore()
+                raise
         for node, grad in self.final:
             node.grad = grad
         writes._writes.newest = now = next_serial()
         for entry in self.writes:
             entry[1] = now
-        return [x.copy() for x in self.results]
+        return list(map(np.ndarray.copy, self.results))
 
     def _segments(self, stopped=-1):
         """All parts in order. stopped: the call of the first table that has stopped, if it was made already."""
@@ -316,8 +356,10 @@ class Program:
     def _refusal(self, event):
         """A function that raises the error of an operation that was given what it refuses: run by Python, it says so."""
         twin, inputs = self.twin(event), [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
+        assign = _assign(list(self._grads))  # as far as the step has come
 
         def refuse():
+            assign()
             twin.forward(*inputs)
             raise RuntimeError(f"{twin.name}: it stopped, but not when it was run again")
 
@@ -347,6 +389,11 @@ def _assign(grads):
             node.grad = grad
 
     return assign
+
+
+def _decide(event, found):
+    if type(found) is not type(event.result) or repr(found) != repr(event.result):
+        raise Otherwise(f"{event.name} found {event.result!r} before and finds {found!r} now")
 
 
 def _fill(targets, *results):

@@ -9,6 +9,8 @@ import numpy as np
 
 from .. import double_backward
 from ..graph import watch
+from ..graph.nodes import Leaf
+from ..graph.watch import constants
 from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
@@ -16,6 +18,8 @@ from ..ops import Index
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
 from .functions import CONSTANT, READERS, effects, functions, schedulers
+
+FORGOTTEN = object()
 
 
 class Recorder(watch.Observer):
@@ -25,18 +29,18 @@ class Recorder(watch.Observer):
     """
 
     def __init__(self, statics, check):
-        self.events, self.refusal, self.modules, self.tensors, self.zeroed = [], None, {}, {}, []
+        self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
+        self.grads = {}  # id of a leaf's node -> (node, the array of its .grad when the step first used it, None, or FORGOTTEN)
         self.inputs, self.inputs_changed = {id(owner_of(x)) for x in statics}, False
         self.check = check  # whether to call each operation's kernels again
         self.seen = {}  # id of an array that owns memory -> the array
         self.known(statics)
         self._stack, self._forwards, self._written = [], {}, None
-        self._thread = threading.get_ident()
+        self._thread, self._replaced = threading.get_ident(), []
 
     # --- begin and end
 
     def __enter__(self):
-        self._undo = []
         try:
             jit.recorder = self._recorded
             for kernel in list(jit.tables):
@@ -51,6 +55,7 @@ class Recorder(watch.Observer):
             for place, name in READERS:
                 self._patch(place, name, self._reader)
             self._patch(Module, "__call__", self._module)
+            self._patch(Tensor, "grad", self._gradient)
             self._patch(double_backward, "walk", self._second)
             watch.add(self)
         except BaseException:
@@ -59,18 +64,24 @@ class Recorder(watch.Observer):
         return self
 
     def __exit__(self, *error):
+        """Puts everything back. Ctrl-C may come at any line: so it may be called again, and then does the rest."""
         watch.remove(self)
         jit.recorder = None
         for kernel in list(jit.tables):
             for dtype, code in list(kernel.items()):
                 dict.__setitem__(kernel, dtype, _restored(code))
-        for place, name, old in reversed(self._undo):
-            setattr(place, name, old) if old is not None else delattr(place, name)
+        while self._replaced:
+            place, name, old = self._replaced[-1]
+            if old is not None:
+                setattr(place, name, old)
+            elif name in vars(place):
+                delattr(place, name)
+            self._replaced.pop()
 
     def _patch(self, place, name, make):
         old = vars(place).get(name)
         function = getattr(place, name)
-        self._undo.append((place, name, old))
+        self._replaced.append((place, name, old))
         setattr(place, name, make(name, function))
 
     def refuse(self, reason):
@@ -172,6 +183,7 @@ class Recorder(watch.Observer):
         if node.hooks or getattr(node, "after", None):
             self.refuse("a parameter has a hook, which is Python: remove it, or leave the step ordinary")
         array = node.grad.array
+        self._begins(node, None if array is dx else array)
         if array is not dx:
             self._add(Sum(total=array, dx=dx, result=array))
             self._written = array
@@ -184,6 +196,33 @@ class Recorder(watch.Observer):
         owner = owner_of(array)
         if not (self.events and any(w and owner_of(x) is owner for c in self.events[-1].calls for x, w in c.arrays())):
             self.refuse(f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step")
+
+    def _begins(self, node, grad):
+        if type(node) is Leaf:
+            self.grads.setdefault(id(node), (node, grad))
+
+    def _gradient(self, name, old):
+        """The property `grad` of tensors, which tells what the step finds there, and what it puts there."""
+
+        def get(x):
+            node = x.node or x._frozen
+            if node is not None and self._mine():
+                self._begins(node, None if node.grad is None else node.grad.array)
+            return old.fget(x)
+
+        def put(x, grad):
+            old.fset(x, grad)
+            node = x.node or x._frozen
+            if node is not None and self._mine():
+                self._begins(node, FORGOTTEN)
+                if not self._stack:
+                    self._add(Grad(node=node, array=None if grad is None else grad.array))
+
+        return property(get, put, old.fdel)
+
+    def found_grads(self):
+        """[(node, the array of its .grad, or None)] of the gradients that the step finds at its begin, and does not forget."""
+        return [(node, grad) for node, grad in self.grads.values() if grad is not FORGOTTEN]
 
     # --- optimizers, modules, functions
 
@@ -244,7 +283,6 @@ class Recorder(watch.Observer):
             if self._stack or not self._mine():
                 return old(*args, **options)
             if name == "zero_grad" and options.get("set_to_none", args[1] if len(args) > 1 else True):
-                self.zeroed.append(args[0])  # a program leaves every gradient as the step does
                 return old(*args, **options)
             args = tuple(list(x) if isinstance(x, types.GeneratorType) else x for x in args)
             event = Effect(function=old, args=args, options=options)
@@ -264,7 +302,8 @@ class Recorder(watch.Observer):
             graph = not always and any(isinstance(x, Tensor) and x.requires_grad for x in flat((args, options)))
             if self._stack or not self._mine() or graph:
                 return old(*args, **options)
-            fixed = name in CONSTANT and (name.endswith("_like") or not any(True for _ in arrays_in(args, options)))
+            alike = name.endswith("_like") or not arrays_in(args, options)
+            fixed = alike and (name in CONSTANT or name in constants)
             event = Function(function=old, args=args, options=options, fixed=fixed)
             self._stack.append(event)
             try:
@@ -272,6 +311,7 @@ class Recorder(watch.Observer):
             finally:
                 self._stack.pop()
             if not any(event.result is x for x in args):  # a cast that changes nothing
+                event.decides = not arrays_in([event.result])
                 self.known(arrays_in(args, options, [event.result]))
                 self._add(event)
             return event.result

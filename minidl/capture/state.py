@@ -9,8 +9,8 @@ class State:
     """A copy of everything that a replay changes: arrays that were there before, optimizers' state, random streams."""
 
     def __init__(self, program):
-        self.arrays = [(x, x.copy()) for x in _state_arrays(program)]
-        self.grads = [(node, node.grad, None if node.grad is None else node.grad.array.copy()) for node, _ in program.final]
+        self.arrays = [(x, x.copy()) for x in state_arrays(program)]
+        self.grads = [(node, node.grad, None if node.grad is None else node.grad.array.copy()) for node in program.nodes]
         self.streams = [(g, g.get_state()) for g in program.generators]
 
     def restore(self):
@@ -28,7 +28,20 @@ class State:
         return all(equal([now], [old]) for now, old in (*self.arrays, *streams))
 
 
-def _state_arrays(program):
+class Before:
+    """These arrays, and where random streams stand: `restore` brings them back."""
+
+    def __init__(self, arrays, generators):
+        self.arrays, self.marks = [(x, x.copy()) for x in arrays], [(g, g.mark()) for g in generators]
+
+    def restore(self):
+        for x, old in self.arrays:
+            np.copyto(x, old)
+        for generator, mark in self.marks:
+            generator.go_back(mark)
+
+
+def state_arrays(program):
     found = {id(x): x for x in program.state}
     for optimizer in program.optimizers:
         for p in [p for group in optimizer.param_groups for p in group["params"]]:
@@ -39,7 +52,7 @@ def _state_arrays(program):
 
 
 def grads_of(program):
-    return [None if node.grad is None else node.grad.array.copy() for node, _ in program.final]
+    return [None if node.grad is None else node.grad.array.copy() for node in program.nodes]
 
 
 def equal(a, b):

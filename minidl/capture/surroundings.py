@@ -1,125 +1,256 @@
-"""What a function takes from around it: closed-over values, globals, and attributes of objects that are no modules.
+"""What a function takes from around it: closed-over values, globals, defaults, and attributes of the objects that it reaches.
 
-Which attributes it reads is not known. It is guessed from the names in its code and in the code of what it calls.
+Which attributes it reads is not known. It is guessed from the names and texts in its code and in the code of what it calls. An
+object is looked into for these names only, and everything is looked up without running any code of the user's.
 """
 
+import dis
+import functools
+import operator
+import sys
 import types
 
 import numpy as np
 
 from ..nn.module import Module
+from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Optimizer
 from ..tensors.tensor import Tensor
 
 SIMPLE = (int, float, bool, complex, str, bytes, type(None), np.generic)
 _OURS = ("minidl", "numpy", "builtins", "torch")
-_WATCHED = (Module, Tensor, Optimizer)  # other guards look at them
-_SHORT = 16  # items of a list or dict that are compared one by one
+_FEW, _MANY = 16, 100  # items of a list or dict: so many are looked into, so many are compared one by one
+_NUMBERS = 64  # an array of so many numbers is compared, if no kernel reads it
+# What Python calls without a name in the code: operators, indexing, loops, `with`.
+_NAMES = (
+    "__call__ __getitem__ __getattr__ __getattribute__ __len__ __iter__ __next__ __contains__ __enter__ __exit__ __bool__ "
+    "__float__ __int__ __index__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __neg__ __add__ __radd__ __sub__ __rsub__ __mul__ "
+    "__rmul__ __truediv__ __rtruediv__ __pow__ __matmul__"
+)
+_SILENT = frozenset(_NAMES.split())
 
 
-def surroundings(function, arguments):
-    """[(getter, key, name, value, copy of its items)] of all that may be read: now = getter(key), or getter.cell_contents."""
-    functions, owners, names = _reached(function, arguments)
-    found = []
-    for f in functions:
-        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            value = _contents(cell)
-            if not isinstance(value, (types.ModuleType, types.CellType)):
-                found.append((cell, None, name, value, _items(value)))
-        for name in sorted(_names(f) & f.__globals__.keys()):
-            value = f.__globals__[name]
-            if not isinstance(value, types.ModuleType):
-                found.append((f.__globals__.get, name, name, value, _items(value)))
-    for owner in owners:
-        for name, place in _attributes(owner, names):
-            text = f"{getattr(owner, '__name__', type(owner).__name__)}.{name}"
-            found.append((place.get, name, text, place[name], _items(place[name])))
-    return found
+def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
+    """What may be read, as four lists, from the quickest to look at to the slowest:
+
+    (cell, value, name), (function, its code), (getter, key, value, name) with now = getter(key), (container, copy of items).
+
+    ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read.
+    """
+    names = {"forward"}
+    while True:  # until the code that is reached has no new names
+        walk = _Walk(names, {id(x) for x in ran}, {id(x) for x in stepped}, read)
+        walk.go([function, *arguments])
+        if walk.found <= names:
+            return list(walk.cells.values()), walk.codes, list(walk.entries.values()), walk.containers
+        names = names | walk.found
 
 
-def _reached(function, arguments):
-    """The user's functions that may be called, the user's objects that they may look into, and all names in their code."""
-    functions, owners, names, seen, waiting = [], [], set(), set(), [function, *arguments]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, types.MethodType):
-            waiting.append(value.__self__)
-            value = value.__func__
-        if hasattr(value, "func") and hasattr(value, "keywords"):  # functools.partial
-            waiting += [value.func, *value.args, *value.keywords.values()]
-        if id(value) in seen or isinstance(value, (*SIMPLE, Tensor, Optimizer, types.ModuleType)):
-            continue
-        seen.add(id(value))
-        if isinstance(value, types.FunctionType):
-            if (value.__module__ or "").partition(".")[0] in _OURS:
+class _Walk:
+    """From value to value, each once."""
+
+    def __init__(self, names, ran, stepped, read):
+        self.names, self.found = names, set()
+        self.ran, self.stepped, self.read = ran, stepped, read
+        self.cells, self.codes, self.entries, self.containers = {}, [], {}, []
+        self.seen, self.waiting = {}, []
+
+    def go(self, values):
+        self.waiting += values
+        while self.waiting:
+            value = self.waiting.pop()
+            if isinstance(value, (*SIMPLE, Tensor)) or id(value) in self.seen:
                 continue
-            functions.append(value)
-            waiting += map(_contents, value.__closure__ or ())
-            waiting += [value.__globals__[name] for name in _names(value) & value.__globals__.keys()]
-            if not _names(value) <= names:
-                names |= _names(value)
-                seen -= {id(owner) for owner in owners}  # they may have attributes of the new names
-                waiting += owners
-                owners = []
+            self.seen[id(value)] = value  # alive, so that no other gets its id
+            self.look(value)
+
+    def look(self, value):
+        if isinstance(value, types.MethodType):
+            self.waiting += [value.__self__, value.__func__]
+        elif isinstance(value, functools.partial):
+            self.waiting += [value.func, value.args, value.keywords]
+        elif isinstance(value, types.FunctionType):
+            self.function(value)
+        elif isinstance(value, (list, tuple, dict, set)):
+            self.container(value)
+        elif isinstance(value, np.ndarray):
+            if value.size <= _NUMBERS and value.dtype.kind in "fiub" and id(value) not in self.read:
+                self.containers.append((value, value.tobytes()))
+        elif isinstance(value, types.ModuleType):
+            if not _ours(value.__name__) and value.__name__.partition(".")[0] not in sys.stdlib_module_names:
+                self.attributes(value, vars(value))
         elif isinstance(value, Module):
-            waiting += [type(part).forward for part in value.modules()]
-            owners.append(value)
-            waiting += _methods(value, names)
-        elif isinstance(value, (list, tuple, dict)):
-            if len(value) <= _SHORT:
-                waiting += value.values() if type(value) is dict else value
-        elif _users(value):
-            owners.append(value)
-            waiting += [place[name] for name, place in _attributes(value, names)] + list(_methods(value, names))
-    return functions, owners, names
+            self.waiting += value.modules()
+            self.attributes(value, vars(value), id(value) not in self.ran)
+            self.of_class(value, type(value))
+        elif isinstance(value, Optimizer):
+            self.optimizer(value)
+        elif isinstance(value, LRScheduler):
+            if "get_last_lr" in self.names:
+                self.attribute(value, vars(value), "_last_lr")
+        elif isinstance(value, type):
+            self.of_class(None, value)
+        elif "__wrapped__" in _own(value):  # a compiled function, a function with a cache
+            self.waiting.append(_own(value)["__wrapped__"])
+        elif not _ours(type(value).__module__) and not isinstance(value, types.CodeType):
+            self.attributes(value, _own(value))
+            self.of_class(value, type(value))
+
+    def note(self, owner, name, get, key, text, value):
+        self.entries[id(owner), name] = get, key, value, text
+        self.waiting.append(value)
+
+    def function(self, f):
+        if _ours(f.__module__):
+            return
+        loaded = _loaded(f.__code__)
+        self.found |= loaded
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            try:
+                value = cell.cell_contents
+            except ValueError:  # not yet set
+                continue
+            if name in loaded:
+                self.cells[id(cell)] = cell, value, name
+                self.waiting.append(value)
+        for name in sorted(loaded & f.__globals__.keys()):
+            self.attribute(f, f.__globals__, name, name)
+        self.codes.append((f, f.__code__))
+        for name in ("__defaults__", "__kwdefaults__"):
+            value = getattr(f, name)
+            if value is not None:
+                self.note(f, name, functools.partial(getattr, f), name, f"{name} of {f.__name__}", value)
+        self.attributes(f, vars(f))
+
+    def container(self, value):
+        if type(value) is not tuple:  # its items are the same as long as it is
+            self.containers.append((value, _copy(value, self.names)))
+        if isinstance(value, dict):
+            self.waiting += value.values() if len(value) <= _FEW else [value[key] for key in self.names & value.keys()]
+        elif len(value) <= _FEW:
+            self.waiting += value
+
+    def optimizer(self, optimizer):
+        """Its options, if they are read by the user's code."""
+        self.of_class(optimizer, type(optimizer))
+        if id(optimizer) in self.stepped and "param_groups" not in self.names:
+            return
+        for group in optimizer.param_groups:
+            for key in group.keys() - {"params"}:
+                self.attribute(group, group, key)
+
+    def attributes(self, owner, own, watched=True):
+        for name in sorted(self.names & own.keys()):
+            if watched:
+                self.attribute(owner, own, name)
+            else:
+                self.waiting.append(own[name])
+
+    def attribute(self, owner, own, name, text=None):
+        named = isinstance(owner, (type, types.ModuleType, types.FunctionType))
+        text = text or f"{owner.__name__ if named else type(owner).__name__}.{name}"
+        self.note(owner, name, own.get, name, text, own[name])
+
+    def of_class(self, owner, kind):
+        """What the classes of the user's among those of an object have; owner is None for a class itself."""
+        hidden = [] if owner is None or id(owner) in self.ran else [(owner, _own(owner))]  # may get what a class has
+        for cls in kind.__mro__:
+            if _ours(cls.__module__):
+                continue
+            own = vars(cls)
+            for name in sorted(own.keys() & (self.names | _SILENT)):
+                value = own[name]
+                if isinstance(value, types.MemberDescriptorType):  # of __slots__
+                    if owner is not None:
+                        self.note(owner, name, _slot(value), owner, f"{cls.__name__}.{name}", _slot(value)(owner))
+                    continue
+                self.attribute(cls, own, name)
+                for before, place in hidden:
+                    if name not in place:
+                        self.entries[id(before), name] = place.get, name, None, f"{cls.__name__}.{name}"
+                if isinstance(value, property):
+                    self.waiting.append(value.fget)
+                elif isinstance(value, (classmethod, staticmethod)):
+                    self.waiting.append(value.__func__)
+                elif isinstance(value, functools.cached_property):
+                    self.waiting.append(value.func)
+            hidden.append((cls, own))
 
 
-def _users(value):
-    kind = value if isinstance(value, type) else type(value)
-    return (kind.__module__ or "").partition(".")[0] not in _OURS and not isinstance(value, types.CodeType)
+def _ours(name):
+    return (name or "").partition(".")[0] in _OURS
 
 
-def _contents(cell):
+def _own(value):
     try:
-        return cell.cell_contents
-    except ValueError:  # not yet set
-        return cell
+        return object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
 
 
-def _attributes(owner, names):
-    """(name, the dict that has it) of those attributes of an object, or of its class, that may be read."""
-    if isinstance(owner, _WATCHED):
-        return
-    own = getattr(owner, "__dict__", {})
-    kind = vars(owner if isinstance(owner, type) else type(owner))
-    for name in sorted(names):
-        place = own if name in own else kind
-        if name in place and not isinstance(place[name], (types.FunctionType, property, classmethod, staticmethod)):
-            yield name, place
+def _slot(descriptor):
+    def get(owner):
+        try:
+            return descriptor.__get__(owner)
+        except AttributeError:  # not set
+            return None
+
+    return get
 
 
-def _methods(owner, names):
-    kind = owner if isinstance(owner, type) else type(owner)
-    for name in sorted(names):
-        method = getattr(kind, name, None)
-        if isinstance(method, types.FunctionType):
-            yield method
-
-
-def _names(function):
-    return set(_names_in(function.__code__))
-
-
-def _names_in(code):
-    """All names that code reads, also within the functions it defines."""
-    yield from code.co_names
+@functools.lru_cache(4096)
+def _loaded(code):
+    """The names that code reads, also within the functions it defines, and the texts in it that may be names."""
+    found = set()
+    for instruction in dis.get_instructions(code):
+        what, value = instruction.opname, instruction.argval
+        if what.startswith("LOAD_") and not what.startswith("LOAD_FAST") and isinstance(value, str):
+            found.add(value)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names_in(constant)
+            found |= _loaded(constant)
+    return frozenset(found)
 
 
-def _items(value):
-    """A copy of what a list, dict or set holds, to see that it is changed; of a long one its length."""
-    if type(value) not in (list, dict, set):
-        return None
-    return len(value) if len(value) > _SHORT else value.copy()
+class _Some(dict):
+    """Some items of a dict with many."""
+
+
+def _copy(value, names):
+    """What a container holds, to see that it is changed; of a long one its length, or the items whose keys are in the code."""
+    if isinstance(value, dict):
+        return dict(value) if len(value) <= _MANY else _Some((key, value[key]) for key in names & value.keys())
+    if len(value) > _MANY:
+        return len(value)
+    return set(value) if isinstance(value, set) else list(value)
+
+
+def alike(now, copy):
+    """Whether a container still has the items that the copy has."""
+    kind = type(copy)
+    if kind is int:
+        return len(now) == copy
+    if kind is bytes:
+        return now.tobytes() == copy
+    if kind is _Some:
+        return all(key in now and same(now[key], value) for key, value in copy.items())
+    if len(now) != len(copy):
+        return False
+    if kind is set:
+        return now == copy
+    if kind is dict:
+        if list(now) != list(copy):
+            return False
+        now, copy = now.values(), copy.values()
+    return all(map(operator.is_, now, copy)) or all(map(same, now, copy))
+
+
+def same(now, before):
+    """The same object, or an equal number: 0 and -0 differ."""
+    if now is before:
+        return True
+    if type(now) is not type(before):
+        return False
+    if isinstance(now, SIMPLE):
+        return repr(now) == repr(before)
+    return type(now) is tuple and len(now) == len(before) and all(map(same, now, before))

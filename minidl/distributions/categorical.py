@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import ops
 from ..graph.modes import no_grad
+from ..graph.watch import repeatable
 from ..nn.functional import entropy_from_logits, log_softmax, one_hot
 from ..random import default_generator
 from ..tensors.creation import arange, eye
@@ -32,6 +33,14 @@ _GIVEN = {
         1,
     ),
 }
+
+
+@repeatable
+def _drawn_of(rows, count, shape):
+    """`count` indices of each row of probabilities, in this shape."""
+    if not math.prod(shape):
+        return np.zeros(shape, np.int64)
+    return default_generator.multinomial(rows, count, replacement=True).T.reshape(shape)
 
 
 class _Classes(Distribution):
@@ -73,11 +82,7 @@ class _Classes(Distribution):
         with no_grad():
             rows = self.probs.array.reshape(-1, self._num_events)
         sizes = self._sizes(sample_shape)
-        count = math.prod(sizes)
-        shape = (*sizes, *self._batch_shape)
-        if not math.prod(shape):
-            return np.zeros(shape, np.int64)
-        return default_generator.multinomial(rows, count, replacement=True).T.reshape(shape)
+        return _drawn_of(rows, math.prod(sizes), (*sizes, *self._batch_shape))
 
     def _expected_log(self, weights):
         """Σ weights·ln p; 0·ln 0 = 0, which sends the gradient 0 back."""

@@ -9,6 +9,7 @@ import numbers
 import numpy as np
 
 from ..graph.modes import no_grad
+from ..graph.watch import repeatable
 from ..tensors import dtypes
 from ..tensors.arguments import as_ints
 from ..tensors.record import floating, number_array, wrap
@@ -216,12 +217,7 @@ class Distribution:
             self._require("the value", value, self.support)
 
     def _require(self, name, value, constraint):
-        good = constraint.check(value).array
-        if not good.all():
-            event = value.shape[value.ndim - constraint.event_dim :]
-            found = np.broadcast_to(value.array, good.shape + event)[tuple(np.argwhere(~good)[0])]  # the first bad one
-            found = np.array2string(found, threshold=16).replace("\n", "") if event else f"{found}"
-            raise ValueError(f"{type(self).__name__}: {name} must be {constraint.rule}, got {found}")
+        _expect(type(self).__name__, name, value, constraint)
 
     def _missing(self, what):
         raise NotImplementedError(f"{type(self).__name__} has no {what}")
@@ -234,3 +230,13 @@ class Distribution:
         """
         parts = (f"{k}: {p if p.numel() == 1 else p.shape}" for k, p in self._parameters().items())
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+@repeatable
+def _expect(kind, name, value, constraint):
+    good = constraint.check(value).array
+    if not good.all():
+        event = value.shape[value.ndim - constraint.event_dim :]
+        found = np.broadcast_to(value.array, good.shape + event)[tuple(np.argwhere(~good)[0])]  # the first bad one
+        found = np.array2string(found, threshold=16).replace("\n", "") if event else f"{found}"
+        raise ValueError(f"{kind}: {name} must be {constraint.rule}, got {found}")

@@ -9,6 +9,7 @@ but moving the concentration while the chance P(a, x) stays moves x, by an amoun
 import numpy as np
 
 from .. import kernels
+from ..graph.watch import repeatable
 from ..random import default_generator
 from ..tensors.indexing import where
 from ..tensors.record import wrap
@@ -18,13 +19,16 @@ from .distribution import Distribution, broadcast_all
 
 def log_standard_gamma(concentration):
     """The logarithm of one gamma variable of rate 1 for each concentration, with its slope in it. Any shape, to the same."""
-    a = concentration.array.astype(np.float64)
+    sample, slope = map(wrap, _draw_with_slope(concentration.array, concentration.requires_grad))
+    return sample + (concentration - concentration.detach()) * slope if concentration.requires_grad else sample
+
+
+@repeatable
+def _draw_with_slope(concentration, slope):
+    """The logarithms, and their slopes if they are wanted."""
+    a, dtype = concentration.astype(np.float64), concentration.dtype
     log_x = _draw(a.ravel()).reshape(a.shape)
-    sample = wrap(log_x.astype(concentration.dtype))
-    if not concentration.requires_grad:
-        return sample
-    slope = wrap(kernels.gamma_slope(a, log_x).astype(concentration.dtype))
-    return sample + (concentration - concentration.detach()) * slope
+    return log_x.astype(dtype), (kernels.gamma_slope(a, log_x) if slope else log_x).astype(dtype)
 
 
 def _draw(a):

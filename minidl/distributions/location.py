@@ -5,6 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from ..graph.watch import repeatable
 from ..random import default_generator
 from ..tensors.indexing import where
 from ..tensors.record import wrap
@@ -74,6 +75,12 @@ def _normal_quantile(chance):
     return np.array(values).reshape(chance.shape)
 
 
+@repeatable
+def _of_uniform(u):
+    """Numbers with the density exp(−|x|)/2 for numbers that are uniform on (−1, 1)."""
+    return np.asarray(np.sign(u) * np.log1p(-abs(u)), u.dtype)
+
+
 class Laplace(Distribution):
     """The density exp(−|x − loc|/scale)/(2 scale). Samples are PyTorch's for the same seed.
 
@@ -107,7 +114,7 @@ class Laplace(Distribution):
         dtype = self.loc.dtype
         low = float(np.finfo(dtype).eps) - 1  # not −1, whose logarithm below would be infinite
         u = default_generator.uniform(self._extended_shape(sample_shape), dtype, low, 1.0)
-        return self.loc - self.scale * wrap(np.asarray(np.sign(u) * np.log1p(-abs(u)), dtype))
+        return self.loc - self.scale * wrap(_of_uniform(u))
 
     def log_prob(self, value):
         return -(self._checked(value) - self.loc).abs() / self.scale - (2 * self.scale).log()

@@ -42,7 +42,7 @@ def _kept(self, p):
     )  # each item has its own drops
     equal = np.zeros((*batch, L, 1), p.dtype), np.zeros((*batch, S, 1), p.dtype)
     values = np.broadcast_to(np.eye(S, dtype=p.dtype), (*batch, S, S))
-    weights, _ = kernels.attention(*equal, values, None, False, 1.0, self.drop, self.seed)
+    weights, _ = kernels.attention(*equal, values, None, False, 1.0, self.drop, int(self.seed))
     return wrap((weights > 0).astype(p.dtype) / p.dtype.type(1 - self.drop))
 
 

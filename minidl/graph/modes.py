@@ -57,10 +57,12 @@ class _Mode(threading.local):
 
     @watch.setter
     def watch(self, observer):
-        observer = None if observer is None else complete(observer)
-        if (observer is None) is not (self._watch is None):
-            watchers.pop() if observer is None else watchers.append(True)
-        self._watch = observer
+        before, new = self._watch, None if observer is None else complete(observer)
+        if before is None and new is not None:  # Ctrl-C between the two lines leaves an entry too many, which only costs time
+            watchers.append(True)
+        self._watch = new
+        if before is not None and new is None:
+            watchers.pop()
 
 
 mode = _Mode()

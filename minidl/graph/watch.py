@@ -116,6 +116,30 @@ class Several:
         return tell
 
 
+repeatables, constants = {}, set()  # name -> the functions of that name that are marked; the names of those that are constant
+
+
+def repeatable(function=None, *, constant=False):
+    """Marks a function of a module, called by its name there, as one that a remembered step (capture/) may call again.
+
+    Its result depends on its arguments (tensors, arrays, numbers) and on the random stream only, and has no graph. It is
+    arrays, which are computed in each call, but once if it is constant: the same unless an array is among the arguments.
+    Or it is what Python decides by, such as True: where a later call finds something else, the step is made ordinarily.
+
+    >>> @repeatable
+    ... def all_finite(x):
+    ...     return bool(np.isfinite(x).all())
+    >>> all_finite(np.ones(2))
+    True
+    """
+    if function is None:
+        return functools.partial(repeatable, constant=constant)
+    repeatables.setdefault(function.__name__, []).append(function)
+    if constant:
+        constants.add(function.__name__)
+    return function
+
+
 class record_function:
     """Names a part of the program for whoever watches it, such as `minidl.profiler.profile`; also a decorator of a function.
 

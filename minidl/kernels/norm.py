@@ -57,7 +57,8 @@ def gather(running_mean, running_var, stats):
 
 # ------------------------------------------------------------------------------------------------------ what callers see
 
-_stats, _means = dense(types.float64, 2, True), types.Array(types.float64, 2, "A")  # the latter, of any strides
+_stats, _read = dense(types.float64, 2, True), dense(types.float64, 2)
+_means = types.Array(types.float64, 2, "A")  # of any strides
 _flag, _eps = types.intp, types.float64
 
 
@@ -78,12 +79,12 @@ _planes_backward = SharedCode(
 )
 _columns_backward = SharedCode(
     columns_backward,
-    lambda t: (_matrix(t), _matrix(t), _row(t), _eps, _flag, _stats, *[_matrix(t, True)] * 3),
+    lambda t: (_matrix(t), _matrix(t), _row(t), _eps, _flag, _read, *[_matrix(t, True)] * 3),
 )
 _rows_backward = SharedCode(
-    rows_backward, lambda t: (_matrix(t), _matrix(t), _row(t), _flag, _stats, _matrix(t, True), dense(t, 3, True))
+    rows_backward, lambda t: (_matrix(t), _matrix(t), _row(t), _flag, _read, _matrix(t, True), dense(t, 3, True))
 )
-_running = CodeByDtype(running, lambda t: (_row(t, True), _row(t, True), _stats, types.float64, types.float64))
+_running = CodeByDtype(running, lambda t: (_row(t, True), _row(t, True), _read, types.float64, types.float64))
 _gather = CodeByDtype(gather, lambda t: (_row(t), _row(t), _stats))
 _count = CodeByDtype(count, lambda t: (strided(t, 0, True),), integers=True)
 

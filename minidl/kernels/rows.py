@@ -45,7 +45,10 @@ def _dot(x, y):
 
 @jit(forceinline=True)
 def _shift(x):
-    """What to take off a row: its maximum, but 0 for a row of -inf, whose exponentials are then 0 and not NaN."""
+    """What to take off a row: its maximum, but 0 for a row of -inf, whose exponentials are then 0 and not NaN.
+
+    Of a row with a NaN it may be any number: its exponentials have the NaN, and so has their sum.
+    """
     m = x.dtype.type(-np.inf)
     for i in range(x.size):
         m = vmath.maximum(m, x[i])
@@ -53,21 +56,21 @@ def _shift(x):
 
 
 @jit(forceinline=True)
-def _exponentials(x, first, last, m, e):
-    """For rows first..last of x: shifts in m and exp(x - shift) in e."""
-    C = x.shape[1]
-    for n in range(first, last):
-        m[n - first] = _shift(x[n])
-        row = e[(n - first) * C : (n - first + 1) * C]
+def _exponentials(x, m, e):
+    """For the rows of x: shifts in m and exp(x - shift) in e."""
+    N, C = x.shape
+    for n in range(N):
+        m[n] = shift = _shift(x[n])
+        row = e[n * C : (n + 1) * C]
         for c in range(C):
-            row[c] = x[n, c] - m[n - first]
-    for i in range((last - first) * C):
+            row[c] = x[n, c] - shift
+    for i in range(N * C):
         e[i] = vmath.exp_of_negative(e[i])
 
 
 @jit(forceinline=True)
 def _block_rows(x):
-    return max(1, BLOCK // max(1, x.shape[1]))
+    return max(1, min(x.shape[0], BLOCK // max(1, x.shape[1])))
 
 
 @jit
@@ -77,14 +80,14 @@ def softmax_rows(x, y, part, parts):
     step = _block_rows(x)
     m = np.empty(step, x.dtype)
     for first in range(N * part // parts, end, step):
-        last = min(first + step, end)
-        _exponentials(x, first, last, m, y[first:last].reshape(-1))
-        for n in range(first, last):
-            total = _sum(y[n])
+        block = y[first : min(first + step, end)]
+        _exponentials(x[first : min(first + step, end)], m, block.reshape(-1))
+        for n in range(block.shape[0]):
+            total = _sum(block[n])
             one = x.dtype.type(1)
             share = one / vmath.select(total == 0, one, total)  # a row of -inf stays 0
             for c in range(C):
-                y[n, c] *= share
+                block[n, c] *= share
 
 
 @jit
@@ -93,15 +96,15 @@ def shifts_and_logs(x, shift_and_log, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
-    m, e = np.empty(step, x.dtype), np.empty(step * C, x.dtype)
+    memory = np.empty(step * (C + 1), x.dtype)
+    totals, e = memory[:step], memory[step:]
     for first in range(N * part // parts, end, step):
-        last = min(first + step, end)
-        _exponentials(x, first, last, m, e)
-        for n in range(first, last):
-            shift_and_log[n, 0] = m[n - first]
-            m[n - first] = _sum(e[(n - first) * C : (n - first + 1) * C])
-        for n in range(first, last):
-            shift_and_log[n, 1] = vmath.log(m[n - first])
+        block = shift_and_log[first : min(first + step, end)]
+        _exponentials(x[first : min(first + step, end)], block[:, 0], e)
+        for n in range(block.shape[0]):
+            totals[n] = _sum(e[n * C : (n + 1) * C])
+        for n in range(block.shape[0]):
+            block[n, 1] = vmath.log(totals[n])
 
 
 @jit
@@ -111,15 +114,17 @@ def log_softmax_rows(x, y, part, parts):
     step = _block_rows(x)
     m, log_total = np.empty(step, x.dtype), np.empty(step, x.dtype)
     for first in range(N * part // parts, end, step):
-        last = min(first + step, end)
-        _exponentials(x, first, last, m, y[first:last].reshape(-1))
-        for n in range(first, last):
-            log_total[n - first] = _sum(y[n])
-        for n in range(last - first):
+        logits, block = x[first : min(first + step, end)], y[first : min(first + step, end)]
+        rows = block.shape[0]
+        _exponentials(logits, m, block.reshape(-1))
+        for n in range(rows):
+            log_total[n] = _sum(block[n])
+        for n in range(rows):
             log_total[n] = vmath.log(vmath.select(log_total[n] == 0, x.dtype.type(1), log_total[n]))  # -inf stays -inf
-        for n in range(first, last):
+        for n in range(rows):
+            shift, log = m[n], log_total[n]
             for c in range(C):
-                y[n, c] = (x[n, c] - m[n - first]) - log_total[n - first]
+                block[n, c] = (logits[n, c] - shift) - log
 
 
 @jit
@@ -261,7 +266,7 @@ def label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log,
         if not 0 <= label < C:
             numbers[0] = n
             return
-        m, log_total = shift_and_log[n]
+        m, log_total = shift_and_log[n, 0], shift_and_log[n, 1]
         w = weight[label] if weight.size else T(1)
         total += w
         loss = np.float64(keep * w * (log_total - (logits[n, label] - m)))
@@ -278,14 +283,14 @@ def label_losses(logits, labels, weight, ignore_index, smoothing, shift_and_log,
 
 
 @jit(forceinline=True)
-def _probabilities(logits, first, last, shift_and_log, p):
-    """p[first:last] = softmax(logits[first:last])"""
-    C = logits.shape[1]
-    for n in range(first, last):
-        m, log_total = shift_and_log[n]
+def _probabilities(logits, shift_and_log, p):
+    """p = softmax(logits)"""
+    N, C = logits.shape
+    for n in range(N):
+        m, log_total = shift_and_log[n, 0], shift_and_log[n, 1]
         for c in range(C):
             p[n, c] = (logits[n, c] - m) - log_total
-    flat = p[first:last].reshape(-1)
+    flat = p.reshape(-1)
     for i in range(flat.size):
         flat[i] = vmath.exp_of_negative(flat[i])
 
@@ -303,22 +308,22 @@ def label_gradient(logits, dloss, numbers, shift_and_log, labels, weight, ignore
     end = logits.shape[0] * (part + 1) // parts
     for first in range(logits.shape[0] * part // parts, end, step):
         last = min(first + step, end)
-        _probabilities(logits, first, last, shift_and_log, dlogits)
+        _probabilities(logits[first:last], shift_and_log[first:last], dlogits[first:last])
         for n in range(first, last):
-            label = labels[n]
+            label, row = labels[n], dlogits[n]
             if label == ignore_index or not 0 <= label < C:  # forward has refused the latter; they may have been changed since
                 for c in range(C):
-                    dlogits[n, c] = 0
+                    row[c] = 0
                 continue
             w = weight[label] if weight.size else T(1)
             d = T(dloss[min(n, dloss.size - 1)] * scale)
             times = d * (keep * w + spread * total)
             for c in range(C):
-                dlogits[n, c] *= times
-            dlogits[n, label] -= d * keep * w
+                row[c] *= times
+            row[label] -= d * keep * w
             if smoothing > 0:
                 for c in range(C):
-                    dlogits[n, c] -= d * spread * (weight[c] if weight.size else T(1))
+                    row[c] -= d * spread * (weight[c] if weight.size else T(1))
 
 
 _LABELS, _NUMBERS, _F64 = dense(types.int64, 1), (types.int64, types.float64), dense(types.float64, 1, True)
@@ -407,7 +412,7 @@ def soft_losses(logits, targets, weight, smoothing, shift_and_log, losses):
     T = logits.dtype.type
     keep, spread = T(1 - smoothing), T(smoothing / C)
     for n in range(N):
-        m, log_total = shift_and_log[n]
+        m, log_total = shift_and_log[n, 0], shift_and_log[n, 1]
         loss = 0.0
         for c in range(C):
             q = keep * targets[n, c] + spread
@@ -426,7 +431,7 @@ def soft_gradient(logits, dloss, shift_and_log, targets, weight, smoothing, dlog
     end = N * (part + 1) // parts
     for first in range(N * part // parts, end, step):
         last = min(first + step, end)
-        _probabilities(logits, first, last, shift_and_log, dlogits)
+        _probabilities(logits[first:last], shift_and_log[first:last], dlogits[first:last])
         for n in range(first, last):
             total = T(0)
             for c in range(C):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from ..tensors.arguments import expect_tensors
 from ..tensors.creation import empty, ones, zeros
 from ..tensors.joining import cat
@@ -249,6 +250,7 @@ def attention_weights(q, k, mask=None):
     return softmax_where(seen, scores if mask.dtype == bool else scores + mask)
 
 
+@repeatable
 def seen_by(mask):
     """Where a mask, True for seen or floats to be added, lets a query see a key: an array of booleans."""
     return mask.array if mask.dtype == bool else mask.array != -math.inf
@@ -259,15 +261,22 @@ def merged_mask(mask, padding, dtype):
     both = [x for x in (mask, padding) if x is not None]
     if not both:
         return None
-    hidden = [x.array for x in both if x.dtype == bool]
+    hidden = [x for x in both if x.dtype == bool]
     added = [x for x in both if x.dtype != bool]
     if not added:
-        return wrap(~hidden[0] if len(hidden) == 1 else ~(hidden[0] | hidden[1]))
+        return ~hidden[0] if len(hidden) == 1 else ~(hidden[0] | hidden[1])
     if hidden:
-        added.append(wrap(np.where(hidden[0], -math.inf, 0.0).astype(dtype)))
+        added.append(_hiding(hidden[0], dtype))
     return added[0] if len(added) == 1 else added[0] + added[1]
 
 
+@repeatable
+def _hiding(hidden, dtype):
+    """−∞ where True, to be added."""
+    return wrap(np.where(hidden.array, -math.inf, 0.0).astype(dtype))
+
+
+@repeatable
 def is_causal_mask(mask):
     """Whether a mask (L, S), True or −inf for hidden, hides exactly the keys after the query."""
     if mask.ndim != 2:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from ..tensors.arguments import integer, number
 from ..tensors.creation import empty, zeros
 from ..tensors.joining import cat, stack
@@ -23,6 +24,7 @@ __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
 PARTS = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 
 
+@repeatable(constant=True)
 def no_state(rows, features, dtype):
     """The state before the first step."""
     return np.zeros((rows, features), dtype)

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from .. import ops
 from ..tensors.creation import empty
 from ..tensors.record import apply, remedy_for
@@ -11,7 +9,7 @@ from ..tensors.tensor import Tensor
 from . import init
 from .module import Module
 from .parameter import Parameter
-from .recurrent import sizes_of
+from .recurrent import no_state, sizes_of
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -53,7 +51,7 @@ class RNNCellBase(Module):
                 raise ValueError(f"{name}: expected a state of shape {shape}, got {got}")
         batched = input.ndim == 2
         x = input.unsqueeze(0) if batched else input.unsqueeze(0).unsqueeze(0)
-        zeros = np.zeros((x.shape[1], self.hidden_size), x.dtype)
+        zeros = no_state(x.shape[1], self.hidden_size, x.dtype)
         states = [zeros if s is None else s if batched else s.unsqueeze(0) for s in states]
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)[: 4 if self.bias else 2]
         _, *lasts = apply(op, x, *states, *weights)

@@ -31,4 +31,4 @@ class ScaledDotProductAttention(Op):
         return tuple(unbroadcast(dx, need.shape) if need is not None else None for need, dx in pairs)
 
     def _options(self):
-        return self.allowed if self.mask is None else self.mask, self.causal, self.scale, self.drop, self.seed
+        return self.allowed if self.mask is None else self.mask, self.causal, self.scale, self.drop, int(self.seed)

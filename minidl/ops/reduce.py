@@ -137,12 +137,13 @@ class Amax(Reduction):
     dy goes to the largest x; if several are largest, each gets an equal share, as in PyTorch's amax. NaN counts as largest.
     """
 
-    pick, constants = staticmethod(np.max), ("share",)
+    pick, constants = staticmethod(np.maximum.reduce), ("share",)
 
     def forward(self, x):
         y = self.pick(x, axis=self.axes, keepdims=True)
-        chosen = (x == y) | (x != x)
-        self.share = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
+        if self.needs[0] is not None:
+            chosen = (x == y) | (x != x)
+            self.share = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
         return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
 
     def backward(self, dy):
@@ -154,7 +155,7 @@ class Amin(Amax):
     dy goes to the smallest x; equal elements and NaN as in Amax.
     """
 
-    pick = staticmethod(np.min)
+    pick = staticmethod(np.minimum.reduce)
 
 
 class Median(Amax):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from . import dtypes
 from .arguments import expect_tensors, numbers_of
 from .arithmetic import _check_divisor
@@ -99,7 +100,7 @@ class Combined:
         given = {"nan": 0.0 if nan is None else nan}
         given |= {"posinf": bounds.max if posinf is None else posinf, "neginf": bounds.min if neginf is None else neginf}
         values = [number_array("nan_to_num", value, dtype) for value in numbers_of("nan_to_num", **given)]
-        for where, value in zip((np.isnan(x), np.isposinf(x), np.isneginf(x)), values, strict=True):
+        for where, value in zip(_no_numbers(x), values, strict=True):
             y = apply(ops.Where(where), wrap(value), y)
         return y
 
@@ -150,3 +151,8 @@ class Combined:
         """
         expect_tensors("logical_xor", other=other)
         return _compare(np.logical_xor, self, other)
+
+
+@repeatable
+def _no_numbers(x):
+    return np.isnan(x), np.isposinf(x), np.isneginf(x)

@@ -425,8 +425,8 @@ class Elementwise:
         if weight.ndim > 1 or weight.numel() not in (1, channels):
             raise ValueError(f"prelu: expected a weight (1) or ({channels}) for input {self.shape}, got shape {weight.shape}")
         shape = () if weight.numel() == 1 else (-1, *(1,) * (self.ndim - 2))
-        above = self.array > 0  # not NaN: it is multiplied by the weight, as in PyTorch
-        return self.masked_fill(wrap(~above), 0) + weight.reshape(shape) * self.masked_fill(wrap(above), 0)
+        above = self > 0  # not NaN: it is multiplied by the weight, as in PyTorch
+        return self.masked_fill(~above, 0) + weight.reshape(shape) * self.masked_fill(above, 0)
 
     # --- softmax
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import ops
 from ..graph.modes import mode
+from ..graph.watch import repeatable
 from ..graph.writes import note_write
 from ..ops.base import normalize_axis
 from . import dtypes
@@ -267,6 +268,7 @@ def _index_part(part):
     raise TypeError(f"index: expected integers, slices, None, ..., lists or tensors, got {type(part).__name__}")
 
 
+@repeatable
 def checked_index(name, index, bound):
     array = _integers(name, index)
     bad = (array < 0) | (array >= bound)
@@ -275,6 +277,7 @@ def checked_index(name, index, bound):
     return array
 
 
+@repeatable
 def wrapped_index(name, index, bound):
     """As checked_index, but negative ones count from the end."""
     array = _integers(name, index).astype(np.int64)

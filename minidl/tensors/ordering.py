@@ -5,6 +5,7 @@ from collections import namedtuple
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from ..ops.base import normalize_axis
 from .arguments import integer, one_name
 from .record import TensorBase, apply, wrap
@@ -119,8 +120,13 @@ class Ordering:
             return TopkResult(values.reshape(() if k else (0,)), index.reshape(() if k else (0,)))
         if not 0 <= k <= self.shape[axis]:
             raise ValueError(f"topk: k must be between 0 and {self.shape[axis]}, got {k}")
-        index = np.take(_order(self.array, axis, largest), np.arange(k), axis)
+        index = _first(self.array, axis, largest, k)
         return TopkResult(apply(ops.Sort(index, axis), self), wrap(index))
+
+
+@repeatable
+def _first(x, axis, descending, k):
+    return np.take(_order(x, axis, descending), np.arange(k), axis)
 
 
 def _extreme(x, result, arg, whole, dim, keepdim):
@@ -135,12 +141,14 @@ def _extreme(x, result, arg, whole, dim, keepdim):
     return result(values, wrap(index if keepdim else index.squeeze(axis)))
 
 
+@repeatable
 def _arg_extreme(x, name, arg, dim, keepdim):
     nonempty_axes(x, name, dim, keepdim)
     axis = None if dim is None or not x.ndim else normalize_axis(name, dim, x.ndim)
     return wrap(np.asarray(arg(x.array, axis=axis, keepdims=keepdim)))
 
 
+@repeatable
 def _order(array, axis, descending):
     if not array.ndim:
         return np.zeros((), np.int64)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..graph.modes import LOUD, SILENT, float_errors, mode, watchers
 from ..graph.nodes import Part, next_serial
+from ..graph.watch import repeatable
 from . import dtypes
 
 if TYPE_CHECKING:
@@ -85,6 +86,24 @@ def apply(op: Any, *inputs: Any) -> "Tensor":
     return result
 
 
+def unary(op: Any, x: Any) -> "Tensor":
+    """`apply` to one tensor, in three quarters of the time if the operation needs no care of NumPy's warnings."""
+    if watchers or op.warns:
+        return apply(op, x)
+    node = x.node if mode.recording else None
+    op.needs = [node]
+    y = op.forward(x.array)
+    if type(y) is not _ndarray:
+        y = np.asarray(y)
+    result = _new(Tensor)
+    result.array = y
+    if node is not None:
+        op.serial = next_serial()
+        op.shape = y.shape
+        result.node = op
+    return result
+
+
 def wrap(array: np.ndarray, node: Any = None) -> "Tensor":
     """A Tensor around this very array, without a copy or a check."""
     result = _new(Tensor)
@@ -155,6 +174,7 @@ def operand(name, x):
     raise TypeError(f"{name.lower()}: expected a Tensor or a number, got {type(x).__name__}{remedy_for(x)}")
 
 
+@repeatable(constant=True)
 def number_array(name, value, dtype):
     """A Python number as a 0-d array: infinite where it is too large for floating-point numbers of that dtype."""
     try:

@@ -8,7 +8,7 @@ from .. import ops
 from ..ops.base import normalize_axes, normalize_axis
 from . import dtypes
 from .arguments import numbers_of, one_name
-from .record import apply, floating, wrap
+from .record import apply, floating, unary, wrap
 
 _ALL_AXES = [tuple(range(n)) for n in range(65)]  # NumPy's arrays have 64 axes at most
 
@@ -26,7 +26,7 @@ class Reductions:
         """
         dim, keepdim = one_name("sum", dim, axis) if axis is not None else dim, keepdim or keepdims
         x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
-        return apply(ops.Sum(reduced_axes(self, "sum", dim, keepdim), keepdim), x)
+        return unary(ops.Sum(reduced_axes(self, "sum", dim, keepdim), keepdim), x)
 
     def nansum(self, dim=None, keepdim=False):
         """Σx over the elements that are not NaN.

@@ -3,6 +3,8 @@
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
+from ..kernels import to_int64
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import expect_tensors, numbers_of
@@ -33,8 +35,7 @@ class Scattering:
         if not isinstance(src, TensorBase):
             expect_tensors("scatter", index=index)
             (src,) = numbers_of("scatter", value=src)
-            src = number_array("scatter", number_of_kind("scatter", src, self.dtype), self.dtype)
-            src = wrap(np.full(index.shape, src, self.dtype))
+            src = wrap(_filled(index.shape, number_of_kind("scatter", src, self.dtype), self.dtype))
         if reduce is not None:
             return self.scatter_reduce(dim, index, src, "sum" if reduce == "add" else "prod")
         x, where, src = _prepared("scatter", self, dim, index, src)
@@ -177,6 +178,11 @@ class Scattering:
         return apply(ops.SetItem((mask,)), self.expand(shape), source.reshape(-1)[:count])
 
 
+@repeatable(constant=True)
+def _filled(shape, number, dtype):
+    return np.full(shape, number_array("scatter", number, dtype), dtype)
+
+
 def number_of_kind(name, value, dtype):
     """A Python number that a tensor of this dtype can hold: no fraction among integers."""
     (value,) = numbers_of(name, value=value)
@@ -199,10 +205,15 @@ def _prepared(name, x, dim, index, src):
     if not fits or any(n > m for i, (n, m) in enumerate(zip(rows.shape, x.shape, strict=True)) if i != axis):
         got = f"{rows.shape}, self {x.shape} and src {src.shape}"
         raise ValueError(f"{name}: along the axes other than {dim}, index must fit in self, and in src; got an index of {got}")
-    where = [np.arange(n).reshape([-1 if i == k else 1 for k in range(x.ndim)]) for i, n in enumerate(rows.shape)]
+    return x, _places(rows, axis), src[tuple(slice(n) for n in rows.shape)]
+
+
+@repeatable
+def _places(rows, axis):
+    """The index of x[i, rows[i, j], k] for axis 1, and so on: an array for each axis."""
+    where = [np.arange(n).reshape([-1 if i == k else 1 for k in range(rows.ndim)]) for i, n in enumerate(rows.shape)]
     where[axis] = rows
-    where = tuple(np.broadcast_arrays(*where)) if rows.size else tuple(np.zeros(rows.shape, np.int64) for _ in where)
-    return x, where, src[tuple(slice(n) for n in rows.shape)]
+    return tuple(np.broadcast_arrays(*where)) if rows.size else tuple(np.zeros(rows.shape, np.int64) for _ in where)
 
 
 def _slices(name, x, dim, index, source=None):
@@ -212,7 +223,7 @@ def _slices(name, x, dim, index, source=None):
     if index.ndim > 1:
         raise ValueError(f"{name}: expected a vector of indices, got shape {index.shape}")
     shape = x.shape or (1,)
-    rows = checked_index(name, index.reshape(-1), shape[axis]).astype(np.int64)
+    rows = to_int64(checked_index(name, index.reshape(-1), shape[axis]))
     if source is not None:
         expected = (*shape[:axis], len(rows), *shape[axis + 1 :])
         if source.dtype != x.dtype:
@@ -225,8 +236,7 @@ def _slices(name, x, dim, index, source=None):
 
 def _reduced(x, where, src, reduce, include_self):
     """scatter_reduce, on what was prepared."""
-    touched = np.zeros(x.shape, bool)
-    touched[where] = True
+    touched, count = _counts(x.shape, where, include_self)
     if reduce in ("amax", "amin"):
         return apply(ops.ScatterExtreme(where, reduce == "amax", include_self), x, src)
     if reduce == "prod":
@@ -236,7 +246,13 @@ def _reduced(x, where, src, reduce, include_self):
     y = x + apply(ops.ScatterAdd(where, x.shape), src)
     if reduce == "sum":
         return y
-    count = np.zeros(x.shape, np.int64)
+    count = wrap(count).to(x.dtype)
+    return y / count if x.dtype.kind == "f" else y // count
+
+
+@repeatable
+def _counts(shape, where, include_self):
+    """Where the index names a place; and how often, at least 1, what was there included or not."""
+    count = np.zeros(shape, np.int64)
     np.add.at(count, where, 1)
-    count = np.maximum(count + bool(include_self), 1)
-    return y / wrap(count.astype(x.dtype)) if x.dtype.kind == "f" else y // wrap(count.astype(x.dtype))
+    return count > 0, np.maximum(count + bool(include_self), 1)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axes, normalize_axis
 from . import dtypes
-from .arguments import expect_memory, integer, sizes_of
+from .arguments import as_int, expect_memory, integer, sizes_of
 from .record import TensorBase, apply
 
 
@@ -21,6 +21,23 @@ def _exchange(dim0, dim1, ndim):
     if axes:
         axes[i], axes[j] = axes[j], axes[i]
     return tuple(axes)
+
+
+@functools.lru_cache(256)
+def _order(dims, ndim):
+    """dims, integers, as the order of all axes."""
+    axes = normalize_axes("permute", dims, ndim)
+    if len(axes) != ndim:
+        raise ValueError(f"permute: expected {ndim} axes, got {dims}")
+    return axes
+
+
+@functools.lru_cache(256)
+def _flattened(shape, start_dim, end_dim):
+    first, last = (normalize_axis("flatten", d, len(shape)) for d in (start_dim, end_dim))
+    if first > last:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    return shape[:first] + (math.prod(shape[first : last + 1]),) + shape[last + 1 :]
 
 
 class Shapes:
@@ -36,9 +53,14 @@ class Shapes:
         >>> minidl.arange(6).reshape(3, -1).shape
         (3, 2)
         """
-        shape = sizes_of("reshape", shape)
+        fits = True
+        for n in shape:
+            if type(n) is not int or n < -1:
+                shape = sizes_of("reshape", shape)
+                fits = min(shape, default=0) >= -1
+                break
         try:
-            if not shape or min(shape) >= -1:
+            if fits:
                 return self._view(ops.Reshape, shape)
         except ValueError:
             pass
@@ -56,7 +78,7 @@ class Shapes:
         if len(shape) == 1 and isinstance(shape[0], np.dtype):
             raise TypeError("view: reinterpreting the memory as another dtype is not supported; use .to(dtype)")
         result = self.reshape(*shape)
-        if result.array.size and not np.may_share_memory(result.array, self.array):
+        if result.base is None and result.array.size and not np.may_share_memory(result.array, self.array):
             raise RuntimeError(f"view: shape {result.shape} needs a copy of this non-contiguous tensor; use .reshape(...)")
         return result
 
@@ -88,11 +110,8 @@ class Shapes:
         >>> x.flatten().shape, x.flatten(1).shape
         ((24,), (2, 12))
         """
-        first, last = (normalize_axis("flatten", d, self.ndim) for d in (start_dim, end_dim))
-        if first > last:
-            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-        shape = self.shape[:first] + (math.prod(self.shape[first : last + 1]),) + self.shape[last + 1 :]
-        return self.reshape(shape)
+        flattened = _flattened if type(start_dim) is type(end_dim) is int else _flattened.__wrapped__
+        return self._view(ops.Reshape, flattened(self.array.shape, start_dim, end_dim))
 
     def ravel(self):
         """All elements as a vector.
@@ -172,10 +191,7 @@ class Shapes:
         >>> minidl.zeros(2, 3, 4).permute(2, 0, 1).shape
         (4, 2, 3)
         """
-        axes = normalize_axes("permute", sizes_of("permute", dims), self.ndim)
-        if len(axes) != self.ndim:
-            raise ValueError(f"permute: expected {self.ndim} axes, got {dims}")
-        return self._view(ops.Permute, axes)
+        return self._view(ops.Permute, _order(sizes_of("permute", dims), self.array.ndim))
 
     def movedim(self, source, destination):
         """Axes moved to other positions; the rest keep their order. Shares memory.
@@ -201,8 +217,9 @@ class Shapes:
         >>> x.unsqueeze(0).shape, x.unsqueeze(1).shape
         ((1, 3), (3, 1))
         """
-        axis = normalize_axis("unsqueeze", dim, self.ndim + 1)
-        return self._view(ops.Reshape, self.shape[:axis] + (1,) + self.shape[axis:])
+        shape = self.array.shape
+        axis = normalize_axis("unsqueeze", dim, len(shape) + 1)
+        return self._view(ops.Reshape, shape[:axis] + (1,) + shape[axis:])
 
     def squeeze(self, dim=None):
         """Without its axes of size 1, or without those of `dim` that have size 1.
@@ -286,6 +303,7 @@ class Shapes:
         tensor([1, 1, 1, 2])
         """
         x, axis = (self.flatten(), 0) if dim is None else (self, normalize_axis("repeat_interleave", dim, self.ndim))
+        number = as_int(repeats) if not isinstance(repeats, TensorBase) else None
         repeats = np.asarray(repeats.array if isinstance(repeats, TensorBase) else repeats)
         if repeats.dtype.kind not in "iu":
             raise TypeError(f"repeat_interleave: expected integers, got {repeats.dtype}")
@@ -294,7 +312,7 @@ class Shapes:
         total = int(repeats.sum()) if repeats.size != 1 else int(repeats.item()) * x.shape[axis]
         if output_size is not None and integer("repeat_interleave", output_size) != total:
             raise ValueError(f"repeat_interleave: the result has size {total} along its axis, not output_size={output_size}")
-        return apply(ops.RepeatInterleave(repeats, axis), x)
+        return apply(ops.RepeatInterleave(number if type(number) is int else repeats, axis), x)
 
     def flip(self, *dims: int | Sequence[int]):
         """In reverse order along the given axes (a copy).

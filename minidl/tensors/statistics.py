@@ -6,6 +6,7 @@ from collections import namedtuple
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import integer, numbers_of
@@ -201,16 +202,22 @@ class Statistics:
             raise MemoryError(f"histc: {bins} bins do not fit in memory")
         if bins < 1 or low > high or not math.isfinite(low + high):
             raise ValueError(f"histc: expected 1 bin or more and min ≤ max, got bins={bins}, min={min}, max={max}")
-        x = self.array.reshape(-1)
-        if low == high and x.size:
-            low, high = x.min().item(), x.max().item()
-            if not math.isfinite(low + high):
-                raise ValueError(f"histc: the data go from {low} to {high}; give min and max")
-        if low == high:
-            low, high = low - 1, high + 1
-        x = x[(x >= low) & (x <= high)].astype(np.float64)
-        places = np.minimum(((x - low) / (high - low) * bins).astype(np.int64), bins - 1)
-        return wrap(np.bincount(places, minlength=bins).astype(self.dtype))
+        return wrap(_histogram(self.array.reshape(-1), bins, low, high))
+
+
+@repeatable
+def _histogram(x, bins, low, high):
+    """How many of a vector's elements fall into each bin, in its dtype."""
+    dtype = x.dtype
+    if low == high and x.size:
+        low, high = x.min().item(), x.max().item()
+        if not math.isfinite(low + high):
+            raise ValueError(f"histc: the data go from {low} to {high}; give min and max")
+    if low == high:
+        low, high = low - 1, high + 1
+    x = x[(x >= low) & (x <= high)].astype(np.float64)
+    places = np.minimum(((x - low) / (high - low) * bins).astype(np.int64), bins - 1)
+    return np.bincount(places, minlength=bins).astype(dtype)
 
 
 def _other_sizes(x, axis):
@@ -221,7 +228,14 @@ def _running_extreme(x, result, wins, dim):
     axis = normalize_axis(result.__name__, dim, x.ndim)
     if not x.ndim:
         return result(x.clone(), wrap(np.zeros((), np.int64)))
-    lines = np.moveaxis(x.array, axis, 0)
+    index = _places_of_extremes(x.array, wins, axis)
+    return result(apply(ops.Gather(axis, index), x), wrap(index))
+
+
+@repeatable
+def _places_of_extremes(x, wins, axis):
+    """Along an axis, the place of the extreme of all elements so far."""
+    lines = np.moveaxis(x, axis, 0)
     index = np.zeros(lines.shape, np.int64)
     if lines.size:
         best, place = lines[0], index[0].copy()
@@ -229,8 +243,7 @@ def _running_extreme(x, result, wins, dim):
             new = wins(lines[i], best) & ~np.not_equal(best, best) | np.not_equal(lines[i], lines[i])  # NaN wins and stays
             best, place = np.where(new, lines[i], best), np.where(new, i, place)
             index[i] = place
-    index = np.moveaxis(index, 0, axis)
-    return result(apply(ops.Gather(axis, index), x), wrap(index))
+    return np.moveaxis(index, 0, axis)
 
 
 def _whole_median(x):
@@ -245,15 +258,22 @@ def _ranked(x, result, name, dim, keepdim, rank, skip_nan=False, nan_wins=True):
     axis = normalize_axis(name, dim, x.ndim)
     if not x.ndim:
         return result(x.clone(), wrap(np.zeros((), np.int64)))
-    order = np.argsort(x.array, axis, kind="stable")  # NaN comes last
-    nan = np.not_equal(x.array, x.array)
+    index = _of_rank(x.array, axis, rank, skip_nan, nan_wins)
+    values = apply(ops.TakeAlongAxis(index, axis, keepdim), x)
+    return result(values, wrap(index if keepdim else index.squeeze(axis)))
+
+
+@repeatable
+def _of_rank(x, axis, rank, skip_nan, nan_wins):
+    """The indices along an axis of the elements of a rank."""
+    order = np.argsort(x, axis, kind="stable")  # NaN comes last
+    nan = np.not_equal(x, x)
     n = x.shape[axis] - (nan.sum(axis, keepdims=True) if skip_nan else 0)
     place = np.broadcast_to(rank(n), [1 if i == axis else size for i, size in enumerate(x.shape)])
     index = np.take_along_axis(order, place, axis)
     if nan_wins and not skip_nan:
         index = np.where(nan.any(axis, keepdims=True), nan.argmax(axis, keepdims=True), index)
-    values = apply(ops.TakeAlongAxis(index, axis, keepdim), x)
-    return result(values, wrap(index if keepdim else index.squeeze(axis)))
+    return index
 
 
 def _quantile(x, name, q, dim, keepdim, interpolation, skip_nan):
@@ -276,20 +296,29 @@ def _quantile(x, name, q, dim, keepdim, interpolation, skip_nan):
     axis = 0 if dim is None or not x.ndim else normalize_axis(name, dim, x.ndim)
     kept = [1] * x.ndim if dim is None else [1 if i == axis else size for i, size in enumerate(x.shape)]
     rows = x.reshape(-1) if dim is None or not x.ndim else x.movedim(axis, -1)  # (…, n)
-    nan = np.isnan(rows.array)
-    order = np.argsort(rows.array, -1, kind="stable")
+    order, low, high, weight = _neighbours(rows.array, shares, interpolation, skip_nan)
     rows = apply(ops.Sort(order, rows.ndim - 1), rows)
-    n = (rows.shape[-1] - nan.sum(-1, keepdims=True)) if skip_nan else np.full((*nan.shape[:-1], 1), rows.shape[-1])
-    rank = (shares.reshape(-1) * np.maximum(n - 1, 0).astype(x.dtype)).astype(x.dtype)  # (…, Q)
-    if not skip_nan:
-        rank = np.where(nan.any(-1, keepdims=True), rank.dtype.type(rows.shape[-1] - 1), rank)  # the last one is NaN
-    low, high = np.floor(rank).astype(np.int64), np.ceil(rank).astype(np.int64)
-    if interpolation == "nearest":
-        low = np.rint(rank).astype(np.int64)
     y = apply(ops.Gather(rows.ndim - 1, high if interpolation == "higher" else low), rows)
     if interpolation in ("linear", "midpoint"):
-        weight = np.where(low == high, 0.0, 0.5) if interpolation == "midpoint" else rank - low
-        y = y.lerp(apply(ops.Gather(rows.ndim - 1, high), rows), wrap(weight.astype(x.dtype)))
+        y = y.lerp(apply(ops.Gather(rows.ndim - 1, high), rows), wrap(weight))
     y = y.movedim(-1, 0)  # (Q, …)
     shape = tuple(kept) if keepdim else tuple(y.shape[1:])
     return y.reshape((*shares.shape, *shape))
+
+
+@repeatable
+def _neighbours(rows, shares, interpolation, skip_nan):
+    """The order of each row of (…, n); and for each share the ranks of its two neighbours in it, and the weight of the higher.
+
+    The last three have shape (…, Q).
+    """
+    nan, size, dtype = np.isnan(rows), rows.shape[-1], rows.dtype
+    n = (size - nan.sum(-1, keepdims=True)) if skip_nan else np.full((*nan.shape[:-1], 1), size)
+    rank = (shares.reshape(-1) * np.maximum(n - 1, 0).astype(dtype)).astype(dtype)
+    if not skip_nan:
+        rank = np.where(nan.any(-1, keepdims=True), dtype.type(size - 1), rank)  # the last one is NaN
+    low, high = np.floor(rank).astype(np.int64), np.ceil(rank).astype(np.int64)
+    if interpolation == "nearest":
+        low = np.rint(rank).astype(np.int64)
+    weight = np.where(low == high, 0.0, 0.5) if interpolation == "midpoint" else rank - low
+    return np.argsort(rows, -1, kind="stable"), low, high, weight.astype(dtype)

@@ -16,7 +16,7 @@ from ..graph.modes import mode, watchers
 from ..graph.nodes import Leaf
 from ..graph.writes import note_write, owner_of
 from . import dtypes
-from .record import apply
+from .record import apply, unary
 
 _Reshape = ops.Reshape
 
@@ -35,7 +35,7 @@ class Views:
 
     def _view(self, op_class, options):
         """The result of an operation that shows a part of this memory. The result and this tensor then refer to each other."""
-        view = apply(op_class(options), self)
+        view = unary(op_class(options), self)
         if op_class is not _Reshape or _shares(view.array, self.array):
             view.base = self, op_class, options
             views = self.views

@@ -2,7 +2,10 @@
 
 import math
 
+import numpy as np
+
 from ... import ops, random
+from ...graph.watch import repeatable
 from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
@@ -48,12 +51,18 @@ def scaled_dot_product_attention(
     if attn_mask is not None:
         allowed, bias = (attn_mask.array, None) if attn_mask.array.dtype.kind == "b" else (None, attn_mask)
     drop = dropout_p if dropout_p < 1 else 0.0
-    seed = int(random.default_generator.randint(0, 2**63 - 1, ())) if drop else 0
+    seed = _draw_seed() if drop else 0
     op = ops.ScaledDotProductAttention(number(name, "scale", scale), bool(is_causal), allowed, float(drop), seed)
     y = apply(op, query, key, value) if bias is None else apply(op, query, key, value, bias)
     if dropout_p == 1:
         y = dropout(y, 1.0)
     return y.flatten(-4, -3) if enable_gqa else y
+
+
+@repeatable
+def _draw_seed():
+    """Of the random numbers that decide which weights are dropped."""
+    return np.asarray(random.default_generator.randint(0, 2**63 - 1, ()))
 
 
 def _grouped(name, query, key, value, mask):

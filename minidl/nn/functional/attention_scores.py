@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from ...graph.watch import repeatable
 from ...tensors.arguments import expect_tensors
 from ...tensors.creation import ones
 from ...tensors.indexing import where
@@ -59,7 +60,7 @@ def attention_pooling(weights, values, mask=None):
 def pool_where(mask, weights, values):
     """attention_pooling for weights that are 0 where the mask (an ndarray) is False."""
     values = where_seen(mask, values)
-    if np.isfinite(values.array).all():
+    if _all_finite(values.array):
         return weights @ values
     # A value that is not finite is hidden from one query and seen by another. 0·NaN would be NaN, so each pair is alone.
     return (weights[..., None] * where(mask[..., None], values.unsqueeze(-3), 0.0)).sum(-2)
@@ -92,12 +93,22 @@ def softmax_where(mask, scores):
 
 def where_seen(mask, x):
     """Keys or values (..., m, d), if not all finite with 0 at positions that the mask (..., n, m) hides from every query."""
-    if np.isfinite(x.array).all():  # 0·x is 0
+    if _all_finite(x.array):  # 0·x is 0
         return x
-    seen = mask.any(-2)[..., None]
-    return x if seen.all() else where(seen, x, 0.0)
+    return where(_seen_by_any(mask), x, 0.0)
 
 
+@repeatable
+def _all_finite(x):
+    return bool(np.isfinite(x).all())
+
+
+@repeatable
+def _seen_by_any(mask):
+    return mask.any(-2)[..., None]
+
+
+@repeatable
 def valid_mask(name, shape, valid_lens):
     """The boolean ndarray, of a shape that broadcasts to the scores' `shape`, of positions below the valid lengths."""
     expect_tensors(name, valid_lens=valid_lens)
@@ -153,9 +164,9 @@ def nadaraya_watson(queries, keys, values, kernel="gaussian", width=1.0, empty=0
     else:
         alpha = similarity(queries, keys, kernel, width)
         total = alpha.sum(-1, keepdim=True)
-        found = total.array != 0
+        found = total != 0
         weights = alpha / where(found, total, 1.0)
-        mask = alpha.array != 0 if kernel in ("boxcar", "triangular") else None  # values with weight 0 do not matter
+        mask = alpha != 0 if kernel in ("boxcar", "triangular") else None  # values with weight 0 do not matter
     if values.dtype.kind != "f":
         values = values.to(weights.dtype)
     y = attention_pooling(weights, values.unsqueeze(-1) if scalars else values, mask)

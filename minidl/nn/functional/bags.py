@@ -5,7 +5,9 @@ import math
 import numpy as np
 
 from ... import ops
+from ...graph.watch import repeatable
 from ...tensors.arguments import expect_memory, expect_tensors
+from ...tensors.creation import full
 from ...tensors.record import apply, wrap
 from ...tensors.tensor import Tensor
 from .basic import embedding, row_of
@@ -57,28 +59,36 @@ def embedding_bag(
         raise NotImplementedError(f"{name}: scale_grad_by_freq is for the modes 'sum' and 'mean'")
     if padding_idx is not None:
         padding_idx = row_of(name, padding_idx, weight)
-    starts, ends = _bags(name, input, offsets, include_last_offset)
     flat = input.reshape(-1)
     rows = embedding(flat, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.reshape(-1, 1)
+    places, kept, some, counts = _places(name, input, offsets, include_last_offset, padding_idx, weight)
+    if not places.shape[1]:
+        return rows.sum(0).expand(len(places), weight.shape[1]) * 0.0
+    filling = full((1, 1, 1), -math.inf if mode == "max" else 0, dtype=weight.dtype)
+    bags = apply(ops.Where(kept), apply(ops.Index((places,)), rows), filling)
+    if mode == "max":
+        return apply(ops.Where(some), bags.max(1).values, filling[0].new_zeros(1, 1))
+    return bags.sum(1) / wrap(counts) if mode == "mean" else bags.sum(1)
+
+
+@repeatable
+def _places(name, input, offsets, include_last_offset, padding_idx, weight):
+    """(bags, longest): where the rows of each bag are, and (bags, longest, 1) whether there are any and they count.
+
+    (bags, 1): whether any row of the bag counts; and how many do, but at least 1, in the weight's dtype.
+    """
+    starts, ends = _bags(name, input, offsets, include_last_offset)
     longest = int((ends - starts).max(initial=0))
-    shape = (len(starts), longest, weight.shape[1])
-    expect_memory(name, shape, weight.dtype)
-    if not longest:
-        return rows.sum(0).expand(shape[0], shape[2]) * 0.0
+    expect_memory(name, (len(starts), longest, weight.shape[1]), weight.dtype)
     places = starts[:, None] + np.arange(longest)
     kept = places < ends[:, None]
     places = np.where(kept, places, 0)
-    if padding_idx is not None:
-        kept &= flat.array[places] != padding_idx
-    filling = wrap(np.full((1, 1, 1), -math.inf if mode == "max" else 0, weight.dtype))
-    bags = apply(ops.Where(kept[..., None]), apply(ops.Index((places,)), rows), filling)
-    some = kept.any(1)[:, None]
-    if mode == "max":
-        return apply(ops.Where(some), bags.max(1).values, filling[0].new_zeros(1, 1))
-    sums = bags.sum(1)
-    return sums / wrap(np.maximum(kept.sum(1), 1).astype(weight.dtype)[:, None]) if mode == "mean" else sums
+    if padding_idx is not None and longest:
+        kept &= input.array.reshape(-1)[places] != padding_idx
+    counts = np.maximum(kept.sum(1), 1).astype(weight.dtype)
+    return places, kept[..., None], kept.any(1)[:, None], counts[:, None]
 
 
 def _bags(name, input, offsets, include_last_offset):

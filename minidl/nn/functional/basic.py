@@ -6,6 +6,7 @@ import numpy as np
 
 from ... import kernels, ops, random
 from ...graph.modes import no_grad
+from ...graph.watch import repeatable
 from ...kernels import twister
 from ...ops.base import normalize_axis
 from ...tensors.arguments import as_int, expect_tensors, integer, numbers_of
@@ -83,6 +84,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
     return apply(ops.Dropout(dropout_mask(input.array, p)), input)
 
 
+@repeatable
 def dropout_mask(x, p, shape=None):
     """0 with probability p, else 1/(1 − p), for each element of an array like x, or of this shape."""
     if p == 1:
@@ -119,10 +121,16 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False):
         raise TypeError(f"alpha_dropout: expected a floating-point tensor, got {dtype}; use .float()")
     if p == 1:
         return apply(ops.Dropout(np.zeros(input.shape, dtype)), input)
-    kept = random.like(input.array, lambda shape: random.default_generator.bernoulli(shape, 1 - p, dtype))
+    scales, moved = _alpha_masks(input.array, p, low)
+    return apply(ops.Dropout(scales), input) + wrap(moved)
+
+
+@repeatable
+def _alpha_masks(x, p, low):
+    """What each element is multiplied by, and what is added to it."""
+    kept = random.like(x, lambda shape: random.default_generator.bernoulli(shape, 1 - p, x.dtype))
     scale = 1 / math.sqrt((low * low * p + 1) * (1 - p))
-    moved = ((kept - 1) * (low * scale) + low * scale * p).astype(dtype)
-    return apply(ops.Dropout((kept * scale).astype(dtype)), input) + wrap(moved)
+    return (kept * scale).astype(x.dtype), ((kept - 1) * (low * scale) + low * scale * p).astype(x.dtype)
 
 
 _alpha_dropout_ = twin(alpha_dropout)
@@ -147,15 +155,26 @@ def gumbel_softmax(logits, tau=1.0, hard=False, eps=1e-10, dim=-1):
     if not tau > 0:
         raise ValueError(f"gumbel_softmax: tau must be above 0, got {tau}")
     axis = normalize_axis("gumbel_softmax", dim, logits.ndim)
-    noise = random.default_generator.exponential(logits.shape, logits.dtype)
+    soft = ((logits - wrap(_logarithms(logits.shape, logits.dtype))) / tau).softmax(axis)
+    return wrap(_largest(soft.array, axis)) - soft.detach() + soft if hard else soft
+
+
+@repeatable
+def _logarithms(shape, dtype):
+    """Of random numbers with the exponential distribution."""
+    noise = random.default_generator.exponential(shape, dtype)
     with np.errstate(divide="ignore"):
-        soft = ((logits - wrap(np.log(noise))) / tau).softmax(axis)
-    if not hard:
-        return soft
-    one = np.zeros(soft.shape, soft.dtype)
-    if one.ndim:
-        np.put_along_axis(one, soft.array.argmax(axis, keepdims=True), 1, axis)
-    return wrap(one if one.ndim else one + 1) - soft.detach() + soft
+        return np.asarray(np.log(noise))
+
+
+@repeatable
+def _largest(x, axis):
+    """1 at the largest element along an axis, else 0."""
+    if not x.ndim:
+        return np.ones((), x.dtype)
+    one = np.zeros(x.shape, x.dtype)
+    np.put_along_axis(one, x.argmax(axis, keepdims=True), 1, axis)
+    return one
 
 
 def one_hot(tensor, num_classes=-1):
@@ -207,14 +226,18 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
         _shorten(weight, np.unique(index), *numbers_of("embedding", max_norm=max_norm, norm_type=norm_type))
     y = apply(ops.Embedding(index) if quick else ops.Index((index,)), weight)
     if padding_idx is not None:
-        padding = index == padding_idx
-        y = apply(ops.Where(padding[..., None]), y.detach(), y)
+        y = apply(ops.Where(_places_of(index, padding_idx)[..., None]), y.detach(), y)
     if scale_grad_by_freq and y.requires_grad:
         counts = np.bincount(index.ravel(), minlength=weight.shape[0])[index]
         share = wrap((1 / counts).astype(weight.dtype)[..., None])
         y.register_hook(lambda dy: dy * share)
         y = apply(ops.Reshape(y.shape), y)  # another tensor: hooks of the user come before ours
     return y
+
+
+@repeatable
+def _places_of(index, number):
+    return index == number
 
 
 def row_of(name, padding_idx, weight):
@@ -313,6 +336,7 @@ def _integers(name, input):
     return kernels.to_int64(input.array)
 
 
+@repeatable
 def _indices(name, input, bound):
     """The integers of a tensor, as int64; they lie in [0, bound)."""
     index = _integers(name, input)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ... import ops
+from ...graph.watch import repeatable
 from ...tensors.arguments import as_int, expect_tensors
 from ...tensors.record import apply, wrap
 from ...tensors.tensor import Tensor
@@ -39,16 +40,27 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     if type(blank) is not int or not 0 <= blank < C:
         raise ValueError(f"ctc_loss: blank must be an integer from 0 to {C - 1}, got {blank!r}")
     rows = _rows(targets, sizes, N, batched)
+    _check_targets(rows, sizes, C, blank)
+    y = apply(ops.CTC(rows, lengths, sizes, int(blank), bool(zero_infinity)), x)
+    if reduction == "mean":
+        return (y / wrap(_at_least_1(sizes, y.dtype))).mean()
+    return y.sum() if reduction == "sum" else y if batched else y.squeeze(0)
+
+
+@repeatable
+def _at_least_1(sizes, dtype):
+    return np.maximum(sizes, 1).astype(dtype)
+
+
+@repeatable
+def _check_targets(rows, sizes, C, blank):
     for row, size in zip(rows, sizes, strict=True):
         wrong = row[:size][(row[:size] < 0) | (row[:size] >= C) | (row[:size] == blank)]
         if wrong.size:
             raise IndexError(f"ctc_loss: targets must be from 0 to {C - 1} and not the blank, {blank}; got {wrong[0]}")
-    y = apply(ops.CTC(rows, lengths, sizes, int(blank), bool(zero_infinity)), x)
-    if reduction == "mean":
-        return (y / wrap(np.maximum(sizes, 1).astype(y.dtype))).mean()
-    return y.sum() if reduction == "sum" else y if batched else y.squeeze(0)
 
 
+@repeatable
 def _lengths(what, lengths, N, most=None):
     lengths = np.atleast_1d(np.asarray(lengths.array if isinstance(lengths, Tensor) else lengths))
     if (lengths.dtype.kind not in "iu" and lengths.size) or lengths.shape != (N,):
@@ -59,6 +71,7 @@ def _lengths(what, lengths, N, most=None):
     return lengths.astype(np.int64)
 
 
+@repeatable
 def _rows(targets, sizes, N, batched):
     """The targets padded, (N, S) int64."""
     array = targets.array

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ... import ops
+from ...graph.watch import repeatable
 from ...ops.conv import blocks
 from ...tensors.arguments import as_int, as_ints, expect_memory, expect_tensors
 from ...tensors.in_place import twin
@@ -281,6 +282,7 @@ def _single(y):
     return apply(ops.Reshape(y.shape[1:]), y)
 
 
+@repeatable(constant=True)
 def _nearest(n, out, factor, mode):
     """The element of n that each of `out` shows. In float32, as PyTorch reckons: the places must not differ by rounding."""
     scale = np.float32(n) / np.float32(out) if factor is None else np.float32(1 / factor)
@@ -288,6 +290,7 @@ def _nearest(n, out, factor, mode):
     return (np.minimum(np.floor(places * scale).astype(np.int64), n - 1),)
 
 
+@repeatable(constant=True)
 def _linear(n, out, factor, align_corners):
     """The two elements of n that each of `out` lies between, and the share of the second."""
     places = np.arange(out)

@@ -8,10 +8,11 @@ import math
 
 import numpy as np
 
+from ...graph.watch import repeatable
 from ...information import relative_entropy
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors, integer
-from ...tensors.creation import arange
+from ...tensors.creation import arange, zeros
 from ...tensors.joining import cat
 from ...tensors.record import wrap
 from .basic import normalize
@@ -153,7 +154,7 @@ def info_nce(query, key, negatives=None, *, temperature=0.1, normalize_vectors=T
         others = vectors[2]
         against = query @ others.T if others.ndim == 2 else (others @ query.unsqueeze(-1)).squeeze(-1)
         similarity = cat([(query * key).sum(1, keepdim=True), against], 1)
-        own = wrap(np.zeros(n, np.int64))
+        own = zeros(n, dtype=np.int64)
     return cross_entropy(similarity / temperature, own, reduction=reduction)
 
 
@@ -170,6 +171,7 @@ def _power(wrong, gamma):
     return wrong.clamp(min=float(np.finfo(wrong.dtype).tiny)) ** gamma
 
 
+@repeatable
 def _check_probabilities(name, which, p, dim):
     x = p.array
     if (bad := x < 0).any():

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from ... import kernels, ops
+from ...graph.watch import repeatable
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors, integer, number
 from ...tensors.record import apply, number_array, remedy_for, wrap
@@ -107,8 +108,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         var = wrap(np.full(input.shape, number_array("gaussian_nll_loss", var, input.dtype)))
     if not isinstance(eps, (int, float, np.integer, np.floating)) or not eps >= 0:
         raise ValueError(f"gaussian_nll_loss: eps must be a number of 0 or more, got {eps!r}")
-    if (var.array < 0).any():
-        raise ValueError(f"gaussian_nll_loss: a variance cannot be negative, got {var.array.min()}")
+    _check_variances(var.array)
     if var.shape != input.shape and var.shape == input.shape[:-1]:
         var = var.unsqueeze(-1)
     single = [m for m, n in zip(var.shape, input.shape, strict=False) if m != n]
@@ -228,12 +228,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     name = "binary_cross_entropy"
     check_reduction(name, reduction, size_average, reduce)
     target = _matched(name, input, target)
-    outside = ~((input.array >= 0) & (input.array <= 1) | np.isnan(input.array))
-    if outside.any():
-        raise ValueError(
-            f"{name}: expected probabilities in [0, 1], got {input.array[outside][0]}; "
-            "for logits use binary_cross_entropy_with_logits"
-        )
+    _check_shares(name, input.array)
     losses = apply(ops.BinaryCrossEntropy(), input, target)
     return _reduced(losses if weight is None else losses * _broadcast(name, "weight", weight, input), reduction)
 
@@ -386,6 +381,22 @@ def _rows(name, input, target):
     return input, labels
 
 
+@repeatable
+def _check_shares(name, x):
+    outside = ~((x >= 0) & (x <= 1) | np.isnan(x))
+    if outside.any():
+        raise ValueError(
+            f"{name}: expected probabilities in [0, 1], got {x[outside][0]}; for logits use binary_cross_entropy_with_logits"
+        )
+
+
+@repeatable
+def _check_variances(x):
+    if (x < 0).any():
+        raise ValueError(f"gaussian_nll_loss: a variance cannot be negative, got {x.min()}")
+
+
+@repeatable
 def _check_labels(name, labels, classes, ignore_index):
     bad = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
     if bad.any():
@@ -426,6 +437,7 @@ def _class_weights(name, weight, rows):
     return weight.array
 
 
+@repeatable
 def _row_weights(labels, weights, ignore_index, dtype):
     """The weight of each row: that of its class, or 1; 0 if it is to be ignored."""
     kept = labels != ignore_index

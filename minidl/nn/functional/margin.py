@@ -6,6 +6,7 @@ As in loss.py, tensors must have one shape (losses do not broadcast), and reduct
 import numpy as np
 
 from ... import ops
+from ...graph.watch import repeatable
 from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply, wrap
 from .activation import floating
@@ -56,7 +57,7 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
     name = "hinge_embedding_loss"
     check_reduction(name, reduction, size_average, reduce)
     target = _signs(name, _matched(name, input, target))
-    return _reduced(apply(ops.Where(target > 0), input, (number(name, "margin", margin) - input).clamp(min=0)), reduction)
+    return _reduced(apply(ops.Where(target), input, (number(name, "margin", margin) - input).clamp(min=0)), reduction)
 
 
 def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
@@ -81,7 +82,7 @@ def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None,
     first, second = squares
     cosine = (input1 * input2).sum(-1) / (first * second).sqrt()
     apart = (cosine - number(name, "margin", margin)).clamp(min=0)
-    return _reduced(apply(ops.Where(_signs(name, target) > 0), 1 - cosine, apart), reduction)
+    return _reduced(apply(ops.Where(_signs(name, target)), 1 - cosine, apart), reduction)
 
 
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
@@ -112,17 +113,24 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     rows, labels = _rows(name, input, target)
     if input.ndim > 2:
         raise ValueError(f"{name}: expected an input (N, C) or (C), got shape {input.shape}")
-    count, classes = rows.shape
+    classes = rows.shape[1]
     _check_classes(name, labels, classes, 0)
-    every = np.arange(count)
-    own = apply(ops.Index((every, labels)), rows).unsqueeze(1)
+    own = rows.gather(1, wrap(labels[:, None]))
     losses = (number(name, "margin", margin) - own + rows).relu()
     losses = losses * losses if p == 2 else losses
-    share = np.full(rows.shape, 1 / classes, rows.dtype)
-    if weight is not None:
-        share *= _class_weights(name, weight, rows)[labels][:, None]
-    share[every, labels] = 0
-    return _reduced((losses * wrap(share)).sum(1).reshape(target.shape), reduction)
+    weights = None if weight is None else _class_weights(name, weight, rows)
+    shares = _shares_of_others(labels, classes, rows.dtype, weights)
+    return _reduced((losses * wrap(shares)).sum(1).reshape(target.shape), reduction)
+
+
+@repeatable
+def _shares_of_others(labels, classes, dtype, weights):
+    """1/C for each class, times the weight of the label, and 0 for the label itself."""
+    shares = np.full((len(labels), classes), 1 / classes, dtype)
+    if weights is not None:
+        shares *= weights[labels][:, None]
+    shares[np.arange(len(labels)), labels] = 0
+    return shares
 
 
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
@@ -144,15 +152,22 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
             f"{target.dtype}"
         )
     classes = input.shape[-1]
-    rows, labels = input.reshape(-1, classes), target.array.reshape(-1, classes).astype(np.int64)
+    rows = input.reshape(-1, classes)
+    places, pairs = _label_pairs(name, target.array.reshape(-1, classes), rows.dtype)
+    losses = (1 - rows.gather(1, wrap(places)).unsqueeze(2) + rows.unsqueeze(1)).relu() * wrap(pairs)
+    return _reduced((losses.sum((1, 2)) / classes).reshape(input.shape[:-1]), reduction)
+
+
+@repeatable
+def _label_pairs(name, labels, dtype):
+    """The labels of each row, 0 behind the last; and 1 for each pair of a label and a class that is none of them, else 0."""
+    labels, classes = labels.astype(np.int64), labels.shape[1]
     _check_classes(name, labels, classes, -1)
     given = np.logical_and.accumulate(labels >= 0, 1)  # what follows the first −1 counts for nothing
-    places = np.where(given, labels, 0)
-    wanted = np.zeros(rows.shape, bool)
+    wanted = np.zeros(labels.shape, bool)
     wanted[np.nonzero(given)[0], labels[given]] = True
     pairs = given[:, :, None] & ~wanted[:, None, :]
-    losses = (1 - rows.gather(1, wrap(places)).unsqueeze(2) + rows.unsqueeze(1)).relu() * wrap(pairs.astype(rows.dtype))
-    return _reduced((losses.sum((1, 2)) / classes).reshape(input.shape[:-1]), reduction)
+    return np.where(given, labels, 0), pairs.astype(dtype)
 
 
 def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
@@ -227,14 +242,16 @@ def _triplet(name, anchor, positive, negative, distance, margin, swap, reduction
     return _reduced((near - far + margin).clamp(min=0), reduction)
 
 
+@repeatable
 def _signs(name, target):
-    """The values of a target of 1 and −1, as an array."""
+    """Where a target of 1 and −1 is 1, as an array."""
     wrong = abs(target.array) != 1
     if wrong.any():
         raise ValueError(f"{name}: targets must be 1 or -1, got {target.array[wrong][0]}; from 0 and 1 make them by 2 * t - 1")
-    return target.array
+    return target.array > 0
 
 
+@repeatable
 def _check_classes(name, labels, classes, least):
     bad = (labels < least) | (labels >= classes)
     if bad.any():

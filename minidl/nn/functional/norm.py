@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ... import kernels, ops
+from ...graph.watch import repeatable
 from ...graph.writes import note_write
 from ...tensors.arguments import as_int, as_ints, expect_tensors, number
 from ...tensors.record import apply, remedy_for
@@ -112,11 +113,16 @@ def instance_norm(
     op = ops.GroupNorm(C, number("instance_norm", "eps", eps))
     y = _apply("instance_norm", op, input, weight, bias)
     if running_mean is not None and y.array.size:
-        mean, rstd = op.stats.T
-        with np.errstate(all="ignore"):  # an infinite eps makes a variance of NaN
-            stats = np.array([mean, rstd**-2 - op.eps]).reshape(2, N, C).mean(1)
-        _update(running_mean, running_var, stats, momentum, count)
+        _update(running_mean, running_var, _averages(op.stats, op.eps, N, C), momentum, count)
     return y
+
+
+@repeatable
+def _averages(stats, eps, N, C):
+    """(2, C): means and variances of each channel, averaged over the samples, of stats (N·C, 2), means and 1/√(var + eps)."""
+    mean, rstd = stats.T
+    with np.errstate(all="ignore"):  # an infinite eps makes a variance of NaN
+        return np.array([mean, rstd**-2 - eps]).reshape(2, N, C).mean(1)
 
 
 def _apply(name, op, input, weight, bias):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ... import ops, random
+from ...graph.watch import repeatable
 from ...tensors.arguments import expect_tensors, number
 from ...tensors.in_place import NOTHING, OLD, twin
 from ...tensors.record import apply, wrap
@@ -69,8 +70,14 @@ def hardsigmoid(input, inplace=False):
     if inplace:
         return _hardsigmoid_(input)
     x = floating("hardsigmoid", input) + 3
-    between = (x.array > 0) & (x.array < 6)  # the slope is 0 elsewhere, also for NaN
-    return apply(ops.Where(between), x, wrap(np.clip(x.array, 0, 6))) / 6
+    between, ends = _between(x.array, 0, 6)
+    return apply(ops.Where(between), x, wrap(ends)) / 6
+
+
+@repeatable
+def _between(x, low, high):
+    """Where x lies between, not NaN; and x held there."""
+    return (x > low) & (x < high), np.clip(x, low, high)
 
 
 _hardsigmoid_ = twin(hardsigmoid)
@@ -159,11 +166,16 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False):
         return apply(ops.LeakyReLU(lower / 2 + upper / 2), input)  # their sum may be beyond the largest number
     if not math.isfinite(upper - lower):
         raise ValueError(f"rrelu: lower and upper must be finite and less than 1.8e308 apart, got {lower} and {upper}")
-    x = input.array
+    return apply(ops.Dropout(_slopes(input.array, lower, upper)), input)  # x·slopes
+
+
+@repeatable
+def _slopes(x, lower, upper):
+    """1 where x > 0, else drawn from [lower, upper]."""
     slopes, below = np.ones(x.shape, x.dtype), x <= 0
     with np.errstate(over="ignore"):  # a slope beyond float32 is infinite there
         slopes[below] = random.default_generator.uniform((int(below.sum()),), np.float64, lower, upper)
-    return apply(ops.Dropout(slopes), input)  # x·slopes
+    return slopes
 
 
 rrelu_ = twin(rrelu, OLD, "[-8.0, 2.0]", "rrelu_(x, 0.25, 0.75)", "[-4.,  2.]")

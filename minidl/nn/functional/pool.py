@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ... import kernels, ops
+from ...graph.watch import repeatable
 from ...tensors.arguments import as_int, as_ints, expect_memory, integer
 from ...tensors.record import apply, remedy_for, wrap
 from ...tensors.tensor import Tensor
@@ -149,11 +150,16 @@ def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_siz
     if not isinstance(indices, Tensor) or indices.array.dtype != np.int64 or indices.shape != input.shape:
         got = f"{indices.dtype} {indices.shape}" if isinstance(indices, Tensor) else type(indices).__name__
         raise ValueError(f"{name}: expected indices int64 of the input's shape {input.shape}, got {got}")
-    index, bound = indices.array.copy(), sizes[0] * sizes[1]
-    bad = (index < 0) | (index >= bound)
+    return apply(ops.MaxUnpool(_places_in(name, indices.array, *sizes), tuple(sizes)), input)
+
+
+@repeatable
+def _places_in(name, indices, rows, columns):
+    """A copy of indices that lie in planes of this size."""
+    bad = (indices < 0) | (indices >= rows * columns)
     if bad.any():
-        raise IndexError(f"{name}: index {index[bad][0]} is out of range for planes of {sizes[0]}×{sizes[1]}: give output_size")
-    return apply(ops.MaxUnpool(index, tuple(sizes)), input)
+        raise IndexError(f"{name}: index {indices[bad][0]} is out of range for planes of {rows}×{columns}: give output_size")
+    return indices.copy()
 
 
 def _max_pool(name, d, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
@@ -179,7 +185,13 @@ def _adaptive_max_pool(name, d, input, output_size, return_indices):
 def _maxima(axes, input, return_indices):
     op = ops.MaxPool(axes)
     y = apply(op, input)
-    return (y, wrap(op.indices())) if return_indices else y
+    return (y, wrap(_indices(op.codes, axes))) if return_indices else y
+
+
+@repeatable
+def _indices(codes, axes):
+    """Where the maxima were, counted along each plane."""
+    return kernels.max_pool_indices(codes, axes)
 
 
 def _check(name, d, input, kinds):

@@ -2,22 +2,25 @@
 
 import numpy as np
 
+from ...graph.watch import repeatable
 from ...tensors.record import wrap
 
 
 def mixed(input, axis, index, weights):
     """y[o] = Σₖ weights[o, k]·x[index[o, k]] along an axis; index and weights have shape (out, k)."""
     parts = input.index_select(axis, wrap(index.ravel())).unflatten(axis, index.shape)
-    factors = weights.astype(input.dtype).reshape(*weights.shape, *(1,) * (input.ndim - axis - 1))
-    return (parts * wrap(factors)).sum(axis + 1)
+    factors = wrap(weights).to(input.dtype).reshape(*weights.shape, *(1,) * (input.ndim - axis - 1))
+    return (parts * factors).sum(axis + 1)
 
 
+@repeatable(constant=True)
 def windows(n, out):
     """The means of adaptive pooling: window o goes from ⌊o·n/out⌋ up to ⌈(o + 1)·n/out⌉."""
     start, end = np.arange(out) * n // out, -(-np.arange(1, out + 1) * n // out)
     return _padded(start, end, n, lambda places: np.ones(places.shape))
 
 
+@repeatable(constant=True)
 def cubic(n, out, factor, align_corners):
     """A cubic through the four nearest elements; beyond the ends the last element goes on (Keys, 1981, with a = −¾)."""
     places = np.arange(out) * _step(n, out, factor, True) if align_corners else centres(n, out, factor)
@@ -26,6 +29,7 @@ def cubic(n, out, factor, align_corners):
     return near.clip(0, n - 1), _keys(places[:, None] - near, -0.75)
 
 
+@repeatable(constant=True)
 def filtered(n, out, factor, align_corners, kind):
     """Means over all that a new element stands for, near ones counting more: a hat ("bilinear"), or Keys' cubic, a = −½."""
     step = _step(n, out, factor, align_corners)

@@ -1,0 +1,374 @@
+"""minidl.compile: what a step takes from around it is looked at in each call, wherever it lies and whenever it is changed."""
+
+import collections
+import dataclasses
+import functools
+import itertools
+import types
+import warnings
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import nn, optim
+from minidl.nn import functional as F
+from tests.test_compile import Twins, batches, mlp, numbers
+
+CASES = {}
+
+
+def case(make):
+    """make() gives a function of x and a function that changes what it computes."""
+    CASES[make.__name__] = make
+    return make
+
+
+@case
+def default_of_an_argument():
+    options = {"scale": 2.0}
+
+    def step(x, options=options):
+        return x * options["scale"]
+
+    return step, lambda: options.update(scale=5.0)
+
+
+@case
+def default_that_is_replaced():
+    def inner(x, scale=2.0, *, more=1.0):
+        return x * scale * more
+
+    return lambda x: inner(x), lambda: setattr(inner, "__kwdefaults__", {"more": 3.0})
+
+
+@case
+def code_of_a_function():  # as IPython's autoreload does it
+    def inner(x):
+        return x * 2
+
+    def other(x):
+        return x * 5
+
+    return lambda x: inner(x), lambda: setattr(inner, "__code__", other.__code__)
+
+
+@case
+def attribute_of_a_function():
+    def inner(x):
+        return x * inner.scale
+
+    inner.scale = 2.0
+    return lambda x: inner(x), lambda: setattr(inner, "scale", 5.0)
+
+
+@case
+def dict_in_a_dict():
+    options = {"a": {"scale": 2.0}}
+    return lambda x: x * options["a"]["scale"], lambda: options["a"].update(scale=5.0)
+
+
+@case
+def list_in_a_tuple():
+    options = ([2.0],)
+    return lambda x: x * options[0][0], lambda: options[0].__setitem__(0, 5.0)
+
+
+@case
+def long_dict():
+    options = {f"k{i}": 2.0 for i in range(1000)}
+    return lambda x: x * options["k3"], lambda: options.update(k3=5.0)
+
+
+@case
+def list_of_forty():
+    options = [2.0] * 40
+    return lambda x: x * options[30], lambda: options.__setitem__(30, 5.0)
+
+
+@case
+def ordered_dict():
+    options = collections.OrderedDict(scale=2.0)
+    return lambda x: x * options["scale"], lambda: options.update(scale=5.0)
+
+
+@case
+def dict_with_attributes():
+    class Options(dict):
+        __getattr__ = dict.__getitem__
+
+    options = Options(scale=2.0)
+    return lambda x: x * options.scale, lambda: options.update(scale=5.0)
+
+
+@case
+def numbers_of_numpy():
+    a = np.array([2.0, 1.0])
+    return lambda x: x * float(a[0]), lambda: a.__setitem__(0, 5.0)
+
+
+class Plain:
+    scale = 2.0
+
+    def __init__(self):
+        self.own = 2.0
+
+    @property
+    def double(self):
+        return self.own * 2
+
+    @classmethod
+    def of_class(cls, x):
+        return x * cls.scale
+
+    def __call__(self, x):
+        return x * self.own
+
+    def __getitem__(self, i):
+        return self.own
+
+    def times(self, x):
+        return x * 2
+
+
+def of_plain(name, step, attribute="own", whose=lambda p: p, value=5.0):
+    def make():
+        plain = type("Plain", (type("Base", (Plain,), dict(vars(Plain))),), {})()
+        return functools.partial(step, plain), lambda: setattr(whose(plain), attribute, value)
+
+    make.__name__ = name
+    case(make)
+
+
+of_plain("attribute_named_by_a_text", lambda p, x: x * getattr(p, "own"))  # noqa: B009
+of_plain("property", lambda p, x: x * p.double)
+of_plain("attribute_of_a_base_class", lambda p, x: x * p.scale, "scale", lambda p: type(p).__mro__[1])
+of_plain("attribute_that_hides_the_class's", lambda p, x: x * p.scale, "scale")
+of_plain("classmethod", lambda p, x: p.of_class(x), "scale", type)
+of_plain("object_that_is_called", lambda p, x: p(x))
+of_plain("object_with_an_index", lambda p, x: x * p[0])
+of_plain("method", lambda p, x: p.times(x), "times", type, lambda self, x: x * 5)
+
+
+@case
+def object_that_is_the_step():
+    plain = Plain()
+    return plain, lambda: setattr(plain, "own", 5.0)
+
+
+@case
+def slots():
+    @dataclasses.dataclass(slots=True)
+    class Options:
+        scale: float = 2.0
+
+    options = Options()
+    return lambda x: x * options.scale, lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def objects_that_answer_to_every_name():
+    class Options:
+        def __init__(self):
+            self.values = {"scale": 2.0}
+
+        def __getattr__(self, name):
+            return vars(self)["values"][name]
+
+    options = Options()
+    return lambda x: x * options.scale, lambda: options.values.update(scale=5.0)
+
+
+@case
+def module_of_python():
+    module = types.ModuleType("options")
+    module.scale = 2.0
+    return lambda x: x * module.scale, lambda: setattr(module, "scale", 5.0)
+
+
+@case
+def function_of_a_module_of_python():
+    module = types.ModuleType("helpers")
+    exec("scale = 2.0\ndef times(x): return x*scale", vars(module))
+    return lambda x: module.times(x), lambda: setattr(module, "scale", 5.0)
+
+
+@case
+def compiled_function_within():
+    options = types.SimpleNamespace(scale=2.0)
+    inner = minidl.compile(lambda x: x * options.scale)
+    return lambda x: inner(x) + 1, lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def function_with_a_cache():
+    options = types.SimpleNamespace(scale=2.0)
+
+    @functools.lru_cache
+    def scale(n):
+        return n * options.scale
+
+    def change():
+        options.scale = 5.0
+        scale.cache_clear()
+
+    return lambda x: x * scale(1), change
+
+
+class Net(nn.Module):
+    shift = 1.0
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.options, self.scales, self.inner = 2.0, Plain(), [2.0], [nn.Linear(3, 3)]
+
+    def forward(self, x):
+        return x * self.options.own * self.scales[0] + self.shift + self.inner[0](x).detach()
+
+    def training_step(self, x):
+        return x * self.scale + self.training
+
+
+def of_net(name, step, change):
+    def make():
+        net = type("Net", (Net,), dict(vars(Net)))()
+        return functools.partial(step, net), functools.partial(change, net)
+
+    make.__name__ = name
+    case(make)
+
+
+of_net("module_whose_method_is_called", lambda net, x: net.training_step(x), lambda net: setattr(net, "scale", 5.0))
+of_net("module_that_evaluates", lambda net, x: net.training_step(x), lambda net: net.eval())
+of_net("module_without_call", lambda net, x: net.forward(x), lambda net: net.scales.__setitem__(0, 5.0))
+of_net("list_of_a_module", lambda net, x: net(x), lambda net: net.scales.__setitem__(0, 5.0))
+of_net("object_of_a_module", lambda net, x: net(x), lambda net: setattr(net.options, "own", 5.0))
+of_net("class_of_a_module", lambda net, x: net(x), lambda net: setattr(type(net), "shift", 5.0))
+of_net("forward_of_a_class", lambda net, x: net(x), lambda net: setattr(type(net), "forward", lambda self, x: x))
+of_net("modules_in_a_list", lambda net, x: net(x), lambda net: net.inner.__setitem__(0, nn.Linear(3, 3)))
+
+
+@pytest.mark.parametrize("at", [3, 5, 9])
+@pytest.mark.parametrize("name", CASES)
+def test_what_lies_around_is_followed(name, at):
+    ordinary, change = CASES[name]()
+    step = minidl.compile(ordinary, fullgraph=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(12):
+            if i == at:
+                change()
+            x = numbers(i, 3)
+            assert step(x).array.tobytes() == ordinary(x).array.tobytes(), f"call {i + 1}"
+    assert sum(plan.begun for plan in step._plans.values()) == 1
+
+
+# --- options of optimizers that the step reads by itself
+
+
+class OwnStep(optim.Optimizer):
+    def step(self):
+        with minidl.no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p -= group["lr"] * p.grad
+
+
+def by_hand(net, optimizer):
+    with minidl.no_grad():
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                p.mul_(1 - group["lr"] * 0.1)
+    optimizer.step()
+
+
+def own_step(net, optimizer):
+    optimizer.step()
+
+
+def last_rate(net, optimizer):
+    optimizer.step()
+    return minidl.tensor(net.scheduler.get_last_lr())
+
+
+@pytest.mark.parametrize("at", [3, 5, 7, 9])
+@pytest.mark.parametrize("how", [by_hand, own_step, last_rate])
+def test_a_rate_that_the_step_reads(how, at):
+    def both():
+        net = mlp()
+        net.optimizer = OwnStep(net.parameters(), {"lr": 0.1}) if how is own_step else optim.SGD(net.parameters(), lr=0.1)
+        net.scheduler = optim.lr_scheduler.StepLR(net.optimizer, 1, 0.5)
+
+        def step(x, y):
+            net.optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            rate = how(net, net.optimizer)
+            return [loss.detach(), loss.detach() if rate is None else rate]
+
+        return net, step
+
+    twins = Twins(both)
+    for i in range(12):
+        for net in twins.each() if i == at else ():
+            net.scheduler.step()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            twins.call(*batches(i))
+
+
+def test_betas_in_a_list():
+    def both():
+        net = mlp()
+        net.optimizer = optim.Adam(net.parameters(), lr=0.01, betas=[0.9, 0.99])
+
+        def step(x, y):
+            net.optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            net.optimizer.step()
+            return loss
+
+        return net, step
+
+    twins = Twins(both)
+    for i in range(12):
+        for net in twins.each() if i == 5 else ():
+            net.optimizer.param_groups[0]["betas"][0] = 0.5
+        twins.call(*batches(i))
+
+
+# --- what the step itself changes
+
+
+def counts(plain, log, x):
+    plain.own += 1
+    return x * plain.own
+
+
+def appends(plain, log, x):
+    log.append(1)
+    return x * len(log)
+
+
+@pytest.mark.parametrize("how", [counts, appends])
+def test_what_the_step_itself_changes_is_told_at_once(how):
+    ordinary, other = functools.partial(how, Plain(), []), functools.partial(how, Plain(), [])
+    step = minidl.compile(other)
+    with pytest.warns(UserWarning, match="stays ordinary"):
+        for i in range(6):
+            assert (step(numbers(i, 3)) == ordinary(numbers(i, 3))).all()
+
+
+def test_what_the_step_only_sets_does_not_count():
+    plain, runs = Plain(), itertools.count()
+
+    def step(x):
+        next(runs)
+        plain.last = x * 2
+        return x * 3
+
+    step = minidl.compile(step, fullgraph=True)
+    for i in range(9):
+        assert (step(numbers(i, 3)) == numbers(i, 3) * 3).all()
+    assert next(runs) == 5

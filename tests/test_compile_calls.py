@@ -1,0 +1,245 @@
+"""minidl.compile: calls that are not like the others, at whichever number they come. Each was once wrong."""
+
+import itertools
+import warnings
+
+import pytest
+
+import minidl
+from minidl import nn, optim
+from minidl.nn import functional as F
+from tests.test_compile import Twins, batches, mlp, numbers, sgd, training
+
+CHANGED_AT = [1, 2, 3, 5, 7, 9]  # calls before: the first, a recording, the comparison, a replay, the next comparison, a replay
+
+
+def plan_of(step):
+    (plan,) = step._plans.values()
+    return plan
+
+
+# --- comparisons at calls 4, 8, 16
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+def test_a_call_that_the_replay_leaves_to_python_may_be_the_compared_one(at):
+    w = numbers(0, 5, 3)
+    step = minidl.compile(lambda i: w[i] * 2, fullgraph=True)
+    for n in range(12):
+        i = minidl.tensor([0, -1, 2] if n == at else [0, 1, n % 5])
+        assert (step(i) == w[i] * 2).all()
+    assert plan_of(step).begun == 0
+
+
+@pytest.mark.parametrize("at", [3, 7])
+def test_after_an_error_in_a_compared_call_the_next_one_is_compared(at):
+    runs = itertools.count()
+
+    def ordinary(x, y):
+        next(runs)
+        return F.cross_entropy(x, y)
+
+    step = minidl.compile(ordinary)
+    for n in range(at + 2):
+        x, y = batches(n)
+        if n == at:
+            with pytest.raises(IndexError):
+                step(x[:, :3], y + 5)
+        else:
+            step(x[:, :3], y)
+    assert next(runs) == at + 2 - (3 if at == 7 else 0)
+
+
+@pytest.mark.parametrize("change", [{"momentum": 0.0}, {"lr": 0.01}, {"nesterov": True}])
+def test_what_changes_before_the_comparison_is_recorded_again(change):
+    def both():
+        net = mlp()
+        net.optimizer = sgd(net, momentum=0.9)
+        return net, training(net, net.optimizer)
+
+    twins = Twins(both)
+    for i in range(9):
+        if i == 3:
+            for net in twins.each():
+                net.optimizer.param_groups[0].update(change)
+                net.eval()
+        twins.call(*batches(i))
+
+
+# --- gradients that are there before a call, or not
+
+
+def adding():
+    """A step that only adds to gradients; what is done with them, is done outside."""
+
+    def both():
+        net = mlp()
+        net.optimizer = sgd(net)
+
+        def step(x, y):
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            return loss.detach()
+
+        return net, step
+
+    return both
+
+
+@pytest.mark.parametrize("every", [2, 3, 4])
+def test_gradients_of_several_calls_are_added(every):
+    twins = Twins(adding())
+    for i in range(12 * every):
+        for net in twins.each():
+            if i % every == 0:
+                net.optimizer.step()
+                net.optimizer.zero_grad()
+        twins.call(*batches(i))
+    plans = twins.remembered._plans.values()
+    assert len(plans) == 2 and all(plan.program is not None for plan in plans)
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+@pytest.mark.parametrize("value", ["none", "ones"])
+def test_gradients_are_replaced_between_calls(at, value):
+    twins = Twins(adding(), fullgraph=False)
+    for i in range(12):
+        for net in twins.each() if i == at else ():
+            for p in net.parameters():
+                p.grad = None if value == "none" else minidl.ones(*p.shape)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+def test_gradients_are_no_longer_forgotten_between_calls(at):
+    twins = Twins(adding())
+    for i in range(14):
+        for net in twins.each():
+            if i < at:
+                net.optimizer.zero_grad()
+        twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.RMSprop])
+@pytest.mark.parametrize("forgets", ["all", "some", "at the end"])
+def test_a_parameter_that_the_step_does_not_use_is_given_a_gradient(at, optimizer, forgets):
+    def both():
+        net = nn.ModuleList([mlp(), nn.Linear(2, 2)])
+        all_of = optimizer(net.parameters(), lr=0.1)
+
+        def step(x, y):
+            if forgets == "all":
+                all_of.zero_grad()
+            elif forgets == "some":
+                net[0].zero_grad()
+            loss = F.cross_entropy(net[0](x), y)
+            loss.backward()
+            all_of.step()
+            if forgets == "at the end":
+                all_of.zero_grad()
+            return loss
+
+        return net, step
+
+    twins = Twins(both)
+    for i in range(12):
+        for net in twins.each() if i == at else ():
+            for p in net[1].parameters():
+                p.grad = minidl.ones(*p.shape)
+        twins.call(*batches(i))
+
+
+IDIOMS = {
+    "None": lambda p: setattr(p, "grad", None),
+    "del": lambda p: delattr(p, "grad"),
+    "None if there": lambda p: setattr(p, "grad", None) if p.grad is not None else None,
+    "zeros if there": lambda p: p.grad.zero_() if p.grad is not None else None,
+    "half of it later": lambda p: setattr(p, "grad", None),
+}
+
+
+@pytest.mark.parametrize("at", [2, 3, 5, 7])
+@pytest.mark.parametrize("name", IDIOMS)
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.RMSprop])
+def test_gradients_are_forgotten_by_hand(at, name, optimizer):
+    def both():
+        net = mlp()
+        net.optimizer = optimizer(net.parameters(), lr=0.01)
+
+        def step(x, y):
+            for p in net.parameters():
+                IDIOMS[name](p)
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            for p in net.parameters() if name.startswith("half") else ():
+                p.grad = p.grad * 0.5
+            net.optimizer.step()
+            return loss
+
+        return net, step
+
+    twins = Twins(both)
+    for i in range(12):
+        for net in twins.each() if i == at else ():
+            net.zero_grad()
+        twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("zero_grad", ["first", "before backward"])
+def test_an_error_in_a_replay_leaves_the_gradients_of_an_ordinary_call(zero_grad):
+
+    def both():
+        net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 3))
+        net.optimizer = sgd(net, momentum=0.9)
+
+        def step(x, y):
+            if zero_grad == "first":
+                net.optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            if zero_grad != "first":
+                net.optimizer.zero_grad()
+            loss.backward()
+            net.optimizer.step()
+            return loss
+
+        return net, step
+
+    twins = Twins(both)
+    for i in range(12):
+        x, y = batches(i)
+        if i in (5, 9):
+            y.array[2] = 3
+            for k, call in enumerate((twins.ordinary[1], twins.remembered)):
+                minidl.set_rng_state(twins.streams[k])
+                with pytest.raises(IndexError):
+                    call(x, y)
+                twins.streams[k] = minidl.get_rng_state()
+            twins.compare([], [])
+        else:
+            twins.call(x, y)
+
+
+def test_an_input_may_be_a_gradient_of_the_last_call():
+    def both():
+        net = mlp()
+        net.optimizer = sgd(net)
+
+        def step(x):
+            net.optimizer.zero_grad()
+            loss = (net(x) ** 2).sum()
+            loss.backward()
+            net.optimizer.step()
+            return loss
+
+        return net, step
+
+    twins = Twins(both)
+    twins.call(numbers(0, 8, 4))
+    for _ in range(18):
+        results = [
+            step(net[0].weight.grad) for net, step in zip(twins.each(), (twins.ordinary[1], twins.remembered), strict=True)
+        ]
+        twins.compare(*([x] for x in results))

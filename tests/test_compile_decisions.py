@@ -1,0 +1,246 @@
+"""What minidl's own functions compute with NumPy beside the operations, and what they decide by values, in remembered steps.
+
+They are marked as `repeatable` (graph/watch.py): a replay computes them anew, and where it would decide otherwise, the step is
+made ordinarily. Every step here is compared with the same step without compile, bit for bit.
+"""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import nn
+from minidl.nn import functional as F
+
+
+def twins(build):
+    """The step, the same step compiled, and the parameters of both. build() gives (step, module)."""
+    minidl.manual_seed(1)
+    step, net = build()
+    minidl.manual_seed(1)
+    other, others = build()
+    return step, minidl.compile(other), net, others
+
+
+def train(net, loss_of, rate=0.01):
+    optimizer = minidl.optim.SGD(net.parameters(), lr=rate)
+
+    def step(*args):
+        optimizer.zero_grad()
+        loss = loss_of(net, *args)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step, net
+
+
+def state_bytes(net):
+    return [x.numpy().tobytes() for x in net.state_dict().values()]
+
+
+def run_both(build, calls):
+    """Both make the same calls from the same seed: results, parameters, buffers and errors agree. Gives the compiled step."""
+    step, remembered, net, others = twins(build)
+    outcomes = []
+    for run, module in ((step, net), (remembered, others)):
+        minidl.manual_seed(5)
+        found = []
+        for args in calls:
+            try:
+                found.append(run(*args).detach().numpy().tobytes())
+            except (ValueError, IndexError) as error:
+                found.append(str(error))
+            found.append(state_bytes(module))
+        outcomes.append(found)
+    for i, (a, b) in enumerate(zip(*outcomes, strict=True)):
+        assert a == b, f"call {i // 2 + 1}"
+    assert remembered.refusal is None
+    return remembered
+
+
+def replays(step):
+    """Whether the step is replayed, and how often it was recorded anew."""
+    (plan,) = step._plans.values()
+    return plan.program is not None, plan.begun
+
+
+def randn(*shape, seed=0):
+    return minidl.tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
+
+
+QUERIES = randn(2, 3)
+
+
+def test_a_value_that_is_not_finite_later_is_hidden_all_the_same():
+    mask = minidl.tensor([[True, True, False]] * 2)
+    values = [randn(3, 4, seed=i) for i in range(14)]
+    for i in (6, 9):
+        values[i][2] = minidl.nan  # no query sees it
+    values[11][0, 0] = minidl.inf
+
+    def build():
+        return train(nn.Linear(3, 3), lambda net, v: F.attention_pooling(net(QUERIES), v, mask).sum())
+
+    remembered = run_both(build, [(v,) for v in values])
+    assert replays(remembered) == (True, 0)
+
+
+def test_another_decision_for_good_is_recorded_anew():
+    mask = minidl.tensor([[True, True, False]] * 2)
+    values = [randn(3, 4, seed=i) for i in range(20)]
+    for v in values[5:]:
+        v[2] = minidl.nan
+    remembered = run_both(
+        lambda: train(nn.Linear(3, 3), lambda net, v: F.attention_pooling(net(QUERIES), v, mask).sum()),
+        [(v,) for v in values],
+    )
+    assert replays(remembered) == (True, 1)
+
+
+def test_decisions_that_change_for_ever_end_in_an_ordinary_step():
+    mask = minidl.tensor([[True, True, False]] * 2)
+    values = [randn(3, 4, seed=i) for i in range(80)]
+    for v in values[::2]:
+        v[2] = minidl.nan
+    with pytest.warns(UserWarning, match="_all_finite"):
+        step, remembered, net, others = twins(
+            lambda: train(nn.Linear(3, 3), lambda net, v: F.attention_pooling(net(QUERIES), v, mask).sum())
+        )
+        for v in values:
+            assert step(v).item() == remembered(v).item()
+    assert state_bytes(net) == state_bytes(others)
+
+
+def test_what_has_changed_before_the_decision_is_put_back():
+    """Batch norm's running statistics, and the random stream, move once for each call."""
+    mask = minidl.tensor([[True, True, False]] * 2)
+    values = [randn(3, 4, seed=i) for i in range(14)]
+    for i in (4, 6, 9):
+        values[i][2] = minidl.nan
+    layers = nn.BatchNorm1d(3), nn.Linear(3, 3), nn.Dropout(0.5)
+    remembered = run_both(
+        lambda: train(copy.deepcopy(nn.Sequential(*layers)), lambda net, v: F.attention_pooling(net(QUERIES), v, mask).sum()),
+        [(v,) for v in values],
+    )
+    assert replays(remembered)[0]
+
+
+def test_a_mask_that_is_causal_at_first():
+    causal, other = minidl.ones(5, 5).bool().triu(1), minidl.zeros(5, 5).bool()
+    other[0, 3] = True
+    masks = [causal] * 6 + [other, causal, causal, other] * 2
+    remembered = run_both(
+        lambda: train(
+            nn.MultiheadAttention(8, 2, batch_first=True),
+            lambda net, x, mask: net(x, x, x, attn_mask=mask, need_weights=False)[0].square().sum(),
+        ),
+        [(randn(2, 5, 8, seed=i), mask) for i, mask in enumerate(masks)],
+    )
+    assert replays(remembered)[0]
+
+
+def test_a_target_that_is_refused_is_refused_in_a_replay():
+    targets = [minidl.rand(4, 1) for _ in range(14)]
+    targets[8] = targets[8] + 2
+    x = randn(4, 3)
+    remembered = run_both(
+        lambda: train(nn.Linear(3, 1), lambda net, t: F.binary_cross_entropy(t, net(x).sigmoid())), [(t,) for t in targets]
+    )
+    assert replays(remembered) == (True, 0)
+
+
+@pytest.mark.parametrize("bad", [-1, 7])
+def test_a_label_that_is_out_of_range_later(bad):
+    labels = [minidl.tensor(np.arange(4) % 3) for _ in range(14)]
+    labels[9] = minidl.tensor([0, bad, 1, 2])
+    x = randn(4, 3)
+    remembered = run_both(
+        lambda: train(nn.Linear(3, 3), lambda net, y: F.nll_loss(net(x).log_softmax(1), y)), [(y,) for y in labels]
+    )
+    assert replays(remembered) == (True, 0)
+
+
+def test_masks_and_places_are_those_of_the_call():
+    """Not those of the recording: the signs, the order and the labels differ in each call."""
+    inputs = [(randn(4, 6, seed=i), minidl.tensor(np.random.default_rng(i).integers(0, 3, 4))) for i in range(12)]
+
+    def loss_of(net, x, y):
+        h = net(x)
+        scores = h.topk(3, 1)[0]
+        return (
+            F.multi_margin_loss(scores, y)
+            + F.nll_loss(scores.log_softmax(1), y)
+            + h.sort(1)[0][:, 0].mean()
+            + h.max(0)[0].sum()
+        )
+
+    net = nn.Sequential(nn.Linear(6, 5), nn.PReLU(), nn.Hardsigmoid(), nn.Linear(5, 5))
+    assert replays(run_both(lambda: train(copy.deepcopy(net), loss_of), inputs)) == (True, 0)
+
+
+LAYERS = {
+    "TransformerEncoderLayer with dropout": (lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (2, 5, 8)),
+    "GRUCell": (lambda: nn.GRUCell(6, 4), (3, 6)),
+    "LSTMCell": (lambda: nn.LSTMCell(6, 4), (3, 6)),
+    "RNNCell": (lambda: nn.RNNCell(6, 4), (3, 6)),
+    "RReLU": (lambda: nn.Sequential(nn.Linear(6, 4), nn.RReLU()), (3, 6)),
+    "AlphaDropout": (lambda: nn.Sequential(nn.Linear(6, 4), nn.AlphaDropout(0.3)), (3, 6)),
+    "Upsample": (lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Upsample(scale_factor=2, mode="bilinear")), (2, 1, 5, 5)),
+    "InstanceNorm": (lambda: nn.Sequential(nn.Linear(5, 5), nn.InstanceNorm1d(3, track_running_stats=True)), (2, 3, 5)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_that_draw_or_compute_beside_the_operations(name):
+    make, shape = LAYERS[name]
+
+    def loss_of(net, x):
+        y = net(x)
+        return (y[0] if isinstance(y, tuple) else y).square().sum()
+
+    calls = [(randn(*shape, seed=i),) for i in range(12)]
+    assert replays(run_both(lambda: train(make(), loss_of, 1e-3), calls)) == (True, 0)
+
+
+def test_random_numbers_of_distributions_and_in_place():
+    def loss_of(net, x):
+        mean = net(x)
+        noise = minidl.zeros(4, 2).normal_() + minidl.empty(4, 2).uniform_(-1, 1)
+        draws = minidl.distributions.Normal(mean, 1.0).rsample() + minidl.distributions.Laplace(mean, 1.0).rsample()
+        chosen = minidl.distributions.Categorical(logits=mean)
+        return (
+            (draws + noise).square().mean() - chosen.log_prob(chosen.sample()).mean() + F.gumbel_softmax(mean, hard=True).sum()
+        )
+
+    calls = [(randn(4, 3, seed=i),) for i in range(12)]
+    assert replays(run_both(lambda: train(nn.Linear(3, 2), loss_of), calls)) == (True, 0)
+
+
+def test_a_parameter_of_a_distribution_that_is_wrong_later():
+    scales = [minidl.tensor(1.0 + i) for i in range(12)]
+    scales[7] = minidl.tensor(-1.0)
+    x, y = randn(4, 3), randn(4, 2)
+    remembered = run_both(
+        lambda: train(nn.Linear(3, 2), lambda net, s: -minidl.distributions.Normal(net(x), s).log_prob(y).mean()),
+        [(s,) for s in scales],
+    )
+    assert replays(remembered) == (True, 0)
+
+
+def test_numpy_between_operations_is_still_refused():
+    net = nn.Linear(3, 3)
+
+    def step(x):
+        loss = (net(x) * minidl.tensor(np.sign(x.array))).sum()
+        loss.backward()
+        return loss
+
+    remembered = minidl.compile(step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(5):
+            remembered(randn(4, 3, seed=i))
+    assert remembered.refusal is not None
