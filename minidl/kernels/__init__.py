@@ -11,7 +11,8 @@ and means of windows, `norm` normalises (by `norm_loops` and `norm_columns`), `s
 `index`, `clipping` and `layout` small loops that would else be NumPy's, `update` (SGD, Adam) and `update_rules` (all others)
 are the optimizers' steps.
 
-A file is loaded when one of its functions is first asked for: few programs use all of them.
+A file is loaded when one of its functions is first asked for: few programs use all of them. Therefore other packages write
+`kernels.relu(x)` and import no function by its name.
 """
 
 from importlib import import_module

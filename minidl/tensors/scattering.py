@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from .. import ops
+from .. import kernels, ops
 from ..graph.watch import repeatable
-from ..kernels import to_int64
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import expect_tensors, numbers_of
@@ -223,7 +222,7 @@ def _slices(name, x, dim, index, source=None):
     if index.ndim > 1:
         raise ValueError(f"{name}: expected a vector of indices, got shape {index.shape}")
     shape = x.shape or (1,)
-    rows = to_int64(checked_index(name, index.reshape(-1), shape[axis]))
+    rows = kernels.to_int64(checked_index(name, index.reshape(-1), shape[axis]))
     if source is not None:
         expected = (*shape[:axis], len(rows), *shape[axis + 1 :])
         if source.dtype != x.dtype:
