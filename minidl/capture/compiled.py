@@ -21,7 +21,7 @@ from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
 from .numbers import Changed
-from .program import Otherwise, Program
+from .program import Otherwise, Program, read_after
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
 
@@ -189,7 +189,8 @@ class Compiled:
                     static[...] = x  # in half the time of copyto
                 else:
                     number = plan.number + 1
-                    if number & plan.number and plan.guards.broken() is None:  # not call 8, 16, 32, …
+                    late = plan.program.late and plan.program.shares([x.array for x in args])
+                    if number & plan.number and not late and plan.guards.broken() is None:  # not call 8, 16, 32, …
                         plan.number = number
                         try:
                             return plan.answer(plan.program.run())
@@ -227,6 +228,8 @@ class Compiled:
             changed = plan.guards.broken()
             if changed is None:
                 try:
+                    if plan.program.shares(arrays):
+                        raise Otherwise("an input shares memory with what the step changes")
                     number = plan.number + 1
                     if not number & plan.number:  # call 4, 8, 16, 32, …
                         return self._check(plan, number, arrays, args, options)
@@ -275,7 +278,7 @@ class Compiled:
         args, options = with_statics(given, iter(plan.statics))
         recorder = None
         try:
-            recorder = Recorder(plan.statics, number == 3)
+            recorder = Recorder(plan.statics, number == 3, arrays)
             with recorder:
                 result = self._function(*args, **options)
         finally:
@@ -285,6 +288,8 @@ class Compiled:
                     for static, x in zip(plan.statics, arrays, strict=True):
                         np.copyto(x, static)
         reason = recorder.refusal or refused(result)
+        if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors(result)], plan.statics):
+            reason = "it reads an input that shares memory with what it has changed before: pass a clone() of it"
         if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
             reason = "an option of an optimizer changes in the step: let the scheduler step outside of it"
         if reason is None and number == 2:

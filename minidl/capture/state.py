@@ -29,19 +29,23 @@ class State:
 
 
 class Before:
-    """These arrays, and where random streams stand: `restore` brings them back."""
+    """These arrays, gradients, and where random streams stand: `restore` brings them back."""
 
-    def __init__(self, arrays, generators):
+    def __init__(self, arrays, nodes, generators):
         self.arrays, self.marks = [(x, x.copy()) for x in arrays], [(g, g.mark()) for g in generators]
+        self.grads = [(node, node.grad) for node in nodes]
 
     def restore(self):
         for x, old in self.arrays:
             np.copyto(x, old)
+        for node, grad in self.grads:
+            node.grad = grad
         for generator, mark in self.marks:
             generator.go_back(mark)
 
 
 def state_arrays(program):
+    """What was there before the step, and is changed by it."""
     found = {id(x): x for x in program.state}
     for optimizer in program.optimizers:
         for p in [p for group in optimizer.param_groups for p in group["params"]]:
