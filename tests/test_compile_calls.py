@@ -22,13 +22,14 @@ def plan_of(step):
 
 
 @pytest.mark.parametrize("at", CHANGED_AT)
-def test_a_call_that_the_replay_leaves_to_python_may_be_the_compared_one(at):
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_call_that_the_replay_leaves_to_python_may_be_the_compared_one(at, stays):
     w = numbers(0, 5, 3)
     step = minidl.compile(lambda i: w[i] * 2, fullgraph=True)
-    for n in range(12):
-        i = minidl.tensor([0, -1, 2] if n == at else [0, 1, n % 5])
+    for n in range(20):
+        i = minidl.tensor([0, -1, 2] if n == at or (stays and n > at) else [0, 1, n % 5])
         assert (step(i) == w[i] * 2).all()
-    assert plan_of(step).begun == 0
+    assert stays or plan_of(step).begun == 0
 
 
 @pytest.mark.parametrize("at", [3, 7])

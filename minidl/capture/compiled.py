@@ -352,9 +352,9 @@ class Compiled:
             differs = not (equal(expected, got) and after.equal() and equal(grads, grads_of(program)))
         except (Otherwise, Changed) as what:  # the next call is compared
             after.restore()
-            plan.misses += 1
+            self._last = None
+            plan.misses += type(what) is Otherwise
             if type(what) is Changed or plan.misses >= MISSES:
-                self._last = None
                 plan.begin_again(str(what))
                 if plan.begun > MOST:
                     self._refuse(f"it changed too often: {what}")
