@@ -335,3 +335,16 @@ def test_a_parameter_or_a_group_takes_another_ones_place(what, at):
                 net[1].bias.data.copy_(net[0][1].bias)  # an equal number
                 groups[0]["params"][-1] = net[1].bias
         twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.AdamW, optim.SGD])
+def test_two_groups(optimizer):
+    def both():
+        net = mlp()
+        groups = [{"params": list(net[0].parameters())}, {"params": list(net[2].parameters()), "lr": 0.05}]
+        return net, training(net, optimizer(groups, lr=0.01))
+
+    twins = Twins(both)
+    for i in range(9):
+        twins.call(*batches(i))
+    assert not twins.python()

@@ -171,6 +171,8 @@ class Matching:
                     return "NumPy takes part in it"
             for (x, _), (y, _) in pairs:
                 if id(owner_of(y)) in fresh:
+                    if id(owner_of(y)) in self.second.existing() and owner_of(x) is not owner_of(y):
+                        self._same(x, y, f"the kernel {two.name}")
                     if owner_of(x) is owner_of(y):  # memory that a kernel keeps for itself
                         self._note(self.constant, id(owner_of(y)), owner_of(y))
                     else:

@@ -38,7 +38,7 @@ class Recorder(watch.Observer):
         self.check = check  # whether to call each operation's kernels again
         self.seen = {}  # id of an array that owns memory -> the array
         self.known(statics)
-        self._stack, self._forwards, self._written = [], {}, None
+        self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
 
     # --- begin and end
@@ -232,6 +232,13 @@ class Recorder(watch.Observer):
     def found_grads(self):
         """[(node, the array of its .grad, or None)] of the gradients that the step finds at its begin, and does not forget."""
         return [(node, grad) for node, grad in self.grads.values() if grad is not FORGOTTEN]
+
+    def existing(self):
+        """The ids of the arrays that modules had before the step."""
+        if self._existing is None:
+            tensors = [x for _, before in self.modules.values() for x in before.values() if isinstance(x, Tensor)]
+            self._existing = {id(owner_of(x.array)) for x in tensors}
+        return self._existing
 
     # --- optimizers, modules, functions
 
