@@ -22,13 +22,14 @@ def plan_of(step):
 
 
 @pytest.mark.parametrize("at", CHANGED_AT)
-def test_a_call_that_the_replay_leaves_to_python_may_be_the_compared_one(at):
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_call_that_the_replay_leaves_to_python_may_be_the_compared_one(at, stays):
     w = numbers(0, 5, 3)
     step = minidl.compile(lambda i: w[i] * 2, fullgraph=True)
-    for n in range(12):
-        i = minidl.tensor([0, -1, 2] if n == at else [0, 1, n % 5])
+    for n in range(20):
+        i = minidl.tensor([0, -1, 2] if n == at or (stays and n > at) else [0, 1, n % 5])
         assert (step(i) == w[i] * 2).all()
-    assert plan_of(step).begun == 0
+    assert stays or plan_of(step).begun == 0
 
 
 @pytest.mark.parametrize("at", [3, 7])
@@ -243,3 +244,107 @@ def test_an_input_may_be_a_gradient_of_the_last_call():
             step(net[0].weight.grad) for net, step in zip(twins.each(), (twins.ordinary[1], twins.remembered), strict=True)
         ]
         twins.compare(*([x] for x in results))
+
+
+# --- an input that shares memory with what the step changes
+
+SHARED = {
+    "a parameter": lambda net: net[0].weight.detach(),
+    "a part of it": lambda net: net[0].weight.detach()[1:7],
+    "a number of it, repeated": lambda net: net[2].bias.detach()[:1].expand(6, 4),
+    "a running mean": lambda net: net[1].running_mean,
+    "a gradient that grows": lambda net: net[0].weight.grad,
+}
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adagrad])
+def test_an_input_is_a_part_of_what_the_step_changes(name, at, optimizer):
+    def both():
+        net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+        net.optimizer = optimizer(net.parameters(), lr=0.1)
+
+        def step(x, shared):
+            if not name.startswith("a gradient"):
+                net.optimizer.zero_grad()
+            (net(x) ** 2).sum().backward()
+            net.optimizer.step()
+            return shared.sum()
+
+        return net, step
+
+    twins = Twins(both, fullgraph=False)
+    like = SHARED[name](twins.each()[0])
+    shape = (twins.each()[0][0].weight if like is None else like).shape
+    for i in range(12):
+        results = []
+        for net, step in zip(twins.each(), (twins.ordinary[1], twins.remembered), strict=True):
+            shared = SHARED[name](net) if i in (at, at + 1) else numbers(i, *shape)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                results.append([step(numbers(i, 6, 4), shared)])
+        twins.compare(*results)
+
+
+# --- random streams and groups
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+@pytest.mark.parametrize("how", ["manual_seed", "set_state", "initial_seed"])
+def test_a_stream_that_the_step_sets_or_looks_at(how, at):
+    def step_with(stream, kept):
+        def step(x):
+            if how == "manual_seed":
+                stream.manual_seed(1)
+            elif how == "set_state":
+                stream.set_state(kept)
+            return x * minidl.rand(3, generator=stream) * (stream.initial_seed() if how == "initial_seed" else 1)
+
+        return step
+
+    streams = [minidl.Generator().manual_seed(1) for _ in range(2)]
+    kept = streams[0].get_state()
+    ordinary, step = (step_with(stream, kept) for stream in streams)
+    step = minidl.compile(step)
+    with pytest.warns(UserWarning, match="random stream"):
+        for i in range(12):
+            for stream in streams:
+                if i < at and how != "initial_seed":
+                    stream.set_state(kept)  # as if nothing were set in the step
+                elif i == at:
+                    stream.manual_seed(7)
+            assert (step(numbers(i, 3)) == ordinary(numbers(i, 3))).all()
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+@pytest.mark.parametrize("what", ["parameter", "group"])
+def test_a_parameter_or_a_group_takes_another_ones_place(what, at):
+    def both():
+        net = nn.ModuleList([nn.Sequential(mlp(), nn.Linear(3, 1)), nn.Linear(8, 1)])
+        net.optimizer = sgd(net[0], momentum=0.9)
+        return net, training(net[0], net.optimizer, lambda y, t: (y[:, 0] - t).square().mean())
+
+    twins = Twins(both)
+    for i in range(12):
+        for net in twins.each() if i == at else ():
+            groups = net.optimizer.param_groups
+            if what == "group":
+                groups[0] = {**groups[0], "lr": 0.5}
+            else:
+                net[1].bias.data.copy_(net[0][1].bias)  # an equal number
+                groups[0]["params"][-1] = net[1].bias
+        twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.AdamW, optim.SGD])
+def test_two_groups(optimizer):
+    def both():
+        net = mlp()
+        groups = [{"params": list(net[0].parameters())}, {"params": list(net[2].parameters()), "lr": 0.05}]
+        return net, training(net, optimizer(groups, lr=0.01))
+
+    twins = Twins(both)
+    for i in range(9):
+        twins.call(*batches(i))
+    assert not twins.python()

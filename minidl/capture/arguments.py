@@ -6,38 +6,65 @@ from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 
 
-def examine(x, arrays, key):
-    """Adds an argument's tensors to the arrays, and to the key what must be the same for the same program."""
+def _own(x):
+    """{name: value} of what a user has put into a tensor: attributes for which the class has no value, and its gradient."""
+    own = {name: value for name, value in vars(x).items() if name != "array" and not hasattr(Tensor, name)}
+    return own if x._frozen is None else {**own, "_frozen": x._frozen}
+
+
+def examine(x, tensors, key):
+    """Adds an argument's tensors to {id: tensor}, and to the key what must be the same for the same program."""
     if isinstance(x, Tensor):
-        if x.node is None:
-            arrays.append(x.array)
-            key.append((x.array.shape, x.array.dtype.char))
-        else:  # a parameter
+        if x.node is not None:  # a parameter
             key.append(x)
+        elif id(x) in tensors:  # Python may ask whether two arguments are one
+            key.append(list(tensors).index(id(x)))
+        else:
+            tensors[id(x)] = x
+            key.append((x.array.shape, x.array.dtype.char))
+            if (own := _own(x)) or type(x) is not Tensor:
+                key.append(type(x))
+                examine(own, tensors, key)
     elif type(x) in (tuple, list):
         key.append((type(x), len(x)))
         for part in x:
-            examine(part, arrays, key)
+            examine(part, tensors, key)
     elif type(x) is dict:
         key.append(tuple(x))
         for part in x.values():
-            examine(part, arrays, key)
+            examine(part, tensors, key)
     elif isinstance(x, np.ndarray):
         raise TypeError("compile: an argument is a NumPy array; pass a tensor: minidl.tensor(x), or minidl.from_numpy(x)")
-    elif isinstance(x, (float, np.floating)):
+    elif isinstance(x, (float, complex, np.inexact)):
         key.append((type(x), repr(x)))  # 0.0 and -0.0 are equal, and make a difference
     else:
         key.append((type(x), x))
 
 
+def is_plain(args):
+    """Whether all are tensors without a graph and without attributes of the user's, each given once."""
+    plain = all(type(x) is Tensor and x.node is None and not _own(x) for x in args)
+    return plain and len(set(map(id, args))) == len(args)
+
+
 def with_statics(x, statics):
+    """The argument with the twin, by its id, of each tensor without a graph in its place."""
     if isinstance(x, Tensor):
-        return wrap(next(statics)) if x.node is None else x
+        return statics[id(x)] if x.node is None else x
     if type(x) in (tuple, list):
         return type(x)([with_statics(part, statics) for part in x])
     if type(x) is dict:
         return {key: with_statics(part, statics) for key, part in x.items()}
     return x
+
+
+def twins(tensors, arrays):
+    """{id of a tensor: one of the same kind and with the same attributes that has another array}"""
+    found = {}
+    for (key, x), array in zip(tensors.items(), arrays, strict=True):
+        found[key] = new = object.__new__(type(x))
+        vars(new).update(_own(x), array=array)
+    return found
 
 
 def refused(result):
@@ -59,7 +86,7 @@ def _parts(result):
         yield result
 
 
-def tensors(result):
+def tensors_in(result):
     return [x for x in _parts(result) if isinstance(x, Tensor)]
 
 
@@ -77,8 +104,8 @@ def filled(shape, arrays):
 
 def skeleton(result):
     """The result's form, with empty tensors."""
-    return filled(result, iter([np.empty(0) for _ in tensors(result)]))
+    return filled(result, iter([np.empty(0) for _ in tensors_in(result)]))
 
 
 def copied(result):
-    return filled(result, iter([x.array.copy() for x in tensors(result)]))
+    return filled(result, iter([x.array.copy() for x in tensors_in(result)]))

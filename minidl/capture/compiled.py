@@ -15,13 +15,13 @@ from ..graph.writes import owner_of
 from ..nn.module import Module
 from ..startup import NoCollection
 from ..tensors.tensor import Tensor
-from .arguments import copied, examine, filled, refused, skeleton, tensors, with_statics
+from .arguments import copied, examine, filled, is_plain, refused, skeleton, tensors_in, twins, with_statics
 from .events import flat
 from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
 from .numbers import Changed
-from .program import Otherwise, Program
+from .program import Otherwise, Program, read_after
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
 
@@ -63,7 +63,8 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
     combination of shapes, and of the values of arguments that are no tensors; at most 8.
 
     - Python within the step runs only in the ordinary calls: no prints, no counts, no `if` about a value. Give back what you
-      want to see. Results are copies without a graph. `.grad` is right after each call, and overwritten by the next.
+      want to see. Arguments are copied: the step finds them contiguous, in memory of their own. Results are copies without a
+      graph. `.grad` is right after each call, and overwritten by the next.
     - What may change between calls: parameters, buffers and optimizers' state (also if they are loaded or replaced), learning
       rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
       or finds among its globals. Random numbers go on as in ordinary calls.
@@ -189,7 +190,10 @@ class Compiled:
                     static[...] = x  # in half the time of copyto
                 else:
                     number = plan.number + 1
-                    if number & plan.number and plan.guards.broken() is None:  # not call 8, 16, 32, …
+                    if len(args) > 1 and (args[0] is args[1] if len(args) == 2 else len({*map(id, args)}) < len(args)):
+                        number = 0  # a tensor is given twice: not here
+                    late = plan.program.late and plan.program.shares([x.array for x in args])
+                    if number & plan.number and not late and plan.guards.broken() is None:  # not call 8, 16, 32, …
                         plan.number = number
                         try:
                             return plan.answer(plan.program.run())
@@ -209,10 +213,11 @@ class Compiled:
                 "compile: a compiled Module computes without gradients: call it under minidl.no_grad(). To train, compile the "
                 "whole step: a function with zero_grad, forward, backward and optimizer.step"
             )
-        arrays, key = [], [engine.recording]
+        tensors, key = {}, [engine.recording]
         for name, x in (*enumerate(args), *options.items()):
             key.append(name)
-            examine(x, arrays, key)
+            examine(x, tensors, key)
+        arrays = [x.array for x in tensors.values()]
         given = tuple(key)
         key = (*given, *[node.grad is None for node in self._found])
         try:
@@ -227,10 +232,12 @@ class Compiled:
             changed = plan.guards.broken()
             if changed is None:
                 try:
+                    if plan.program.shares(arrays):
+                        raise Otherwise("an input shares memory with what the step changes")
                     number = plan.number + 1
                     if not number & plan.number:  # call 4, 8, 16, 32, …
                         return self._check(plan, number, arrays, args, options)
-                    if not options and all(type(x) is Tensor for x in args):  # the short way from now on
+                    if not options and is_plain(args):  # the short way from now on
                         plan.inputs = [(x, x.shape, x.dtype) for x in plan.statics]
                         self._last = plan
                     plan.number = number
@@ -246,11 +253,11 @@ class Compiled:
             plan.begin_again(changed)
             if plan.begun > MOST:
                 return self._stay(f"it changed too often: {changed}", args, options)
-        return self._begin(plan, arrays, args, options)
+        return self._begin(plan, tensors, args, options)
 
     # --- the first calls
 
-    def _begin(self, plan, arrays, args, options):
+    def _begin(self, plan, tensors, args, options):
         if plan.number == 0:
             plan.number = 1
             return self._function(*args, **options)
@@ -259,23 +266,24 @@ class Compiled:
             if _recording.setdefault("thread", me) != me:  # another step is recorded, in another thread
                 return self._function(*args, **options)
             with NoCollection():  # a recording makes many objects and no garbage
-                return self._record(plan, arrays, args, options)
+                return self._record(plan, tensors, args, options)
         finally:  # Ctrl-C may come at any line: a lock could stay locked for ever, an entry of this thread holds it up no more
             if _recording.get("thread") == me:
                 _recording.clear()
 
-    def _record(self, plan, arrays, args, options):
+    def _record(self, plan, tensors, args, options):
         number, plan.number = plan.number + 1, 1  # if it is interrupted, the next call begins again
+        arrays = [x.array for x in tensors.values()]
         if number == 2:
             plan.first = None
             plan.statics = [np.array(x, order="C") for x in arrays]
         for static, x in zip(plan.statics, arrays, strict=True):
             np.copyto(static, x)
         given = args, options
-        args, options = with_statics(given, iter(plan.statics))
+        args, options = with_statics(given, twins(tensors, plan.statics))
         recorder = None
         try:
-            recorder = Recorder(plan.statics, number == 3)
+            recorder = Recorder(plan.statics, number == 3, arrays)
             with recorder:
                 result = self._function(*args, **options)
         finally:
@@ -285,6 +293,8 @@ class Compiled:
                     for static, x in zip(plan.statics, arrays, strict=True):
                         np.copyto(x, static)
         reason = recorder.refusal or refused(result)
+        if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], plan.statics):
+            reason = "it reads an input that shares memory with what it has changed before: pass a clone() of it"
         if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
             reason = "an option of an optimizer changes in the step: let the scheduler step outside of it"
         if reason is None and number == 2:
@@ -320,7 +330,9 @@ class Compiled:
         steps = [event.optimizer for event in recorder.steps()]
         read = [x for x, array, _ in recorder.tensors.values() if id(owner_of(array)) in matching.constant]
         read += [p for o in steps for group in o.param_groups for p in group["params"]]
-        program = Program(matching, plan.statics, [x.array for x in tensors(result)], [x for x, _ in recorder.grads.values()])
+        program = Program(
+            matching, plan.statics, [x.array for x in tensors_in(result)], [x for x, _ in recorder.grads.values()]
+        )
         grads = [  # what they have to be when the step begins; True: anything but None
             (node, grad if grad is None or id(owner_of(grad)) in matching.constant else True)
             for node, grad in recorder.found_grads()
@@ -339,7 +351,7 @@ class Compiled:
         program = plan.program
         before, given = State(program), [x.copy() for x in arrays]  # an input may be a gradient of the last call
         result = self._function(*args, **options)
-        expected, grads, after = [x.array.copy() for x in tensors(result)], grads_of(program), State(program)
+        expected, grads, after = [x.array.copy() for x in tensors_in(result)], grads_of(program), State(program)
         before.restore()
         program.plan.poison()
         try:
@@ -347,9 +359,9 @@ class Compiled:
             differs = not (equal(expected, got) and after.equal() and equal(grads, grads_of(program)))
         except (Otherwise, Changed) as what:  # the next call is compared
             after.restore()
-            plan.misses += 1
+            self._last = None
+            plan.misses += type(what) is Otherwise
             if type(what) is Changed or plan.misses >= MISSES:
-                self._last = None
                 plan.begin_again(str(what))
                 if plan.begun > MOST:
                     self._refuse(f"it changed too often: {what}")

@@ -64,4 +64,5 @@ def schedulers():
 _READERS = (
     "item tolist numpy __bool__ __float__ __int__ __index__ __array__ __contains__ __complex__ equal allclose unique nonzero"
 )
+STREAMS = [(Generator, name) for name in ("manual_seed", "seed", "set_state", "initial_seed", "get_state")]
 READERS = [(Tensor, name) for name in _READERS.split() if hasattr(Tensor, name)]

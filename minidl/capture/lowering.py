@@ -162,6 +162,20 @@ def _products(event):
     return calls
 
 
+def _quotients(event):
+    """da = dy/b, db = −dy·(a/b)/b"""
+    (da, db), dy, a, b = event.gradients, event.dy, event.saved["a"], event.saved["b"]
+    if any(d is not None and d.shape != dy.shape for d in (da, db)):
+        raise _NumPy
+    calls = []
+    if da is not None:
+        calls += _pair("/", da, dy, b) if isinstance(b, np.ndarray) else _number("/", da, dy, b)
+    if db is not None:
+        calls += _pair("/", db, a, b) if isinstance(a, np.ndarray) else _number("under", db, b, a)
+        calls += [*_pair("-*", db, dy, db), *_pair("/", db, db, b)]
+    return calls
+
+
 def _reshaped(event):
     (z,), (x,) = event.outputs, event.inputs
     if not z.flags.c_contiguous:
@@ -241,6 +255,7 @@ _FORWARD = {
 _BACKWARD = {
     ops.Sub: _negated,
     ops.Mul: _products,
+    ops.Div: _quotients,
     ops.Neg: lambda event: _number("negative", event.gradients[0], event.dy),
     ops.Exp: _by_saved("*", "y"),
     ops.Log: _by_saved("/", "x"),

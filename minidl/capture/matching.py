@@ -171,6 +171,8 @@ class Matching:
                     return "NumPy takes part in it"
             for (x, _), (y, _) in pairs:
                 if id(owner_of(y)) in fresh:
+                    if id(owner_of(y)) in self.second.existing() and owner_of(x) is not owner_of(y):
+                        self._same(x, y, f"the kernel {two.name}")
                     if owner_of(x) is owner_of(y):  # memory that a kernel keeps for itself
                         self._note(self.constant, id(owner_of(y)), owner_of(y))
                     else:
@@ -327,9 +329,9 @@ def _checks_indices(event, matching):
 
 
 def _keeps_numbers(event):
-    """Whether forward has left floating-point numbers in an attribute: they may be values of this call."""
+    """Whether forward has left floats in an attribute that it was not given: they may be values of this call."""
     new = [x for key, x in event.after.items() if x is not event.before.get(key)]
-    return any(isinstance(x, (float, np.floating)) for x in flat(new))
+    return any(isinstance(x, (float, np.floating)) and not any(x is y for y in event.inputs) for x in flat(new))
 
 
 def _arrays(value):

@@ -92,7 +92,7 @@ class _Moments(_Options):
         last = None, None
         for number, group, place in self.places:
             now = number.item() + 1
-            if last != (now, group):
+            if now != last[0] or group is not last[1]:  # `==` of two groups would compare their parameters
                 beta1, beta2 = group["betas"]
                 rate, root = float(group["lr"]) / (1 - float(beta1) ** now), math.sqrt(1 - float(beta2) ** now)
                 last = now, group

@@ -58,6 +58,9 @@ class Program:
         self._build()
         self.state, self.indices = self._state(self.events), self._indices()
         self.early = self._early()
+        self.changes = {id(owner_of(x)) for x in state_arrays(self)}
+        first = next((i for i, event in enumerate(self.events) if self._changes_something(event)), len(self.events))
+        self.late = read_after(first, self.events, results, statics)
         self.writes = []
         for x in self.state:
             note_write(x)
@@ -282,6 +285,11 @@ class Program:
         events = self.events[: decisions[-1]]
         return state_arrays(self) if any(type(e) in (Step, Effect) for e in events) else self._state(events)
 
+    def _changes_something(self, event):
+        results = [getattr(event, name, None) for name in ("result", "copy", "outputs")]
+        written = [x for call in event.calls for x, written in call.arrays() if written] + arrays_in(results)
+        return type(event) in (Step, Effect) or any(id(owner_of(x)) in self.changes for x in written)
+
     # --- running
 
     def _indices(self):
@@ -292,6 +300,10 @@ class Program:
         python = [e for e in self.events if type(e) is Forward and self.how[id(e)][0] == "Python"]
         owners = {id(owner_of(x)) for e in python for x in arrays_in(list(e.before.values())) if x.dtype.kind == "i"}
         return [i for i, x in enumerate(self.statics) if id(owner_of(x)) in owners and x.size and x.min() >= 0]
+
+    def shares(self, inputs):
+        """Whether an input shares memory with what the step changes before it reads the input."""
+        return any(id(owner_of(inputs[i])) in self.changes for i in self.late)
 
     def replay(self, inputs):
         for static, x in zip(self.statics, inputs, strict=True):
@@ -312,7 +324,7 @@ class Program:
         elif self.early is None:
             self._segments()
         else:
-            before = Before(self.early, self.generators)
+            before = Before(self.early, self.nodes, self.generators)
             try:
                 self._segments()
             except Otherwise:
@@ -372,6 +384,14 @@ def _generators(events):
     given += [list(e.before.values()) for e in events if type(e) is Forward]
     found = [x for x in flat(given) if isinstance(x, Generator)]
     return list({id(x): x for x in (default_generator, *found)}.values())
+
+
+def read_after(first, events, results, statics):
+    """The places of the inputs that are read after event number `first`: they must not share memory with what it changes."""
+    later = events[first + 1 :]
+    used = [x for event in later for x in (*_used(event), *arrays_in([getattr(event, "saved", None)]))]
+    owners = {id(owner_of(x)) for x in (*used, *results)} if first < len(events) else ()
+    return [i for i, x in enumerate(statics) if id(owner_of(x)) in owners]
 
 
 def _alarmed(event):

@@ -1,6 +1,7 @@
 """The recorder: an observer of the engine that notes, in order, everything a step does with arrays."""
 
 import functools
+import sys
 import threading
 import types
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from ..nn.module import Module
 from ..ops import Index
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, READERS, effects, functions, schedulers
+from .functions import CONSTANT, READERS, STREAMS, effects, functions, schedulers
 
 FORGOTTEN = object()
 
@@ -28,14 +29,16 @@ class Recorder(watch.Observer):
     Every array that it has seen is kept alive, so that an array of the next recording can't be taken for one of this.
     """
 
-    def __init__(self, statics, check):
+    def __init__(self, statics, check, given=()):
         self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
         self.grads = {}  # id of a leaf's node -> (node, the array of its .grad when the step first used it, None, or FORGOTTEN)
         self.inputs, self.inputs_changed = {id(owner_of(x)) for x in statics}, False
+        self.given = list(zip(statics, given, strict=False))  # the copies that the step is given, and what they are copies of
+        self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
         self.seen = {}  # id of an array that owns memory -> the array
         self.known(statics)
-        self._stack, self._forwards, self._written = [], {}, None
+        self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
 
     # --- begin and end
@@ -54,6 +57,8 @@ class Recorder(watch.Observer):
                 self._patch(place, name, self._scheduler)
             for place, name in READERS:
                 self._patch(place, name, self._reader)
+            for place, name in STREAMS:
+                self._patch(place, name, self._stream)
             self._patch(Module, "__call__", self._module)
             self._patch(Tensor, "grad", self._gradient)
             self._patch(double_backward, "walk", self._second)
@@ -176,6 +181,10 @@ class Recorder(watch.Observer):
         if id(owner_of(array)) in self.inputs:
             self.inputs_changed = True
             self.refuse("it changes an input in place: compute a new tensor")
+        for static, x in self.given:
+            if owner_of(x) is owner_of(array):
+                np.copyto(static, x)
+                self.shared = min(self.shared, len(self.events) - (not self._stack))
 
     def accumulated(self, node, dx):
         if self._stack:
@@ -224,6 +233,13 @@ class Recorder(watch.Observer):
         """[(node, the array of its .grad, or None)] of the gradients that the step finds at its begin, and does not forget."""
         return [(node, grad) for node, grad in self.grads.values() if grad is not FORGOTTEN]
 
+    def existing(self):
+        """The ids of the arrays that modules had before the step."""
+        if self._existing is None:
+            tensors = [x for _, before in self.modules.values() for x in before.values() if isinstance(x, Tensor)]
+            self._existing = {id(owner_of(x.array)) for x in tensors}
+        return self._existing
+
     # --- optimizers, modules, functions
 
     def steps(self):
@@ -259,6 +275,14 @@ class Recorder(watch.Observer):
             return old(scheduler, *args, **options)
 
         return step
+
+    def _stream(self, name, old):
+        def call(generator, *args, **options):
+            if self._mine() and not self._stack:
+                self.refuse(f"Generator.{name} looks at a random stream, or sets it: do that outside of the step")
+            return old(generator, *args, **options)
+
+        return call
 
     def _second(self, name, old):
         def walk(*args, **options):

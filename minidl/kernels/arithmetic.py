@@ -60,6 +60,11 @@ def _times(x, y):
 
 
 @jit
+def _minus_times(x, y):
+    return -x * y
+
+
+@jit
 def _over(x, y):
     return x / y
 
@@ -136,7 +141,7 @@ def count(step):
     step[()] += 1
 
 
-PAIRS = {"+": _pairs(_plus), "-": _pairs(_minus), "*": _pairs(_times), "/": _pairs(_over)}
+PAIRS = {"+": _pairs(_plus), "-": _pairs(_minus), "*": _pairs(_times), "/": _pairs(_over), "-*": _pairs(_minus_times)}
 NUMBERS = {
     **{"+": _with_number(_plus), "*": _with_number(_times), "/": _with_number(_over)},
     **{"from": _with_number(_from), "under": _with_number(_under)},
