@@ -279,7 +279,7 @@ class Program:
 
     def _early(self):
         """The arrays that change before Python last decides by a value; None if it never does."""
-        decisions = [i for i, event in enumerate(self.events) if type(event) is Function and event.decides]
+        decisions = [i for i, event in enumerate(self.events) if type(event) is Function and (event.decides or _sizes(event))]
         if not decisions:
             return None
         events = self.events[: decisions[-1]]
@@ -411,6 +411,11 @@ def _assign(grads):
     return assign
 
 
+def _sizes(event):
+    """Whether the values say how large the result is."""
+    return event.name in ("one_hot", "bincount")
+
+
 def _decide(event, found):
     if type(found) is not type(event.result) or repr(found) != repr(event.result):
         raise Otherwise(f"{event.name} found {event.result!r} before and finds {found!r} now")
@@ -422,7 +427,7 @@ def _fill(targets, *results):
     for target, result in zip(targets, results, strict=False):
         if target is not None:
             if np.shape(result) != target.shape:
-                raise RuntimeError(f"a result has shape {np.shape(result)} now and had {target.shape} when it was remembered")
+                raise Otherwise(f"a result has shape {np.shape(result)} now and had {target.shape} when it was remembered")
             np.copyto(target, result)
 
 

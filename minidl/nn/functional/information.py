@@ -23,6 +23,7 @@ from .loss import (
     _reduced,
     _row_weights,
     _rows,
+    _total,
     binary_cross_entropy_with_logits,
     check_reduction,
     cross_entropy,
@@ -77,7 +78,7 @@ def focal_loss(input, target, weight=None, *, gamma=2.0, ignore_index=-100, redu
     losses = wrap(weights) * _power(-(-surprise).expm1(), gamma) * surprise
     if reduction != "mean":
         return losses.sum() if reduction == "sum" else losses.reshape(target.shape)
-    return losses.sum() / float(weights.sum(dtype=np.float64))
+    return losses.sum() / wrap(_total(weights))
 
 
 # --- of two distributions

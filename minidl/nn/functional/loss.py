@@ -211,8 +211,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     losses = apply(ops.NegativeLogLikelihood(labels, weights), rows)
     if reduction != "mean":
         return losses.sum() if reduction == "sum" else losses.reshape(target.shape)
-    total = float(weights.sum(dtype=np.float64))
-    return losses.sum() / total if total else losses.sum() * math.nan
+    return losses.sum() / wrap(_total(weights))
 
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
@@ -435,6 +434,12 @@ def _class_weights(name, weight, rows):
     if weight.requires_grad:
         raise NotImplementedError(f"{name}: there is no gradient with respect to weight; use weight.detach()")
     return weight.array
+
+
+@repeatable
+def _total(weights):
+    """The sum of the weights of all rows; NaN if it is 0. An array, as a number would be the same in all calls of a replay."""
+    return np.array(weights.sum(dtype=np.float64) or math.nan, weights.dtype)
 
 
 @repeatable

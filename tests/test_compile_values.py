@@ -1,0 +1,86 @@
+"""No number that minidl computes from values is remembered: up to the comparison all calls have the same values, later others.
+
+Such a number, a count of labels or a sum of weights that became a number of Python, is the same in both recordings and in the
+compared call. Only other values show it.
+"""
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import nn
+from tests.table_functional import plainly, single
+from tests.test_compile_library import CASES, EVERY, of_function, step_of
+
+
+def arrays_in(values):
+    for x in values:
+        if isinstance(x, (list, tuple)):
+            yield from arrays_in(x)
+        elif isinstance(x, (minidl.Tensor, np.ndarray)):
+            yield x.array if isinstance(x, minidl.Tensor) else x
+
+
+def others(array, seed):
+    """Puts other values in the place of an array's, of the same kind: labels stay labels."""
+    rng = np.random.default_rng(seed)
+    if array.size and array.flags.writeable and array.dtype.kind in "fiub":
+        chosen = rng.choice(array.ravel(), array.shape)
+        array[...] = chosen * rng.uniform(0.5, 1, array.shape) if array.dtype.kind == "f" else chosen
+
+
+def build(case, plain, trained):
+    """A step, and the arrays that it is given."""
+    make, name, row = case
+    given = row.args if make is of_function else row.inputs
+    args, options = [single(x) for x in given], {}
+    if make is of_function:
+        options = {key: single(x) for key, x in row.options.items()}
+        layer, compute, f = None, plainly if plain else row.call, getattr(nn.functional, name)
+    else:
+        minidl.manual_seed(0)
+        layer = f = row.build(getattr(nn, name)).float()
+        compute = (lambda f, *args: f(*args)) if plain else row.call
+    step, _ = step_of(lambda: compute(f, *args, **options), layer, args, trained)
+    return step, list(arrays_in([*args, *options.values()]))
+
+
+def outcome(step, stream):
+    minidl.set_rng_state(stream[0])
+    try:
+        found = [x.array.tobytes() for x in step(minidl.tensor(1.0))]
+    except (ValueError, IndexError, RuntimeError) as error:  # the other values make no sense
+        found = str(error)
+    stream[0] = minidl.get_rng_state()
+    return found
+
+
+def compare(case):
+    for how in itertools.product((True, False), (True, False)):
+        try:
+            build(case, *how)[0](minidl.tensor(1.0))
+        except (RuntimeError, TypeError, ValueError, AttributeError):
+            continue
+        break
+    (step, arrays), (other, theirs) = build(case, *how), build(case, *how)
+    remembered, streams = minidl.compile(other), [[minidl.get_rng_state()], [minidl.get_rng_state()]]
+    for i in range(8):
+        for k, array in enumerate([*arrays, *theirs] if i in (4, 5, 6) else ()):
+            others(array, 100 * i + k % len(arrays))
+        assert outcome(step, streams[0]) == outcome(remembered, streams[1]), f"call {i + 1}"
+
+
+# Those with an option that weighs, counts or measures; MINIDL_EVERY_CASE=1 tries all, in two minutes.
+SOME = ["nll_loss", "focal_loss", "cross_entropy", "one_hot", "ctc_loss", "embedding", "embedding_bag", "multi_margin_loss"]
+NAMES = list(CASES) if EVERY else [f"functional.{name}" for name in SOME]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_values_than_the_recorded_ones(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it stays ordinary
+        for case in CASES[name]:
+            compare(case)
