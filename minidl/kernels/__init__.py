@@ -137,3 +137,7 @@ def __getattr__(name):
     with global_compiler_lock:  # so that no child is forked meanwhile: it could never load that file
         value = globals()[name] = getattr(import_module(f".{_FILE_OF[name]}", __name__), name)
     return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
