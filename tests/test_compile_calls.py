@@ -348,3 +348,17 @@ def test_two_groups(optimizer):
     for i in range(9):
         twins.call(*batches(i))
     assert not twins.python()
+
+
+@pytest.mark.parametrize("at", [3, 5, 7])
+def test_an_option_with_which_an_optimizer_begins_to_keep_more(at):
+    def both():
+        net = mlp()
+        net.optimizer = optim.RMSprop(net.parameters(), lr=0.01)
+        return net, training(net, net.optimizer)
+
+    twins = Twins(both)
+    for i in range(12):
+        for net in twins.each() if i == at else ():
+            net.optimizer.param_groups[0].update(momentum=0.5, centered=True)
+        twins.call(*batches(i))

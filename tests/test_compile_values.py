@@ -84,3 +84,13 @@ def test_other_values_than_the_recorded_ones(name):
         warnings.simplefilter("ignore")  # it stays ordinary
         for case in CASES[name]:
             compare(case)
+
+
+def test_the_number_of_masked_elements():
+    step = minidl.compile(lambda x, mask, y: x.masked_scatter(mask, y))
+    x, y = minidl.zeros(6), minidl.arange(6.0) + 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(12):
+            mask = minidl.tensor([True, *(i > 4 and (i + k) % 3 == 0 for k in range(5))])
+            assert (step(x, mask, y) == x.masked_scatter(mask, y)).all()

@@ -171,10 +171,15 @@ class Scattering:
         except ValueError:
             raise ValueError(f"masked_scatter: shapes {self.shape} and {mask.shape} do not broadcast") from None
         mask = np.broadcast_to(mask.array, shape)
-        count = np.count_nonzero(mask)
+        count = _count(mask)
         if count > source.numel():
             raise ValueError(f"masked_scatter: {count} elements are masked, but the source has {source.numel()}")
         return apply(ops.SetItem((mask,)), self.expand(shape), source.reshape(-1)[:count])
+
+
+@repeatable
+def _count(mask):
+    return int(np.count_nonzero(mask))
 
 
 @repeatable(constant=True)
