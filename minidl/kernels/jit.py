@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from llvmlite.binding import ffi
 from numba import types
-from numba.core import cgutils, compiler, event
+from numba.core import cgutils, compiler, event, typed_passes, untyped_passes
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
@@ -47,7 +47,36 @@ class _LazyKernel:
         return self._made[within]  # the same for two threads that came at once
 
 
-class _Within(compiler.Compiler):
+class _Kernel(compiler.Compiler):
+    """Compiles a kernel as Numba does, without steps that would leave it as it is, but first look through all of it."""
+
+    def define_pipelines(self):
+        (steps,) = super().define_pipelines()
+        if self.state.flags.auto_parallel.enabled:
+            return [steps]
+        kept = compiler.PassManager(steps.pipeline_name)
+        kept.passes.extend((step, text) for step, text in steps.passes if step not in _IDLE)
+        kept.finalize()
+        return [kept]
+
+
+# They are for functions and comprehensions within a kernel, `with`, `raise`, literal_unroll, literally, and inline="always".
+_IDLE = {
+    untyped_passes.WithLifting,
+    untyped_passes.InlineClosureLikes,
+    untyped_passes.RewriteDynamicRaises,
+    untyped_passes.MakeFunctionToJitFunction,
+    untyped_passes.InlineInlinables,
+    untyped_passes.FindLiterallyCalls,
+    untyped_passes.LiteralUnroll,
+    untyped_passes.LiteralPropagationSubPipelinePass,
+    typed_passes.InlineOverloads,
+    typed_passes.NoPythonSupportedFeatureValidation,
+    typed_passes.DumpParforDiagnostics,
+}
+
+
+class _Within(_Kernel):
     """Compiles a kernel for kernels that call it, up to LLVM's code: it becomes a part of theirs, which is then optimised.
 
     Numba would optimise it on its own first and make machine code of it, which nobody runs.
@@ -82,8 +111,7 @@ def _without_collection(compile, *arguments):
 
 
 def _make(function, options, within=False):
-    if within:
-        options = {**options, "pipeline_class": _Within, "no_cpython_wrapper": True}
+    options = {**options, "pipeline_class": _Within if within else _Kernel, "no_cpython_wrapper": within}
     dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
     dispatcher.compile = functools.partial(_without_collection, dispatcher.compile)
     if within:  # with a number of the source among the arguments, Numba would compile for just this number first
