@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numba import types
 
+from .arrays import empty_array, zero_array
 from .elementwise import plain
 from .jit import CodeByDtype, call, dense, jit, strided
 from .memory import empty
@@ -122,13 +123,13 @@ def product(a, b, bias, c, offsets, part, parts):
     panels = c[:0]  # no memory, for now
     if packs:
         shape = columns // width * depth, width
-        panels = np.empty(shape, c.dtype) if MASKS else np.zeros(shape, c.dtype)
+        panels = empty_array(shape, c.dtype) if MASKS else zero_array(shape, c.dtype)
     # A is copied block by block where enough columns make use of it: rows far apart evict each other from the caches.
     along = a.strides[1] <= a.strides[0]
     copies = packs and j1 - j0 >= (COPY_ROWS if along else COPY_PANELS)
     block = c[:0]
     if copies:
-        block = np.empty((BLOCK_ROWS, depth) if along else (BLOCK_ROWS // ROWS * depth, ROWS), c.dtype)
+        block = empty_array((BLOCK_ROWS, depth) if along else (BLOCK_ROWS // ROWS * depth, ROWS), c.dtype)
     for s in range(first, last):
         a_s, b_s = moved(a, offsets[s, 0]), moved(b, offsets[s, 1])
         for j in range(j0, j1, columns):
@@ -167,7 +168,7 @@ def linear_gradients(body, dy, x, w, dx, dw, db, offsets):
     if dw.size:
         call(body, moved(dy.T, 0), x, none, dw, offsets, 0, 1)
     if db.size:
-        sums = np.zeros(db.size)
+        sums = zero_array(db.size, np.float64)
         add_columns(dy, sums)
         for o in range(db.size):
             db[o] = sums[o]

@@ -95,6 +95,10 @@ class _Within(_Kernel):
         return result
 
 
+KERNEL = {"pipeline_class": _Kernel, "no_cfunc_wrapper": True}
+WITHIN = {"pipeline_class": _Within, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+
+
 def _without_collection(compile, *arguments):
     """Python's search for garbage pauses meanwhile: in all that Numba makes it would take a seventh of the time.
 
@@ -111,8 +115,8 @@ def _without_collection(compile, *arguments):
 
 
 def _make(function, options, within=False):
-    options = {**options, "pipeline_class": _Within if within else _Kernel, "no_cpython_wrapper": within}
-    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+    options = {**options, **(WITHIN if within else KERNEL)}
+    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
     dispatcher.compile = functools.partial(_without_collection, dispatcher.compile)
     if within:  # with a number of the source among the arguments, Numba would compile for just this number first
         find = dispatcher.get_call_template

@@ -11,6 +11,7 @@ import numpy as np
 from numba import types
 
 from . import vmath
+from .arrays import empty_array
 from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
@@ -75,7 +76,7 @@ def softmax_rows(x, y, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
-    m = np.empty(step, x.dtype)
+    m = empty_array(step, x.dtype)
     for first in range(N * part // parts, end, step):
         last = min(first + step, end)
         _exponentials(x, first, last, m, y[first:last].reshape(-1))
@@ -93,7 +94,7 @@ def shifts_and_logs(x, shift_and_log, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
-    m, e = np.empty(step, x.dtype), np.empty(step * C, x.dtype)
+    m, e = empty_array(step, x.dtype), empty_array(step * C, x.dtype)
     for first in range(N * part // parts, end, step):
         last = min(first + step, end)
         _exponentials(x, first, last, m, e)
@@ -109,7 +110,7 @@ def log_softmax_rows(x, y, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
-    m, log_total = np.empty(step, x.dtype), np.empty(step, x.dtype)
+    m, log_total = empty_array(step, x.dtype), empty_array(step, x.dtype)
     for first in range(N * part // parts, end, step):
         last = min(first + step, end)
         _exponentials(x, first, last, m, y[first:last].reshape(-1))
