@@ -5,11 +5,31 @@ Sizes are not checked, as they come from those of arrays that exist. Where memor
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.npydecl import parse_dtype
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
+
+ALIGNED = 64  # bytes
+
+
+def _memory(context, builder, size):
+    """The address of memory that the kernel gives back when it returns, or comes to the same place again."""
+    byte, word = cgutils.voidptr_t, cgutils.intp_t
+    take, give = (
+        cgutils.get_or_insert_function(builder.module, ir.FunctionType(returns, [takes]), name)
+        for name, returns, takes in (("PyMem_RawMalloc", byte, word), ("PyMem_RawFree", ir.VoidType(), byte))
+    )
+    slot = cgutils.alloca_once(builder, byte)  # null at first
+    context.memory.append(lambda end: end.call(give, [end.load(slot)]))
+    context.memory[-1](builder)
+    address = builder.call(take, [builder.add(size, word(ALIGNED))])
+    builder.store(address, slot)
+    with cgutils.if_unlikely(builder, cgutils.is_null(builder, address)):
+        context.call_conv.return_user_exc(builder, MemoryError, ("a kernel has no memory for an array of its own",))
+    past = builder.and_(builder.neg(builder.ptrtoint(address, word)), word(ALIGNED - 1))
+    return builder.gep(address, [past])
 
 
 def _array(shape, dtype, zero):
@@ -24,12 +44,11 @@ def _array(shape, dtype, zero):
         for size in reversed(sizes):
             steps.insert(0, builder.mul(steps[0], size))
         size, *strides = steps
-        owner = context.nrt.meminfo_alloc_aligned(builder, size, context.get_preferred_array_alignment(kind.dtype))
-        data = context.nrt.meminfo_data(builder, owner)
+        data = _memory(context, builder, size)
         if zero:
             cgutils.memset(builder, data, size, 0)
-        array, data = make_array(kind)(context, builder), builder.bitcast(data, element.as_pointer())
-        populate_array(array, data=data, shape=sizes, strides=strides, itemsize=strides[-1], meminfo=owner)
+        array, data = context.make_array(kind)(context, builder), builder.bitcast(data, element.as_pointer())
+        context.populate_array(array, data=data, shape=sizes, strides=strides, itemsize=strides[-1], meminfo=None)
         return array._getvalue()
 
     return kind(types.UniTuple(types.intp, shape.count) if many else types.intp, dtype), codegen
