@@ -1,11 +1,14 @@
-"""`import minidl` leaves Python's garbage collector as it was."""
+"""`import minidl` and the compilation of a kernel leave Python's garbage collector as it was."""
 
 import gc
 import subprocess
 import sys
 
+import numba
 import pytest
+from numba.core import errors, event
 
+from minidl.kernels import jit
 from minidl.startup import NoCollection
 
 
@@ -69,3 +72,45 @@ print("numba.np.arrayobj" in set(sys.modules) - before, collected, gc.isenabled(
 def test_numba_is_completed_without_a_collection():
     done = subprocess.run([sys.executable, "-c", FIRST_KERNEL], capture_output=True, text=True, check=True)
     assert done.stdout == "True [] True\n"
+
+
+class States(event.Listener):
+    """Whether the collector is on, at each beginning of a compilation."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_start(self, event):
+        self.seen.append(gc.isenabled())
+
+    def on_end(self, event):
+        pass
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no compiler")
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("before", [True, False])
+def test_it_pauses_while_a_kernel_is_compiled(before, fails, monkeypatch):
+    monkeypatch.setattr(jit.cache, "FOLDER", None)
+
+    @jit.jit
+    def inner(x):
+        return x + ("1" if fails else 1)
+
+    @jit.jit
+    def outer(x):
+        return inner(inner(x))
+
+    if not before:
+        gc.disable()
+    try:
+        with event.install_listener("numba:compile", States()) as states, jit.without_notice():
+            if fails:
+                with pytest.raises(errors.TypingError):
+                    outer(3)
+            else:
+                assert outer(3) == 5
+        assert len(states.seen) >= 2 and not any(states.seen)
+        assert gc.isenabled() == before
+    finally:
+        gc.enable()

@@ -243,10 +243,10 @@ def test_two_kernels_of_the_same_types_within_a_third():
         return plus(x, 1) * 100 + minus(x, y) * 10 + plus(x, y)
 
     for kernel in plus, minus, both:
-        kernel._dispatcher()._cache = kernel._dispatcher(within=True)._cache = numba.core.caching.NullCache()
+        kernel._dispatcher()._cache = kernel._dispatcher(within=False)._cache = numba.core.caching.NullCache()
     assert both(5, 2) == 600 + 30 + 7
     assert minus(5, 2) == 3 and plus(5, 2) == 7  # called from Python, they have code of their own
-    assert [len(kernel._dispatcher(within=True).overloads) for kernel in (plus, minus)] == [1, 1]
+    assert [len(kernel._dispatcher(within=False).overloads) for kernel in (plus, minus)] == [1, 1]
 
 
 @pytest.mark.skipif(cache.FOLDER is None, reason="nothing is kept")
@@ -262,11 +262,11 @@ def test_a_kernel_within_another_comes_from_disk(tmp_path):
     totals = []
     for _ in range(2):
         f = jit.jit(inside)
-        f._dispatcher(within=True)._cache = cache.DiskCache(inside, folder, "within")
+        f._dispatcher(within=False)._cache = cache.DiskCache(inside, folder, "within False")
         outer = jit.jit(twice)
         outer._dispatcher()._cache = numba.core.caching.NullCache()
         totals.append(outer(7))
     assert totals == [42, 42]
     files = os.listdir(folder.path)
     assert sum(name.endswith(".nbc") for name in files) == 1
-    assert sum(f._dispatcher(within=True).stats.cache_hits.values()) == 1
+    assert sum(f._dispatcher(within=False).stats.cache_hits.values()) == 1

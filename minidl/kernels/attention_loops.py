@@ -24,6 +24,7 @@ import numpy as np
 from numba import types
 
 from . import vmath
+from .arrays import empty_array, zero_array
 from .attention_columns import (
     column_exponentials,
     column_gradients,
@@ -100,10 +101,10 @@ def forward(q, k, v, offsets, mask, bias, kinds, causal, scale, seed, drop, o, l
     width = VECTORS * (VECTOR_BYTES // lse.itemsize)
     lanes, panels = width // VECTORS, (Tq + width - 1) // width
     factor, more, limit = T(scale * LOG2E), T(1 / (1 - drop)), int(drop * 2**32)
-    qt, st = np.zeros((E, width), lse.dtype), np.empty((min(KEYS, Tk), width), lse.dtype)
-    ot, some = np.zeros((Ev, width), lse.dtype), np.zeros((Ev, width), lse.dtype)
-    m, shift, sums, totals = np.zeros(width, T), np.zeros(width, T), np.zeros(width, T), np.zeros(width, T)
-    shrink, nothing = np.zeros(width, T), lse[0, :0]
+    qt, st = zero_array((E, width), lse.dtype), empty_array((min(KEYS, Tk), width), lse.dtype)
+    ot, some = zero_array((Ev, width), lse.dtype), zero_array((Ev, width), lse.dtype)
+    m, shift, sums, totals = zero_array(width, T), zero_array(width, T), zero_array(width, T), zero_array(width, T)
+    shrink, nothing = zero_array(width, T), lse[0, :0]
     for unit in range(part, items * panels, parts):  # in turns: causal panels differ in work
         item, q0 = unit // panels, unit % panels * width
         k_, vT, o_ = moved(k, offsets[item, 1]), moved(v.T, offsets[item, 2]), moved_target(o, offsets[item, 3])
@@ -176,9 +177,9 @@ def backward(
     factor, outer, more, limit = T(scale * LOG2E), T(scale), T(1 / (1 - drop)), int(drop * 2**32)
     panels = min(BACK_PANELS, (Tq + width - 1) // width)
     span = panels * width  # queries of a group of panels
-    qt, gt, dqt = (np.zeros((panels * E, width), T), np.zeros((panels * Ev, width), T), np.zeros((panels * E, width), T))
-    st, dt = np.zeros((min(BACK_KEYS, Tk), span), T), np.zeros((min(BACK_KEYS, Tk), span), T)
-    delta, logs, nothing = np.zeros(span, T), np.zeros(span, T), lse[0, :0]
+    qt, gt, dqt = (zero_array((panels * E, width), T), zero_array((panels * Ev, width), T), zero_array((panels * E, width), T))
+    st, dt = zero_array((min(BACK_KEYS, Tk), span), T), zero_array((min(BACK_KEYS, Tk), span), T)
+    delta, logs, nothing = zero_array(span, T), zero_array(span, T), lse[0, :0]
     first_item, last_item, qa, qz, ka, kz = 0, items, 0, Tq, 0, Tk
     if wants_q and (wants_kv or dbias.size):
         first_item, last_item = items * part // parts, items * (part + 1) // parts

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
+from .arrays import empty_array, zero_array
 from .conv_loops import share
 from .jit import FLOATS, jit
 from .planes import in_order
@@ -42,8 +43,8 @@ def correlate_batches(x, packed, y, sizes, steps, phases, reached, runs, batches
     item0, item1, unit0, unit1 = share(batches * sizes.bands, groups * stripes, part, parts)
     images = x.reshape((batches * lanes, groups * channels * sizes.height * sizes.width))
     results = y.reshape((batches * lanes, groups * rows * sizes.pixels))
-    source = np.empty((channels * sizes.channel, lanes), x.dtype)
-    target = np.zeros((rows * sizes.row, lanes), x.dtype)  # what no phase reaches stays 0
+    source = empty_array((channels * sizes.channel, lanes), x.dtype)
+    target = zero_array((rows * sizes.row, lanes), x.dtype)  # what no phase reaches stays 0
     for item in range(item0, item1):
         n0, i0 = item // sizes.bands * lanes, item % sizes.bands * sizes.band
         h0 = max(0, i0 * sizes.stride_h + sizes.top)

@@ -9,6 +9,7 @@ border, its planes.
 
 import numpy as np
 
+from .arrays import empty_array, zero_array
 from .jit import jit
 from .planes import place, sort
 from .tile import (
@@ -97,14 +98,14 @@ def correlate(x, packed, y, sizes, planes, steps, along, phases, images, chunk, 
     for f in range(phases.shape[0]):
         held += chunk * rows * min(sizes.band, phases[f, 3]) * (sizes.pitch if sizes.direct else phases[f, 4])
     buffered = chunk > 1 or sizes.direct or phases[0, 3] * phases[0, 4] < sizes.pixels
-    out = np.empty(held if buffered else 0, x.dtype)
+    out = empty_array(held if buffered else 0, x.dtype)
     # From a channel to the next, and from an image to the next, in what the taps read: the planes, or the images themselves.
     channel_step = planes.shape[0] * sizes.plane_rows * sizes.pitch
     image_step = channel_step * (channels if sizes.sorts else groups * channels)
     columns = PACKED_VECTORS * VECTOR_BYTES // x.itemsize
-    planar = np.zeros(chunk * image_step + columns if sizes.sorts else 0, x.dtype)
-    panel = np.zeros(DEPTH * columns + VECTOR_BYTES // x.itemsize, x.dtype)
-    pieces = np.empty(columns, np.int64), np.empty(columns, np.int64)
+    planar = zero_array(chunk * image_step + columns if sizes.sorts else 0, x.dtype)
+    panel = zero_array(DEPTH * columns + VECTOR_BYTES // x.itemsize, x.dtype)
+    pieces = empty_array(columns, np.int64), empty_array(columns, np.int64)
     for item in range(item0, item1):
         n0, i0 = item // sizes.bands * chunk, item % sizes.bands * sizes.band
         together = min(chunk, images - n0)

@@ -19,6 +19,7 @@ from math import gcd, isqrt
 import numpy as np
 from numba import types
 
+from .arrays import empty_array, zero_array
 from .depthwise import depthwise_weight, pays
 from .gemm import PACKING, cut
 from .jit import dense, jit, strided
@@ -106,14 +107,14 @@ def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
     elif parts > 1:
         c0, c1, j0, j1 = cut(c, o, unit, width, PACKING // taps, part, parts)
     columns = max(1, min(BLOCK_BYTES // (bn * bh * bw * width * itemsize), (j1 - j0 + width - 1) // width))  # in panels
-    panels = np.empty((bn * bh * bw * columns, width), x.dtype)
+    panels = empty_array((bn * bh * bw * columns, width), x.dtype)
     b = panels.reshape(panels.size)
-    b_steps = np.empty(bn * bh * bw, np.int64)
+    b_steps = empty_array(bn * bh * bw, np.int64)
     for image in range(bn):
         for p in range(bh * bw):
             b_steps[image * bh * bw + p] = (image * columns * bh * bw + p) * width
-    copy = np.zeros(0 if in_place else bn * bc * wh * ww, x.dtype)
-    corner = np.empty((bc * taps if direct else 0, width), x.dtype)
+    copy = zero_array(0 if in_place else bn * bc * wh * ww, x.dtype)
+    corner = empty_array((bc * taps if direct else 0, width), x.dtype)
     sums, row = (corner.reshape(corner.size), width) if direct else (total, o)
     dw = total.reshape(slices * groups * o, c * taps)
     for item in range(first, last):

@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numba import types
 
+from .arrays import empty_array
 from .jit import dense, jit, strided
 from .shares import SharedCode
 from .threads import run
@@ -56,7 +57,7 @@ def alphas(p, targets, n, T, S, blank, a):
 @jit
 def forward(p, targets, lengths, sizes, blank, losses, part, parts):
     N = losses.size
-    a = np.empty((p.shape[0], 2 * targets.shape[1] + 1), np.float64)
+    a = empty_array((p.shape[0], 2 * targets.shape[1] + 1), np.float64)
     for n in range(N * part // parts, N * (part + 1) // parts):
         losses[n] = -alphas(p, targets, n, lengths[n], sizes[n], blank, a)
 
@@ -65,7 +66,10 @@ def forward(p, targets, lengths, sizes, blank, losses, part, parts):
 def backward(p, targets, lengths, sizes, blank, dy, dp, part, parts):
     """dp (T, N, C) = −dy_n·(the probability that an alignment has label c at step t), where steps count."""
     N = dy.size
-    a, b = np.empty((p.shape[0], 2 * targets.shape[1] + 1)), np.empty((2, 2 * targets.shape[1] + 1))
+    a, b = (
+        empty_array((p.shape[0], 2 * targets.shape[1] + 1), np.float64),
+        empty_array((2, 2 * targets.shape[1] + 1), np.float64),
+    )
     for n in range(N * part // parts, N * (part + 1) // parts):
         T, S = lengths[n], sizes[n]
         places = 2 * S + 1

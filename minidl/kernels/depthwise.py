@@ -28,6 +28,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .arrays import empty_array, zero_array
 from .jit import dense, jit
 from .layout import clear, lengthened, repeated
 from .memory import empty
@@ -180,8 +181,8 @@ def correlate(x, f, bias, y, sizes, planes, steps, along, phases, images, groups
     """
     pixels, band, bands, pitch, total = sizes.pixels, sizes.band, sizes.bands, sizes.pitch, sizes.total
     lanes = VECTOR_BYTES // x.itemsize
-    source = np.zeros(channels * planes.shape[0] * sizes.plane_rows * pitch + lanes, x.dtype)
-    out = np.empty(band * pitch + lanes, y.dtype)
+    source = zero_array(channels * planes.shape[0] * sizes.plane_rows * pitch + lanes, x.dtype)
+    out = empty_array(band * pitch + lanes, y.dtype)
     units = images * groups * bands
     for unit in range(units * part // parts, units * (part + 1) // parts):
         group, i0 = unit // bands, unit % bands * band
@@ -215,8 +216,8 @@ def weight_sums(x, dy, dw, sizes, planes, steps, along, pixels, dy_sizes, groups
     lanes, taps = VECTOR_BYTES // x.itemsize, steps.size
     whole, ragged = ow // lanes, ow % lanes
     passes = (taps + UNROLL - 1) // UNROLL
-    source = np.zeros(channels * planes.shape[0] * sizes.plane_rows * pitch + lanes, x.dtype)
-    sums, totals = np.zeros(rows * 2 * taps * lanes, x.dtype), np.empty(rows * 2 * taps * lanes, np.float64)
+    source = zero_array(channels * planes.shape[0] * sizes.plane_rows * pitch + lanes, x.dtype)
+    sums, totals = zero_array(rows * 2 * taps * lanes, x.dtype), empty_array(rows * 2 * taps * lanes, np.float64)
     for g in range(groups * part // parts, groups * (part + 1) // parts):
         totals[:] = 0
         done = 0
@@ -276,7 +277,7 @@ def correlate_lanes(x, f, bias, y, places, pixels, steps, phases, across, number
     """
     planes, groups, channels, rows, image, out, size, f_row = numbers
     lanes = VECTOR_BYTES // x.itemsize
-    source, target = np.zeros(channels * size, x.dtype), np.zeros(out * lanes, x.dtype)
+    source, target = zero_array(channels * size, x.dtype), zero_array(out * lanes, x.dtype)
     blocks = (planes + lanes - 1) // lanes
     for block in range(blocks * part // parts, blocks * (part + 1) // parts):
         first = min(block * lanes, planes - lanes)
@@ -304,8 +305,8 @@ def weight_sums_lanes(x, dy, dw, places, pixels, steps, along, numbers, part, pa
     n, groups, channels, rows, image, out, size = numbers
     lanes, taps = VECTOR_BYTES // x.itemsize, steps.shape[1]
     passes = (taps + UNROLL - 1) // UNROLL
-    source, factors = np.zeros(channels * size, x.dtype), np.empty(rows * out * lanes, x.dtype)
-    sums, totals = np.empty(rows * taps * lanes, x.dtype), np.empty(rows * taps * lanes, np.float64)
+    source, factors = zero_array(channels * size, x.dtype), empty_array(rows * out * lanes, x.dtype)
+    sums, totals = empty_array(rows * taps * lanes, x.dtype), empty_array(rows * taps * lanes, np.float64)
     blocks = (groups + lanes - 1) // lanes
     for block in range(blocks * part // parts, blocks * (part + 1) // parts):
         first = min(block * lanes, groups - lanes)

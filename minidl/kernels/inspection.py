@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import kernels
 from . import jit as compiling
+from .pipeline import KERNEL
 
 LINES = 6000  # of LLVM IR or assembly on a page
 BITS = {"zmm": 512, "ymm": 256, "xmm": 128}  # of x86's vector registers
@@ -109,7 +110,7 @@ def _inner():
 
 def _compiled(kernel, types):
     """A kernel's LLVM code and assembly, compiled now and for nothing else."""
-    options = {**kernel._options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options = {**kernel._options, **KERNEL, "no_cpython_wrapper": True, "_nrt": kernel.counts}
     with compiling.without_notice():
         dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(kernel.__wrapped__)
         dispatcher.compile(types)

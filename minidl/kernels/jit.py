@@ -6,6 +6,7 @@ raises and Numba checks no bounds, so the Python function in front of it validat
 
 import contextlib
 import functools
+import gc
 import os
 import sys
 import weakref
@@ -14,13 +15,15 @@ import numba
 import numpy as np
 from llvmlite.binding import ffi
 from numba import types
-from numba.core import cgutils, compiler, event
+from numba.core import cgutils, event
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
+from numba.core.targetconfig import ConfigStack
 from numba.extending import intrinsic
 
 from ..startup import NoCollection
 from . import cache
+from .pipeline import KERNEL, WITHIN
 
 
 class _LazyKernel:
@@ -39,32 +42,45 @@ class _LazyKernel:
     def __getattr__(self, name):  # `compile`, for example, or `_numba_type_` where Numba meets the kernel within another one
         if name.startswith("__"):  # asked by what looks at objects or copies them
             raise AttributeError(name)
-        return getattr(self._dispatcher(within=name == "_numba_type_"), name)
+        if name == "_numba_type_":
+            return self._dispatcher(ConfigStack().top().nrt if ConfigStack() else self.counts)._numba_type_
+        return getattr(self._dispatcher(), name)
 
-    def _dispatcher(self, within=False):
+    def _dispatcher(self, within=None):
+        """For calls from Python, or for those within kernels that count references, or that do not."""
         if within not in self._made:
             with global_compiler_lock:  # so that no child is forked meanwhile; Numba has locks in there
-                self._made.setdefault(within, _make(self.__wrapped__, self._options, within))
+                self._made.setdefault(within, _make(self.__wrapped__, self._options, self.counts, within))
         return self._made[within]  # the same for two threads that came at once
 
+    @functools.cached_property
+    def counts(self):
+        """Whether it counts references to arrays, as Numba does: the arrays of most kernels are those of who calls them.
 
-class _Within(compiler.Compiler):
-    """Compiles a kernel for kernels that call it, up to LLVM's code: it becomes a part of theirs, which is then optimised.
+        A kernel must count if it returns an array of its own, made with np.empty or np.zeros. Parallel loops do; so do kernels
+        in which LLVM may change the order of additions: it depends on all that is in them, and decides the last bits.
+        """
+        code, cells = self.__wrapped__.__code__, self.__wrapped__.__closure__ or ()
+        reorders = "reassoc" in self._options.get("fastmath", ())
+        if reorders or self._options.get("parallel") or {"empty", "zeros"} & {*code.co_names}:
+            return True
+        called = [self.__wrapped__.__globals__.get(name) for name in code.co_names] + [cell.cell_contents for cell in cells]
+        return any(isinstance(kernel, _LazyKernel) and kernel.counts for kernel in called if kernel is not self)
 
-    Numba would optimise it on its own first and make machine code of it, which nobody runs.
+
+def _without_collection(compile, *arguments):
+    """Python's search for garbage pauses meanwhile: in all that Numba makes it would take a seventh of the time.
+
+    Under Numba's lock only one thread pauses it, and no other one forks in between, whose child would go on without it.
     """
-
-    def compile_extra(self, function):
-        library = self.state.targetctx.codegen().create_library(function.__qualname__)
-        library._optimize_final_module = lambda: None
-        library._finalize_final_module = functools.partial(setattr, library, "_finalized", True)
-        library.serialize_using_object_code = library.serialize_using_bitcode
-        self.state.library, self.state.flags.no_compile = library, True
-        result = super().compile_extra(function)
-        # Numba finds the code by a function in C, which it would call from Python: any one that is no other kernel's.
-        result = result._replace(entry_point=[].append)
-        self.state.targetctx.insert_user_function(result.entry_point, result.fndesc, [library])
-        return result
+    with global_compiler_lock:
+        enabled = gc.isenabled()
+        try:
+            gc.disable()
+            return compile(*arguments)
+        finally:
+            if enabled:
+                gc.enable()
 
 
 @functools.cache
@@ -74,16 +90,18 @@ def _complete_numba():
         cpu_target.target_context.refresh()
 
 
-def _make(function, options, within=False):
+def _make(function, options, counts=True, within=None):
+    """Numba's dispatcher of a kernel, see `_LazyKernel._dispatcher`."""
     _complete_numba()
-    if within:
-        options = {**options, "pipeline_class": _Within, "no_cpython_wrapper": True}
-    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
-    if within:  # with a number of the source among the arguments, Numba would compile for just this number first
+    inside = within is not None
+    options = {**options, **(WITHIN if inside else KERNEL), "_nrt": within if inside else counts}
+    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    dispatcher.compile = functools.partial(_without_collection, dispatcher.compile)
+    if inside:  # with a number of the source among the arguments, Numba would compile for just this number first
         find = dispatcher.get_call_template
         dispatcher.get_call_template = lambda args, kws: find(tuple(map(types.unliteral, args)), kws)
     if cache.FOLDER is not None and cache.is_as_imported(function.__module__):
-        dispatcher._cache = cache.DiskCache(function, cache.FOLDER, "within" if within else "")
+        dispatcher._cache = cache.DiskCache(function, cache.FOLDER, f"within {within}" if inside else "")
     return dispatcher
 
 

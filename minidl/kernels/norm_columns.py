@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .arrays import empty_array
 from .jit import jit
 from .norm_loops import far_moments, halves, is_near, put_combined, put_scaled, slopes
 
@@ -102,7 +103,7 @@ def columns(x, weight, bias, eps, given, stats, y, part, parts):
     N, C, T = x.shape[0], weight.size, x.dtype.type
     L = x.shape[1] // C
     step = max(1, STRIP // L)
-    sums, coefficients = np.empty(step * L), np.empty((3, step * L), x.dtype)
+    sums, coefficients = empty_array(step * L, np.float64), empty_array((3, step * L), x.dtype)
     start, end = _channels(C, part, parts)
     for c0 in range(start, end, step):
         channels = min(step, end - c0)
@@ -145,7 +146,7 @@ def columns_backward(dy, x, weight, eps, given, stats, dx, dw, db, part, parts):
     N, C, T = x.shape[0], weight.size, x.dtype.type
     L = x.shape[1] // C
     step = max(1, STRIP // L)
-    strips, coefficients = np.empty((2, step * L)), np.empty((4, step * L), x.dtype)
+    strips, coefficients = empty_array((2, step * L), np.float64), empty_array((4, step * L), x.dtype)
     start, end = _channels(C, part, parts)
     for c0 in range(start, end, step):
         channels = min(step, end - c0)

@@ -18,6 +18,7 @@ import operator
 import numpy as np
 from numba import types
 
+from .arrays import empty_array
 from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit, planning
 from .memory import empty
@@ -190,20 +191,20 @@ def _max(x, lowest, rows, columns, row_skips, column_skips, y, codes, part, part
     step = min(OH, max(BLOCK // Q, more + 1))
     R = step + more
 
-    spans = np.empty((min(sw, dw * (KW - 1) + 1), 4), np.int64)
+    spans = empty_array((min(sw, dw * (KW - 1) + 1), 4), np.int64)
     for b in range(len(spans)):
         first = max(0, -((b - left) // sw))
         n = min(Q, (W - 1 - b + left) // sw + 1) - first
         spans[b, 0], spans[b, 1], spans[b, 2], spans[b, 3] = first, max(0, n), first * sw + b - left, sw
-    at = np.empty(KH * KW, np.int64)
+    at = empty_array(KH * KW, np.int64)
     for tap in range(KH * KW):
         h, w = tap // KW * dh, tap % KW * dw
         at[tap] = ((h % sh * len(spans) + w % sw) * R + h // sh) * Q + w // sw
 
-    taps = np.empty((1, phases * len(spans) * R * Q), x.dtype)
+    taps = empty_array((1, phases * len(spans) * R * Q), x.dtype)
     for k in range(taps.size):
         taps[0, k] = lowest[0]
-    best, found = np.empty((1, step * Q), x.dtype), np.empty((1, step * Q), np.int32)
+    best, found = empty_array((1, step * Q), x.dtype), empty_array((1, step * Q), np.int32)
     lines, values, places = x.reshape(P * H, W), y.reshape(P * OH, OW), codes.reshape(P * OH, OW)
     for p in range(P * part // parts, P * (part + 1) // parts):
         for i in range(0, OH, step):
@@ -283,7 +284,7 @@ def _mean(x, tops, heights, lefts, widths, row_areas, column_areas, y, part, par
     P, H, W = x.shape
     OH, OW = y.shape[1:]
     lines, results = x.reshape(P * H, W), y.reshape(P * OH, OW)
-    scratch = np.empty((1, W), x.dtype)
+    scratch = empty_array((1, W), x.dtype)
     sums = contiguous(scratch, 0, 0, W)
     for p in range(P * part // parts, P * (part + 1) // parts):
         for i in range(OH):
@@ -308,7 +309,7 @@ def _mean_backward(dy, tops, heights, lefts, widths, row_areas, column_areas, dx
     P, H, W = dx.shape
     OH, OW = dy.shape[1:]
     lines, given = dx.reshape(P * H, W), dy.reshape(P * OH, OW)
-    scratch, shares = np.empty((1, W), dx.dtype), np.empty((1, OW), dx.dtype)
+    scratch, shares = empty_array((1, W), dx.dtype), empty_array((1, OW), dx.dtype)
     row, dmean = contiguous(scratch, 0, 0, W), contiguous(shares, 0, 0, OW)
     for p in range(P * part // parts, P * (part + 1) // parts):
         done = 0  # rows of dx that hold something

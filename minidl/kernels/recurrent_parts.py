@@ -101,7 +101,7 @@ def packed(b):
     k_all, n = b.shape
     width = VECTORS * (VECTOR_BYTES // b.itemsize)
     count, depth = (n + width - 1) // width, depth_of(k_all)
-    panels = np.zeros((k_all * count, width), b.dtype)
+    panels = np.zeros((k_all * count, width), b.dtype)  # not zero_array, whose memory would end with this function
     for k in range(0, k_all, depth):
         pack(b, k, min(depth, k_all - k), 0, n, width, panels[k * count :])
     return panels  # an array and not `moved`: that would not keep the memory alive

@@ -11,6 +11,7 @@ import numpy as np
 from numba import types
 
 from . import vmath
+from .arrays import empty_array
 from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
@@ -78,7 +79,7 @@ def softmax_rows(x, y, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
-    m = np.empty(step, x.dtype)
+    m = empty_array(step, x.dtype)
     for first in range(N * part // parts, end, step):
         block = y[first : min(first + step, end)]
         _exponentials(x[first : min(first + step, end)], m, block.reshape(-1))
@@ -96,7 +97,7 @@ def shifts_and_logs(x, shift_and_log, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
-    memory = np.empty(step * (C + 1), x.dtype)
+    memory = empty_array(step * (C + 1), x.dtype)
     totals, e = memory[:step], memory[step:]
     for first in range(N * part // parts, end, step):
         block = shift_and_log[first : min(first + step, end)]
@@ -112,7 +113,7 @@ def log_softmax_rows(x, y, part, parts):
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
-    m, log_total = np.empty(step, x.dtype), np.empty(step, x.dtype)
+    m, log_total = empty_array(step, x.dtype), empty_array(step, x.dtype)
     for first in range(N * part // parts, end, step):
         logits, block = x[first : min(first + step, end)], y[first : min(first + step, end)]
         rows = block.shape[0]

@@ -14,6 +14,7 @@ import math
 import numpy as np
 from numba import types
 
+from .arrays import empty_array
 from .elementwise import plain
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
@@ -65,7 +66,7 @@ def _loops(term):
         """y[m, k] = Σ_n x[m, n, k], or, where there is room in z, that rounded: z[m, k]"""
         M, N, K = x.shape
         strips = (K + STRIP - 1) // STRIP
-        scratch = np.empty(min(STRIP, K) if z.size else 0)
+        scratch = empty_array(min(STRIP, K) if z.size else 0, np.float64)
         for unit in range(M * strips * part // parts, M * strips * (part + 1) // parts):
             m, j = unit // strips, unit % strips * STRIP
             w = min(STRIP, K - j)

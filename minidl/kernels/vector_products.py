@@ -11,6 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .arrays import empty_array
 from .jit import CodeByDtype, dense, jit, strided
 from .shares import SharedCode
 from .threads import run
@@ -182,7 +183,7 @@ def times_rows(a, x, y, first, last):
     if depth <= SUM and MASKS:
         dots(a, first, 0, depth, last - first, x, 0, y, first)
         return
-    part, whole = np.empty(AT_ONCE, y.dtype), np.empty(AT_ONCE)
+    part, whole = empty_array(AT_ONCE, y.dtype), empty_array(AT_ONCE, np.float64)
     for i in range(first, last, AT_ONCE):
         count = min(AT_ONCE, last - i)
         whole[:] = 0
@@ -202,7 +203,7 @@ def times_rows(a, x, y, first, last):
 def sum_of_rows(a, x, y, first, last):
     """y[j] = Σ_k a[k, j] · x[k] for first ≤ j < last; the rows of a are contiguous."""
     depth, lanes = x.size, VECTOR_BYTES // a.itemsize
-    apart = np.empty(min(STRIP, max(last - first, 0)) if depth > SUM else 0, y.dtype)
+    apart = empty_array(min(STRIP, max(last - first, 0)) if depth > SUM else 0, y.dtype)
     y[first:last] = 0
     for j in range(first, last, STRIP):
         n = min(STRIP, last - j)

@@ -16,7 +16,9 @@ from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 from numba.np.numpy_support import as_dtype
 
-COMPILE = {"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True}
+from .pipeline import WITHIN
+
+COMPILE = {"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True, **WITHIN}
 scalar = register_jitable(**COMPILE)  # a Python function that kernels can call, compiled into each of them
 
 
