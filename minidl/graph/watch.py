@@ -126,6 +126,7 @@ def repeatable(function=None, *, constant=False):
     arrays, which are computed in each call, but once if it is constant: the same unless an array is among the arguments.
     Or it is what Python decides by, such as True: where a later call finds something else, the step is made ordinarily.
 
+    >>> import numpy as np
     >>> @repeatable
     ... def all_finite(x):
     ...     return bool(np.isfinite(x).all())
