@@ -100,6 +100,25 @@ def test_another_decision_for_good_is_recorded_anew():
     assert replays(remembered) == (True, 1)
 
 
+@pytest.mark.parametrize("kind", ["repeat_interleave", "embedding_bag"])
+def test_a_size_that_depends_on_values_puts_back_what_has_changed(kind):
+    """Batch norm and dropout come first, and the loss has one shape for all sizes."""
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+    x, index = randn(4, 3), minidl.tensor([0, 1, 2, 3, 1, 0])
+
+    def loss_of(net, n):
+        y = net(x)
+        if kind == "repeat_interleave":
+            return y.repeat_interleave(n, 0).square().sum()
+        return F.embedding_bag(index, y, n - n[0], mode="sum").square().sum()
+
+    sizes = [minidl.tensor([0, 2, 3, 4])] * 12
+    for i in (4, 6, 9):
+        sizes[i] = minidl.tensor([0, 1, 1, 5])
+    remembered = run_both(lambda: train(copy.deepcopy(net), loss_of), [(n,) for n in sizes])
+    assert replays(remembered)[0]
+
+
 def test_decisions_that_change_for_ever_end_in_an_ordinary_step():
     mask = minidl.tensor([[True, True, False]] * 2)
     values = [randn(3, 4, seed=i) for i in range(80)]

@@ -278,8 +278,12 @@ class Program:
         return [x for key, x in found.items() if key in self.matching.constant and x.size]
 
     def _early(self):
-        """The arrays that change before Python last decides by a value; None if it never does."""
-        decisions = [i for i, event in enumerate(self.events) if type(event) is Function and (event.decides or _sizes(event))]
+        """The arrays that change before Python last decides by a value, or makes a result whose size may be another one.
+
+        None if Python does neither.
+        """
+        python = [self.how[id(event)][0] == "Python" and type(event) in (Forward, Function) for event in self.events]
+        decisions = [i for i, found in enumerate(python) if found]
         if not decisions:
             return None
         events = self.events[: decisions[-1]]
@@ -409,11 +413,6 @@ def _assign(grads):
             node.grad = grad
 
     return assign
-
-
-def _sizes(event):
-    """Whether the values say how large the result is."""
-    return event.name in ("one_hot", "bincount")
 
 
 def _decide(event, found):
