@@ -18,7 +18,7 @@ import minidl
 from minidl import nn
 from tests.table_functional import FUNCTIONALS, plainly, single
 from tests.table_layers import LAYERS
-from tests.test_compile_operations import EVERY, STEPS, WAYS
+from tests.test_compile_operations import EVERY, STEPS, WAYS, assert_alike
 
 LIST = pathlib.Path(__file__).with_name("compile_library.txt")
 WRITTEN = dict(line.split() for line in LIST.read_text().splitlines()) if LIST.exists() else {}
@@ -71,12 +71,7 @@ def compare(make):
                 minidl.set_rng_state(streams[j])
                 results.append(run(scale))
                 streams[j] = minidl.get_rng_state()
-            for a, b in zip(*results, strict=True):
-                assert a.array.tobytes() == b.array.tobytes(), f"call {i + 1}"
-            for a, b in zip(state, others, strict=True):
-                assert a.array.tobytes() == b.array.tobytes(), f"call {i + 1}: parameters, buffers"
-                assert (a.grad is None) == (b.grad is None)
-                assert a.grad is None or a.grad.array.tobytes() == b.grad.array.tobytes(), f"call {i + 1}: gradients"
+            assert_alike(results, (state, others), f"call {i + 1}")
     if remembered.refusal is not None:
         return "ordinary", remembered.refusal
     rows = [row for plan in remembered._plans.values() for row in plan.program.rows]

@@ -59,6 +59,16 @@ def step_of(case):
     return step, parameters
 
 
+def assert_alike(results, states, call):
+    """The same bits in two lists of results, and in the parameters, buffers and gradients of two states."""
+    for a, b in zip(*results, strict=True):
+        assert a.array.tobytes() == b.array.tobytes(), call
+    for a, b in zip(*states, strict=True):
+        assert a.array.tobytes() == b.array.tobytes(), f"{call}: parameters, buffers"
+        assert (a.grad is None) == (b.grad is None)
+        assert a.grad is None or a.grad.array.tobytes() == b.grad.array.tobytes(), f"{call}: gradients"
+
+
 def compare(case):
     """How the operation is made in a remembered step, forward and back; fails if a bit differs."""
     (step, parameters), (other, others) = step_of(case), step_of(case)
@@ -67,12 +77,7 @@ def compare(case):
         remembered = minidl.compile(other)
         for i in range(STEPS):
             scale = minidl.tensor(1.0 + i)
-            for a, b in zip(step(scale), remembered(scale), strict=True):
-                assert a.array.tobytes() == b.array.tobytes(), f"call {i + 1}"
-            for a, b in zip(parameters, others, strict=True):
-                assert a.array.tobytes() == b.array.tobytes(), f"call {i + 1}: parameters"
-                assert (a.grad is None) == (b.grad is None)
-                assert a.grad is None or a.grad.array.tobytes() == b.grad.array.tobytes(), f"call {i + 1}: gradients"
+            assert_alike((step(scale), remembered(scale)), (parameters, others), f"call {i + 1}")
     if remembered.refusal is not None:
         return "ordinary"
     (plan,) = remembered._plans.values()

@@ -699,3 +699,28 @@ def test_pieces_along_an_axis_are_numpys(axis):
         assert x.select(axis, i).tolist() == np.take(a, i, axis).tolist()
     with pytest.raises(IndexError):
         x.select(axis, n)
+
+
+@pytest.mark.parametrize(
+    "view", [lambda x: x.reshape(6), lambda x: x.T, lambda x: x[0], lambda x: x.flatten(), lambda x: x.sum(0)]
+)
+def test_what_has_one_input_is_not_recorded_under_no_grad(view):
+    x = minidl.ones(2, 3, requires_grad=True)
+    with minidl.no_grad():
+        assert not view(x).requires_grad
+    view(x).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy()[0], np.ones(3))
+
+
+def test_shapes_that_are_remembered_are_those_of_integers_only():
+    """flatten and permute look up what they have computed before, where 1, 1.0 and True are one key."""
+    x, dim = minidl.zeros(2, 3, 4), minidl.tensor(1)
+    assert x.flatten(1).shape == (2, 12) and x.permute(1, 0, 2).shape == (3, 2, 4)
+    for wrong in (1.0, True):
+        with pytest.raises(TypeError, match="flatten"):
+            x.flatten(wrong)
+        with pytest.raises(TypeError, match="permute"):
+            x.permute(wrong, 0, 2)
+    assert x.flatten(dim).shape == (2, 12)
+    dim.fill_(0)
+    assert x.flatten(dim).shape == (24,)
