@@ -80,7 +80,7 @@ class _Walk:
             if not _ours(value.__name__) and value.__name__.partition(".")[0] not in sys.stdlib_module_names:
                 self.attributes(value, vars(value))
         elif isinstance(value, Module):
-            self.waiting += value.modules()
+            self.waiting += value.children()
             self.attributes(value, vars(value), id(value) not in self.ran)
             self.of_class(value, type(value))
         elif isinstance(value, Optimizer):
