@@ -99,7 +99,7 @@ class Forward(Event):
     after: dict = None
     inputs: list = None
     outputs: list = None
-    name = property(lambda self: self.op.name)
+    name = property(lambda self: type(self.op).__name__)
 
 
 @dataclass(eq=False)

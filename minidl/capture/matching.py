@@ -49,7 +49,7 @@ class Matching:
         self._count = 0
         events = first.events, second.events
         for a, b in zip(*events, strict=False):
-            if type(a) is not type(b) or str(a.name) != str(b.name):
+            if type(a) is not type(b) or a.name != b.name:
                 self._different(f"{a.name} the first time and {b.name} the second time")
             getattr(self, f"_{type(b).__name__.lower()}")(a, b)
         if len(events[0]) != len(events[1]):

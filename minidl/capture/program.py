@@ -70,7 +70,7 @@ class Program:
         one = len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None
         self.only = self.tables[0] if one else None
         shown = [e for e in self.events if type(e) is not Grad or e.array is not None]
-        self.rows = [(type(event), str(event.name), *self.how[id(event)]) for event in shown]
+        self.rows = [(type(event), event.name, *self.how[id(event)]) for event in shown]
         self.constants = list(matching.constant.values())  # whose addresses the tables have
         # The recordings hold every array of two steps: they go.
         del self.matching, self.events, self.lowered, self.how, self._twins, self._grads, self.plan.lives, self.dropped
@@ -300,9 +300,14 @@ class Program:
         return state_arrays(self) if any(type(e) in (Step, Effect) for e in events) else self._state(events)
 
     def _changes_something(self, event):
+        if type(event) in (Step, Effect):
+            return True
+        for call in event.calls:
+            for _, written, owner in call.arrays():
+                if written and id(owner) in self.changes:
+                    return True
         results = [getattr(event, name, None) for name in ("result", "copy", "outputs")]
-        written = [owner for call in event.calls for _, written, owner in call.arrays() if written]
-        return type(event) in (Step, Effect) or any(id(owner) in self.changes for owner in [*written, *_owners(results)])
+        return any(id(owner) in self.changes for owner in _owners(results))
 
     # --- running
 
