@@ -7,7 +7,6 @@ import numpy as np
 
 from ..kernels.memory import owner_of
 
-
 PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
 
 
