@@ -146,7 +146,7 @@ def log_softmax_gradient(dy, y, dx, part, parts):
         last = min(first + step, end)
         flat_y, flat_dx = y[first:last].reshape(-1), dx[first:last].reshape(-1)
         for i in range(flat_y.size):
-            flat_dx[i] = vmath.exp(flat_y[i])
+            flat_dx[i] = vmath.exp_of_negative(flat_y[i])
         for n in range(first, last):
             total = _sum(dy[n])
             for c in range(C):
