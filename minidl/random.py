@@ -28,6 +28,8 @@ import weakref
 
 import numpy as np
 
+from . import kernels
+
 _DEFAULT_SEED = 67280421310721  # PyTorch's seed of a new generator
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
 _INTEGERS = tuple(map(np.dtype, ("int64", "int32", "int16", "int8", "uint8", "bool")))
@@ -230,17 +232,19 @@ class Generator:
             with np.errstate(over="ignore"):
                 return _fma(values, std, mean).astype(dtype).reshape(shape)
 
-        mean, std, extra = dtype.type(mean), dtype.type(std), count % 16
+        def fill(piece):
+            if dtype == np.float32:
+                kernels.box_muller(self._words32(piece.size), mean, std, piece)
+            else:
+                piece[:] = _fma(_box_muller(self._uniform(piece.size, dtype)), std, mean)
 
-        def draw(count):
-            return _fma(_box_muller(self._uniform(count, dtype)), std, mean)
-
-        values = np.empty(count, dtype)
+        values, extra = np.empty(count, dtype), count % 16
         with self._lock:
-            self._fill(values[: count - extra], draw)
+            for start in range(0, count - extra, _PIECE):
+                fill(values[start : min(start + _PIECE, count - extra)])
             if extra:
                 self._engine.random_raw(extra * dtype.itemsize // 4)  # the incomplete block's uniforms, unused
-                values[-16:] = draw(16)
+                fill(values[-16:])
         return values.reshape(shape)
 
     def randint(self, low, high, shape, dtype=np.int64, name="randint"):
@@ -430,57 +434,11 @@ def _words_of(engine):
     return np.frombuffer(memory, np.uint32)
 
 
-# The normals in float32. PyTorch computes log, sin and cos with the polynomials of Cephes (Moshier, netlib.org/cephes:
-# logf.c and sinf.c), each multiply-and-add rounded once; the same steps in the same order give the same bits.
-_LOG = (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1)
-_LOG += (-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)
-_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # ln 2 in two parts, so that e·_LN2_HIGH is exact
-_SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
-_COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
-_QUARTER_PI = (0.78515625, 2.4187564849853515625e-4, 3.77489497744594108e-8)  # π/4 in three parts, likewise
-
-
 def _box_muller(uniforms):
-    """Blocks of 16 uniforms to blocks of 16 normals: (u, v) → √(-2 ln(1-u)) · (cos 2πv, sin 2πv)."""
+    """Blocks of 16 uniforms to blocks of 16 normals: (u, v) → √(-2 ln(1-u)) · (cos 2πv, sin 2πv). In float64."""
     blocks = uniforms.reshape(-1, 2, 8)
-    one, tau = blocks.dtype.type(1), blocks.dtype.type(2 * math.pi)
-    u, angle = one - blocks[:, 0], tau * blocks[:, 1]  # 1-u is never 0
-    if blocks.dtype == np.float32:
-        log, (sin, cos) = _log32(u), _sincos32(angle)
-    else:
-        log, sin, cos = np.log(u), np.sin(angle), np.cos(angle)
-    radius = np.sqrt(-2 * one * log)
-    return np.stack([radius * cos, radius * sin], axis=1).reshape(-1)
-
-
-def _log32(x):
-    mantissa, exponent = np.frexp(x)
-    low = mantissa < np.float32(math.sqrt(0.5))  # bring the mantissa to [√½, √2), where the polynomial holds
-    mantissa = np.where(low, mantissa + mantissa, mantissa) - np.float32(1)
-    exponent = (exponent - low).astype(np.float32)
-    square = mantissa * mantissa
-    y = _fma(_horner(_LOG, mantissa) * mantissa, square, exponent * np.float32(_LN2_LOW))
-    return _fma(exponent, _LN2_HIGH, mantissa + _fma(square, -0.5, y))
-
-
-def _sincos32(x):
-    octant = ((x * np.float32(4 / math.pi)).astype(np.int32) + 1) & ~1  # the nearest even number of π/4
-    turns = octant.astype(np.float32)
-    for part in _QUARTER_PI:
-        x = _fma(turns, -part, x)
-    square = x * x
-    sin = _fma(_horner(_SIN, square) * square, x, x)
-    cos = _fma(_horner(_COS, square) * square, square, square * np.float32(-0.5)) + np.float32(1)
-    swapped = (octant & 2) != 0  # odd multiples of π/2 exchange the two
-    sin, cos = np.where(swapped, cos, sin), np.where(swapped, sin, cos)
-    return np.where(octant & 4, -sin, sin), np.where((octant + 2) & 4, -cos, cos)
-
-
-def _horner(coefficients, x):
-    y = coefficients[0]
-    for coefficient in coefficients[1:]:
-        y = _fma(x, y, coefficient)
-    return y
+    radius, angle = np.sqrt(-2 * np.log(1 - blocks[:, 0])), 2 * math.pi * blocks[:, 1]  # 1-u is never 0
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
 
 
 def _fma(a, b, c):

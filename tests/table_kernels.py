@@ -462,6 +462,15 @@ SGD_OPTIONS = 0.1, 0.9, 0.2, 0.03
 ADAM_OPTIONS = {"step": 3, "lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.03}
 W4, B4, W3, B3 = normal(4), normal(4), normal(3), normal(3)
 GROUPED, LAYERED = normal(2, 4, 3), normal(3, 2, 4)
+WORDS = np.arange(32, dtype=np.uint64) * np.uint64(0x9E3779B1) % np.uint64(2**32)
+
+
+def normal_numbers(words, mean, std):
+    u, v = np.moveaxis((words % 2**24 / 2**24).reshape(-1, 2, 8), 1, 0)
+    radius = np.sqrt(-2 * np.log(1 - u))
+    return mean + std * np.stack([radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)], 1).reshape(-1)
+
+
 FORWARD = {
     "adam": [
         Forward(
@@ -475,6 +484,13 @@ FORWARD = {
         Forward(X + [1.0 * Y[1], 0 * Y[0], Y[0] + Y[2]], X, ROWS3, Y, take=written(0)),
     ],
     "add": [Forward(X + Y[:, :1], X, np.repeat(Y[:, :1], X.shape[1], 1))],
+    "box_muller": [
+        Forward(
+            normal_numbers(WORDS, 3.0, 0.5).round(4),
+            *(WORDS, 3.0, 0.5, np.zeros(32, np.float32)),
+            take=lambda _, words, mean, std, y: y.astype(np.float64).round(4),
+        )
+    ],
     "copy": [Forward(X, X)],
     "common_norm": [
         Forward((np.float32(5), np.array([5, 0.5 / 5.000001])), SIDES, 0.5, take=lambda y, *args: (y[1], y[0])),

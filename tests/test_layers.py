@@ -18,8 +18,8 @@ METHODS = "attributes comparisons elementwise products reductions shapes slices 
 METHODS += " pieces contractions"
 LAYERS = [
     {"startup"},
-    {"kernels", "random", "tensors.dtypes", "tensors.describing", "tensors.printing", "tensors.__init__"},  # numbers and arrays
-    {"ops"},  # the calculus
+    {"kernels", "tensors.dtypes", "tensors.describing", "tensors.printing", "tensors.__init__"},  # numbers and arrays
+    {"ops", "random"},  # the calculus; the stream of random numbers
     {"graph"},  # the walk back
     {"tensors.record"},  # how an operation is recorded
     {"double_backward", "tensors.arguments"},

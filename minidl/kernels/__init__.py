@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .losses import *  # noqa: F403
     from .memory import *  # noqa: F403
     from .norm import *  # noqa: F403
+    from .normals import *  # noqa: F403
     from .pool import *  # noqa: F403
     from .recurrent import *  # noqa: F403
     from .rows import *  # noqa: F403
@@ -98,6 +99,7 @@ _FILES = {
         "running_statistics",
         "update_running",
     ),
+    "normals": ("box_muller",),
     "pool": (
         "adaptive_windows",
         "max_pool",

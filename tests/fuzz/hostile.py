@@ -43,6 +43,7 @@ WRITES = {
     **{f"{space}.{name}": {0} for name in INPLACE for space in "Ft"},
     "K.add_rows": {0},
     "K.adam": {0, 2, 3, 4},
+    "K.box_muller": {3},
     "K.count_up": {0},
     "K.optimizer_step": {1, 3},
     "K.place_at": {2},
