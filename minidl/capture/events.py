@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from ..kernels.shares import SharedCode
+
 
 class Call:
     """One call of a kernel: the table it is in, its element type, its machine code and its arguments."""
@@ -19,6 +21,11 @@ class Call:
     @property
     def name(self):
         return self.kernel.kernel.__name__
+
+    @property
+    def launches(self):
+        """Whether it is done by all threads."""
+        return isinstance(self.kernel, SharedCode) and self.args[-1] < 0
 
     def arrays(self):
         """[(array, whether it is written)]"""
