@@ -9,10 +9,11 @@ import types
 import numba
 import numpy as np
 import pytest
+from numba.core import compiler
 
 from minidl import kernels
-from minidl.kernels import jit
-from minidl.kernels.arrays import empty_array, zero_array
+from minidl.kernels import jit, pipeline
+from minidl.kernels.arrays import empty_array, reshaped, zero_array
 
 compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no compiler")
 
@@ -150,6 +151,71 @@ def test_a_call_holds_no_array_afterwards():
     assert gone == [1]
 
 
+def test_a_view_of_another_shape():
+    @jit.jit
+    def check(x, shapes):
+        a, b = reshaped(x, (2, x.size // 2)), reshaped(x[1:], x.size - 1)
+        shapes[:2] = a.shape
+        shapes[2], shapes[3], shapes[4] = b.size, a.strides[0], a.strides[1]
+        a[1, 2] = 50
+        b[0] = 70
+
+    for dtype in (np.float32, np.float64):
+        x, shapes = np.arange(10, dtype=dtype), np.zeros(5, np.int64)
+        check(x, shapes)
+        assert shapes.tolist() == [2, 5, 9, 5 * x.itemsize, x.itemsize]
+        assert x.tolist() == [0, 70, 2, 3, 4, 5, 6, 50, 8, 9]
+
+
+@compiled
+def test_only_what_is_contiguous_and_may_be_written_to_is_seen_so():
+    @jit.jit
+    def write(x):
+        reshaped(x, x.size)[0] = 1
+
+    with pytest.raises(numba.TypingError):
+        write(np.zeros(6)[::2])
+    x = np.zeros(6)
+    x.flags.writeable = False
+    with pytest.raises(numba.TypingError):
+        write(x)
+
+
+@compiled
+def test_the_lesser_and_the_greater_of_two_numbers_are_pythons():
+    @jit.jit
+    def both(a, b, y):
+        y[0], y[1], y[2], y[3] = min(a, b), max(a, b), min(b, a), max(b, a)
+
+    numbers = [0, 3, -3, 2**62, -(2**62), 0.0, -0.0, 1.5, np.inf, -np.inf, np.nan, np.float32(0.1), np.uint32(2**32 - 1)]
+    for a in numbers:
+        for b in numbers:
+            y, expected = np.zeros(4), np.array([min(a, b), max(a, b), min(b, a), max(b, a)], np.float64)
+            both(a, b, y)
+            assert y.tobytes() == expected.tobytes(), (a, b, y)
+
+
+@compiled
+def test_whole_numbers_stay_whole():
+    @jit.jit
+    def both(a, b, y):
+        y[0], y[1] = min(a, b), max(a, b)
+
+    y = np.zeros(2, np.int64)
+    both(2**62 + 1, 2**62 + 3, y)
+    assert y.tolist() == [2**62 + 1, 2**62 + 3]
+
+
+def test_options_of_a_compilation_have_the_values_that_numba_reads_one_by_one():
+    numbas = compiler.Flags()
+    numbas.nrt, numbas.error_model, numbas.fastmath = True, "numpy", {"reassoc"}
+    ours = pipeline._Flags(numbas)
+    assert ours.values() == numbas.values() and list(ours.values()) == list(numbas.values())
+    assert ours == numbas == ours.copy() and hash(ours) == hash(numbas) and type(ours.copy()) is pipeline._Flags
+    ours.nrt = False
+    assert ours != numbas and ours.values()["nrt"] is False
+
+
 @compiled
 def test_no_kernel_needs_a_step_that_is_left_out():
     names = [module.name for module in pkgutil.iter_modules(kernels.__path__)]
@@ -160,4 +226,4 @@ def test_no_kernel_needs_a_step_that_is_left_out():
     for kernel in found:
         code = kernel.__code__
         assert not any(isinstance(x, types.CodeType) for x in code.co_consts), kernel
-        assert not {"literal_unroll", "literally", "isinstance", "hasattr"} & set(code.co_names), kernel
+        assert not {"literal_unroll", "literally", "isinstance", "hasattr", "print"} & set(code.co_names), kernel

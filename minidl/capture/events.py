@@ -9,6 +9,8 @@ from ..kernels.memory import owner_of
 
 PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
 
+from ..kernels.shares import SharedCode
+
 
 class Call:
     """One call of a kernel: the table it is in, its element type, its machine code and its arguments."""
@@ -22,6 +24,11 @@ class Call:
     @property
     def name(self):
         return self.kernel.kernel.__name__
+
+    @property
+    def launches(self):
+        """Whether it is done by all threads."""
+        return isinstance(self.kernel, SharedCode) and self.args[-1] < 0
 
     def arrays(self):
         """[(array, whether it is written, the array that owns its memory)]"""

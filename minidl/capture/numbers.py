@@ -108,7 +108,7 @@ def dry_step(optimizer, calls):
             if threading.get_ident() != thread:
                 return code(*args)
             found.append(getattr(code, "args", ()) + args)  # a partial's
-            return True
+            return None
 
         return note
 

@@ -65,7 +65,7 @@ class Program:
         for x in self.state:
             note_write(x)
             self.writes.append(writes._writes.times[id(x)])
-        shared = any("on_all_threads" in call.name for table in self.tables for call in table.calls)
+        shared = any(call.launches for table in self.tables for call in table.calls)
         self.threads = threads._one_at_a_time if shared else nullcontext()
         one = len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None
         self.only = self.tables[0] if one else None

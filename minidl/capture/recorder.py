@@ -106,7 +106,7 @@ class Recorder(watch.Observer):
     def called(self, kernel, dtype, function, args):
         call = Call(kernel, dtype, function, args)
         result = function(*args)
-        call.answers = result is not None and result is not True
+        call.answers = result is not None
         if self._stack:
             self._stack[-1].calls.append(call)
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import jit, shares
+from . import jit
 from .inspection import tables_by_name
 from .threads import get_num_threads
 
@@ -57,7 +57,7 @@ class _Planner:
         self.calls += 1
         if self.calls > MOST:
             raise TooLong
-        return True  # "all shares are done"; a number where one is wanted
+        return True  # a number where one is wanted
 
 
 class _Idle:
@@ -98,7 +98,7 @@ def compile_all(wanted):
     if len(wanted) < PAYS or get_num_threads() == 1 or not sys.executable:
         return  # the step itself compiles
     names = {id(table): name for name, table in tables_by_name().items()}
-    jobs = [(names.get(id(_owner(table))), table is not _owner(table), dtype.char) for table, dtype in reversed(wanted)]
+    jobs = [(names.get(id(table)), dtype.char) for table, dtype in reversed(wanted)]
     program = PROGRAM.format(str(Path(__file__).parents[2]))
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
@@ -115,14 +115,9 @@ def compile_all(wanted):
         helper.wait()
 
 
-def _owner(table):
-    """The table of the kernel whose shares this one lets all threads do, or the table itself."""
-    return table.calls if isinstance(table, shares.OnAllThreads) else table
-
-
 def serve():
     """The second process: compiles what stdin names, which puts it on disk."""
     tables = tables_by_name()
-    for name, all_threads, char in json.load(sys.stdin):
+    for name, char in json.load(sys.stdin):
         if name in tables:
-            (tables[name].shared if all_threads else tables[name])[np.dtype(char)]
+            tables[name][np.dtype(char)]

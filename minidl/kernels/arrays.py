@@ -32,26 +32,40 @@ def _memory(context, builder, size):
     return builder.gep(address, [past])
 
 
+def _shape(shape):
+    """(its type with intp for every integer, the number of axes)"""
+    many = isinstance(shape, types.BaseTuple)
+    return (types.UniTuple(types.intp, shape.count), shape.count) if many else (types.intp, 1)
+
+
+def _contiguous(context, builder, kind, shape, memory):
+    """An array of this type and shape; its data are at memory(size in bytes)."""
+    sizes = cgutils.unpack_tuple(builder, shape) if kind.ndim > 1 else [shape]
+    element = context.get_data_type(kind.dtype)
+    steps = [context.get_constant(types.intp, context.get_abi_sizeof(element))]
+    for size in reversed(sizes):
+        steps.insert(0, builder.mul(steps[0], size))
+    size, *strides = steps
+    array, data = context.make_array(kind)(context, builder), builder.bitcast(memory(size), element.as_pointer())
+    context.populate_array(array, data=data, shape=sizes, strides=strides, itemsize=strides[-1], meminfo=None)
+    return array._getvalue()
+
+
 def _array(shape, dtype, zero):
     """(signature, code) of an array of this type of shape and dtype."""
-    many = isinstance(shape, types.BaseTuple)
-    kind = types.Array(parse_dtype(dtype), shape.count if many else 1, "C")
+    shape, ndim = _shape(shape)
+    kind = types.Array(parse_dtype(dtype), ndim, "C")
 
     def codegen(context, builder, sig, args):
-        sizes = cgutils.unpack_tuple(builder, args[0]) if many else [args[0]]
-        element = context.get_data_type(kind.dtype)
-        steps = [context.get_constant(types.intp, context.get_abi_sizeof(element))]
-        for size in reversed(sizes):
-            steps.insert(0, builder.mul(steps[0], size))
-        size, *strides = steps
-        data = _memory(context, builder, size)
-        if zero:
-            cgutils.memset(builder, data, size, 0)
-        array, data = context.make_array(kind)(context, builder), builder.bitcast(data, element.as_pointer())
-        context.populate_array(array, data=data, shape=sizes, strides=strides, itemsize=strides[-1], meminfo=None)
-        return array._getvalue()
+        def memory(size):
+            data = _memory(context, builder, size)
+            if zero:
+                cgutils.memset(builder, data, size, 0)
+            return data
 
-    return kind(types.UniTuple(types.intp, shape.count) if many else types.intp, dtype), codegen
+        return _contiguous(context, builder, kind, args[0], memory)
+
+    return kind(shape, dtype), codegen
 
 
 @intrinsic
@@ -64,5 +78,24 @@ def zero_array(typing, shape, dtype):
     return _array(shape, dtype, zero=True)
 
 
+@intrinsic
+def reshaped(typing, x, shape):
+    """x.reshape(shape) of a C-contiguous array, for which Numba compiles much more. shape is an integer or some, above -1."""
+    if not isinstance(x, types.Array) or x.layout != "C":
+        return None
+    shape, ndim = _shape(shape)
+    kind = types.Array(x.dtype, ndim, "C", readonly=not x.mutable)
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(x)(context, builder, args[0]).data
+        return _contiguous(context, builder, kind, args[1], lambda size: data)
+
+    return kind(x, shape), codegen
+
+
 if numba.config.DISABLE_JIT:
+
+    def reshaped(x, shape):
+        return x.reshape(shape)
+
     empty_array, zero_array = np.empty, np.zeros

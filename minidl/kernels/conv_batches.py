@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from .arrays import empty_array, zero_array
+from .arrays import empty_array, reshaped, zero_array
 from .conv_loops import share
 from .jit import FLOATS, jit
 from .planes import in_order
@@ -41,8 +41,8 @@ def correlate_batches(x, packed, y, sizes, steps, phases, reached, runs, batches
     lanes = VECTOR_BYTES // x.itemsize
     stripes = (rows + PACKED_ROWS - 1) // PACKED_ROWS
     item0, item1, unit0, unit1 = share(batches * sizes.bands, groups * stripes, part, parts)
-    images = x.reshape((batches * lanes, groups * channels * sizes.height * sizes.width))
-    results = y.reshape((batches * lanes, groups * rows * sizes.pixels))
+    images = reshaped(x, (batches * lanes, groups * channels * sizes.height * sizes.width))
+    results = reshaped(y, (batches * lanes, groups * rows * sizes.pixels))
     source = empty_array((channels * sizes.channel, lanes), x.dtype)
     target = zero_array((rows * sizes.row, lanes), x.dtype)  # what no phase reaches stays 0
     for item in range(item0, item1):
@@ -73,7 +73,7 @@ def multiply_lines(
 ):  # fmt: skip
     """target[row - row0, pixel - first] = bias[row] + Σ_k A[row, k] · source[k, pixel], for a band and some stripes of rows."""
     lanes = source.shape[1]
-    b, c = source.reshape(source.size), target.reshape(target.size)
+    b, c = reshaped(source, source.size), reshaped(target, target.size)
     for f in range(phases.shape[0]):
         k_at, k_all, height = phases[f, 0], phases[f, 1], phases[f, 2]
         start, row_step, step, kw = phases[f, 3], phases[f, 4], phases[f, 5], phases[f, 7]

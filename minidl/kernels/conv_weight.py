@@ -19,7 +19,7 @@ from math import gcd, isqrt
 import numpy as np
 from numba import types
 
-from .arrays import empty_array, zero_array
+from .arrays import empty_array, reshaped, zero_array
 from .depthwise import depthwise_weight, pays
 from .gemm import PACKING, cut
 from .jit import dense, jit, strided
@@ -108,15 +108,15 @@ def weight_sums(x, pixels, a_rows, a_steps, plan, total, part, parts):
         c0, c1, j0, j1 = cut(c, o, unit, width, PACKING // taps, part, parts)
     columns = max(1, min(BLOCK_BYTES // (bn * bh * bw * width * itemsize), (j1 - j0 + width - 1) // width))  # in panels
     panels = empty_array((bn * bh * bw * columns, width), x.dtype)
-    b = panels.reshape(panels.size)
+    b = reshaped(panels, panels.size)
     b_steps = empty_array(bn * bh * bw, np.int64)
     for image in range(bn):
         for p in range(bh * bw):
             b_steps[image * bh * bw + p] = (image * columns * bh * bw + p) * width
     copy = zero_array(0 if in_place else bn * bc * wh * ww, x.dtype)
     corner = empty_array((bc * taps if direct else 0, width), x.dtype)
-    sums, row = (corner.reshape(corner.size), width) if direct else (total, o)
-    dw = total.reshape(slices * groups * o, c * taps)
+    sums, row = (reshaped(corner, corner.size), width) if direct else (total, o)
+    dw = reshaped(total, (slices * groups * o, c * taps))
     for item in range(first, last):
         s, g = item // groups, item % groups
         for j in range(j0, j1, columns * width):
@@ -158,9 +158,9 @@ def add_slices(total, dw, mirrored, part, parts):
     if mirrored:
         g0, g1, r0, r1 = groups * part // parts, groups * (part + 1) // parts, 0, rows
     for g in range(g0, g1):
-        sums = total[0, g, r0:r1].reshape((r1 - r0) * columns)
+        sums = reshaped(total[0, g, r0:r1], (r1 - r0) * columns)
         for s in range(1, slices):
-            more = total[s, g, r0:r1].reshape((r1 - r0) * columns)
+            more = reshaped(total[s, g, r0:r1], (r1 - r0) * columns)
             for q in range(sums.size):
                 sums[q] += more[q]
         source = moved(total[0, g], 0)

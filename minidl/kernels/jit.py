@@ -57,12 +57,10 @@ class _LazyKernel:
     def counts(self):
         """Whether it counts references to arrays, as Numba does: the arrays of most kernels are those of who calls them.
 
-        A kernel must count if it returns an array of its own, made with np.empty or np.zeros. Parallel loops do; so do kernels
-        in which LLVM may change the order of additions: it depends on all that is in them, and decides the last bits.
+        A kernel must count if it returns an array of its own, made with np.empty or np.zeros. Parallel loops do.
         """
         code, cells = self.__wrapped__.__code__, self.__wrapped__.__closure__ or ()
-        reorders = "reassoc" in self._options.get("fastmath", ())
-        if reorders or self._options.get("parallel") or {"empty", "zeros"} & {*code.co_names}:
+        if self._options.get("parallel") or {"empty", "zeros"} & {*code.co_names}:
             return True
         called = [self.__wrapped__.__globals__.get(name) for name in code.co_names] + [cell.cell_contents for cell in cells]
         return any(isinstance(kernel, _LazyKernel) and kernel.counts for kernel in called if kernel is not self)
@@ -181,6 +179,8 @@ class CodeByDtype(dict):
         if numba.config.DISABLE_JIT:
             return self.kernel
         self[dtype]  # compiles it
+        if planning():
+            return 0
         code = self.kernel.overloads[self.kinds(dtype)]
         return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
 

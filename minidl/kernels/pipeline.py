@@ -1,24 +1,56 @@
 """Numba's way from a kernel to machine code, without what a kernel does not need. jit.py gives it to Numba."""
 
 import functools
+import operator
+from types import BuiltinFunctionType
 
 from llvmlite.binding import create_new_function_pass_manager
 from numba import types
-from numba.core import compiler, lowering, typed_passes, untyped_passes
+from numba.core import compiler, ir, lowering, typed_passes, typing, untyped_passes
 from numba.core.compiler_machinery import register_pass
-from numba.core.ir import Return
+from numba.core.rewrites.static_getitem import RewriteConstGetitems, RewriteConstSetitems
+from numba.core.transforms import canonicalize_cfg
+from numba.extending import intrinsic
+
+
+def _choice(compare):
+    """min or max of two numbers, as Python's: the second one if it compares so with the first. It is two instructions."""
+
+    def choose(typing_context, a, b):
+        kind = typing_context.unify_types(types.unliteral(a), types.unliteral(b))
+
+        def codegen(context, builder, sig, arguments):
+            a, b = (context.cast(builder, x, given, kind) for x, given in zip(arguments, sig.args, strict=True))
+            second = context.get_function(compare, typing.signature(types.boolean, kind, kind))(builder, (b, a))
+            return builder.select(second, b, a)
+
+        return kind(a, b), codegen
+
+    return intrinsic(choose)
+
+
+# What a kernel calls instead: Numba compiles its own as functions, anew for kernels with other options.
+_INSTEAD = {min: _choice(operator.lt), max: _choice(operator.gt)}
 
 
 class _Lower(lowering.Lower):
-    """Writes LLVM's code. `memory` says how to give back what arrays.py has asked for; that is done before each `return`."""
+    """Writes LLVM's code, and before it what the kernel `begins` with.
+
+    `memory` says how to give back what arrays.py has asked for; that is done before each `return`.
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.context.memory, self._ends = [], []
 
+    def pre_lower(self):
+        super().pre_lower()
+        if self.metadata.get("begins"):
+            self.metadata["begins"](self.context, self.builder, self.function)
+
     def lower_inst(self, inst):
         super().lower_inst(inst)
-        if isinstance(inst, Return):
+        if isinstance(inst, ir.Return):
             self._ends.append(self.builder.block)
 
     def post_lower(self):
@@ -52,7 +84,52 @@ class _Types(typed_passes.NopythonTypeInference):
             state.targetctx = context
 
 
-_OURS = {typed_passes.NativeLowering: _Lowering, typed_passes.NopythonTypeInference: _Types}
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Prepare(untyped_passes.GenericRewrites):
+    """Of all that Numba would look for, what kernels have: constants as indices; and two functions get other code."""
+
+    _name = "minidl_prepare"
+
+    def run_pass(self, state):
+        code = state.func_ir
+        code.blocks = canonicalize_cfg(code.blocks)
+        for place, block in code.blocks.items():
+            for line in block.find_insts(ir.Assign):
+                if isinstance(line.value, ir.Global) and isinstance(line.value.value, BuiltinFunctionType):
+                    line.value.value = _INSTEAD.get(line.value.value, line.value.value)
+            for rewrite in RewriteConstGetitems(state), RewriteConstSetitems(state):
+                if rewrite.match(code, block, None, None):
+                    code.blocks[place] = block = rewrite.apply()
+        return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _NoPhis(typed_passes.PreLowerStripPhis):
+    """Numba's would then search for the lines where each variable is used."""
+
+    _name = "minidl_no_phis"
+
+    def run_pass(self, state):
+        state.func_ir = self._strip_phi_nodes(state.func_ir)
+        return True
+
+
+class _Steps(compiler.PassManager):
+    """Numba's also tells listeners of each step, looks whether it has left the code in order, and measures its time."""
+
+    def _runPass(self, index, step, state):
+        step.analysis = self._analysis
+        step.run_pass(state)
+
+
+class _Flags(compiler.Flags):
+    """The options of a compilation. Numba compares all their values at each call in the code, and reads them one by one."""
+
+    __slots__ = ()
+    _DEFAULTS = {name: option.default for name, option in compiler.Flags.options.items()}
+
+    def values(self):
+        return {**self._DEFAULTS, **self._values}
 
 
 class Kernel(compiler.Compiler):
@@ -62,23 +139,44 @@ class Kernel(compiler.Compiler):
         (steps,) = super().define_pipelines()
         if self.state.flags.auto_parallel.enabled:
             return [steps]
-        kept = compiler.PassManager(steps.pipeline_name)
-        kept.passes.extend((_OURS.get(step, step), text) for step, text in steps.passes if step not in _IDLE)
+        kept = _Steps(steps.pipeline_name)
+        idle, ours = (_IDLE, _OURS) if self.state.flags.nrt else (_IDLE | _IDLE_UNCOUNTED, _OURS | _OURS_UNCOUNTED)
+        for step, text in steps.passes:
+            if step not in idle and (step, text) not in kept.passes:  # dead branches are looked for once instead of three times
+                kept.passes.append((ours.get(step, step), text))
         kept.finalize()
         return [kept]
 
     def compile_extra(self, function):
+        self.state.flags = _Flags(self.state.flags)
         self.state.library = self.library(function)
+        self.state.metadata["begins"] = self.begins(function)
         return super().compile_extra(function)
+
+    def begins(self, function):
+        """What writes the code that comes before all else, a function of Numba's context, LLVM's builder and function."""
+        return getattr(function, "begins", None)
 
     def library(self, function):
         """Where LLVM's code goes."""
         library = self.state.targetctx.codegen().create_library(function.__qualname__)
         library.enable_object_caching()
-        if not (self.state.flags.nrt or self.state.flags.fastmath):  # else a last bit may depend on it
+        library.add_ir_module = functools.partial(_add, library)
+        if not self.state.flags.nrt:  # the steps that are left out find references whose counts cancel
             library._optimize_functions = functools.partial(_simplify, library)
             library._optimize_final_module = functools.partial(_optimize, library)
         return library
+
+
+def _add(library, module):
+    """Adds LLVM's code as text, and takes its objects apart: Python's search for garbage would take long to see they can go."""
+    type(library).add_ir_module(library, module)
+    for function in module.functions:
+        for block in function.blocks:
+            block.instructions.clear()
+            block.terminator = None
+        function.blocks.clear()
+    module.globals.clear()
 
 
 def _simplify(library, module):
@@ -112,7 +210,16 @@ _IDLE = {
     typed_passes.InlineOverloads,
     typed_passes.NoPythonSupportedFeatureValidation,
     typed_passes.DumpParforDiagnostics,
+    typed_passes.AnnotateTypes,
 }
+_OURS = {
+    untyped_passes.GenericRewrites: _Prepare,
+    typed_passes.NopythonTypeInference: _Types,
+    typed_passes.NativeLowering: _Lowering,
+}
+# Where no reference is counted, nobody asks where it ends. Nor can `+` make a new array, which Numba would look for.
+_IDLE_UNCOUNTED = {untyped_passes.IRProcessing, typed_passes.NopythonRewrites, typed_passes.IRLegalization}
+_OURS_UNCOUNTED = {typed_passes.PreLowerStripPhis: _NoPhis}
 
 
 class Within(Kernel):
@@ -127,6 +234,9 @@ class Within(Kernel):
         library._finalize_final_module = functools.partial(setattr, library, "_finalized", True)
         library.serialize_using_object_code = library.serialize_using_bitcode
         return library
+
+    def begins(self, function):
+        return None
 
     def compile_extra(self, function):
         self.state.flags.no_compile = True

@@ -18,7 +18,7 @@ import operator
 import numpy as np
 from numba import types
 
-from .arrays import empty_array
+from .arrays import empty_array, reshaped
 from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit, planning
 from .memory import empty
@@ -205,7 +205,7 @@ def _max(x, lowest, rows, columns, row_skips, column_skips, y, codes, part, part
     for k in range(taps.size):
         taps[0, k] = lowest[0]
     best, found = empty_array((1, step * Q), x.dtype), empty_array((1, step * Q), np.int32)
-    lines, values, places = x.reshape(P * H, W), y.reshape(P * OH, OW), codes.reshape(P * OH, OW)
+    lines, values, places = reshaped(x, (P * H, W)), reshaped(y, (P * OH, OW)), reshaped(codes, (P * OH, OW))
     for p in range(P * part // parts, P * (part + 1) // parts):
         for i in range(0, OH, step):
             B = min(step, OH - i)
@@ -238,7 +238,7 @@ def _max(x, lowest, rows, columns, row_skips, column_skips, y, codes, part, part
 def _max_one_by_one(x, tops, heights, lefts, widths, KW, y, codes, part, parts):
     P, H, W = x.shape
     OH, OW = y.shape[1:]
-    lines = x.reshape(P * H, W)
+    lines = reshaped(x, (P * H, W))
     for p in range(P * part // parts, P * (part + 1) // parts):
         for i in range(OH):
             for j in range(OW):
@@ -256,7 +256,7 @@ def _max_one_by_one(x, tops, heights, lefts, widths, KW, y, codes, part, parts):
 def _max_backward(dy, codes, row_begins, column_begins, offsets, dx, part, parts):
     """dx (planes, H, W), with all places counted from the start of a plane."""
     P, OH, OW = dy.shape
-    flat, W = dx.reshape(P, dx.shape[1] * dx.shape[2]), dx.shape[2]
+    flat, W = reshaped(dx, (P, dx.shape[1] * dx.shape[2])), dx.shape[2]
     for p in range(P * part // parts, P * (part + 1) // parts):
         plane = contiguous(flat, p, 0, flat.shape[1])
         for k in range(plane.size):
@@ -283,7 +283,7 @@ def _mean(x, tops, heights, lefts, widths, row_areas, column_areas, y, part, par
     """The mean of a window is its sum by row_area · column_area, which may count padding, or be 1 and any divisor."""
     P, H, W = x.shape
     OH, OW = y.shape[1:]
-    lines, results = x.reshape(P * H, W), y.reshape(P * OH, OW)
+    lines, results = reshaped(x, (P * H, W)), reshaped(y, (P * OH, OW))
     scratch = empty_array((1, W), x.dtype)
     sums = contiguous(scratch, 0, 0, W)
     for p in range(P * part // parts, P * (part + 1) // parts):
@@ -308,7 +308,7 @@ def _mean(x, tops, heights, lefts, widths, row_areas, column_areas, y, part, par
 def _mean_backward(dy, tops, heights, lefts, widths, row_areas, column_areas, dx, part, parts):
     P, H, W = dx.shape
     OH, OW = dy.shape[1:]
-    lines, given = dx.reshape(P * H, W), dy.reshape(P * OH, OW)
+    lines, given = reshaped(dx, (P * H, W)), reshaped(dy, (P * OH, OW))
     scratch, shares = empty_array((1, W), dx.dtype), empty_array((1, OW), dx.dtype)
     row, dmean = contiguous(scratch, 0, 0, W), contiguous(shares, 0, 0, OW)
     for p in range(P * part // parts, P * (part + 1) // parts):

@@ -165,9 +165,6 @@ def _fetcher(key):
         values = [_load(builder, memory, i, type_) for i, type_ in enumerate(kind.args[2:])]
         status = builder.call(builder.inttoptr(kernel, kind.as_pointer()), [*places, *values])
         failed = builder.icmp_signed("!=", status, status.type(0))
-        if isinstance(result, types.Boolean):  # kernels answer True if they had enough memory
-            done = builder.load(places[0])
-            failed = builder.or_(failed, builder.icmp_signed("==", done, done.type(0)))
         builder.ret(builder.zext(failed, _INT))
 
     return body

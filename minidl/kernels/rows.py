@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from . import vmath
-from .arrays import empty_array
+from .arrays import empty_array, reshaped
 from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
@@ -82,7 +82,7 @@ def softmax_rows(x, y, part, parts):
     m = empty_array(step, x.dtype)
     for first in range(N * part // parts, end, step):
         block = y[first : min(first + step, end)]
-        _exponentials(x[first : min(first + step, end)], m, block.reshape(-1))
+        _exponentials(x[first : min(first + step, end)], m, reshaped(block, block.size))
         for n in range(block.shape[0]):
             total = _sum(block[n])
             one = x.dtype.type(1)
@@ -117,7 +117,7 @@ def log_softmax_rows(x, y, part, parts):
     for first in range(N * part // parts, end, step):
         logits, block = x[first : min(first + step, end)], y[first : min(first + step, end)]
         rows = block.shape[0]
-        _exponentials(logits, m, block.reshape(-1))
+        _exponentials(logits, m, reshaped(block, block.size))
         for n in range(rows):
             log_total[n] = _sum(block[n])
         for n in range(rows):
@@ -144,7 +144,7 @@ def log_softmax_gradient(dy, y, dx, part, parts):
     end = N * (part + 1) // parts
     for first in range(N * part // parts, end, step):
         last = min(first + step, end)
-        flat_y, flat_dx = y[first:last].reshape(-1), dx[first:last].reshape(-1)
+        flat_y, flat_dx = reshaped(y[first:last], (last - first) * C), reshaped(dx[first:last], (last - first) * C)
         for i in range(flat_y.size):
             flat_dx[i] = vmath.exp_of_negative(flat_y[i])
         for n in range(first, last):
@@ -291,7 +291,7 @@ def _probabilities(logits, shift_and_log, p):
         m, log_total = shift_and_log[n, 0], shift_and_log[n, 1]
         for c in range(C):
             p[n, c] = (logits[n, c] - m) - log_total
-    flat = p.reshape(-1)
+    flat = reshaped(p, p.size)
     for i in range(flat.size):
         flat[i] = vmath.exp_of_negative(flat[i])
 

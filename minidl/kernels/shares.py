@@ -1,17 +1,19 @@
 """How the shares of a kernel are run on all threads: by one parallel loop, compiled once, for kernels of any arguments.
 
-What `body(*arguments, part, parts)` is to be called with is put in memory, beside a small function that fetches it from
-there. The loop is given the two addresses, so that it has the same arguments for every kernel, whose code takes a third of the
-time to compile; and tuples may stand among them, which Numba's own prange refuses.
+A kernel that is called with a negative number of parts calls this loop, whose address it is given as `part`. It has put its
+arguments in memory, beside a small function that fetches them from there and calls the kernel for one share. The loop is
+given the two addresses, so that it has the same arguments for every kernel; and tuples may stand among a kernel's, which
+Numba's own prange refuses. A function that did this for the kernel would have to take all arguments from Python once more:
+its code took several times as long to compile.
 """
 
 import functools
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from .jit import CodeByDtype, call, jit
 
@@ -22,76 +24,75 @@ def all_shares(function, arguments, parts):
         call(function, arguments, part, parts)
 
 
-@intrinsic
-def launch(typing, loop, body, arguments, parts):
-    """loop(function, address, parts), where function(address, part, parts) is body(*arguments, part, parts).
+def launch(context, builder, kernel):
+    """The code at the beginning of a kernel: if parts < 0, it calls the loop for -parts shares, and returns."""
+    convention, word = context.call_conv, cgutils.intp_t
+    *arguments, loop, parts = kernel.args[2:]
+    with cgutils.if_unlikely(builder, builder.icmp_signed("<", parts, word(0))):
+        kind = convention.get_function_type(types.none, [types.intp] * 3)
+        memory = cgutils.alloca_once(builder, ir.ArrayType(word, 1 + len(arguments)))
+        share = ir.Function(builder.module, kind, "minidl_share")
+        share.linkage = "internal"
+        inside = ir.IRBuilder(share.append_basic_block())
+        result, error, address, part, all_parts = share.args
+        addresses = [builder.ptrtoint(pointer, word) for pointer in (share, memory)]
+        anything = ir.PointerType()  # such a pointer needs no conversion for each argument
+        outer, inner = builder.inttoptr(addresses[1], anything), inside.inttoptr(address, anything)
 
-    True if all shares were done. Numba's loop forgets what went wrong in them, so it is written beside the arguments.
-    """
-    index = types.intp
-    kinds = [index if isinstance(kind, types.Integer) else kind for kind in arguments]
-    sig = types.boolean(index, index, types.Tuple(kinds), index)
+        def place(builder, memory, i):
+            return builder.gep(memory, [word(i)], source_etype=word)
 
-    def codegen(context, builder, sig, args):
-        convention, (loop, body, arguments, parts) = context.call_conv, args
-        simple, whole = (convention.get_function_type(types.none, some) for some in ([index] * 3, [*kinds, index, index]))
-        flat = context.get_arg_packer(kinds).as_arguments(builder, cgutils.unpack_tuple(builder, arguments))
-        done = cgutils.true_bit
-        memory = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, [done, body, *flat]))
-
-        function = ir.Function(builder.module, simple, "minidl_share")
-        function.linkage = "internal"
-        inside = ir.IRBuilder(function.append_basic_block())
-        result, error, address, part, all_parts = function.args
-        place = inside.inttoptr(address, memory.type)
-        body, *flat = (inside.load(cgutils.gep_inbounds(inside, place, 0, i)) for i in range(1, 2 + len(flat)))
-        body = inside.inttoptr(body, whole.as_pointer())
-        status = inside.call(body, [result, error, *flat, part, all_parts])
+        # Numba's loop forgets what went wrong in the shares, so it is noted before the arguments.
+        builder.store(word(0), outer)
+        for i, x in enumerate(arguments, 1):
+            builder.store(x, place(builder, outer, i))
+        fetched = [inside.load(place(inside, inner, i), typ=x.type) for i, x in enumerate(arguments, 1)]
+        status = inside.call(kernel, [result, error, *fetched, part, all_parts])
         with cgutils.if_unlikely(inside, inside.icmp_signed("!=", status, status.type(0))):
-            inside.store(cgutils.false_bit, cgutils.gep_inbounds(inside, place, 0, 0))
+            inside.store(word(1), inner)
         inside.ret(status.type(0))
 
-        result, error = (cgutils.alloca_once(builder, pointer.pointee) for pointer in simple.args[:2])
-        addresses = (builder.ptrtoint(pointer, loop.type) for pointer in (function, memory))
-        builder.call(builder.inttoptr(loop, simple.as_pointer()), [result, error, *addresses, parts])
-        return builder.load(cgutils.gep_inbounds(builder, memory, 0, 0))
-
-    return sig, codegen
-
-
-@jit
-def on_all_threads(body, loop, arguments, parts):
-    return launch(loop, body, arguments, parts)
-
-
-if numba.config.DISABLE_JIT:
-
-    def on_all_threads(body, loop, arguments, parts):
-        for part in range(parts):
-            body(*arguments, part, parts)
-        return True
+        builder.call(builder.inttoptr(loop, kind.as_pointer()), [*kernel.args[:2], *addresses, builder.neg(parts)])
+        failed = builder.icmp_signed("!=", builder.load(outer, typ=word), word(0))
+        with cgutils.if_unlikely(builder, failed):
+            convention.return_user_exc(builder, MemoryError, ("no memory for what a kernel keeps beside its arguments",))
+        builder.ret(status.type(0))
 
 
 _loop = CodeByDtype(all_shares, lambda _: (types.intp,) * 3)
+_address = 0
 
 
-class OnAllThreads(CodeByDtype):
-    def compiled(self, dtype):
-        return functools.partial(super().compiled(dtype), _loop.address(dtype))
+def loop():
+    """The address of `all_shares`, which is compiled when it is first asked for."""
+    global _address
+    _address = _address or _loop.address(np.dtype(np.float32))
+    return _address
 
 
 class SharedCode(CodeByDtype):
-    """The code of a kernel for each element type, to be called for one share of the work, or (`shared`) by all threads.
+    """The code of a kernel for each element type, to be called for one share of the work, or by `on_all_threads` for all.
 
     `signature` leaves out part and parts, the last two arguments of the kernel.
     """
 
     def __init__(self, body, signature, integers=False):
         super().__init__(body, lambda t: (*signature(t), types.intp, types.intp), integers=integers)
+        if not numba.config.DISABLE_JIT:
+            body.__wrapped__.begins = launch  # pipeline.py looks for it
 
-    @functools.cached_property
-    def shared(self):
-        def signature(element):
-            return types.intp, types.intp, types.Tuple(self.signature(element)[:-2]), types.intp
+    def on_all_threads(self, dtype, arguments, parts):
+        self[dtype](*arguments, loop(), -parts)
 
-        return OnAllThreads(on_all_threads, signature, self, self.integers)
+
+if numba.config.DISABLE_JIT:
+
+    def loop():
+        return 0
+
+    def _one_after_the_other(body, *arguments):
+        *arguments, part, parts = arguments
+        for share in range(-parts) if parts < 0 else (part,):
+            body(*arguments, share, abs(parts))
+
+    SharedCode.compiled = lambda self, dtype: functools.partial(_one_after_the_other, self.kernel)

@@ -14,12 +14,13 @@ import math
 import numpy as np
 from numba import types
 
-from .arrays import empty_array
+from .arrays import empty_array, reshaped
 from .elementwise import plain
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
 from .threads import run
+from .tile import contiguous
 from .vmath import scalar
 
 BLOCK = 512  # elements of a row that are summed apart
@@ -66,22 +67,24 @@ def _loops(term):
         """y[m, k] = Σ_n x[m, n, k], or, where there is room in z, that rounded: z[m, k]"""
         M, N, K = x.shape
         strips = (K + STRIP - 1) // STRIP
-        scratch = empty_array(min(STRIP, K) if z.size else 0, np.float64)
+        scratch, rows = empty_array(min(STRIP, K) if z.size else 0, np.float64), reshaped(x, (M * N, K))
         for unit in range(M * strips * part // parts, M * strips * (part + 1) // parts):
             m, j = unit // strips, unit % strips * STRIP
             w = min(STRIP, K - j)
-            total = scratch[:w] if z.size else y[m, j : j + w]
+            total = scratch[:w] if z.size else contiguous(y, m, j, w)
             total[:] = 0
             for n in range(0, N - 3, 4):
-                p, q, r, s = x[m, n, j : j + w], x[m, n + 1, j : j + w], x[m, n + 2, j : j + w], x[m, n + 3, j : j + w]
+                i = m * N + n
+                p, q = contiguous(rows, i, j, w), contiguous(rows, i + 1, j, w)
+                r, s = contiguous(rows, i + 2, j, w), contiguous(rows, i + 3, j, w)
                 for k in range(w):
                     total[k] += (term(p[k]) + term(q[k])) + (term(r[k]) + term(s[k]))
             for n in range(N - N % 4, N):
-                p = x[m, n, j : j + w]
+                p = contiguous(rows, m * N + n, j, w)
                 for k in range(w):
                     total[k] += term(p[k])
             if z.size:
-                rounded = z[m, j : j + w]
+                rounded = contiguous(z, m, j, w)
                 for k in range(w):
                     rounded[k] = total[k]
 

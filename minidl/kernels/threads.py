@@ -63,8 +63,6 @@ def run(pays, kernel, dtype, *args):
     """Runs a `shares.SharedCode`: all parts of it, on all threads if that `pays` and nobody else is doing so."""
     if pays and _number > 1 and not _forked and not _one_at_a_time.locked():
         with _one_at_a_time:  # Ctrl-C cannot come between taking it and the block
-            done = kernel.shared[dtype](args, _number)
-        if not done:
-            raise MemoryError("no memory for what a kernel keeps beside its arguments")
+            kernel.on_all_threads(dtype, args, _number)
     else:
         kernel[dtype](*args, 0, 1)
