@@ -1,5 +1,6 @@
 """minidl.compile: what a step takes from around it is looked at in each call, wherever it lies and whenever it is changed."""
 
+import array
 import collections
 import dataclasses
 import functools
@@ -129,6 +130,144 @@ class Plain:
 
     def times(self, x):
         return x * 2
+
+
+@case
+def deque():
+    options = collections.deque([2.0, 1.0])
+    return lambda x: x * options[0], lambda: options.appendleft(5.0)
+
+
+@case
+def array_of_python():
+    options = array.array("d", [2.0])
+    return lambda x: x * options[0], lambda: options.__setitem__(0, 5.0)
+
+
+@case
+def bytes_that_change():
+    options = bytearray([2])
+    return lambda x: x * options[0], lambda: options.__setitem__(0, 5)
+
+
+@case
+def dict_behind_a_proxy():
+    options = {"scale": 2.0}
+    proxy = types.MappingProxyType(options)
+    return lambda x: x * proxy["scale"], lambda: options.update(scale=5.0)
+
+
+@case
+def method_of_a_dict():
+    options = {"scale": 2.0}
+    get = options.get
+    return lambda x: x * get("scale"), lambda: options.update(scale=5.0)
+
+
+@case
+def attribute_of_a_dict():
+    options = type("Options", (dict,), {})()
+    options.scale = 2.0
+    return lambda x: x * options.scale, lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def attribute_of_a_tensor():
+    w = minidl.ones(3)
+    w.scale = 2.0
+    return lambda x: x * w.scale, lambda: setattr(w, "scale", 5.0)
+
+
+@case
+def attribute_of_a_parameter():
+    net = nn.Linear(3, 3)
+    for p in net.parameters():
+        p.scale = 2.0
+
+    def step(x):
+        return x * sum(p.scale for p in net.parameters())
+
+    return step, lambda: setattr(net.bias, "scale", 5.0)
+
+
+@case
+def attribute_of_a_compiled_function():
+    def step(x):
+        return x * twin.scale
+
+    twin = minidl.compile(step)
+    twin.scale = 2.0
+    return step, lambda: setattr(twin, "scale", 5.0)
+
+
+@case
+def attribute_that_comes_later():
+    options = types.SimpleNamespace()
+    return lambda x: x * getattr(options, "scale", 2.0), lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def attribute_that_comes_later_with_hasattr():
+    options = Plain()
+    return lambda x: x * (5.0 if hasattr(options, "larger") else 2.0), lambda: setattr(options, "larger", True)
+
+
+@case
+def attribute_whose_name_is_computed():
+    options = types.SimpleNamespace(scale0=2.0)
+    return lambda x: x * getattr(options, f"scale{0 * x.ndim}"), lambda: setattr(options, "scale0", 5.0)
+
+
+@case
+def parameter_whose_name_is_computed():
+    net = nn.Linear(3, 3)
+    names = ["bi", "as"]
+
+    def step(x):
+        return x * getattr(net, "".join(names)).detach()
+
+    return step, lambda: setattr(net, "bias", nn.Parameter(minidl.ones(3) * 5))
+
+
+@case
+def list_of_three_hundred():
+    options = [2.0] * 300
+    return lambda x: x * options[30], lambda: options.__setitem__(30, 5.0)
+
+
+@case
+def objects_in_a_list_of_twenty():
+    options = [types.SimpleNamespace(scale=2.0) for _ in range(20)]
+    return lambda x: x * options[7].scale, lambda: setattr(options[7], "scale", 5.0)
+
+
+def of_optimizer(name, step, change):
+    def make():
+        optimizer = optim.SGD(nn.Linear(3, 3).parameters(), 2.0)
+        optimizer.own, optimizer.scheduler = 2.0, optim.lr_scheduler.StepLR(optimizer, 1)
+        return functools.partial(step, optimizer), functools.partial(change, optimizer)
+
+    make.__name__ = name
+    case(make)
+
+
+def three_steps(o):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer has not stepped
+        for _ in range(3):
+            o.scheduler.step()
+
+
+of_optimizer("attribute_of_an_optimizer", lambda o, x: x * o.own, lambda o: setattr(o, "own", 5.0))
+of_optimizer("default_of_an_optimizer", lambda o, x: x * o.defaults["lr"], lambda o: o.defaults.update(lr=5.0))
+of_optimizer("epoch_of_a_scheduler", lambda o, x: x * (o.scheduler.last_epoch + 2), three_steps)
+
+
+@case
+def function_that_a_layer_of_ours_calls():
+    options = types.SimpleNamespace(scale=2.0)
+    net = nn.TransformerEncoderLayer(4, 2, 4, dropout=0.0, activation=lambda x: x * options.scale, batch_first=True)
+    return lambda x: net(minidl.cat([x, x[:1]]).reshape(1, 1, 4)).detach(), lambda: setattr(options, "scale", 5.0)
 
 
 def of_plain(name, step, attribute="own", whose=lambda p: p, value=5.0):

@@ -115,7 +115,7 @@ class Compiled:
 
     def __init__(self, function, fullgraph, disabled, bound=False):
         self._function, self._fullgraph, self._disabled, self._bound = function, fullgraph, disabled, bound
-        self._plans, self._last, self.refusal = {}, None, None
+        self._plans, self._last, self.refusal, self._steps = {}, None, None, {}
         self._found = []  # nodes whose .grad the step finds when it begins: there are programs with and without it
         self._lock, self._busy = threading.RLock(), False
         functools.update_wrapper(self, function, updated=())
@@ -125,13 +125,15 @@ class Compiled:
         return f"compile({self._function!r})"
 
     def __get__(self, instance, owner=None):
-        """A method: each object has a remembered step of its own, which it keeps under the method's name."""
+        """A method: each object has a remembered step of its own, which it keeps."""
         if instance is None:
             return self
-        steps = vars(instance).setdefault("_compiled", {})
-        step = steps.get(self.__name__)
+        own = None if isinstance(instance, type) else getattr(instance, "__dict__", None)  # of a class, or with slots: here
+        steps, key = (self._steps, id(instance)) if own is None else (own.setdefault("_compiled", {}), id(self))
+        step = steps.get(key)
         if step is None:
-            step = steps[self.__name__] = Compiled(self._function.__get__(instance), self._fullgraph, self._disabled, True)
+            step = steps[key] = Compiled(self._function.__get__(instance), self._fullgraph, self._disabled, True)
+            step._method = self  # alive, so that no other gets its id
         return step
 
     def __reduce__(self):
@@ -237,7 +239,7 @@ class Compiled:
                     number = plan.number + 1
                     if not number & plan.number:  # call 4, 8, 16, 32, …
                         return self._check(plan, number, arrays, args, options)
-                    if not options and is_plain(args):  # the short way from now on
+                    if not options and is_plain(args) and not plan.guards.looks:  # the short way from now on
                         plan.inputs = [(x, x.shape, x.dtype) for x in plan.statics]
                         self._last = plan
                     plan.number = number
@@ -279,7 +281,7 @@ class Compiled:
             plan.statics = [np.array(x, order="C") for x in arrays]
         for static, x in zip(plan.statics, arrays, strict=True):
             np.copyto(static, x)
-        given = args, options
+        given, before = (args, options), [x.copy() for x in plan.statics]
         args, options = with_statics(given, twins(tensors, plan.statics))
         recorder = None
         try:
@@ -289,8 +291,9 @@ class Compiled:
         finally:
             if recorder is not None:
                 recorder.__exit__()  # once more, if Ctrl-C came while it left
-                if recorder.inputs_changed:
-                    for static, x in zip(plan.statics, arrays, strict=True):
+                for static, x, old in zip(plan.statics, arrays, before, strict=True):
+                    if not (equal([static], [x]) or equal([static], [old])):  # NumPy has written, which tells nobody
+                        recorder.refuse("it changes an input in place: compute a new tensor")
                         np.copyto(x, static)
         reason = recorder.refusal or refused(result)
         if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], plan.statics):
@@ -350,7 +353,9 @@ class Compiled:
         """
         program = plan.program
         before, given = State(program), [x.copy() for x in arrays]  # an input may be a gradient of the last call
+        unseen = plan.guards.unseen(program.changes) if number == 4 else list
         result = self._function(*args, **options)
+        unseen = unseen()
         expected, grads, after = [x.array.copy() for x in tensors_in(result)], grads_of(program), State(program)
         before.restore()
         program.plan.poison()
@@ -369,12 +374,12 @@ class Compiled:
         except Exception as error:
             differs = f"the replay raises {type(error).__name__}: {error}"
         changed = None if differs or number > 4 else plan.guards.moved_around()
-        if not differs and changed is None:
+        if not differs and changed is None and not unseen:
             plan.number = number
             return plan.answer(got)
         after.restore()
         reason = "the replay gives other numbers than the step" if differs is True else differs
-        reason = f"it is changed by the step itself: {changed}" if changed else reason
+        reason = f"it is changed by the step itself: {changed}" if changed else unseen or reason
         plan.program = self._last = None
         if number > 4:
             self.refusal = reason

@@ -1,15 +1,21 @@
 """Guards: what has to be as it was when a step was remembered. They are checked at every call, in about a microsecond."""
 
+import random
 from operator import is_
+
+import numpy as np
 
 from ..graph.modes import mode
 from ..graph.nodes import calls
+from ..graph.writes import owner_of
 from ..kernels import threads
 from ..nn.module import changes
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .events import flat
 from .surroundings import SIMPLE, alike, same, surroundings
+
+_FEW = 2**20  # numbers: larger arrays are not compared
 
 
 class Guards:
@@ -37,8 +43,10 @@ class Guards:
             for i, group in enumerate(o.param_groups)
         ]
         self.states = [(o.state, p, d, _entries(d)) for o in optimizers for p, d in o.state.items()]
-        ran = [part for part, _ in modules]
-        self.cells, self.codes, self.entries, self.containers = surroundings(function, arguments, ran, optimizers, read)
+        found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read)
+        self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
+        self.arrays = [x.array for x in {**tensors, **{id(x): x for x in found.tensors}}.values()]
+        self.members, self.streams, self.looks = found.members, found.streams, bool(found.optional)
 
     def broken(self):
         """None if all is as it was, else what has changed."""
@@ -91,6 +99,29 @@ class Guards:
                 return f"a {type(container).__name__}, which the step reads, has other items"
         return None
 
+    def unseen(self, changes):
+        """A function that tells what has changed until it is called, of what the recorder can't see, and no replay would do.
+
+        Draws from Python's and NumPy's random streams; arrays around the step that NumPy writes into. changes: ids of those
+        that a replay changes.
+        """
+        streams = [(getter, repr(getter())) for getter in (random.getstate, np.random.get_state, *map(_state_of, self.streams))]
+        arrays = [x for x in self.arrays if id(owner_of(x)) not in changes and x.size <= _FEW]
+        before = [x.tobytes() for x in arrays]
+
+        def found():
+            if any(repr(getter()) != old for getter, old in streams):
+                return (
+                    "it draws random numbers of Python's or NumPy's, and goes on by the first ones: draw them by minidl, or "
+                    "outside of the step, and pass them as tensors"
+                )
+            for x, old in zip(arrays, before, strict=True):
+                if x.tobytes() != old:
+                    return f"an array of shape {x.shape} is changed in place, by NumPy: keep it out of the step"
+            return None
+
+        return found
+
     def _look_closely(self):
         """After an attribute of any module was set, or any tensor was given a hook."""
         for part, attributes, kept in self.modules:
@@ -100,6 +131,9 @@ class Guards:
             for key, value in attributes.items():
                 if not same(now[key], value):
                     return f"{key} of {type(part).__name__} has changed: {_short(value)} is now {_short(now[key])}"
+        for own, name, value in self.members:
+            if own.get(name) is not value:
+                return f"{name} of a module, which the step reads, has changed"
         for _, array, node in self.tensors:
             if node is not None and (node.hooks or getattr(node, "after", None)):
                 return f"a tensor of shape {array.shape} has a hook"
@@ -111,6 +145,14 @@ def _attributes(part, before):
     now = vars(part)
     kept = {key for key, value in now.items() if before.get(key, _attributes) is not value and _of_tensors(value)}
     return {key: value for key, value in now.items() if key not in kept}, kept
+
+
+def _state_of(stream):
+    """A function that gives the state of a random stream, as something whose text tells it from others."""
+    if isinstance(stream, random.Random):
+        return stream.getstate
+    generator = stream.bit_generator if isinstance(stream, np.random.Generator) else stream._bit_generator
+    return lambda: generator.state
 
 
 def _of_tensors(value):

@@ -32,7 +32,7 @@ class Recorder(watch.Observer):
     def __init__(self, statics, check, given=()):
         self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
         self.grads = {}  # id of a leaf's node -> (node, the array of its .grad when the step first used it, None, or FORGOTTEN)
-        self.inputs, self.inputs_changed = {id(owner_of(x)) for x in statics}, False
+        self.inputs = {id(owner_of(x)) for x in statics}
         self.given = list(zip(statics, given, strict=False))  # the copies that the step is given, and what they are copies of
         self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
@@ -61,6 +61,8 @@ class Recorder(watch.Observer):
                 self._patch(place, name, self._stream)
             self._patch(Module, "__call__", self._module)
             self._patch(Tensor, "grad", self._gradient)
+            self._patch(Tensor, "data", self._data)
+            self._patch(Tensor, "detach", self._detached)
             self._patch(double_backward, "walk", self._second)
             watch.add(self)
         except BaseException:
@@ -132,8 +134,7 @@ class Recorder(watch.Observer):
             return
         event.after, event.inputs, event.outputs = dict(vars(op)), list(arrays), [y.array for y in outputs]
         for x in inputs:
-            if isinstance(x, Tensor):
-                self.tensors[id(x)] = x, x.array, vars(x).get("node")
+            self._read(x)
         self.known(arrays_in(list(event.before.values()), event.inputs))
         self._forwards[id(op)] = event
         if type(op) is Index and any(x.dtype == bool for x in arrays_in([event.before["index"]])):
@@ -179,7 +180,6 @@ class Recorder(watch.Observer):
 
     def _check_inputs(self, array):
         if id(owner_of(array)) in self.inputs:
-            self.inputs_changed = True
             self.refuse("it changes an input in place: compute a new tensor")
         for static, x in self.given:
             if owner_of(x) is owner_of(array):
@@ -228,6 +228,34 @@ class Recorder(watch.Observer):
                     self._add(Grad(node=node, array=None if grad is None else grad.array))
 
         return property(get, put, old.fdel)
+
+    def _read(self, x):
+        """Notes that the step reads this tensor's array."""
+        if isinstance(x, Tensor):
+            self.tensors.setdefault(id(x), (x, x.array, vars(x).get("node")))
+
+    def _data(self, name, old):
+        """The property `data`: another tensor that has the same array; and setting it gives a tensor another array."""
+
+        def get(x):
+            if self._mine():
+                self._read(x)
+            return old.fget(x)
+
+        def put(x, value):
+            if self._mine() and isinstance(value, Tensor) and value.array is not x.array:
+                self.refuse("it sets the data of a tensor: write `x.data.copy_(…)`, which changes the values only")
+            old.fset(x, value)
+
+        return property(get, put)
+
+    def _detached(self, name, old):
+        def detach(x):
+            if self._mine():
+                self._read(x)
+            return old(x)
+
+        return detach
 
     def found_grads(self):
         """[(node, the array of its .grad, or None)] of the gradients that the step finds at its begin, and does not forget."""
@@ -329,6 +357,8 @@ class Recorder(watch.Observer):
             alike = name.endswith("_like") or not arrays_in(args, options)
             fixed = alike and (name in CONSTANT or name in constants)
             event = Function(function=old, args=args, options=options, fixed=fixed)
+            for x in flat((args, options)):
+                self._read(x)
             self._stack.append(event)
             try:
                 event.result = old(*args, **options)

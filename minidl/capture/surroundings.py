@@ -4,9 +4,12 @@ Which attributes it reads is not known. It is guessed from the names and texts i
 object is looked into for these names only, and everything is looked up without running any code of the user's.
 """
 
+import array
+import collections
 import dis
 import functools
 import operator
+import random
 import sys
 import types
 
@@ -19,8 +22,8 @@ from ..tensors.tensor import Tensor
 
 SIMPLE = (int, float, bool, complex, str, bytes, type(None), np.generic)
 _OURS = ("minidl", "numpy", "builtins", "torch")
-_FEW, _MANY = 16, 100  # items of a list or dict: so many are looked into, so many are compared one by one
-_NUMBERS = 64  # an array of so many numbers is compared, if no kernel reads it
+_FEW, _MANY = 100, 1000  # items of a list or dict: so many are looked into, so many are compared one by one
+_NUMBERS = 1000  # an array of so many numbers is compared, if no kernel reads it
 # What Python calls without a name in the code: operators, indexing, loops, `with`.
 _NAMES = (
     "__call__ __getitem__ __getattr__ __getattribute__ __len__ __iter__ __next__ __contains__ __enter__ __exit__ __bool__ "
@@ -28,21 +31,35 @@ _NAMES = (
     "__rmul__ __truediv__ __rtruediv__ __pow__ __matmul__"
 )
 _SILENT = frozenset(_NAMES.split())
+_LISTS = list, tuple, set, frozenset, collections.deque
+_DICTS = dict, types.MappingProxyType
+_NUMBERED = np.ndarray, array.array, bytearray
+_BUILT_IN = {*_LISTS, *_DICTS, collections.OrderedDict, collections.defaultdict, collections.Counter}
+_KEPT = {"state", "param_groups", "_checked"}  # of an optimizer; these are other guards'
+_OF_TENSORS = {"array", *dir(Tensor)}
+_CALLABLE = types.FunctionType, types.MethodType, functools.partial
+_STREAMS = random.Random, np.random.Generator, np.random.RandomState
+_TEXT, _ANY = "'", "*"  # marks among the names in code: a text, which may be a name, and an attribute whose name is computed
 
 
 def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
-    """What may be read, as four lists, from the quickest to look at to the slowest:
+    """What may be read, as an object with four lists, from the quickest to look at to the slowest:
 
-    (cell, value, name), (function, its code), (getter, key, value, name) with now = getter(key), (container, copy of items).
+    cells: (cell, value, name), codes: (function, its code), entries: (getter, key, value, name) with now = getter(key), and
+    containers: (container, copy of items). And members: (attributes, name, value) of modules that did not run; tensors;
+    streams: of random numbers, which are not minidl's; optional: attributes that the code looks for, and may not find.
 
     ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read.
     """
+    given = [x for x in arguments if not isinstance(x, Tensor) or x.node is not None]  # of the others, see examine
     names = {"forward"}
     while True:  # until the code that is reached has no new names
         walk = _Walk(names, {id(x) for x in ran}, {id(x) for x in stepped}, read)
-        walk.go([function, *arguments])
+        walk.go([function, *given])
         if walk.found <= names:
-            return list(walk.cells.values()), walk.codes, list(walk.entries.values()), walk.containers
+            walk.cells, walk.entries = list(walk.cells.values()), list(walk.entries.values())
+            del walk.seen
+            return walk
         names = names | walk.found
 
 
@@ -50,16 +67,20 @@ class _Walk:
     """From value to value, each once."""
 
     def __init__(self, names, ran, stepped, read):
-        self.names, self.found = names, set()
+        self.names, self.found = {x for x in names if x[:1] != _TEXT}, set()
+        looks = "getattr" in names or "hasattr" in names
+        self.optional = {x[1:] for x in names if x[:1] == _TEXT} if looks else set()
+        self.all = _ANY in names or "vars" in names or "__dict__" in names
         self.ran, self.stepped, self.read = ran, stepped, read
         self.cells, self.codes, self.entries, self.containers = {}, [], {}, []
+        self.members, self.streams, self.tensors = [], [], []
         self.seen, self.waiting = {}, []
 
     def go(self, values):
         self.waiting += values
         while self.waiting:
             value = self.waiting.pop()
-            if isinstance(value, (*SIMPLE, Tensor)) or id(value) in self.seen:
+            if isinstance(value, SIMPLE) or id(value) in self.seen:
                 continue
             self.seen[id(value)] = value  # alive, so that no other gets its id
             self.look(value)
@@ -67,32 +88,40 @@ class _Walk:
     def look(self, value):
         if isinstance(value, types.MethodType):
             self.waiting += [value.__self__, value.__func__]
+        elif isinstance(value, types.BuiltinMethodType):
+            self.waiting.append(value.__self__)
         elif isinstance(value, functools.partial):
             self.waiting += [value.func, value.args, value.keywords]
         elif isinstance(value, types.FunctionType):
             self.function(value)
-        elif isinstance(value, (list, tuple, dict, set)):
+        elif isinstance(value, Tensor):
+            self.tensors.append(value)
+            self.attributes(value, vars(value), but=_OF_TENSORS)
+        elif isinstance(value, (*_LISTS, *_DICTS)):
             self.container(value)
-        elif isinstance(value, np.ndarray):
-            if value.size <= _NUMBERS and value.dtype.kind in "fiub" and id(value) not in self.read:
-                self.containers.append((value, value.tobytes()))
+        elif isinstance(value, _NUMBERED):
+            view = np.asarray(value)
+            if view.size <= _NUMBERS and view.dtype.kind in "fiubc" and id(value) not in self.read:
+                self.containers.append((value, view.tobytes()))
+        elif isinstance(value, _STREAMS):
+            self.streams.append(value)
         elif isinstance(value, types.ModuleType):
             if not _ours(value.__name__) and value.__name__.partition(".")[0] not in sys.stdlib_module_names:
                 self.attributes(value, vars(value))
         elif isinstance(value, Module):
-            self.waiting += value.modules()
-            self.attributes(value, vars(value), id(value) not in self.ran)
-            self.of_class(value, type(value))
+            self.module(value)
         elif isinstance(value, Optimizer):
             self.optimizer(value)
         elif isinstance(value, LRScheduler):
+            self.attributes(value, vars(value))
             if "get_last_lr" in self.names:
                 self.attribute(value, vars(value), "_last_lr")
         elif isinstance(value, type):
             self.of_class(None, value)
         elif "__wrapped__" in _own(value):  # a compiled function, a function with a cache
             self.waiting.append(_own(value)["__wrapped__"])
-        elif not _ours(type(value).__module__) and not isinstance(value, types.CodeType):
+            self.attributes(value, _own(value), but={key for key in _own(value) if key[0] == "_"})
+        elif not isinstance(value, types.CodeType):
             self.attributes(value, _own(value))
             self.of_class(value, type(value))
 
@@ -123,28 +152,48 @@ class _Walk:
         self.attributes(f, vars(f))
 
     def container(self, value):
-        if type(value) is not tuple:  # its items are the same as long as it is
+        if not isinstance(value, (tuple, frozenset)):  # its items are the same as long as it is
             self.containers.append((value, _copy(value, self.names)))
-        if isinstance(value, dict):
+        if isinstance(value, _DICTS):
             self.waiting += value.values() if len(value) <= _FEW else [value[key] for key in self.names & value.keys()]
         elif len(value) <= _FEW:
             self.waiting += value
+        if type(value) not in _BUILT_IN:
+            self.attributes(value, _own(value))
+            self.of_class(value, type(value))
+
+    def module(self, module):
+        own = vars(module)
+        self.waiting += [*module.modules(), *module.parameters(recurse=False)]
+        self.waiting += [x for x in own.values() if isinstance(x, _CALLABLE)]
+        if id(module) not in self.ran:
+            names = [*own.get("_members", ()), *own.get("_persistent", ())]
+            self.members += [(own, name, own[name]) for name in names if name in own]
+        self.attributes(module, own, id(module) not in self.ran)
+        self.of_class(module, type(module))
 
     def optimizer(self, optimizer):
-        """Its options, if they are read by the user's code."""
+        """Its options, if they are read by the user's code, and what it has beside them."""
         self.of_class(optimizer, type(optimizer))
+        self.waiting += [p for group in optimizer.param_groups for p in group["params"]]
+        self.attributes(optimizer, vars(optimizer), but=_KEPT)
         if id(optimizer) in self.stepped and "param_groups" not in self.names:
             return
         for group in optimizer.param_groups:
             for key in group.keys() - {"params"}:
                 self.attribute(group, group, key)
 
-    def attributes(self, owner, own, watched=True):
-        for name in sorted(self.names & own.keys()):
+    def attributes(self, owner, own, watched=True, but=frozenset()):
+        any_of_them = self.all and not isinstance(owner, (types.ModuleType, types.FunctionType))
+        names = own.keys() - but if any_of_them else (self.names & own.keys()) - but
+        for name in sorted(names):
             if watched:
                 self.attribute(owner, own, name)
             else:
                 self.waiting.append(own[name])
+        if watched and not _ours(type(owner).__module__):
+            for name in self.optional - own.keys() - but:
+                self.entries[id(owner), name] = own.get, name, None, f"{type(owner).__name__}.{name}"
 
     def attribute(self, owner, own, name, text=None):
         named = isinstance(owner, (type, types.ModuleType, types.FunctionType))
@@ -201,11 +250,21 @@ def _slot(descriptor):
 @functools.lru_cache(4096)
 def _loaded(code):
     """The names that code reads, also within the functions it defines, and the texts in it that may be names."""
-    found = set()
+    found, computed, last = set(), 0, [None, None]  # what stands last before a call may be getattr's default, or the name
     for instruction in dis.get_instructions(code):
         what, value = instruction.opname, instruction.argval
         if what.startswith("LOAD_") and not what.startswith("LOAD_FAST") and isinstance(value, str):
             found.add(value)
+            if what == "LOAD_CONST" and value.isidentifier():
+                found.add(_TEXT + value)
+            computed += value == "getattr"
+        if what in ("PRECALL", "CALL"):
+            computed -= any(x is not None and x.isidentifier() for x in last)
+            last = [None, None]
+        else:
+            last = [last[1], value if what == "LOAD_CONST" and isinstance(value, str) else None]
+    if computed > 0:
+        found.add(_ANY)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             found |= _loaded(constant)
@@ -218,7 +277,7 @@ class _Some(dict):
 
 def _copy(value, names):
     """What a container holds, to see that it is changed; of a long one its length, or the items whose keys are in the code."""
-    if isinstance(value, dict):
+    if isinstance(value, _DICTS):
         return dict(value) if len(value) <= _MANY else _Some((key, value[key]) for key in names & value.keys())
     if len(value) > _MANY:
         return len(value)
@@ -231,7 +290,7 @@ def alike(now, copy):
     if kind is int:
         return len(now) == copy
     if kind is bytes:
-        return now.tobytes() == copy
+        return np.asarray(now).tobytes() == copy
     if kind is _Some:
         return all(key in now and same(now[key], value) for key, value in copy.items())
     if len(now) != len(copy):
