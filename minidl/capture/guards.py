@@ -1,5 +1,6 @@
 """Guards: what has to be as it was when a step was remembered. They are checked at every call, in about a microsecond."""
 
+import pickle
 import random
 from operator import is_
 
@@ -105,12 +106,12 @@ class Guards:
         Draws from Python's and NumPy's random streams; arrays around the step that NumPy writes into. changes: ids of those
         that a replay changes.
         """
-        streams = [(getter, repr(getter())) for getter in (random.getstate, np.random.get_state, *map(_state_of, self.streams))]
+        streams = [(x, _place(x)) for x in (random._inst, np.random.mtrand._rand, *self.streams)]
         arrays = [x for x in self.arrays if id(owner_of(x)) not in changes and x.size <= _FEW]
         before = [x.tobytes() for x in arrays]
 
         def found():
-            if any(repr(getter()) != old for getter, old in streams):
+            if any(_place(x) != old for x, old in streams):
                 return (
                     "it draws random numbers of Python's or NumPy's, and goes on by the first ones: draw them by minidl, or "
                     "outside of the step, and pass them as tensors"
@@ -147,12 +148,12 @@ def _attributes(part, before):
     return {key: value for key, value in now.items() if key not in kept}, kept
 
 
-def _state_of(stream):
-    """A function that gives the state of a random stream, as something whose text tells it from others."""
+def _place(stream):
+    """Where a random stream of Python's or NumPy's stands, as something that can be compared."""
     if isinstance(stream, random.Random):
-        return stream.getstate
+        return stream.getstate()
     generator = stream.bit_generator if isinstance(stream, np.random.Generator) else stream._bit_generator
-    return lambda: generator.state
+    return pickle.dumps(generator.state)
 
 
 def _of_tensors(value):
