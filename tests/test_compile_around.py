@@ -2,11 +2,15 @@
 
 import array
 import collections
+import contextvars
 import dataclasses
 import functools
 import itertools
+import os
+import threading
 import types
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -239,6 +243,88 @@ def list_of_three_hundred():
 def objects_in_a_list_of_twenty():
     options = [types.SimpleNamespace(scale=2.0) for _ in range(20)]
     return lambda x: x * options[7].scale, lambda: setattr(options[7], "scale", 5.0)
+
+
+@case
+def text_in_an_array():
+    options = np.array(["2", "1"])
+    return lambda x: x * float(options[0]), lambda: options.__setitem__(0, "5")
+
+
+@case
+def objects_in_an_array():
+    options = np.array([2.0, types.SimpleNamespace(scale=2.0)], object)
+    return lambda x: x * options[1].scale, lambda: setattr(options[1], "scale", 5.0)
+
+
+@case
+def item_of_an_array_of_objects():
+    options = np.array([2.0, None], object)
+    return lambda x: x * options[0], lambda: options.__setitem__(0, 5.0)
+
+
+@case
+def array_of_five_thousand():
+    options = np.full(5000, 2.0)
+    return lambda x: x * float(options[30]), lambda: options.__setitem__(30, 5.0)
+
+
+@case
+def weak_reference():
+    options = Plain()
+    kept, weak = [options], weakref.ref(options)
+    return functools.partial(lambda kept, x: x * weak().own, kept), lambda: setattr(options, "own", 5.0)
+
+
+@case
+def variable_of_a_context():
+    scale = contextvars.ContextVar("scale", default=2.0)
+    return lambda x: x * scale.get(), lambda: scale.set(5.0)
+
+
+@case
+def attribute_of_a_thread():
+    options = threading.local()
+    options.scale = 2.0
+    return lambda x: x * options.scale, lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def variable_of_the_environment():
+    os.environ["MINIDL_TEST_SCALE"] = "2"
+    return lambda x: x * float(os.environ["MINIDL_TEST_SCALE"]), lambda: os.environ.update(MINIDL_TEST_SCALE="5")
+
+
+@case
+def property_of_a_class():
+    class Meta(type):
+        @property
+        def scale(cls):
+            return cls.own
+
+    class Options(metaclass=Meta):
+        own = 2.0
+
+    return lambda x: x * Options.scale, lambda: setattr(Options, "own", 5.0)
+
+
+def of_tensor(name, step, change):
+    def make():
+        w = minidl.ones(3)
+        return lambda x: x * step(w), lambda: change(w)
+
+    make.__name__ = name
+    case(make)
+
+
+of_tensor("shape_of_a_tensor", lambda w: w.shape[0], lambda w: setattr(w, "data", minidl.ones(5)))
+of_tensor("whether_a_tensor_requires_grad", lambda w: 5.0 if w.requires_grad else 2.0, lambda w: w.requires_grad_())
+
+
+@case
+def number_of_parameters():
+    net = nn.Sequential(nn.Linear(3, 3))
+    return lambda x: x * len(list(net.parameters())), lambda: net.append(nn.Linear(3, 3))
 
 
 def of_optimizer(name, step, change):

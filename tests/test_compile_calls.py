@@ -1,6 +1,9 @@
 """minidl.compile: calls that are not like the others, at whichever number they come. Each was once wrong."""
 
+import collections
+import dataclasses
 import itertools
+import typing
 import warnings
 
 import pytest
@@ -362,3 +365,167 @@ def test_an_option_with_which_an_optimizer_begins_to_keep_more(at):
         for net in twins.each() if i == at else ():
             net.optimizer.param_groups[0].update(momentum=0.5, centered=True)
         twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("what", ["forward", "loss"])
+def test_a_call_that_is_refused_gives_a_result_with_its_graph(what):
+    """backward() is called outside of the step, which can't be remembered; it must work in each call."""
+
+    def pair():
+        net = mlp()
+        optimizer = sgd(net)
+        forward = remembered(lambda x: net(x)) if what == "forward" else lambda x: net(x)
+        loss_of = remembered(lambda x, y: F.cross_entropy(net(x), y)) if what == "loss" else None
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = loss_of(x, y) if loss_of else F.cross_entropy(forward(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        return net, step
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        remembered = minidl.compile
+        minidl.manual_seed(0)
+        net, step = pair()
+        remembered = lambda f: f  # noqa: E731
+        minidl.manual_seed(0)
+        twin, ordinary = pair()
+        for i in range(7):
+            assert step(*batches(i)) == ordinary(*batches(i))
+    assert all((p == q).all() for p, q in zip(net.parameters(), twin.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_another_model_between_the_recordings(at):
+    """As in cross validation: each fold has a model of its own."""
+    net = optimizer = None
+
+    def begin():
+        nonlocal net, optimizer
+        net = mlp()
+        optimizer = sgd(net)
+
+    def ordinary(x, y):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    def run(step):
+        minidl.manual_seed(0)
+        for i in range(14):
+            if i in (0, at):
+                begin()
+            yield step(*batches(i)).item()
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    assert list(run(step)) == list(run(ordinary))
+    (plan,) = step._plans.values()
+    assert plan.program is not None
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.SGD])
+def test_branches_in_turns_with_one_optimizer(optimizer):
+    """Each finds gradients of the other's parameters, and forgets them."""
+
+    def pair():
+        net = nn.ModuleList([nn.Linear(4, 3), nn.Linear(4, 3)])
+        rule = optimizer(net.parameters(), 0.1, weight_decay=0.1)
+
+        def step(x, y, which):
+            rule.zero_grad()
+            loss = F.cross_entropy(net[which](x), y)
+            loss.backward()
+            rule.step()
+            return loss
+
+        return net, step
+
+    twins = Twins(pair)
+    for i in range(20):
+        twins.call(*batches(i), i % 2)
+    assert [plan.begun for plan in twins.remembered._plans.values()] == [0, 0]
+
+
+# --- arguments
+
+
+class Named(typing.NamedTuple):
+    x: object
+    y: object = None
+
+
+@dataclasses.dataclass
+class Record:
+    x: object
+    y: object = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    x: object
+    y: object = None
+
+
+@pytest.mark.parametrize("kind", [Named, Record, Frozen, lambda *xy: collections.OrderedDict(zip("xy", xy, strict=True))])
+def test_records_of_tensors_are_arguments(kind):
+    def read(batch, name):
+        return batch[name] if isinstance(batch, dict) else getattr(batch, name)
+
+    def ordinary(batch, known):
+        return read(batch, "x") * 2 + read(batch, "y") * len(known)
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    batch = None
+    for i in range(12):
+        batch = kind(numbers(i, 3), numbers(i + 1, 3))
+        known = {1, 2, 3} if i == 7 else {1, 2}
+        assert (step(batch, known) == ordinary(batch, known)).all()
+    assert [plan.number for plan in step._plans.values()] == [11, 1]
+
+
+def test_a_record_that_is_used_again():
+    step, batch = minidl.compile(lambda batch: batch.x * 2, fullgraph=True), Record(None)
+    for i in range(12):
+        batch.x, batch.y = numbers(i, 3), i % 2
+        assert (step(batch) == batch.x * 2).all()
+    assert [plan.begun for plan in step._plans.values()] == [0, 0]
+
+
+class Equal:
+    """It equals everything."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        return 1
+
+
+class Number(float):
+    scale = 0.0
+
+
+def number(scale):
+    new = Number(1.0)
+    new.scale = scale
+    return new
+
+
+@pytest.mark.parametrize("kind", [Equal, number, Record])
+def test_arguments_that_seem_to_be_equal(kind):
+    def ordinary(x, options):
+        return x * (options.x if kind is Record else options.scale)
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    options = [kind(float(n)) for n in range(3)]
+    for i in range(18):
+        assert (step(numbers(i, 2), options[i // 6]) == numbers(i, 2) * (i // 6)).all()

@@ -15,8 +15,7 @@ from ..graph.writes import owner_of
 from ..nn.module import Module
 from ..startup import NoCollection
 from ..tensors.tensor import Tensor
-from .arguments import copied, examine, filled, is_plain, refused, skeleton, tensors_in, twins, with_statics
-from .events import flat
+from .arguments import copied, examine, filled, is_plain, leaves, refused, skeleton, tensors_in, twins, with_statics
 from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
@@ -28,6 +27,7 @@ from .state import State, equal, grads_of
 _new = object.__new__
 MOST = 8  # programs of one step
 MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
+TRIES = 2  # recordings that may differ from the one before, as what is around the step may have changed between them
 _recording = {}  # one thread records at a time: {"thread": which}
 _all = weakref.WeakSet()
 
@@ -307,13 +307,15 @@ class Compiled:
             try:
                 self._build(plan, recorder, result, given)
             except CannotRemember as error:
-                if plan.begun < MOST and _grads(plan.first) != _grads(recorder):  # it was given other ones: this is the first
-                    plan.first, number, plan.begun = recorder, 2, plan.begun + 1
+                other = _grads(plan.first) != _grads(recorder)  # it was given other ones
+                if plan.begun < MOST and (other or plan.tries):  # something may have changed since: this is the first
+                    plan.first, number, plan.begun, plan.tries = recorder, 2, plan.begun + 1, plan.tries - (not other)
                 else:
                     reason = str(error)
         if reason is not None:
             plan.first = plan.program = None
             self._refuse(reason)
+            return result  # with its graph
         plan.number = number
         return copied(result)
 
@@ -340,8 +342,11 @@ class Compiled:
             (node, grad if grad is None or id(owner_of(grad)) in matching.constant else True)
             for node, grad in recorder.found_grads()
         ]
-        arguments, modules = list(flat(given)), list(recorder.modules.values())
-        plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
+        arguments, modules = list(leaves(given)), list(recorder.modules.values())
+        try:
+            plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
+        except Exception as error:  # of an object of the user's, at which it looks
+            raise CannotRemember(f"what it takes from around it can't be looked at: {type(error).__name__}: {error}") from error
         plan.program, plan.first = program, None
 
     # --- the step both ways
@@ -388,7 +393,7 @@ class Compiled:
                 "of its calls, say, or a list that Python changes. Its last calls may be wrong. Pass such values as arguments."
             )
         self._refuse(reason)
-        return copied(result)
+        return result
 
     def _refuse(self, reason):
         self.refusal, self._last = reason, None
@@ -412,6 +417,7 @@ class Plan:
     def __init__(self, given):
         self.given = given  # what its key says of the arguments
         self.number = self.begun = self.misses = 0
+        self.tries = TRIES
         self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
 

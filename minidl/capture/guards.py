@@ -14,7 +14,7 @@ from ..nn.module import changes
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .events import flat
-from .surroundings import SIMPLE, alike, same, surroundings
+from .surroundings import SIMPLE, alike, members, same, surroundings
 
 _FEW = 2**20  # numbers: larger arrays are not compared
 
@@ -34,7 +34,6 @@ class Guards:
         tensors = {id(x): x for x in tensors}
         for part, _ in modules:
             tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
-        self.tensors = [(x, x.array, x.node) for x in tensors.values()]
         self.hooks = calls.hooks
         self.modules, self.changes = [(part, *_attributes(part, before)) for part, before in modules], changes.number
         self.optimizers = [(o, o.state, o.param_groups, len(o.param_groups)) for o in optimizers]
@@ -46,7 +45,9 @@ class Guards:
         self.states = [(o.state, p, d, _entries(d)) for o in optimizers for p, d in o.state.items()]
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read)
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
-        self.arrays = [x.array for x in {**tensors, **{id(x): x for x in found.tensors}}.values()]
+        tensors.update((id(x), x) for x in found.tensors)
+        self.tensors = [(x, x.array, x.node) for x in tensors.values()]
+        self.arrays = [x.array for x in (*tensors.values(), *found.inner)]
         self.members, self.streams, self.looks = found.members, found.streams, bool(found.optional)
 
     def broken(self):
@@ -132,9 +133,10 @@ class Guards:
             for key, value in attributes.items():
                 if not same(now[key], value):
                     return f"{key} of {type(part).__name__} has changed: {_short(value)} is now {_short(now[key])}"
-        for own, name, value in self.members:
-            if own.get(name) is not value:
-                return f"{name} of a module, which the step reads, has changed"
+        for part, before in self.members:
+            now = members(part)
+            if len(now) != len(before) or not all(map(same, now, before)):
+                return f"{type(part).__name__}, whose parameters the step may read, has other ones"
         for _, array, node in self.tensors:
             if node is not None and (node.hooks or getattr(node, "after", None)):
                 return f"a tensor of shape {array.shape} has a hook"

@@ -192,8 +192,10 @@ class Program:
         return run
 
     def _assign_all(self):
-        before = [(node, node.grad) for node, _ in reversed(self.grads)]
-        _assign(self.grads)()
+        """Gives gradients to the parameters that get one in the step, and takes those of the call before from all others."""
+        grads = [*((node, grad) for node, grad in self.final if grad is None), *self.grads]
+        before = [(node, node.grad) for node, _ in reversed(grads)]
+        _assign(grads)()
         return _assign(before)
 
     def _python(self, event):

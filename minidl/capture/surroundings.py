@@ -6,12 +6,16 @@ object is looked into for these names only, and everything is looked up without 
 
 import array
 import collections
+import contextvars
 import dis
 import functools
 import operator
+import os
 import random
 import sys
+import threading
 import types
+import weakref
 
 import numpy as np
 
@@ -23,7 +27,7 @@ from ..tensors.tensor import Tensor
 SIMPLE = (int, float, bool, complex, str, bytes, type(None), np.generic)
 _OURS = ("minidl", "numpy", "builtins", "torch")
 _FEW, _MANY = 100, 1000  # items of a list or dict: so many are looked into, so many are compared one by one
-_NUMBERS = 1000  # an array of so many numbers is compared, if no kernel reads it
+_NUMBERS = 10_000  # an array of so many numbers is compared, if no kernel reads it
 # What Python calls without a name in the code: operators, indexing, loops, `with`.
 _NAMES = (
     "__call__ __getitem__ __getattr__ __getattribute__ __len__ __iter__ __next__ __contains__ __enter__ __exit__ __bool__ "
@@ -46,8 +50,9 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
     """What may be read, as an object with four lists, from the quickest to look at to the slowest:
 
     cells: (cell, value, name), codes: (function, its code), entries: (getter, key, value, name) with now = getter(key), and
-    containers: (container, copy of items). And members: (attributes, name, value) of modules that did not run; tensors;
-    streams: of random numbers, which are not minidl's; optional: attributes that the code looks for, and may not find.
+    containers: (container, copy of items). And members: (module, its members) of those that did not run; tensors, inner: those
+    of modules and optimizers; streams: of random numbers, which are not minidl's; optional: attributes that the code looks for,
+    and may not find.
 
     ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read.
     """
@@ -73,7 +78,7 @@ class _Walk:
         self.all = _ANY in names or "vars" in names or "__dict__" in names
         self.ran, self.stepped, self.read = ran, stepped, read
         self.cells, self.codes, self.entries, self.containers = {}, [], {}, []
-        self.members, self.streams, self.tensors = [], [], []
+        self.members, self.streams, self.tensors, self.inner, self.indirect = [], [], [], [], set()
         self.seen, self.waiting = {}, []
 
     def go(self, values):
@@ -95,18 +100,27 @@ class _Walk:
         elif isinstance(value, types.FunctionType):
             self.function(value)
         elif isinstance(value, Tensor):
-            self.tensors.append(value)
+            (self.inner if id(value) in self.indirect else self.tensors).append(value)
             self.attributes(value, vars(value), but=_OF_TENSORS)
         elif isinstance(value, (*_LISTS, *_DICTS)):
             self.container(value)
         elif isinstance(value, _NUMBERED):
             view = np.asarray(value)
-            if view.size <= _NUMBERS and view.dtype.kind in "fiubc" and id(value) not in self.read:
+            if view.dtype == object:
+                self.container(value) if view.ndim == 1 else None
+            elif view.size <= _NUMBERS and id(value) not in self.read:
                 self.containers.append((value, view.tobytes()))
         elif isinstance(value, _STREAMS):
             self.streams.append(value)
+        elif isinstance(value, weakref.ref):
+            self.note(value, "", lambda _: value(), "", "an object behind a weak reference", value())
+        elif isinstance(value, contextvars.ContextVar):
+            self.note(value, "", value.get, None, value.name, value.get(None))
+        elif value is os:
+            if not self.names.isdisjoint({"environ", "getenv"}):
+                self.container(os.environ._data)
         elif isinstance(value, types.ModuleType):
-            if not _ours(value.__name__) and value.__name__.partition(".")[0] not in sys.stdlib_module_names:
+            if not foreign(value.__name__):
                 self.attributes(value, vars(value))
         elif isinstance(value, Module):
             self.module(value)
@@ -118,6 +132,8 @@ class _Walk:
                 self.attribute(value, vars(value), "_last_lr")
         elif isinstance(value, type):
             self.of_class(None, value)
+            if not foreign(type(value).__module__):
+                self.of_class(value, type(value))
         elif "__wrapped__" in _own(value):  # a compiled function, a function with a cache
             self.waiting.append(_own(value)["__wrapped__"])
             self.attributes(value, _own(value), but={key for key in _own(value) if key[0] == "_"})
@@ -157,25 +173,27 @@ class _Walk:
         if isinstance(value, _DICTS):
             self.waiting += value.values() if len(value) <= _FEW else [value[key] for key in self.names & value.keys()]
         elif len(value) <= _FEW:
-            self.waiting += value
+            self.waiting.extend(value)
         if type(value) not in _BUILT_IN:
             self.attributes(value, _own(value))
             self.of_class(value, type(value))
 
     def module(self, module):
         own = vars(module)
+        self.indirect.update(map(id, module.parameters(recurse=False)))
         self.waiting += [*module.modules(), *module.parameters(recurse=False)]
         self.waiting += [x for x in own.values() if isinstance(x, _CALLABLE)]
         if id(module) not in self.ran:
-            names = [*own.get("_members", ()), *own.get("_persistent", ())]
-            self.members += [(own, name, own[name]) for name in names if name in own]
+            self.members.append((module, members(module)))
         self.attributes(module, own, id(module) not in self.ran)
         self.of_class(module, type(module))
 
     def optimizer(self, optimizer):
         """Its options, if they are read by the user's code, and what it has beside them."""
         self.of_class(optimizer, type(optimizer))
-        self.waiting += [p for group in optimizer.param_groups for p in group["params"]]
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        self.indirect.update(map(id, params))
+        self.waiting += params
         self.attributes(optimizer, vars(optimizer), but=_KEPT)
         if id(optimizer) in self.stepped and "param_groups" not in self.names:
             return
@@ -226,13 +244,24 @@ class _Walk:
             hidden.append((cls, own))
 
 
+def members(module):
+    """[(name, parameter, module or buffer)]"""
+    own = vars(module)
+    return [(name, own.get(name)) for name in (*own.get("_members", ()), *own.get("_persistent", ()))]
+
+
 def _ours(name):
     return (name or "").partition(".")[0] in _OURS
 
 
+def foreign(name):
+    return _ours(name) or name.partition(".")[0] in sys.stdlib_module_names
+
+
 def _own(value):
     try:
-        return object.__getattribute__(value, "__dict__")
+        get = threading.local if isinstance(value, threading.local) else object
+        return get.__getattribute__(value, "__dict__")
     except AttributeError:
         return {}
 
