@@ -6,7 +6,7 @@ import threading
 import minidl
 from minidl import double_backward, nn
 from minidl.capture import compiled, recorder
-from minidl.capture.functions import READERS, effects, functions, schedulers
+from minidl.capture.functions import READERS, functions, schedulers
 from minidl.capture.numbers import dry_step
 from minidl.graph import modes, watch
 from minidl.graph.modes import mode
@@ -18,7 +18,8 @@ OURS = recorder.__file__, compiled.__file__, modes.__file__, watch.__file__
 
 def everything():
     """All that a recording may replace, as it is now."""
-    places = [(p, n) for p, n, _ in functions()] + effects() + schedulers() + READERS
+    found, effects = functions()
+    places = [(p, n) for p, n, _ in found] + effects + schedulers() + READERS
     places += [(nn.Module, "__call__"), (double_backward, "walk")]
     found = {(id(place), name): vars(place).get(name) for place, name in places}
     codes = {(id(kernel), dtype): code for kernel in jit.tables for dtype, code in kernel.items()}

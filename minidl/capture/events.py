@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import types
+
+from ..kernels.memory import owner_of
+
+PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
 
 
 class Call:
@@ -14,20 +17,26 @@ class Call:
         self.kernel, self.dtype, self.code, self.args = kernel, dtype, code, args
         self.kinds = kernel.kinds(dtype)
         self.answers = False  # whether it gives something back to Python
-        self._found = None
+        self._found = self._numbers = None
 
     @property
     def name(self):
         return self.kernel.kernel.__name__
 
     def arrays(self):
-        """[(array, whether it is written)]"""
+        """[(array, whether it is written, the array that owns its memory)]"""
         if self._found is None:
-            self._found = list(_arrays(self.kinds, self.args))
+            self._found, self._numbers = [], []
+            _sort(self.kinds, self.args, self._found, self._numbers)
         return self._found
 
+    def integers(self):
+        """The owners of the arrays of integers."""
+        return [owner for x, _, owner in self.arrays() if x.dtype.kind in "iu"]
+
     def numbers(self):
-        return [x for x in flat(self.args) if not isinstance(x, np.ndarray)]
+        self.arrays()
+        return self._numbers
 
     def make(self):
         return self.code(*self.args)
@@ -38,12 +47,14 @@ class Call:
         return new
 
 
-def _arrays(kinds, args):
+def _sort(kinds, args, arrays, numbers):
     for kind, arg in zip(kinds, args, strict=True):
-        if isinstance(kind, types.Array):
-            yield arg, kind.mutable
-        elif isinstance(kind, types.BaseTuple):
-            yield from _arrays(kind.types, arg)
+        if isinstance(arg, np.ndarray):
+            arrays.append((arg, kind.mutable, owner_of(arg)))
+        elif isinstance(arg, tuple):
+            _sort(kind.types, arg, arrays, numbers)
+        else:
+            numbers.append(arg)
 
 
 def flat(args):
@@ -62,7 +73,7 @@ def changed(value, change):
     if isinstance(value, np.ndarray):
         return change(value)
     if type(value) in (tuple, list):
-        return type(value)(changed(x, change) for x in value)
+        return type(value)([changed(x, change) for x in value])
     if type(value) is dict:
         return {key: changed(x, change) for key, x in value.items()}
     return value
@@ -87,7 +98,7 @@ class Forward(Event):
     after: dict = None
     inputs: list = None
     outputs: list = None
-    name = property(lambda self: self.op.name)
+    name = property(lambda self: type(self.op).__name__)
 
 
 @dataclass(eq=False)

@@ -22,5 +22,10 @@ def explained(name, plan):
         f"  {'times':>5}  {'what':<28} {'how':<8} {'kernels, or why Python':<50}",
     ]
     counted = Counter(program.rows)
-    lines += [f"  {n:>5}  {what:<28} {how:<8} {detail}" for (_, what, how, detail), n in counted.items()]
+    lines += [f"  {n:>5}  {what:<28} {how:<8} {_text(detail)}" for (_, what, how, detail), n in counted.items()]
     return "\n".join(lines)
+
+
+def _text(detail):
+    """The names of kernels, without what tells their cache files apart; or what is said instead."""
+    return detail if type(detail) is str else ", ".join(kernel.__qualname__.rpartition(".")[2] for kernel in detail)

@@ -30,29 +30,37 @@ _CASTS = ["to", "float", "double", "long", "int", "bool", "type", "floor_divide"
 # fmt: on
 
 
+_EFFECTS = ["clip_grad_norm_", "clip_grad_value_"]
+_FOREIGN = {*sys.stdlib_module_names, "numpy", "numba", "llvmlite"} - {"builtins"}  # packages that know nothing of minidl
+
+
 def functions():
-    """(where, name, whether the result never has a graph) of each, in every module that has it."""
+    """(where, name, whether the result never has a graph) of each, in every module that has it; likewise `effects`.
+
+    Those are what changes gradients of tensors in place, or forgets them.
+    """
     found = [(Tensor, name, True) for name in _WITHOUT_GRAPH if hasattr(Tensor, name)]
     found += [(Tensor, name, False) for name in _CASTS]
-    found += [(module, name, True) for module, name in _places(repeatables) if getattr(module, name) in repeatables[name]]
     found += [(Generator, name, True) for name in _DRAWS]
-    return found + [(module, name, True) for module, name in _places(_MAKERS)]
+    effects = [(Optimizer, "zero_grad"), (Module, "zero_grad")]
+    for module, name, function in _places({*repeatables, *_MAKERS, *_EFFECTS}):
+        if name in _EFFECTS:
+            effects.append((module, name))
+        elif name in _MAKERS or function in repeatables[name]:
+            found.append((module, name, True))
+    return found, effects
 
 
-def effects():
-    """(where, name) of what changes gradients of tensors in place, or forgets them."""
-    return [*_places(["clip_grad_norm_", "clip_grad_value_"]), (Optimizer, "zero_grad"), (Module, "zero_grad")]
-
-
-def _places(names):
-    """(module, name) wherever a module, ours or a user's, has a function of minidl's of that name."""
-    wanted = set(names)
-    for module in list(sys.modules.values()):
+def _places(wanted):
+    """(module, name, function) wherever a module, ours or a user's, has a function of minidl's of one of these names."""
+    for path, module in list(sys.modules.items()):
+        if path.partition(".")[0] in _FOREIGN:
+            continue
         own = getattr(module, "__dict__", {})
         for name in sorted(own.keys() & wanted):
             home = getattr(own.get(name), "__module__", None)
             if isinstance(home, str) and home.startswith("minidl."):
-                yield module, name
+                yield module, name, own[name]
 
 
 def schedulers():

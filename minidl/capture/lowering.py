@@ -5,6 +5,7 @@ import numpy as np
 from .. import ops
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, SELECT, four_axes
+from ..ops.arithmetic import POWERS
 from .events import Backward, Call, Copy, Forward, Sum
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -129,6 +130,23 @@ def _by_part(name, part, key, a=0.0):
     return rule
 
 
+def _power(z, a, b):
+    """z = aᵇ, for the numbers b that NumPy is not asked for either"""
+    if type(b) not in (int, float) or b not in POWERS:
+        raise _NumPy
+    calls = _number("root", z, a) if abs(b) == 0.5 else _pair("*", z, a, a) if abs(b) > 1 else []
+    calls += _pair("*", z, z, a) if b == 3 else []
+    return calls if b > 0 else [*calls, *_number("under", z, z if calls else a, 1)]
+
+
+def _power_back(event):
+    """da = dy·b·aᵇ⁻¹"""
+    (da, _), a, b = event.gradients, event.saved["a"], event.saved["b"]
+    if type(b) not in (int, float) or b == 0:
+        raise _NumPy
+    return [*_power(da, a, b - 1), *_number("*", da, da, b), *_pair("*", da, event.dy, da)]
+
+
 def _chosen(event):
     return _select(event.outputs[0], event.before["condition"], *event.inputs)
 
@@ -244,6 +262,7 @@ _FORWARD = {
     ops.Neg: lambda event: _number("negative", event.outputs[0], event.inputs[0]),
     ops.Clone: lambda event: _number("copy", event.outputs[0], event.inputs[0]),
     ops.Square: lambda event: _pair("*", event.outputs[0], *event.inputs * 2),
+    ops.Pow: lambda event: _power(event.outputs[0], *event.inputs),
     ops.Sqrt: _of_input("root"),
     ops.Abs: _of_input("size"),
     ops.Where: _chosen,
@@ -260,6 +279,7 @@ _BACKWARD = {
     ops.Exp: _by_saved("*", "y"),
     ops.Log: _by_saved("/", "x"),
     ops.Square: _by_part("*", "*", "x", 2),
+    ops.Pow: _power_back,
     ops.Sqrt: _by_part("/", "*", "y", 2),
     ops.Abs: _by_part("*", "sign", "x"),
     ops.Where: _chosen_back,

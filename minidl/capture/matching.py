@@ -19,7 +19,7 @@ from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD, Adam, AdamW
 from ..tensors.tensor import Tensor
-from .events import Backward, Forward, Step, flat
+from .events import PLAIN, Backward, Forward, Step, flat
 from .lowering import lowered
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
@@ -41,6 +41,7 @@ class Matching:
         self.fixed = []  # functions that give the same arrays in each call
         self.maker = {}  # id of a temporary -> the event that made it
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
+        self._pairs = {}  # ids of two arrays that are the same part of the same thing
         self._noted = []  # (table, key) of what _try_calls notes, which is forgotten if it fails
         for i, x in enumerate(statics):
             for symbols in self._symbols:
@@ -48,7 +49,7 @@ class Matching:
         self._count = 0
         events = first.events, second.events
         for a, b in zip(*events, strict=False):
-            if type(a) is not type(b) or str(a.name) != str(b.name):
+            if type(a) is not type(b) or a.name != b.name:
                 self._different(f"{a.name} the first time and {b.name} the second time")
             getattr(self, f"_{type(b).__name__.lower()}")(a, b)
         if len(events[0]) != len(events[1]):
@@ -72,6 +73,15 @@ class Matching:
             )
 
     def _explained(self, a, b):
+        pair = id(a), id(b)
+        if pair in self._pairs:
+            return True
+        found = self._are_same(a, b)
+        if found:
+            self._note(self._pairs, pair, (a, b))  # both are kept, and with them their ids
+        return found
+
+    def _are_same(self, a, b):
         if a.shape != b.shape or a.dtype != b.dtype:
             return False
         if not b.size:
@@ -101,19 +111,15 @@ class Matching:
         """The arrays are what this event has made: from now on they are known. Parts of known arrays are compared."""
         if a.shape != b.shape or a.dtype != b.dtype or (a.strides != b.strides and b.size):
             raise CannotRemember(f"{event.name} has made arrays of shapes {a.shape} and {b.shape} in two calls")
-        owners = owner_of(a), owner_of(b)
-        if any(id(x) in symbols for x, symbols in zip(owners, self._symbols, strict=True)) or (
-            owners[0] is owners[1] and b.size
-        ):
+        yours, mine = owner_of(a), owner_of(b)
+        if id(yours) in self._symbols[0] or id(mine) in self._symbols[1] or (yours is mine and b.size):
             self._same(a, b, event.name)
-            return
-        if not b.size:
-            return
-        self._count += 1
-        for x, symbols in zip(owners, self._symbols, strict=True):
-            self._note(symbols, id(x), ("made", self._count))
-        self._note(self.temporary, id(owners[1]), owners[1])
-        self.maker[id(owners[1])] = event
+        elif b.size:
+            self._count += 1
+            self._note(self._symbols[0], id(yours), ("made", self._count))
+            self._note(self._symbols[1], id(mine), ("made", self._count))
+            self._note(self.temporary, id(mine), mine)
+            self.maker[id(mine)] = event
 
     def _values(self, a, b, event):
         """Compares what an operation was given, or keeps: arrays, numbers, and whatever holds them."""
@@ -154,27 +160,25 @@ class Matching:
             return "NumPy takes part in it"
         if len(a.calls) != len(b.calls):
             return "other kernels in each call"
-        given = _given(b)
+        given, existing = _given(b), self.second.existing()
         for one, two in zip(a.calls, b.calls, strict=True):
             if one.kernel is not two.kernel or one.dtype != two.dtype:
                 return "other kernels in each call"
             if two.answers:
                 return f"the kernel {two.name} gives a number back to Python"
-            if type(b) is not Step and list(map(repr, one.numbers())) != list(map(repr, two.numbers())):
+            if type(b) is not Step and not _same_numbers(one.numbers(), two.numbers()):
                 return f"the kernel {two.name} is given other numbers in each call"
             pairs = list(zip(one.arrays(), two.arrays(), strict=True))
-            fresh = {id(owner_of(y)) for (_, _), (y, written) in pairs if written and not self.known(y)} - given
-            for (x, _), (y, _) in pairs:  # first what it reads, then what it makes
-                if id(owner_of(y)) in fresh:
-                    continue
-                if not self._explained(x, y):
+            fresh = {id(owner) for _, (y, written, owner) in pairs if written and not self.known(y)} - given
+            for (x, _, _), (y, _, owner) in pairs:  # first what it reads, then what it makes
+                if id(owner) not in fresh and not self._explained(x, y):
                     return "NumPy takes part in it"
-            for (x, _), (y, _) in pairs:
-                if id(owner_of(y)) in fresh:
-                    if id(owner_of(y)) in self.second.existing() and owner_of(x) is not owner_of(y):
+            for (x, _, old), (y, _, owner) in pairs:
+                if id(owner) in fresh:
+                    if id(owner) in existing and old is not owner:
                         self._same(x, y, f"the kernel {two.name}")
-                    if owner_of(x) is owner_of(y):  # memory that a kernel keeps for itself
-                        self._note(self.constant, id(owner_of(y)), owner_of(y))
+                    if old is owner:  # memory that a kernel keeps for itself
+                        self._note(self.constant, id(owner), owner)
                     else:
                         self._made(x, y, b)
         return None
@@ -325,12 +329,13 @@ def _checks_indices(event, matching):
     if operation is not None and getattr(operation, "alarm", None):
         return True
     given = _given(event.forward if type(event) is Backward else event)
-    return not any(x.dtype.kind in "iu" and id(owner_of(x)) in given for call in event.calls for x, _ in call.arrays())
+    return not any(id(owner) in given for call in event.calls for owner in call.integers())
 
 
 def _keeps_numbers(event):
     """Whether forward has left floats in an attribute that it was not given: they may be values of this call."""
-    new = [x for key, x in event.after.items() if x is not event.before.get(key)]
+    before = event.before
+    new = [x for key, x in event.after.items() if type(x) is not np.ndarray and x is not before.get(key)]
     return any(isinstance(x, (float, np.floating)) and not any(x is y for y in event.inputs) for x in flat(new))
 
 
@@ -348,11 +353,12 @@ def _collect(value, found):
         found.append(value.array)
     elif isinstance(value, dict):
         for key, x in value.items():
-            if key not in ("needs", "hooks", "grad"):
+            if type(x) not in PLAIN and key not in ("needs", "hooks", "grad"):
                 _collect(x, found)
     elif isinstance(value, (tuple, list)):
         for x in value:
-            _collect(x, found)
+            if type(x) not in PLAIN:
+                _collect(x, found)
 
 
 _GIVEN = "before", "inputs", "saved", "dy", "args", "options"
@@ -363,6 +369,11 @@ def _given(event):
     if event.given is None:
         event.given = {id(owner_of(x)) for x in _arrays([getattr(event, n, None) for n in _GIVEN])}
     return event.given
+
+
+def _same_numbers(a, b):
+    """Whether two lists have the same numbers: the bits, too, of NaN and -0.0, as far as they print."""
+    return len(a) == len(b) and all(x is y or repr(x) == repr(y) for x, y in zip(a, b, strict=True))
 
 
 def _same_objects(a, b):

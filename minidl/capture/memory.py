@@ -7,27 +7,36 @@ from ..kernels.memory import address_of, offset_of, owner_of
 _LINE = 64  # bytes
 
 
+def _gap(begins, ends, need):
+    """The first place where `need` bytes are free beside blocks that are given by their begin."""
+    if not begins.size or begins[0] >= need:
+        return 0
+    reached = np.maximum.accumulate(ends)  # where the memory before the next block ends
+    gaps = begins[1:] - reached[:-1] >= need
+    first = gaps.argmax() if gaps.size else -1
+    return int(reached[first if first >= 0 and gaps[first] else -1])
+
+
 class Plan:
-    """lives: {id of an array that owns memory: (array, number of the first event that uses it, of the last)}.
+    """lives: {id of an array that owns memory: [array, number of the first event that uses it, of the last]}.
 
     `size` is the memory's in bytes, `separate` what one buffer for each would take. `moved` gives the array in its new place.
     """
 
     def __init__(self, lives):
         self.lives, self.offsets, self.size, self.separate = lives, {}, 0, 0
-        placed = np.empty((4, len(lives)), np.int64)  # of each: begin, end, first event, last event
+        placed = np.empty((4, len(lives)), np.int64)  # of each: begin, end, first event, last event; by their begin
         order = sorted(lives.items(), key=lambda item: -item[1][0].nbytes)  # the largest first
         for n, (key, (array, first, last)) in enumerate(order):
             need = -(-array.nbytes // _LINE) * _LINE
             begins, ends, firsts, lasts = placed[:, :n]
-            others = np.flatnonzero((firsts <= last) & (first <= lasts))  # those that live at the same time
-            others = others[np.argsort(begins[others], kind="stable")]
-            reached = np.maximum.accumulate(np.append(0, ends[others]))  # where the memory before each of them ends
-            gaps = np.flatnonzero(begins[others] - reached[:-1] >= need)
-            at = int(reached[gaps[0]] if gaps.size else reached[-1])
-            placed[:, n] = at, at + need, first, last
+            others = (firsts <= last) & (lasts >= first)  # those that live at the same time
+            at = _gap(begins[others], ends[others], need)
             self.offsets[key] = at
             self.size, self.separate = max(self.size, at + need), self.separate + need
+            place = begins.searchsorted(at)
+            placed[:, place + 1 : n + 1] = placed[:, place:n]
+            placed[:, place] = at, at + need, first, last
         memory = np.empty(self.size + _LINE, np.uint8)
         start = -address_of(memory) % _LINE
         self.memory = memory[start : start + self.size]

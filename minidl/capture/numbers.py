@@ -35,7 +35,7 @@ def _counted(optimizer, calls):
     """(the array that counts its steps, its group) of the parameter that each call changes."""
     owners = {id(owner_of(p.array)): (p, group) for group in optimizer.param_groups for p in group["params"]}
     for call in calls:
-        p, group = next(owners[id(owner_of(x))] for x, _ in call.arrays() if id(owner_of(x)) in owners)
+        p, group = next(owners[id(owner)] for _, _, owner in call.arrays() if id(owner) in owners)
         yield optimizer.state[p]["step"].array, group
 
 

@@ -70,7 +70,7 @@ class Program:
         one = len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None
         self.only = self.tables[0] if one else None
         shown = [e for e in self.events if type(e) is not Grad or e.array is not None]
-        self.rows = [(type(event), str(event.name), *self.how[id(event)]) for event in shown]
+        self.rows = [(type(event), event.name, *self.how[id(event)]) for event in shown]
         self.constants = list(matching.constant.values())  # whose addresses the tables have
         # The recordings hold every array of two steps: they go.
         del self.matching, self.events, self.lowered, self.how, self._twins, self._grads, self.plan.lives, self.dropped
@@ -79,11 +79,13 @@ class Program:
 
     def _keep_fixed(self):
         """Zeros, ranges and the like that nothing changes are made once: they are constants of the program."""
+        if not self.matching.fixed:
+            return
         changed = set()
         for event in self.events:
             results = [event.result] if type(event) is Sum else [event.copy] if type(event) is Copy else []
-            results += [x for call in event.calls for x, written in call.arrays() if written]
             changed.update(id(owner_of(x)) for x in results)
+            changed.update(id(owner) for call in event.calls for _, written, owner in call.arrays() if written)
         matching = self.matching
         for event in matching.fixed:
             owned = {id(owner_of(x)) for x in arrays_in([event.result]) if x.size}
@@ -92,26 +94,28 @@ class Program:
                 matching.constant.update((key, matching.temporary.pop(key)) for key in owned)
 
     def _lives(self, kept):
-        """{id of owner: (owner, first event, last event)} of all temporaries."""
+        """{id of owner: [owner, first event, last event]} of all temporaries."""
         lives = {}
 
-        def use(arrays, i):
-            for x in arrays:
-                owner = owner_of(x)
-                if id(owner) in self.matching.temporary and owner.size:
-                    first = lives[id(owner)][1] if id(owner) in lives else i
-                    lives[id(owner)] = owner, first, i
+        temporary = self.matching.temporary
+
+        def use(owners, i):
+            for owner in owners:
+                key = id(owner)
+                if key in lives:
+                    lives[key][2] = i
+                elif key in temporary and owner.size:
+                    lives[key] = [owner, i, i]
 
         for i, event in enumerate(self.events):
             use(_used(event), i)
             if type(event) is Backward and (id(event) not in self.matching.native or _alarmed(event)):
-                use([*arrays_in(list(event.saved.values())), *_used(event.forward)], i)
+                use([*_owners(list(event.saved.values())), *_used(event.forward)], i)
             elif type(event) is Grad and event.array is not None:
-                use([event.array], len(self.events))
-        use(kept, len(self.events))
+                use([owner_of(event.array)], len(self.events))
+        use(map(owner_of, kept), len(self.events))
         for x in self._kept_meanwhile():
-            owner, _, last = lives[id(owner_of(x))]
-            lives[id(owner)] = owner, 0, last
+            lives[id(owner_of(x))][1] = 0
         return lives
 
     def _kept_meanwhile(self):
@@ -133,22 +137,28 @@ class Program:
                 self.steps += [numbers_of(*step, table, first, self._assign_all) for *step, first in numbers]
                 rows.clear(), alarms.clear(), numbers.clear(), forwards.clear()
 
-        forwards = {}
+        forwards, made = {}, {}  # made: {id of an array: its twin}, for the calls
+
+        def moved(x):
+            if id(x) not in made:
+                made[id(x)] = self.plan.moved(x)
+            return made[id(x)]
+
         for event in self.events:
             native = id(event) in self.matching.native
             calls = event.calls if native else self.lowered.get(id(event))
             if id(event) in self.dropped:
                 self.how[id(event)] = "once", "the same in each call"
                 continue
-            names = ", ".join(_name(call) for call in calls or ())
-            self.how[id(event)] = ("kernels", names or "a view") if calls is not None else ("Python", self._why(event))
+            kernels = tuple([call.kernel.kernel for call in calls or ()])
+            self.how[id(event)] = ("kernels", kernels or "a view") if calls is not None else ("Python", self._why(event))
             if type(event) is Grad:
                 self.how[id(event)] = "", ""
                 self._grads.append((event.node, None if event.array is None else wrap(self.plan.moved(event.array))))
                 if event.array is not None:
                     self.grads.append(self._grads[-1])
             elif calls is not None:
-                calls = [call.with_arrays(self.plan.moved) for call in calls]
+                calls = [call.with_arrays(moved) for call in calls]
                 if type(event) is Step:
                     numbers.append((event.optimizer, calls, len(rows)))
                     calls = with_counts(event.optimizer, calls)
@@ -271,9 +281,9 @@ class Program:
         found = {}
         for event in events:
             for call in event.calls if id(event) in self.matching.native else ():
-                for x, written in call.arrays():
+                for _, written, owner in call.arrays():
                     if written:
-                        found[id(owner_of(x))] = owner_of(x)
+                        found[id(owner)] = owner
             for x in (getattr(event, "result", None), getattr(event, "copy", None)):
                 if isinstance(x, np.ndarray):
                     found[id(owner_of(x))] = owner_of(x)
@@ -292,9 +302,14 @@ class Program:
         return state_arrays(self) if any(type(e) in (Step, Effect) for e in events) else self._state(events)
 
     def _changes_something(self, event):
+        if type(event) in (Step, Effect):
+            return True
+        for call in event.calls:
+            for _, written, owner in call.arrays():
+                if written and id(owner) in self.changes:
+                    return True
         results = [getattr(event, name, None) for name in ("result", "copy", "outputs")]
-        written = [x for call in event.calls for x, written in call.arrays() if written] + arrays_in(results)
-        return type(event) in (Step, Effect) or any(id(owner_of(x)) in self.changes for x in written)
+        return any(id(owner) in self.changes for owner in _owners(results))
 
     # --- running
 
@@ -395,18 +410,13 @@ def _generators(events):
 def read_after(first, events, results, statics):
     """The places of the inputs that are read after event number `first`: they must not share memory with what it changes."""
     later = events[first + 1 :]
-    used = [x for event in later for x in (*_used(event), *arrays_in([getattr(event, "saved", None)]))]
-    owners = {id(owner_of(x)) for x in (*used, *results)} if first < len(events) else ()
+    used = [x for event in later for x in (*_used(event), *_owners([getattr(event, "saved", None)]))]
+    owners = {id(x) for x in (*used, *map(owner_of, results))} if first < len(events) else ()
     return [i for i, x in enumerate(statics) if id(owner_of(x)) in owners]
 
 
 def _alarmed(event):
     return any(call.kernel is ALARM for call in event.calls)
-
-
-def _name(call):
-    """The kernel's name, without what tells its cache files apart."""
-    return call.kernel.kernel.__qualname__.rpartition(".")[2]
 
 
 def _assign(grads):
@@ -433,15 +443,21 @@ def _fill(targets, *results):
 
 
 def _used(event):
-    """All arrays that an event reads or makes."""
-    yield from (x for call in event.calls for x, _ in call.arrays())
+    """The owners of all arrays that an event reads or makes."""
+    for call in event.calls:
+        for _, _, owner in call.arrays():
+            yield owner
     if type(event) is Forward:
-        yield from arrays_in(list(event.before.values()), event.inputs, event.outputs, list(event.after.values()))
+        yield from _owners(list(event.before.values()), event.inputs, event.outputs, list(event.after.values()))
     elif type(event) is Backward:
-        yield from arrays_in([event.dy], event.gradients)
+        yield from _owners([event.dy], event.gradients)
     elif type(event) is Sum:
-        yield from (event.total, event.dx, event.result)
+        yield from _owners([event.total, event.dx, event.result])
     elif type(event) is Copy:
-        yield from (event.source, event.copy)
+        yield from _owners([event.source, event.copy])
     elif type(event) in (Function, Effect):
-        yield from arrays_in(event.args, event.options, [event.result])
+        yield from _owners(event.args, event.options, [event.result])
+
+
+def _owners(*values):
+    return map(owner_of, arrays_in(*values))

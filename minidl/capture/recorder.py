@@ -17,8 +17,8 @@ from ..kernels import jit
 from ..nn.module import Module
 from ..ops import Index
 from ..tensors.tensor import Tensor
-from .events import Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, READERS, STREAMS, effects, functions, schedulers
+from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
+from .functions import CONSTANT, READERS, STREAMS, functions, schedulers
 
 FORGOTTEN = object()
 
@@ -49,9 +49,10 @@ class Recorder(watch.Observer):
             for kernel in list(jit.tables):
                 for dtype, code in list(kernel.items()):
                     dict.__setitem__(kernel, dtype, self._recorded(kernel, dtype, code))
-            for place, name, always in functions():
+            found, effects = functions()
+            for place, name, always in found:
                 self._patch(place, name, functools.partial(self._function, always))
-            for place, name in effects():
+            for place, name in effects:
                 self._patch(place, name, self._effect)
             for place, name in schedulers():
                 self._patch(place, name, self._scheduler)
@@ -120,7 +121,9 @@ class Recorder(watch.Observer):
 
     def _add(self, event):
         self.events.append(event)
-        self.known(x for call in event.calls for x, _ in call.arrays())
+        for call in event.calls:
+            for _, _, owner in call.arrays():
+                self.seen[id(owner)] = owner
 
     def before(self, op):
         event = Forward(op=op, before={**vars(op), "needs": [stub(node) for node in op.needs]})
@@ -203,7 +206,7 @@ class Recorder(watch.Observer):
         if self._stack or array is self._written:
             return
         owner = owner_of(array)
-        if not (self.events and any(w and owner_of(x) is owner for c in self.events[-1].calls for x, w in c.arrays())):
+        if not (self.events and any(w and x is owner for c in self.events[-1].calls for _, w, x in c.arrays())):
             self.refuse(f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step")
 
     def _begins(self, node, grad):
@@ -406,9 +409,6 @@ def _restored(code):
     return code.code if type(code) is _Recorded else code
 
 
-_NUMBERS = frozenset({int, float, bool, str, type(None)})
-
-
 def arrays_in(*values):
     """All arrays in nested tuples, lists and dicts, of tensors too."""
     found = []
@@ -423,7 +423,7 @@ def _collect(values, found):
             found.append(x)
         elif kind in (tuple, list):
             _collect(x, found)
-        elif kind in _NUMBERS:
+        elif kind in PLAIN:
             pass
         elif isinstance(x, np.ndarray):
             found.append(x)
@@ -440,7 +440,7 @@ def reproduced(calls, known):
     were. Calls that change an array that was there before (running means) can't be judged so: the whole step's comparison
     covers them.
     """
-    owners = {id(owner_of(x)): owner_of(x) for call in calls for x, written in call.arrays() if written and x.size}
+    owners = {id(owner): owner for call in calls for x, written, owner in call.arrays() if written and x.size}
     before = {key: x.tobytes() for key, x in owners.items()}
     for key, x in owners.items():
         if key not in known:

@@ -181,7 +181,7 @@ class _Walk:
     def module(self, module):
         own = vars(module)
         self.indirect.update(map(id, module.parameters(recurse=False)))
-        self.waiting += [*module.modules(), *module.parameters(recurse=False)]
+        self.waiting += [*module.children(), *module.parameters(recurse=False)]
         self.waiting += [x for x in own.values() if isinstance(x, _CALLABLE)]
         if id(module) not in self.ran:
             self.members.append((module, members(module)))

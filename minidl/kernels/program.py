@@ -7,6 +7,7 @@ compiled function that holds the calls themselves takes 1.5 ms for each call, an
 """
 
 import functools
+import struct
 
 import numba
 import numpy as np
@@ -20,6 +21,7 @@ from .jit import jit
 from .memory import address_of
 
 _WORD, _DOUBLE, _INT = ir.IntType(64), ir.DoubleType(), ir.IntType(32)
+_as_double, _as_words = struct.Struct("=d"), struct.Struct("=q")
 _fetchers, _libraries, _runner = {}, [], []
 _FAILED = 1 << 30  # added to the number of a row whose kernel ran out of memory
 
@@ -33,24 +35,25 @@ class Table:
 
     def __init__(self, calls, alarms):
         self.calls, self.alarms = calls, alarms
-        kernels = {(call.kernel, call.dtype): None for call in calls}
-        kernels = {(kernel, dtype): _key_and_address(kernel, dtype) for kernel, dtype in kernels}
+        kernels = {(id(call.kernel), call.dtype): call for call in calls}
+        kernels = {name: _key_and_address(call.kernel, call.dtype) for name, call in kernels.items()}
         new = [key for key in dict.fromkeys(key for key, _ in kernels.values()) if key not in _fetchers]
         if new or not _runner:
             loop, *addresses = _compiled([_loop, *map(_fetcher, new)])
             _fetchers.update(zip(new, addresses, strict=True))
             if not _runner:
                 _runner.append((run_table.compile((types.intp,) * 3), loop))
-        self.rows = np.zeros((len(calls), 4), np.int64)
-        self.memory, self.floats = [], []
-        for i, (row, call) in enumerate(zip(self.rows, calls, strict=True)):
-            key, address = kernels[call.kernel, call.dtype]
-            memory, floats = _packed(call.kinds, call.args)
-            self.memory.append(memory)
-            self.floats.append(floats)
-            row[:3] = _fetchers[key], address, address_of(memory)
-            if i in alarms:
-                row[3] = address_of(alarms[i])
+        kernels = {name: (_fetchers[key], address) for name, (key, address) in kernels.items()}
+        words, rows, arrays, self.floats = [], [], {}, []  # floats: of each call, where in the memory its numbers lie
+        for call in calls:
+            rows.append([*kernels[id(call.kernel), call.dtype], len(words) * 8, 0])
+            self.floats.append([])
+            _pack(call.kinds, call.args, words, self.floats[-1], arrays)
+        memory, self.rows = np.array(words, np.int64), np.array(rows, np.int64).reshape(-1, 4)
+        self.rows[:, 2] += address_of(memory)
+        for i, alarm in alarms.items():
+            self.rows[i, 3] = address_of(alarm)
+        self.memory = memory.view(np.float64)
         run, loop = _runner[0]
         self._run = functools.partial(run, loop, address_of(self.rows), len(self.rows))
         self._rest = functools.partial(run, loop)
@@ -68,7 +71,7 @@ class Table:
 
     def place(self, i, first, count):
         """A function that sets `count` of the floating-point numbers of call i, from number `first` on (-1 is the last)."""
-        memory, at = self.memory[i].view(np.float64), self.floats[i][first:][:count]
+        memory, at = self.memory, self.floats[i][first:][:count]
 
         def put(*values):
             for k, value in zip(at, values, strict=True):
@@ -78,8 +81,7 @@ class Table:
 
     def set_numbers(self, i, args):
         """From now on call i gets the floating-point numbers of these arguments."""
-        memory, floats = _packed(self.calls[i].kinds, args)
-        self.memory[i][floats] = memory[floats]
+        self.memory[self.floats[i]] = list(_numbers(self.calls[i].kinds, args))
 
 
 @intrinsic
@@ -105,27 +107,37 @@ def _key_and_address(kernel, dtype):
     return (kernel.kernel.overloads[tuple(kinds)].signature.return_type, *kinds), address
 
 
-def _packed(kinds, args):
-    """The arguments as machine words, and which of these are floating-point numbers."""
-    values = [w for kind, x in zip(kinds, args, strict=True) for w in _words(kind, x)]
-    floats = [i for i, v in enumerate(values) if isinstance(v, float)]
-    return np.array([np.float64(v).view(np.int64) if isinstance(v, float) else v for v in values], np.int64), floats
+def _pack(kinds, args, words, floats, arrays):
+    """Adds to `words` the arguments as the machine words that Numba's calling convention wants, and to `floats` where its
+    floating-point numbers lie among them. An array has no owner there: it outlives them. arrays: {id: words} of those packed.
+    """
+    for kind, x in zip(kinds, args, strict=True):
+        if isinstance(x, np.ndarray):
+            if id(x) not in arrays:
+                arrays[id(x)] = 0, 0, x.size, x.itemsize, address_of(x), *x.shape, *x.strides
+            words += arrays[id(x)]
+        elif isinstance(x, tuple):
+            _pack(kind.types, x, words, floats, arrays)
+        elif isinstance(kind, types.Float):
+            floats.append(len(words))
+            words += _as_words.unpack(_as_double.pack(x))
+        else:
+            words.append(int(x))
 
 
-def _words(kind, value):
-    """An argument as the machine words that Numba's calling convention wants. An array has no owner there: it outlives them."""
-    if isinstance(kind, types.Array):
-        yield from (0, 0, value.size, value.itemsize, address_of(value), *value.shape, *value.strides)
-    elif isinstance(kind, types.BaseTuple):
-        for some, x in zip(kind.types, value, strict=True):
-            yield from _words(some, x)
-    else:
-        yield float(value) if isinstance(kind, types.Float) else int(value)
+def _numbers(kinds, args):
+    """The floating-point numbers among arguments, in order."""
+    for kind, x in zip(kinds, args, strict=True):
+        if isinstance(x, tuple):
+            yield from _numbers(kind.types, x)
+        elif isinstance(kind, types.Float):
+            yield float(x)
 
 
 def _compiled(bodies):
     """Addresses of native functions (two words) → int32, whose code the bodies(builder, arguments) write."""
     library = cpu_target.target_context.codegen().create_library("minidl_program")
+    library._optimize_functions = library._optimize_final_module = lambda *module: None  # there is nothing to gain
     module = library.create_ir_module("minidl_program")
     names = [f"minidl_program_{i}" for i in range(len(bodies))]
     for name, body in zip(names, bodies, strict=True):

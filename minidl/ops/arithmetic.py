@@ -107,6 +107,22 @@ class Neg(Op):
         return -dy
 
 
+POWERS = {
+    0.5: np.sqrt,
+    2: lambda a: a * a,
+    3: lambda a: a * a * a,
+    -0.5: lambda a: 1 / np.sqrt(a),
+    -1: lambda a: 1 / a,
+    -2: lambda a: 1 / (a * a),
+}
+
+
+def _raised(a, b):
+    """aᵇ. Of a few numbers b, by products and roots as in PyTorch: NumPy's own takes up to sixty times as long."""
+    power = POWERS.get(b) if type(b) in (int, float) and a.dtype.kind == "f" else None
+    return np.power(a, b) if power is None else power(a)
+
+
 class Pow(Op):
     """y = aᵇ
     the power rule:                          da = dy·b·aᵇ⁻¹   (0 where b = 0, also at a = 0)
@@ -115,15 +131,17 @@ class Pow(Op):
 
     def forward(self, a, b):
         self.a, self.b = a, b
-        y = np.power(a, b)
+        y = _raised(a, b)
         self.y = y if self.needs[1] else None
         return y
 
     def backward(self, dy):
         a, b = self.needs
         if a:
-            slope = self.b * np.power(self.a, self.b - 1)
-            da = unbroadcast(dy * np.where(self.b == 0, dy.dtype.type(0), slope), a.shape)
+            slope = self.b * _raised(self.a, self.b - 1)
+            if type(self.b) not in (int, float) or self.b == 0:
+                slope = np.where(self.b == 0, dy.dtype.type(0), slope)
+            da = unbroadcast(dy * slope, a.shape)
         else:
             da = None
         if b:
@@ -208,7 +226,7 @@ class Maximum(Op):
 
     def forward(self, a, b):
         y = np.maximum(a, b)
-        self.share = _share(a, b, y)
+        self.share = None if self.needs == [None, None] else _share(a, b, y)
         return y
 
     def backward(self, dy):
@@ -225,14 +243,19 @@ class Minimum(Maximum):
 
     def forward(self, a, b):
         y = np.minimum(a, b)
-        self.share = _share(a, b, y)
+        self.share = None if self.needs == [None, None] else _share(a, b, y)
         return y
 
 
 def _share(a, b, y):
     """a's share of dy: 1 where y is a, 0 where y is b, ½ where it is both."""
-    from_a, from_b = (a == y) | np.not_equal(a, a), (b == y) | np.not_equal(b, b)
-    return np.where(from_a == from_b, 0.5, from_a).astype(y.dtype)
+    from_a, from_b = np.equal(a, y), np.equal(b, y)
+    if np.count_nonzero(y != y):
+        from_a, from_b = from_a | np.not_equal(a, a), from_b | np.not_equal(b, b)
+    share = np.subtract(from_a, from_b, dtype=y.dtype)  # 1, 0 or −1
+    share += 1
+    share *= 0.5
+    return share
 
 
 class Where(Op):

@@ -124,12 +124,14 @@ class NegativeLogLikelihood(Op):
         self.labels, self.weights = labels, weights
 
     def forward(self, x):
-        picked = x[np.arange(len(x)), np.where(self.weights == 0, 0, self.labels)] if len(x) else x.sum(1)
-        return np.where(self.weights == 0, x.dtype.type(0), -self.weights * np.where(self.weights == 0, 0, picked))
+        (rows,) = self.weights.nonzero()
+        y = np.zeros(len(x), x.dtype)
+        y[rows] = -self.weights[rows] * x[rows, self.labels[rows]]
+        return y
 
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
-        (rows,) = np.nonzero(self.weights)
+        (rows,) = self.weights.nonzero()
         dx[rows, self.labels[rows]] = -self.weights[rows] * dy[rows]
         return dx
 

@@ -142,8 +142,12 @@ class Amax(Reduction):
     def forward(self, x):
         y = self.pick(x, axis=self.axes, keepdims=True)
         if self.needs[0] is not None:
-            chosen = (x == y) | (x != x)
-            self.share = chosen / chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
+            chosen = x == y
+            if np.count_nonzero(y != y):
+                chosen |= x != x
+            self.share = chosen.astype(x.dtype)
+            if np.count_nonzero(chosen) != y.size:  # equal ones
+                self.share /= chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
         return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
 
     def backward(self, dy):

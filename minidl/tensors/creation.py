@@ -209,7 +209,9 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False) -> T
             [7, 7]])
     """
     (fill_value,) = numbers_of("full", fill_value=fill_value)
-    dtype = tensor(fill_value).dtype if dtype is None else dtypes.as_dtype(dtype)
+    if dtype is None:
+        dtype = dtypes.default if type(fill_value) is float else tensor(fill_value).dtype
+    dtype = dtypes.as_dtype(dtype)
     return made(np.full(size_of("full", (size,)), number_array("full", fill_value, dtype), dtype), device, requires_grad)
 
 

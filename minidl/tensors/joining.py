@@ -48,13 +48,11 @@ def cat(tensors, dim=0, *, axis=None):
     tensors = _common("cat", tensors)
     dim = dim if axis is None else axis
     tensors = [x for x in tensors if x.shape != (0,)] or tensors  # PyTorch lets a vector of nothing stand beside any shape
-    axis = normalize_axis("cat", dim, tensors[0].ndim)
+    shape = tensors[0].shape
+    axis = normalize_axis("cat", dim, len(shape))
     for x in tensors:
-        if (
-            x.ndim != tensors[0].ndim
-            or not x.ndim
-            or np.delete(x.shape, axis).tolist() != np.delete(tensors[0].shape, axis).tolist()
-        ):
+        other = x.shape
+        if len(other) != len(shape) or not other or other[:axis] != shape[:axis] or other[axis + 1 :] != shape[axis + 1 :]:
             raise ValueError(f"cat: shapes {[x.shape for x in tensors]} must have axes, and be equal but for axis {dim}")
     return apply(ops.Cat(axis), *tensors)
 
@@ -87,7 +85,10 @@ def _common(name, tensors):
             raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, among them is one {got}")
     if not tensors:
         raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, got none")
-    dtype = functools.reduce(dtypes.join, [x.dtype for x in tensors])
+    found = [x.array.dtype for x in tensors]
+    if all(dtype is found[0] for dtype in found):
+        return tensors
+    dtype = functools.reduce(dtypes.join, found)
     return [x.to(dtype) for x in tensors]
 
 

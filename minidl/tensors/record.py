@@ -150,6 +150,9 @@ def _float_and_number(a, b):
 
 def promote(name, a, b):
     """Two operands in their common dtype; a Python number stays a number, and never widens a tensor."""
+    a_tensor, b_tensor = isinstance(a, Tensor), isinstance(b, Tensor)
+    if a_tensor and b_tensor and a.array.dtype is b.array.dtype:
+        return a, b
     a, b = operand(name, a), operand(name, b)
     a_tensor, b_tensor = isinstance(a, Tensor), isinstance(b, Tensor)
     if not a_tensor and not b_tensor:

@@ -209,6 +209,6 @@ def reduced_axes(x, name, dim, keepdim=False):
 
 def nonempty_axes(x, name, dim, keepdim=False):
     axes = reduced_axes(x, name, dim, keepdim)
-    if any(x.shape[axis] == 0 for axis in axes):
+    if not x.array.size and any(x.shape[axis] == 0 for axis in axes):
         raise ValueError(f"{name}: cannot be taken over an axis of size 0, shape {x.shape}")
     return axes
