@@ -452,6 +452,45 @@ def test_branches_in_turns_with_one_optimizer(optimizer):
     assert [plan.begun for plan in twins.remembered._plans.values()] == [0, 0]
 
 
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.AdamW, optim.SGD])
+def test_an_optimizer_that_steps_three_times(optimizer):
+    def pair():
+        net = mlp()
+        rule = optimizer(net.parameters(), 0.01)
+
+        def step(x, y):
+            for _ in range(3):
+                rule.zero_grad()
+                loss = F.cross_entropy(net(x), y)
+                loss.backward()
+                rule.step()
+            return loss
+
+        return net, step
+
+    Twins(pair).run(batches)
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.RMSprop])
+def test_an_optimizer_that_steps_first(optimizer):
+    """It reads the gradients of the last call, which lie in the memory of the replay."""
+
+    def pair():
+        net = mlp()
+        rule = optimizer(net.parameters(), 0.01)
+
+        def step(x, y):
+            rule.step()
+            rule.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            return loss
+
+        return net, step
+
+    Twins(pair).run(batches)
+
+
 # --- arguments
 
 

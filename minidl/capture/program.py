@@ -19,13 +19,17 @@ from ..tensors.tensor import Tensor
 from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat
 from .matching import CannotRemember
 from .memory import Plan
-from .numbers import numbers_of, with_counts
+from .numbers import in_turn, numbers_of, with_counts
 from .recorder import arrays_in
 from .state import Before, state_arrays
 
 
 class Otherwise(Exception):
     """Python would go on otherwise than when the step was recorded: this call must be made ordinarily."""
+
+
+class Failed(Otherwise):
+    """Python has raised an error; made ordinarily, the call raises it in the words of whoever checks first."""
 
 
 class Program:
@@ -174,6 +178,7 @@ class Program:
                     self._grads = []
                 self.segments.append((self._python(event), None))
         close()
+        in_turn(self.steps)
 
     def _watch(self, event, calls, first, alarms, forwards):
         """Where an alarm of the event goes off, Python does it, and the table goes on behind its calls."""
@@ -351,6 +356,9 @@ class Program:
             except Otherwise:
                 before.restore()
                 raise
+            except Exception as error:
+                before.restore()
+                raise Failed(str(error)) from error
         for node, grad in self.final:
             node.grad = grad
         writes._writes.newest = now = next_serial()

@@ -15,10 +15,10 @@ from ..graph.watch import constants
 from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
-from ..ops import Index
+from ..ops import Index, SetItem
 from ..tensors.tensor import Tensor
 from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, READERS, STREAMS, functions, schedulers
+from .functions import CONSTANT, STREAMS, functions, schedulers
 
 FORGOTTEN = object()
 
@@ -40,6 +40,7 @@ class Recorder(watch.Observer):
         self.known(statics)
         self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
+        self._taken = {}  # arrays that the step has taken from tensors, and no operation was given
 
     # --- begin and end
 
@@ -49,14 +50,14 @@ class Recorder(watch.Observer):
             for kernel in list(jit.tables):
                 for dtype, code in list(kernel.items()):
                     dict.__setitem__(kernel, dtype, self._recorded(kernel, dtype, code))
-            found, effects = functions()
+            found, effects, readers = functions()
             for place, name, always in found:
                 self._patch(place, name, functools.partial(self._function, always))
             for place, name in effects:
                 self._patch(place, name, self._effect)
             for place, name in schedulers():
                 self._patch(place, name, self._scheduler)
-            for place, name in READERS:
+            for place, name in readers:
                 self._patch(place, name, self._reader)
             for place, name in STREAMS:
                 self._patch(place, name, self._stream)
@@ -64,6 +65,8 @@ class Recorder(watch.Observer):
             self._patch(Tensor, "grad", self._gradient)
             self._patch(Tensor, "data", self._data)
             self._patch(Tensor, "detach", self._detached)
+            self._replaced.append((Tensor, "array", None))
+            Tensor.array = self._array()
             self._patch(double_backward, "walk", self._second)
             watch.add(self)
         except BaseException:
@@ -74,6 +77,8 @@ class Recorder(watch.Observer):
     def __exit__(self, *error):
         """Puts everything back. Ctrl-C may come at any line: so it may be called again, and then does the rest."""
         watch.remove(self)
+        if self._taken:
+            self.refuse("Tensor.array gives its values to NumPy: compute with tensors, or read it outside of the step")
         jit.recorder = None
         for kernel in list(jit.tables):
             for dtype, code in list(kernel.items()):
@@ -126,6 +131,9 @@ class Recorder(watch.Observer):
                 self.seen[id(owner)] = owner
 
     def before(self, op):
+        if self._taken:
+            for x in arrays_in(list(vars(op).values())):
+                self._taken.pop(id(x), None)
         event = Forward(op=op, before={**vars(op), "needs": [stub(node) for node in op.needs]})
         if self._stack:
             self._stack[-1].nested = True
@@ -252,6 +260,30 @@ class Recorder(watch.Observer):
 
         return property(get, put)
 
+    def _array(self):
+        """The attribute `array`, which tells if it is read outside of minidl: what NumPy makes of it is not seen.
+
+        It may be an option of an operation of the user's.
+        """
+
+        def get(x):
+            try:
+                array = x.__dict__["array"]
+            except KeyError:
+                raise AttributeError("array") from None
+            if (
+                not self._stack
+                and sys._getframe(1).f_globals.get("__name__", "").partition(".")[0] != "minidl"
+                and self._mine()
+            ):
+                self._taken[id(array)] = array
+            return array
+
+        def put(x, array):
+            x.__dict__["array"] = array
+
+        return property(get, put)
+
     def _detached(self, name, old):
         def detach(x):
             if self._mine():
@@ -278,7 +310,8 @@ class Recorder(watch.Observer):
         return [event for event in self.events if type(event) is Step]
 
     def stepping(self, optimizer):
-        self._stack.append(Step(optimizer=optimizer, options=options_of(optimizer)))
+        self._stack.append(event := Step(optimizer=optimizer))
+        event.options = options_of(optimizer)  # whose text reads values
 
     def stepped(self, optimizer):
         event = self._stack.pop()
@@ -325,7 +358,7 @@ class Recorder(watch.Observer):
 
     def _reader(self, name, old):
         def read(tensor, *args, **options):
-            if self._mine() and not self._stack:
+            if self._mine() and not (self._stack and type(getattr(self._stack[-1], "op", None)) not in (Index, SetItem)):
                 self.refuse(f"Tensor.{name} reads a value: return the tensor, and read it outside of the step")
             return old(tensor, *args, **options)
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from . import dtypes
 from .record import TensorBase, apply, binary, check_broadcast, floating, operand, promote, wrap
 
@@ -225,7 +226,8 @@ def _divide(a, b):
 def _floor_divide(a, b):
     a, b = promote("floor_divide", a, b)
     check_broadcast("floor_divide", a, b)
-    _check_divisor("floor_divide", a, b)
+    if _whole(a, b)[0]:
+        _check_divisor("floor_divide", b)
     with np.errstate(all="ignore"):
         result = np.asarray(np.floor_divide(*_whole(a, b)[1]))
     # Constant between its jumps: in the graph it passes back zeros.
@@ -238,7 +240,8 @@ def _floor_divide(a, b):
 
 def _remainder(a, b):
     a, b = promote("remainder", a, b)
-    _check_divisor("remainder", a, b)
+    if _whole(a, b)[0]:
+        _check_divisor("remainder", b)
     return binary(ops.Remainder(), a, b)
 
 
@@ -258,7 +261,7 @@ def _whole(a, b):
     return all(np.asarray(x).dtype.kind in "iub" for x in arrays), arrays
 
 
-def _check_divisor(name, a, b):
-    whole, arrays = _whole(a, b)
-    if whole and not np.all(arrays[1]):  # there is no integer to stand for infinity
+@repeatable
+def _check_divisor(name, b):
+    if not np.all(b.array if isinstance(b, TensorBase) else b):  # there is no integer to stand for infinity
         raise ZeroDivisionError(f"{name}: an integer tensor is divided by 0")

@@ -208,9 +208,9 @@ def where(condition, input=None, other=None):
     >>> minidl.where(x > 0)
     (tensor([0, 2]),)
     """
-    condition = condition.array if isinstance(condition, TensorBase) else np.asarray(condition)
     if input is None and other is None:
-        return tuple(wrap(index) for index in np.nonzero(condition))
+        return (condition if isinstance(condition, TensorBase) else wrap(np.asarray(condition))).nonzero(as_tuple=True)
+    condition = condition.array if isinstance(condition, TensorBase) else np.asarray(condition)
     if input is None or other is None:
         raise TypeError("where: give both values or none: where(condition, a, b), or where(condition) for the indices")
     if condition.dtype.kind != "b":
@@ -259,7 +259,7 @@ def _index_part(part):
         array = part.array if isinstance(part, TensorBase) else part
         if array.dtype.kind not in "iub" or array.dtype == np.uint8:
             raise TypeError(f"index: tensors used as indices must be integers or booleans, got {array.dtype}")
-        return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
+        return int(part) if array.ndim == 0 and array.dtype.kind != "b" else array
     if isinstance(part, (list, range)):
         part = [p.item() if isinstance(p, TensorBase) else p for p in part]
         return np.asarray(part) if len(part) else np.zeros(0, np.int64)
