@@ -491,6 +491,180 @@ def test_an_optimizer_that_steps_first(optimizer):
     Twins(pair).run(batches)
 
 
+# --- errors that the step catches
+
+
+def test_an_error_that_the_step_catches_in_a_replay():
+    """The running means and the random stream move once for each call, as in ordinary ones."""
+
+    def pair():
+        net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 3))
+        train = training(net, sgd(net))
+
+        def step(x, y):
+            try:
+                return train(x, y)
+            except IndexError:
+                return minidl.zeros(())
+
+        return net, step
+
+    twins = Twins(pair)
+    for i in range(20):
+        x, y = batches(i)
+        if i in (5, 7, 10):
+            y[0] = 9
+        twins.call(x, y)
+    (plan,) = twins.remembered._plans.values()
+    assert plan.begun == 0 and plan.program is not None
+
+
+def test_an_operation_that_fails_in_each_call():
+    def pair():
+        net = mlp()
+        train = training(net, sgd(net))
+
+        def step(x, y):
+            try:
+                net(x[:, :2])
+            except ValueError:
+                return train(x, y)
+
+        return net, step
+
+    twins = Twins(pair, fullgraph=False)
+    with pytest.warns(UserWarning, match="Linear raises an error, which the step catches"):
+        for i in range(7):
+            twins.call(*batches(i))
+
+
+# --- optimizers of one's own
+
+
+class Lion(optim.Optimizer):
+    """It has a step of its own, which keeps its state in the usual place."""
+
+    def __init__(self, params):
+        super().__init__(params, {"lr": 0.01})
+
+    @minidl.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if not self.state[p]:
+                    self.state[p]["mean"] = minidl.zeros_like(p)
+                mean = self.state[p]["mean"]
+                p.add_(mean.mul_(0.9).add_(p.grad, alpha=0.1).sign(), alpha=-group["lr"])
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+@pytest.mark.parametrize("name", ["clear", "other", "loaded", "parameters"])
+def test_the_state_of_an_optimizer_with_a_step_of_its_own(name, at):
+    def pair():
+        net = mlp()
+        net.optimizer = Lion(net.parameters())
+        return net, training(net, net.optimizer)
+
+    def change(net):
+        if name == "clear":
+            net.optimizer.state.clear()
+        elif name == "loaded":
+            net.optimizer.load_state_dict(net.optimizer.state_dict())
+        elif name == "parameters":
+            net.optimizer.param_groups[0]["params"].pop()
+        else:
+            for p in net.parameters():
+                net.optimizer.state[p]["mean"] = minidl.ones_like(p)
+
+    twins = Twins(pair)
+    for i in range(14):
+        if i == at:
+            for net in twins.each():
+                change(net)
+        twins.call(*batches(i))
+
+
+def test_an_optimizer_that_counts_its_steps():
+    class Slower(optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {"lr": 0.5})
+            self.count = 0
+
+        def update(self, group):
+            self.count += 1
+            for p in group["params"]:
+                p.data -= group["lr"] / self.count * p.grad
+
+    def pair():
+        net = mlp()
+        net.optimizer = Slower(net.parameters())
+        return net, training(net, net.optimizer)
+
+    twins = Twins(pair)
+    for i in range(14):
+        twins.call(*batches(i))
+        assert [net.optimizer.count for net in twins.each()] == [i + 1] * 2
+
+
+def test_a_step_that_an_optimizer_is_given():
+    """As some schedulers of learning rates do it."""
+
+    def pair():
+        net = mlp()
+        net.optimizer = sgd(net)
+        return net, training(net, net.optimizer)
+
+    def twice(optimizer):
+        step = optimizer.step
+        optimizer.step = lambda: (step(), step())
+
+    twins = Twins(pair)
+    for i in range(14):
+        if i == 6:
+            for net in twins.each():
+                twice(net.optimizer)
+        twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("change", [lambda net: setattr(net[1], "p", 0.1), lambda net: net.eval()])
+def test_layers_whose_forward_is_called_by_itself(change):
+    def pair():
+        net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+        def step(x, y):
+            net.zero_grad()
+            for layer in net:
+                x = layer.forward(x)
+            loss = F.cross_entropy(x, y)
+            loss.backward()
+            return loss
+
+        return net, step
+
+    twins = Twins(pair)
+    for i in range(12):
+        if i == 6:
+            for net in twins.each():
+                change(net)
+        twins.call(*batches(i))
+
+
+def test_a_dict_of_what_belongs_to_parameters():
+    """Its keys are compared as objects."""
+    net = mlp()
+    speed = {p: minidl.zeros_like(p) for p in net.parameters()}
+
+    def ordinary(x):
+        return x * sum(s.sum() for s in speed.values())
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    for i in range(12):
+        if i == 6:
+            speed.clear()
+            speed.update((nn.Parameter(p.detach().clone()), minidl.ones_like(p)) for p in net.parameters())
+        assert (step(numbers(i, 2)) == ordinary(numbers(i, 2))).all()
+
+
 # --- arguments
 
 

@@ -347,6 +347,8 @@ class Compiled:
             plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
         except Exception as error:  # of an object of the user's, at which it looks
             raise CannotRemember(f"what it takes from around it can't be looked at: {type(error).__name__}: {error}") from error
+        if plan.guards.catches:
+            program.be_cautious()
         plan.program, plan.first = program, None
 
     # --- the step both ways

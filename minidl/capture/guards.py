@@ -36,15 +36,21 @@ class Guards:
             tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
         self.hooks = calls.hooks
         self.modules, self.changes = [(part, *_attributes(part, before)) for part, before in modules], changes.number
-        self.optimizers = [(o, o.state, o.param_groups, len(o.param_groups)) for o in optimizers]
-        self.groups = [
-            (o.param_groups, i, group, group["params"], list(group["params"]), any(p.array.size == 1 for p in group["params"]))
-            for o in optimizers
-            for i, group in enumerate(o.param_groups)
-        ]
-        self.states = [(o.state, p, d, _entries(d)) for o in optimizers for p, d in o.state.items()]
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read)
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
+        self.catches = found.catches
+        stepped = {id(o): o for o in optimizers}
+        others = [o for o in found.optimizers if id(o) not in stepped]
+        seen = [*stepped.values(), *others]
+        self.optimizers = [(o, vars(o), len(vars(o)), o.state, o.param_groups, len(o.param_groups)) for o in seen]
+        self.groups = [
+            (o.param_groups, i, group, group["params"], list(group["params"]), any(p.array.size == 1 for p in group["params"]))
+            for o in seen
+            for i, group in enumerate(o.param_groups)
+        ]
+        self.states = [(o.state, p, d, _entries(d)) for o in stepped.values() for p, d in o.state.items()]
+        for o in others:  # which the step may step by itself: what it reads there, kernels read
+            self.states += [(o.state, p, d, [e for e in _entries(d) if id(owner_of(e[2])) in read]) for p, d in o.state.items()]
         tensors.update((id(x), x) for x in found.tensors)
         self.tensors = [(x, x.array, x.node) for x in tensors.values()]
         self.arrays = [x.array for x in (*tensors.values(), *found.inner)]
@@ -68,9 +74,14 @@ class Guards:
             now = node.grad
             if now is not array and (now is None or array is None or (array is not True and now.array is not array)):
                 return "a gradient to which the step adds is another one, or None"
-        for optimizer, state, groups, number in self.optimizers:
-            if optimizer.state is not state or optimizer.param_groups is not groups or len(groups) != number:
-                return f"{type(optimizer).__name__} has another state or other groups"
+        for optimizer, own, size, state, groups, number in self.optimizers:
+            if (
+                optimizer.state is not state
+                or optimizer.param_groups is not groups
+                or len(groups) != number
+                or len(own) != size
+            ):
+                return f"{type(optimizer).__name__} has another state, other groups or attributes"
         for groups, i, group, params, before, single in self.groups:
             if groups[i] is not group or group["params"] is not params or not _identical(params, before, single):
                 return "an optimizer has other parameters"

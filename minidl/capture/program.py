@@ -61,7 +61,7 @@ class Program:
         self.segments, self.steps, self.kinds = [], [], []
         self._build()
         self.state, self.indices = self._state(self.events), self._indices()
-        self.early = self._early()
+        self.early, self.cautious = self._early(), self._early(True)
         self.changes = {id(owner_of(x)) for x in state_arrays(self)}
         first = next((i for i, event in enumerate(self.events) if self._changes_something(event)), len(self.events))
         self.late = read_after(first, self.events, results, statics)
@@ -294,12 +294,16 @@ class Program:
                     found[id(owner_of(x))] = owner_of(x)
         return [x for key, x in found.items() if key in self.matching.constant and x.size]
 
-    def _early(self):
+    def _early(self, errors=False):
         """The arrays that change before Python last decides by a value, or makes a result whose size may be another one.
 
-        None if Python does neither.
+        errors: or before a kernel may last refuse a value. None if nothing of this may be.
         """
         python = [self.how[id(event)][0] == "Python" and type(event) in (Forward, Function) for event in self.events]
+        if errors:
+            natives = [id(event) in self.matching.native for event in self.events]
+            refuse = [_alarmed(e) or (type(e) is Forward and bool(e.op.alarm)) for e in self.events]
+            python = [p or (n and r) for p, n, r in zip(python, natives, refuse, strict=True)]
         decisions = [i for i, found in enumerate(python) if found]
         if not decisions:
             return None
@@ -317,6 +321,11 @@ class Program:
         return any(id(owner) in self.changes for owner in _owners(results))
 
     # --- running
+
+    def be_cautious(self):
+        """The step catches errors: where a replay would raise one, all is put back, and the call made ordinarily."""
+        if self.cautious is not None:
+            self.only, self.early = None, self.cautious
 
     def _indices(self):
         """The places of inputs that an operation in Python takes for indices, none of which is negative.

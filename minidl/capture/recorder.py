@@ -156,6 +156,10 @@ class Recorder(watch.Observer):
         self.known(arrays_in(event.outputs, list(event.after.values())))
         self._add(event)
 
+    def failed(self, op):
+        self._stack.pop()
+        self.refuse(f"{op.name} raises an error, which the step catches: catch errors outside of it")
+
     def before_backward(self, node, dy):
         if self._stack:
             what = "a closure of" if type(self._stack[0]) is Step else "within"

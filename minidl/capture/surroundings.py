@@ -43,7 +43,8 @@ _KEPT = {"state", "param_groups", "_checked"}  # of an optimizer; these are othe
 _OF_TENSORS = {"array", *dir(Tensor)}
 _CALLABLE = types.FunctionType, types.MethodType, functools.partial
 _STREAMS = random.Random, np.random.Generator, np.random.RandomState
-_TEXT, _ANY = "'", "*"  # marks among the names in code: a text, which may be a name, and an attribute whose name is computed
+# Marks among the names in code: a text, which may be a name; an attribute whose name is computed; an error is caught.
+_TEXT, _ANY, _CATCHES = "'", "*", "!"
 
 
 def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
@@ -52,7 +53,7 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
     cells: (cell, value, name), codes: (function, its code), entries: (getter, key, value, name) with now = getter(key), and
     containers: (container, copy of items). And members: (module, its members) of those that did not run; tensors, inner: those
     of modules and optimizers; streams: of random numbers, which are not minidl's; optional: attributes that the code looks for,
-    and may not find.
+    and may not find; optimizers; catches: whether it catches errors.
 
     ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read.
     """
@@ -75,8 +76,10 @@ class _Walk:
         self.names, self.found = {x for x in names if x[:1] != _TEXT}, set()
         looks = "getattr" in names or "hasattr" in names
         self.optional = {x[1:] for x in names if x[:1] == _TEXT} if looks else set()
+        self.catches = _CATCHES in names or "suppress" in names
         self.all = _ANY in names or "vars" in names or "__dict__" in names
         self.ran, self.stepped, self.read = ran, stepped, read
+        self.optimizers = []
         self.cells, self.codes, self.entries, self.containers = {}, [], {}, []
         self.members, self.streams, self.tensors, self.inner, self.indirect = [], [], [], [], set()
         self.seen, self.waiting = {}, []
@@ -194,6 +197,7 @@ class _Walk:
         params = [p for group in optimizer.param_groups for p in group["params"]]
         self.indirect.update(map(id, params))
         self.waiting += params
+        self.optimizers.append(optimizer)
         self.attributes(optimizer, vars(optimizer), but=_KEPT)
         if id(optimizer) in self.stepped and "param_groups" not in self.names:
             return
@@ -245,8 +249,11 @@ class _Walk:
 
 
 def members(module):
-    """[(name, parameter, module or buffer)]"""
+    """[(name, parameter, module or buffer)]; of a layer of ours with its options."""
     own = vars(module)
+    if _ours(type(module).__module__):  # whose forward may be called by itself: it reads any of them
+        kept = {*own.get("_members", ()), *own.get("_persistent", ())}
+        return [(name, x) for name, x in own.items() if name in kept or not isinstance(x, Tensor)]
     return [(name, own.get(name)) for name in (*own.get("_members", ()), *own.get("_persistent", ()))]
 
 
@@ -276,12 +283,19 @@ def _slot(descriptor):
     return get
 
 
+_EXCEPT = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH"}
+
+
 @functools.lru_cache(4096)
 def _loaded(code):
     """The names that code reads, also within the functions it defines, and the texts in it that may be names."""
     found, computed, last = set(), 0, [None, None]  # what stands last before a call may be getattr's default, or the name
+    before = None
     for instruction in dis.get_instructions(code):
         what, value = instruction.opname, instruction.argval
+        if what in _EXCEPT or (what == "POP_TOP" and before == "PUSH_EXC_INFO"):
+            found.add(_CATCHES)
+        before = what
         if what.startswith("LOAD_") and not what.startswith("LOAD_FAST") and isinstance(value, str):
             found.add(value)
             if what == "LOAD_CONST" and value.isidentifier():
@@ -327,10 +341,14 @@ def alike(now, copy):
     if kind is set:
         return now == copy
     if kind is dict:
-        if list(now) != list(copy):
+        if not all(map(_one_key, now, copy)):
             return False
         now, copy = now.values(), copy.values()
     return all(map(operator.is_, now, copy)) or all(map(same, now, copy))
+
+
+def _one_key(a, b):
+    return a is b or (not isinstance(a, Tensor) and a == b)  # two tensors would be compared number by number
 
 
 def same(now, before):
