@@ -6,6 +6,7 @@ import contextvars
 import dataclasses
 import functools
 import itertools
+import logging
 import os
 import threading
 import types
@@ -327,6 +328,18 @@ def number_of_parameters():
     return lambda x: x * len(list(net.parameters())), lambda: net.append(nn.Linear(3, 3))
 
 
+@case
+def attribute_whose_name_is_in_a_list():
+    options = types.SimpleNamespace(scale=2.0, names=["scale"])
+    return lambda x: x * sum(getattr(options, name) for name in options.names), lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def all_attributes():
+    options = types.SimpleNamespace(scale=2.0)
+    return lambda x: x * sum(vars(options).values()), lambda: setattr(options, "scale", 5.0)
+
+
 def of_optimizer(name, step, change):
     def make():
         optimizer = optim.SGD(nn.Linear(3, 3).parameters(), 2.0)
@@ -597,3 +610,76 @@ def test_what_the_step_only_sets_does_not_count():
     for i in range(9):
         assert (step(numbers(i, 3)) == numbers(i, 3) * 3).all()
     assert next(runs) == 5
+
+
+# --- what does not matter
+
+
+@dataclasses.dataclass
+class Options:
+    scale: float = 2.0
+    calls: int = 0
+
+
+def test_what_the_step_does_not_read_may_change():
+    """A count, a list and a field beside those whose names are in the code, or are computed there."""
+
+    class Trainer:
+        def __init__(self):
+            self.scale, self.names, self.calls, self.history, self.options = 2.0, ["scale"], 0, [], Options()
+
+        def step(self, x):
+            logging.getLogger("minidl.tests").debug("it catches errors, and computes names")
+            return x * getattr(self, self.names[0]) * self.options.scale
+
+    trainer = Trainer()
+    step = minidl.compile(trainer.step, fullgraph=True)
+    for i in range(24):
+        assert (step(numbers(i, 2)) == trainer.step(numbers(i, 2))).all()
+        trainer.calls += 1
+        trainer.options.calls += 1
+        trainer.history.append(i)
+    (plan,) = step._plans.values()
+    assert plan.begun == 0 and not plan.guards.catches
+
+
+def test_what_changes_after_many_calls_may_change_for_ever():
+    """As a rate that is another one in each epoch."""
+    rate, step = 1.0, None
+
+    def ordinary(x):
+        return x * rate
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    for _ in range(12):
+        for i in range(36):
+            assert (step(numbers(i, 2)) == ordinary(numbers(i, 2))).all()
+        rate *= 0.5
+    with pytest.raises(RuntimeError, match="it changed too often: rate, which the step reads, has changed"):
+        for i in range(100):
+            step(numbers(0, 2))
+            rate *= 0.5 if i % 5 == 0 else 1.0
+
+
+def test_hooks_that_are_removed_and_given_again():
+    def pair():
+        net = mlp()
+        net[0].register_forward_hook(lambda module, args, y: y * 2).remove()
+
+        def step(x, y):
+            net.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            return loss
+
+        return net, step
+
+    twins = Twins(pair, fullgraph=False)
+    for i in range(7):
+        twins.call(*batches(i))
+    assert twins.program is not None
+    for net in twins.each():
+        net[0].register_forward_hook(lambda module, args, y: y * 2)
+    with pytest.warns(UserWarning, match="Linear has a hook"):
+        for i in range(7):
+            twins.call(*batches(i))

@@ -28,6 +28,7 @@ _new = object.__new__
 MOST = 8  # programs of one step
 MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
 TRIES = 2  # recordings that may differ from the one before, as what is around the step may have changed between them
+ENOUGH = 32  # calls after which it does not matter that a step is recorded anew
 _recording = {}  # one thread records at a time: {"thread": which}
 _all = weakref.WeakSet()
 
@@ -424,8 +425,9 @@ class Plan:
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
 
     def begin_again(self, changed):
-        self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1, None, None, changed
-        self.misses = 0
+        often = self.number < ENOUGH
+        self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1 if often else 0, None, None, changed
+        self.misses, self.tries = 0, TRIES
 
     def answer(self, arrays):
         """The arrays of a replay in the form of the step's result."""

@@ -139,6 +139,8 @@ class Guards:
         """After an attribute of any module was set, or any tensor was given a hook."""
         for part, attributes, kept in self.modules:
             now = vars(part)
+            if part._hooks is not None and any(part._hooks):
+                return f"{type(part).__name__} has a hook"
             if now.keys() | kept != attributes.keys() | kept:
                 return f"{type(part).__name__} has other attributes"
             for key, value in attributes.items():

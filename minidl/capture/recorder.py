@@ -330,7 +330,7 @@ class Recorder(watch.Observer):
             if self._mine() and not self._stack:
                 if id(module) not in self.modules:
                     self.modules.update((id(part), (part, dict(vars(part)))) for part in module.modules())
-                if module._hooks is not None:
+                if module._hooks is not None and any(module._hooks):
                     self.refuse(f"{type(module).__name__} has a hook, which is Python: remove it, or leave the step ordinary")
             return old(module, *inputs, **options)
 

@@ -43,8 +43,10 @@ _KEPT = {"state", "param_groups", "_checked"}  # of an optimizer; these are othe
 _OF_TENSORS = {"array", *dir(Tensor)}
 _CALLABLE = types.FunctionType, types.MethodType, functools.partial
 _STREAMS = random.Random, np.random.Generator, np.random.RandomState
-# Marks among the names in code: a text, which may be a name; an attribute whose name is computed; an error is caught.
-_TEXT, _ANY, _CATCHES = "'", "*", "!"
+# Marks among the names in code: a text that may name an attribute, which is looked for; names of attributes are computed, of
+# such pieces, or of texts that are reached; all attributes are looked at; an error is caught.
+_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES = "'", "+", "-", ".", "*", "!"
+_MARKS = {_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES}
 
 
 def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
@@ -73,11 +75,12 @@ class _Walk:
     """From value to value, each once."""
 
     def __init__(self, names, ran, stepped, read):
-        self.names, self.found = {x for x in names if x[:1] != _TEXT}, set()
-        looks = "getattr" in names or "hasattr" in names
-        self.optional = {x[1:] for x in names if x[:1] == _TEXT} if looks else set()
+        self.names, self.found = {x for x in names if x[:1] not in _MARKS}, set()
+        self.optional, self.pieces, self.reached = (
+            {x[1:] for x in names if x[:1] == mark} for mark in (_TEXT, _PIECE, _REACHED)
+        )
         self.catches = _CATCHES in names or "suppress" in names
-        self.all = _ANY in names or "vars" in names or "__dict__" in names
+        self.computed, self.all = _COMPUTED in names, _ANY in names
         self.ran, self.stepped, self.read = ran, stepped, read
         self.optimizers = []
         self.cells, self.codes, self.entries, self.containers = {}, [], {}, []
@@ -88,6 +91,8 @@ class _Walk:
         self.waiting += values
         while self.waiting:
             value = self.waiting.pop()
+            if self.computed and isinstance(value, str):
+                self.found.add(_REACHED + value)
             if isinstance(value, SIMPLE) or id(value) in self.seen:
                 continue
             self.seen[id(value)] = value  # alive, so that no other gets its id
@@ -149,10 +154,12 @@ class _Walk:
         self.waiting.append(value)
 
     def function(self, f):
-        if _ours(f.__module__):
+        if _ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT):  # of a dataclass
             return
         loaded = _loaded(f.__code__)
         self.found |= loaded
+        if not _packaged(f.__code__, f.__module__):
+            self.found |= _marks(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
@@ -206,9 +213,10 @@ class _Walk:
                 self.attribute(group, group, key)
 
     def attributes(self, owner, own, watched=True, but=frozenset()):
-        any_of_them = self.all and not isinstance(owner, (types.ModuleType, types.FunctionType))
-        names = own.keys() - but if any_of_them else (self.names & own.keys()) - but
-        for name in sorted(names):
+        names = self.names & own.keys()
+        if (self.all or self.computed) and not isinstance(owner, (types.ModuleType, types.FunctionType)):
+            names |= {x for x in own if self.all or x in self.reached or any(piece in x for piece in self.pieces)}
+        for name in sorted(names - but):
             if watched:
                 self.attribute(owner, own, name)
             else:
@@ -289,29 +297,49 @@ _EXCEPT = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH"}
 @functools.lru_cache(4096)
 def _loaded(code):
     """The names that code reads, also within the functions it defines, and the texts in it that may be names."""
-    found, computed, last = set(), 0, [None, None]  # what stands last before a call may be getattr's default, or the name
-    before = None
+    found = set()
     for instruction in dis.get_instructions(code):
         what, value = instruction.opname, instruction.argval
-        if what in _EXCEPT or (what == "POP_TOP" and before == "PUSH_EXC_INFO"):
-            found.add(_CATCHES)
-        before = what
         if what.startswith("LOAD_") and not what.startswith("LOAD_FAST") and isinstance(value, str):
             found.add(value)
-            if what == "LOAD_CONST" and value.isidentifier():
-                found.add(_TEXT + value)
-            computed += value == "getattr"
-        if what in ("PRECALL", "CALL"):
-            computed -= any(x is not None and x.isidentifier() for x in last)
-            last = [None, None]
-        else:
-            last = [last[1], value if what == "LOAD_CONST" and isinstance(value, str) else None]
-    if computed > 0:
-        found.add(_ANY)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             found |= _loaded(constant)
     return frozenset(found)
+
+
+@functools.lru_cache(4096)
+def _marks(code):
+    """What else is to be known of code: see _CATCHES and the others."""
+    found, computed, before, last = set(), 0, None, [None, None]  # last: texts before a call, getattr's default or its name
+    for instruction in dis.get_instructions(code):
+        what, value = instruction.opname, instruction.argval
+        if what in _EXCEPT or (what == "POP_TOP" and before == "PUSH_EXC_INFO"):
+            found.add(_CATCHES)
+        text = value if what == "LOAD_CONST" and isinstance(value, str) else None
+        computed += what != "LOAD_CONST" and value == "getattr"
+        if what in ("PRECALL", "CALL"):
+            computed -= any(x is not None and x.isidentifier() for x in last)
+            last = [None, None]
+        else:
+            last = [last[1], text]
+        before = what
+    texts = {x for x in code.co_consts if isinstance(x, str) and x}
+    if {"getattr", "hasattr"} & {*code.co_names}:
+        found.update(_TEXT + x for x in texts if x.isidentifier())
+    if computed > 0:
+        found.update([_COMPUTED, *(_PIECE + x for x in texts)])
+    if {"vars", "__dict__"} & {*code.co_names}:
+        found.add(_ANY)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found |= _marks(constant)
+    return frozenset(found)
+
+
+def _packaged(code, module):
+    """Whether it is the code of a library, which takes names apart and catches errors for reasons of its own."""
+    return foreign(module or "") or "site-packages" in code.co_filename
 
 
 class _Some(dict):
