@@ -20,7 +20,7 @@ from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
 from .numbers import Changed
-from .program import Otherwise, Program, read_after
+from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
 
@@ -61,7 +61,9 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
 
     The first three calls are ordinary; the second and third are recorded. The fourth is made both ways and compared bit for
     bit, and so are calls 8, 16, 32, …; all others make the recorded calls of kernels again. There is one program for each
-    combination of shapes, and of the values of arguments that are no tensors; at most 8.
+    combination of shapes, and of the values of arguments that are no tensors; at most 8. Tensors may be in tuples, lists,
+    dicts, named tuples and dataclasses. A step that is recorded anew for the ninth time, each time within 32 calls, stays
+    ordinary.
 
     - Python within the step runs only in the ordinary calls: no prints, no counts, no `if` about a value. Give back what you
       want to see. Arguments are copied: the step finds them contiguous, in memory of their own. Results are copies without a
@@ -69,10 +71,13 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
     - What may change between calls: parameters, buffers and optimizers' state (also if they are loaded or replaced), learning
       rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
       or finds among its globals. Random numbers go on as in ordinary calls.
-    - What can't be remembered: `item()` and whatever else reads a value, NumPy between operations, hooks, a scheduler's step,
-      gradients of gradients. The warning says which it was.
-    - What the recorder can't see: Python's own state, a counter in an object or a generator that changes the formula. Such a
-      step is wrong until one of the later comparisons, which then raises RuntimeError. Pass such values as arguments.
+    - What can't be remembered: `item()` and whatever else reads a value (`array`, the text of a tensor), NumPy between
+      operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients.
+      The warning says which it was.
+    - What the recorder can't see: Python's own state, a counter in an iterator or in a library's object that changes the
+      formula; items of lists of more than 1000, and numbers that Python takes from arrays of more than 10,000; attributes that
+      are put into `vars(module)`, functions of minidl that are replaced, memory whose shape or flags NumPy sets in place.
+      Such a step is wrong until one of the later comparisons, which then raises RuntimeError. Pass such values as arguments.
 
     `explain()` of the result says what was remembered.
 
@@ -246,8 +251,8 @@ class Compiled:
                     plan.number = number
                     return plan.answer(plan.program.replay(arrays))
                 except Otherwise as what:
-                    plan.misses += type(what) is Otherwise
-                    if plan.misses < MISSES or type(what) is not Otherwise:
+                    plan.misses += type(what) is not Failed
+                    if plan.misses < MISSES or type(what) is Failed:
                         return self._function(*args, **options)
                     changed = str(what)
                 except Changed as what:
@@ -370,15 +375,17 @@ class Compiled:
         try:
             got = program.replay(given)
             differs = not (equal(expected, got) and after.equal() and equal(grads, grads_of(program)))
-        except (Otherwise, Changed) as what:  # the next call is compared
-            after.restore()
-            self._last = None
-            plan.misses += type(what) is Otherwise
-            if type(what) is Changed or plan.misses >= MISSES:
-                plan.begin_again(str(what))
-                if plan.begun > MOST:
-                    self._refuse(f"it changed too often: {what}")
-            return copied(result)
+        except (Otherwise, Changed) as what:
+            if type(what) is not Failed or plan.guards.catches:  # the next call is compared
+                after.restore()
+                self._last = None
+                plan.misses += type(what) is Otherwise
+                if type(what) is Changed or plan.misses >= MISSES:
+                    plan.begin_again(str(what))
+                    if plan.begun > MOST:
+                        self._refuse(f"it changed too often: {what}")
+                return copied(result)
+            differs = f"the replay raises {type(what.__cause__).__name__}: {what}"
         except Exception as error:
             differs = f"the replay raises {type(error).__name__}: {error}"
         changed = None if differs or number > 4 else plan.guards.moved_around()
