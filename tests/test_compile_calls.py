@@ -733,6 +733,82 @@ def number(scale):
     return new
 
 
+@pytest.mark.parametrize("what", ["dict", "list", "record", "nested"])
+def test_an_argument_that_the_step_changes(what):
+    def ordinary(given, x):
+        if what == "dict":
+            given["y"] = x * 2
+        elif what == "list":
+            given.append(x * 2)
+        elif what == "record":
+            given.y = x * 2
+        else:
+            given[0]["y"] = x * 2
+        return x + 1
+
+    def new(x):
+        return {"dict": {"x": x}, "list": [x], "record": Record(x), "nested": ({"x": x},)}[what]
+
+    def made(given):
+        return (
+            given[0]["y"] if what == "nested" else given[1] if what == "list" else given.y if what == "record" else given["y"]
+        )
+
+    step = minidl.compile(ordinary)
+    with pytest.warns(UserWarning, match="it changes a list, a dict or an object that it is given"):
+        for i in range(7):
+            given, x = new(numbers(i, 2)), numbers(i + 1, 2)
+            assert (step(given, x) == x + 1).all() and (made(given) == x * 2).all()
+
+
+# --- parts of tensors that are set
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+@pytest.mark.parametrize("how", ["momentum", "ring", "numbers", "overlapping", "loaded"])
+def test_parts_that_are_set(how, at):
+    """As the optimizers of the book do it: v[:] = ..., p[:] -= ..."""
+
+    def pair():
+        net, last = nn.Linear(4, 3), nn.Linear(4, 3)
+        state = [minidl.zeros_like(p) for p in net.parameters()]
+        for i, x in enumerate(state):
+            net.register_buffer(f"state{i}", x)
+        net.last = last
+
+        def step(x, y):
+            loss = F.cross_entropy(net.forward(x), y)
+            loss.backward()
+            with minidl.no_grad():
+                for p, v in zip((net.weight, net.bias), state, strict=True):
+                    if how == "ring":
+                        v[:-1] = v[1:].clone()
+                        v[-1] = p[0]
+                    elif how == "overlapping":
+                        v[1:] = v[:-1]
+                        v[0] = p[0]
+                    elif how == "numbers":
+                        v[0] = 5
+                        v[1:] += 1
+                    else:
+                        v[:] = 0.9 * v + p.grad
+                    p[:] -= 0.1 * v
+                    p.grad.zero_()
+            if how == "loaded":
+                last.load_state_dict(nn.Linear.state_dict(last) | {"bias": net.bias.detach()})
+            return loss
+
+        return net, step
+
+    twins = Twins(pair)
+    for i in range(14):
+        if i == at:
+            for net in twins.each():
+                net.state0.data = net.state0 * 0.5
+                net.bias.data = net.bias.data * 0.5
+        twins.call(*batches(i))
+
+
 @pytest.mark.parametrize("kind", [Equal, number, Record])
 def test_arguments_that_seem_to_be_equal(kind):
     def ordinary(x, options):

@@ -108,24 +108,56 @@ def is_plain(args):
     return plain and len(set(map(id, args))) == len(args)
 
 
-def with_statics(x, statics):
-    """The argument with the twin, by its id, of each tensor without a graph in its place."""
+def with_statics(x, statics, made):
+    """The argument with the twin, by its id, of each tensor without a graph in its place.
+
+    made: gets (what is replaced, what stands for it, its items), of what the step might change.
+    """
     if isinstance(x, Tensor):
-        return statics[id(x)] if x.node is None else x
-    if type(x) in (tuple, list):
-        return type(x)([with_statics(part, statics) for part in x])
-    if type(x) in _DICTS:
+        if x.node is not None:
+            return x
+        new = statics[id(x)]
+    elif type(x) in (tuple, list):
+        new = type(x)([with_statics(part, statics, made) for part in x])
+    elif type(x) in _DICTS:
         new = copy.copy(x)
-        new.update((key, with_statics(part, statics)) for key, part in x.items())
-        return new
-    if _is_named(x):
-        return type(x)(*[with_statics(part, statics) for part in x])
-    if (fields := _fields(x)) is not None:
+        new.update((key, with_statics(part, statics, made)) for key, part in x.items())
+    elif _is_named(x):
+        new = type(x)(*[with_statics(part, statics, made) for part in x])
+    elif (fields := _fields(x)) is not None:
         new = copy.copy(x)
         for name, part in fields.items():
-            object.__setattr__(new, name, with_statics(part, statics))
-        return new
-    return x
+            object.__setattr__(new, name, with_statics(part, statics, made))
+    else:
+        return x
+    made.append((x, new, _items(new)))
+    return new
+
+
+def _items(x):
+    """{key: value} of what may be changed."""
+    if isinstance(x, (Tensor, tuple)):
+        return {}
+    return dict(enumerate(x)) if isinstance(x, list) else dict(x) if isinstance(x, dict) else _fields(x) or {}
+
+
+def put_back(made):
+    """Whether the step has changed a list, dict or record among its arguments; if so, the caller's are changed likewise."""
+    before, some = {id(new): x for x, new, _ in made}, False
+    for x, new, items in made:
+        now = _items(new)
+        if now.keys() == items.keys() and all(now[key] is items[key] for key in now):
+            continue
+        some, now = True, {key: before.get(id(value), value) for key, value in now.items()}
+        if isinstance(x, list):
+            x[:] = now.values()
+        elif isinstance(x, dict):
+            x.clear()
+            x.update(now)
+        else:
+            for name, value in now.items():
+                object.__setattr__(x, name, value)
+    return some
 
 
 def twins(tensors, arrays):

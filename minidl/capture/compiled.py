@@ -15,7 +15,7 @@ from ..graph.writes import owner_of
 from ..nn.module import Module
 from ..startup import NoCollection
 from ..tensors.tensor import Tensor
-from .arguments import copied, examine, filled, is_plain, leaves, refused, skeleton, tensors_in, twins, with_statics
+from .arguments import copied, examine, filled, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
 from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
@@ -288,7 +288,8 @@ class Compiled:
         for static, x in zip(plan.statics, arrays, strict=True):
             np.copyto(static, x)
         given, before = (args, options), [x.copy() for x in plan.statics]
-        args, options = with_statics(given, twins(tensors, plan.statics))
+        made = []
+        args, options = with_statics(given, twins(tensors, plan.statics), made)
         recorder = None
         try:
             recorder = Recorder(plan.statics, number == 3, arrays)
@@ -301,6 +302,8 @@ class Compiled:
                     if not (equal([static], [x]) or equal([static], [old])):  # NumPy has written, which tells nobody
                         recorder.refuse("it changes an input in place: compute a new tensor")
                         np.copyto(x, static)
+                if put_back(made):
+                    recorder.refuse("it changes a list, a dict or an object that it is given: return what it makes")
         reason = recorder.refusal or refused(result)
         if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], plan.statics):
             reason = "it reads an input that shares memory with what it has changed before: pass a clone() of it"

@@ -52,6 +52,7 @@ class Guards:
         for o in others:  # which the step may step by itself: what it reads there, kernels read
             self.states += [(o.state, p, d, [e for e in _entries(d) if id(owner_of(e[2])) in read]) for p, d in o.state.items()]
         tensors.update((id(x), x) for x in found.tensors)
+        tensors.update((id(x), x) for x in found.inner if id(owner_of(x.array)) in read)
         self.tensors = [(x, x.array, x.node) for x in tensors.values()]
         self.arrays = [x.array for x in (*tensors.values(), *found.inner)]
         self.members, self.streams, self.looks = found.members, found.streams, bool(found.optional)

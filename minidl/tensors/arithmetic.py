@@ -226,8 +226,7 @@ def _divide(a, b):
 def _floor_divide(a, b):
     a, b = promote("floor_divide", a, b)
     check_broadcast("floor_divide", a, b)
-    if _whole(a, b)[0]:
-        _check_divisor("floor_divide", b)
+    _check_divisor("floor_divide", a, b)
     with np.errstate(all="ignore"):
         result = np.asarray(np.floor_divide(*_whole(a, b)[1]))
     # Constant between its jumps: in the graph it passes back zeros.
@@ -240,8 +239,7 @@ def _floor_divide(a, b):
 
 def _remainder(a, b):
     a, b = promote("remainder", a, b)
-    if _whole(a, b)[0]:
-        _check_divisor("remainder", b)
+    _check_divisor("remainder", a, b)
     return binary(ops.Remainder(), a, b)
 
 
@@ -261,7 +259,12 @@ def _whole(a, b):
     return all(np.asarray(x).dtype.kind in "iub" for x in arrays), arrays
 
 
+def _check_divisor(name, a, b):
+    if _whole(a, b)[0]:
+        _check_not_zero(name, b)
+
+
 @repeatable
-def _check_divisor(name, b):
+def _check_not_zero(name, b):
     if not np.all(b.array if isinstance(b, TensorBase) else b):  # there is no integer to stand for infinity
         raise ZeroDivisionError(f"{name}: an integer tensor is divided by 0")
