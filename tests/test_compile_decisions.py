@@ -388,3 +388,23 @@ def test_how_many_terms_a_sum_has_follows_the_values(function):
         for i in range(12):
             x = minidl.tensor([[1.0, 2.0], [0.5, 0.25]]) * (1 if i < 6 else 100 if i % 2 else 0.01)
             assert step(x).array.tobytes() == function(x).array.tobytes()
+
+
+@pytest.mark.parametrize("at", [3, 5, 9])
+def test_an_index_of_lists_and_ranges(at):
+    """As in the book's cross-entropy: probabilities[range(n), labels]."""
+    rows = [0, -1, 2]
+
+    def ordinary(x, y):
+        return x[list(range(len(y))), y] + x[range(3), 1] + x[rows, 0] + x[[True, False, True, True]].sum() * 0
+
+    step = minidl.compile(lambda x, y: ordinary(x, y)[:3], fullgraph=False)
+    masked = minidl.compile(lambda x, y: x[list(range(len(y))), y] + x[range(3), 1] + x[rows, 0], fullgraph=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(14):
+            if i == at:
+                rows[0] = 3
+            random = np.random.default_rng(i)
+            x, y = minidl.tensor(random.normal(size=(4, 3))), minidl.tensor(random.integers(0, 3, 3))
+            assert (step(x, y) == ordinary(x, y)).all() and (masked(x, y) == ordinary(x, y)).all()

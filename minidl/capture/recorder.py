@@ -65,8 +65,7 @@ class Recorder(watch.Observer):
             self._patch(Tensor, "grad", self._gradient)
             self._patch(Tensor, "data", self._data)
             self._patch(Tensor, "detach", self._detached)
-            self._replaced.append((Tensor, "array", None))
-            Tensor.array = self._array()
+            self._patch(Tensor, "array", self._array)
             self._patch(double_backward, "walk", self._second)
             watch.add(self)
         except BaseException:
@@ -93,7 +92,7 @@ class Recorder(watch.Observer):
 
     def _patch(self, place, name, make):
         old = vars(place).get(name)
-        function = getattr(place, name)
+        function = getattr(place, name, None)
         self._replaced.append((place, name, old))
         setattr(place, name, make(name, function))
 
@@ -264,7 +263,7 @@ class Recorder(watch.Observer):
 
         return property(get, put)
 
-    def _array(self):
+    def _array(self, name, old):
         """The attribute `array`, which tells if it is read outside of minidl: what NumPy makes of it is not seen.
 
         It may be an option of an operation of the user's.

@@ -229,6 +229,11 @@ def where(condition, input=None, other=None):
 
 
 @repeatable(constant=True)
+def _of_list(index):
+    return np.asarray(index) if len(index) else np.zeros(0, np.int64)
+
+
+@repeatable(constant=True)
 def _of_number(value, dtype):
     return wrap(number_array("setitem", value, dtype))
 
@@ -278,7 +283,7 @@ def _index_part(part):
         return int(part) if array.ndim == 0 and array.dtype.kind != "b" else array
     if isinstance(part, (list, range)):
         part = [p.item() if isinstance(p, TensorBase) else p for p in part]
-        return np.asarray(part) if len(part) else np.zeros(0, np.int64)
+        return _of_list(part)
     if isinstance(part, (bool, np.bool_, np.integer)):
         return np.asarray(part) if isinstance(part, (bool, np.bool_)) else int(part)
     raise TypeError(f"index: expected integers, slices, None, ..., lists or tensors, got {type(part).__name__}")
