@@ -818,3 +818,21 @@ def test_arguments_that_seem_to_be_equal(kind):
     options = [kind(float(n)) for n in range(3)]
     for i in range(18):
         assert (step(numbers(i, 2), options[i // 6]) == numbers(i, 2) * (i // 6)).all()
+
+
+@pytest.mark.parametrize("at", [4, 8, 16])
+def test_inputs_that_are_not_contiguous_in_a_comparison(at):
+    """Dropout's mask lies in memory as its input does, so that other elements of a transposed one are dropped."""
+
+    def step(x):
+        return F.dropout(x, 0.5)
+
+    remembered = minidl.compile(step, fullgraph=True)
+    for i in range(1, 20):
+        x = numbers(i, 3, 5)
+        minidl.manual_seed(i)
+        found = remembered(x.T.contiguous().T if i == at else x)
+        minidl.manual_seed(i)
+        assert (found == step(x)).all()
+    (plan,) = remembered._plans.values()
+    assert plan.number == 19
