@@ -42,7 +42,9 @@ class Guards:
         stepped = {id(o): o for o in optimizers}
         others = [o for o in found.optimizers if id(o) not in stepped]
         seen = [*stepped.values(), *others]
-        self.optimizers = [(o, vars(o), len(vars(o)), o.state, o.param_groups, len(o.param_groups)) for o in seen]
+        self.optimizers = [
+            (vars(o), len(vars(o)), o.state, o.param_groups, len(o.param_groups), type(o).__name__) for o in seen
+        ]
         self.groups = [
             (o.param_groups, i, group, group["params"], list(group["params"]), any(p.array.size == 1 for p in group["params"]))
             for o in seen
@@ -75,14 +77,9 @@ class Guards:
             now = node.grad
             if now is not array and (now is None or array is None or (array is not True and now.array is not array)):
                 return "a gradient to which the step adds is another one, or None"
-        for optimizer, own, size, state, groups, number in self.optimizers:
-            if (
-                optimizer.state is not state
-                or optimizer.param_groups is not groups
-                or len(groups) != number
-                or len(own) != size
-            ):
-                return f"{type(optimizer).__name__} has another state, other groups or attributes"
+        for own, size, state, groups, number, name in self.optimizers:
+            if len(own) != size or own["state"] is not state or own["param_groups"] is not groups or len(groups) != number:
+                return f"{name} has another state, other groups or attributes"
         for groups, i, group, params, before, single in self.groups:
             if groups[i] is not group or group["params"] is not params or not _identical(params, before, single):
                 return "an optimizer has other parameters"

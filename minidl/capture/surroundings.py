@@ -190,9 +190,13 @@ class _Walk:
 
     def module(self, module):
         own = vars(module)
-        self.indirect.update(map(id, module.parameters(recurse=False)))
-        self.waiting += [*module.children(), *module.parameters(recurse=False)]
-        self.waiting += [x for x in own.values() if isinstance(x, _CALLABLE)]
+        self.waiting += module.children()
+        for x in own.values():
+            if isinstance(x, Tensor):
+                self.indirect.add(id(x))
+                self.waiting.append(x)
+            elif isinstance(x, _CALLABLE):
+                self.waiting.append(x)
         if id(module) not in self.ran:
             self.members.append((module, members(module)))
         self.attributes(module, own, id(module) not in self.ran)
