@@ -1,11 +1,17 @@
 """minidl.compile: what a step takes from around it is looked at in each call, wherever it lies and whenever it is changed."""
 
+import array
 import collections
+import contextvars
 import dataclasses
 import functools
 import itertools
+import logging
+import os
+import threading
 import types
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -129,6 +135,238 @@ class Plain:
 
     def times(self, x):
         return x * 2
+
+
+@case
+def deque():
+    options = collections.deque([2.0, 1.0])
+    return lambda x: x * options[0], lambda: options.appendleft(5.0)
+
+
+@case
+def array_of_python():
+    options = array.array("d", [2.0])
+    return lambda x: x * options[0], lambda: options.__setitem__(0, 5.0)
+
+
+@case
+def bytes_that_change():
+    options = bytearray([2])
+    return lambda x: x * options[0], lambda: options.__setitem__(0, 5)
+
+
+@case
+def dict_behind_a_proxy():
+    options = {"scale": 2.0}
+    proxy = types.MappingProxyType(options)
+    return lambda x: x * proxy["scale"], lambda: options.update(scale=5.0)
+
+
+@case
+def method_of_a_dict():
+    options = {"scale": 2.0}
+    get = options.get
+    return lambda x: x * get("scale"), lambda: options.update(scale=5.0)
+
+
+@case
+def attribute_of_a_dict():
+    options = type("Options", (dict,), {})()
+    options.scale = 2.0
+    return lambda x: x * options.scale, lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def attribute_of_a_tensor():
+    w = minidl.ones(3)
+    w.scale = 2.0
+    return lambda x: x * w.scale, lambda: setattr(w, "scale", 5.0)
+
+
+@case
+def attribute_of_a_parameter():
+    net = nn.Linear(3, 3)
+    for p in net.parameters():
+        p.scale = 2.0
+
+    def step(x):
+        return x * sum(p.scale for p in net.parameters())
+
+    return step, lambda: setattr(net.bias, "scale", 5.0)
+
+
+@case
+def attribute_of_a_compiled_function():
+    def step(x):
+        return x * twin.scale
+
+    twin = minidl.compile(step)
+    twin.scale = 2.0
+    return step, lambda: setattr(twin, "scale", 5.0)
+
+
+@case
+def attribute_that_comes_later():
+    options = types.SimpleNamespace()
+    return lambda x: x * getattr(options, "scale", 2.0), lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def attribute_that_comes_later_with_hasattr():
+    options = Plain()
+    return lambda x: x * (5.0 if hasattr(options, "larger") else 2.0), lambda: setattr(options, "larger", True)
+
+
+@case
+def attribute_whose_name_is_computed():
+    options = types.SimpleNamespace(scale0=2.0)
+    return lambda x: x * getattr(options, f"scale{0 * x.ndim}"), lambda: setattr(options, "scale0", 5.0)
+
+
+@case
+def parameter_whose_name_is_computed():
+    net = nn.Linear(3, 3)
+    names = ["bi", "as"]
+
+    def step(x):
+        return x * getattr(net, "".join(names)).detach()
+
+    return step, lambda: setattr(net, "bias", nn.Parameter(minidl.ones(3) * 5))
+
+
+@case
+def list_of_three_hundred():
+    options = [2.0] * 300
+    return lambda x: x * options[30], lambda: options.__setitem__(30, 5.0)
+
+
+@case
+def objects_in_a_list_of_twenty():
+    options = [types.SimpleNamespace(scale=2.0) for _ in range(20)]
+    return lambda x: x * options[7].scale, lambda: setattr(options[7], "scale", 5.0)
+
+
+@case
+def text_in_an_array():
+    options = np.array(["2", "1"])
+    return lambda x: x * float(options[0]), lambda: options.__setitem__(0, "5")
+
+
+@case
+def objects_in_an_array():
+    options = np.array([2.0, types.SimpleNamespace(scale=2.0)], object)
+    return lambda x: x * options[1].scale, lambda: setattr(options[1], "scale", 5.0)
+
+
+@case
+def item_of_an_array_of_objects():
+    options = np.array([2.0, None], object)
+    return lambda x: x * options[0], lambda: options.__setitem__(0, 5.0)
+
+
+@case
+def array_of_five_thousand():
+    options = np.full(5000, 2.0)
+    return lambda x: x * float(options[30]), lambda: options.__setitem__(30, 5.0)
+
+
+@case
+def weak_reference():
+    options = Plain()
+    kept, weak = [options], weakref.ref(options)
+    return functools.partial(lambda kept, x: x * weak().own, kept), lambda: setattr(options, "own", 5.0)
+
+
+@case
+def variable_of_a_context():
+    scale = contextvars.ContextVar("scale", default=2.0)
+    return lambda x: x * scale.get(), lambda: scale.set(5.0)
+
+
+@case
+def attribute_of_a_thread():
+    options = threading.local()
+    options.scale = 2.0
+    return lambda x: x * options.scale, lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def variable_of_the_environment():
+    os.environ["MINIDL_TEST_SCALE"] = "2"
+    return lambda x: x * float(os.environ["MINIDL_TEST_SCALE"]), lambda: os.environ.update(MINIDL_TEST_SCALE="5")
+
+
+@case
+def property_of_a_class():
+    class Meta(type):
+        @property
+        def scale(cls):
+            return cls.own
+
+    class Options(metaclass=Meta):
+        own = 2.0
+
+    return lambda x: x * Options.scale, lambda: setattr(Options, "own", 5.0)
+
+
+def of_tensor(name, step, change):
+    def make():
+        w = minidl.ones(3)
+        return lambda x: x * step(w), lambda: change(w)
+
+    make.__name__ = name
+    case(make)
+
+
+of_tensor("shape_of_a_tensor", lambda w: w.shape[0], lambda w: setattr(w, "data", minidl.ones(5)))
+of_tensor("whether_a_tensor_requires_grad", lambda w: 5.0 if w.requires_grad else 2.0, lambda w: w.requires_grad_())
+
+
+@case
+def number_of_parameters():
+    net = nn.Sequential(nn.Linear(3, 3))
+    return lambda x: x * len(list(net.parameters())), lambda: net.append(nn.Linear(3, 3))
+
+
+@case
+def attribute_whose_name_is_in_a_list():
+    options = types.SimpleNamespace(scale=2.0, names=["scale"])
+    return lambda x: x * sum(getattr(options, name) for name in options.names), lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def all_attributes():
+    options = types.SimpleNamespace(scale=2.0)
+    return lambda x: x * sum(vars(options).values()), lambda: setattr(options, "scale", 5.0)
+
+
+def of_optimizer(name, step, change):
+    def make():
+        optimizer = optim.SGD(nn.Linear(3, 3).parameters(), 2.0)
+        optimizer.own, optimizer.scheduler = 2.0, optim.lr_scheduler.StepLR(optimizer, 1)
+        return functools.partial(step, optimizer), functools.partial(change, optimizer)
+
+    make.__name__ = name
+    case(make)
+
+
+def three_steps(o):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer has not stepped
+        for _ in range(3):
+            o.scheduler.step()
+
+
+of_optimizer("attribute_of_an_optimizer", lambda o, x: x * o.own, lambda o: setattr(o, "own", 5.0))
+of_optimizer("default_of_an_optimizer", lambda o, x: x * o.defaults["lr"], lambda o: o.defaults.update(lr=5.0))
+of_optimizer("epoch_of_a_scheduler", lambda o, x: x * (o.scheduler.last_epoch + 2), three_steps)
+
+
+@case
+def function_that_a_layer_of_ours_calls():
+    options = types.SimpleNamespace(scale=2.0)
+    net = nn.TransformerEncoderLayer(4, 2, 4, dropout=0.0, activation=lambda x: x * options.scale, batch_first=True)
+    return lambda x: net(minidl.cat([x, x[:1]]).reshape(1, 1, 4)).detach(), lambda: setattr(options, "scale", 5.0)
 
 
 def of_plain(name, step, attribute="own", whose=lambda p: p, value=5.0):
@@ -372,3 +610,76 @@ def test_what_the_step_only_sets_does_not_count():
     for i in range(9):
         assert (step(numbers(i, 3)) == numbers(i, 3) * 3).all()
     assert next(runs) == 5
+
+
+# --- what does not matter
+
+
+@dataclasses.dataclass
+class Options:
+    scale: float = 2.0
+    calls: int = 0
+
+
+def test_what_the_step_does_not_read_may_change():
+    """A count, a list and a field beside those whose names are in the code, or are computed there."""
+
+    class Trainer:
+        def __init__(self):
+            self.scale, self.names, self.calls, self.history, self.options = 2.0, ["scale"], 0, [], Options()
+
+        def step(self, x):
+            logging.getLogger("minidl.tests").debug("it catches errors, and computes names")
+            return x * getattr(self, self.names[0]) * self.options.scale
+
+    trainer = Trainer()
+    step = minidl.compile(trainer.step, fullgraph=True)
+    for i in range(24):
+        assert (step(numbers(i, 2)) == trainer.step(numbers(i, 2))).all()
+        trainer.calls += 1
+        trainer.options.calls += 1
+        trainer.history.append(i)
+    (plan,) = step._plans.values()
+    assert plan.begun == 0 and not plan.guards.catches
+
+
+def test_what_changes_after_many_calls_may_change_for_ever():
+    """As a rate that is another one in each epoch."""
+    rate, step = 1.0, None
+
+    def ordinary(x):
+        return x * rate
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    for _ in range(12):
+        for i in range(36):
+            assert (step(numbers(i, 2)) == ordinary(numbers(i, 2))).all()
+        rate *= 0.5
+    with pytest.raises(RuntimeError, match="it changed too often: rate, which the step reads, has changed"):
+        for i in range(100):
+            step(numbers(0, 2))
+            rate *= 0.5 if i % 5 == 0 else 1.0
+
+
+def test_hooks_that_are_removed_and_given_again():
+    def pair():
+        net = mlp()
+        net[0].register_forward_hook(lambda module, args, y: y * 2).remove()
+
+        def step(x, y):
+            net.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            return loss
+
+        return net, step
+
+    twins = Twins(pair, fullgraph=False)
+    for i in range(7):
+        twins.call(*batches(i))
+    assert twins.program is not None
+    for net in twins.each():
+        net[0].register_forward_hook(lambda module, args, y: y * 2)
+    with pytest.warns(UserWarning, match="Linear has a hook"):
+        for i in range(7):
+            twins.call(*batches(i))

@@ -1,9 +1,10 @@
 """minidl.compile under attack: what was once silently different. Each step is made ordinarily and remembered, and compared."""
 
-import collections
 import copy
 import gc
+import itertools
 import pickle
+import random
 import threading
 import tracemalloc
 import warnings
@@ -378,18 +379,19 @@ def test_four_threads_train_one_network():
 
 def test_a_step_that_calls_itself():
     """The inner call is ordinary: it is a part of the outer one, and of what is recorded of it."""
-    deep, w = collections.deque(), minidl.ones(1)
+    outer, w = (
+        itertools.cycle([True, False]),
+        minidl.ones(1),
+    )  # which the recorder does not see; it stays where it is in a replay
 
     def ordinary(x):
-        if deep and deep.pop():
+        if next(outer):
             return step(x) + 1
         w.add_(1)
         return x * w
 
     step = minidl.compile(ordinary, fullgraph=True)
     for i in range(20):
-        deep.clear()  # of calls in which no Python ran
-        deep.append(True)
         assert step(minidl.ones(1)).item() == i + 3
 
 
@@ -518,3 +520,163 @@ def test_functions_of_a_matrix_need_no_python(f):
     twins = Twins(make).run(lambda i: [numbers(i, 6, 4)], 10)
     lines = [line for line in twins.remembered.explain().splitlines() if f.capitalize() in line]
     assert len(lines) == 2 and all("kernels" in line for line in lines)
+
+
+# --- what changes without the recorder being told
+
+
+def python_draws(rng):
+    return lambda: random.random() < 0.5
+
+
+def numpy_draws(rng):
+    return lambda: np.random.rand() < 0.5
+
+
+def own_draws(rng):
+    return lambda: rng.random() < 0.5
+
+
+@pytest.mark.parametrize("draws", [python_draws, numpy_draws, own_draws])
+def test_a_random_number_of_python_that_is_alike_in_the_recorded_calls(draws):
+    """Such as teacher forcing, in a sequence model."""
+    draw = draws(np.random.default_rng(0))
+
+    def step(x):
+        return x * 2 if draw() and x.ndim == 5 else x + 1
+
+    with pytest.warns(UserWarning, match="draws random numbers of Python's or NumPy's"):
+        remembered = minidl.compile(step)
+        for i in range(5):
+            assert (remembered(numbers(i, 2)) == numbers(i, 2) + 1).all()
+
+
+@pytest.mark.parametrize("name", ["parameter", "count"])
+def test_numpy_that_writes_into_a_tensor(name):
+    def pair():
+        net, count = nn.Linear(4, 3), minidl.zeros(2)
+
+        def step(x, y):
+            net.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            counted[0] += name == "count"
+            if name == "parameter":
+                for p in arrays:
+                    p *= 0.9
+            return loss
+
+        net.register_buffer("count", count)
+        counted, arrays = memoryview(count.array), [p.array[...] for p in net.parameters()]
+        return net, step
+
+    twins = Twins(pair, fullgraph=False)
+    with pytest.warns(UserWarning, match="is changed in place, by NumPy|is changed by the step itself"):
+        for i in range(7):
+            twins.call(*batches(i))
+
+
+def test_numpy_that_writes_into_an_input():
+    def step(x):
+        x.array[0] = 7
+        return x * 2
+
+    remembered = minidl.compile(step)
+    with pytest.warns(UserWarning, match="Tensor.array gives its values to NumPy"):
+        for i in range(7):
+            x, twin = numbers(i, 3), numbers(i, 3)
+            assert (remembered(x) == step(twin)).all() and (x == twin).all()
+
+
+def test_data_that_is_set_in_the_step():
+    def pair():
+        net = mlp()
+        net.register_buffer("last", minidl.zeros(1))
+        train = training(net, sgd(net))
+
+        def step(x, y):
+            loss = train(x, y)
+            net.last.data = net[0].weight.data.clone()
+            return loss
+
+        return net, step
+
+    twins = Twins(pair, fullgraph=False)
+    with pytest.warns(UserWarning, match="sets the data of a tensor"):
+        for i in range(7):
+            twins.call(*batches(i))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda x, w: x * (w > x), lambda x, w: x * w.detach(), lambda x, w: x * w.data, lambda x, w: x * w.double().float()],
+)
+def test_other_data_of_a_tensor_that_no_operation_is_given(read):
+    w = minidl.ones(2)
+    alike(lambda x: read(x, w), numbers(0, 2), change=lambda: setattr(w, "data", minidl.tensor([-5.0, 5.0])))
+
+
+def test_an_attribute_that_an_input_has_only_later():
+    def step(x):
+        return x * getattr(x, "scale", 1.0)
+
+    remembered = minidl.compile(step, fullgraph=True)
+    for i in range(12):
+        x = numbers(i, 2)
+        if i > 6:
+            x.scale = 3.0
+        assert (remembered(x) == step(x)).all()
+
+
+# --- methods
+
+
+def wrapped(function):
+    def wrapper(self, x):
+        return function(self, x)
+
+    return wrapper
+
+
+def test_two_methods_of_one_name():
+    class Model:
+        double = minidl.compile(wrapped(lambda self, x: x * 2))
+        triple = minidl.compile(wrapped(lambda self, x: x * 3))
+
+        @minidl.compile
+        def step(self, x):
+            return x + 1
+
+    class More(Model):
+        @minidl.compile
+        def step(self, x):
+            return super().step(x) * 2
+
+    model = More()
+    for i in range(7):
+        x = numbers(i, 2)
+        assert (model.double(x) == x * 2).all() and (model.triple(x) == x * 3).all() and (model.step(x) == (x + 1) * 2).all()
+
+
+def test_methods_of_classes_and_of_objects_without_a_dict():
+    class Model:
+        __slots__ = ("own",)
+        scale = 2.0
+
+        @classmethod
+        @minidl.compile
+        def of_class(cls, x):
+            return x * cls.scale
+
+        @minidl.compile
+        def step(self, x):
+            return x * self.own
+
+    one, two = Model(), Model()
+    one.own, two.own = 2.0, 3.0
+    for i in range(12):
+        if i == 6:
+            Model.scale = one.own = 5.0
+        x = numbers(i, 2)
+        assert (Model.of_class(x) == x * Model.scale).all() and (one.step(x) == x * one.own).all()
+        assert (two.step(x) == x * 3).all()

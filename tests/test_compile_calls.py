@@ -1,6 +1,9 @@
 """minidl.compile: calls that are not like the others, at whichever number they come. Each was once wrong."""
 
+import collections
+import dataclasses
 import itertools
+import typing
 import warnings
 
 import pytest
@@ -362,3 +365,474 @@ def test_an_option_with_which_an_optimizer_begins_to_keep_more(at):
         for net in twins.each() if i == at else ():
             net.optimizer.param_groups[0].update(momentum=0.5, centered=True)
         twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("what", ["forward", "loss"])
+def test_a_call_that_is_refused_gives_a_result_with_its_graph(what):
+    """backward() is called outside of the step, which can't be remembered; it must work in each call."""
+
+    def pair():
+        net = mlp()
+        optimizer = sgd(net)
+        forward = remembered(lambda x: net(x)) if what == "forward" else lambda x: net(x)
+        loss_of = remembered(lambda x, y: F.cross_entropy(net(x), y)) if what == "loss" else None
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = loss_of(x, y) if loss_of else F.cross_entropy(forward(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        return net, step
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        remembered = minidl.compile
+        minidl.manual_seed(0)
+        net, step = pair()
+        remembered = lambda f: f  # noqa: E731
+        minidl.manual_seed(0)
+        twin, ordinary = pair()
+        for i in range(7):
+            assert step(*batches(i)) == ordinary(*batches(i))
+    assert all((p == q).all() for p, q in zip(net.parameters(), twin.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_another_model_between_the_recordings(at):
+    """As in cross validation: each fold has a model of its own."""
+    net = optimizer = None
+
+    def begin():
+        nonlocal net, optimizer
+        net = mlp()
+        optimizer = sgd(net)
+
+    def ordinary(x, y):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    def run(step):
+        minidl.manual_seed(0)
+        for i in range(14):
+            if i in (0, at):
+                begin()
+            yield step(*batches(i)).item()
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    assert list(run(step)) == list(run(ordinary))
+    (plan,) = step._plans.values()
+    assert plan.program is not None
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.SGD])
+def test_branches_in_turns_with_one_optimizer(optimizer):
+    """Each finds gradients of the other's parameters, and forgets them."""
+
+    def pair():
+        net = nn.ModuleList([nn.Linear(4, 3), nn.Linear(4, 3)])
+        rule = optimizer(net.parameters(), 0.1, weight_decay=0.1)
+
+        def step(x, y, which):
+            rule.zero_grad()
+            loss = F.cross_entropy(net[which](x), y)
+            loss.backward()
+            rule.step()
+            return loss
+
+        return net, step
+
+    twins = Twins(pair)
+    for i in range(20):
+        twins.call(*batches(i), i % 2)
+    assert [plan.begun for plan in twins.remembered._plans.values()] == [0, 0]
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.AdamW, optim.SGD])
+def test_an_optimizer_that_steps_three_times(optimizer):
+    def pair():
+        net = mlp()
+        rule = optimizer(net.parameters(), 0.01)
+
+        def step(x, y):
+            for _ in range(3):
+                rule.zero_grad()
+                loss = F.cross_entropy(net(x), y)
+                loss.backward()
+                rule.step()
+            return loss
+
+        return net, step
+
+    Twins(pair).run(batches)
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam, optim.RMSprop])
+def test_an_optimizer_that_steps_first(optimizer):
+    """It reads the gradients of the last call, which lie in the memory of the replay."""
+
+    def pair():
+        net = mlp()
+        rule = optimizer(net.parameters(), 0.01)
+
+        def step(x, y):
+            rule.step()
+            rule.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            return loss
+
+        return net, step
+
+    Twins(pair).run(batches)
+
+
+# --- errors that the step catches
+
+
+def test_an_error_that_the_step_catches_in_a_replay():
+    """The running means and the random stream move once for each call, as in ordinary ones."""
+
+    def pair():
+        net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 3))
+        train = training(net, sgd(net))
+
+        def step(x, y):
+            try:
+                return train(x, y)
+            except IndexError:
+                return minidl.zeros(())
+
+        return net, step
+
+    twins = Twins(pair)
+    for i in range(20):
+        x, y = batches(i)
+        if i in (5, 7, 10):
+            y[0] = 9
+        twins.call(x, y)
+    (plan,) = twins.remembered._plans.values()
+    assert plan.begun == 0 and plan.program is not None
+
+
+def test_an_operation_that_fails_in_each_call():
+    def pair():
+        net = mlp()
+        train = training(net, sgd(net))
+
+        def step(x, y):
+            try:
+                net(x[:, :2])
+            except ValueError:
+                return train(x, y)
+
+        return net, step
+
+    twins = Twins(pair, fullgraph=False)
+    with pytest.warns(UserWarning, match="Linear raises an error, which the step catches"):
+        for i in range(7):
+            twins.call(*batches(i))
+
+
+# --- optimizers of one's own
+
+
+class Lion(optim.Optimizer):
+    """It has a step of its own, which keeps its state in the usual place."""
+
+    def __init__(self, params):
+        super().__init__(params, {"lr": 0.01})
+
+    @minidl.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if not self.state[p]:
+                    self.state[p]["mean"] = minidl.zeros_like(p)
+                mean = self.state[p]["mean"]
+                p.add_(mean.mul_(0.9).add_(p.grad, alpha=0.1).sign(), alpha=-group["lr"])
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+@pytest.mark.parametrize("name", ["clear", "other", "loaded", "parameters"])
+def test_the_state_of_an_optimizer_with_a_step_of_its_own(name, at):
+    def pair():
+        net = mlp()
+        net.optimizer = Lion(net.parameters())
+        return net, training(net, net.optimizer)
+
+    def change(net):
+        if name == "clear":
+            net.optimizer.state.clear()
+        elif name == "loaded":
+            net.optimizer.load_state_dict(net.optimizer.state_dict())
+        elif name == "parameters":
+            net.optimizer.param_groups[0]["params"].pop()
+        else:
+            for p in net.parameters():
+                net.optimizer.state[p]["mean"] = minidl.ones_like(p)
+
+    twins = Twins(pair)
+    for i in range(14):
+        if i == at:
+            for net in twins.each():
+                change(net)
+        twins.call(*batches(i))
+
+
+def test_an_optimizer_that_counts_its_steps():
+    class Slower(optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {"lr": 0.5})
+            self.count = 0
+
+        def update(self, group):
+            self.count += 1
+            for p in group["params"]:
+                p.data -= group["lr"] / self.count * p.grad
+
+    def pair():
+        net = mlp()
+        net.optimizer = Slower(net.parameters())
+        return net, training(net, net.optimizer)
+
+    twins = Twins(pair)
+    for i in range(14):
+        twins.call(*batches(i))
+        assert [net.optimizer.count for net in twins.each()] == [i + 1] * 2
+
+
+def test_a_step_that_an_optimizer_is_given():
+    """As some schedulers of learning rates do it."""
+
+    def pair():
+        net = mlp()
+        net.optimizer = sgd(net)
+        return net, training(net, net.optimizer)
+
+    def twice(optimizer):
+        step = optimizer.step
+        optimizer.step = lambda: (step(), step())
+
+    twins = Twins(pair)
+    for i in range(14):
+        if i == 6:
+            for net in twins.each():
+                twice(net.optimizer)
+        twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("change", [lambda net: setattr(net[1], "p", 0.1), lambda net: net.eval()])
+def test_layers_whose_forward_is_called_by_itself(change):
+    def pair():
+        net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+        def step(x, y):
+            net.zero_grad()
+            for layer in net:
+                x = layer.forward(x)
+            loss = F.cross_entropy(x, y)
+            loss.backward()
+            return loss
+
+        return net, step
+
+    twins = Twins(pair)
+    for i in range(12):
+        if i == 6:
+            for net in twins.each():
+                change(net)
+        twins.call(*batches(i))
+
+
+def test_a_dict_of_what_belongs_to_parameters():
+    """Its keys are compared as objects."""
+    net = mlp()
+    speed = {p: minidl.zeros_like(p) for p in net.parameters()}
+
+    def ordinary(x):
+        return x * sum(s.sum() for s in speed.values())
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    for i in range(12):
+        if i == 6:
+            speed.clear()
+            speed.update((nn.Parameter(p.detach().clone()), minidl.ones_like(p)) for p in net.parameters())
+        assert (step(numbers(i, 2)) == ordinary(numbers(i, 2))).all()
+
+
+# --- arguments
+
+
+class Named(typing.NamedTuple):
+    x: object
+    y: object = None
+
+
+@dataclasses.dataclass
+class Record:
+    x: object
+    y: object = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    x: object
+    y: object = None
+
+
+@pytest.mark.parametrize("kind", [Named, Record, Frozen, lambda *xy: collections.OrderedDict(zip("xy", xy, strict=True))])
+def test_records_of_tensors_are_arguments(kind):
+    def read(batch, name):
+        return batch[name] if isinstance(batch, dict) else getattr(batch, name)
+
+    def ordinary(batch, known):
+        return read(batch, "x") * 2 + read(batch, "y") * len(known)
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    batch = None
+    for i in range(12):
+        batch = kind(numbers(i, 3), numbers(i + 1, 3))
+        known = {1, 2, 3} if i == 7 else {1, 2}
+        assert (step(batch, known) == ordinary(batch, known)).all()
+    assert [plan.number for plan in step._plans.values()] == [11, 1]
+
+
+def test_a_record_that_is_used_again():
+    step, batch = minidl.compile(lambda batch: batch.x * 2, fullgraph=True), Record(None)
+    for i in range(12):
+        batch.x, batch.y = numbers(i, 3), i % 2
+        assert (step(batch) == batch.x * 2).all()
+    assert [plan.begun for plan in step._plans.values()] == [0, 0]
+
+
+class Equal:
+    """It equals everything."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        return 1
+
+
+class Number(float):
+    scale = 0.0
+
+
+def number(scale):
+    new = Number(1.0)
+    new.scale = scale
+    return new
+
+
+@pytest.mark.parametrize("what", ["dict", "list", "record", "nested"])
+def test_an_argument_that_the_step_changes(what):
+    def ordinary(given, x):
+        if what == "dict":
+            given["y"] = x * 2
+        elif what == "list":
+            given.append(x * 2)
+        elif what == "record":
+            given.y = x * 2
+        else:
+            given[0]["y"] = x * 2
+        return x + 1
+
+    def new(x):
+        return {"dict": {"x": x}, "list": [x], "record": Record(x), "nested": ({"x": x},)}[what]
+
+    def made(given):
+        return (
+            given[0]["y"] if what == "nested" else given[1] if what == "list" else given.y if what == "record" else given["y"]
+        )
+
+    step = minidl.compile(ordinary)
+    with pytest.warns(UserWarning, match="it changes a list, a dict or an object that it is given"):
+        for i in range(7):
+            given, x = new(numbers(i, 2)), numbers(i + 1, 2)
+            assert (step(given, x) == x + 1).all() and (made(given) == x * 2).all()
+
+
+# --- parts of tensors that are set
+
+
+@pytest.mark.parametrize("at", CHANGED_AT)
+@pytest.mark.parametrize("how", ["momentum", "ring", "numbers", "overlapping", "loaded"])
+def test_parts_that_are_set(how, at):
+    """As the optimizers of the book do it: v[:] = ..., p[:] -= ..."""
+
+    def pair():
+        net, last = nn.Linear(4, 3), nn.Linear(4, 3)
+        state = [minidl.zeros_like(p) for p in net.parameters()]
+        for i, x in enumerate(state):
+            net.register_buffer(f"state{i}", x)
+        net.last = last
+
+        def step(x, y):
+            loss = F.cross_entropy(net.forward(x), y)
+            loss.backward()
+            with minidl.no_grad():
+                for p, v in zip((net.weight, net.bias), state, strict=True):
+                    if how == "ring":
+                        v[:-1] = v[1:].clone()
+                        v[-1] = p[0]
+                    elif how == "overlapping":
+                        v[1:] = v[:-1]
+                        v[0] = p[0]
+                    elif how == "numbers":
+                        v[0] = 5
+                        v[1:] += 1
+                    else:
+                        v[:] = 0.9 * v + p.grad
+                    p[:] -= 0.1 * v
+                    p.grad.zero_()
+            if how == "loaded":
+                last.load_state_dict(nn.Linear.state_dict(last) | {"bias": net.bias.detach()})
+            return loss
+
+        return net, step
+
+    twins = Twins(pair)
+    for i in range(14):
+        if i == at:
+            for net in twins.each():
+                net.state0.data = net.state0 * 0.5
+                net.bias.data = net.bias.data * 0.5
+        twins.call(*batches(i))
+
+
+@pytest.mark.parametrize("kind", [Equal, number, Record])
+def test_arguments_that_seem_to_be_equal(kind):
+    def ordinary(x, options):
+        return x * (options.x if kind is Record else options.scale)
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    options = [kind(float(n)) for n in range(3)]
+    for i in range(18):
+        assert (step(numbers(i, 2), options[i // 6]) == numbers(i, 2) * (i // 6)).all()
+
+
+@pytest.mark.parametrize("at", [4, 8, 16])
+def test_inputs_that_are_not_contiguous_in_a_comparison(at):
+    """Dropout's mask lies in memory as its input does, so that other elements of a transposed one are dropped."""
+
+    def step(x):
+        return F.dropout(x, 0.5)
+
+    remembered = minidl.compile(step, fullgraph=True)
+    for i in range(1, 20):
+        x = numbers(i, 3, 5)
+        minidl.manual_seed(i)
+        found = remembered(x.T.contiguous().T if i == at else x)
+        minidl.manual_seed(i)
+        assert (found == step(x)).all()
+    (plan,) = remembered._plans.values()
+    assert plan.number == 19

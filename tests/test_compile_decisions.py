@@ -263,3 +263,148 @@ def test_numpy_between_operations_is_still_refused():
         for i in range(5):
             remembered(randn(4, 3, seed=i))
     assert remembered.refusal is not None
+
+
+# --- functions that are methods, too, and what reads values
+
+
+READS = {
+    "equal": lambda x, other: x * 2 if minidl.equal(x, other) else x,
+    "allclose": lambda x, other: x * 2 if minidl.allclose(x, other) else x,
+    "nonzero": lambda x, other: x * len(minidl.nonzero(x)),
+    "where": lambda x, other: x * len(minidl.where(x > 0)[0]),
+    "argwhere": lambda x, other: x * len(x.argwhere()),
+    "unique": lambda x, other: x * len(minidl.unique(x)),
+    "index": lambda x, other: x[x[0].long()] + x,
+    "slice": lambda x, other: x[: x[0].long() + 1].sum() + x,
+    "text": lambda x, other: x * str(x).count("1"),
+    "describe": lambda x, other: x * len(str(x.describe())),
+    "dlpack": lambda x, other: x * float(np.from_dlpack(x).sum()),
+    "array": lambda x, other: x * float(x.array.sum()),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_reads_a_value_is_refused_though_the_value_stays_for_a_while(name):
+    ordinary = READS[name]
+    step = minidl.compile(ordinary)
+    with pytest.warns(UserWarning, match="reads a value|gives its values to NumPy|by a mask"):
+        for i in range(9):
+            x = minidl.tensor([0.0, 0.0, 0.0] if i < 5 else [1.0, 0.0, 2.0])
+            assert (step(x, minidl.zeros(3)) == ordinary(x, minidl.zeros(3))).all()
+
+
+FORMS = [
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "isclose",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "all",
+    "any",
+    "count_nonzero",
+    "logical_not",
+    "logical_and",
+    "floor_divide",
+    "clamp",
+]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_functions_that_are_methods(name):
+    function = getattr(minidl, name)
+    two = name in ("eq", "ne", "lt", "le", "gt", "ge", "isclose", "logical_and", "floor_divide", "clamp")
+
+    def ordinary(x, y):
+        return (function(x, y) if two else function(x)).float() * x
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    for i in range(9):
+        x, y = (minidl.tensor(np.random.default_rng(i + j).integers(j, 3, 4)).float() for j in (0, 1))
+        assert (step(x, y) == ordinary(x, y)).all()
+
+
+# --- errors, and Python that goes on by values
+
+
+def integers(i, bad):
+    return minidl.tensor([1 + i, 2, bad if i in (7, 9) else 1])
+
+
+WRONG = {
+    "pow": (lambda x, i: x**i, -1),
+    "remainder": (lambda x, i: x % i, 0),
+    "fmod": (lambda x, i: minidl.fmod(x, i), 0),
+    "gather": (lambda x, i: x.gather(0, i - i // 10 * 10), 9),
+    "index_fill": (lambda x, i: x.index_fill(0, i.clamp(max=9), 1), 9),
+    "inv": (lambda x, i: minidl.linalg.inv(minidl.eye(3) * i), 0),
+    "quantile": (lambda x, i: x.double().quantile((i / 100).double()), 1000),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_error_of_a_replay_is_that_of_an_ordinary_call(name):
+    function, bad = WRONG[name]
+    net = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5))
+    twin = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5))
+
+    def of(net):
+        def step(x, i):
+            y = net(minidl.stack([x, x + 1]).float()).detach()
+            return function(x, i), y
+
+        return step
+
+    step, ordinary = minidl.compile(of(net), fullgraph=True), of(twin)
+    for i in range(12):
+        given = minidl.tensor([2, 1, 0]), integers(i % 2 if i not in (7, 9) else i, bad).clamp(max=bad if bad > 2 else 2)
+        found = []
+        for f in (step, ordinary):
+            minidl.manual_seed(i)
+            try:
+                found.append([x.array.tobytes() for x in f(*given)])
+            except Exception as error:
+                found.append((type(error), str(error)))
+            found[-1] = found[-1], minidl.rand(1).item()
+        assert found[0] == found[1], f"call {i + 1}"
+        assert isinstance(found[0][0], tuple) == (i in (7, 9))
+    assert all((p == q).all() for p, q in zip(net.buffers(), twin.buffers(), strict=True))
+
+
+def entropy(x):
+    return minidl.distributions.Poisson(x).entropy()
+
+
+@pytest.mark.parametrize("function", [minidl.linalg.matrix_exp, entropy])
+def test_how_many_terms_a_sum_has_follows_the_values(function):
+    step = minidl.compile(function)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(12):
+            x = minidl.tensor([[1.0, 2.0], [0.5, 0.25]]) * (1 if i < 6 else 100 if i % 2 else 0.01)
+            assert step(x).array.tobytes() == function(x).array.tobytes()
+
+
+@pytest.mark.parametrize("at", [3, 5, 9])
+def test_an_index_of_lists_and_ranges(at):
+    """As in the book's cross-entropy: probabilities[range(n), labels]."""
+    rows = [0, -1, 2]
+
+    def ordinary(x, y):
+        return x[list(range(len(y))), y] + x[range(3), 1] + x[rows, 0] + x[[True, False, True, True]].sum() * 0
+
+    step = minidl.compile(lambda x, y: ordinary(x, y)[:3], fullgraph=False)
+    masked = minidl.compile(lambda x, y: x[list(range(len(y))), y] + x[range(3), 1] + x[rows, 0], fullgraph=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(14):
+            if i == at:
+                rows[0] = 3
+            random = np.random.default_rng(i)
+            x, y = minidl.tensor(random.normal(size=(4, 3))), minidl.tensor(random.integers(0, 3, 3))
+            assert (step(x, y) == ordinary(x, y)).all() and (masked(x, y) == ordinary(x, y)).all()

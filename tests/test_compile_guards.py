@@ -295,7 +295,7 @@ REFUSALS = {
     hooked: "Linear has a hook",
     tensor_hook: "hook",
     twice: "gradients of gradients",
-    numpy_between: "that no operation has made",
+    numpy_between: "Tensor.array gives its values to NumPy",
     batch_around: "that no operation has made",
     mask: "mask",
     closure: "closure",

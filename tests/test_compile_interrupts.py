@@ -6,7 +6,7 @@ import threading
 import minidl
 from minidl import double_backward, nn
 from minidl.capture import compiled, recorder
-from minidl.capture.functions import READERS, functions, schedulers
+from minidl.capture.functions import functions, schedulers
 from minidl.capture.numbers import dry_step
 from minidl.graph import modes, watch
 from minidl.graph.modes import mode
@@ -18,9 +18,9 @@ OURS = recorder.__file__, compiled.__file__, modes.__file__, watch.__file__
 
 def everything():
     """All that a recording may replace, as it is now."""
-    found, effects = functions()
-    places = [(p, n) for p, n, _ in found] + effects + schedulers() + READERS
-    places += [(nn.Module, "__call__"), (double_backward, "walk")]
+    found, effects, readers = functions()
+    places = [(p, n) for p, n, _ in found] + effects + schedulers() + readers
+    places += [(nn.Module, "__call__"), (double_backward, "walk"), (minidl.Tensor, "array")]
     found = {(id(place), name): vars(place).get(name) for place, name in places}
     codes = {(id(kernel), dtype): code for kernel in jit.tables for dtype, code in kernel.items()}
     return {**found, **codes, "recorder": jit.recorder, "watch": mode.watch}

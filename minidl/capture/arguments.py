@@ -1,15 +1,62 @@
 """The arguments of a remembered step, and its results: tensors in tuples, lists and dicts."""
 
+import collections
+import copy
+import dataclasses
+
 import numpy as np
 
+from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
+from .surroundings import foreign
 
 
 def _own(x):
     """{name: value} of what a user has put into a tensor: attributes for which the class has no value, and its gradient."""
     own = {name: value for name, value in vars(x).items() if name != "array" and not hasattr(Tensor, name)}
     return own if x._frozen is None else {**own, "_frozen": x._frozen}
+
+
+_DICTS = dict, collections.OrderedDict, collections.defaultdict
+
+
+def _is_named(x):
+    return isinstance(x, tuple) and type(x).__new__ is not tuple.__new__ and hasattr(x, "_fields")
+
+
+class _This:
+    """Stands for an object in a key: equal only to itself, whatever the object says of it."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __eq__(self, other):
+        return self.x is other.x
+
+    def __hash__(self):
+        return id(self.x)
+
+
+def _fields(x):
+    """{name: value} of an object that is only a record of values, or of tensors; else None."""
+    if isinstance(x, type) or not dataclasses.is_dataclass(x) or isinstance(x, Module):
+        return None
+    values = {field.name: getattr(x, field.name, None) for field in dataclasses.fields(x)}
+    record = type(x).__eq__ is not object.__eq__ or any(isinstance(value, Tensor) for value in values.values())
+    return values if record and getattr(x, "__dict__", values).keys() == values.keys() else None
+
+
+def leaves(x):
+    """What is in arguments: of a record its values and its class, which may have methods."""
+    if isinstance(x, (tuple, list, dict)):
+        for part in x.values() if isinstance(x, dict) else x:
+            yield from leaves(part)
+    elif (fields := _fields(x)) is not None:
+        yield type(x)
+        yield from leaves(fields)
+    else:
+        yield x
 
 
 def examine(x, tensors, key):
@@ -29,16 +76,30 @@ def examine(x, tensors, key):
         key.append((type(x), len(x)))
         for part in x:
             examine(part, tensors, key)
-    elif type(x) is dict:
-        key.append(tuple(x))
+    elif type(x) in _DICTS:
+        key.append((type(x), tuple(x)))
         for part in x.values():
+            examine(part, tensors, key)
+    elif _is_named(x):
+        key.append(type(x))
+        for part in x:
+            examine(part, tensors, key)
+    elif (fields := _fields(x)) is not None:
+        key.append(type(x))
+        for part in fields.values():
             examine(part, tensors, key)
     elif isinstance(x, np.ndarray):
         raise TypeError("compile: an argument is a NumPy array; pass a tensor: minidl.tensor(x), or minidl.from_numpy(x)")
-    elif isinstance(x, (float, complex, np.inexact)):
+    elif type(x) in (float, complex, slice) or isinstance(x, np.inexact):
         key.append((type(x), repr(x)))  # 0.0 and -0.0 are equal, and make a difference
-    else:
+    elif type(x) in (set, frozenset):
+        key.append((type(x), len(x)))
+        for part in x:
+            examine(part, tensors, key)
+    elif type(x).__eq__ is object.__eq__ or foreign(type(x).__module__):
         key.append((type(x), x))
+    else:  # it says itself to what it is equal
+        key.append(_This(x))
 
 
 def is_plain(args):
@@ -47,15 +108,56 @@ def is_plain(args):
     return plain and len(set(map(id, args))) == len(args)
 
 
-def with_statics(x, statics):
-    """The argument with the twin, by its id, of each tensor without a graph in its place."""
+def with_statics(x, statics, made):
+    """The argument with the twin, by its id, of each tensor without a graph in its place.
+
+    made: gets (what is replaced, what stands for it, its items), of what the step might change.
+    """
     if isinstance(x, Tensor):
-        return statics[id(x)] if x.node is None else x
-    if type(x) in (tuple, list):
-        return type(x)([with_statics(part, statics) for part in x])
-    if type(x) is dict:
-        return {key: with_statics(part, statics) for key, part in x.items()}
-    return x
+        if x.node is not None:
+            return x
+        new = statics[id(x)]
+    elif type(x) in (tuple, list):
+        new = type(x)([with_statics(part, statics, made) for part in x])
+    elif type(x) in _DICTS:
+        new = copy.copy(x)
+        new.update((key, with_statics(part, statics, made)) for key, part in x.items())
+    elif _is_named(x):
+        new = type(x)(*[with_statics(part, statics, made) for part in x])
+    elif (fields := _fields(x)) is not None:
+        new = copy.copy(x)
+        for name, part in fields.items():
+            object.__setattr__(new, name, with_statics(part, statics, made))
+    else:
+        return x
+    made.append((x, new, _items(new)))
+    return new
+
+
+def _items(x):
+    """{key: value} of what may be changed."""
+    if isinstance(x, (Tensor, tuple)):
+        return {}
+    return dict(enumerate(x)) if isinstance(x, list) else dict(x) if isinstance(x, dict) else _fields(x) or {}
+
+
+def put_back(made):
+    """Whether the step has changed a list, dict or record among its arguments; if so, the caller's are changed likewise."""
+    before, some = {id(new): x for x, new, _ in made}, False
+    for x, new, items in made:
+        now = _items(new)
+        if now.keys() == items.keys() and all(now[key] is items[key] for key in now):
+            continue
+        some, now = True, {key: before.get(id(value), value) for key, value in now.items()}
+        if isinstance(x, list):
+            x[:] = now.values()
+        elif isinstance(x, dict):
+            x.clear()
+            x.update(now)
+        else:
+            for name, value in now.items():
+                object.__setattr__(x, name, value)
+    return some
 
 
 def twins(tensors, arrays):

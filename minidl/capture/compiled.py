@@ -15,19 +15,20 @@ from ..graph.writes import owner_of
 from ..nn.module import Module
 from ..startup import NoCollection
 from ..tensors.tensor import Tensor
-from .arguments import copied, examine, filled, is_plain, refused, skeleton, tensors_in, twins, with_statics
-from .events import flat
+from .arguments import copied, examine, filled, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
 from .explain import explained
 from .guards import Guards
 from .matching import CannotRemember, Matching
 from .numbers import Changed
-from .program import Otherwise, Program, read_after
+from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
 
 _new = object.__new__
 MOST = 8  # programs of one step
 MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
+TRIES = 2  # recordings that may differ from the one before, as what is around the step may have changed between them
+ENOUGH = 32  # calls after which it does not matter that a step is recorded anew
 _recording = {}  # one thread records at a time: {"thread": which}
 _all = weakref.WeakSet()
 
@@ -60,7 +61,9 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
 
     The first three calls are ordinary; the second and third are recorded. The fourth is made both ways and compared bit for
     bit, and so are calls 8, 16, 32, …; all others make the recorded calls of kernels again. There is one program for each
-    combination of shapes, and of the values of arguments that are no tensors; at most 8.
+    combination of shapes, and of the values of arguments that are no tensors; at most 8. Tensors may be in tuples, lists,
+    dicts, named tuples and dataclasses. A step that is recorded anew for the ninth time, each time within 32 calls, stays
+    ordinary.
 
     - Python within the step runs only in the ordinary calls: no prints, no counts, no `if` about a value. Give back what you
       want to see. Arguments are copied: the step finds them contiguous, in memory of their own. Results are copies without a
@@ -68,10 +71,13 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
     - What may change between calls: parameters, buffers and optimizers' state (also if they are loaded or replaced), learning
       rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
       or finds among its globals. Random numbers go on as in ordinary calls.
-    - What can't be remembered: `item()` and whatever else reads a value, NumPy between operations, hooks, a scheduler's step,
-      gradients of gradients. The warning says which it was.
-    - What the recorder can't see: Python's own state, a counter in an object or a generator that changes the formula. Such a
-      step is wrong until one of the later comparisons, which then raises RuntimeError. Pass such values as arguments.
+    - What can't be remembered: `item()` and whatever else reads a value (`array`, the text of a tensor), NumPy between
+      operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients.
+      The warning says which it was.
+    - What the recorder can't see: Python's own state, a counter in an iterator or in a library's object that changes the
+      formula; items of lists of more than 1000, and numbers that Python takes from arrays of more than 10,000; attributes that
+      are put into `vars(module)`, functions of minidl that are replaced, memory whose shape or flags NumPy sets in place.
+      Such a step is wrong until one of the later comparisons, which then raises RuntimeError. Pass such values as arguments.
 
     `explain()` of the result says what was remembered.
 
@@ -115,7 +121,7 @@ class Compiled:
 
     def __init__(self, function, fullgraph, disabled, bound=False):
         self._function, self._fullgraph, self._disabled, self._bound = function, fullgraph, disabled, bound
-        self._plans, self._last, self.refusal = {}, None, None
+        self._plans, self._last, self.refusal, self._steps = {}, None, None, {}
         self._found = []  # nodes whose .grad the step finds when it begins: there are programs with and without it
         self._lock, self._busy = threading.RLock(), False
         functools.update_wrapper(self, function, updated=())
@@ -125,13 +131,15 @@ class Compiled:
         return f"compile({self._function!r})"
 
     def __get__(self, instance, owner=None):
-        """A method: each object has a remembered step of its own, which it keeps under the method's name."""
+        """A method: each object has a remembered step of its own, which it keeps."""
         if instance is None:
             return self
-        steps = vars(instance).setdefault("_compiled", {})
-        step = steps.get(self.__name__)
+        own = None if isinstance(instance, type) else getattr(instance, "__dict__", None)  # of a class, or with slots: here
+        steps, key = (self._steps, id(instance)) if own is None else (own.setdefault("_compiled", {}), id(self))
+        step = steps.get(key)
         if step is None:
-            step = steps[self.__name__] = Compiled(self._function.__get__(instance), self._fullgraph, self._disabled, True)
+            step = steps[key] = Compiled(self._function.__get__(instance), self._fullgraph, self._disabled, True)
+            step._method = self  # alive, so that no other gets its id
         return step
 
     def __reduce__(self):
@@ -236,15 +244,15 @@ class Compiled:
                         raise Otherwise("an input shares memory with what the step changes")
                     number = plan.number + 1
                     if not number & plan.number:  # call 4, 8, 16, 32, …
-                        return self._check(plan, number, arrays, args, options)
-                    if not options and is_plain(args):  # the short way from now on
+                        return self._check(plan, number, tensors, args, options)
+                    if not options and is_plain(args) and not plan.guards.looks:  # the short way from now on
                         plan.inputs = [(x, x.shape, x.dtype) for x in plan.statics]
                         self._last = plan
                     plan.number = number
                     return plan.answer(plan.program.replay(arrays))
                 except Otherwise as what:
-                    plan.misses += 1
-                    if plan.misses < MISSES:
+                    plan.misses += type(what) is not Failed
+                    if plan.misses < MISSES or type(what) is Failed:
                         return self._function(*args, **options)
                     changed = str(what)
                 except Changed as what:
@@ -279,8 +287,9 @@ class Compiled:
             plan.statics = [np.array(x, order="C") for x in arrays]
         for static, x in zip(plan.statics, arrays, strict=True):
             np.copyto(static, x)
-        given = args, options
-        args, options = with_statics(given, twins(tensors, plan.statics))
+        given, before = (args, options), [x.copy() for x in plan.statics]
+        made = []
+        args, options = with_statics(given, twins(tensors, plan.statics), made)
         recorder = None
         try:
             recorder = Recorder(plan.statics, number == 3, arrays)
@@ -289,9 +298,12 @@ class Compiled:
         finally:
             if recorder is not None:
                 recorder.__exit__()  # once more, if Ctrl-C came while it left
-                if recorder.inputs_changed:
-                    for static, x in zip(plan.statics, arrays, strict=True):
+                for static, x, old in zip(plan.statics, arrays, before, strict=True):
+                    if not (equal([static], [x]) or equal([static], [old])):  # NumPy has written, which tells nobody
+                        recorder.refuse("it changes an input in place: compute a new tensor")
                         np.copyto(x, static)
+                if put_back(made):
+                    recorder.refuse("it changes a list, a dict or an object that it is given: return what it makes")
         reason = recorder.refusal or refused(result)
         if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], plan.statics):
             reason = "it reads an input that shares memory with what it has changed before: pass a clone() of it"
@@ -304,13 +316,15 @@ class Compiled:
             try:
                 self._build(plan, recorder, result, given)
             except CannotRemember as error:
-                if plan.begun < MOST and _grads(plan.first) != _grads(recorder):  # it was given other ones: this is the first
-                    plan.first, number, plan.begun = recorder, 2, plan.begun + 1
+                other = _grads(plan.first) != _grads(recorder)  # it was given other ones
+                if plan.begun < MOST and (other or plan.tries):  # something may have changed since: this is the first
+                    plan.first, number, plan.begun, plan.tries = recorder, 2, plan.begun + 1, plan.tries - (not other)
                 else:
                     reason = str(error)
         if reason is not None:
             plan.first = plan.program = None
             self._refuse(reason)
+            return result  # with its graph
         plan.number = number
         return copied(result)
 
@@ -337,44 +351,55 @@ class Compiled:
             (node, grad if grad is None or id(owner_of(grad)) in matching.constant else True)
             for node, grad in recorder.found_grads()
         ]
-        arguments, modules = list(flat(given)), list(recorder.modules.values())
-        plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
+        arguments, modules = list(leaves(given)), list(recorder.modules.values())
+        try:
+            plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
+        except Exception as error:  # of an object of the user's, at which it looks
+            raise CannotRemember(f"what it takes from around it can't be looked at: {type(error).__name__}: {error}") from error
+        if plan.guards.catches:
+            program.be_cautious()
         plan.program, plan.first = program, None
 
     # --- the step both ways
 
-    def _check(self, plan, number, arrays, args, options):
+    def _check(self, plan, number, tensors, args, options):
         """Makes the step ordinarily and by replay, from the same state, over rubbish: the same bits?
 
         If the step raises an error, the next call is compared.
         """
         program = plan.program
-        before, given = State(program), [x.copy() for x in arrays]  # an input may be a gradient of the last call
+        before, given = State(program), [x.array.copy() for x in tensors.values()]  # it may be a gradient of the last call
+        if not all(x.array.flags.c_contiguous for x in tensors.values()):  # in another order, sums have other bits
+            args, options = with_statics((args, options), twins(tensors, [x.copy() for x in given]), [])
+        unseen = plan.guards.unseen(program.changes) if number == 4 else list
         result = self._function(*args, **options)
+        unseen = unseen()
         expected, grads, after = [x.array.copy() for x in tensors_in(result)], grads_of(program), State(program)
-        before.restore()
         program.plan.poison()
+        before.restore()  # gradients of the last call lie in the same memory
         try:
             got = program.replay(given)
             differs = not (equal(expected, got) and after.equal() and equal(grads, grads_of(program)))
-        except (Otherwise, Changed) as what:  # the next call is compared
-            after.restore()
-            self._last = None
-            plan.misses += type(what) is Otherwise
-            if type(what) is Changed or plan.misses >= MISSES:
-                plan.begin_again(str(what))
-                if plan.begun > MOST:
-                    self._refuse(f"it changed too often: {what}")
-            return copied(result)
+        except (Otherwise, Changed) as what:
+            if type(what) is not Failed or plan.guards.catches:  # the next call is compared
+                after.restore()
+                self._last = None
+                plan.misses += type(what) is Otherwise
+                if type(what) is Changed or plan.misses >= MISSES:
+                    plan.begin_again(str(what))
+                    if plan.begun > MOST:
+                        self._refuse(f"it changed too often: {what}")
+                return copied(result)
+            differs = f"the replay raises {type(what.__cause__).__name__}: {what}"
         except Exception as error:
             differs = f"the replay raises {type(error).__name__}: {error}"
         changed = None if differs or number > 4 else plan.guards.moved_around()
-        if not differs and changed is None:
+        if not differs and changed is None and not unseen:
             plan.number = number
             return plan.answer(got)
         after.restore()
         reason = "the replay gives other numbers than the step" if differs is True else differs
-        reason = f"it is changed by the step itself: {changed}" if changed else reason
+        reason = f"it is changed by the step itself: {changed}" if changed else unseen or reason
         plan.program = self._last = None
         if number > 4:
             self.refusal = reason
@@ -383,7 +408,7 @@ class Compiled:
                 "of its calls, say, or a list that Python changes. Its last calls may be wrong. Pass such values as arguments."
             )
         self._refuse(reason)
-        return copied(result)
+        return result
 
     def _refuse(self, reason):
         self.refusal, self._last = reason, None
@@ -407,12 +432,14 @@ class Plan:
     def __init__(self, given):
         self.given = given  # what its key says of the arguments
         self.number = self.begun = self.misses = 0
+        self.tries = TRIES
         self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
 
     def begin_again(self, changed):
-        self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1, None, None, changed
-        self.misses = 0
+        often = self.number < ENOUGH
+        self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1 if often else 0, None, None, changed
+        self.misses, self.tries = 0, TRIES
 
     def answer(self, arrays):
         """The arrays of a replay in the form of the step's result."""

@@ -26,29 +26,34 @@ _MAKERS = [
 ]
 # These have one, unless their arguments are constants.
 _DRAWS = ["rand", "uniform", "normal", "randint", "integers", "randperm", "bernoulli", "exponential", "multinomial"]
-_CASTS = ["to", "float", "double", "long", "int", "bool", "type", "floor_divide", "__floordiv__"]
+_CASTS = ["to", "float", "double", "long", "int", "bool", "type", "floor_divide", "__floordiv__", "__rfloordiv__"]
 # fmt: on
 
 
+_READERS = [
+    *("item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "__array__", "__contains__", "__complex__"),
+    *("equal", "allclose", "unique", "nonzero", "argwhere", "describe", "__repr__", "__format__", "__dlpack__"),
+]
 _EFFECTS = ["clip_grad_norm_", "clip_grad_value_"]
 _FOREIGN = {*sys.stdlib_module_names, "numpy", "numba", "llvmlite"} - {"builtins"}  # packages that know nothing of minidl
 
 
 def functions():
-    """(where, name, whether the result never has a graph) of each, in every module that has it; likewise `effects`.
+    """(where, name, whether the result never has a graph) of each, in every module that has it; then effects, and readers.
 
-    Those are what changes gradients of tensors in place, or forgets them.
+    Those are what changes gradients of tensors in place, or forgets them, and what reads values.
     """
     found = [(Tensor, name, True) for name in _WITHOUT_GRAPH if hasattr(Tensor, name)]
     found += [(Tensor, name, False) for name in _CASTS]
     found += [(Generator, name, True) for name in _DRAWS]
     effects = [(Optimizer, "zero_grad"), (Module, "zero_grad")]
+    readers = [(Tensor, name) for name in _READERS if hasattr(Tensor, name)]
     for module, name, function in _places({*repeatables, *_MAKERS, *_EFFECTS}):
         if name in _EFFECTS:
             effects.append((module, name))
         elif name in _MAKERS or function in repeatables[name]:
             found.append((module, name, True))
-    return found, effects
+    return found, effects, readers
 
 
 def _places(wanted):
@@ -69,8 +74,4 @@ def schedulers():
     return [(cls, "step") for cls in classes if "step" in vars(cls)]
 
 
-_READERS = (
-    "item tolist numpy __bool__ __float__ __int__ __index__ __array__ __contains__ __complex__ equal allclose unique nonzero"
-)
 STREAMS = [(Generator, name) for name in ("manual_seed", "seed", "set_state", "initial_seed", "get_state")]
-READERS = [(Tensor, name) for name in _READERS.split() if hasattr(Tensor, name)]

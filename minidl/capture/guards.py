@@ -1,15 +1,22 @@
 """Guards: what has to be as it was when a step was remembered. They are checked at every call, in about a microsecond."""
 
+import pickle
+import random
 from operator import is_
+
+import numpy as np
 
 from ..graph.modes import mode
 from ..graph.nodes import calls
+from ..graph.writes import owner_of
 from ..kernels import threads
 from ..nn.module import changes
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .events import flat
-from .surroundings import SIMPLE, alike, same, surroundings
+from .surroundings import SIMPLE, alike, members, same, surroundings
+
+_FEW = 2**20  # numbers: larger arrays are not compared
 
 
 class Guards:
@@ -27,18 +34,30 @@ class Guards:
         tensors = {id(x): x for x in tensors}
         for part, _ in modules:
             tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
-        self.tensors = [(x, x.array, x.node) for x in tensors.values()]
         self.hooks = calls.hooks
         self.modules, self.changes = [(part, *_attributes(part, before)) for part, before in modules], changes.number
-        self.optimizers = [(o, o.state, o.param_groups, len(o.param_groups)) for o in optimizers]
+        found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read)
+        self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
+        self.catches = found.catches
+        stepped = {id(o): o for o in optimizers}
+        others = [o for o in found.optimizers if id(o) not in stepped]
+        seen = [*stepped.values(), *others]
+        self.optimizers = [
+            (vars(o), len(vars(o)), o.state, o.param_groups, len(o.param_groups), type(o).__name__) for o in seen
+        ]
         self.groups = [
             (o.param_groups, i, group, group["params"], list(group["params"]), any(p.array.size == 1 for p in group["params"]))
-            for o in optimizers
+            for o in seen
             for i, group in enumerate(o.param_groups)
         ]
-        self.states = [(o.state, p, d, _entries(d)) for o in optimizers for p, d in o.state.items()]
-        ran = [part for part, _ in modules]
-        self.cells, self.codes, self.entries, self.containers = surroundings(function, arguments, ran, optimizers, read)
+        self.states = [(o.state, p, d, _entries(d)) for o in stepped.values() for p, d in o.state.items()]
+        for o in others:  # which the step may step by itself: what it reads there, kernels read
+            self.states += [(o.state, p, d, [e for e in _entries(d) if id(owner_of(e[2])) in read]) for p, d in o.state.items()]
+        tensors.update((id(x), x) for x in found.tensors)
+        tensors.update((id(x), x) for x in found.inner if id(owner_of(x.array)) in read)
+        self.tensors = [(x, x.array, x.node) for x in tensors.values()]
+        self.arrays = [x.array for x in (*tensors.values(), *found.inner)]
+        self.members, self.streams, self.looks = found.members, found.streams, bool(found.optional)
 
     def broken(self):
         """None if all is as it was, else what has changed."""
@@ -58,9 +77,9 @@ class Guards:
             now = node.grad
             if now is not array and (now is None or array is None or (array is not True and now.array is not array)):
                 return "a gradient to which the step adds is another one, or None"
-        for optimizer, state, groups, number in self.optimizers:
-            if optimizer.state is not state or optimizer.param_groups is not groups or len(groups) != number:
-                return f"{type(optimizer).__name__} has another state or other groups"
+        for own, size, state, groups, number, name in self.optimizers:
+            if len(own) != size or own["state"] is not state or own["param_groups"] is not groups or len(groups) != number:
+                return f"{name} has another state, other groups or attributes"
         for groups, i, group, params, before, single in self.groups:
             if groups[i] is not group or group["params"] is not params or not _identical(params, before, single):
                 return "an optimizer has other parameters"
@@ -91,15 +110,44 @@ class Guards:
                 return f"a {type(container).__name__}, which the step reads, has other items"
         return None
 
+    def unseen(self, changes):
+        """A function that tells what has changed until it is called, of what the recorder can't see, and no replay would do.
+
+        Draws from Python's and NumPy's random streams; arrays around the step that NumPy writes into. changes: ids of those
+        that a replay changes.
+        """
+        streams = [(x, _place(x)) for x in (random._inst, np.random.mtrand._rand, *self.streams)]
+        arrays = [x for x in self.arrays if id(owner_of(x)) not in changes and x.size <= _FEW]
+        before = [x.tobytes() for x in arrays]
+
+        def found():
+            if any(_place(x) != old for x, old in streams):
+                return (
+                    "it draws random numbers of Python's or NumPy's, and goes on by the first ones: draw them by minidl, or "
+                    "outside of the step, and pass them as tensors"
+                )
+            for x, old in zip(arrays, before, strict=True):
+                if x.tobytes() != old:
+                    return f"an array of shape {x.shape} is changed in place, by NumPy: keep it out of the step"
+            return None
+
+        return found
+
     def _look_closely(self):
         """After an attribute of any module was set, or any tensor was given a hook."""
         for part, attributes, kept in self.modules:
             now = vars(part)
+            if part._hooks is not None and any(part._hooks):
+                return f"{type(part).__name__} has a hook"
             if now.keys() | kept != attributes.keys() | kept:
                 return f"{type(part).__name__} has other attributes"
             for key, value in attributes.items():
                 if not same(now[key], value):
                     return f"{key} of {type(part).__name__} has changed: {_short(value)} is now {_short(now[key])}"
+        for part, before in self.members:
+            now = members(part)
+            if len(now) != len(before) or not all(map(same, now, before)):
+                return f"{type(part).__name__}, whose parameters the step may read, has other ones"
         for _, array, node in self.tensors:
             if node is not None and (node.hooks or getattr(node, "after", None)):
                 return f"a tensor of shape {array.shape} has a hook"
@@ -111,6 +159,14 @@ def _attributes(part, before):
     now = vars(part)
     kept = {key for key, value in now.items() if before.get(key, _attributes) is not value and _of_tensors(value)}
     return {key: value for key, value in now.items() if key not in kept}, kept
+
+
+def _place(stream):
+    """Where a random stream of Python's or NumPy's stands, as something that can be compared."""
+    if isinstance(stream, random.Random):
+        return stream.getstate()
+    generator = stream.bit_generator if isinstance(stream, np.random.Generator) else stream._bit_generator
+    return pickle.dumps(generator.state)
 
 
 def _of_tensors(value):

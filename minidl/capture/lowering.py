@@ -90,6 +90,8 @@ def _sum(event):
 
 
 def _copy(event):
+    if owner_of(event.copy) is owner_of(event.source):  # a part may lie over the other
+        raise _NumPy
     return _number("copy", event.copy, event.source)
 
 

@@ -85,18 +85,28 @@ class _Moments(_Options):
 
     def __init__(self, optimizer, calls, table, first, assign):
         super().__init__(optimizer, calls, table, first, assign)
-        self.places = [(*found, table.place(first + i, -3, 2)) for i, found in enumerate(_counted(optimizer, calls))]
+        self.places = [(*found, 1, table.place(first + i, -3, 2)) for i, found in enumerate(_counted(optimizer, calls))]
 
     def update(self):
         super().update()
         last = None, None
-        for number, group, place in self.places:
-            now = number.item() + 1
+        for number, group, more, place in self.places:
+            now = number.item() + more
             if now != last[0] or group is not last[1]:  # `==` of two groups would compare their parameters
                 beta1, beta2 = group["betas"]
                 rate, root = float(group["lr"]) / (1 - float(beta1) ** now), math.sqrt(1 - float(beta2) ** now)
                 last = now, group
             place(rate, root)
+
+
+def in_turn(steps):
+    """Where an optimizer steps several times, the later ones find numbers that the earlier ones have counted."""
+    counted = {}
+    for step in steps:
+        if type(step) is _Moments:
+            step.places = [(x, group, 1 + counted.get(id(x), 0), place) for x, group, _, place in step.places]
+            for x, *_ in step.places:
+                counted[id(x)] = counted.get(id(x), 0) + 1
 
 
 def dry_step(optimizer, calls):

@@ -19,13 +19,17 @@ from ..tensors.tensor import Tensor
 from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat
 from .matching import CannotRemember
 from .memory import Plan
-from .numbers import numbers_of, with_counts
+from .numbers import in_turn, numbers_of, with_counts
 from .recorder import arrays_in
 from .state import Before, state_arrays
 
 
 class Otherwise(Exception):
     """Python would go on otherwise than when the step was recorded: this call must be made ordinarily."""
+
+
+class Failed(Otherwise):
+    """Python has raised an error; made ordinarily, the call raises it in the words of whoever checks first."""
 
 
 class Program:
@@ -57,7 +61,7 @@ class Program:
         self.segments, self.steps, self.kinds = [], [], []
         self._build()
         self.state, self.indices = self._state(self.events), self._indices()
-        self.early = self._early()
+        self.early, self.cautious = self._early(), self._early(True)
         self.changes = {id(owner_of(x)) for x in state_arrays(self)}
         first = next((i for i, event in enumerate(self.events) if self._changes_something(event)), len(self.events))
         self.late = read_after(first, self.events, results, statics)
@@ -174,6 +178,7 @@ class Program:
                     self._grads = []
                 self.segments.append((self._python(event), None))
         close()
+        in_turn(self.steps)
 
     def _watch(self, event, calls, first, alarms, forwards):
         """Where an alarm of the event goes off, Python does it, and the table goes on behind its calls."""
@@ -202,8 +207,10 @@ class Program:
         return run
 
     def _assign_all(self):
-        before = [(node, node.grad) for node, _ in reversed(self.grads)]
-        _assign(self.grads)()
+        """Gives gradients to the parameters that get one in the step, and takes those of the call before from all others."""
+        grads = [*((node, grad) for node, grad in self.final if grad is None), *self.grads]
+        before = [(node, node.grad) for node, _ in reversed(grads)]
+        _assign(grads)()
         return _assign(before)
 
     def _python(self, event):
@@ -287,12 +294,16 @@ class Program:
                     found[id(owner_of(x))] = owner_of(x)
         return [x for key, x in found.items() if key in self.matching.constant and x.size]
 
-    def _early(self):
+    def _early(self, errors=False):
         """The arrays that change before Python last decides by a value, or makes a result whose size may be another one.
 
-        None if Python does neither.
+        errors: or before a kernel may last refuse a value. None if nothing of this may be.
         """
         python = [self.how[id(event)][0] == "Python" and type(event) in (Forward, Function) for event in self.events]
+        if errors:
+            natives = [id(event) in self.matching.native for event in self.events]
+            refuse = [_alarmed(e) or (type(e) is Forward and bool(e.op.alarm)) for e in self.events]
+            python = [p or (n and r) for p, n, r in zip(python, natives, refuse, strict=True)]
         decisions = [i for i, found in enumerate(python) if found]
         if not decisions:
             return None
@@ -310,6 +321,11 @@ class Program:
         return any(id(owner) in self.changes for owner in _owners(results))
 
     # --- running
+
+    def be_cautious(self):
+        """The step catches errors: where a replay would raise one, all is put back, and the call made ordinarily."""
+        if self.cautious is not None:
+            self.only, self.early = None, self.cautious
 
     def _indices(self):
         """The places of inputs that an operation in Python takes for indices, none of which is negative.
@@ -349,6 +365,9 @@ class Program:
             except Otherwise:
                 before.restore()
                 raise
+            except Exception as error:
+                before.restore()
+                raise Failed(str(error)) from error
         for node, grad in self.final:
             node.grad = grad
         writes._writes.newest = now = next_serial()

@@ -15,10 +15,10 @@ from ..graph.watch import constants
 from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
-from ..ops import Index
+from ..ops import Index, SetItem
 from ..tensors.tensor import Tensor
 from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, READERS, STREAMS, functions, schedulers
+from .functions import CONSTANT, STREAMS, functions, schedulers
 
 FORGOTTEN = object()
 
@@ -32,7 +32,7 @@ class Recorder(watch.Observer):
     def __init__(self, statics, check, given=()):
         self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
         self.grads = {}  # id of a leaf's node -> (node, the array of its .grad when the step first used it, None, or FORGOTTEN)
-        self.inputs, self.inputs_changed = {id(owner_of(x)) for x in statics}, False
+        self.inputs = {id(owner_of(x)) for x in statics}
         self.given = list(zip(statics, given, strict=False))  # the copies that the step is given, and what they are copies of
         self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
@@ -40,6 +40,7 @@ class Recorder(watch.Observer):
         self.known(statics)
         self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
+        self._taken = {}  # arrays that the step has taken from tensors, and no operation was given
 
     # --- begin and end
 
@@ -49,19 +50,22 @@ class Recorder(watch.Observer):
             for kernel in list(jit.tables):
                 for dtype, code in list(kernel.items()):
                     dict.__setitem__(kernel, dtype, self._recorded(kernel, dtype, code))
-            found, effects = functions()
+            found, effects, readers = functions()
             for place, name, always in found:
                 self._patch(place, name, functools.partial(self._function, always))
             for place, name in effects:
                 self._patch(place, name, self._effect)
             for place, name in schedulers():
                 self._patch(place, name, self._scheduler)
-            for place, name in READERS:
+            for place, name in readers:
                 self._patch(place, name, self._reader)
             for place, name in STREAMS:
                 self._patch(place, name, self._stream)
             self._patch(Module, "__call__", self._module)
             self._patch(Tensor, "grad", self._gradient)
+            self._patch(Tensor, "data", self._data)
+            self._patch(Tensor, "detach", self._detached)
+            self._patch(Tensor, "array", self._array)
             self._patch(double_backward, "walk", self._second)
             watch.add(self)
         except BaseException:
@@ -72,6 +76,8 @@ class Recorder(watch.Observer):
     def __exit__(self, *error):
         """Puts everything back. Ctrl-C may come at any line: so it may be called again, and then does the rest."""
         watch.remove(self)
+        if self._taken:
+            self.refuse("Tensor.array gives its values to NumPy: compute with tensors, or read it outside of the step")
         jit.recorder = None
         for kernel in list(jit.tables):
             for dtype, code in list(kernel.items()):
@@ -86,7 +92,7 @@ class Recorder(watch.Observer):
 
     def _patch(self, place, name, make):
         old = vars(place).get(name)
-        function = getattr(place, name)
+        function = getattr(place, name, None)
         self._replaced.append((place, name, old))
         setattr(place, name, make(name, function))
 
@@ -124,6 +130,9 @@ class Recorder(watch.Observer):
                 self.seen[id(owner)] = owner
 
     def before(self, op):
+        if self._taken:
+            for x in arrays_in(list(vars(op).values())):
+                self._taken.pop(id(x), None)
         event = Forward(op=op, before={**vars(op), "needs": [stub(node) for node in op.needs]})
         if self._stack:
             self._stack[-1].nested = True
@@ -135,8 +144,7 @@ class Recorder(watch.Observer):
             return
         event.after, event.inputs, event.outputs = dict(vars(op)), list(arrays), [y.array for y in outputs]
         for x in inputs:
-            if isinstance(x, Tensor):
-                self.tensors[id(x)] = x, x.array, vars(x).get("node")
+            self._read(x)
         self.known(arrays_in(list(event.before.values()), event.inputs))
         self._forwards[id(op)] = event
         if type(op) is Index and any(x.dtype == bool for x in arrays_in([event.before["index"]])):
@@ -146,6 +154,10 @@ class Recorder(watch.Observer):
         self._verify(event)
         self.known(arrays_in(event.outputs, list(event.after.values())))
         self._add(event)
+
+    def failed(self, op):
+        self._stack.pop()
+        self.refuse(f"{op.name} raises an error, which the step catches: catch errors outside of it")
 
     def before_backward(self, node, dy):
         if self._stack:
@@ -182,7 +194,6 @@ class Recorder(watch.Observer):
 
     def _check_inputs(self, array):
         if id(owner_of(array)) in self.inputs:
-            self.inputs_changed = True
             self.refuse("it changes an input in place: compute a new tensor")
         for static, x in self.given:
             if owner_of(x) is owner_of(array):
@@ -232,6 +243,58 @@ class Recorder(watch.Observer):
 
         return property(get, put, old.fdel)
 
+    def _read(self, x):
+        """Notes that the step reads this tensor's array."""
+        if isinstance(x, Tensor):
+            self.tensors.setdefault(id(x), (x, x.array, vars(x).get("node")))
+
+    def _data(self, name, old):
+        """The property `data`: another tensor that has the same array; and setting it gives a tensor another array."""
+
+        def get(x):
+            if self._mine():
+                self._read(x)
+            return old.fget(x)
+
+        def put(x, value):
+            if self._mine() and isinstance(value, Tensor) and value.array is not x.array:
+                self.refuse("it sets the data of a tensor: write `x.data.copy_(…)`, which changes the values only")
+            old.fset(x, value)
+
+        return property(get, put)
+
+    def _array(self, name, old):
+        """The attribute `array`, which tells if it is read outside of minidl: what NumPy makes of it is not seen.
+
+        It may be an option of an operation of the user's.
+        """
+
+        def get(x):
+            try:
+                array = x.__dict__["array"]
+            except KeyError:
+                raise AttributeError("array") from None
+            if (
+                not self._stack
+                and sys._getframe(1).f_globals.get("__name__", "").partition(".")[0] != "minidl"
+                and self._mine()
+            ):
+                self._taken[id(array)] = array
+            return array
+
+        def put(x, array):
+            x.__dict__["array"] = array
+
+        return property(get, put)
+
+    def _detached(self, name, old):
+        def detach(x):
+            if self._mine():
+                self._read(x)
+            return old(x)
+
+        return detach
+
     def found_grads(self):
         """[(node, the array of its .grad, or None)] of the gradients that the step finds at its begin, and does not forget."""
         return [(node, grad) for node, grad in self.grads.values() if grad is not FORGOTTEN]
@@ -250,7 +313,8 @@ class Recorder(watch.Observer):
         return [event for event in self.events if type(event) is Step]
 
     def stepping(self, optimizer):
-        self._stack.append(Step(optimizer=optimizer, options=options_of(optimizer)))
+        self._stack.append(event := Step(optimizer=optimizer))
+        event.options = options_of(optimizer)  # whose text reads values
 
     def stepped(self, optimizer):
         event = self._stack.pop()
@@ -265,7 +329,7 @@ class Recorder(watch.Observer):
             if self._mine() and not self._stack:
                 if id(module) not in self.modules:
                     self.modules.update((id(part), (part, dict(vars(part)))) for part in module.modules())
-                if module._hooks is not None:
+                if module._hooks is not None and any(module._hooks):
                     self.refuse(f"{type(module).__name__} has a hook, which is Python: remove it, or leave the step ordinary")
             return old(module, *inputs, **options)
 
@@ -297,7 +361,7 @@ class Recorder(watch.Observer):
 
     def _reader(self, name, old):
         def read(tensor, *args, **options):
-            if self._mine() and not self._stack:
+            if self._mine() and not (self._stack and type(getattr(self._stack[-1], "op", None)) not in (Index, SetItem)):
                 self.refuse(f"Tensor.{name} reads a value: return the tensor, and read it outside of the step")
             return old(tensor, *args, **options)
 
@@ -332,6 +396,8 @@ class Recorder(watch.Observer):
             alike = name.endswith("_like") or not arrays_in(args, options)
             fixed = alike and (name in CONSTANT or name in constants)
             event = Function(function=old, args=args, options=options, fixed=fixed)
+            for x in flat((args, options)):
+                self._read(x)
             self._stack.append(event)
             try:
                 event.result = old(*args, **options)

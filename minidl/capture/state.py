@@ -13,12 +13,15 @@ class State:
         self.grads = [(node, node.grad, None if node.grad is None else node.grad.array.copy()) for node in program.nodes]
         self.streams = [(g, g.get_state()) for g in program.generators]
         self.kept = [(o.state, {p: dict(values) for p, values in o.state.items()}) for o in program.optimizers]
+        self.own = [(vars(o), dict(vars(o))) for o in program.optimizers]  # such as a counter of one's own
 
     def restore(self):
         for state, kept in self.kept:  # an option that has changed may have begun another tensor
             for p in list(state):
                 state[p].clear()
                 state[p].update(kept.get(p, {}))
+        for now, own in self.own:
+            now.update(own)
         for x, old in self.arrays:
             np.copyto(x, old)
         for node, grad, old in self.grads:

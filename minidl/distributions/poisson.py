@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import ops
-from ..graph.modes import no_grad
+from ..graph.watch import repeatable
 from ..tensors.creation import arange
 from ..tensors.record import apply, wrap
 from . import constraints
@@ -58,13 +58,17 @@ class Poisson(Distribution):
 
     def entropy(self):
         """By summing over the counts that matter, there being no closed form; PyTorch has none at all."""
-        with no_grad():
-            most = float(self.rate.array.max(initial=0))
-        if not most < 1e6:
-            raise NotImplementedError(f"Poisson: the entropy is a sum over counts, too many of them for the rate {most:g}")
-        values = arange(math.ceil(most + 12 * math.sqrt(most) + 40), dtype=self.rate.dtype)
+        values = arange(_counts_that_matter(self.rate.array), dtype=self.rate.dtype)
         log_p = Poisson(self.rate, validate_args=False).log_prob(values.reshape(-1, *(1 for _ in self._batch_shape)))
         return 0 - (log_p.exp() * log_p.masked_fill(log_p.detach() == -math.inf, 0)).sum(0)
+
+
+@repeatable
+def _counts_that_matter(rate):
+    most = float(rate.max(initial=0))
+    if not most < 1e6:
+        raise NotImplementedError(f"Poisson: the entropy is a sum over counts, too many of them for the rate {most:g}")
+    return math.ceil(most + 12 * math.sqrt(most) + 40)
 
 
 @register_kl(Poisson, Poisson)

@@ -25,7 +25,7 @@ watchers = []  # one entry for each thread that has an observer; while it is emp
 
 OBSERVED = (  # see watch.Observer
     *("before", "after", "before_backward", "after_backward", "share", "summed", "copied", "accumulated", "written"),
-    *("stepping", "stepped", "enter", "leave"),
+    *("stepping", "stepped", "enter", "leave", "failed"),
 )
 
 

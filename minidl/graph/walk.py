@@ -76,7 +76,12 @@ def _walk(seeds, retain_graph, wanted, useful, uses, complete):
             check_unchanged(node)
         if watch is not None:
             watch.before_backward(node, dy)
-        gradients = node.backward(dy) if useful is None else _backward_for(node, dy, useful)
+        try:
+            gradients = node.backward(dy) if useful is None else _backward_for(node, dy, useful)
+        except BaseException:
+            if watch is not None:
+                watch.failed(node)
+            raise
         if type(gradients) is not tuple:
             gradients = (gradients,)
         if watch is not None:

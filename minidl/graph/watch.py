@@ -13,7 +13,7 @@ class Observer:
     """Base of observers: the methods that are called. They must not change the arrays, which the engine goes on using."""
 
     def before(self, op):
-        """`op` is about to run forward. If its forward raises, `after` is not called."""
+        """`op` is about to run forward. If its forward raises, `failed` is called, not `after`."""
 
     def after(self, op, inputs, arrays, outputs):
         """`op` has run: its inputs (Tensors and numbers), their arrays, and its outputs, a tuple of Tensors.
@@ -21,11 +21,14 @@ class Observer:
         If it was recorded, `op.serial` says its place in the order of creation; else it is 0.
         """
 
+    def failed(self, op):
+        """`op`, or the backward of the node `op`, has raised an error."""
+
     def before_backward(self, node, dy):
         """The walk has all of dy, the gradient of the node's output, and is about to call `node.backward(dy)`."""
 
     def after_backward(self, node, gradients):
-        """`node.backward(dy)` has returned a tuple of arrays (None: no gradient). If it raises, this is not called."""
+        """`node.backward(dy)` has returned a tuple of arrays (None: no gradient). If it raises, `failed` is called."""
 
     def share(self, node, parent, dx, dy):
         """The walk sends dx, a part of the gradient of `parent`, from `node` on to it."""

@@ -62,6 +62,7 @@ class Hooks:
         handle = HookHandle(self._hooks[place], hook)
         if prepend:
             self._hooks[place].move_to_end(handle.key, last=False)
+        self._hooks = self._hooks  # which tells that it has changed
         return handle
 
 

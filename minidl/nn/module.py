@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..graph.modes import mode, watchers
 from ..graph.writes import note_write
 from ..tensors import dtypes
 from ..tensors.record import remedy_for, wrap
@@ -371,6 +372,8 @@ class Module(Constructed, Hooks):
             if isinstance(x, Uninitialized):
                 x.materialize(value.shape)
             np.copyto(x.array, value, casting="unsafe")
+            if watchers and mode.watch is not None and value.dtype == x.dtype:
+                mode.watch.copied(value, x.array)
             note_write(x.array)
         return LoadResult(missing, unexpected)
 

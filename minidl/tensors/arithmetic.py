@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from . import dtypes
 from .record import TensorBase, apply, binary, check_broadcast, floating, operand, promote, wrap
 
@@ -259,6 +260,11 @@ def _whole(a, b):
 
 
 def _check_divisor(name, a, b):
-    whole, arrays = _whole(a, b)
-    if whole and not np.all(arrays[1]):  # there is no integer to stand for infinity
+    if _whole(a, b)[0]:
+        _check_not_zero(name, b)
+
+
+@repeatable
+def _check_not_zero(name, b):
+    if not np.all(b.array if isinstance(b, TensorBase) else b):  # there is no integer to stand for infinity
         raise ZeroDivisionError(f"{name}: an integer tensor is divided by 0")

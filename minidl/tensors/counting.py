@@ -30,7 +30,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     tensor([3, 1, 3])
     """
     expect_tensors("unique", input=input)
-    result = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
+    result = np.unique(np.asarray(input.detach()), return_inverse=return_inverse, return_counts=return_counts, axis=dim)
     return tuple(wrap(x) for x in result) if isinstance(result, tuple) else wrap(result)
 
 

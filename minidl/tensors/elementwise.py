@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import as_int, integer, number
@@ -457,10 +458,24 @@ def _held(x, bound, beyond):
     """x, or the bound where x is beyond it: `beyond` is np.less or np.greater. NaN in one of the two gives NaN."""
     limit = bound.array if isinstance(bound, TensorBase) else bound
     try:
-        outside = beyond(x.array, limit)
+        inside = _inside(x.array, limit, beyond)
     except ValueError:
         check_broadcast("clamp", x, bound)
         raise
-    y = x.where(wrap(~outside), bound)
-    unknown = np.isnan(x.array) | np.isnan(limit)
-    return y.masked_fill(wrap(unknown), np.nan) if unknown.any() else y
+    y = x.where(inside, bound)
+    return y.masked_fill(_unknown(x.array, limit), np.nan) if _any_unknown(x.array, limit) else y
+
+
+@repeatable
+def _inside(x, limit, beyond):
+    return wrap(np.asarray(~beyond(x, limit)))
+
+
+@repeatable
+def _unknown(x, limit):
+    return wrap(np.asarray(np.isnan(x) | np.isnan(limit)))
+
+
+@repeatable
+def _any_unknown(x, limit):
+    return bool((np.isnan(x) | np.isnan(limit)).any())

@@ -9,16 +9,25 @@ from .complex import ComplexTensor as _ComplexTensor
 from .record import remedy_for as _remedy_for
 from .tensor import Tensor
 
+# Methods that are looked up in each call: a remembered step (capture/) replaces them while it is recorded.
+_LATE = {
+    *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "isclose", "isnan", "isinf", "isfinite", "all", "any"),
+    *("count_nonzero", "argmax", "argmin", "argsort", "searchsorted", "bucketize", "bincount", "__floordiv__"),
+    *("logical_not", "logical_and", "logical_or", "logical_xor", "equal", "allclose", "nonzero", "argwhere", "floor_divide"),
+}
+
 _Method = _TypeVar("_Method", bound=_Callable)
 
 
 def _function(method: _Method) -> _Method:
     """The method as a function, whose first argument is called input, as in PyTorch."""
 
+    late = method.__name__ in _LATE
+
     @_wraps(method)
     def function(input, *args, **kwargs):
         if isinstance(input, Tensor):
-            return method(input, *args, **kwargs)
+            return (getattr(Tensor, method.__name__) if late else method)(input, *args, **kwargs)
         if isinstance(input, _ComplexTensor) and method.__name__ in ("abs", "absolute", "detach", "is_complex"):
             return getattr(input, method.__name__)(*args, **kwargs)
         raise TypeError(f"{method.__name__.strip('_')}: expected a Tensor, got {type(input).__name__}{_remedy_for(input)}")

@@ -3,9 +3,10 @@
 import numpy as np
 
 from .. import ops
-from ..graph.modes import mode
+from ..graph.modes import mode, watchers
 from ..graph.watch import repeatable
 from ..graph.writes import note_write
+from ..kernels.memory import address_of
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import expect_tensors
@@ -43,14 +44,17 @@ class Indexing:
             self[integers][index] = value
             return
         value = operand("setitem", value)
-        value = value.to(self.dtype) if isinstance(value, TensorBase) else wrap(number_array("setitem", value, self.dtype))
+        value = value.to(self.dtype) if isinstance(value, TensorBase) else _of_number(value, self.dtype)
         while value.shape[:1] == (1,):  # which NumPy does not drop where a single element is written
             value = value.squeeze(0)
         try:
             if (self.node is None and value.node is None) or not mode.recording:
                 self._check_writable()
                 self.array[index] = value.array
-                note_write(self.array)
+                if watchers and mode.watch is not None and ops.is_basic(index):
+                    _tell(self.array[index if any(p is Ellipsis for p in index) else (*index, Ellipsis)], value.array)
+                else:
+                    note_write(self.array)
             else:
                 self._become(apply(ops.SetItem(index), self, value))
         except ValueError as error:
@@ -208,9 +212,9 @@ def where(condition, input=None, other=None):
     >>> minidl.where(x > 0)
     (tensor([0, 2]),)
     """
-    condition = condition.array if isinstance(condition, TensorBase) else np.asarray(condition)
     if input is None and other is None:
-        return tuple(wrap(index) for index in np.nonzero(condition))
+        return (condition if isinstance(condition, TensorBase) else wrap(np.asarray(condition))).nonzero(as_tuple=True)
+    condition = condition.array if isinstance(condition, TensorBase) else np.asarray(condition)
     if input is None or other is None:
         raise TypeError("where: give both values or none: where(condition, a, b), or where(condition) for the indices")
     if condition.dtype.kind != "b":
@@ -222,6 +226,23 @@ def where(condition, input=None, other=None):
         return apply(ops.Where(condition), a, b)
     except ValueError:
         raise ValueError(f"where: shapes {condition.shape}, {a.shape} and {b.shape} do not broadcast") from None
+
+
+@repeatable(constant=True)
+def _of_list(index):
+    return np.asarray(index) if len(index) else np.zeros(0, np.int64)
+
+
+@repeatable(constant=True)
+def _of_number(value, dtype):
+    return wrap(number_array("setitem", value, dtype))
+
+
+def _tell(part, source):
+    """Tells the observer that the source was copied into a part of a tensor; x[i] += 1 has changed that part before."""
+    if part.shape != source.shape or part.strides != source.strides or address_of(part) != address_of(source):
+        mode.watch.copied(source, part)
+        note_write(part)
 
 
 # --- from what PyTorch allows between [ and ] to what NumPy does
@@ -259,10 +280,10 @@ def _index_part(part):
         array = part.array if isinstance(part, TensorBase) else part
         if array.dtype.kind not in "iub" or array.dtype == np.uint8:
             raise TypeError(f"index: tensors used as indices must be integers or booleans, got {array.dtype}")
-        return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
+        return int(part) if array.ndim == 0 and array.dtype.kind != "b" else array
     if isinstance(part, (list, range)):
         part = [p.item() if isinstance(p, TensorBase) else p for p in part]
-        return np.asarray(part) if len(part) else np.zeros(0, np.int64)
+        return _of_list(part)
     if isinstance(part, (bool, np.bool_, np.integer)):
         return np.asarray(part) if isinstance(part, (bool, np.bool_)) else int(part)
     raise TypeError(f"index: expected integers, slices, None, ..., lists or tensors, got {type(part).__name__}")

@@ -6,6 +6,7 @@ from collections import namedtuple
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from .arguments import flag, integer, number, one_of
 from .indexing import where
 from .matrix_checks import existing, matrices, square, symmetric
@@ -105,8 +106,7 @@ class Matrices:
                 [0., 1.]])
         """
         square("matrix_exp", self)
-        norm = np.abs(self.array).sum(-1, dtype=np.float64).max(initial=0)
-        squarings = max(0, math.frexp(norm)[1] + 1) if math.isfinite(norm) else 0
+        squarings = _squarings(self.array)
         x = self * 0.5**squarings
         one = wrap(np.eye(self.shape[-1], dtype=self.dtype))
         y = one.expand(self.shape)
@@ -189,3 +189,10 @@ def orthogonal(name, x, mode):
     if n > m:  # the other columns in terms of Q
         r = apply(ops.Cat(r.ndim - 1), r, q.mT @ x[..., m:])
     return QRResult(q, r)
+
+
+@repeatable
+def _squarings(x):
+    """How often x has to be halved for a norm of at most 1/2."""
+    norm = np.abs(x).sum(-1, dtype=np.float64).max(initial=0)
+    return max(0, math.frexp(norm)[1] + 1) if math.isfinite(norm) else 0

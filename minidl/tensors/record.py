@@ -59,15 +59,20 @@ def apply(op: Any, *inputs: Any) -> "Tensor":
     watch = mode.watch if watchers else None
     if watch is not None:
         watch.before(op)
-    if op.warns:
-        token = None
-        try:
-            token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
+    try:
+        if op.warns:
+            token = None
+            try:
+                token = float_errors.set(SILENT)  # infinities and NaNs are results here as in PyTorch, not warnings
+                y = op.forward(*arrays)
+            finally:
+                float_errors.set(LOUD) if token is None else float_errors.reset(token)  # None: Ctrl-C before it was set
+        else:
             y = op.forward(*arrays)
-        finally:
-            float_errors.set(LOUD) if token is None else float_errors.reset(token)  # None: Ctrl-C before it was set
-    else:
-        y = op.forward(*arrays)
+    except BaseException:
+        if watch is not None:
+            watch.failed(op)
+        raise
     if type(y) is not _ndarray:
         if type(y) is tuple:
             results = _record_parts(op, y, wanted)
