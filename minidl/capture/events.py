@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from ..kernels.memory import owner_of
+from ..kernels.shares import SharedCode
 
 PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
-
-from ..kernels.shares import SharedCode
 
 
 class Call:

@@ -109,11 +109,11 @@ class Neg(Op):
 
 POWERS = {
     0.5: np.sqrt,
-    2: lambda a: a * a,
-    3: lambda a: a * a * a,
+    2: np.square,
+    3: lambda a: np.square(a) * a,
     -0.5: lambda a: 1 / np.sqrt(a),
     -1: lambda a: 1 / a,
-    -2: lambda a: 1 / (a * a),
+    -2: lambda a: 1 / np.square(a),
 }
 
 
