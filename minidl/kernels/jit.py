@@ -232,7 +232,7 @@ class _Notice(event.Listener):
         if not _Notice.told and dispatcher.py_func.__module__.startswith(__package__):
             _Notice.told = True
             kept = f"kept in {cache.FOLDER.path}" if cache.FOLDER else "not kept: no cache folder"
-            time = "once, from some seconds (a perceptron) to half a minute (a convolutional network)"
+            time = "once, from a few seconds (a perceptron) to ten or twenty (a convolutional network)"
             print(f"minidl: compiling kernels for this processor: {time}; {kept}", file=sys.stderr)
 
     def on_end(self, event):
