@@ -7,8 +7,6 @@ Numba's own prange refuses. A function that did this for the kernel would have t
 its code took several times as long to compile.
 """
 
-import functools
-
 import numba
 import numpy as np
 from llvmlite import ir
@@ -90,9 +88,12 @@ if numba.config.DISABLE_JIT:
     def loop():
         return 0
 
-    def _one_after_the_other(body, *arguments):
-        *arguments, part, parts = arguments
-        for share in range(-parts) if parts < 0 else (part,):
-            body(*arguments, share, abs(parts))
+    def _one_after_the_other(self, dtype):
+        def shares(*arguments):
+            *arguments, part, parts = arguments
+            for share in range(-parts) if parts < 0 else (part,):
+                self.kernel(*arguments, share, abs(parts))
 
-    SharedCode.compiled = lambda self, dtype: functools.partial(_one_after_the_other, self.kernel)
+        return shares
+
+    SharedCode.compiled = _one_after_the_other

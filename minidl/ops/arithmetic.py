@@ -113,7 +113,6 @@ POWERS = {
     3: lambda a: np.square(a) * a,
     -0.5: lambda a: 1 / np.sqrt(a),
     -1: lambda a: 1 / a,
-    -2: lambda a: 1 / np.square(a),
 }
 
 
