@@ -89,6 +89,7 @@ def test_nothing_stays_replaced():
         assert same(before), interrupt.where
         assert compiled._recording in ({}, {"thread": threading.get_ident()}) and not step._busy
         assert mode.watch is None and len(modes.watchers) <= len(hit)
+        modes.watchers.clear()  # an entry too many costs time only, but other tests count them
     assert len(hit) > 25  # lines of all of these functions
     for i in range(5):
         step(*batches(i))  # begins again, and is remembered
