@@ -2,7 +2,6 @@
 
 import threading
 
-import numba
 import numpy as np
 import pytest
 from numba import types
@@ -10,15 +9,7 @@ from numba import types
 from minidl.kernels import jit, shares, threads
 from minidl.kernels.arrays import empty_array
 from minidl.kernels.shares import SharedCode
-
-compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no compiler")
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept(monkeypatch):
-    monkeypatch.setattr(jit.cache, "FOLDER", None)
-    with jit.without_notice():
-        yield
+from tests.test_kernel_arrays import compiled, nothing_kept  # noqa: F401 (a fixture)
 
 
 @jit.jit
