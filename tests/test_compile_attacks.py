@@ -680,3 +680,35 @@ def test_methods_of_classes_and_of_objects_without_a_dict():
         x = numbers(i, 2)
         assert (Model.of_class(x) == x * Model.scale).all() and (one.step(x) == x * one.own).all()
         assert (two.step(x) == x * 3).all()
+
+
+class HalfByKernels(ops.Op):
+    """y = exp(2eˣ), the doubling by NumPy, so that its kernels alone are not enough; backward is a kernel, and reads eˣ"""
+
+    def forward(self, x):
+        self.t = kernels.exp(x)
+        return kernels.exp(np.add(self.t, self.t))
+
+    def backward(self, dy):
+        return (kernels.add(dy, self.t),)
+
+
+def test_what_a_kernel_has_made_is_forgotten_where_python_does_the_operation():
+    """The backward of it, by kernels, would read memory that nothing fills."""
+    w = nn.Parameter(minidl.tensor([0.1, 0.2]))
+    optimizer = minidl.optim.SGD([w], lr=0.1)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = apply(HalfByKernels(), w * x).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    remembered, found = minidl.compile(step, fullgraph=True), []
+    for i in range(10):
+        found.append(remembered(minidl.tensor([0.1 * i, -0.2])).item())
+    assert remembered.refusal is None and next(iter(remembered._plans.values())).program is not None
+    after = w.tolist()
+    w.data.copy_(minidl.tensor([0.1, 0.2]))
+    assert [step(minidl.tensor([0.1 * i, -0.2])).item() for i in range(10)] == found and w.tolist() == after
