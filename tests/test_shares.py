@@ -106,6 +106,7 @@ def test_within_another_kernel_it_does_not_launch():
     x = np.zeros(3)
     code[F64](x, 1, 4)
     assert x.tolist() == [0, 15, 0]
+    assert DIVIDED[F64]  # compiled on its own, too
     divided_alone = divided._made[False].nopython_signatures
     assert "minidl_share" not in _text(code) and divided_alone
 
