@@ -29,7 +29,10 @@ def environment(threads, tree=HERE):
     """The environment of a process whose library is to use so many threads; minidl is the one of this tree."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "MINIDL_NUM_THREADS")
     limits = dict.fromkeys(names, str(threads))
-    if threads == 1:
+    if threads > 1:
+        # Else a thread of OpenMP that was asleep may wake on the core of the thread that called it, and wait there up to 8 ms.
+        limits["OMP_PROC_BIND"] = "true"
+    else:
         limits["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     limits["PYTHONPATH"] = os.pathsep.join(filter(None, (str(tree), os.environ.get("PYTHONPATH"))))
     return {**os.environ, "JAX_PLATFORMS": "cpu", "MINIDL_QUIET": "1", **limits}
