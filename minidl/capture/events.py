@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numba import types
 
 from ..kernels.memory import owner_of
 from ..kernels.shares import SharedCode
@@ -32,8 +33,13 @@ class Call:
     def arrays(self):
         """[(array, whether it is written, the array that owns its memory)]"""
         if self._found is None:
-            self._found, self._numbers = [], []
-            _sort(self.kinds, self.args, self._found, self._numbers)
+            plain, args = _plain(self.kinds), self.args
+            if plain is None:
+                self._found, self._numbers = [], []
+                _sort(self.kinds, args, self._found, self._numbers)
+            else:
+                self._found = [(args[i], written, owner_of(args[i])) for i, written in plain[0]]
+                self._numbers = [args[i] for i in plain[1]]
         return self._found
 
     def integers(self):
@@ -48,9 +54,29 @@ class Call:
         return self.code(*self.args)
 
     def with_arrays(self, change):
-        new = Call(self.kernel, self.dtype, self.code, changed(self.args, change))
+        plain = _plain(self.kinds)
+        if plain is None:
+            args = changed(self.args, change)
+        else:
+            args = list(self.args)
+            for i, _ in plain[0]:
+                args[i] = change(args[i])
+        new = Call(self.kernel, self.dtype, self.code, tuple(args))
         new.answers = self.answers
         return new
+
+
+_plains = {}  # id of the types of a kernel's arguments, which live as long as the kernel -> what `_plain` gives
+
+
+def _plain(kinds):
+    """[(position of an array, whether it is written)], [position of a number]; None for a kernel that is given tuples."""
+    if id(kinds) not in _plains:
+        arrays = [(i, kind.mutable) for i, kind in enumerate(kinds) if isinstance(kind, types.Array)]
+        numbers = [i for i, kind in enumerate(kinds) if not isinstance(kind, types.Array)]
+        nested = any(isinstance(kind, types.BaseTuple) for kind in kinds)
+        _plains[id(kinds)] = kinds, None if nested else (arrays, numbers)
+    return _plains[id(kinds)][1]
 
 
 def _sort(kinds, args, arrays, numbers):

@@ -170,9 +170,10 @@ class CodeByDtype(dict):
 
     def kinds(self, dtype):
         """The types of the arguments for this element type, which take 20 µs to make."""
-        if dtype not in self._kinds:
-            self._kinds[dtype] = self.signature(numba.from_dtype(dtype))
-        return self._kinds[dtype]
+        kinds = self._kinds.get(dtype)
+        if kinds is None:
+            kinds = self._kinds[dtype] = self.signature(numba.from_dtype(dtype))
+        return kinds
 
     def address(self, dtype):
         """What `call` wants in order to call the kernel from another one."""

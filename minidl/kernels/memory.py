@@ -50,7 +50,9 @@ def address_of(array):
 
 def offset_of(array, owner):
     """How many bytes the array's first element lies behind that of its owner."""
-    return 0 if array is owner else address_of(array) - address_of(owner)  # to ask for an address takes a microsecond
+    if array is owner or (array.nbytes == owner.nbytes and array.flags.forc):  # no part of it, but all
+        return 0
+    return address_of(array) - address_of(owner)  # to ask for an address takes a microsecond
 
 
 _Strided = type(np.lib.stride_tricks.as_strided(np.zeros(1)).base)  # what such a view has as its base
