@@ -15,7 +15,7 @@ from minidl.kernels.tile import VECTOR_BYTES
 
 from .kernel_checks import WIDE
 
-NARROW, MIDDLE = "NUMBA_CPU_NAME=generic", "NUMBA_CPU_NAME=haswell"
+NARROW, MIDDLE = "NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=+fma,+avx2,-avx512f"
 PLAIN, BOUNDS = "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1"
 THIS_WIDTH = {WIDE: 64, MIDDLE: 32}  # bytes
 
