@@ -284,28 +284,26 @@ class Compiled:
         arrays = [x.array for x in tensors.values()]
         if number == 2:
             plan.first = None
-            plan.statics = [np.array(x, order="C") for x in arrays]
-        for static, x in zip(plan.statics, arrays, strict=True):
-            np.copyto(static, x)
-        given, before = (args, options), [x.copy() for x in plan.statics]
+        statics = [np.array(x, order="C") for x in arrays]  # new ones each time: the step may keep them
+        given, before = (args, options), [x.copy() for x in statics]
         made = []
-        args, options = with_statics(given, twins(tensors, plan.statics), made)
+        args, options = with_statics(given, twins(tensors, statics), made)
         recorder = None
         try:
-            recorder = Recorder(plan.statics, number == 3, arrays)
+            recorder = Recorder(statics, number == 3, arrays)
             with recorder:
                 result = self._function(*args, **options)
         finally:
             if recorder is not None:
                 recorder.__exit__()  # once more, if Ctrl-C came while it left
-                for static, x, old in zip(plan.statics, arrays, before, strict=True):
+                for static, x, old in zip(statics, arrays, before, strict=True):
                     if not (equal([static], [x]) or equal([static], [old])):  # NumPy has written, which tells nobody
                         recorder.refuse("it changes an input in place: compute a new tensor")
                         np.copyto(x, static)
-                if put_back(made):
-                    recorder.refuse("it changes a list, a dict or an object that it is given: return what it makes")
+                if what := put_back(made, statics, arrays):
+                    recorder.refuse(f"it changes {what}")
         reason = recorder.refusal or refused(result)
-        if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], plan.statics):
+        if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], statics):
             reason = "it reads an input that shares memory with what it has changed before: pass a clone() of it"
         if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
             reason = "an option of an optimizer changes in the step: let the scheduler step outside of it"
@@ -339,26 +337,26 @@ class Compiled:
         self._plans = {(*plan.given, *none): plan}
 
     def _build(self, plan, recorder, result, given):
-        matching = Matching(plan.first, recorder, plan.statics)
+        matching = Matching(plan.first, recorder)
         plan.shape = skeleton(result)
         steps = [event.optimizer for event in recorder.steps()]
         read = [x for x, array, _ in recorder.tensors.values() if id(owner_of(array)) in matching.constant]
         read += [p for o in steps for group in o.param_groups for p in group["params"]]
-        program = Program(
-            matching, plan.statics, [x.array for x in tensors_in(result)], [x for x, _ in recorder.grads.values()]
-        )
         grads = [  # what they have to be when the step begins; True: anything but None
             (node, grad if grad is None or id(owner_of(grad)) in matching.constant else True)
             for node, grad in recorder.found_grads()
         ]
         arguments, modules = list(leaves(given)), list(recorder.modules.values())
         try:
-            plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
+            guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys(), matching.made)
         except Exception as error:  # of an object of the user's, at which it looks
             raise CannotRemember(f"what it takes from around it can't be looked at: {type(error).__name__}: {error}") from error
-        if plan.guards.catches:
+        program = Program(
+            matching, [x.array for x in tensors_in(result)], [x for x, _ in recorder.grads.values()], guards.places
+        )
+        if guards.catches:
             program.be_cautious()
-        plan.program, plan.first = program, None
+        plan.program, plan.guards, plan.statics, plan.first = program, guards, program.statics, None
 
     # --- the step both ways
 

@@ -14,7 +14,7 @@ from ..nn.module import changes
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .events import flat
-from .surroundings import SIMPLE, alike, members, same, surroundings
+from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
 
 _FEW = 2**20  # numbers: larger arrays are not compared
 
@@ -24,10 +24,10 @@ class Guards:
 
     modules: (module, its attributes before the step) of those that ran. optimizers: those that stepped. arguments: of the call.
     grads: (node, the array of its .grad when the step begins, or None, or True for any array). read: ids of the arrays that
-    kernels read.
+    kernels read. made(value): whether the step has made a tensor. `places`: [(get, put)] of where it leaves such.
     """
 
-    def __init__(self, function, arguments, tensors, modules, optimizers, grads, read):
+    def __init__(self, function, arguments, tensors, modules, optimizers, grads, read, made):
         self.grads = grads
         self.mode, self.dtype = mode.recording, dtypes.default
         self.number, self.forked = threads._number, threads._forked
@@ -36,7 +36,10 @@ class Guards:
             tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
         self.hooks = calls.hooks
         self.modules, self.changes = [(part, *_attributes(part, before)) for part, before in modules], changes.number
-        found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read)
+        found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read, made)
+        places = {(id(vars(part)), key): place_in(vars(part), key) for part, _, kept in self.modules for key in kept}
+        places = {at: place for at, place in places.items() if made(place[0]())}
+        self.places = list({**places, **found.places}.values())
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
         self.catches = found.catches
         stepped = {id(o): o for o in optimizers}

@@ -21,9 +21,11 @@ class Plan:
     """lives: {id of an array that owns memory: [array, number of the first event that uses it, of the last]}.
 
     `size` is the memory's in bytes, `separate` what one buffer for each would take. `moved` gives the array in its new place.
+    inputs: arrays that get a place of their own each.
     """
 
-    def __init__(self, lives):
+    def __init__(self, lives, inputs=()):
+        self.inputs = {id(x): (x, np.empty_like(x)) for x in inputs}
         self.lives, self.offsets, self.size, self.separate = lives, {}, 0, 0
         placed = np.empty((4, len(lives)), np.int64)  # of each: begin, end, first event, last event; by their begin
         order = sorted(lives.items(), key=lambda item: -item[1][0].nbytes)  # the largest first
@@ -46,7 +48,10 @@ class Plan:
         owner = owner_of(array)
         offset = self.offsets.get(id(owner))
         if offset is None or not array.size:
-            return array
+            place = self.inputs.get(id(owner)) if array.size else None
+            if place is None:
+                return array
+            return np.ndarray(array.shape, array.dtype, place[1], offset_of(array, owner), array.strides)
         return np.ndarray(array.shape, array.dtype, self.memory, offset + offset_of(array, owner), array.strides)
 
     def poison(self):

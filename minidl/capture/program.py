@@ -1,6 +1,7 @@
 """A remembered step: the same calls in the same order, on memory of its own."""
 
 import copy
+import functools
 from contextlib import nullcontext
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
+from .arguments import filled, skeleton, tensors_in
 from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat
 from .matching import CannotRemember
 from .memory import Plan
@@ -33,10 +35,13 @@ class Failed(Otherwise):
 
 
 class Program:
-    """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays."""
+    """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays.
 
-    def __init__(self, matching, statics, results, nodes):
-        self.matching, self.statics = matching, statics
+    places: [(get, put)] of the attributes and variables in which the step leaves tensors that it has made.
+    """
+
+    def __init__(self, matching, results, nodes, places):
+        self.matching, self.statics = matching, (statics := matching.second.statics)
         self.events, self.dropped = matching.second.events, set()
         self.optimizers = [event.optimizer for event in self.events if type(event) is Step]
         self.generators = _generators(self.events)
@@ -47,15 +52,26 @@ class Program:
             if python and not all(map(matching.known, arrays_in(list(event.saved.values())))):
                 self.lowered.pop(id(event.forward), None)
         self.nodes = nodes  # whose .grad the step uses; those that it changes are left as the step leaves them
-        changed_nodes = {id(event.node): event.node for event in self.events if type(event) is Grad}.values()
+        born = matching.second.born  # leaves of the step's own: nobody else sees their gradients
+        changed_nodes = {id(e.node): e.node for e in self.events if type(e) is Grad and id(e.node) not in born}.values()
         self.final = [(node, None if node.grad is None else node.grad.array) for node in changed_nodes]
-        kept = [*results, *(grad for _, grad in self.final if grad is not None)]
+        self.places = [(get, put, get()) for get, put in places]
+        left = [x for *_, value in self.places for x in tensors_in(value)]
+        if any(id(x.node) in born for x in left):
+            raise CannotRemember("it leaves a tensor behind that requires grad: keep its detach(), or its gradient")
+        kept = [*results, *(grad for _, grad in self.final if grad is not None), *(x.array for x in left)]
         for x in kept:
             if not matching.known(x):
                 raise CannotRemember(f"a result of shape {x.shape} comes from NumPy, not from operations on tensors")
-        self.plan = Plan(self._lives(kept))
+        self.plan = Plan(self._lives(kept), statics)
         moved = self.plan.moved
         self.results = [moved(x) for x in results]
+        self.copy = (
+            np.ndarray.copy if all(x.flags.c_contiguous for x in self.results) else functools.partial(np.copy, order="K")
+        )
+        self.places = [
+            (get, put, skeleton(value), [moved(x.array) for x in tensors_in(value)]) for get, put, value in self.places
+        ]
         self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
         self._twins, self._grads, self.grads, self.how = {}, [], [], {}
         self.segments, self.steps, self.kinds = [], [], []
@@ -76,8 +92,10 @@ class Program:
         shown = [e for e in self.events if type(e) is not Grad or e.array is not None]
         self.rows = [(type(event), event.name, *self.how[id(event)]) for event in shown]
         self.constants = list(matching.constant.values())  # whose addresses the tables have
+        self.statics = [moved(x) if x.size else x for x in statics]  # the step may have kept those that it was given
         # The recordings hold every array of two steps: they go.
         del self.matching, self.events, self.lowered, self.how, self._twins, self._grads, self.plan.lives, self.dropped
+        self.plan.inputs.clear()
 
     # --- building
 
@@ -158,6 +176,8 @@ class Program:
             self.how[id(event)] = ("kernels", kernels or "a view") if calls is not None else ("Python", self._why(event))
             if type(event) is Grad:
                 self.how[id(event)] = "", ""
+                if id(event.node) in self.matching.second.born:
+                    continue
                 self._grads.append((event.node, None if event.array is None else wrap(self.plan.moved(event.array))))
                 if event.array is not None:
                     self.grads.append(self._grads[-1])
@@ -373,7 +393,9 @@ class Program:
         writes._writes.newest = now = next_serial()
         for entry in self.writes:
             entry[1] = now
-        return list(map(np.ndarray.copy, self.results))
+        for _, put, shape, arrays in self.places:
+            put(filled(shape, map(np.ndarray.copy, arrays)))
+        return list(map(self.copy, self.results))
 
     def _segments(self, stopped=-1):
         """All parts in order. stopped: the call of the first table that has stopped, if it was made already."""

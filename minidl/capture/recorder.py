@@ -32,8 +32,9 @@ class Recorder(watch.Observer):
     def __init__(self, statics, check, given=()):
         self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
         self.grads = {}  # id of a leaf's node -> (node, the array of its .grad when the step first used it, None, or FORGOTTEN)
-        self.inputs = {id(owner_of(x)) for x in statics}
+        self.statics = list(statics)
         self.given = list(zip(statics, given, strict=False))  # the copies that the step is given, and what they are copies of
+        self.born = {}  # id of a leaf's node that the step itself has made -> the node
         self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
         self.seen = {}  # id of an array that owns memory -> the array
@@ -62,6 +63,7 @@ class Recorder(watch.Observer):
             for place, name in STREAMS:
                 self._patch(place, name, self._stream)
             self._patch(Module, "__call__", self._module)
+            self._patch(Leaf, "__init__", self._leaf)
             self._patch(Tensor, "grad", self._gradient)
             self._patch(Tensor, "data", self._data)
             self._patch(Tensor, "detach", self._detached)
@@ -193,10 +195,15 @@ class Recorder(watch.Observer):
             self._check_inputs(copy)
 
     def _check_inputs(self, array):
-        if id(owner_of(array)) in self.inputs:
-            self.refuse("it changes an input in place: compute a new tensor")
+        owner = owner_of(array)
         for static, x in self.given:
-            if owner_of(x) is owner_of(array):
+            if static is owner:
+                self.refuse("it changes an input in place: compute a new tensor")
+                np.copyto(x, static)
+                for other, y in self.given:  # which may overlap it
+                    if y is not x and owner_of(y) is owner_of(x):
+                        np.copyto(other, y)
+            elif owner_of(x) is owner:
                 np.copyto(static, x)
                 self.shared = min(self.shared, len(self.events) - (not self._stack))
 
@@ -221,7 +228,7 @@ class Recorder(watch.Observer):
             self.refuse(f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step")
 
     def _begins(self, node, grad):
-        if type(node) is Leaf:
+        if type(node) is Leaf and id(node) not in self.born:
             self.grads.setdefault(id(node), (node, grad))
 
     def _gradient(self, name, old):
@@ -242,6 +249,14 @@ class Recorder(watch.Observer):
                     self._add(Grad(node=node, array=None if grad is None else grad.array))
 
         return property(get, put, old.fdel)
+
+    def _leaf(self, name, old):
+        def begin(node, *args):
+            old(node, *args)
+            if self._mine():
+                self.born[id(node)] = node
+
+        return begin
 
     def _read(self, x):
         """Notes that the step reads this tensor's array."""
@@ -403,7 +418,7 @@ class Recorder(watch.Observer):
                 event.result = old(*args, **options)
             finally:
                 self._stack.pop()
-            if not any(event.result is x for x in args):  # a cast that changes nothing
+            if not (isinstance(event.result, Tensor) and any(event.result is x for x in args)):  # a cast that changes nothing
                 event.decides = not arrays_in([event.result])
                 self.known(arrays_in(args, options, [event.result]))
                 self._add(event)

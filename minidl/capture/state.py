@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..tensors.tensor import Tensor
+from .arguments import tensors_in
 
 
 class State:
@@ -14,6 +15,8 @@ class State:
         self.streams = [(g, g.get_state()) for g in program.generators]
         self.kept = [(o.state, {p: dict(values) for p, values in o.state.items()}) for o in program.optimizers]
         self.own = [(vars(o), dict(vars(o))) for o in program.optimizers]  # such as a counter of one's own
+        self.places = [(get, put, get()) for get, put, *_ in program.places]
+        self.left = [[x.array.copy() for x in tensors_in(value)] for *_, value in self.places]
 
     def restore(self):
         for state, kept in self.kept:  # an option that has changed may have begun another tensor
@@ -22,6 +25,8 @@ class State:
                 state[p].update(kept.get(p, {}))
         for now, own in self.own:
             now.update(own)
+        for _, put, value in self.places:
+            put(value)
         for x, old in self.arrays:
             np.copyto(x, old)
         for node, grad, old in self.grads:
@@ -33,7 +38,8 @@ class State:
 
     def equal(self):
         streams = [(g.get_state().array, state.array) for g, state in self.streams]
-        return all(equal([now], [old]) for now, old in (*self.arrays, *streams))
+        left = [[x.array for x in tensors_in(get())] for get, *_ in self.places]
+        return all(equal([now], [old]) for now, old in (*self.arrays, *streams)) and all(map(equal, left, self.left))
 
 
 class Before:

@@ -5,6 +5,7 @@ object is looked into for these names only, and everything is looked up without 
 """
 
 import array
+import builtins
 import collections
 import contextvars
 import dis
@@ -44,29 +45,30 @@ _OF_TENSORS = {"array", *dir(Tensor)}
 _CALLABLE = types.FunctionType, types.MethodType, functools.partial
 _STREAMS = random.Random, np.random.Generator, np.random.RandomState
 # Marks among the names in code: a text that may name an attribute, which is looked for; names of attributes are computed, of
-# such pieces, or of texts that are reached; all attributes are looked at; an error is caught.
-_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES = "'", "+", "-", ".", "*", "!"
-_MARKS = {_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES}
+# such pieces, or of texts that are reached; all attributes are looked at; an error is caught; something is set.
+_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES, _SET = "'", "+", "-", ".", "*", "!", "="
+_MARKS = {_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES, _SET}
 
 
-def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
+def surroundings(function, arguments, ran=(), stepped=(), read=frozenset(), made=lambda value: False):
     """What may be read, as an object with four lists, from the quickest to look at to the slowest:
 
     cells: (cell, value, name), codes: (function, its code), entries: (getter, key, value, name) with now = getter(key), and
     containers: (container, copy of items). And members: (module, its members) of those that did not run; tensors, inner: those
     of modules and optimizers; streams: of random numbers, which are not minidl's; optional: attributes that the code looks for,
-    and may not find; optimizers; catches: whether it catches errors.
+    and may not find; optimizers; catches: whether it catches errors; places: {where: (get, put)} where it leaves tensors.
 
-    ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read.
+    ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read. made(value):
+    whether the step has made a tensor, or tensors in a list.
     """
     given = [x for x in arguments if not isinstance(x, Tensor) or x.node is not None]  # of the others, see examine
     names = {"forward"}
     while True:  # until the code that is reached has no new names
-        walk = _Walk(names, {id(x) for x in ran}, {id(x) for x in stepped}, read)
+        walk = _Walk(names, {id(x) for x in ran}, {id(x) for x in stepped}, read, made)
         walk.go([function, *given])
         if walk.found <= names:
             walk.cells, walk.entries = list(walk.cells.values()), list(walk.entries.values())
-            del walk.seen
+            del walk.seen, walk.made
             return walk
         names = names | walk.found
 
@@ -74,11 +76,12 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
 class _Walk:
     """From value to value, each once."""
 
-    def __init__(self, names, ran, stepped, read):
+    def __init__(self, names, ran, stepped, read, made):
         self.names, self.found = {x for x in names if x[:1] not in _MARKS}, set()
-        self.optional, self.pieces, self.reached = (
-            {x[1:] for x in names if x[:1] == mark} for mark in (_TEXT, _PIECE, _REACHED)
+        self.optional, self.pieces, self.reached, self.set = (
+            {x[1:] for x in names if x[:1] == mark} for mark in (_TEXT, _PIECE, _REACHED, _SET)
         )
+        self.made, self.places = made, {}
         self.catches = _CATCHES in names or "suppress" in names
         self.computed, self.all = _COMPUTED in names, _ANY in names
         self.ran, self.stepped, self.read = ran, stepped, read
@@ -157,7 +160,7 @@ class _Walk:
         if _ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT):  # of a dataclass
             return
         loaded = _loaded(f.__code__)
-        self.found |= loaded
+        self.found |= loaded | _set(f.__code__)
         if not _packaged(f.__code__, f.__module__):
             self.found |= _marks(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
@@ -165,11 +168,17 @@ class _Walk:
                 value = cell.cell_contents
             except ValueError:  # not yet set
                 continue
-            if name in loaded:
+            if name in self.set and self.made(value):
+                self.places[id(cell), ""] = _of_cell(cell)
+            elif name in loaded:
                 self.cells[id(cell)] = cell, value, name
                 self.waiting.append(value)
-        for name in sorted(loaded & f.__globals__.keys()):
+        left = self.leaves(f.__globals__)
+        for name in sorted((loaded & f.__globals__.keys()) - left):
             self.attribute(f, f.__globals__, name, name)
+        for name in _globals(f.__code__) & _BUILTINS:  # a global of that name may come later
+            if name not in f.__globals__:
+                self.entries[id(f.__globals__), name] = f.__globals__.get, name, None, name
         self.codes.append((f, f.__code__))
         for name in ("__defaults__", "__kwdefaults__"):
             value = getattr(f, name)
@@ -218,6 +227,7 @@ class _Walk:
 
     def attributes(self, owner, own, watched=True, but=frozenset()):
         names = self.names & own.keys()
+        but = but | self.leaves(own)
         if (self.all or self.computed) and not isinstance(owner, (types.ModuleType, types.FunctionType)):
             names |= {x for x in own if self.all or x in self.reached or any(piece in x for piece in self.pieces)}
         for name in sorted(names - but):
@@ -228,6 +238,12 @@ class _Walk:
         if watched and not _ours(type(owner).__module__):
             for name in self.optional - own.keys() - but:
                 self.entries[id(owner), name] = own.get, name, None, f"{type(owner).__name__}.{name}"
+
+    def leaves(self, own):
+        """The names under which the step leaves what it has made in a `__dict__`, or in a class."""
+        names = {name for name in self.set & own.keys() if self.made(own[name])} if self.set else set()
+        self.places.update(((id(own), name), place_in(own, name)) for name in names)
+        return names
 
     def attribute(self, owner, own, name, text=None):
         named = isinstance(owner, (type, types.ModuleType, types.FunctionType))
@@ -241,8 +257,22 @@ class _Walk:
             if _ours(cls.__module__):
                 continue
             own = vars(cls)
-            for name in sorted(own.keys() & (self.names | _SILENT)):
+            if not foreign(cls.__module__):  # a method that it is given later may hide another class's
+                self.entries[id(cls), ""] = len, own, len(own), f"how many attributes {cls.__name__} has"
+            for name in sorted(own.keys() & (self.names | _SILENT | self.set)):
                 value = own[name]
+                if name in self.set:
+                    if isinstance(value, property):
+                        self.waiting.append(value.fset)
+                    slot = isinstance(value, types.MemberDescriptorType) and owner is not None
+                    if self.made(_slot(value)(owner) if slot else value):
+                        place = (
+                            (functools.partial(_slot(value), owner), functools.partial(value.__set__, owner)) if slot else None
+                        )
+                        self.places[id(owner if slot else cls), name] = place or _of_class(cls, name)
+                        continue
+                    if name not in self.names:
+                        continue
                 if isinstance(value, types.MemberDescriptorType):  # of __slots__
                     if owner is not None:
                         self.note(owner, name, _slot(value), owner, f"{cls.__name__}.{name}", _slot(value)(owner))
@@ -258,6 +288,25 @@ class _Walk:
                 elif isinstance(value, functools.cached_property):
                     self.waiting.append(value.func)
             hidden.append((cls, own))
+
+
+def place_in(own, name):
+    """(get, put) of an attribute in a `__dict__`, or a global variable."""
+    return functools.partial(own.get, name), functools.partial(own.__setitem__, name)
+
+
+def _of_class(cls, name):
+    return functools.partial(vars(cls).get, name), functools.partial(setattr, cls, name)
+
+
+def _of_cell(cell):
+    def get():
+        try:
+            return cell.cell_contents
+        except ValueError:  # it is deleted
+            return None
+
+    return get, functools.partial(setattr, cell, "cell_contents")
 
 
 def members(module):
@@ -295,6 +344,7 @@ def _slot(descriptor):
     return get
 
 
+_BUILTINS = frozenset(vars(builtins))
 _EXCEPT = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH"}
 
 
@@ -309,6 +359,25 @@ def _loaded(code):
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             found |= _loaded(constant)
+    return frozenset(found)
+
+
+@functools.lru_cache(4096)
+def _globals(code):
+    """The names that code looks for among the globals."""
+    found = {x.argval for x in dis.get_instructions(code) if x.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return frozenset(found.union(*[_globals(x) for x in code.co_consts if isinstance(x, types.CodeType)]))
+
+
+@functools.lru_cache(4096)
+def _set(code):
+    """The names of the attributes, globals and variables around it that code sets."""
+    found = {_SET + x.argval for x in dis.get_instructions(code) if x.opname in ("STORE_ATTR", "STORE_GLOBAL", "STORE_DEREF")}
+    if "setattr" in code.co_names:
+        found |= {_SET + x for x in code.co_consts if isinstance(x, str) and x.isidentifier()}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found |= _set(constant)
     return frozenset(found)
 
 
