@@ -17,18 +17,34 @@ from ..startup import NoCollection
 from ..tensors.tensor import Tensor
 from .arguments import copied, examine, filled, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
 from .explain import explained
-from .guards import Guards
+from .guards import LEFT, Guards
 from .matching import CannotRemember, Matching
 from .numbers import Changed
 from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
+from .surroundings import same
 
 _new = object.__new__
 MOST = 8  # programs of one step
 MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
 TRIES = 2  # recordings that may differ from the one before, as what is around the step may have changed between them
 ENOUGH = 32  # calls after which it does not matter that a step is recorded anew
+# The attributes of a Compiled itself; all others are those of the function or the module.
+_OWN = {
+    "_function",
+    "_fullgraph",
+    "_disabled",
+    "_bound",
+    "_plans",
+    "_last",
+    "refusal",
+    "_steps",
+    "_found",
+    "_lock",
+    "_busy",
+    "_method",
+}
 _recording = {}  # one thread records at a time: {"thread": which}
 _all = weakref.WeakSet()
 
@@ -151,6 +167,15 @@ class Compiled:
             raise AttributeError(name)
         return getattr(self._function, name)
 
+    def __setattr__(self, name, value):
+        if name in _OWN or name.startswith("__"):
+            object.__setattr__(self, name, value)
+        else:  # as it is read: of the function or the module
+            setattr(self._function, name, value)
+
+    def __delattr__(self, name):
+        delattr(self._function, name)
+
     def explain(self):
         """What was remembered, as a table for each combination of shapes: the events of the step, and how each is made.
 
@@ -238,6 +263,8 @@ class Compiled:
             plan = self._plans[key] = Plan(given)
         if plan.program is not None:
             changed = plan.guards.broken()
+            if changed is LEFT:
+                return self._settle(plan, args, options)
             if changed is None:
                 try:
                     if plan.program.shares(arrays):
@@ -262,6 +289,16 @@ class Compiled:
             if plan.begun > MOST:
                 return self._stay(f"it changed too often: {changed}", args, options)
         return self._begin(plan, tensors, args, options)
+
+    def _settle(self, plan, args, options):
+        """An ordinary call, after which replays set what it has set."""
+        guards, program = plan.guards, plan.program
+        left = [place for place in guards.settled if not same(place[0](), place[2])]
+        result = self._function(*args, **options)
+        guards.settle()
+        program.places += [(get, put, value, []) for get, put, value in left if same(get(), value)]
+        guards.settled = [place for place in guards.settled if place not in left]
+        return result
 
     # --- the first calls
 
@@ -372,6 +409,7 @@ class Compiled:
         unseen = plan.guards.unseen(program.changes) if number == 4 else list
         result = self._function(*args, **options)
         unseen = unseen()
+        plan.guards.settle()
         expected, grads, after = [x.array.copy() for x in tensors_in(result)], grads_of(program), State(program)
         program.plan.poison()
         before.restore()  # gradients of the last call lie in the same memory

@@ -16,6 +16,7 @@ from ..tensors.tensor import Tensor
 from .events import flat
 from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
 
+LEFT = "something that the step may set has another value"  # so this call is ordinary, and shows whether it does
 _FEW = 2**20  # numbers: larger arrays are not compared
 
 
@@ -39,7 +40,7 @@ class Guards:
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read, made)
         places = {(id(vars(part)), key): place_in(vars(part), key) for part, _, kept in self.modules for key in kept}
         places = {at: place for at, place in places.items() if made(place[0]())}
-        self.places = list({**places, **found.places}.values())
+        self.places, self.settled = list({**places, **found.places}.values()), list(found.settled.values())
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
         self.catches = found.catches
         stepped = {id(o): o for o in optimizers}
@@ -111,7 +112,17 @@ class Guards:
         for container, copy in self.containers:
             if not alike(container, copy):
                 return f"a {type(container).__name__}, which the step reads, has other items"
+        for get, _, value in self.settled:
+            if (now := get()) is not value and not same(now, value):
+                return LEFT
         return None
+
+    def settle(self):
+        """After an ordinary call: (put, value) of what the step has set to the value that it had before; it does not read it.
+
+        What has another value is not looked at any more: it is not set by the step, or not to the same in each call.
+        """
+        self.settled = [(get, put, value) for get, put, value in self.settled if same(get(), value)]
 
     def unseen(self, changes):
         """A function that tells what has changed until it is called, of what the recorder can't see, and no replay would do.

@@ -29,13 +29,16 @@ SIMPLE = (int, float, bool, complex, str, bytes, type(None), np.generic)
 _OURS = ("minidl", "numpy", "builtins", "torch")
 _FEW, _MANY = 100, 1000  # items of a list or dict: so many are looked into, so many are compared one by one
 _NUMBERS = 10_000  # an array of so many numbers is compared, if no kernel reads it
-# What Python calls without a name in the code: operators, indexing, loops, `with`.
+# What Python calls without a name in the code: operators, indexing, loops, `with`; and where an object is made.
+_OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod"
 _NAMES = (
-    "__call__ __getitem__ __getattr__ __getattribute__ __len__ __iter__ __next__ __contains__ __enter__ __exit__ __bool__ "
-    "__float__ __int__ __index__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __neg__ __add__ __radd__ __sub__ __rsub__ __mul__ "
-    "__rmul__ __truediv__ __rtruediv__ __pow__ __matmul__"
+    "call getitem getattr getattribute missing get len iter next reversed contains enter exit bool float int complex index "
+    "round trunc floor ceil hash eq ne lt le gt ge neg pos abs invert"
 )
-_SILENT = frozenset(_NAMES.split())
+_SILENT = frozenset(
+    f"__{x}__" for x in [*_NAMES.split(), *(prefix + x for x in _OPERATORS.split() for prefix in ("", "r", "i"))]
+)
+_MAKING = frozenset({"__init__", "__new__", "__post_init__"})
 _LISTS = list, tuple, set, frozenset, collections.deque
 _DICTS = dict, types.MappingProxyType
 _NUMBERED = np.ndarray, array.array, bytearray
@@ -56,7 +59,8 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset(), made
     cells: (cell, value, name), codes: (function, its code), entries: (getter, key, value, name) with now = getter(key), and
     containers: (container, copy of items). And members: (module, its members) of those that did not run; tensors, inner: those
     of modules and optimizers; streams: of random numbers, which are not minidl's; optional: attributes that the code looks for,
-    and may not find; optimizers; catches: whether it catches errors; places: {where: (get, put)} where it leaves tensors.
+    and may not find; optimizers; catches: whether it catches errors; places: {where: (get, put)} where it leaves tensors;
+    settled: {where: (get, put, value)} of numbers and texts that it may leave, and does not read.
 
     ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read. made(value):
     whether the step has made a tensor, or tensors in a list.
@@ -81,7 +85,7 @@ class _Walk:
         self.optional, self.pieces, self.reached, self.set = (
             {x[1:] for x in names if x[:1] == mark} for mark in (_TEXT, _PIECE, _REACHED, _SET)
         )
-        self.made, self.places = made, {}
+        self.made, self.places, self.settled = made, {}, {}
         self.catches = _CATCHES in names or "suppress" in names
         self.computed, self.all = _COMPUTED in names, _ANY in names
         self.ran, self.stepped, self.read = ran, stepped, read
@@ -121,6 +125,11 @@ class _Walk:
                 self.container(value) if view.ndim == 1 else None
             elif view.size <= _NUMBERS and id(value) not in self.read:
                 self.containers.append((value, view.tobytes()))
+        elif isinstance(value, (operator.attrgetter, operator.methodcaller)):
+            make, args = value.__reduce__()
+            self.waiting += [*args, getattr(make, "keywords", None)]
+            texts = [x for x in (*args, *getattr(make, "args", ())) if isinstance(x, str)]
+            self.found.update(*[x.split(".") for x in texts])
         elif isinstance(value, _STREAMS):
             self.streams.append(value)
         elif isinstance(value, weakref.ref):
@@ -170,6 +179,8 @@ class _Walk:
                 continue
             if name in self.set and self.made(value):
                 self.places[id(cell), ""] = _of_cell(cell)
+            elif name in self.set and name not in self.names and isinstance(value, SIMPLE):
+                self.settled[id(cell), ""] = *_of_cell(cell), value
             elif name in loaded:
                 self.cells[id(cell)] = cell, value, name
                 self.waiting.append(value)
@@ -243,6 +254,9 @@ class _Walk:
         """The names under which the step leaves what it has made in a `__dict__`, or in a class."""
         names = {name for name in self.set & own.keys() if self.made(own[name])} if self.set else set()
         self.places.update(((id(own), name), place_in(own, name)) for name in names)
+        for name in (self.set & own.keys()) - self.names:
+            if isinstance(own[name], SIMPLE):
+                self.settled[id(own), name] = *place_in(own, name), own[name]
         return names
 
     def attribute(self, owner, own, name, text=None):
@@ -257,9 +271,13 @@ class _Walk:
             if _ours(cls.__module__):
                 continue
             own = vars(cls)
-            if not foreign(cls.__module__):  # a method that it is given later may hide another class's
+            known = foreign(cls.__module__)
+            if not known:  # a method that it is given later may hide another class's
                 self.entries[id(cls), ""] = len, own, len(own), f"how many attributes {cls.__name__} has"
-            for name in sorted(own.keys() & (self.names | _SILENT | self.set)):
+            making = _MAKING if owner is None or not self.names.isdisjoint({"type", "__class__"}) else frozenset()
+            if "__match_args__" in self.names:
+                self.found.update(own.get("__match_args__", ()))
+            for name in sorted(own.keys() & (self.names | _SILENT | making | self.set)):
                 value = own[name]
                 if name in self.set:
                     if isinstance(value, property):
@@ -277,9 +295,12 @@ class _Walk:
                     if owner is not None:
                         self.note(owner, name, _slot(value), owner, f"{cls.__name__}.{name}", _slot(value)(owner))
                     continue
-                self.attribute(cls, own, name)
+                if known:  # nobody changes it
+                    self.waiting.append(value)
+                else:
+                    self.attribute(cls, own, name)
                 for before, place in hidden:
-                    if name not in place:
+                    if name not in place and name not in _SILENT:
                         self.entries[id(before), name] = place.get, name, None, f"{cls.__name__}.{name}"
                 if isinstance(value, property):
                     self.waiting.append(value.fget)
@@ -287,7 +308,6 @@ class _Walk:
                     self.waiting.append(value.__func__)
                 elif isinstance(value, functools.cached_property):
                     self.waiting.append(value.func)
-            hidden.append((cls, own))
 
 
 def place_in(own, name):
@@ -345,6 +365,7 @@ def _slot(descriptor):
 
 
 _BUILTINS = frozenset(vars(builtins))
+_FORMATS = {"FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONVERT_VALUE"}
 _EXCEPT = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH"}
 
 
@@ -356,6 +377,11 @@ def _loaded(code):
         what, value = instruction.opname, instruction.argval
         if what.startswith("LOAD_") and not what.startswith("LOAD_FAST") and isinstance(value, str):
             found.add(value)
+        elif what == "MATCH_CLASS":
+            found.add("__match_args__")
+            found.update(x for part in code.co_consts if isinstance(part, tuple) for x in part if isinstance(x, str))
+        if what in _FORMATS or (what.startswith("LOAD_") and value in ("str", "repr", "format")):
+            found.update(("__str__", "__repr__", "__format__"))
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             found |= _loaded(constant)
@@ -402,7 +428,7 @@ def _marks(code):
         found.update(_TEXT + x for x in texts if x.isidentifier())
     if computed > 0:
         found.update([_COMPUTED, *(_PIECE + x for x in texts)])
-    if {"vars", "__dict__"} & {*code.co_names}:
+    if {"vars", "__dict__", "asdict", "astuple", "getmembers"} & {*code.co_names}:
         found.add(_ANY)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
