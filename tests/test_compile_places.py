@@ -215,6 +215,82 @@ def test_another_value_that_others_put_there_is_set_again():
     assert sorted(plan.number for plan in step._plans.values()) == [11, 11]  # one call of each was ordinary
 
 
+class Asks(nn.Module):
+    last = None
+
+    def __init__(self):
+        super().__init__()
+        self.last = None
+
+    def forward(self, x):
+        factor = 2.0 if self.last is None else len(self.last)
+        self.last = x * 2
+        return x * factor
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_step_may_ask_whether_something_was_left(plain):
+    class Plain:
+        last, __call__ = None, Asks.forward
+
+    mine, other = (Plain(), Plain()) if plain else (Asks(), Asks())
+    step = minidl.compile(lambda x: other(x), fullgraph=True)
+    for i in range(24):
+        for box in (mine, other):
+            if i in (6, 7, 13):
+                box.last = None
+            if i in (10, 17):
+                box.last = numbers(0, 7)
+        assert (step(numbers(i, 3)) == mine(numbers(i, 3))).all(), f"call {i + 1}"
+    (plan,) = step._plans.values()
+    assert plan.number > 16
+
+
+def test_what_was_left_is_forgotten_before_each_call():
+    class Plain:
+        last, __call__ = None, Asks.forward
+
+    box, net = Plain(), Asks()
+    step, other = minidl.compile(lambda x: box(x)), minidl.compile(lambda x: net(x), fullgraph=True)
+    with pytest.warns(UserWarning, match="something that the step sets has another value before it, in each call"):
+        for i in range(40):
+            box.last = net.last = None
+            assert (step(numbers(i, 3)) == numbers(i, 3) * 2).all() and (other(numbers(i, 3)) == numbers(i, 3) * 2).all()
+    (plan,) = other._plans.values()  # of a module it is known how it was before the step
+    assert plan.number == 40
+
+
+def test_a_replay_that_raises_leaves_what_an_ordinary_call_leaves():
+    def both():
+        minidl.manual_seed(0)
+        net, box = nn.Linear(3, 2), types.SimpleNamespace()
+        optimizer = optim.SGD(net.parameters(), lr=0.1)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            out = net(x)
+            box.out = out.detach()
+            loss = nn.functional.cross_entropy(out, y)
+            box.loss = loss.detach()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step, box
+
+    (ordinary, mine), (other, found) = both(), both()
+    step = minidl.compile(other, fullgraph=True)
+    for i in range(12):
+        y, errors = minidl.tensor([0, 1, 2 if i in (5, 9) else 1]), []
+        for f in (ordinary, step):
+            try:
+                f(numbers(i, 3, 3), y)
+            except IndexError as error:
+                errors.append(str(error))
+        assert len(errors) == (2 if i in (5, 9) else 0) and len(set(errors)) <= 1
+        assert (mine.out == found.out).all() and (mine.loss == found.loss).all(), f"call {i + 1}"
+
+
 def test_a_tensor_that_requires_grad_is_not_left():
     box = types.SimpleNamespace()
 

@@ -12,7 +12,7 @@ from ..kernels.memory import offset_of, owner_of
 from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
-from .surroundings import foreign
+from .names import foreign
 
 
 def _own(x):

@@ -298,6 +298,9 @@ class Compiled:
         guards.settle()
         program.places += [(get, put, value, []) for get, put, value in left if same(get(), value)]
         guards.settled = [place for place in guards.settled if place not in left]
+        plan.left, plan.left_at = plan.left + 1 if plan.left_at == plan.number else 1, plan.number
+        if plan.left > ENOUGH:  # in so many calls one after the other
+            self._refuse(f"{LEFT}, in each call: pass it as an argument")
         return result
 
     # --- the first calls
@@ -467,7 +470,7 @@ class Plan:
 
     def __init__(self, given):
         self.given = given  # what its key says of the arguments
-        self.number = self.begun = self.misses = 0
+        self.number = self.begun = self.misses = self.left = self.left_at = 0
         self.tries = TRIES
         self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None

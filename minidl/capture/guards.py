@@ -16,7 +16,7 @@ from ..tensors.tensor import Tensor
 from .events import flat
 from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
 
-LEFT = "something that the step may set has another value"  # so this call is ordinary, and shows whether it does
+LEFT = "something that the step sets has another value before it"  # this call is made ordinarily
 _FEW = 2**20  # numbers: larger arrays are not compared
 
 
@@ -38,9 +38,15 @@ class Guards:
         self.hooks = calls.hooks
         self.modules, self.changes = [(part, *_attributes(part, before)) for part, before in modules], changes.number
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read, made)
-        places = {(id(vars(part)), key): place_in(vars(part), key) for part, _, kept in self.modules for key in kept}
-        places = {at: place for at, place in places.items() if made(place[0]())}
-        self.places, self.settled = list({**places, **found.places}.values()), list(found.settled.values())
+        places, self.forms = {**found.places}, []
+        for part, _, kept in self.modules:
+            places.update(((id(vars(part)), key), (*place_in(vars(part), key), key)) for key in kept if made(vars(part)[key]))
+        befores = {(id(vars(part)), key): value for part, before in modules for key, value in before.items()}
+        for at, (get, _, name) in places.items():
+            if name in found.names:  # it may ask whether something is there, and of what shape
+                self.forms.append((get, form(befores[at] if at in befores else get())))
+        self.places = [(get, put) for get, put, _ in places.values()]
+        self.settled = list(found.settled.values())
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
         self.catches = found.catches
         stepped = {id(o): o for o in optimizers}
@@ -93,7 +99,7 @@ class Guards:
             for key, x, array in entries:
                 if d.get(key) is not x or x.array is not array:
                     return f"the state of an optimizer has another {key}"
-        return self.moved_around()
+        return self.moved_around() or (LEFT if (self.forms or self.settled) and self._left() else None)
 
     def moved_around(self):
         """The same of what the function takes from around it."""
@@ -112,10 +118,12 @@ class Guards:
         for container, copy in self.containers:
             if not alike(container, copy):
                 return f"a {type(container).__name__}, which the step reads, has other items"
-        for get, _, value in self.settled:
-            if (now := get()) is not value and not same(now, value):
-                return LEFT
         return None
+
+    def _left(self):
+        return any(form(get()) != before for get, before in self.forms) or any(
+            (now := get()) is not value and not same(now, value) for get, _, value in self.settled
+        )
 
     def settle(self):
         """After an ordinary call: (put, value) of what the step has set to the value that it had before; it does not read it.
@@ -166,6 +174,15 @@ class Guards:
             if node is not None and (node.hooks or getattr(node, "after", None)):
                 return f"a tensor of shape {array.shape} has a hook"
         return None
+
+
+def form(value):
+    """Of tensors their shapes and dtypes, of None and of lists that they are such."""
+    if isinstance(value, Tensor):
+        return value.array.shape, value.array.dtype
+    if isinstance(value, dict):
+        return dict, [(key, form(x)) for key, x in value.items()]
+    return (type(value), [form(x) for x in value]) if isinstance(value, (list, tuple)) else type(value)
 
 
 def _attributes(part, before):

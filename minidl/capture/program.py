@@ -75,11 +75,14 @@ class Program:
         self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
         self._twins, self._grads, self.grads, self.how = {}, [], [], {}
         self.segments, self.steps, self.kinds = [], [], []
-        self._build()
-        self.state, self.indices = self._state(self.events), self._indices()
-        self.early, self.cautious = self._early(), self._early(True)
+        self.state = self._state(self.events)
         self.changes = {id(owner_of(x)) for x in state_arrays(self)}
         first = next((i for i, event in enumerate(self.events) if self._changes_something(event)), len(self.events))
+        draws = any(type(x) is Generator for e in self.events for x in flat(_given(e))) or self._stream(_calls(self.events))
+        self.harmless = {id(event) for event in self.events[:first]} if self.places and not draws else ()
+        self._build()
+        self.indices = self._indices()
+        self.early, self.cautious = self._early(), self._early(True)
         self.late = read_after(first, self.events, results, statics)
         self.writes = []
         for x in self.state:
@@ -429,8 +432,11 @@ class Program:
         """A function that raises the error of an operation that was given what it refuses: run by Python, it says so."""
         twin, inputs = self.twin(event), [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
         assign = _assign(list(self._grads))  # as far as the step has come
+        harmless = id(event) in self.harmless  # what it has left in attributes so far is not known: it is made once more
 
         def refuse():
+            if harmless:
+                raise Failed(f"{twin.name} refuses a value")
             assign()
             twin.forward(*inputs)
             raise RuntimeError(f"{twin.name}: it stopped, but not when it was run again")
@@ -440,10 +446,16 @@ class Program:
 
 def _generators(events):
     """The random streams that the step may draw from."""
-    given = [[e.args, e.options] for e in events if type(e) is Function]
-    given += [list(e.before.values()) for e in events if type(e) is Forward]
-    found = [x for x in flat(given) if isinstance(x, Generator)]
+    found = [x for event in events for x in flat(_given(event)) if isinstance(x, Generator)]
     return list({id(x): x for x in (default_generator, *found)}.values())
+
+
+def _given(event):
+    return [event.args, event.options] if type(event) is Function else event.before if type(event) is Forward else []
+
+
+def _calls(events):
+    return [call for event in events for call in event.calls]
 
 
 def read_after(first, events, results, statics):

@@ -5,15 +5,12 @@ object is looked into for these names only, and everything is looked up without 
 """
 
 import array
-import builtins
 import collections
 import contextvars
-import dis
 import functools
 import operator
 import os
 import random
-import sys
 import threading
 import types
 import weakref
@@ -24,9 +21,26 @@ from ..nn.module import Module
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Optimizer
 from ..tensors.tensor import Tensor
+from .names import (
+    ANY,
+    BUILTINS,
+    CATCHES,
+    COMPUTED,
+    MARKS,
+    PIECE,
+    REACHED,
+    SET,
+    TEXT,
+    foreign,
+    globals_of,
+    loaded_by,
+    marks_of,
+    ours,
+    packaged,
+    set_by,
+)
 
 SIMPLE = (int, float, bool, complex, str, bytes, type(None), np.generic)
-_OURS = ("minidl", "numpy", "builtins", "torch")
 _FEW, _MANY = 100, 1000  # items of a list or dict: so many are looked into, so many are compared one by one
 _NUMBERS = 10_000  # an array of so many numbers is compared, if no kernel reads it
 # What Python calls without a name in the code: operators, indexing, loops, `with`; and where an object is made.
@@ -47,10 +61,6 @@ _KEPT = {"state", "param_groups", "_checked"}  # of an optimizer; these are othe
 _OF_TENSORS = {"array", *dir(Tensor)}
 _CALLABLE = types.FunctionType, types.MethodType, functools.partial
 _STREAMS = random.Random, np.random.Generator, np.random.RandomState
-# Marks among the names in code: a text that may name an attribute, which is looked for; names of attributes are computed, of
-# such pieces, or of texts that are reached; all attributes are looked at; an error is caught; something is set.
-_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES, _SET = "'", "+", "-", ".", "*", "!", "="
-_MARKS = {_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES, _SET}
 
 
 def surroundings(function, arguments, ran=(), stepped=(), read=frozenset(), made=lambda value: False):
@@ -59,7 +69,7 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset(), made
     cells: (cell, value, name), codes: (function, its code), entries: (getter, key, value, name) with now = getter(key), and
     containers: (container, copy of items). And members: (module, its members) of those that did not run; tensors, inner: those
     of modules and optimizers; streams: of random numbers, which are not minidl's; optional: attributes that the code looks for,
-    and may not find; optimizers; catches: whether it catches errors; places: {where: (get, put)} where it leaves tensors;
+    and may not find; optimizers; catches: whether it catches errors; places: {where: (get, put, name)} where it leaves tensors;
     settled: {where: (get, put, value)} of numbers and texts that it may leave, and does not read.
 
     ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read. made(value):
@@ -81,13 +91,13 @@ class _Walk:
     """From value to value, each once."""
 
     def __init__(self, names, ran, stepped, read, made):
-        self.names, self.found = {x for x in names if x[:1] not in _MARKS}, set()
+        self.names, self.found = {x for x in names if x[:1] not in MARKS}, set()
         self.optional, self.pieces, self.reached, self.set = (
-            {x[1:] for x in names if x[:1] == mark} for mark in (_TEXT, _PIECE, _REACHED, _SET)
+            {x[1:] for x in names if x[:1] == mark} for mark in (TEXT, PIECE, REACHED, SET)
         )
         self.made, self.places, self.settled = made, {}, {}
-        self.catches = _CATCHES in names or "suppress" in names
-        self.computed, self.all = _COMPUTED in names, _ANY in names
+        self.catches = CATCHES in names or "suppress" in names
+        self.computed, self.all = COMPUTED in names, ANY in names
         self.ran, self.stepped, self.read = ran, stepped, read
         self.optimizers = []
         self.cells, self.codes, self.entries, self.containers = {}, [], {}, []
@@ -99,7 +109,7 @@ class _Walk:
         while self.waiting:
             value = self.waiting.pop()
             if self.computed and isinstance(value, str):
-                self.found.add(_REACHED + value)
+                self.found.add(REACHED + value)
             if isinstance(value, SIMPLE) or id(value) in self.seen:
                 continue
             self.seen[id(value)] = value  # alive, so that no other gets its id
@@ -166,19 +176,19 @@ class _Walk:
         self.waiting.append(value)
 
     def function(self, f):
-        if _ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT):  # of a dataclass
+        if ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT):  # of a dataclass
             return
-        loaded = _loaded(f.__code__)
-        self.found |= loaded | _set(f.__code__)
-        if not _packaged(f.__code__, f.__module__):
-            self.found |= _marks(f.__code__)
+        loaded = loaded_by(f.__code__)
+        self.found |= loaded | set_by(f.__code__)
+        if not packaged(f.__code__, f.__module__):
+            self.found |= marks_of(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
             except ValueError:  # not yet set
                 continue
             if name in self.set and self.made(value):
-                self.places[id(cell), ""] = _of_cell(cell)
+                self.places[id(cell), ""] = *_of_cell(cell), name
             elif name in self.set and name not in self.names and isinstance(value, SIMPLE):
                 self.settled[id(cell), ""] = *_of_cell(cell), value
             elif name in loaded:
@@ -187,7 +197,7 @@ class _Walk:
         left = self.leaves(f.__globals__)
         for name in sorted((loaded & f.__globals__.keys()) - left):
             self.attribute(f, f.__globals__, name, name)
-        for name in _globals(f.__code__) & _BUILTINS:  # a global of that name may come later
+        for name in globals_of(f.__code__) & BUILTINS:  # a global of that name may come later
             if name not in f.__globals__:
                 self.entries[id(f.__globals__), name] = f.__globals__.get, name, None, name
         self.codes.append((f, f.__code__))
@@ -246,14 +256,14 @@ class _Walk:
                 self.attribute(owner, own, name)
             else:
                 self.waiting.append(own[name])
-        if watched and not _ours(type(owner).__module__):
+        if watched and not ours(type(owner).__module__):
             for name in self.optional - own.keys() - but:
                 self.entries[id(owner), name] = own.get, name, None, f"{type(owner).__name__}.{name}"
 
     def leaves(self, own):
         """The names under which the step leaves what it has made in a `__dict__`, or in a class."""
         names = {name for name in self.set & own.keys() if self.made(own[name])} if self.set else set()
-        self.places.update(((id(own), name), place_in(own, name)) for name in names)
+        self.places.update(((id(own), name), (*place_in(own, name), name)) for name in names)
         for name in (self.set & own.keys()) - self.names:
             if isinstance(own[name], SIMPLE):
                 self.settled[id(own), name] = *place_in(own, name), own[name]
@@ -268,7 +278,7 @@ class _Walk:
         """What the classes of the user's among those of an object have; owner is None for a class itself."""
         hidden = [] if owner is None or id(owner) in self.ran else [(owner, _own(owner))]  # may get what a class has
         for cls in kind.__mro__:
-            if _ours(cls.__module__):
+            if ours(cls.__module__):
                 continue
             own = vars(cls)
             known = foreign(cls.__module__)
@@ -284,10 +294,8 @@ class _Walk:
                         self.waiting.append(value.fset)
                     slot = isinstance(value, types.MemberDescriptorType) and owner is not None
                     if self.made(_slot(value)(owner) if slot else value):
-                        place = (
-                            (functools.partial(_slot(value), owner), functools.partial(value.__set__, owner)) if slot else None
-                        )
-                        self.places[id(owner if slot else cls), name] = place or _of_class(cls, name)
+                        place = _of_slot(value, owner) if slot else _of_class(cls, name)
+                        self.places[id(owner if slot else cls), name] = *place, name
                         continue
                     if name not in self.names:
                         continue
@@ -319,6 +327,10 @@ def _of_class(cls, name):
     return functools.partial(vars(cls).get, name), functools.partial(setattr, cls, name)
 
 
+def _of_slot(descriptor, owner):
+    return functools.partial(_slot(descriptor), owner), functools.partial(descriptor.__set__, owner)
+
+
 def _of_cell(cell):
     def get():
         try:
@@ -332,18 +344,10 @@ def _of_cell(cell):
 def members(module):
     """[(name, parameter, module or buffer)]; of a layer of ours with its options."""
     own = vars(module)
-    if _ours(type(module).__module__):  # whose forward may be called by itself: it reads any of them
+    if ours(type(module).__module__):  # whose forward may be called by itself: it reads any of them
         kept = {*own.get("_members", ()), *own.get("_persistent", ())}
         return [(name, x) for name, x in own.items() if name in kept or not isinstance(x, Tensor)]
     return [(name, own.get(name)) for name in (*own.get("_members", ()), *own.get("_persistent", ()))]
-
-
-def _ours(name):
-    return (name or "").partition(".")[0] in _OURS
-
-
-def foreign(name):
-    return _ours(name) or name.partition(".")[0] in sys.stdlib_module_names
 
 
 def _own(value):
@@ -362,83 +366,6 @@ def _slot(descriptor):
             return None
 
     return get
-
-
-_BUILTINS = frozenset(vars(builtins))
-_FORMATS = {"FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONVERT_VALUE"}
-_EXCEPT = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH"}
-
-
-@functools.lru_cache(4096)
-def _loaded(code):
-    """The names that code reads, also within the functions it defines, and the texts in it that may be names."""
-    found = set()
-    for instruction in dis.get_instructions(code):
-        what, value = instruction.opname, instruction.argval
-        if what.startswith("LOAD_") and not what.startswith("LOAD_FAST") and isinstance(value, str):
-            found.add(value)
-        elif what == "MATCH_CLASS":
-            found.add("__match_args__")
-            found.update(x for part in code.co_consts if isinstance(part, tuple) for x in part if isinstance(x, str))
-        if what in _FORMATS or (what.startswith("LOAD_") and value in ("str", "repr", "format")):
-            found.update(("__str__", "__repr__", "__format__"))
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= _loaded(constant)
-    return frozenset(found)
-
-
-@functools.lru_cache(4096)
-def _globals(code):
-    """The names that code looks for among the globals."""
-    found = {x.argval for x in dis.get_instructions(code) if x.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    return frozenset(found.union(*[_globals(x) for x in code.co_consts if isinstance(x, types.CodeType)]))
-
-
-@functools.lru_cache(4096)
-def _set(code):
-    """The names of the attributes, globals and variables around it that code sets."""
-    found = {_SET + x.argval for x in dis.get_instructions(code) if x.opname in ("STORE_ATTR", "STORE_GLOBAL", "STORE_DEREF")}
-    if "setattr" in code.co_names:
-        found |= {_SET + x for x in code.co_consts if isinstance(x, str) and x.isidentifier()}
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= _set(constant)
-    return frozenset(found)
-
-
-@functools.lru_cache(4096)
-def _marks(code):
-    """What else is to be known of code: see _CATCHES and the others."""
-    found, computed, before, last = set(), 0, None, [None, None]  # last: texts before a call, getattr's default or its name
-    for instruction in dis.get_instructions(code):
-        what, value = instruction.opname, instruction.argval
-        if what in _EXCEPT or (what == "POP_TOP" and before == "PUSH_EXC_INFO"):
-            found.add(_CATCHES)
-        text = value if what == "LOAD_CONST" and isinstance(value, str) else None
-        computed += what != "LOAD_CONST" and value == "getattr"
-        if what in ("PRECALL", "CALL"):
-            computed -= any(x is not None and x.isidentifier() for x in last)
-            last = [None, None]
-        else:
-            last = [last[1], text]
-        before = what
-    texts = {x for x in code.co_consts if isinstance(x, str) and x}
-    if {"getattr", "hasattr"} & {*code.co_names}:
-        found.update(_TEXT + x for x in texts if x.isidentifier())
-    if computed > 0:
-        found.update([_COMPUTED, *(_PIECE + x for x in texts)])
-    if {"vars", "__dict__", "asdict", "astuple", "getmembers"} & {*code.co_names}:
-        found.add(_ANY)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= _marks(constant)
-    return frozenset(found)
-
-
-def _packaged(code, module):
-    """Whether it is the code of a library, which takes names apart and catches errors for reasons of its own."""
-    return foreign(module or "") or "site-packages" in code.co_filename
 
 
 class _Some(dict):
