@@ -9,6 +9,7 @@ import itertools
 import logging
 import operator
 import os
+import sys
 import threading
 import types
 import warnings
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, optim
+from minidl import distributions, nn, optim
 from minidl.nn import functional as F
 from tests.test_compile import Twins, batches, mlp, numbers
 
@@ -549,6 +550,101 @@ of_object("pattern", Choice, matched, lambda choice: setattr(choice, "scale", 5.
 of_object("pattern_in_order", Choice, matched_in_order, lambda choice: setattr(choice, "shift", 5.0))
 of_object("getter", Choice, lambda choice, x: x * take(choice), lambda choice: setattr(choice, "scale", 5.0))
 of_object("fields", Choice, lambda c, x: x * dataclasses.astuple(c)[0], lambda choice: setattr(choice, "scale", 5.0))
+
+
+PATH = "inner.scale"
+
+
+class Scale(float):
+    own = 2.0
+
+
+def scale():
+    x = Scale(1.0)
+    x.own = 2.0
+    return x
+
+
+class LeakyReLU(nn.LeakyReLU):
+    pass
+
+
+def normal():
+    return distributions.Independent(distributions.Normal(minidl.zeros(3), minidl.ones(3)), 1)
+
+
+of_object("number_with_an_attribute", scale, lambda scale, x: x * scale.own, lambda scale: setattr(scale, "own", 5.0))
+of_object(
+    "view_of_numbers", lambda: memoryview(array.array("d", [2.0])), lambda m, x: x * m[0], lambda m: m.__setitem__(0, 5.0)
+)
+of_object(
+    "names_in_a_path",
+    lambda: types.SimpleNamespace(inner=Choice()),
+    lambda x, y: y * functools.reduce(getattr, PATH.split("."), x),
+    lambda x: setattr(x.inner, "scale", 5.0),
+)
+of_object(
+    "text_that_is_run",
+    Choice,
+    lambda choice, x: x * eval("choice.scale", {"choice": choice}),
+    lambda choice: setattr(choice, "scale", 5.0),
+)
+of_object(
+    "layer_derived_from_ours",
+    lambda: LeakyReLU(0.5),
+    lambda layer, x: layer.forward(x),
+    lambda layer: setattr(layer, "negative_slope", 0.1),
+)
+of_object("distribution", normal, lambda d, x: d.log_prob(x), lambda d: setattr(d.base_dist, "scale", minidl.ones(3) * 2))
+of_object(
+    "transform",
+    lambda: distributions.AffineTransform(1.0, 2.0),
+    lambda transform, x: transform(x),
+    lambda transform: setattr(transform, "scale", 5.0),
+)
+
+
+@case
+def proxy():
+    choice = Choice()
+    weak = weakref.proxy(choice)
+    return lambda x: x * weak.scale, lambda: setattr(choice, "scale", 5.0)
+
+
+def module(name):
+    sys.modules[name] = new = types.ModuleType(name)
+    new.SCALE = 2.0
+    return new
+
+
+@case
+def module_imported_in_the_step():
+    new = module("minidl_test_imported")
+
+    def step(x):
+        import minidl_test_imported  # noqa: PLC0415
+
+        return x * minidl_test_imported.SCALE
+
+    return step, lambda: setattr(new, "SCALE", 5.0)
+
+
+@case
+def name_imported_in_the_step():
+    new = module("minidl_test_imported")
+
+    def step(x):
+        from minidl_test_imported import SCALE  # noqa: PLC0415
+
+        return x * SCALE
+
+    return step, lambda: setattr(new, "SCALE", 5.0)
+
+
+@case
+def module_found_by_its_name():
+    new = module("minidl_test_found")
+    return lambda x: x * sys.modules["minidl_test_found"].SCALE, lambda: setattr(new, "SCALE", 5.0)
 
 
 class Base:

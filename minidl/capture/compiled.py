@@ -82,8 +82,9 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
     ordinary.
 
     - Python within the step runs only in the ordinary calls: no prints, no counts, no `if` about a value. Give back what you
-      want to see. Arguments are copied: the step finds them contiguous, in memory of their own. Results are copies without a
-      graph. `.grad` is right after each call, and overwritten by the next.
+      want to see, or leave it in an attribute or a variable: `self.loss = loss` is done in each call, `losses.append(loss)`
+      can't be remembered. Arguments are copied: the step finds them contiguous, in memory of their own. Results, and what it
+      leaves, are copies without a graph. `.grad` is right after each call, and overwritten by the next.
     - What may change between calls: parameters, buffers and optimizers' state (also if they are loaded or replaced), learning
       rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
       or finds among its globals. Random numbers go on as in ordinary calls.
@@ -91,9 +92,12 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
       operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients.
       The warning says which it was.
     - What the recorder can't see: Python's own state, a counter in an iterator or in a library's object that changes the
-      formula; items of lists of more than 1000, and numbers that Python takes from arrays of more than 10,000; attributes that
-      are put into `vars(module)`, functions of minidl that are replaced, memory whose shape or flags NumPy sets in place.
-      Such a step is wrong until one of the later comparisons, which then raises RuntimeError. Pass such values as arguments.
+      formula; items of lists of more than 1000, what is in the items of lists of more than 100, and numbers that Python takes
+      from arrays of more than 10,000; attributes that are put into `vars(module)`, functions of minidl that are replaced,
+      memory whose shape or flags NumPy sets in place. Such a step is wrong until one of the later comparisons, which then
+      raises RuntimeError. Pass such values as arguments. What is no tensor and other in each call, such as `self.time =
+      time.time()`, stays as an ordinary call has left it.
+    - A method that is remembered for an object with __slots__ keeps this object.
 
     `explain()` of the result says what was remembered.
 

@@ -1,8 +1,11 @@
 """What code tells of what it reads: the names in it, and texts and instructions that stand for names."""
 
 import builtins
+import contextlib
 import dis
 import functools
+import importlib.util
+import re
 import sys
 import types
 
@@ -30,17 +33,36 @@ def loaded_by(code):
     found = set()
     for instruction in dis.get_instructions(code):
         what, value = instruction.opname, instruction.argval
-        if what.startswith("LOAD_") and not what.startswith("LOAD_FAST") and isinstance(value, str):
+        if what == "IMPORT_FROM" or (what.startswith("LOAD_") and what[:9] != "LOAD_FAST" and isinstance(value, str)):
             found.add(value)
         elif what == "MATCH_CLASS":
             found.add("__match_args__")
             found.update(x for part in code.co_consts if isinstance(part, tuple) for x in part if isinstance(x, str))
         if what in _FORMATS or (what.startswith("LOAD_") and value in ("str", "repr", "format")):
             found.update(("__str__", "__repr__", "__format__"))
+    texts = not {"eval", "exec"}.isdisjoint(code.co_names)
     for constant in code.co_consts:
+        if texts and isinstance(constant, str):
+            with contextlib.suppress(SyntaxError, ValueError):
+                constant = compile(constant, "<text>", "exec")
         if isinstance(constant, types.CodeType):
             found |= loaded_by(constant)
     return frozenset(found)
+
+
+@functools.lru_cache(4096)
+def imported_by(code, package):
+    """The names of the modules that code imports when it runs."""
+    found, level = set(), None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT") and type(instruction.argval) is int:
+            level = instruction.argval  # the first of the two constants before the import
+        elif instruction.opname == "IMPORT_NAME":
+            name = "." * (level or 0) + instruction.argval
+            with contextlib.suppress(ImportError):
+                name = importlib.util.resolve_name(name, package)
+                found.update((name, name.partition(".")[0]))
+    return frozenset(found.union(*[imported_by(x, package) for x in code.co_consts if isinstance(x, types.CodeType)]))
 
 
 @functools.lru_cache(4096)
@@ -82,7 +104,7 @@ def marks_of(code):
     if {"getattr", "hasattr"} & {*code.co_names}:
         found.update(TEXT + x for x in texts if x.isidentifier())
     if computed > 0:
-        found.update([COMPUTED, *(PIECE + x for x in texts)])
+        found.update([COMPUTED, *(PIECE + part for x in texts for part in re.findall(r"\w+", x))])
     if {"vars", "__dict__", "asdict", "astuple", "getmembers"} & {*code.co_names}:
         found.add(ANY)
     for constant in code.co_consts:

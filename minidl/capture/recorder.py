@@ -18,7 +18,7 @@ from ..nn.module import Module
 from ..ops import Index, SetItem
 from ..tensors.tensor import Tensor
 from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, STREAMS, functions, schedulers
+from .functions import CONSTANT, EFFECTS, STREAMS, functions, schedulers
 
 FORGOTTEN = object()
 
@@ -225,7 +225,9 @@ class Recorder(watch.Observer):
             return
         owner = owner_of(array)
         if not (self.events and any(w and x is owner for c in self.events[-1].calls for _, w, x in c.arrays())):
-            self.refuse(f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step")
+            self.refuse(
+                _hidden_effect() or f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step"
+            )
 
     def _begins(self, node, grad):
         if type(node) is Leaf and id(node) not in self.born:
@@ -447,6 +449,17 @@ class _Recorded:
         if not self.recorder._mine():
             return self.code(*args)
         return self.recorder.called(self.kernel, self.dtype, self.function, self.bound + args)
+
+
+def _hidden_effect():
+    """Why the recorder does not know the function of minidl's that changes gradients now: it is found under its name only."""
+    frame = sys._getframe()
+    while frame is not None:
+        name = frame.f_code.co_name
+        if name in EFFECTS and frame.f_globals.get("__name__", "").startswith("minidl."):
+            return f"{name} is kept in a variable or an attribute: call it by its name, as it was imported"
+        frame = frame.f_back
+    return None
 
 
 def options_of(optimizer):

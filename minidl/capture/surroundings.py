@@ -6,11 +6,13 @@ object is looked into for these names only, and everything is looked up without 
 
 import array
 import collections
+import contextlib
 import contextvars
 import functools
 import operator
 import os
 import random
+import sys
 import threading
 import types
 import weakref
@@ -33,6 +35,7 @@ from .names import (
     TEXT,
     foreign,
     globals_of,
+    imported_by,
     loaded_by,
     marks_of,
     ours,
@@ -55,9 +58,11 @@ _SILENT = frozenset(
 _MAKING = frozenset({"__init__", "__new__", "__post_init__"})
 _LISTS = list, tuple, set, frozenset, collections.deque
 _DICTS = dict, types.MappingProxyType
-_NUMBERED = np.ndarray, array.array, bytearray
+_NUMBERED = np.ndarray, array.array, bytearray, memoryview
 _BUILT_IN = {*_LISTS, *_DICTS, collections.OrderedDict, collections.defaultdict, collections.Counter}
 _KEPT = {"state", "param_groups", "_checked"}  # of an optimizer; these are other guards'
+_OPTIONS = "minidl.distributions.", "minidl.utils.data.transforms", "minidl.probability"  # whose objects are mostly options
+_EXACT = {int, float, bool, str, type(None)}
 _OF_TENSORS = {"array", *dir(Tensor)}
 _CALLABLE = types.FunctionType, types.MethodType, functools.partial
 _STREAMS = random.Random, np.random.Generator, np.random.RandomState
@@ -109,14 +114,17 @@ class _Walk:
         while self.waiting:
             value = self.waiting.pop()
             if self.computed and isinstance(value, str):
-                self.found.add(REACHED + value)
-            if isinstance(value, SIMPLE) or id(value) in self.seen:
+                self.found.update(REACHED + part for part in value.split("."))
+            if type(value) in _EXACT or id(value) in self.seen or (isinstance(value, SIMPLE) and not _own(value)):
                 continue
             self.seen[id(value)] = value  # alive, so that no other gets its id
             self.look(value)
 
     def look(self, value):
-        if isinstance(value, types.MethodType):
+        if type(value) in weakref.ProxyTypes:
+            with contextlib.suppress(ReferenceError):
+                self.waiting.append(value.__str__.__self__)
+        elif isinstance(value, types.MethodType):
             self.waiting += [value.__self__, value.__func__]
         elif isinstance(value, types.BuiltinMethodType):
             self.waiting.append(value.__self__)
@@ -168,6 +176,9 @@ class _Walk:
             self.waiting.append(_own(value)["__wrapped__"])
             self.attributes(value, _own(value), but={key for key in _own(value) if key[0] == "_"})
         elif not isinstance(value, types.CodeType):
+            if _is_of(type(value), _OPTIONS):  # minidl's own code reads them, which is not looked at
+                for name in _own(value):
+                    self.attribute(value, _own(value), name)
             self.attributes(value, _own(value))
             self.of_class(value, type(value))
 
@@ -201,11 +212,19 @@ class _Walk:
             if name not in f.__globals__:
                 self.entries[id(f.__globals__), name] = f.__globals__.get, name, None, name
         self.codes.append((f, f.__code__))
+        self.imported(f, loaded)
         for name in ("__defaults__", "__kwdefaults__"):
             value = getattr(f, name)
             if value is not None:
                 self.note(f, name, functools.partial(getattr, f), name, f"{name} of {f.__name__}", value)
         self.attributes(f, vars(f))
+
+    def imported(self, f, loaded):
+        """Modules that the code imports, or finds by a text."""
+        names = imported_by(f.__code__, f.__globals__.get("__package__"))
+        if not loaded.isdisjoint({"modules", "import_module", "__import__"}):
+            names = names | (loaded & sys.modules.keys())
+        self.waiting += [sys.modules[name] for name in names if name in sys.modules]
 
     def container(self, value):
         if not isinstance(value, (tuple, frozenset)):  # its items are the same as long as it is
@@ -341,10 +360,15 @@ def _of_cell(cell):
     return get, functools.partial(setattr, cell, "cell_contents")
 
 
+def _is_of(kind, places):
+    return any(cls.__module__.startswith(places) for cls in kind.__mro__)
+
+
 def members(module):
     """[(name, parameter, module or buffer)]; of a layer of ours with its options."""
     own = vars(module)
-    if ours(type(module).__module__):  # whose forward may be called by itself: it reads any of them
+    kinds = [cls for cls in type(module).__mro__ if cls not in Module.__mro__]
+    if any(ours(cls.__module__) for cls in kinds):  # whose forward may be called by itself: it reads any of them
         kept = {*own.get("_members", ()), *own.get("_persistent", ())}
         return [(name, x) for name, x in own.items() if name in kept or not isinstance(x, Tensor)]
     return [(name, own.get(name)) for name in (*own.get("_members", ()), *own.get("_persistent", ()))]
