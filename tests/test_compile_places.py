@@ -1,5 +1,6 @@
 """minidl.compile: what a step leaves behind, in attributes and variables around it, and in its arguments."""
 
+import itertools
 import types
 
 import pytest
@@ -136,6 +137,17 @@ def several_and_views_and_the_input():
 
 
 @way
+def a_dict_with_numbers():
+    class Logs(nn.Module):
+        def forward(self, x):
+            self.logs = {"sum": x.sum(), "length": len(x), "name": "a"}
+            return x * 2
+
+    net = Logs()
+    return lambda x: net(x), lambda: net.logs["sum"]
+
+
+@way
 def network_in_parts():
     class Trainer:
         def __init__(self):
@@ -213,6 +225,34 @@ def test_another_value_that_others_put_there_is_set_again():
         step(x)
         assert box.size == len(x) and (box.last == x * 2).all() and beside.size == i and (beside.last == numbers(9, 2)).all()
     assert sorted(plan.number for plan in step._plans.values()) == [11, 11]  # one call of each was ordinary
+
+
+def test_what_was_there_before_is_left_by_each_program():
+    box, weights = types.SimpleNamespace(), [nn.Parameter(numbers(i, 3)) for i in range(2)]
+
+    def step(w, x):
+        box.last, box.pair = w, (w, len(x))
+        return (w * x).detach()
+
+    step = minidl.compile(step, fullgraph=True)
+    for i in range(24):
+        w = weights[i % 2]
+        assert (step(w, numbers(i, 3)) == w * numbers(i, 3)).all()
+        assert box.last is w and box.pair[0] is w
+
+
+def test_numbers_of_the_call_beside_tensors_are_refused():
+    box, ticks = types.SimpleNamespace(), itertools.count()
+
+    def step(x):
+        box.logs = {"sum": x.sum(), "tick": next(ticks)}
+        return x * 2
+
+    step = minidl.compile(step)
+    with pytest.warns(UserWarning, match="the replay gives other numbers than the step"):
+        for i in range(8):
+            assert (step(numbers(i, 3)) == numbers(i, 3) * 2).all()
+            assert box.logs["sum"] == numbers(i, 3).sum() and box.logs["tick"] == i
 
 
 class Asks(nn.Module):

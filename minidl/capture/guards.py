@@ -36,7 +36,7 @@ class Guards:
         for part, _ in modules:
             tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
         self.hooks = calls.hooks
-        self.modules, self.changes = [(part, *_attributes(part, before)) for part, before in modules], changes.number
+        self.modules, self.changes = [(part, *_attributes(part, before, made)) for part, before in modules], changes.number
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read, made)
         places, self.forms = {**found.places}, []
         for part, _, kept in self.modules:
@@ -185,10 +185,12 @@ def form(value):
     return (type(value), [form(x) for x in value]) if isinstance(value, (list, tuple)) else type(value)
 
 
-def _attributes(part, before):
+def _attributes(part, before, made):
     """(the attributes that must stay, the names of those that the step sets itself: tensors that it keeps for others to see)"""
     now = vars(part)
-    kept = {key for key, value in now.items() if before.get(key, _attributes) is not value and _of_tensors(value)}
+    kept = {
+        key for key, value in now.items() if before.get(key, _attributes) is not value and (_of_tensors(value) or made(value))
+    }
     return {key: value for key, value in now.items() if key not in kept}, kept
 
 

@@ -21,6 +21,7 @@ from ..optim import SGD, Adam, AdamW
 from ..tensors.tensor import Tensor
 from .events import PLAIN, Backward, Forward, Step, flat
 from .lowering import lowered
+from .surroundings import SIMPLE
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
 
@@ -150,15 +151,15 @@ class Matching:
                     raise CannotRemember(f"{event.name} keeps a function that has an array of shape {x.shape} of this call")
 
     def made(self, value):
-        """Whether something is a tensor that the step has made, or tuples, lists and dicts of such."""
+        """Whether something is a tensor that the step has made, or tuples, lists and dicts of at most 100 such, and numbers."""
+        if isinstance(value, (tuple, list, dict)) and len(value) > 100:
+            return False
         parts = list(flat([value]))
         tensors = [x for x in parts if isinstance(x, Tensor)]
         owners = {id(owner_of(x.array)) for x in tensors if x.array.size}
         if not owners & self._symbols[1].keys():
             return False
-        return (
-            all(x is None or isinstance(x, Tensor) for x in parts) and owners <= self._symbols[1].keys() | self.constant.keys()
-        )
+        return all(isinstance(x, (Tensor, *SIMPLE)) for x in parts) and owners <= self._symbols[1].keys() | self.constant.keys()
 
     # --- events
 

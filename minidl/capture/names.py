@@ -34,7 +34,8 @@ def loaded_by(code):
     for instruction in dis.get_instructions(code):
         what, value = instruction.opname, instruction.argval
         if what == "IMPORT_FROM" or (what.startswith("LOAD_") and what[:9] != "LOAD_FAST" and isinstance(value, str)):
-            found.add(value)
+            if value != "__class__" or what == "LOAD_ATTR":  # else it is that of super()
+                found.add(value)
         elif what == "MATCH_CLASS":
             found.add("__match_args__")
             found.update(x for part in code.co_consts if isinstance(part, tuple) for x in part if isinstance(x, str))

@@ -397,7 +397,7 @@ class Program:
         for entry in self.writes:
             entry[1] = now
         for _, put, shape, arrays in self.places:
-            put(filled(shape, map(np.ndarray.copy, arrays)))
+            put(filled(shape, map(np.ndarray.copy, arrays)) if arrays else shape)
         return list(map(self.copy, self.results))
 
     def _segments(self, stopped=-1):

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..tensors.tensor import Tensor
-from .arguments import tensors_in
+from .events import flat
+from .surroundings import same
 
 
 class State:
@@ -16,7 +17,7 @@ class State:
         self.kept = [(o.state, {p: dict(values) for p, values in o.state.items()}) for o in program.optimizers]
         self.own = [(vars(o), dict(vars(o))) for o in program.optimizers]  # such as a counter of one's own
         self.places = [(get, put, get()) for get, put, *_ in program.places]
-        self.left = [[x.array.copy() for x in tensors_in(value)] for *_, value in self.places]
+        self.left = [_parts(value) for *_, value in self.places]
 
     def restore(self):
         for state, kept in self.kept:  # an option that has changed may have begun another tensor
@@ -38,8 +39,18 @@ class State:
 
     def equal(self):
         streams = [(g.get_state().array, state.array) for g, state in self.streams]
-        left = [[x.array for x in tensors_in(get())] for get, *_ in self.places]
-        return all(equal([now], [old]) for now, old in (*self.arrays, *streams)) and all(map(equal, left, self.left))
+        left = [_parts(get()) for get, *_ in self.places]
+        return all(equal([now], [old]) for now, old in (*self.arrays, *streams)) and all(map(_alike, left, self.left))
+
+
+def _parts(value):
+    return [x.array.copy() if isinstance(x, Tensor) else x for x in flat([value])]
+
+
+def _alike(a, b):
+    pairs = list(zip(a, b, strict=False))
+    arrays = all(isinstance(x, np.ndarray) == isinstance(y, np.ndarray) for x, y in pairs)
+    return len(a) == len(b) and arrays and all(_same_bits(x, y) if isinstance(x, np.ndarray) else same(x, y) for x, y in pairs)
 
 
 class Before:

@@ -75,7 +75,7 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset(), made
     containers: (container, copy of items). And members: (module, its members) of those that did not run; tensors, inner: those
     of modules and optimizers; streams: of random numbers, which are not minidl's; optional: attributes that the code looks for,
     and may not find; optimizers; catches: whether it catches errors; places: {where: (get, put, name)} where it leaves tensors;
-    settled: {where: (get, put, value)} of numbers and texts that it may leave, and does not read.
+    settled: {where: (get, put, value)} of what else it may leave, and does not read.
 
     ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read. made(value):
     whether the step has made a tensor, or tensors in a list.
@@ -200,7 +200,7 @@ class _Walk:
                 continue
             if name in self.set and self.made(value):
                 self.places[id(cell), ""] = *_of_cell(cell), name
-            elif name in self.set and name not in self.names and isinstance(value, SIMPLE):
+            elif name in self.set and name not in self.names:
                 self.settled[id(cell), ""] = *_of_cell(cell), value
             elif name in loaded:
                 self.cells[id(cell)] = cell, value, name
@@ -284,7 +284,7 @@ class _Walk:
         names = {name for name in self.set & own.keys() if self.made(own[name])} if self.set else set()
         self.places.update(((id(own), name), (*place_in(own, name), name)) for name in names)
         for name in (self.set & own.keys()) - self.names:
-            if isinstance(own[name], SIMPLE):
+            if name not in names:
                 self.settled[id(own), name] = *place_in(own, name), own[name]
         return names
 
