@@ -555,6 +555,12 @@ of_object("fields", Choice, lambda c, x: x * dataclasses.astuple(c)[0], lambda c
 PATH = "inner.scale"
 
 
+@case
+def one_of_many_objects():
+    choices = [Choice() for _ in range(150)]
+    return lambda x: x * choices[120].scale, lambda: setattr(choices[120], "scale", 5.0)
+
+
 class Scale(float):
     own = 2.0
 

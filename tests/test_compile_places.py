@@ -1,5 +1,6 @@
 """minidl.compile: what a step leaves behind, in attributes and variables around it, and in its arguments."""
 
+import dataclasses
 import itertools
 import types
 
@@ -147,6 +148,49 @@ def a_dict_with_numbers():
     return lambda x: net(x), lambda: net.logs["sum"]
 
 
+@dataclasses.dataclass
+class Output:
+    sum: object
+    length: int
+
+
+@way
+def a_record():
+    box = types.SimpleNamespace()
+
+    def step(x):
+        box.output = Output(x.sum(), len(x))
+        return x * 2
+
+    return step, lambda: box.output.sum
+
+
+@way
+def attribute_with_a_name_of_its_own():
+    class Box:
+        def __setattr__(self, name, value):
+            object.__setattr__(self, f"_{name}", value)
+
+    box = Box()
+
+    def step(x):
+        box.last = x * 2
+        return x * 3
+
+    return step, lambda: box._last
+
+
+@way
+def one_of_many_objects():
+    boxes = [types.SimpleNamespace() for _ in range(150)]
+
+    def step(x):
+        boxes[120].last = x * 2
+        return x * 3
+
+    return step, lambda: boxes[120].last
+
+
 @way
 def network_in_parts():
     class Trainer:
@@ -205,6 +249,29 @@ def test_a_list_of_inputs_stays_as_it_was():
         for i in range(8):
             step(numbers(i, 3))
     assert all((x == numbers(i, 3)).all() for i, x in enumerate(kept))
+
+
+class Slots:
+    __slots__ = ("size",)
+
+
+class OfClass:
+    size = 0
+
+
+@pytest.mark.parametrize("make", [types.SimpleNamespace, Slots, lambda: OfClass])
+def test_a_number_is_set_by_each_program(make):
+    box = make()
+
+    def step(x):
+        box.size = len(x)
+        return x * 3
+
+    step = minidl.compile(step, fullgraph=True)
+    for i in range(24):
+        step(numbers(i, 3 + i % 2))
+        assert box.size == 3 + i % 2, f"call {i + 1}"
+    assert all(plan.number > 8 for plan in step._plans.values())
 
 
 def test_another_value_that_others_put_there_is_set_again():

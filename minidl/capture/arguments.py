@@ -201,7 +201,7 @@ def twins(tensors, arrays):
 
 def refused(result):
     """Why this result can't be given by a replay, or None."""
-    for x in _parts(result):
+    for x in parts(result):
         if isinstance(x, Tensor):
             if x.node is not None and (x.is_leaf or x.node.needs is not None):
                 return "a result still wants a gradient: call backward() within the step, or return x.detach()"
@@ -210,16 +210,19 @@ def refused(result):
     return None
 
 
-def _parts(result):
-    if isinstance(result, (tuple, list, dict)):
-        for x in result.values() if isinstance(result, dict) else result:
-            yield from _parts(x)
+def parts(value):
+    """What is in tuples, lists, dicts and records, in order."""
+    if isinstance(value, (tuple, list, dict)):
+        for x in value.values() if isinstance(value, dict) else value:
+            yield from parts(x)
+    elif not isinstance(value, Tensor) and (fields := _fields(value)) is not None:
+        yield from parts(fields)
     else:
-        yield result
+        yield value
 
 
 def tensors_in(result):
-    return [x for x in _parts(result) if isinstance(x, Tensor)]
+    return [x for x in parts(result) if isinstance(x, Tensor)]
 
 
 def filled(shape, arrays):
@@ -231,7 +234,12 @@ def filled(shape, arrays):
         return type(shape)(*[filled(x, arrays) for x in shape])
     if isinstance(shape, (tuple, list)):
         return type(shape)([filled(x, arrays) for x in shape])
-    return shape
+    if shape is None or (fields := _fields(shape)) is None:
+        return shape
+    new = copy.copy(shape)
+    for name, x in fields.items():
+        object.__setattr__(new, name, filled(x, arrays))
+    return new
 
 
 def skeleton(result):

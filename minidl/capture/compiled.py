@@ -92,11 +92,10 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
       operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients.
       The warning says which it was.
     - What the recorder can't see: Python's own state, a counter in an iterator or in a library's object that changes the
-      formula; items of lists of more than 1000, what is in the items of lists of more than 100, and numbers that Python takes
-      from arrays of more than 10,000; attributes that are put into `vars(module)`, functions of minidl that are replaced,
-      memory whose shape or flags NumPy sets in place. Such a step is wrong until one of the later comparisons, which then
-      raises RuntimeError. Pass such values as arguments. What is no tensor and other in each call, such as `self.time =
-      time.time()`, stays as an ordinary call has left it.
+      formula; items of lists of more than 1000, and numbers that Python takes from arrays of more than 10,000; attributes
+      that are put into `vars(module)`, functions of minidl that are replaced, memory whose shape or flags NumPy sets in place.
+      Such a step is wrong until one of the later comparisons, which then raises RuntimeError. Pass such values as arguments.
+      What is no tensor and is another in each call, such as `self.time = time.time()`, stays as an ordinary call has left it.
     - A method that is remembered for an object with __slots__ keeps this object.
 
     `explain()` of the result says what was remembered.

@@ -19,6 +19,7 @@ from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD, Adam, AdamW
 from ..tensors.tensor import Tensor
+from .arguments import parts
 from .events import PLAIN, Backward, Forward, Step, flat
 from .lowering import lowered
 from .surroundings import SIMPLE
@@ -151,15 +152,15 @@ class Matching:
                     raise CannotRemember(f"{event.name} keeps a function that has an array of shape {x.shape} of this call")
 
     def made(self, value):
-        """Whether something is a tensor that the step has made, or tuples, lists and dicts of at most 100 such, and numbers."""
-        if isinstance(value, (tuple, list, dict)) and len(value) > 100:
+        """Whether something is a tensor that the step has made, or a tuple, list, dict or record of such and of numbers."""
+        if type(value) in PLAIN or (isinstance(value, (tuple, list, dict)) and len(value) > 100):
             return False
-        parts = list(flat([value]))
-        tensors = [x for x in parts if isinstance(x, Tensor)]
+        found = list(parts(value))
+        tensors = [x for x in found if isinstance(x, Tensor)]
         owners = {id(owner_of(x.array)) for x in tensors if x.array.size}
         if not owners & self._symbols[1].keys():
             return False
-        return all(isinstance(x, (Tensor, *SIMPLE)) for x in parts) and owners <= self._symbols[1].keys() | self.constant.keys()
+        return all(isinstance(x, (Tensor, *SIMPLE)) for x in found) and owners <= self._symbols[1].keys() | self.constant.keys()
 
     # --- events
 

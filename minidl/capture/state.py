@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..tensors.tensor import Tensor
-from .events import flat
+from .arguments import parts
 from .surroundings import same
 
 
@@ -44,7 +44,7 @@ class State:
 
 
 def _parts(value):
-    return [x.array.copy() if isinstance(x, Tensor) else x for x in flat([value])]
+    return [x.array.copy() if isinstance(x, Tensor) else x for x in parts(value)]
 
 
 def _alike(a, b):

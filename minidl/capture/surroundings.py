@@ -205,7 +205,7 @@ class _Walk:
             elif name in loaded:
                 self.cells[id(cell)] = cell, value, name
                 self.waiting.append(value)
-        left = self.leaves(f.__globals__)
+        left = self.leaves(f.__globals__, False)
         for name in sorted((loaded & f.__globals__.keys()) - left):
             self.attribute(f, f.__globals__, name, name)
         for name in globals_of(f.__code__) & BUILTINS:  # a global of that name may come later
@@ -230,9 +230,11 @@ class _Walk:
         if not isinstance(value, (tuple, frozenset)):  # its items are the same as long as it is
             self.containers.append((value, _copy(value, self.names)))
         if isinstance(value, _DICTS):
-            self.waiting += value.values() if len(value) <= _FEW else [value[key] for key in self.names & value.keys()]
-        elif len(value) <= _FEW:
-            self.waiting.extend(value)
+            some = value.values() if len(value) <= _MANY else [value[key] for key in self.names & value.keys()]
+            self.waiting.extend(x for x in some if len(value) <= _FEW or not isinstance(x, (Tensor, *_NUMBERED)))
+            self.waiting += [value[key] for key in self.names & value.keys()]
+        elif len(value) <= _MANY:  # of many tensors only those are looked at that kernels read
+            self.waiting.extend(x for x in value if len(value) <= _FEW or not isinstance(x, (Tensor, *_NUMBERED)))
         if type(value) not in _BUILT_IN:
             self.attributes(value, _own(value))
             self.of_class(value, type(value))
@@ -267,7 +269,7 @@ class _Walk:
 
     def attributes(self, owner, own, watched=True, but=frozenset()):
         names = self.names & own.keys()
-        but = but | self.leaves(own)
+        but = but | self.leaves(own, not isinstance(owner, (types.ModuleType, Tensor)))
         if (self.all or self.computed) and not isinstance(owner, (types.ModuleType, types.FunctionType)):
             names |= {x for x in own if self.all or x in self.reached or any(piece in x for piece in self.pieces)}
         for name in sorted(names - but):
@@ -279,9 +281,9 @@ class _Walk:
             for name in self.optional - own.keys() - but:
                 self.entries[id(owner), name] = own.get, name, None, f"{type(owner).__name__}.{name}"
 
-    def leaves(self, own):
-        """The names under which the step leaves what it has made in a `__dict__`, or in a class."""
-        names = {name for name in self.set & own.keys() if self.made(own[name])} if self.set else set()
+    def leaves(self, own, few=True):
+        """The names under which the step leaves what it has made in a `__dict__`. few: it is that of an object."""
+        names = {name for name in (own if few else self.set & own.keys()) if self.made(own[name])}
         self.places.update(((id(own), name), (*place_in(own, name), name)) for name in names)
         for name in (self.set & own.keys()) - self.names:
             if name not in names:
@@ -317,6 +319,10 @@ class _Walk:
                         self.places[id(owner if slot else cls), name] = *place, name
                         continue
                     if name not in self.names:
+                        if slot:
+                            self.settled[id(owner), name] = *_of_slot(value, owner), _slot(value)(owner)
+                        elif not isinstance(value, (property, types.MemberDescriptorType)):
+                            self.settled[id(cls), name] = *_of_class(cls, name), value
                         continue
                 if isinstance(value, types.MemberDescriptorType):  # of __slots__
                     if owner is not None:
