@@ -8,6 +8,7 @@ import array
 import collections
 import contextlib
 import contextvars
+import copyreg
 import functools
 import operator
 import os
@@ -304,6 +305,8 @@ class _Walk:
             own = vars(cls)
             known = foreign(cls.__module__)
             if not known:  # a method that it is given later may hide another class's
+                with contextlib.suppress(AttributeError, TypeError):
+                    copyreg._slotnames(cls)  # an attribute that it would be given by the first copy of an object
                 self.entries[id(cls), ""] = len, own, len(own), f"how many attributes {cls.__name__} has"
             making = _MAKING if owner is None or not self.names.isdisjoint({"type", "__class__"}) else frozenset()
             if "__match_args__" in self.names:
