@@ -10,6 +10,7 @@ What is none of the three was computed by NumPy behind the recorder's back, and 
 """
 
 import functools
+import weakref
 
 import numba
 import numpy as np
@@ -153,7 +154,11 @@ class Matching:
 
     def made(self, value):
         """Whether something is a tensor that the step has made, or a tuple, list, dict or record of such and of numbers."""
-        if type(value) in PLAIN or (isinstance(value, (tuple, list, dict)) and len(value) > 100):
+        if (
+            type(value) in PLAIN
+            or type(value) in weakref.ProxyTypes
+            or (isinstance(value, (tuple, list, dict)) and len(value) > 100)
+        ):
             return False
         found = list(parts(value))
         tensors = [x for x in found if isinstance(x, Tensor)]

@@ -270,7 +270,7 @@ class _Walk:
 
     def attributes(self, owner, own, watched=True, but=frozenset()):
         names = self.names & own.keys()
-        but = but | self.leaves(own, not isinstance(owner, (types.ModuleType, Tensor)))
+        but = but | self.leaves(own, not isinstance(owner, types.ModuleType), but)
         if (self.all or self.computed) and not isinstance(owner, (types.ModuleType, types.FunctionType)):
             names |= {x for x in own if self.all or x in self.reached or any(piece in x for piece in self.pieces)}
         for name in sorted(names - but):
@@ -282,11 +282,11 @@ class _Walk:
             for name in self.optional - own.keys() - but:
                 self.entries[id(owner), name] = own.get, name, None, f"{type(owner).__name__}.{name}"
 
-    def leaves(self, own, few=True):
+    def leaves(self, own, few=True, but=frozenset()):
         """The names under which the step leaves what it has made in a `__dict__`. few: it is that of an object."""
-        names = {name for name in (own if few else self.set & own.keys()) if self.made(own[name])}
+        names = {name for name in (own.keys() if few else self.set & own.keys()) - but if self.made(own[name])}
         self.places.update(((id(own), name), (*place_in(own, name), name)) for name in names)
-        for name in (self.set & own.keys()) - self.names:
+        for name in (self.set & own.keys()) - self.names - but:
             if name not in names:
                 self.settled[id(own), name] = *place_in(own, name), own[name]
         return names
