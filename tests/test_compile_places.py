@@ -367,10 +367,11 @@ def test_what_was_left_is_forgotten_before_each_call():
     assert plan.number == 40
 
 
-def test_a_replay_that_raises_leaves_what_an_ordinary_call_leaves():
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_a_replay_that_raises_leaves_what_an_ordinary_call_leaves(p):
     def both():
         minidl.manual_seed(0)
-        net, box = nn.Linear(3, 2), types.SimpleNamespace()
+        net, box = nn.Sequential(nn.Dropout(p), nn.Linear(3, 2)), types.SimpleNamespace()
         optimizer = optim.SGD(net.parameters(), lr=0.1)
 
         def step(x, y):
@@ -386,14 +387,17 @@ def test_a_replay_that_raises_leaves_what_an_ordinary_call_leaves():
         return step, box
 
     (ordinary, mine), (other, found) = both(), both()
-    step = minidl.compile(other, fullgraph=True)
+    step, streams = minidl.compile(other, fullgraph=True), [minidl.get_rng_state()] * 2
     for i in range(12):
         y, errors = minidl.tensor([0, 1, 2 if i in (5, 9) else 1]), []
-        for f in (ordinary, step):
+        for k, f in enumerate((ordinary, step)):
+            minidl.set_rng_state(streams[k])
             try:
                 f(numbers(i, 3, 3), y)
             except IndexError as error:
                 errors.append(str(error))
+            streams[k] = minidl.get_rng_state()
+        assert (streams[0] == streams[1]).all()
         assert len(errors) == (2 if i in (5, 9) else 0) and len(set(errors)) <= 1
         assert (mine.out == found.out).all() and (mine.loss == found.loss).all(), f"call {i + 1}"
 

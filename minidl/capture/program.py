@@ -79,7 +79,6 @@ class Program:
         self.changes = {id(owner_of(x)) for x in state_arrays(self)}
         first = next((i for i, event in enumerate(self.events) if self._changes_something(event)), len(self.events))
         draws = any(type(x) is Generator for e in self.events for x in flat(_given(e))) or self._stream(_calls(self.events))
-        self.harmless = {id(event) for event in self.events[:first]} if self.places and not draws else ()
         self._build()
         self.indices = self._indices()
         self.early, self.cautious = self._early(), self._early(True)
@@ -92,6 +91,9 @@ class Program:
         self.threads = threads._one_at_a_time if shared else nullcontext()
         one = len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None
         self.only = self.tables[0] if one else None
+        self.exact = bool(self.places) and self.cautious is not None  # what it has left until an error is not known
+        if self.exact and (self.cautious or draws):
+            self.be_cautious()
         shown = [e for e in self.events if type(e) is not Grad or e.array is not None]
         self.rows = [(type(event), event.name, *self.how[id(event)]) for event in shown]
         self.constants = list(matching.constant.values())  # whose addresses the tables have
@@ -346,7 +348,7 @@ class Program:
     # --- running
 
     def be_cautious(self):
-        """The step catches errors: where a replay would raise one, all is put back, and the call made ordinarily."""
+        """Where a replay would raise an error, all is put back, and the call made ordinarily: the step may catch it."""
         if self.cautious is not None:
             self.only, self.early = None, self.cautious
 
@@ -432,10 +434,9 @@ class Program:
         """A function that raises the error of an operation that was given what it refuses: run by Python, it says so."""
         twin, inputs = self.twin(event), [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
         assign = _assign(list(self._grads))  # as far as the step has come
-        harmless = id(event) in self.harmless  # what it has left in attributes so far is not known: it is made once more
 
         def refuse():
-            if harmless:
+            if self.exact:  # the call is made ordinarily
                 raise Failed(f"{twin.name} refuses a value")
             assign()
             twin.forward(*inputs)
