@@ -34,6 +34,7 @@ import numbers
 import numpy as np
 
 from . import ops
+from .graph.watch import repeatable
 from .ops.base import normalize_axes
 from .tensors.creation import as_tensor, zeros_like
 from .tensors.indexing import where
@@ -254,7 +255,7 @@ def uniform_entropy(low, high, *, base: float = 2):
     """
     (low, high), result = _read("uniform_entropy", low, high)
     width = high - low
-    _require("uniform_entropy", "high − low", width, width.array > 0, "must be above 0")
+    _require("uniform_entropy", "high − low", width, _above_0, "must be above 0")
     return result(_log(width, base))
 
 
@@ -265,7 +266,7 @@ def normal_entropy(std, *, base: float = 2):
     tensor([2.0471, 1.0471])
     """
     (std,), result = _read("normal_entropy", std)
-    _require("normal_entropy", "std", std, std.array > 0, "must be above 0")
+    _require("normal_entropy", "std", std, _above_0, "must be above 0")
     return result(_log(std * math.sqrt(2 * math.pi * math.e), base))
 
 
@@ -289,7 +290,7 @@ def normal_kl(mean1, std1, mean2, std2, *, base: float = 2):
     """
     (mean1, std1, mean2, std2), result = _read("normal_kl", mean1, std1, mean2, std2)
     for name, std in (("std1", std1), ("std2", std2)):
-        _require("normal_kl", name, std, std.array > 0, "must be above 0")
+        _require("normal_kl", name, std, _above_0, "must be above 0")
     ratio, gap = std1 / std2, (mean1 - mean2) / std2
     log_square = 2 * ratio.log()  # ratio² − 1 − ln ratio² is not below 0
     nats = (apply(ops.RelativeEntropy(log=True), zeros_like(log_square), log_square) + gap * gap) / 2
@@ -303,7 +304,7 @@ def bivariate_normal_mutual_information(correlation, *, base: float = 2):
     tensor([0.0000, 0.2075])
     """
     (rho,), result = _read("bivariate_normal_mutual_information", correlation)
-    _require("bivariate_normal_mutual_information", "correlation", rho, abs(rho.array) <= 1, "must lie in [−1, 1]")
+    _require("bivariate_normal_mutual_information", "correlation", rho, _within_1, "must lie in [−1, 1]")
     return result(_log((-rho * rho).log1p() * -0.5, base, log=True))
 
 
@@ -389,15 +390,25 @@ def _itself(x):
     return x
 
 
-def _require(name, what, x, good, rule):
-    if not good.all():
-        raise ValueError(f"{name}: {what} {rule}, got {x.array[~good].flat[0]}")
+def _above_0(x):
+    return x > 0
+
+
+def _within_1(x):
+    return abs(x) <= 1
+
+
+@repeatable
+def _require(name, what, x, rule, text):
+    if not (good := rule(x.array)).all():
+        raise ValueError(f"{name}: {what} {text}, got {x.array[~good].flat[0]}")
 
 
 def _tolerance(x):
     return float(np.finfo(x.dtype).eps) ** 0.5
 
 
+@repeatable
 def _check_each(name, p, log):
     """Every element must be a probability (or the logarithm of one)."""
     with np.errstate(invalid="ignore"):
@@ -407,6 +418,7 @@ def _check_each(name, p, log):
         raise ValueError(f"{name}: {_found(p.array, ~good)} is not {kind}, which is {bound}{_hint(p, log)}")
 
 
+@repeatable
 def _check(name, p, dim, log, advice=""):
     """The elements along dim must be a distribution."""
     axes = normalize_axes(name, dim, p.ndim) if p.ndim else ()
@@ -452,6 +464,7 @@ def _check_table(name, p, log):
     _check(name, p, None, log)
 
 
+@repeatable
 def _check_covariance(covariance):
     name, array = "multivariate_normal_entropy", covariance.array
     if array.ndim < 2 or array.shape[-1] != array.shape[-2]:

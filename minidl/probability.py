@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from .graph.watch import repeatable
 from .ops.base import normalize_axis
 from .tensors.arguments import number
 from .tensors.creation import as_tensor
@@ -48,13 +49,13 @@ def bayes(prior, likelihood, *, log=False):
             f"bayes: expected a prior (k,) and a likelihood (k, …) of as many hypotheses, got {prior.shape}, {likelihood.shape}"
         )
     with np.errstate(over="ignore"):
-        _check_distribution("bayes: the prior", np.exp(prior.array) if log else prior.array)
-    if np.isnan(likelihood.array).any() or (likelihood.array == np.inf).any() or (not log and (likelihood.array < 0).any()):
+        _check_distribution("bayes: the prior", prior.array, log=log)
+    if _any_wrong(likelihood.array, log):
         raise ValueError("bayes: likelihoods must be numbers of 0 or more; their logarithms go with log=True")
     prior = prior.reshape(-1, *[1] * (likelihood.ndim - 1))
     joint = prior + likelihood if log else prior * likelihood
     evidence = joint.logsumexp(0) if log else joint.sum(0)
-    if (evidence.array == (-np.inf if log else 0)).any():
+    if _any_equal(evidence.array, -np.inf if log else 0):
         raise ValueError("bayes: the evidence has probability 0 under every hypothesis with a prior above 0")
     return joint - evidence if log else joint / evidence
 
@@ -105,13 +106,30 @@ def _floats(name, what, x):
     return floating(x)
 
 
-def _check_distribution(name, p, dim=0):
+@repeatable
+def _check_distribution(name, p, dim=0, log=False):
+    p = np.exp(p) if log else p
     wrong = np.isnan(p) | (p < 0)
     with np.errstate(over="ignore"):
         sums = p.sum(dim)
     if wrong.any() or (abs(sums - 1) > float(np.finfo(p.dtype).eps) ** 0.5).any():
         found = f"{p[wrong].flat[0]} among them" if wrong.any() else f"a sum of {np.asarray(sums).flat[0]:.6g}"
         raise ValueError(f"{name} must be probabilities that sum to 1, got {found}")
+
+
+@repeatable
+def _any_wrong(likelihood, log):
+    return bool((np.isnan(likelihood) | (likelihood == np.inf)).any() or (not log and (likelihood < 0).any()))
+
+
+@repeatable
+def _any_equal(x, value):
+    return bool((x == value).any())
+
+
+@repeatable
+def _all_finite(x):
+    return bool(np.isfinite(x).all())
 
 
 # --- naive Bayes
@@ -176,7 +194,7 @@ class _NaiveBayes:
         X = as_tensor(X)
         if X.ndim != 2 or X.dtype.kind not in "fiub":
             raise ValueError(f"{name}: expected numbers (examples, features), got {X.dtype} {X.shape}")
-        if not np.isfinite(X.array).all():
+        if not _all_finite(X.array):
             raise ValueError(f"{name}: X has values that are infinite or NaN")
         return X.double()
 

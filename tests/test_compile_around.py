@@ -7,7 +7,9 @@ import dataclasses
 import functools
 import itertools
 import logging
+import operator
 import os
+import sys
 import threading
 import types
 import warnings
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, optim
+from minidl import distributions, nn, optim
 from minidl.nn import functional as F
 from tests.test_compile import Twins, batches, mlp, numbers
 
@@ -453,6 +455,243 @@ def function_with_a_cache():
     return lambda x: x * scale(1), change
 
 
+SCALE = [2.0]
+
+
+class MadeInTheStep:
+    def __init__(self):
+        self.scale = SCALE[0]
+
+
+@case
+def object_that_is_made():
+    SCALE[0] = 2.0
+    return lambda x: x * MadeInTheStep().scale, lambda: SCALE.__setitem__(0, 5.0)
+
+
+class Doubled:
+    def __get__(self, owner, kind=None):
+        return owner._own * 2
+
+
+class Odd(dict):
+    """Its operators are methods, which no name in the code tells."""
+
+    own, doubled = 2.0, Doubled()
+
+    def __missing__(self, key):
+        return self.own
+
+    def __floordiv__(self, other):
+        return self.own
+
+    def __iadd__(self, other):
+        return self.own
+
+    def __str__(self):
+        return f"{self.own}"
+
+    def __abs__(self):
+        return self.own
+
+
+def added_to(odd, x):
+    odd += 1
+    return x * odd
+
+
+@dataclasses.dataclass
+class Choice:
+    scale: float = 2.0
+    shift: float = 1.0
+
+
+def matched(choice, x):
+    match choice:
+        case Choice(scale=2.0):
+            return x
+    return x * 5
+
+
+def matched_in_order(choice, x):
+    match choice:
+        case Choice(2.0, shift):
+            return x * shift
+    return x * 5
+
+
+def of_object(name, make, step, change):
+    def both():
+        x = make()
+        return functools.partial(step, x), functools.partial(change, x)
+
+    both.__name__ = name
+    case(both)
+
+
+def own(odd):
+    odd.own = odd._own = 5.0
+
+
+def odd():
+    x = Odd()
+    x._own = 2.0
+    return x
+
+
+take, call = operator.attrgetter("scale"), operator.methodcaller("double")
+of_object("descriptor", odd, lambda odd, x: x * odd.doubled, own)
+of_object("missing_key", odd, lambda odd, x: x * odd["a"], own)
+of_object("rare_operator", odd, lambda odd, x: x * (odd // 2), own)
+of_object("operator_in_place", odd, added_to, own)
+of_object("builtin_that_calls_a_method", odd, lambda odd, x: x * abs(odd), own)
+of_object("text_of_an_object", odd, lambda odd, x: x * float(f"{odd}"), own)
+of_object("pattern", Choice, matched, lambda choice: setattr(choice, "scale", 5.0))
+of_object("pattern_in_order", Choice, matched_in_order, lambda choice: setattr(choice, "shift", 5.0))
+of_object("getter", Choice, lambda choice, x: x * take(choice), lambda choice: setattr(choice, "scale", 5.0))
+of_object("fields", Choice, lambda c, x: x * dataclasses.astuple(c)[0], lambda choice: setattr(choice, "scale", 5.0))
+
+
+PATH = "inner.scale"
+
+
+@case
+def one_of_many_objects():
+    choices = [Choice() for _ in range(150)]
+    return lambda x: x * choices[120].scale, lambda: setattr(choices[120], "scale", 5.0)
+
+
+class Scale(float):
+    own = 2.0
+
+
+def scale():
+    x = Scale(1.0)
+    x.own = 2.0
+    return x
+
+
+class LeakyReLU(nn.LeakyReLU):
+    pass
+
+
+def normal():
+    return distributions.Independent(distributions.Normal(minidl.zeros(3), minidl.ones(3)), 1)
+
+
+of_object("number_with_an_attribute", scale, lambda scale, x: x * scale.own, lambda scale: setattr(scale, "own", 5.0))
+of_object(
+    "view_of_numbers", lambda: memoryview(array.array("d", [2.0])), lambda m, x: x * m[0], lambda m: m.__setitem__(0, 5.0)
+)
+of_object(
+    "names_in_a_path",
+    lambda: types.SimpleNamespace(inner=Choice()),
+    lambda x, y: y * functools.reduce(getattr, PATH.split("."), x),
+    lambda x: setattr(x.inner, "scale", 5.0),
+)
+of_object(
+    "text_that_is_run",
+    Choice,
+    lambda choice, x: x * eval("choice.scale", {"choice": choice}),
+    lambda choice: setattr(choice, "scale", 5.0),
+)
+of_object(
+    "layer_derived_from_ours",
+    lambda: LeakyReLU(0.5),
+    lambda layer, x: layer.forward(x),
+    lambda layer: setattr(layer, "negative_slope", 0.1),
+)
+of_object("distribution", normal, lambda d, x: d.log_prob(x), lambda d: setattr(d.base_dist, "scale", minidl.ones(3) * 2))
+of_object(
+    "transform",
+    lambda: distributions.AffineTransform(1.0, 2.0),
+    lambda transform, x: transform(x),
+    lambda transform: setattr(transform, "scale", 5.0),
+)
+
+
+@case
+def proxy():
+    choice = Choice()
+    weak = weakref.proxy(choice)
+    return lambda x: x * weak.scale, lambda: setattr(choice, "scale", 5.0)
+
+
+def module(name):
+    sys.modules[name] = new = types.ModuleType(name)
+    new.SCALE = 2.0
+    return new
+
+
+@case
+def module_imported_in_the_step():
+    new = module("minidl_test_imported")
+
+    def step(x):
+        import minidl_test_imported  # noqa: PLC0415
+
+        return x * minidl_test_imported.SCALE
+
+    return step, lambda: setattr(new, "SCALE", 5.0)
+
+
+@case
+def name_imported_in_the_step():
+    new = module("minidl_test_imported")
+
+    def step(x):
+        from minidl_test_imported import SCALE  # noqa: PLC0415
+
+        return x * SCALE
+
+    return step, lambda: setattr(new, "SCALE", 5.0)
+
+
+@case
+def module_found_by_its_name():
+    new = module("minidl_test_found")
+    return lambda x: x * sys.modules["minidl_test_found"].SCALE, lambda: setattr(new, "SCALE", 5.0)
+
+
+class Base:
+    scale = 2.0
+
+    def double(self):
+        return self.scale * 2
+
+    def times(self, x):
+        return x * 2
+
+
+of_object("caller", Base, lambda base, x: x * call(base), lambda base: setattr(base, "scale", 5.0))
+
+
+@case
+def method_that_hides_another_class_s():
+    class Derived(Base):
+        pass
+
+    base = Derived()
+    return lambda x: base.times(x), lambda: setattr(Derived, "times", lambda self, x: x * 5)
+
+
+@case
+def call_that_a_class_is_given():
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    net = Double()
+    return lambda x: net(x), lambda: setattr(Double, "__call__", lambda self, x: x * 5)
+
+
+@case
+def global_that_hides_a_builtin():
+    own = {}
+    exec("def step(x):\n    return x * max(1, 2)", own)
+    return own["step"], lambda: own.update(max=lambda a, b: 5)
+
+
 class Net(nn.Module):
     shift = 1.0
 
@@ -499,6 +738,22 @@ def test_what_lies_around_is_followed(name, at):
             x = numbers(i, 3)
             assert step(x).array.tobytes() == ordinary(x).array.tobytes(), f"call {i + 1}"
     assert sum(plan.begun for plan in step._plans.values()) == 1
+
+
+def test_what_is_set_on_a_compiled_module_is_the_module_s():
+    net, other = nn.Dropout(0.5), nn.Dropout(0.5)
+    step = minidl.compile(net)
+    with minidl.no_grad():
+        for i in range(12):
+            if i == 6:
+                step.p = other.p = 0.1
+            if i == 9:
+                step.training = other.training = False
+            results = []
+            for f in (step, other):
+                minidl.manual_seed(i)
+                results.append(f(numbers(i, 20)))
+            assert (results[0] == results[1]).all()
 
 
 # --- options of optimizers that the step reads by itself

@@ -464,6 +464,20 @@ def test_clipping_without_python(most):
     assert "clip_grad_norm_              kernels" in twins.remembered.explain()
 
 
+def test_clipping_by_another_name():
+    clip = clip_grad_norm_
+
+    def step(x, y):
+        F.cross_entropy(net(x), y).backward()
+        clip(net.parameters(), 0.1)
+
+    net = mlp()
+    step = minidl.compile(step)
+    with pytest.warns(UserWarning, match="clip_grad_norm_ is kept in a variable or an attribute: call it by its name"):
+        for i in range(3):
+            step(*batches(i))
+
+
 def test_clipping_that_raises_stays_python():
     net = mlp()
     optimizer = sgd(net)

@@ -4,6 +4,7 @@ Such a number, a count of labels or a sum of weights that became a number of Pyt
 compared call. Only other values show it.
 """
 
+import ast
 import itertools
 import warnings
 
@@ -12,6 +13,7 @@ import pytest
 
 import minidl
 from minidl import nn
+from tests.fuzz.calls import lines, names
 from tests.table_functional import plainly, single
 from tests.test_compile_library import CASES, EVERY, of_function, step_of
 
@@ -94,3 +96,97 @@ def test_the_number_of_masked_elements():
         for i in range(12):
             mask = minidl.tensor([True, *(i > 4 and (i + k) % 3 == 0 for k in range(5))])
             assert (step(x, mask, y) == x.masked_scatter(mask, y)).all()
+
+
+# --- what minidl's own Python asks of values
+
+
+def other(array, seed):
+    """Other values of the same kind, by the seed: in another order, all 0, with a NaN, rounded, with the other sign."""
+    rng = np.random.default_rng(seed)
+    new = rng.permutation(array.ravel()).reshape(array.shape)
+    if array.dtype.kind == "f":
+        return [new, new * 0, np.where(new == new.max(initial=-1), np.nan, new), np.round(new), -new][seed % 5].astype(
+            array.dtype
+        )
+    return rng.choice(array.ravel(), array.shape) if array.dtype.kind in "iub" and array.size else array
+
+
+def bits(x):
+    """The sign of NaN means nothing."""
+    return np.where(np.isnan(x.array), np.nan, x.array).tobytes() if x.array.dtype.kind == "f" else x.array.tobytes()
+
+
+def everything(given):
+    if isinstance(given, minidl.Tensor):
+        return [given.detach()]
+    parts = given.values() if isinstance(given, dict) else given if isinstance(given, (list, tuple)) else ()
+    return [x for part in parts for x in everything(part)]
+
+
+def play(source, grad, remembered):
+    """What each call gives, or its error, and the gradients: the first five calls have the same values."""
+    minidl.manual_seed(0)
+    known, code, found = names(), compile(source, "<call>", "eval"), []
+    used = {x.id: known[x.id] for x in ast.walk(ast.parse(source)) if isinstance(x, ast.Name)}
+    tensors = {name: x for name, x in used.items() if isinstance(x, minidl.Tensor)}
+    leaves = {name: x for name, x in tensors.items() if grad and x.requires_grad}
+    first = {name: x.array.copy() for name, x in tensors.items()}
+
+    def ordinary(*args):
+        for x in leaves.values():
+            x.grad = None
+        given = dict(zip([name for name in tensors if name not in leaves], args, strict=True))
+        result = eval(code, {**used, **given, **leaves})
+        wanted = [x for x in (result if isinstance(result, (list, tuple)) else [result]) if isinstance(x, minidl.Tensor)]
+        if any(x.requires_grad for x in wanted):
+            sum((x * x).sum() for x in wanted if x.requires_grad).backward()
+        return everything(result)
+
+    step = minidl.compile(ordinary) if remembered else ordinary
+    for i in range(12):
+        values = {name: x.copy() if i < 5 else other(x, 100 * k + i) for k, (name, x) in enumerate(first.items())}
+        for name, x in leaves.items():
+            x.array[...] = values[name]
+        args = [minidl.tensor(values[name]) for name in tensors if name not in leaves]
+        try:
+            results = [bits(x) for x in step(*args)]
+        except (ValueError, IndexError, RuntimeError, NotImplementedError) as error:
+            results = str(error)
+        grads = [None if x.grad is None else bits(x.grad) for x in leaves.values()]
+        found.append((results, [(x.shape, bits(x)) for x in args], grads))
+    return found
+
+
+CALLS = sorted({line.strip() for line in lines() if line.strip()})
+OF_NO_STEP = (
+    *(
+        "K.",
+        "viz.",
+        "d2l.",
+        "data.",
+        "callbacks.",
+        "checkpoint.",
+        "train.",
+        "history.",
+        "optim.",
+        "lr.",
+        "text.",
+        "generation.",
+    ),
+    *("t.set_num", "t.warmup", "t.seed", "metrics", "ms.", "optimum.", "t.empty"),
+)
+ASKING = "I.", "D.", "L.", "prob.", "rnn.", "T.cholesky", "raw.t_"
+SOME_CALLS = [x for x in CALLS if not x.startswith(OF_NO_STEP)] if EVERY else [x for x in CALLS if x.startswith(ASKING)]
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("source", SOME_CALLS)
+def test_what_is_asked_of_values_is_asked_again(source, grad):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it stays ordinary
+        try:
+            expected = play(source, grad, False)
+        except (TypeError, KeyError, AttributeError):
+            pytest.skip("no function of tensors")
+        assert expected == play(source, grad, True)

@@ -8,6 +8,8 @@ lowering.py   arithmetic of NumPy as kernels with the same bits
 memory.py     where the temporary arrays lie
 program.py    the remembered step
 guards.py     what has to be as it was
+surroundings.py  what the function reads around it, and leaves there
+names.py      what its code tells of that
 compiled.py   compile: the first calls, the comparison, the replays
 """
 

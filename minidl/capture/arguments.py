@@ -3,13 +3,16 @@
 import collections
 import copy
 import dataclasses
+import weakref
 
 import numpy as np
 
+from ..graph.nodes import Leaf
+from ..kernels.memory import offset_of, owner_of
 from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
-from .surroundings import foreign
+from .names import foreign
 
 
 def _own(x):
@@ -136,19 +139,29 @@ def with_statics(x, statics, made):
 
 def _items(x):
     """{key: value} of what may be changed."""
-    if isinstance(x, (Tensor, tuple)):
+    if isinstance(x, Tensor):
+        return {**_own(x), "array": x.array, "node": x.node}
+    if isinstance(x, tuple):
         return {}
     return dict(enumerate(x)) if isinstance(x, list) else dict(x) if isinstance(x, dict) else _fields(x) or {}
 
 
-def put_back(made):
-    """Whether the step has changed a list, dict or record among its arguments; if so, the caller's are changed likewise."""
-    before, some = {id(new): x for x, new, _ in made}, False
+def put_back(made, statics, arrays):
+    """What the step has changed among its arguments, or None; the caller's are changed likewise.
+
+    statics: the arrays that the step was given, in the place of these of the caller's.
+    """
+    before, what = {id(new): x for x, new, _ in made}, None
     for x, new, items in made:
         now = _items(new)
         if now.keys() == items.keys() and all(now[key] is items[key] for key in now):
             continue
-        some, now = True, {key: before.get(id(value), value) for key, value in now.items()}
+        now = {key: before.get(id(value), value) for key, value in now.items()}
+        if isinstance(x, Tensor):
+            what = "the shape, the requires_grad or an attribute of a tensor that it is given: change a clone() of it"
+            _put_back_tensor(x, now, items, {id(s): (s, a) for s, a in zip(statics, arrays, strict=True)})
+            continue
+        what = what or "a list, a dict or an object that it is given: return what it makes"
         if isinstance(x, list):
             x[:] = now.values()
         elif isinstance(x, dict):
@@ -157,7 +170,24 @@ def put_back(made):
         else:
             for name, value in now.items():
                 object.__setattr__(x, name, value)
-    return some
+    return what
+
+
+def _put_back_tensor(x, now, before, places):
+    """places: {id of an array that the step was given: (it, the caller's)}"""
+    array, node = now.pop("array"), now.pop("node")
+    if array is not before["array"]:
+        static, mine = places.get(id(owner_of(array)), (None, None))
+        if mine is not None and mine.flags.c_contiguous and mine.size:
+            array = np.ndarray(array.shape, array.dtype, mine, offset_of(array, static), array.strides)
+        x.array = array
+    if node is not None:
+        x.node = node
+        if type(node) is Leaf:
+            node.owner = weakref.ref(x)
+    for name in before.keys() - now.keys() - {"array", "node"}:
+        vars(x).pop(name, None)
+    vars(x).update(now)
 
 
 def twins(tensors, arrays):
@@ -171,7 +201,7 @@ def twins(tensors, arrays):
 
 def refused(result):
     """Why this result can't be given by a replay, or None."""
-    for x in _parts(result):
+    for x in parts(result):
         if isinstance(x, Tensor):
             if x.node is not None and (x.is_leaf or x.node.needs is not None):
                 return "a result still wants a gradient: call backward() within the step, or return x.detach()"
@@ -180,16 +210,19 @@ def refused(result):
     return None
 
 
-def _parts(result):
-    if isinstance(result, (tuple, list, dict)):
-        for x in result.values() if isinstance(result, dict) else result:
-            yield from _parts(x)
+def parts(value):
+    """What is in tuples, lists, dicts and records, in order."""
+    if isinstance(value, (tuple, list, dict)):
+        for x in value.values() if isinstance(value, dict) else value:
+            yield from parts(x)
+    elif not isinstance(value, Tensor) and (fields := _fields(value)) is not None:
+        yield from parts(fields)
     else:
-        yield result
+        yield value
 
 
 def tensors_in(result):
-    return [x for x in _parts(result) if isinstance(x, Tensor)]
+    return [x for x in parts(result) if isinstance(x, Tensor)]
 
 
 def filled(shape, arrays):
@@ -201,7 +234,12 @@ def filled(shape, arrays):
         return type(shape)(*[filled(x, arrays) for x in shape])
     if isinstance(shape, (tuple, list)):
         return type(shape)([filled(x, arrays) for x in shape])
-    return shape
+    if shape is None or (fields := _fields(shape)) is None:
+        return shape
+    new = copy.copy(shape)
+    for name, x in fields.items():
+        object.__setattr__(new, name, filled(x, arrays))
+    return new
 
 
 def skeleton(result):
@@ -210,4 +248,4 @@ def skeleton(result):
 
 
 def copied(result):
-    return filled(result, iter([x.array.copy() for x in tensors_in(result)]))
+    return filled(result, iter([x.array.copy("K") for x in tensors_in(result)]))

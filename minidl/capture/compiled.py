@@ -17,18 +17,34 @@ from ..startup import NoCollection
 from ..tensors.tensor import Tensor
 from .arguments import copied, examine, filled, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
 from .explain import explained
-from .guards import Guards
+from .guards import LEFT, Guards
 from .matching import CannotRemember, Matching
 from .numbers import Changed
 from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
+from .surroundings import same
 
 _new = object.__new__
 MOST = 8  # programs of one step
 MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
 TRIES = 2  # recordings that may differ from the one before, as what is around the step may have changed between them
 ENOUGH = 32  # calls after which it does not matter that a step is recorded anew
+# The attributes of a Compiled itself; all others are those of the function or the module.
+_OWN = {
+    "_function",
+    "_fullgraph",
+    "_disabled",
+    "_bound",
+    "_plans",
+    "_last",
+    "refusal",
+    "_steps",
+    "_found",
+    "_lock",
+    "_busy",
+    "_method",
+}
 _recording = {}  # one thread records at a time: {"thread": which}
 _all = weakref.WeakSet()
 
@@ -66,8 +82,9 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
     ordinary.
 
     - Python within the step runs only in the ordinary calls: no prints, no counts, no `if` about a value. Give back what you
-      want to see. Arguments are copied: the step finds them contiguous, in memory of their own. Results are copies without a
-      graph. `.grad` is right after each call, and overwritten by the next.
+      want to see, or leave it in an attribute or a variable: `self.loss = loss` is done in each call, `losses.append(loss)`
+      can't be remembered. Arguments are copied: the step finds them contiguous, in memory of their own. Results, and what it
+      leaves, are copies without a graph. `.grad` is right after each call, and overwritten by the next.
     - What may change between calls: parameters, buffers and optimizers' state (also if they are loaded or replaced), learning
       rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
       or finds among its globals. Random numbers go on as in ordinary calls.
@@ -75,9 +92,11 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
       operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients.
       The warning says which it was.
     - What the recorder can't see: Python's own state, a counter in an iterator or in a library's object that changes the
-      formula; items of lists of more than 1000, and numbers that Python takes from arrays of more than 10,000; attributes that
-      are put into `vars(module)`, functions of minidl that are replaced, memory whose shape or flags NumPy sets in place.
+      formula; items of lists of more than 1000, and numbers that Python takes from arrays of more than 10,000; attributes
+      that are put into `vars(module)`, functions of minidl that are replaced, memory whose shape or flags NumPy sets in place.
       Such a step is wrong until one of the later comparisons, which then raises RuntimeError. Pass such values as arguments.
+      What is no tensor and is another in each call, such as `self.time = time.time()`, stays as an ordinary call has left it.
+    - A method that is remembered for an object with __slots__ keeps this object.
 
     `explain()` of the result says what was remembered.
 
@@ -150,6 +169,15 @@ class Compiled:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._function, name)
+
+    def __setattr__(self, name, value):
+        if name in _OWN or name.startswith("__"):
+            object.__setattr__(self, name, value)
+        else:  # as it is read: of the function or the module
+            setattr(self._function, name, value)
+
+    def __delattr__(self, name):
+        delattr(self._function, name)
 
     def explain(self):
         """What was remembered, as a table for each combination of shapes: the events of the step, and how each is made.
@@ -238,6 +266,8 @@ class Compiled:
             plan = self._plans[key] = Plan(given)
         if plan.program is not None:
             changed = plan.guards.broken()
+            if changed is LEFT:
+                return self._settle(plan, args, options)
             if changed is None:
                 try:
                     if plan.program.shares(arrays):
@@ -263,6 +293,19 @@ class Compiled:
                 return self._stay(f"it changed too often: {changed}", args, options)
         return self._begin(plan, tensors, args, options)
 
+    def _settle(self, plan, args, options):
+        """An ordinary call, after which replays set what it has set."""
+        guards, program = plan.guards, plan.program
+        left = [place for place in guards.settled if not same(place[0](), place[2])]
+        result = self._function(*args, **options)
+        guards.settle()
+        program.places += [(get, put, value, []) for get, put, value in left if same(get(), value)]
+        guards.settled = [place for place in guards.settled if place not in left]
+        plan.left, plan.left_at = plan.left + 1 if plan.left_at == plan.number else 1, plan.number
+        if plan.left > ENOUGH:  # in so many calls one after the other
+            self._refuse(f"{LEFT}, in each call: pass it as an argument")
+        return result
+
     # --- the first calls
 
     def _begin(self, plan, tensors, args, options):
@@ -284,28 +327,26 @@ class Compiled:
         arrays = [x.array for x in tensors.values()]
         if number == 2:
             plan.first = None
-            plan.statics = [np.array(x, order="C") for x in arrays]
-        for static, x in zip(plan.statics, arrays, strict=True):
-            np.copyto(static, x)
-        given, before = (args, options), [x.copy() for x in plan.statics]
+        statics = [np.array(x, order="C") for x in arrays]  # new ones each time: the step may keep them
+        given, before = (args, options), [x.copy() for x in statics]
         made = []
-        args, options = with_statics(given, twins(tensors, plan.statics), made)
+        args, options = with_statics(given, twins(tensors, statics), made)
         recorder = None
         try:
-            recorder = Recorder(plan.statics, number == 3, arrays)
+            recorder = Recorder(statics, number == 3, arrays)
             with recorder:
                 result = self._function(*args, **options)
         finally:
             if recorder is not None:
                 recorder.__exit__()  # once more, if Ctrl-C came while it left
-                for static, x, old in zip(plan.statics, arrays, before, strict=True):
+                for static, x, old in zip(statics, arrays, before, strict=True):
                     if not (equal([static], [x]) or equal([static], [old])):  # NumPy has written, which tells nobody
                         recorder.refuse("it changes an input in place: compute a new tensor")
                         np.copyto(x, static)
-                if put_back(made):
-                    recorder.refuse("it changes a list, a dict or an object that it is given: return what it makes")
+                if what := put_back(made, statics, arrays):
+                    recorder.refuse(f"it changes {what}")
         reason = recorder.refusal or refused(result)
-        if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], plan.statics):
+        if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], statics):
             reason = "it reads an input that shares memory with what it has changed before: pass a clone() of it"
         if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
             reason = "an option of an optimizer changes in the step: let the scheduler step outside of it"
@@ -339,26 +380,26 @@ class Compiled:
         self._plans = {(*plan.given, *none): plan}
 
     def _build(self, plan, recorder, result, given):
-        matching = Matching(plan.first, recorder, plan.statics)
+        matching = Matching(plan.first, recorder)
         plan.shape = skeleton(result)
         steps = [event.optimizer for event in recorder.steps()]
         read = [x for x, array, _ in recorder.tensors.values() if id(owner_of(array)) in matching.constant]
         read += [p for o in steps for group in o.param_groups for p in group["params"]]
-        program = Program(
-            matching, plan.statics, [x.array for x in tensors_in(result)], [x for x, _ in recorder.grads.values()]
-        )
         grads = [  # what they have to be when the step begins; True: anything but None
             (node, grad if grad is None or id(owner_of(grad)) in matching.constant else True)
             for node, grad in recorder.found_grads()
         ]
         arguments, modules = list(leaves(given)), list(recorder.modules.values())
         try:
-            plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
+            guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys(), matching.made)
         except Exception as error:  # of an object of the user's, at which it looks
             raise CannotRemember(f"what it takes from around it can't be looked at: {type(error).__name__}: {error}") from error
-        if plan.guards.catches:
+        program = Program(
+            matching, [x.array for x in tensors_in(result)], [x for x, _ in recorder.grads.values()], guards.places
+        )
+        if guards.catches:
             program.be_cautious()
-        plan.program, plan.first = program, None
+        plan.program, plan.guards, plan.statics, plan.first = program, guards, program.statics, None
 
     # --- the step both ways
 
@@ -374,6 +415,7 @@ class Compiled:
         unseen = plan.guards.unseen(program.changes) if number == 4 else list
         result = self._function(*args, **options)
         unseen = unseen()
+        plan.guards.settle()
         expected, grads, after = [x.array.copy() for x in tensors_in(result)], grads_of(program), State(program)
         program.plan.poison()
         before.restore()  # gradients of the last call lie in the same memory
@@ -431,7 +473,7 @@ class Plan:
 
     def __init__(self, given):
         self.given = given  # what its key says of the arguments
-        self.number = self.begun = self.misses = 0
+        self.number = self.begun = self.misses = self.left = self.left_at = 0
         self.tries = TRIES
         self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None

@@ -34,7 +34,7 @@ _READERS = [
     *("item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "__array__", "__contains__", "__complex__"),
     *("equal", "allclose", "unique", "nonzero", "argwhere", "describe", "__repr__", "__format__", "__dlpack__"),
 ]
-_EFFECTS = ["clip_grad_norm_", "clip_grad_value_"]
+EFFECTS = ["clip_grad_norm_", "clip_grad_value_"]
 _FOREIGN = {*sys.stdlib_module_names, "numpy", "numba", "llvmlite"} - {"builtins"}  # packages that know nothing of minidl
 
 
@@ -48,8 +48,8 @@ def functions():
     found += [(Generator, name, True) for name in _DRAWS]
     effects = [(Optimizer, "zero_grad"), (Module, "zero_grad")]
     readers = [(Tensor, name) for name in _READERS if hasattr(Tensor, name)]
-    for module, name, function in _places({*repeatables, *_MAKERS, *_EFFECTS}):
-        if name in _EFFECTS:
+    for module, name, function in _places({*repeatables, *_MAKERS, *EFFECTS}):
+        if name in EFFECTS:
             effects.append((module, name))
         elif name in _MAKERS or function in repeatables[name]:
             found.append((module, name, True))

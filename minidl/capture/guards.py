@@ -14,8 +14,9 @@ from ..nn.module import changes
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .events import flat
-from .surroundings import SIMPLE, alike, members, same, surroundings
+from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
 
+LEFT = "something that the step sets has another value before it"  # this call is made ordinarily
 _FEW = 2**20  # numbers: larger arrays are not compared
 
 
@@ -24,10 +25,10 @@ class Guards:
 
     modules: (module, its attributes before the step) of those that ran. optimizers: those that stepped. arguments: of the call.
     grads: (node, the array of its .grad when the step begins, or None, or True for any array). read: ids of the arrays that
-    kernels read.
+    kernels read. made(value): whether the step has made a tensor. `places`: [(get, put)] of where it leaves such.
     """
 
-    def __init__(self, function, arguments, tensors, modules, optimizers, grads, read):
+    def __init__(self, function, arguments, tensors, modules, optimizers, grads, read, made):
         self.grads = grads
         self.mode, self.dtype = mode.recording, dtypes.default
         self.number, self.forked = threads._number, threads._forked
@@ -35,8 +36,17 @@ class Guards:
         for part, _ in modules:
             tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
         self.hooks = calls.hooks
-        self.modules, self.changes = [(part, *_attributes(part, before)) for part, before in modules], changes.number
-        found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read)
+        self.modules, self.changes = [(part, *_attributes(part, before, made)) for part, before in modules], changes.number
+        found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read, made)
+        places, self.forms = {**found.places}, []
+        for part, _, kept in self.modules:
+            places.update(((id(vars(part)), key), (*place_in(vars(part), key), key)) for key in kept if made(vars(part)[key]))
+        befores = {(id(vars(part)), key): value for part, before in modules for key, value in before.items()}
+        for at, (get, _, name) in places.items():
+            if name in found.names:  # it may ask whether something is there, and of what shape
+                self.forms.append((get, form(befores[at] if at in befores else get())))
+        self.places = [(get, put) for get, put, _ in places.values()]
+        self.settled = list(found.settled.values())
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
         self.catches = found.catches
         stepped = {id(o): o for o in optimizers}
@@ -89,7 +99,7 @@ class Guards:
             for key, x, array in entries:
                 if d.get(key) is not x or x.array is not array:
                     return f"the state of an optimizer has another {key}"
-        return self.moved_around()
+        return self.moved_around() or (LEFT if (self.forms or self.settled) and self._left() else None)
 
     def moved_around(self):
         """The same of what the function takes from around it."""
@@ -109,6 +119,18 @@ class Guards:
             if not alike(container, copy):
                 return f"a {type(container).__name__}, which the step reads, has other items"
         return None
+
+    def _left(self):
+        return any(form(get()) != before for get, before in self.forms) or any(
+            (now := get()) is not value and not same(now, value) for get, _, value in self.settled
+        )
+
+    def settle(self):
+        """After an ordinary call: (put, value) of what the step has set to the value that it had before; it does not read it.
+
+        What has another value is not looked at any more: it is not set by the step, or not to the same in each call.
+        """
+        self.settled = [(get, put, value) for get, put, value in self.settled if same(get(), value)]
 
     def unseen(self, changes):
         """A function that tells what has changed until it is called, of what the recorder can't see, and no replay would do.
@@ -154,10 +176,21 @@ class Guards:
         return None
 
 
-def _attributes(part, before):
+def form(value):
+    """Of tensors their shapes and dtypes, of None and of lists that they are such."""
+    if isinstance(value, Tensor):
+        return value.array.shape, value.array.dtype
+    if isinstance(value, dict):
+        return dict, [(key, form(x)) for key, x in value.items()]
+    return (type(value), [form(x) for x in value]) if isinstance(value, (list, tuple)) else type(value)
+
+
+def _attributes(part, before, made):
     """(the attributes that must stay, the names of those that the step sets itself: tensors that it keeps for others to see)"""
     now = vars(part)
-    kept = {key for key, value in now.items() if before.get(key, _attributes) is not value and _of_tensors(value)}
+    kept = {
+        key for key, value in now.items() if before.get(key, _attributes) is not value and (_of_tensors(value) or made(value))
+    }
     return {key: value for key, value in now.items() if key not in kept}, kept
 
 

@@ -10,6 +10,7 @@ What is none of the three was computed by NumPy behind the recorder's back, and 
 """
 
 import functools
+import weakref
 
 import numba
 import numpy as np
@@ -19,8 +20,10 @@ from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD, Adam, AdamW
 from ..tensors.tensor import Tensor
+from .arguments import parts
 from .events import PLAIN, Backward, Forward, Step, flat
 from .lowering import lowered
+from .surroundings import SIMPLE
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
 
@@ -35,7 +38,7 @@ class Matching:
     An event is native if its kernels alone do all of it, so that it needs no Python.
     """
 
-    def __init__(self, first, second, statics):
+    def __init__(self, first, second):
         self.first, self.second = first, second
         self.temporary, self.constant, self.native, self.lowered, self.why = {}, {}, set(), {}, {}
         self.fixed = []  # functions that give the same arrays in each call
@@ -43,9 +46,8 @@ class Matching:
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
         self._pairs = {}  # ids of two arrays that are the same part of the same thing
         self._noted = []  # (table, key) of what _try_calls notes, which is forgotten if it fails
-        for i, x in enumerate(statics):
-            for symbols in self._symbols:
-                symbols[id(owner_of(x))] = "input", i
+        for symbols, recorder in zip(self._symbols, (first, second), strict=True):
+            symbols.update((id(x), ("input", i)) for i, x in enumerate(recorder.statics))
         self._count = 0
         events = first.events, second.events
         for a, b in zip(*events, strict=False):
@@ -149,6 +151,21 @@ class Matching:
             for x in _arrays([x.cell_contents for x in b.__closure__ or ()]):
                 if id(owner_of(x)) in self._symbols[1]:  # nothing can be put in its place there
                     raise CannotRemember(f"{event.name} keeps a function that has an array of shape {x.shape} of this call")
+
+    def made(self, value):
+        """Whether something is a tensor that the step has made, or a tuple, list, dict or record of such and of numbers."""
+        if (
+            type(value) in PLAIN
+            or type(value) in weakref.ProxyTypes
+            or (isinstance(value, (tuple, list, dict)) and len(value) > 100)
+        ):
+            return False
+        found = list(parts(value))
+        tensors = [x for x in found if isinstance(x, Tensor)]
+        owners = {id(owner_of(x.array)) for x in tensors if x.array.size}
+        if not owners & self._symbols[1].keys():
+            return False
+        return all(isinstance(x, (Tensor, *SIMPLE)) for x in found) and owners <= self._symbols[1].keys() | self.constant.keys()
 
     # --- events
 
@@ -266,8 +283,8 @@ class Matching:
             self.lowered[id(event)] = calls
 
     def _grad(self, a, b):
-        if a.node is not b.node:
-            raise CannotRemember("a gradient is kept in a tensor that is another one in each call")
+        if a.node is not b.node and not (id(a.node) in self.first.born and id(b.node) in self.second.born):
+            raise CannotRemember("a gradient is kept in a tensor that is another one in each call: take it by autograd.grad")
         if a.array is None or b.array is None:
             if a.array is not b.array:
                 self._different("without a gradient only once in two calls")

@@ -67,9 +67,11 @@ class Plan:
     """lives: {id of an array that owns memory: [array, number of the first event that uses it, of the last]}.
 
     `size` is the memory's in bytes, `separate` what one buffer for each would take. `moved` gives the array in its new place.
+    inputs: arrays that get a place of their own each.
     """
 
-    def __init__(self, lives):
+    def __init__(self, lives, inputs=()):
+        self.inputs = {id(x): (x, np.empty_like(x)) for x in inputs}
         needs = [(key, -(-x.nbytes // _LINE) * _LINE, first, last) for key, (x, first, last) in lives.items()]
         self.lives, self.separate = lives, sum(need for _, need, _, _ in needs)
         self.offsets, behind = _one_by_one([life for life in needs if life[1] > _SMALL])
@@ -85,7 +87,10 @@ class Plan:
         owner = owner_of(array)
         offset = self.offsets.get(id(owner))
         if offset is None or not array.size:
-            return array
+            place = self.inputs.get(id(owner)) if array.size else None
+            if place is None:
+                return array
+            return np.ndarray(array.shape, array.dtype, place[1], offset_of(array, owner), array.strides)
         return np.ndarray(array.shape, array.dtype, self.memory, offset + offset_of(array, owner), array.strides)
 
     def poison(self):

@@ -1,6 +1,7 @@
 """A remembered step: the same calls in the same order, on memory of its own."""
 
 import copy
+import functools
 from contextlib import nullcontext
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
+from .arguments import filled, skeleton, tensors_in
 from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat
 from .matching import CannotRemember
 from .memory import Plan
@@ -33,10 +35,13 @@ class Failed(Otherwise):
 
 
 class Program:
-    """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays."""
+    """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays.
 
-    def __init__(self, matching, statics, results, nodes):
-        self.matching, self.statics = matching, statics
+    places: [(get, put)] of the attributes and variables in which the step leaves tensors that it has made.
+    """
+
+    def __init__(self, matching, results, nodes, places):
+        self.matching, self.statics = matching, (statics := matching.second.statics)
         self.events, self.dropped = matching.second.events, set()
         self.optimizers = [event.optimizer for event in self.events if type(event) is Step]
         self.generators = _generators(self.events)
@@ -47,23 +52,36 @@ class Program:
             if python and not all(map(matching.known, arrays_in(list(event.saved.values())))):
                 self.lowered.pop(id(event.forward), None)
         self.nodes = nodes  # whose .grad the step uses; those that it changes are left as the step leaves them
-        changed_nodes = {id(event.node): event.node for event in self.events if type(event) is Grad}.values()
+        born = matching.second.born  # leaves of the step's own: nobody else sees their gradients
+        changed_nodes = {id(e.node): e.node for e in self.events if type(e) is Grad and id(e.node) not in born}.values()
         self.final = [(node, None if node.grad is None else node.grad.array) for node in changed_nodes]
-        kept = [*results, *(grad for _, grad in self.final if grad is not None)]
+        self.places = [(get, put, get()) for get, put in places]
+        left = [x for *_, value in self.places for x in tensors_in(value)]
+        if any(id(x.node) in born for x in left):
+            raise CannotRemember("it leaves a tensor behind that requires grad: keep its detach(), or its gradient")
+        kept = [*results, *(grad for _, grad in self.final if grad is not None), *(x.array for x in left)]
         for x in kept:
             if not matching.known(x):
                 raise CannotRemember(f"a result of shape {x.shape} comes from NumPy, not from operations on tensors")
-        self.plan = Plan(self._lives(kept))
+        self.plan = Plan(self._lives(kept), statics)
         moved = self.plan.moved
         self.results = [moved(x) for x in results]
+        self.copy = (
+            np.ndarray.copy if all(x.flags.c_contiguous for x in self.results) else functools.partial(np.copy, order="K")
+        )
+        self.places = [
+            (get, put, skeleton(value), [moved(x.array) for x in tensors_in(value)]) for get, put, value in self.places
+        ]
         self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
         self._twins, self._grads, self.grads, self.how = {}, [], [], {}
         self.segments, self.steps, self.kinds = [], [], []
-        self._build()
-        self.state, self.indices = self._state(self.events), self._indices()
-        self.early, self.cautious = self._early(), self._early(True)
+        self.state = self._state(self.events)
         self.changes = {id(owner_of(x)) for x in state_arrays(self)}
         first = next((i for i, event in enumerate(self.events) if self._changes_something(event)), len(self.events))
+        draws = any(type(x) is Generator for e in self.events for x in flat(_given(e))) or self._stream(_calls(self.events))
+        self._build()
+        self.indices = self._indices()
+        self.early, self.cautious = self._early(), self._early(True)
         self.late = read_after(first, self.events, results, statics)
         self.writes = []
         for x in self.state:
@@ -73,11 +91,16 @@ class Program:
         self.threads = threads._one_at_a_time if shared else nullcontext()
         one = len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None
         self.only = self.tables[0] if one else None
+        self.exact = bool(self.places) and self.cautious is not None  # what it has left until an error is not known
+        if self.exact and (self.cautious or draws):
+            self.be_cautious()
         shown = [e for e in self.events if type(e) is not Grad or e.array is not None]
         self.rows = [(type(event), event.name, *self.how[id(event)]) for event in shown]
         self.constants = list(matching.constant.values())  # whose addresses the tables have
+        self.statics = [moved(x) if x.size else x for x in statics]  # the step may have kept those that it was given
         # The recordings hold every array of two steps: they go.
         del self.matching, self.events, self.lowered, self.how, self._twins, self._grads, self.plan.lives, self.dropped
+        self.plan.inputs.clear()
 
     # --- building
 
@@ -158,6 +181,8 @@ class Program:
             self.how[id(event)] = ("kernels", kernels or "a view") if calls is not None else ("Python", self._why(event))
             if type(event) is Grad:
                 self.how[id(event)] = "", ""
+                if id(event.node) in self.matching.second.born:
+                    continue
                 self._grads.append((event.node, None if event.array is None else wrap(self.plan.moved(event.array))))
                 if event.array is not None:
                     self.grads.append(self._grads[-1])
@@ -323,7 +348,7 @@ class Program:
     # --- running
 
     def be_cautious(self):
-        """The step catches errors: where a replay would raise one, all is put back, and the call made ordinarily."""
+        """Where a replay would raise an error, all is put back, and the call made ordinarily: the step may catch it."""
         if self.cautious is not None:
             self.only, self.early = None, self.cautious
 
@@ -373,7 +398,9 @@ class Program:
         writes._writes.newest = now = next_serial()
         for entry in self.writes:
             entry[1] = now
-        return list(map(np.ndarray.copy, self.results))
+        for _, put, shape, arrays in self.places:
+            put(filled(shape, map(np.ndarray.copy, arrays)) if arrays else shape)
+        return list(map(self.copy, self.results))
 
     def _segments(self, stopped=-1):
         """All parts in order. stopped: the call of the first table that has stopped, if it was made already."""
@@ -409,6 +436,8 @@ class Program:
         assign = _assign(list(self._grads))  # as far as the step has come
 
         def refuse():
+            if self.exact:  # the call is made ordinarily
+                raise Failed(f"{twin.name} refuses a value")
             assign()
             twin.forward(*inputs)
             raise RuntimeError(f"{twin.name}: it stopped, but not when it was run again")
@@ -418,10 +447,16 @@ class Program:
 
 def _generators(events):
     """The random streams that the step may draw from."""
-    given = [[e.args, e.options] for e in events if type(e) is Function]
-    given += [list(e.before.values()) for e in events if type(e) is Forward]
-    found = [x for x in flat(given) if isinstance(x, Generator)]
+    found = [x for event in events for x in flat(_given(event)) if isinstance(x, Generator)]
     return list({id(x): x for x in (default_generator, *found)}.values())
+
+
+def _given(event):
+    return [event.args, event.options] if type(event) is Function else event.before if type(event) is Forward else []
+
+
+def _calls(events):
+    return [call for event in events for call in event.calls]
 
 
 def read_after(first, events, results, statics):

@@ -18,7 +18,7 @@ from ..nn.module import Module
 from ..ops import Index, SetItem
 from ..tensors.tensor import Tensor
 from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, STREAMS, functions, schedulers
+from .functions import CONSTANT, EFFECTS, STREAMS, functions, schedulers
 
 FORGOTTEN = object()
 
@@ -32,8 +32,9 @@ class Recorder(watch.Observer):
     def __init__(self, statics, check, given=()):
         self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
         self.grads = {}  # id of a leaf's node -> (node, the array of its .grad when the step first used it, None, or FORGOTTEN)
-        self.inputs = {id(owner_of(x)) for x in statics}
+        self.statics = list(statics)
         self.given = list(zip(statics, given, strict=False))  # the copies that the step is given, and what they are copies of
+        self.born = {}  # id of a leaf's node that the step itself has made -> the node
         self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
         self.seen = {}  # id of an array that owns memory -> the array
@@ -62,6 +63,7 @@ class Recorder(watch.Observer):
             for place, name in STREAMS:
                 self._patch(place, name, self._stream)
             self._patch(Module, "__call__", self._module)
+            self._patch(Leaf, "__init__", self._leaf)
             self._patch(Tensor, "grad", self._gradient)
             self._patch(Tensor, "data", self._data)
             self._patch(Tensor, "detach", self._detached)
@@ -193,10 +195,15 @@ class Recorder(watch.Observer):
             self._check_inputs(copy)
 
     def _check_inputs(self, array):
-        if id(owner_of(array)) in self.inputs:
-            self.refuse("it changes an input in place: compute a new tensor")
+        owner = owner_of(array)
         for static, x in self.given:
-            if owner_of(x) is owner_of(array):
+            if static is owner:
+                self.refuse("it changes an input in place: compute a new tensor")
+                np.copyto(x, static)
+                for other, y in self.given:  # which may overlap it
+                    if y is not x and owner_of(y) is owner_of(x):
+                        np.copyto(other, y)
+            elif owner_of(x) is owner:
                 np.copyto(static, x)
                 self.shared = min(self.shared, len(self.events) - (not self._stack))
 
@@ -218,10 +225,12 @@ class Recorder(watch.Observer):
             return
         owner = owner_of(array)
         if not (self.events and any(w and x is owner for c in self.events[-1].calls for _, w, x in c.arrays())):
-            self.refuse(f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step")
+            self.refuse(
+                _hidden_effect() or f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step"
+            )
 
     def _begins(self, node, grad):
-        if type(node) is Leaf:
+        if type(node) is Leaf and id(node) not in self.born:
             self.grads.setdefault(id(node), (node, grad))
 
     def _gradient(self, name, old):
@@ -242,6 +251,14 @@ class Recorder(watch.Observer):
                     self._add(Grad(node=node, array=None if grad is None else grad.array))
 
         return property(get, put, old.fdel)
+
+    def _leaf(self, name, old):
+        def begin(node, *args):
+            old(node, *args)
+            if self._mine():
+                self.born[id(node)] = node
+
+        return begin
 
     def _read(self, x):
         """Notes that the step reads this tensor's array."""
@@ -403,7 +420,7 @@ class Recorder(watch.Observer):
                 event.result = old(*args, **options)
             finally:
                 self._stack.pop()
-            if not any(event.result is x for x in args):  # a cast that changes nothing
+            if not (isinstance(event.result, Tensor) and any(event.result is x for x in args)):  # a cast that changes nothing
                 event.decides = not arrays_in([event.result])
                 self.known(arrays_in(args, options, [event.result]))
                 self._add(event)
@@ -432,6 +449,17 @@ class _Recorded:
         if not self.recorder._mine():
             return self.code(*args)
         return self.recorder.called(self.kernel, self.dtype, self.function, self.bound + args)
+
+
+def _hidden_effect():
+    """Why the recorder does not know the function of minidl's that changes gradients now: it is found under its name only."""
+    frame = sys._getframe()
+    while frame is not None:
+        name = frame.f_code.co_name
+        if name in EFFECTS and frame.f_globals.get("__name__", "").startswith("minidl."):
+            return f"{name} is kept in a variable or an attribute: call it by its name, as it was imported"
+        frame = frame.f_back
+    return None
 
 
 def options_of(optimizer):

@@ -3,6 +3,8 @@
 import numpy as np
 
 from ..tensors.tensor import Tensor
+from .arguments import parts
+from .surroundings import same
 
 
 class State:
@@ -14,6 +16,8 @@ class State:
         self.streams = [(g, g.get_state()) for g in program.generators]
         self.kept = [(o.state, {p: dict(values) for p, values in o.state.items()}) for o in program.optimizers]
         self.own = [(vars(o), dict(vars(o))) for o in program.optimizers]  # such as a counter of one's own
+        self.places = [(get, put, get()) for get, put, *_ in program.places]
+        self.left = [_parts(value) for *_, value in self.places]
 
     def restore(self):
         for state, kept in self.kept:  # an option that has changed may have begun another tensor
@@ -22,6 +26,8 @@ class State:
                 state[p].update(kept.get(p, {}))
         for now, own in self.own:
             now.update(own)
+        for _, put, value in self.places:
+            put(value)
         for x, old in self.arrays:
             np.copyto(x, old)
         for node, grad, old in self.grads:
@@ -33,7 +39,18 @@ class State:
 
     def equal(self):
         streams = [(g.get_state().array, state.array) for g, state in self.streams]
-        return all(equal([now], [old]) for now, old in (*self.arrays, *streams))
+        left = [_parts(get()) for get, *_ in self.places]
+        return all(equal([now], [old]) for now, old in (*self.arrays, *streams)) and all(map(_alike, left, self.left))
+
+
+def _parts(value):
+    return [x.array.copy() if isinstance(x, Tensor) else x for x in parts(value)]
+
+
+def _alike(a, b):
+    pairs = list(zip(a, b, strict=False))
+    arrays = all(isinstance(x, np.ndarray) == isinstance(y, np.ndarray) for x, y in pairs)
+    return len(a) == len(b) and arrays and all(_same_bits(x, y) if isinstance(x, np.ndarray) else same(x, y) for x, y in pairs)
 
 
 class Before:

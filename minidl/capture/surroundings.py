@@ -6,8 +6,9 @@ object is looked into for these names only, and everything is looked up without 
 
 import array
 import collections
+import contextlib
 import contextvars
-import dis
+import copyreg
 import functools
 import operator
 import os
@@ -23,50 +24,71 @@ from ..nn.module import Module
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Optimizer
 from ..tensors.tensor import Tensor
+from .names import (
+    ANY,
+    BUILTINS,
+    CATCHES,
+    COMPUTED,
+    MARKS,
+    PIECE,
+    REACHED,
+    SET,
+    TEXT,
+    foreign,
+    globals_of,
+    imported_by,
+    loaded_by,
+    marks_of,
+    ours,
+    packaged,
+    set_by,
+)
 
 SIMPLE = (int, float, bool, complex, str, bytes, type(None), np.generic)
-_OURS = ("minidl", "numpy", "builtins", "torch")
 _FEW, _MANY = 100, 1000  # items of a list or dict: so many are looked into, so many are compared one by one
 _NUMBERS = 10_000  # an array of so many numbers is compared, if no kernel reads it
-# What Python calls without a name in the code: operators, indexing, loops, `with`.
+# What Python calls without a name in the code: operators, indexing, loops, `with`; and where an object is made.
+_OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod"
 _NAMES = (
-    "__call__ __getitem__ __getattr__ __getattribute__ __len__ __iter__ __next__ __contains__ __enter__ __exit__ __bool__ "
-    "__float__ __int__ __index__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __neg__ __add__ __radd__ __sub__ __rsub__ __mul__ "
-    "__rmul__ __truediv__ __rtruediv__ __pow__ __matmul__"
+    "call getitem getattr getattribute missing get len iter next reversed contains enter exit bool float int complex index "
+    "round trunc floor ceil hash eq ne lt le gt ge neg pos abs invert"
 )
-_SILENT = frozenset(_NAMES.split())
+_SILENT = frozenset(
+    f"__{x}__" for x in [*_NAMES.split(), *(prefix + x for x in _OPERATORS.split() for prefix in ("", "r", "i"))]
+)
+_MAKING = frozenset({"__init__", "__new__", "__post_init__"})
 _LISTS = list, tuple, set, frozenset, collections.deque
 _DICTS = dict, types.MappingProxyType
-_NUMBERED = np.ndarray, array.array, bytearray
+_NUMBERED = np.ndarray, array.array, bytearray, memoryview
 _BUILT_IN = {*_LISTS, *_DICTS, collections.OrderedDict, collections.defaultdict, collections.Counter}
 _KEPT = {"state", "param_groups", "_checked"}  # of an optimizer; these are other guards'
+_OPTIONS = "minidl.distributions.", "minidl.utils.data.transforms", "minidl.probability"  # whose objects are mostly options
+_EXACT = {int, float, bool, str, type(None)}
 _OF_TENSORS = {"array", *dir(Tensor)}
 _CALLABLE = types.FunctionType, types.MethodType, functools.partial
 _STREAMS = random.Random, np.random.Generator, np.random.RandomState
-# Marks among the names in code: a text that may name an attribute, which is looked for; names of attributes are computed, of
-# such pieces, or of texts that are reached; all attributes are looked at; an error is caught.
-_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES = "'", "+", "-", ".", "*", "!"
-_MARKS = {_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES}
 
 
-def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
+def surroundings(function, arguments, ran=(), stepped=(), read=frozenset(), made=lambda value: False):
     """What may be read, as an object with four lists, from the quickest to look at to the slowest:
 
     cells: (cell, value, name), codes: (function, its code), entries: (getter, key, value, name) with now = getter(key), and
     containers: (container, copy of items). And members: (module, its members) of those that did not run; tensors, inner: those
     of modules and optimizers; streams: of random numbers, which are not minidl's; optional: attributes that the code looks for,
-    and may not find; optimizers; catches: whether it catches errors.
+    and may not find; optimizers; catches: whether it catches errors; places: {where: (get, put, name)} where it leaves tensors;
+    settled: {where: (get, put, value)} of what else it may leave, and does not read.
 
-    ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read.
+    ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read. made(value):
+    whether the step has made a tensor, or tensors in a list.
     """
     given = [x for x in arguments if not isinstance(x, Tensor) or x.node is not None]  # of the others, see examine
     names = {"forward"}
     while True:  # until the code that is reached has no new names
-        walk = _Walk(names, {id(x) for x in ran}, {id(x) for x in stepped}, read)
+        walk = _Walk(names, {id(x) for x in ran}, {id(x) for x in stepped}, read, made)
         walk.go([function, *given])
         if walk.found <= names:
             walk.cells, walk.entries = list(walk.cells.values()), list(walk.entries.values())
-            del walk.seen
+            del walk.seen, walk.made
             return walk
         names = names | walk.found
 
@@ -74,13 +96,14 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
 class _Walk:
     """From value to value, each once."""
 
-    def __init__(self, names, ran, stepped, read):
-        self.names, self.found = {x for x in names if x[:1] not in _MARKS}, set()
-        self.optional, self.pieces, self.reached = (
-            {x[1:] for x in names if x[:1] == mark} for mark in (_TEXT, _PIECE, _REACHED)
+    def __init__(self, names, ran, stepped, read, made):
+        self.names, self.found = {x for x in names if x[:1] not in MARKS}, set()
+        self.optional, self.pieces, self.reached, self.set = (
+            {x[1:] for x in names if x[:1] == mark} for mark in (TEXT, PIECE, REACHED, SET)
         )
-        self.catches = _CATCHES in names or "suppress" in names
-        self.computed, self.all = _COMPUTED in names, _ANY in names
+        self.made, self.places, self.settled = made, {}, {}
+        self.catches = CATCHES in names or "suppress" in names
+        self.computed, self.all = COMPUTED in names, ANY in names
         self.ran, self.stepped, self.read = ran, stepped, read
         self.optimizers = []
         self.cells, self.codes, self.entries, self.containers = {}, [], {}, []
@@ -92,14 +115,17 @@ class _Walk:
         while self.waiting:
             value = self.waiting.pop()
             if self.computed and isinstance(value, str):
-                self.found.add(_REACHED + value)
-            if isinstance(value, SIMPLE) or id(value) in self.seen:
+                self.found.update(REACHED + part for part in value.split("."))
+            if type(value) in _EXACT or id(value) in self.seen or (isinstance(value, SIMPLE) and not _own(value)):
                 continue
             self.seen[id(value)] = value  # alive, so that no other gets its id
             self.look(value)
 
     def look(self, value):
-        if isinstance(value, types.MethodType):
+        if type(value) in weakref.ProxyTypes:
+            with contextlib.suppress(ReferenceError):
+                self.waiting.append(value.__str__.__self__)
+        elif isinstance(value, types.MethodType):
             self.waiting += [value.__self__, value.__func__]
         elif isinstance(value, types.BuiltinMethodType):
             self.waiting.append(value.__self__)
@@ -118,6 +144,11 @@ class _Walk:
                 self.container(value) if view.ndim == 1 else None
             elif view.size <= _NUMBERS and id(value) not in self.read:
                 self.containers.append((value, view.tobytes()))
+        elif isinstance(value, (operator.attrgetter, operator.methodcaller)):
+            make, args = value.__reduce__()
+            self.waiting += [*args, getattr(make, "keywords", None)]
+            texts = [x for x in (*args, *getattr(make, "args", ())) if isinstance(x, str)]
+            self.found.update(*[x.split(".") for x in texts])
         elif isinstance(value, _STREAMS):
             self.streams.append(value)
         elif isinstance(value, weakref.ref):
@@ -146,6 +177,9 @@ class _Walk:
             self.waiting.append(_own(value)["__wrapped__"])
             self.attributes(value, _own(value), but={key for key in _own(value) if key[0] == "_"})
         elif not isinstance(value, types.CodeType):
+            if _is_of(type(value), _OPTIONS):  # minidl's own code reads them, which is not looked at
+                for name in _own(value):
+                    self.attribute(value, _own(value), name)
             self.attributes(value, _own(value))
             self.of_class(value, type(value))
 
@@ -154,36 +188,54 @@ class _Walk:
         self.waiting.append(value)
 
     def function(self, f):
-        if _ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT):  # of a dataclass
+        if ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT):  # of a dataclass
             return
-        loaded = _loaded(f.__code__)
-        self.found |= loaded
-        if not _packaged(f.__code__, f.__module__):
-            self.found |= _marks(f.__code__)
+        loaded = loaded_by(f.__code__)
+        self.found |= loaded | set_by(f.__code__)
+        if not packaged(f.__code__, f.__module__):
+            self.found |= marks_of(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
             except ValueError:  # not yet set
                 continue
-            if name in loaded:
+            if name in self.set and self.made(value):
+                self.places[id(cell), ""] = *_of_cell(cell), name
+            elif name in self.set and name not in self.names:
+                self.settled[id(cell), ""] = *_of_cell(cell), value
+            elif name in loaded:
                 self.cells[id(cell)] = cell, value, name
                 self.waiting.append(value)
-        for name in sorted(loaded & f.__globals__.keys()):
+        left = self.leaves(f.__globals__, False)
+        for name in sorted((loaded & f.__globals__.keys()) - left):
             self.attribute(f, f.__globals__, name, name)
+        for name in globals_of(f.__code__) & BUILTINS:  # a global of that name may come later
+            if name not in f.__globals__:
+                self.entries[id(f.__globals__), name] = f.__globals__.get, name, None, name
         self.codes.append((f, f.__code__))
+        self.imported(f, loaded)
         for name in ("__defaults__", "__kwdefaults__"):
             value = getattr(f, name)
             if value is not None:
                 self.note(f, name, functools.partial(getattr, f), name, f"{name} of {f.__name__}", value)
         self.attributes(f, vars(f))
 
+    def imported(self, f, loaded):
+        """Modules that the code imports, or finds by a text."""
+        names = imported_by(f.__code__, f.__globals__.get("__package__"))
+        if not loaded.isdisjoint({"modules", "import_module", "__import__"}):
+            names = names | (loaded & sys.modules.keys())
+        self.waiting += [sys.modules[name] for name in names if name in sys.modules]
+
     def container(self, value):
         if not isinstance(value, (tuple, frozenset)):  # its items are the same as long as it is
             self.containers.append((value, _copy(value, self.names)))
         if isinstance(value, _DICTS):
-            self.waiting += value.values() if len(value) <= _FEW else [value[key] for key in self.names & value.keys()]
-        elif len(value) <= _FEW:
-            self.waiting.extend(value)
+            some = value.values() if len(value) <= _MANY else [value[key] for key in self.names & value.keys()]
+            self.waiting.extend(x for x in some if len(value) <= _FEW or not isinstance(x, (Tensor, *_NUMBERED)))
+            self.waiting += [value[key] for key in self.names & value.keys()]
+        elif len(value) <= _MANY:  # of many tensors only those are looked at that kernels read
+            self.waiting.extend(x for x in value if len(value) <= _FEW or not isinstance(x, (Tensor, *_NUMBERED)))
         if type(value) not in _BUILT_IN:
             self.attributes(value, _own(value))
             self.of_class(value, type(value))
@@ -218,6 +270,7 @@ class _Walk:
 
     def attributes(self, owner, own, watched=True, but=frozenset()):
         names = self.names & own.keys()
+        but = but | self.leaves(own, not isinstance(owner, types.ModuleType), but)
         if (self.all or self.computed) and not isinstance(owner, (types.ModuleType, types.FunctionType)):
             names |= {x for x in own if self.all or x in self.reached or any(piece in x for piece in self.pieces)}
         for name in sorted(names - but):
@@ -225,9 +278,18 @@ class _Walk:
                 self.attribute(owner, own, name)
             else:
                 self.waiting.append(own[name])
-        if watched and not _ours(type(owner).__module__):
+        if watched and not ours(type(owner).__module__):
             for name in self.optional - own.keys() - but:
                 self.entries[id(owner), name] = own.get, name, None, f"{type(owner).__name__}.{name}"
+
+    def leaves(self, own, few=True, but=frozenset()):
+        """The names under which the step leaves what it has made in a `__dict__`. few: it is that of an object."""
+        names = {name for name in (own.keys() if few else self.set & own.keys()) - but if self.made(own[name])}
+        self.places.update(((id(own), name), (*place_in(own, name), name)) for name in names)
+        for name in (self.set & own.keys()) - self.names - but:
+            if name not in names:
+                self.settled[id(own), name] = *place_in(own, name), own[name]
+        return names
 
     def attribute(self, owner, own, name, text=None):
         named = isinstance(owner, (type, types.ModuleType, types.FunctionType))
@@ -238,18 +300,43 @@ class _Walk:
         """What the classes of the user's among those of an object have; owner is None for a class itself."""
         hidden = [] if owner is None or id(owner) in self.ran else [(owner, _own(owner))]  # may get what a class has
         for cls in kind.__mro__:
-            if _ours(cls.__module__):
+            if ours(cls.__module__):
                 continue
             own = vars(cls)
-            for name in sorted(own.keys() & (self.names | _SILENT)):
+            known = foreign(cls.__module__)
+            if not known:  # a method that it is given later may hide another class's
+                with contextlib.suppress(AttributeError, TypeError):
+                    copyreg._slotnames(cls)  # an attribute that it would be given by the first copy of an object
+                self.entries[id(cls), ""] = len, own, len(own), f"how many attributes {cls.__name__} has"
+            making = _MAKING if owner is None or not self.names.isdisjoint({"type", "__class__"}) else frozenset()
+            if "__match_args__" in self.names:
+                self.found.update(own.get("__match_args__", ()))
+            for name in sorted(own.keys() & (self.names | _SILENT | making | self.set)):
                 value = own[name]
+                if name in self.set:
+                    if isinstance(value, property):
+                        self.waiting.append(value.fset)
+                    slot = isinstance(value, types.MemberDescriptorType) and owner is not None
+                    if self.made(_slot(value)(owner) if slot else value):
+                        place = _of_slot(value, owner) if slot else _of_class(cls, name)
+                        self.places[id(owner if slot else cls), name] = *place, name
+                        continue
+                    if name not in self.names:
+                        if slot:
+                            self.settled[id(owner), name] = *_of_slot(value, owner), _slot(value)(owner)
+                        elif not isinstance(value, (property, types.MemberDescriptorType)):
+                            self.settled[id(cls), name] = *_of_class(cls, name), value
+                        continue
                 if isinstance(value, types.MemberDescriptorType):  # of __slots__
                     if owner is not None:
                         self.note(owner, name, _slot(value), owner, f"{cls.__name__}.{name}", _slot(value)(owner))
                     continue
-                self.attribute(cls, own, name)
+                if known:  # nobody changes it
+                    self.waiting.append(value)
+                else:
+                    self.attribute(cls, own, name)
                 for before, place in hidden:
-                    if name not in place:
+                    if name not in place and name not in _SILENT:
                         self.entries[id(before), name] = place.get, name, None, f"{cls.__name__}.{name}"
                 if isinstance(value, property):
                     self.waiting.append(value.fget)
@@ -257,24 +344,43 @@ class _Walk:
                     self.waiting.append(value.__func__)
                 elif isinstance(value, functools.cached_property):
                     self.waiting.append(value.func)
-            hidden.append((cls, own))
+
+
+def place_in(own, name):
+    """(get, put) of an attribute in a `__dict__`, or a global variable."""
+    return functools.partial(own.get, name), functools.partial(own.__setitem__, name)
+
+
+def _of_class(cls, name):
+    return functools.partial(vars(cls).get, name), functools.partial(setattr, cls, name)
+
+
+def _of_slot(descriptor, owner):
+    return functools.partial(_slot(descriptor), owner), functools.partial(descriptor.__set__, owner)
+
+
+def _of_cell(cell):
+    def get():
+        try:
+            return cell.cell_contents
+        except ValueError:  # it is deleted
+            return None
+
+    return get, functools.partial(setattr, cell, "cell_contents")
+
+
+def _is_of(kind, places):
+    return any(cls.__module__.startswith(places) for cls in kind.__mro__)
 
 
 def members(module):
     """[(name, parameter, module or buffer)]; of a layer of ours with its options."""
     own = vars(module)
-    if _ours(type(module).__module__):  # whose forward may be called by itself: it reads any of them
+    kinds = [cls for cls in type(module).__mro__ if cls not in Module.__mro__]
+    if any(ours(cls.__module__) for cls in kinds):  # whose forward may be called by itself: it reads any of them
         kept = {*own.get("_members", ()), *own.get("_persistent", ())}
         return [(name, x) for name, x in own.items() if name in kept or not isinstance(x, Tensor)]
     return [(name, own.get(name)) for name in (*own.get("_members", ()), *own.get("_persistent", ()))]
-
-
-def _ours(name):
-    return (name or "").partition(".")[0] in _OURS
-
-
-def foreign(name):
-    return _ours(name) or name.partition(".")[0] in sys.stdlib_module_names
 
 
 def _own(value):
@@ -293,57 +399,6 @@ def _slot(descriptor):
             return None
 
     return get
-
-
-_EXCEPT = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH"}
-
-
-@functools.lru_cache(4096)
-def _loaded(code):
-    """The names that code reads, also within the functions it defines, and the texts in it that may be names."""
-    found = set()
-    for instruction in dis.get_instructions(code):
-        what, value = instruction.opname, instruction.argval
-        if what.startswith("LOAD_") and not what.startswith("LOAD_FAST") and isinstance(value, str):
-            found.add(value)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= _loaded(constant)
-    return frozenset(found)
-
-
-@functools.lru_cache(4096)
-def _marks(code):
-    """What else is to be known of code: see _CATCHES and the others."""
-    found, computed, before, last = set(), 0, None, [None, None]  # last: texts before a call, getattr's default or its name
-    for instruction in dis.get_instructions(code):
-        what, value = instruction.opname, instruction.argval
-        if what in _EXCEPT or (what == "POP_TOP" and before == "PUSH_EXC_INFO"):
-            found.add(_CATCHES)
-        text = value if what == "LOAD_CONST" and isinstance(value, str) else None
-        computed += what != "LOAD_CONST" and value == "getattr"
-        if what in ("PRECALL", "CALL"):
-            computed -= any(x is not None and x.isidentifier() for x in last)
-            last = [None, None]
-        else:
-            last = [last[1], text]
-        before = what
-    texts = {x for x in code.co_consts if isinstance(x, str) and x}
-    if {"getattr", "hasattr"} & {*code.co_names}:
-        found.update(_TEXT + x for x in texts if x.isidentifier())
-    if computed > 0:
-        found.update([_COMPUTED, *(_PIECE + x for x in texts)])
-    if {"vars", "__dict__"} & {*code.co_names}:
-        found.add(_ANY)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= _marks(constant)
-    return frozenset(found)
-
-
-def _packaged(code, module):
-    """Whether it is the code of a library, which takes names apart and catches errors for reasons of its own."""
-    return foreign(module or "") or "site-packages" in code.co_filename
 
 
 class _Some(dict):

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import ops
 from ..graph.modes import no_grad
+from ..graph.watch import repeatable
 from ..nn.functional import logsigmoid
 from ..random import default_generator
 from ..tensors.creation import arange
@@ -160,10 +161,15 @@ class Binomial(_Coin):
 
     def enumerate_support(self, expand=True):
         """0, …, total_count along a new first axis; total_count must be one for the whole batch."""
-        most = np.unique(self.total_count.array)
+        most = _numbers_in(self.total_count.array)
         if len(most) != 1:
-            raise NotImplementedError(f"Binomial: the batch has no common support, its total_count is one of {most.tolist()}")
+            raise NotImplementedError(f"Binomial: the batch has no common support, its total_count is one of {most}")
         return _counted(self, int(most[0]), expand)
+
+
+@repeatable
+def _numbers_in(counts):
+    return np.unique(counts).tolist()
 
 
 class Geometric(_Coin):
@@ -236,9 +242,14 @@ def _chances(coin, log):
 register_kl(Bernoulli, Bernoulli)(_divergence)
 
 
+@repeatable
+def _any_below(x, y):
+    return bool((x < y).any())
+
+
 @register_kl(Binomial, Binomial)
 def _(p, q):
-    if (p.total_count.array < q.total_count.array).any():
+    if _any_below(p.total_count.array, q.total_count.array):
         raise NotImplementedError("kl_divergence: of Binomials with fewer throws in p than in q there is no formula")
     return (p.total_count * _divergence(p, q)).masked_fill(p.total_count > q.total_count, math.inf)
 

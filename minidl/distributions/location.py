@@ -132,6 +132,12 @@ class Laplace(Distribution):
         return (2 * self.scale).log() + 1
 
 
+@repeatable
+def _check_bounds(low, high):
+    if not (good := low < high).all():
+        raise ValueError(f"Uniform: low must be below high, got low {low[~good].flat[0]} and high {high[~good].flat[0]}")
+
+
 class Uniform(Distribution):
     """The same density everywhere in [low, high), 0 elsewhere. Samples are PyTorch's for the same seed.
 
@@ -145,9 +151,8 @@ class Uniform(Distribution):
     def __init__(self, low, high, validate_args=None):
         self.low, self.high = broadcast_all(low, high)
         super().__init__(self.low.shape, validate_args=validate_args)
-        if self._validate_args and not (good := self.low.array < self.high.array).all():
-            low, high = (x.array[~good].flat[0] for x in (self.low, self.high))
-            raise ValueError(f"Uniform: low must be below high, got low {low} and high {high}")
+        if self._validate_args:
+            _check_bounds(self.low.array, self.high.array)
 
     @property
     def support(self):

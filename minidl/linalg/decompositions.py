@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import ops
 from ..graph.modes import is_grad_enabled
+from ..graph.watch import repeatable
 from ..tensors.arguments import expect_tensors, flag
 from ..tensors.complex import ComplexTensor
 from ..tensors.matrices import orthogonal
@@ -55,6 +56,7 @@ def eigvals(A):
     return _complex(_eigen("eigvals", np.linalg.eigvals, A))
 
 
+@repeatable
 def _eigen(name, function, A):
     square(name, A)
     if A.requires_grad and is_grad_enabled():

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..graph.watch import repeatable
 from .arguments import expect_tensors
 from .record import apply, wrap
 
@@ -34,12 +35,24 @@ def square(name, A):
 
 def symmetric(A, lower):
     """A with one triangle mirrored into the other. As in PyTorch the gradient is that of symmetric matrices, for all of A."""
-    x = A.array
-    triangle, strict = (np.tril(x), np.tril(x, -1)) if lower else (np.triu(x), np.triu(x, 1))
-    mirrored = triangle + np.swapaxes(strict, -1, -2)
-    if np.array_equal(mirrored, x):
+    if _is_symmetric(A.array, lower):
         return A
-    return wrap(mirrored) + (A - A.detach())
+    return wrap(_mirrored(A.array, lower)) + (A - A.detach())
+
+
+@repeatable
+def _is_symmetric(x, lower):
+    return np.array_equal(_mirror(x, lower), x)
+
+
+@repeatable
+def _mirrored(x, lower):
+    return _mirror(x, lower)
+
+
+def _mirror(x, lower):
+    triangle, strict = (np.tril(x), np.tril(x, -1)) if lower else (np.triu(x), np.triu(x, 1))
+    return triangle + np.swapaxes(strict, -1, -2)
 
 
 def existing(name, why, op, *inputs):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...graph.watch import repeatable
 from ...tensors.joining import stack
 from ...tensors.record import wrap
 from ...tensors.tensor import Tensor
@@ -65,13 +66,18 @@ def pack_padded_sequence(input, lengths, batch_first=False, enforce_sorted=True)
 
 
 def _lengths(name, lengths, N, T):
-    lengths = np.asarray(lengths.array if isinstance(lengths, Tensor) else lengths)
+    return np.array(_checked(name, lengths.array if isinstance(lengths, Tensor) else lengths, N, T), np.int64)
+
+
+@repeatable
+def _checked(name, lengths, N, T):
+    lengths = np.asarray(lengths)
     if lengths.dtype.kind not in "iu" or lengths.shape != (N,):
         got = f"{lengths.dtype} of shape {lengths.shape}"
         raise ValueError(f"{name}: expected {N} lengths, one integer for each sequence, got {got}")
     if not N or lengths.min() < 1 or lengths.max() > T:
         raise ValueError(f"{name}: lengths must be from 1 to {T}, the padded length, got {lengths.tolist()}")
-    return lengths.astype(np.int64)
+    return lengths.tolist()
 
 
 def _places(sequence):
