@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from ..graph.nodes import Leaf
 from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
@@ -173,11 +174,25 @@ def refused(result):
     """Why this result can't be given by a replay, or None."""
     for x in _parts(result):
         if isinstance(x, Tensor):
-            if x.node is not None and (x.is_leaf or x.node.needs is not None):
+            if x.node is not None and _leads_to_a_leaf(x.node):
                 return "a result still wants a gradient: call backward() within the step, or return x.detach()"
         elif x is not None:
             return f"it returns a {type(x).__name__}: return tensors only"
     return None
+
+
+def _leads_to_a_leaf(node):
+    """Whether backward() could come from this node to a tensor. It can't where it has been before: graphs are walked once."""
+    seen, stack = set(), [node]
+    while stack:
+        node = stack.pop()
+        if node is None or id(node) in seen:
+            continue
+        if isinstance(node, Leaf):
+            return True
+        seen.add(id(node))
+        stack += node.needs or ()
+    return False
 
 
 def _parts(result):

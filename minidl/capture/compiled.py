@@ -234,7 +234,7 @@ class Compiled:
             return self._stay(f"an argument can't be compared with the last call's: {args!r}", args, options)
         if plan is None:
             if len(self._plans) >= MOST:
-                return self._stay(f"it was called with more than {MOST} combinations of shapes and values", args, options)
+                return self._stay(_too_many(leaves((args, options))), args, options)
             plan = self._plans[key] = Plan(given)
         if plan.program is not None:
             changed = plan.guards.broken()
@@ -268,7 +268,8 @@ class Compiled:
     def _begin(self, plan, tensors, args, options):
         if plan.number == 0:
             plan.number = 1
-            return self._function(*args, **options)
+            result = self._function(*args, **options)
+            return result if refused(result) else copied(result)  # so that it may be given to the next call
         me = threading.get_ident()
         try:
             if _recording.setdefault("thread", me) != me:  # another step is recorded, in another thread
@@ -420,6 +421,12 @@ class Compiled:
     def _stay(self, reason, args, options):
         self._refuse(reason)
         return self._function(*args, **options)
+
+
+def _too_many(arguments):
+    if any(isinstance(x, Tensor) and not x.is_leaf for x in arguments):
+        return "an argument has a graph, and is another tensor in each call: pass x.detach()"
+    return f"it was called with more than {MOST} combinations of shapes and values"
 
 
 def _grads(recorder):

@@ -230,7 +230,14 @@ class Program:
         if type(event) is Backward:
             twin, dy = self.twin(event.forward, event.saved), changed(event.dy, moved)
             targets = [None if x is None else self._target(x, event) for x in event.gradients]
-            return lambda: _fill(targets, twin.backward(dy))
+            after = event.forward.after
+            kept = {k: moved(x) for k, x in event.saved.items() if isinstance(x, np.ndarray) and after.get(k) is not x}
+
+            def back():
+                vars(twin).update(kept)  # copies of what was overwritten since forward
+                _fill(targets, twin.backward(dy))
+
+            return back
         if type(event) is Sum:
             total, dx, result = moved(event.total), moved(event.dx), moved(event.result)
             return lambda: np.add(total, dx, out=result)
