@@ -124,3 +124,212 @@ def test_what_an_operation_in_place_keeps_of_its_input_is_copied_in_each_call(na
         return net, step
 
     remembered(make)
+
+
+class Kept(nn.Module):
+    """It keeps what it computes in attributes of its own, of a plain object, of a list in an attribute, and in a variable."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.notes, self.optimizer = mlp(), Notes(), None
+
+    def forward(self, x):
+        self.notes.inputs, hidden = x, self.net[0](x)
+        self.weights = [hidden.softmax(1), None]
+        self.notes.outputs = {"hidden": hidden, "of": [self.net(x)]}
+        return self.notes.outputs["of"][0]
+
+
+class Notes:
+    inputs = None
+
+
+def test_tensors_that_a_step_keeps_in_attributes_and_variables_are_those_of_the_last_call():
+    last = None
+
+    def make():
+        net = Kept()
+        optimizer = sgd(net)
+
+        def step(x, y):
+            nonlocal last
+            optimizer.zero_grad()
+            last = F.cross_entropy(net(x), y)
+            last.backward()
+            optimizer.step()
+            return last
+
+        return net, step
+
+    twins = Twins(make)
+    for i in range(20):
+        data, kept = [x[: 4 if i % 4 == 3 else 6] for x in batches(i)], []
+        for net, step in (twins.ordinary, (twins.other[0], twins.remembered)):
+            step(*data)
+            notes = net.notes
+            kept.append([last, notes.inputs, net.weights[0], notes.outputs["hidden"], *notes.outputs["of"]])
+            assert net.weights[1] is None
+        twins.compare(*kept)
+    assert sorted(plan.number for plan in twins.remembered._plans.values()) == [5, 15]
+
+
+def carried(net, optimizer):
+    net.mean = minidl.zeros(())
+
+    def step(x, y):
+        net.mean = 0.9 * net.mean + 0.1 * net(x).mean().detach()
+        return net.mean * 1
+
+    return step
+
+
+def hidden(net, optimizer):
+    """The state is begun anew where the batch has another size."""
+    h = None
+
+    def step(x, y):
+        nonlocal h
+        h = minidl.zeros(len(x), 4) if h is None or len(h) != len(x) else h
+        h = (x + h).tanh()
+        return h.sum()
+
+    return step
+
+
+def counting(net, optimizer):
+    net.notes = Notes()
+    net.notes.number = 0
+
+    def step(x, y):
+        net.notes.number += 1
+        return net(x).mean().detach()
+
+    return step
+
+
+def clipping(net, optimizer):
+    def step(x, y):
+        norm = minidl.sqrt((net[0].weight.detach() ** 2).sum())
+        if norm > 0.001:
+            return norm * 2
+        return norm
+
+    return step
+
+
+def searching(net, optimizer):
+    optimizer = optim.LBFGS(net.parameters(), lr=0.1, max_iter=2)
+
+    def step(x, y):
+        def closure():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            return loss
+
+        return optimizer.step(closure).detach()
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (carried, r"carries a tensor of shape \(\), which Mul reads, from one call to the next: change one tensor in place"),
+        (hidden, r"carries a tensor of shape \(6, 4\), which Add reads, from one call to the next"),
+        (counting, "Notes.number, which the step reads, has changed: 3 is now 4. Change it outside of the step"),
+        (clipping, "reads a value, and an `if` or `and` goes on by it: choose with where or clamp"),
+        (searching, "LBFGS goes on by the values of the closure's losses"),
+    ],
+)
+def test_the_warning_names_what_was_done_and_what_to_do_instead(make, why):
+    net = mlp()
+    step = minidl.compile(make(net, sgd(net)))
+    with pytest.warns(UserWarning, match=why):
+        for i in range(24):
+            step(*(x[: 4 if i % 6 == 5 else 6] for x in batches(i)))
+
+
+@pytest.mark.parametrize("normed", [nn.utils.spectral_norm, nn.utils.weight_norm])
+def test_hooks_that_compute_a_weight_are_remembered(normed):
+    def make():
+        net = nn.Sequential(normed(nn.Linear(4, 8)), nn.ReLU(), normed(nn.Linear(8, 3)))
+        optimizer = sgd(net)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return net, step
+
+    twins = remembered(make)
+    assert (twins.ordinary[0][0].weight == twins.other[0][0].weight).all()
+
+
+@pytest.mark.parametrize("average", [None, optim.swa_utils.get_ema_avg_fn(0.9)])
+def test_a_model_is_averaged_within_the_step(average):
+    def make():
+        net = nn.ModuleList([mlp()])
+        net.append(optim.swa_utils.AveragedModel(net[0], avg_fn=average))
+        optimizer = sgd(net[0])
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net[0](x), y)
+            loss.backward()
+            optimizer.step()
+            net[1].update_parameters(net[0])
+            return loss
+
+        return net, step
+
+    remembered(make)
+
+
+RULES = {
+    "RMSprop": {"weight_decay": 0.1},
+    "RMSprop with a mean": {"centered": True, "momentum": 0.9, "eps_inside_sqrt": True},
+    "Adagrad": {"initial_accumulator_value": 0.1},
+    "Adagrad with lr_decay": {"lr_decay": 0.1, "maximize": True},
+    "Adadelta": {"weight_decay": 0.1},
+    "Adamax": {},
+    "RAdam": {"weight_decay": 0.1, "decoupled_weight_decay": True, "betas": (0.9, 0.8)},
+    "Yogi": {},
+    "Lion": {"weight_decay": 0.1},
+    "Rprop": {},
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_step_of_an_optimizer_is_a_call_of_its_kernel(name):
+    def make():
+        net = mlp()
+        net.optimizer = getattr(optim, name.partition(" ")[0])(net.parameters(), **RULES[name])
+
+        def step(x, y):
+            for _ in range(2):  # the second step finds the first one counted
+                net.optimizer.zero_grad()
+                loss = F.cross_entropy(net(x), y)
+                loss.backward()
+                net.optimizer.step()
+            return loss
+
+        return net, step
+
+    twins = Twins(make)
+    for i in range(24):
+        for net in twins.each():
+            (group,) = net.optimizer.param_groups
+            if i % 8 == 6:
+                group.update({key: group[key] * 0.5 for key in ("lr", "weight_decay", "lr_decay") if key in group})
+            if i == 14:
+                net.optimizer.load_state_dict(net.optimizer.state_dict())
+            if i == 20 and name == "Adagrad":
+                group["lr_decay"] = 0.1
+        twins.call(*batches(i))
+        if i == 13:
+            assert "and 0 calls of Python" in twins.remembered.explain()
+    assert twins.remembered.explain().count("and 0 calls of Python") == 1

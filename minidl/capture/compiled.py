@@ -6,6 +6,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable
+from types import CellType
 from typing import Any, overload
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..tensors.tensor import Tensor
 from .arguments import copied, examine, filled, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
 from .explain import explained
 from .guards import Guards
-from .matching import CannotRemember, Matching
+from .matching import CannotRemember, Carried, Matching
 from .numbers import Changed
 from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
@@ -67,7 +68,8 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
 
     - Python within the step runs only in the ordinary calls: no prints, no counts, no `if` about a value. Give back what you
       want to see. Arguments are copied: the step finds them contiguous, in memory of their own. Results are copies without a
-      graph. `.grad` is right after each call, and overwritten by the next.
+      graph. `.grad`, and tensors that the step keeps in attributes and variables, are right after each call, and overwritten
+      by the next.
     - What may change between calls: parameters, buffers and optimizers' state (also if they are loaded or replaced), learning
       rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
       or finds among its globals. Random numbers go on as in ordinary calls.
@@ -318,7 +320,9 @@ class Compiled:
                 self._build(plan, recorder, result, given)
             except CannotRemember as error:
                 other = _grads(plan.first) != _grads(recorder)  # it was given other ones
-                if plan.begun < MOST and (other or plan.tries):  # something may have changed since: this is the first
+                if plan.begun < MOST and (
+                    other or (plan.tries and type(error) is not Carried)
+                ):  # something may have changed since: this is the first
                     plan.first, number, plan.begun, plan.tries = recorder, 2, plan.begun + 1, plan.tries - (not other)
                 else:
                     reason = str(error)
@@ -345,21 +349,30 @@ class Compiled:
         steps = [event.optimizer for event in recorder.steps()]
         read = [x for x, array, _ in recorder.tensors.values() if id(owner_of(array)) in matching.constant]
         read += [p for o in steps for group in o.param_groups for p in group["params"]]
-        program = Program(
-            matching, plan.statics, [x.array for x in tensors_in(result)], [x for x, _ in recorder.grads.values()]
-        )
         grads = [  # what they have to be when the step begins; True: anything but None
             (node, grad if grad is None or id(owner_of(grad)) in matching.constant else True)
             for node, grad in recorder.found_grads()
         ]
         arguments, modules = list(leaves(given)), list(recorder.modules.values())
+        made = {*matching.temporary, *(id(owner_of(x)) for x in plan.statics)}
         try:
-            plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys())
+            plan.guards = Guards(self._function, arguments, read, modules, steps, grads, matching.constant.keys(), made)
         except Exception as error:  # of an object of the user's, at which it looks
             raise CannotRemember(f"what it takes from around it can't be looked at: {type(error).__name__}: {error}") from error
+        kept = tensors_in([value for *_, value in plan.guards.kept])
+        program = Program(
+            matching,
+            plan.statics,
+            [x.array for x in tensors_in(result)],
+            [x for x, _ in recorder.grads.values()],
+            [x.array for x in kept],
+        )
         if plan.guards.catches:
             program.be_cautious()
-        plan.program, plan.first = program, None
+        plan.program, plan.first, shown = program, None, iter(program.shown)
+        plan.kept = [
+            (_Cell(x) if type(x) is CellType else x, name, filled(value, shown)) for x, name, value in plan.guards.kept
+        ]
 
     # --- the step both ways
 
@@ -400,7 +413,11 @@ class Compiled:
             return plan.answer(got)
         after.restore()
         reason = "the replay gives other numbers than the step" if differs is True else differs
-        reason = f"it is changed by the step itself: {changed}" if changed else unseen or reason
+        if changed:
+            reason = (
+                f"it is changed by the step itself: {changed}. Change it outside of the step; give back what you keep in it"
+            )
+        reason = unseen if unseen and not changed else reason
         plan.program = self._last = None
         if number > 4:
             self.refusal = reason
@@ -433,6 +450,16 @@ def _grads(recorder):
     return [None if grad is None else id(grad) for _, grad in recorder.found_grads()]
 
 
+class _Cell:
+    """The cell of a variable, whose contents are set as an item of a dict is."""
+
+    def __init__(self, cell):
+        self.cell = cell
+
+    def __setitem__(self, name, value):
+        self.cell.cell_contents = value
+
+
 class Plan:
     """What is remembered for one combination of shapes."""
 
@@ -440,7 +467,7 @@ class Plan:
         self.given = given  # what its key says of the arguments
         self.number = self.begun = self.misses = 0
         self.tries = TRIES
-        self.inputs = ()
+        self.inputs = self.kept = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
 
     def begin_again(self, changed):
@@ -449,7 +476,9 @@ class Plan:
         self.misses, self.tries = 0, TRIES
 
     def answer(self, arrays):
-        """The arrays of a replay in the form of the step's result."""
+        """The arrays of a replay in the form of the step's result. What the step keeps for others to see is put there."""
+        for owner, name, x in self.kept:
+            owner[name] = x
         if type(self.shape) is Tensor:
             result = _new(Tensor)
             result.array = arrays[0]

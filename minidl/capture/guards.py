@@ -14,6 +14,7 @@ from ..nn.module import changes
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .events import flat
+from .functions import is_hooked
 from .surroundings import SIMPLE, alike, members, same, surroundings
 
 _FEW = 2**20  # numbers: larger arrays are not compared
@@ -24,10 +25,13 @@ class Guards:
 
     modules: (module, its attributes before the step) of those that ran. optimizers: those that stepped. arguments: of the call.
     grads: (node, the array of its .grad when the step begins, or None, or True for any array). read: ids of the arrays that
-    kernels read.
+    kernels read. made: ids of those that the step makes.
+
+    `kept`: [(a dict or a cell, a name, the value)] of tensors that the step makes and keeps for others to see, in attributes
+    and variables.
     """
 
-    def __init__(self, function, arguments, tensors, modules, optimizers, grads, read):
+    def __init__(self, function, arguments, tensors, modules, optimizers, grads, read, made=frozenset()):
         self.grads = grads
         self.mode, self.dtype = mode.recording, dtypes.default
         self.number, self.forked = threads._number, threads._forked
@@ -37,7 +41,13 @@ class Guards:
         self.hooks = calls.hooks
         self.modules, self.changes = [(part, *_attributes(part, before)) for part, before in modules], changes.number
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read)
-        self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
+        self.codes, self.containers, self.kept = found.codes, found.containers, _kept(found.places, modules, made)
+        of = {(id(owner), name) for owner, name, _ in self.kept}  # these may be others in each call
+        self.cells = [x for x in found.cells if (id(x[0]), "cell_contents") not in of]
+        self.entries = [
+            x for x in found.entries if (id(getattr(x[0], "__self__", None)), x[1] if type(x[1]) is str else "") not in of
+        ]
+        kept = {id(x) for _, _, value in self.kept for x in flat([value])}
         self.catches = found.catches
         stepped = {id(o): o for o in optimizers}
         others = [o for o in found.optimizers if id(o) not in stepped]
@@ -53,7 +63,7 @@ class Guards:
         self.states = [(o.state, p, d, _entries(d)) for o in stepped.values() for p, d in o.state.items()]
         for o in others:  # which the step may step by itself: what it reads there, kernels read
             self.states += [(o.state, p, d, [e for e in _entries(d) if id(owner_of(e[2])) in read]) for p, d in o.state.items()]
-        tensors.update((id(x), x) for x in found.tensors)
+        tensors.update((id(x), x) for x in found.tensors if id(x) not in kept)
         tensors.update((id(x), x) for x in found.inner if id(owner_of(x.array)) in read)
         self.tensors = [(x, x.array, x.node) for x in tensors.values()]
         self.arrays = [x.array for x in (*tensors.values(), *found.inner)]
@@ -137,7 +147,7 @@ class Guards:
         """After an attribute of any module was set, or any tensor was given a hook."""
         for part, attributes, kept in self.modules:
             now = vars(part)
-            if part._hooks is not None and any(part._hooks):
+            if part._hooks is not None and is_hooked(part):
                 return f"{type(part).__name__} has a hook"
             if now.keys() | kept != attributes.keys() | kept:
                 return f"{type(part).__name__} has other attributes"
@@ -172,6 +182,19 @@ def _place(stream):
 def _of_tensors(value):
     parts = list(flat([value]))
     return bool(parts) and all(x is None or isinstance(x, Tensor) for x in parts)
+
+
+def _kept(places, modules, made):
+    """What the step sets, and of modules all that has changed, as far as it is made of tensors that the step makes."""
+    found = [(vars(part), key, x) for part, before in modules for key, x in vars(part).items() if before.get(key) is not x]
+    return list({(id(owner), name): (owner, name, x) for owner, name, x in (*found, *places) if _is_made(x, made)}.values())
+
+
+def _is_made(value, made):
+    """Whether it is a tensor that the step has made, or a list or dict of such and of None."""
+    parts = [x for x in flat([value]) if x is not None]
+    tensors = all(isinstance(x, Tensor) and (x.node is None or not x.is_leaf) for x in parts)
+    return bool(parts) and tensors and all(id(owner_of(x.array)) in made for x in parts)
 
 
 def _entries(state):

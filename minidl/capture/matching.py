@@ -17,16 +17,21 @@ import numpy as np
 from ..distributions.constraints import Constraint
 from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
-from ..optim import SGD, Adam, AdamW
+from ..optim import SGD
 from ..tensors.tensor import Tensor
 from .events import PLAIN, Backward, Forward, Step, flat
 from .lowering import lowered
+from .numbers import COUNTED
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
 
 
 class CannotRemember(RuntimeError):
     """Why a step can't be remembered."""
+
+
+class Carried(CannotRemember):
+    """The step reads what the call before has made, so that other recordings would not match either."""
 
 
 class Matching:
@@ -67,6 +72,11 @@ class Matching:
     def _same(self, a, b, reader):
         """Raises unless both arrays are the same part of the same thing."""
         if not self._explained(a, b):
+            if id(owner_of(b)) in self.first.seen and owner_of(b) is not owner_of(a):
+                raise Carried(
+                    f"it carries a tensor of shape {b.shape}, which {reader} reads, from one call to the next: change one "
+                    "tensor in place, with x.copy_(…) under no_grad(), or give it back, and pass it as an argument"
+                )
             raise CannotRemember(
                 f"{reader} reads an array of shape {b.shape} that no operation has made: NumPy has, or it is another one in "
                 "each call. Pass it to the step as an input, or compute it with tensors"
@@ -277,7 +287,7 @@ class Matching:
     def _step(self, a, b):
         if a.optimizer is not b.optimizer:
             raise CannotRemember("the optimizer is another one in each call: make it once, outside of the step")
-        if type(b.optimizer) is SGD or (type(b.optimizer) in (Adam, AdamW) and not numba.config.DISABLE_JIT):
+        if type(b.optimizer) is SGD or (type(b.optimizer) in COUNTED and not numba.config.DISABLE_JIT):
             self._is_native(a, b, lambda a, b: ())
         else:
             self.why[id(b)] = "its numbers change from step to step"

@@ -33,9 +33,12 @@ class Failed(Otherwise):
 
 
 class Program:
-    """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays."""
+    """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays.
 
-    def __init__(self, matching, statics, results, nodes):
+    shown: arrays that others may look at after the call.
+    """
+
+    def __init__(self, matching, statics, results, nodes, shown=()):
         self.matching, self.statics = matching, statics
         self.events, self.dropped = matching.second.events, set()
         self.optimizers = [event.optimizer for event in self.events if type(event) is Step]
@@ -49,13 +52,13 @@ class Program:
         self.nodes = nodes  # whose .grad the step uses; those that it changes are left as the step leaves them
         changed_nodes = {id(event.node): event.node for event in self.events if type(event) is Grad}.values()
         self.final = [(node, None if node.grad is None else node.grad.array) for node in changed_nodes]
-        kept = [*results, *(grad for _, grad in self.final if grad is not None)]
+        kept = [*results, *shown, *(grad for _, grad in self.final if grad is not None)]
         for x in kept:
             if not matching.known(x):
                 raise CannotRemember(f"a result of shape {x.shape} comes from NumPy, not from operations on tensors")
         self.plan = Plan(self._lives(kept))
         moved = self.plan.moved
-        self.results = [moved(x) for x in results]
+        self.results, self.shown = [moved(x) for x in results], [moved(x) for x in shown]
         self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
         self._twins, self._grads, self.grads, self.how = {}, [], [], {}
         self.segments, self.steps, self.kinds = [], [], []

@@ -16,9 +16,10 @@ from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
 from ..ops import Index, SetItem
+from ..optim import LBFGS
 from ..tensors.tensor import Tensor
 from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, STREAMS, functions, schedulers
+from .functions import CONSTANT, STREAMS, functions, is_hooked, schedulers
 
 FORGOTTEN = object()
 
@@ -57,6 +58,7 @@ class Recorder(watch.Observer):
                 self._patch(place, name, self._effect)
             for place, name in schedulers():
                 self._patch(place, name, self._scheduler)
+            self._patch(LBFGS, "step", self._searching)
             for place, name in readers:
                 self._patch(place, name, self._reader)
             for place, name in STREAMS:
@@ -329,7 +331,7 @@ class Recorder(watch.Observer):
             if self._mine() and not self._stack:
                 if id(module) not in self.modules:
                     self.modules.update((id(part), (part, dict(vars(part)))) for part in module.modules())
-                if module._hooks is not None and any(module._hooks):
+                if module._hooks is not None and is_hooked(module):
                     self.refuse(f"{type(module).__name__} has a hook, which is Python: remove it, or leave the step ordinary")
             return old(module, *inputs, **options)
 
@@ -340,6 +342,14 @@ class Recorder(watch.Observer):
             if self._mine():
                 self.refuse(f"{type(scheduler).__name__} steps within the step: let it step outside, after it")
             return old(scheduler, *args, **options)
+
+        return step
+
+    def _searching(self, name, old):
+        def step(optimizer, *args, **options):
+            if self._mine():
+                self.refuse("LBFGS goes on by the values of the closure's losses: leave its step ordinary")
+            return old(optimizer, *args, **options)
 
         return step
 
@@ -362,10 +372,19 @@ class Recorder(watch.Observer):
     def _reader(self, name, old):
         def read(tensor, *args, **options):
             if self._mine() and not (self._stack and type(getattr(self._stack[-1], "op", None)) not in (Index, SetItem)):
-                self.refuse(f"Tensor.{name} reads a value: return the tensor, and read it outside of the step")
+                self.refuse(self._why_not(name))
             return old(tensor, *args, **options)
 
         return read
+
+    def _why_not(self, name):
+        """What is wrong with Tensor.name, which reads a value."""
+        if name == "__bool__":
+            return (
+                "Tensor.__bool__ reads a value, and an `if` or `and` goes on by it: choose with where or clamp (of the norm of "
+                "gradients: clip_grad_norm_), or do it outside of the step"
+            )
+        return f"Tensor.{name} reads a value: return the tensor, and read it outside of the step"
 
     def _effect(self, name, old):
         """A function that changes tensors that are the same in each call, such as the gradients of parameters."""

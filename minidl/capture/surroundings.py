@@ -44,9 +44,9 @@ _OF_TENSORS = {"array", *dir(Tensor)}
 _CALLABLE = types.FunctionType, types.MethodType, functools.partial
 _STREAMS = random.Random, np.random.Generator, np.random.RandomState
 # Marks among the names in code: a text that may name an attribute, which is looked for; names of attributes are computed, of
-# such pieces, or of texts that are reached; all attributes are looked at; an error is caught.
-_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES = "'", "+", "-", ".", "*", "!"
-_MARKS = {_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES}
+# such pieces, or of texts that are reached; all attributes are looked at; an error is caught; a name is set.
+_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES, _SET = "'", "+", "-", ".", "*", "!", "="
+_MARKS = {_TEXT, _COMPUTED, _PIECE, _REACHED, _ANY, _CATCHES, _SET}
 
 
 def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
@@ -55,7 +55,7 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset()):
     cells: (cell, value, name), codes: (function, its code), entries: (getter, key, value, name) with now = getter(key), and
     containers: (container, copy of items). And members: (module, its members) of those that did not run; tensors, inner: those
     of modules and optimizers; streams: of random numbers, which are not minidl's; optional: attributes that the code looks for,
-    and may not find; optimizers; catches: whether it catches errors.
+    and may not find; optimizers; catches: whether it catches errors; places: (a dict or cell, a name, value) of what it sets.
 
     ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read.
     """
@@ -76,13 +76,13 @@ class _Walk:
 
     def __init__(self, names, ran, stepped, read):
         self.names, self.found = {x for x in names if x[:1] not in _MARKS}, set()
-        self.optional, self.pieces, self.reached = (
-            {x[1:] for x in names if x[:1] == mark} for mark in (_TEXT, _PIECE, _REACHED)
+        self.optional, self.pieces, self.reached, self.set = (
+            {x[1:] for x in names if x[:1] == mark} for mark in (_TEXT, _PIECE, _REACHED, _SET)
         )
         self.catches = _CATCHES in names or "suppress" in names
         self.computed, self.all = _COMPUTED in names, _ANY in names
         self.ran, self.stepped, self.read = ran, stepped, read
-        self.optimizers = []
+        self.optimizers, self.places = [], []
         self.cells, self.codes, self.entries, self.containers = {}, [], {}, []
         self.members, self.streams, self.tensors, self.inner, self.indirect = [], [], [], [], set()
         self.seen, self.waiting = {}, []
@@ -165,11 +165,14 @@ class _Walk:
                 value = cell.cell_contents
             except ValueError:  # not yet set
                 continue
+            if name in self.set:
+                self.places.append((cell, "cell_contents", value))
             if name in loaded:
                 self.cells[id(cell)] = cell, value, name
                 self.waiting.append(value)
         for name in sorted(loaded & f.__globals__.keys()):
             self.attribute(f, f.__globals__, name, name)
+        self.places += [(f.__globals__, name, f.__globals__[name]) for name in self.set & f.__globals__.keys()]
         self.codes.append((f, f.__code__))
         for name in ("__defaults__", "__kwdefaults__"):
             value = getattr(f, name)
@@ -218,6 +221,8 @@ class _Walk:
 
     def attributes(self, owner, own, watched=True, but=frozenset()):
         names = self.names & own.keys()
+        if type(own) is dict:
+            self.places += [(own, name, own[name]) for name in self.set & own.keys()]
         if (self.all or self.computed) and not isinstance(owner, (types.ModuleType, types.FunctionType)):
             names |= {x for x in own if self.all or x in self.reached or any(piece in x for piece in self.pieces)}
         for name in sorted(names - but):
@@ -320,6 +325,8 @@ def _marks(code):
         what, value = instruction.opname, instruction.argval
         if what in _EXCEPT or (what == "POP_TOP" and before == "PUSH_EXC_INFO"):
             found.add(_CATCHES)
+        if what.startswith("STORE_") and what != "STORE_FAST" and isinstance(value, str):
+            found.add(_SET + value)
         text = value if what == "LOAD_CONST" and isinstance(value, str) else None
         computed += what != "LOAD_CONST" and value == "getattr"
         if what in ("PRECALL", "CALL"):
