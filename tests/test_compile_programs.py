@@ -333,3 +333,28 @@ def test_the_step_of_an_optimizer_is_a_call_of_its_kernel(name):
         if i == 13:
             assert "and 0 calls of Python" in twins.remembered.explain()
     assert twins.remembered.explain().count("and 0 calls of Python") == 1
+
+
+SHAPES = [((3, 1), (5,)), ((5,), (4, 3, 1)), ((), (3, 5)), ((1, 5), (3, 1)), ((4, 1, 5), (3, 1)), ((3, 5), (3, 5))]
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+@pytest.mark.parametrize("name", ["mul", "div", "sub", "add"])
+def test_gradients_of_operands_that_are_repeated_are_sums_by_kernels(name, shapes):
+    def make():
+        net = nn.ParameterList([nn.Parameter(numbers(i, *shape) + 3) for i, shape in enumerate(shapes)])
+        optimizer = sgd(net)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = (getattr(net[0], name)(net[1] * 1) * x).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return net, step
+
+    twins = Twins(make)
+    for i in range(7):
+        twins.call(numbers(i, 2, 4, 3, 5), labels(i, 2))
+    assert "and 0 calls of Python" in twins.remembered.explain()

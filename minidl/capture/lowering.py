@@ -32,6 +32,39 @@ def lowered(event):
         return None
 
 
+def before_sums(event):
+    """(arrays, calls) if kernels have summed what NumPy has made for operands that were repeated; the calls make it, or None.
+
+    An array that is no sum is the gradient of an operand that was not repeated.
+    """
+    rule, dy = type(event) is Backward and _TERMS.get(type(event.forward.op)), getattr(event, "dy", None)
+    if not rule or not isinstance(dy, np.ndarray):
+        return None
+    made, terms, calls = [], _terms(event), []
+    try:
+        for i, d in enumerate(event.gradients):
+            if d is None or (i == 0 and type(event.forward.op) is ops.Sub):  # which is dy, or a sum of it
+                continue
+            z = d if d.shape == dy.shape else next(terms, None)
+            if z is None or z.shape != dy.shape or not z.flags.c_contiguous:
+                return None
+            made.append(z)
+            calls += rule(event.saved, dy, i, z)
+    except _NumPy:
+        return None
+    return made, calls
+
+
+def _terms(event):
+    """The arrays that the kernels of an event read, and that it was not given and they have not made, in order."""
+    seen = {id(owner_of(x)) for x in (event.dy, *event.saved.values()) if isinstance(x, np.ndarray)}
+    for call in event.calls:
+        for x, written, owner in call.arrays():
+            if not written and x.size and id(owner) not in seen:
+                yield owner
+            seen.add(id(owner))
+
+
 # --- calls
 
 
@@ -171,29 +204,34 @@ def _negated(event):
     return [] if db is None else _number("negative", db, dy)
 
 
-def _products(event):
-    """da = dy·b, db = dy·a"""
-    calls = []
-    for d, x in zip(event.gradients, (event.saved["b"], event.saved["a"]), strict=True):
-        if d is not None:
-            if d.shape != event.dy.shape:
-                raise _NumPy
-            calls += _pair("*", d, event.dy, x) if isinstance(x, np.ndarray) else _number("*", d, event.dy, x)
-    return calls
+def _product(saved, dy, i, z):
+    """z = dy·b for da, dy·a for db"""
+    x = saved["a" if i else "b"]
+    return _pair("*", z, dy, x) if isinstance(x, np.ndarray) else _number("*", z, dy, x)
 
 
-def _quotients(event):
-    """da = dy/b, db = −dy·(a/b)/b"""
-    (da, db), dy, a, b = event.gradients, event.dy, event.saved["a"], event.saved["b"]
-    if any(d is not None and d.shape != dy.shape for d in (da, db)):
-        raise _NumPy
-    calls = []
-    if da is not None:
-        calls += _pair("/", da, dy, b) if isinstance(b, np.ndarray) else _number("/", da, dy, b)
-    if db is not None:
-        calls += _pair("/", db, a, b) if isinstance(a, np.ndarray) else _number("under", db, b, a)
-        calls += [*_pair("-*", db, dy, db), *_pair("/", db, db, b)]
-    return calls
+def _quotient(saved, dy, i, z):
+    """z = dy/b for da, −dy·(a/b)/b for db"""
+    a, b = saved["a"], saved["b"]
+    if i == 0:
+        return _pair("/", z, dy, b) if isinstance(b, np.ndarray) else _number("/", z, dy, b)
+    calls = _pair("/", z, a, b) if isinstance(a, np.ndarray) else _number("under", z, b, a)
+    return [*calls, *_pair("-*", z, dy, z), *_pair("/", z, z, b)]
+
+
+def _each(rule):
+    """The gradients of both operands, none of which was repeated."""
+
+    def gradients(event):
+        calls = []
+        for i, d in enumerate(event.gradients):
+            if d is not None:
+                if d.shape != event.dy.shape:
+                    raise _NumPy
+                calls += rule(event.saved, event.dy, i, d)
+        return calls
+
+    return gradients
 
 
 def _reshaped(event):
@@ -275,8 +313,8 @@ _FORWARD = {
 }
 _BACKWARD = {
     ops.Sub: _negated,
-    ops.Mul: _products,
-    ops.Div: _quotients,
+    ops.Mul: _each(_product),
+    ops.Div: _each(_quotient),
     ops.Neg: lambda event: _number("negative", event.gradients[0], event.dy),
     ops.Exp: _by_saved("*", "y"),
     ops.Log: _by_saved("/", "x"),
@@ -292,3 +330,4 @@ _BACKWARD = {
     ops.Index: _index_back,
     ops.Unbind: _unbind_back,
 }
+_TERMS = {ops.Mul: _product, ops.Div: _quotient, ops.Sub: lambda saved, dy, i, z: _number("negative", z, dy)}

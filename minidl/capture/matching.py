@@ -20,9 +20,10 @@ from ..nn.utils import clip_grad_norm_
 from ..optim import SGD
 from ..tensors.tensor import Tensor
 from .events import PLAIN, Backward, Forward, Step, flat
-from .lowering import lowered
+from .lowering import before_sums, lowered
 from .numbers import COUNTED
 
+_NUMPY = "NumPy takes part in it"
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
 
 
@@ -167,7 +168,7 @@ class Matching:
         if b.nested:
             return "operations run within it"
         if not b.same:
-            return "NumPy takes part in it"
+            return _NUMPY
         if len(a.calls) != len(b.calls):
             return "other kernels in each call"
         given, existing = _given(b), self.second.existing()
@@ -182,7 +183,7 @@ class Matching:
             fresh = {id(owner) for _, (y, written, owner) in pairs if written and not self.known(y)} - given
             for (x, _, _), (y, _, owner) in pairs:  # first what it reads, then what it makes
                 if id(owner) not in fresh and not self._explained(x, y):
-                    return "NumPy takes part in it"
+                    return _NUMPY
             for (x, _, old), (y, _, owner) in pairs:
                 if id(owner) in fresh:
                     if id(owner) in existing and old is not owner:
@@ -202,10 +203,16 @@ class Matching:
         reason = self._try_calls(a, b)
         if reason is None and not _checks_indices(b, self):
             reason = "its indices are checked in Python"
-        if reason is None and not all(self._explained(x, y) for x, y in results(a, b)):
-            reason, calls = "NumPy takes part in it", lowered(b)
+        if reason is None and not self._all_explained(results(a, b)):
+            reason, calls = _NUMPY, lowered(b)
             if calls is not None:  # the kernels are understood, and what NumPy does is, too
                 self.lowered[id(b)] = calls
+                return False
+        if reason == _NUMPY and (found := before_sums(b)) and not any(map(self.known, found[0])):
+            for x, y in zip((before_sums(a) or ((),))[0], found[0], strict=False):
+                self._made(x, y, b)
+            if self._try_calls(a, b) is None and self._all_explained(results(a, b)):
+                self.lowered[id(b)] = [*found[1], *b.calls]
                 return False
         if reason is not None:
             for table, key in self._noted:
@@ -216,6 +223,9 @@ class Matching:
             return False
         self.native.add(id(b))
         return True
+
+    def _all_explained(self, pairs):
+        return all(self._explained(x, y) for x, y in pairs)
 
     def _forward(self, a, b):
         skip = {"needs", "serial", "shape", "outputs", "origin"}
