@@ -358,3 +358,35 @@ def test_gradients_of_operands_that_are_repeated_are_sums_by_kernels(name, shape
     for i in range(7):
         twins.call(numbers(i, 2, 4, 3, 5), labels(i, 2))
     assert "and 0 calls of Python" in twins.remembered.explain()
+
+
+def special(seed, *shape):
+    """Numbers of which some are equal, NaN, infinite or -0."""
+    x = (numbers(seed, *shape) * 3).round()
+    x[0, 0], x[1, 1], x[2, 2] = float("nan"), -0.0, float("inf")
+    return x
+
+
+COMPARED = {
+    "accuracy": lambda x, y: (x.argmax(1) == y).float().mean(),
+    "count": lambda x, y: (x.argmax(dim=-1) == y).sum(),
+    "accuracy of Dive into Deep Learning": lambda x, y: (x.argmax(axis=1).type(y.dtype) == y).type(y.dtype).sum(),
+    "eq with a column": lambda x, y: x.argmin(1, keepdim=True).eq(y.view(-1, 1)).sum(),
+    "greater": lambda x, y: ((x > 0).float(), (x >= x.detach().T[:3].sum(0)[:, None]).double(), (0.5 < x).long()),
+    "less": lambda x, y: ((x < 1).long().sum(), (x <= -0.0).sum(), (x != x[:, :1]).sum(), (x == 1.0).float()),
+    "integers": lambda x, y: ((y != 0).sum(), (y > 1).float(), y.float() * 2, y.double() * 2, y.sum(), (y[:, None] == y).sum()),
+    "a view": lambda x, y: ((x.T < 1).float(), (x[:, ::2] == 0).sum(), (x[:2].argmax(1), y[1:].sum())),
+    "a triangle": lambda x, y: x.masked_fill(minidl.ones(3, 3)[:, None] - 1 == 0, float("-inf")),
+}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_what_accuracies_are_made_of_are_kernels(name):
+    def make():
+        net = mlp()
+        return net, lambda x, y: COMPARED[name](x, y)
+
+    twins = Twins(make)
+    for i in range(9):
+        twins.call(special(i, 6, 3), labels(i, 6))
+    assert "and 0 calls of Python" in twins.remembered.explain(), twins.remembered.explain()

@@ -6,13 +6,10 @@ from .. import ops
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, SELECT, four_axes
 from ..ops.arithmetic import POWERS
-from .events import Backward, Call, Copy, Forward, Sum
+from .deciding import NoKernels, of_function, of_integers
+from .events import Backward, Call, Copy, Forward, Function, Sum
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
-
-
-class _NumPy(Exception):
-    """There are no kernels for it."""
 
 
 def lowered(event):
@@ -26,9 +23,11 @@ def lowered(event):
         rule = _sum
     elif type(event) is Copy:
         rule = _copy
+    elif type(event) is Function:
+        rule = of_function
     try:
         return rule and rule(event)
-    except _NumPy:
+    except NoKernels:
         return None
 
 
@@ -50,7 +49,7 @@ def before_sums(event):
                 return None
             made.append(z)
             calls += rule(event.saved, dy, i, z)
-    except _NumPy:
+    except NoKernels:
         return None
     return made, calls
 
@@ -75,13 +74,13 @@ def _call(kernel, z, *args):
 def _axes(z, *xs, mask=()):
     """The arrays with four axes; all but a mask must be of z's dtype."""
     if z.dtype not in _FLOATS or not all(isinstance(x, np.ndarray) and x.dtype == z.dtype for x in xs):
-        raise _NumPy
+        raise NoKernels
     try:
         arrays = four_axes(z, *xs, *mask)
     except ValueError:  # shapes that do not broadcast
         arrays = None
     if arrays is None:
-        raise _NumPy
+        raise NoKernels
     return arrays
 
 
@@ -92,7 +91,7 @@ def _pair(name, z, x, y):
 
 def _number(name, z, x, a=0.0):
     if type(a) not in (int, float) or abs(a) > 2**53 or x.shape != z.shape:
-        raise _NumPy
+        raise NoKernels
     z_, x = _axes(z, x)
     return _call(NUMBERS[name], z, x, float(a), z_)
 
@@ -110,7 +109,7 @@ def _select(z, mask, x, y):
     """z = x where the mask holds, else y; x and y may be numbers."""
     x, y = (np.array(v, z.dtype) if type(v) in (int, float) else v for v in (x, y))
     if not isinstance(mask, np.ndarray) or mask.dtype != bool:
-        raise _NumPy
+        raise NoKernels
     z_, x, y, mask = _axes(z, x, y, mask=(mask,))
     return _call(SELECT, z, mask, x, y, z_)
 
@@ -124,7 +123,7 @@ def _sum(event):
 
 def _copy(event):
     if owner_of(event.copy) is owner_of(event.source):  # a part may lie over the other
-        raise _NumPy
+        raise NoKernels
     return _number("copy", event.copy, event.source)
 
 
@@ -168,7 +167,7 @@ def _by_part(name, part, key, a=0.0):
 def _power(z, a, b):
     """z = aᵇ, for the numbers b that NumPy is not asked for either"""
     if type(b) not in (int, float) or b not in POWERS:
-        raise _NumPy
+        raise NoKernels
     calls = _number("root", z, a) if abs(b) == 0.5 else _pair("*", z, a, a) if abs(b) > 1 else []
     calls += _pair("*", z, z, a) if b == 3 else []
     return calls if b > 0 else [*calls, *_number("under", z, z if calls else a, 1)]
@@ -178,7 +177,7 @@ def _power_back(event):
     """da = dy·b·aᵇ⁻¹"""
     (da, _), a, b = event.gradients, event.saved["a"], event.saved["b"]
     if type(b) not in (int, float) or b == 0:
-        raise _NumPy
+        raise NoKernels
     return [*_power(da, a, b - 1), *_number("*", da, da, b), *_pair("*", da, event.dy, da)]
 
 
@@ -191,7 +190,7 @@ def _chosen_back(event):
     for d, parts in zip(event.gradients, ((dy, 0.0), (0.0, dy)), strict=True):
         if d is not None:
             if d.shape != dy.shape:
-                raise _NumPy
+                raise NoKernels
             calls += _select(d, mask, *parts)
     return calls
 
@@ -200,7 +199,7 @@ def _negated(event):
     """da = dy, db = −dy"""
     (da, db), dy = event.gradients, event.dy
     if da is not None and owner_of(da) is not owner_of(dy):
-        raise _NumPy
+        raise NoKernels
     return [] if db is None else _number("negative", db, dy)
 
 
@@ -227,7 +226,7 @@ def _each(rule):
         for i, d in enumerate(event.gradients):
             if d is not None:
                 if d.shape != event.dy.shape:
-                    raise _NumPy
+                    raise NoKernels
                 calls += rule(event.saved, event.dy, i, d)
         return calls
 
@@ -237,14 +236,14 @@ def _each(rule):
 def _reshaped(event):
     (z,), (x,) = event.outputs, event.inputs
     if not z.flags.c_contiguous:
-        raise _NumPy
+        raise NoKernels
     return _number("copy", z.reshape(x.shape), x)
 
 
 def _shape_back(event):
     (dx,), dy = event.gradients, event.dy
     if not dx.flags.c_contiguous:
-        raise _NumPy
+        raise NoKernels
     return _number("copy", dx.reshape(dy.shape), dy)
 
 
@@ -269,7 +268,7 @@ def _index_back(event):
     """dx = 0, plus dy at the places that y was taken from"""
     (dx,), index = event.gradients, event.saved["index"]
     if not ops.is_basic(index):
-        raise _NumPy
+        raise NoKernels
     return [*_put(dx, 0), *_put(dx[index], event.dy)]
 
 
@@ -307,6 +306,7 @@ _FORWARD = {
     ops.Abs: _of_input("size"),
     ops.Where: _chosen,
     ops.Reshape: _reshaped,
+    ops.Sum: of_integers,
     ops.Dropout: lambda event: _pair("*", event.outputs[0], event.inputs[0], event.before["mask"]),
     ops.Cat: _beside,
     ops.Stack: _beside,

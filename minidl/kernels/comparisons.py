@@ -1,0 +1,128 @@
+"""Comparisons, casts of masks and of whole numbers, and the place of the largest number: for remembered steps (capture/).
+
+Eager operations leave them to NumPy, whose results these are. Arrays have four axes and any layout, as in arithmetic.py.
+"""
+
+from numba import types
+
+from .jit import CodeByDtype, jit, strided
+
+
+def _comparison(formula):
+    """z = formula(x, y), a mask"""
+
+    def loop(x, y, z):
+        for h in range(z.shape[0]):
+            for i in range(z.shape[1]):
+                for j in range(z.shape[2]):
+                    for k in range(z.shape[3]):
+                        z[h, i, j, k] = formula(x[h, i, j, k], y[h, i, j, k])
+
+    loop.__qualname__ = f"{loop.__name__}_{formula.__qualname__}"  # keeps apart the cache files of kernels from the same lines
+    return CodeByDtype(jit(loop), lambda t: (strided(t, 4), strided(t, 4), strided(types.boolean, 4, True)), integers=True)
+
+
+@jit
+def _equal(x, y):
+    return x == y
+
+
+@jit
+def _not_equal(x, y):
+    return x != y
+
+
+@jit
+def _less(x, y):
+    return x < y
+
+
+@jit
+def _less_equal(x, y):
+    return x <= y
+
+
+@jit
+def of_mask(x, z):
+    """z = 1 where the mask holds, else 0"""
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = x[h, i, j, k]
+
+
+@jit
+def of_integers(x, z):
+    """z = x, rounded to the nearest number"""
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = x[h, i, j, k]
+
+
+@jit
+def add_integers(x, z):
+    """z = Σ x"""
+    total = 0
+    for h in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for j in range(x.shape[2]):
+                for k in range(x.shape[3]):
+                    total += x[h, i, j, k]
+    z[()] = total
+
+
+@jit
+def count_mask(x, z):
+    """z = how often the mask holds"""
+    total = 0
+    for h in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for j in range(x.shape[2]):
+                for k in range(x.shape[3]):
+                    total += 1 if x[h, i, j, k] else 0
+    z[()] = total
+
+
+@jit
+def largest(x, z):
+    """z[i] = the first place of the largest of x[i], or of NaN, if there is one"""
+    for i in range(x.shape[0]):
+        at, best = 0, x[i, 0]
+        for k in range(1, x.shape[1]):
+            if best != best:
+                break
+            if not x[i, k] <= best:
+                at, best = k, x[i, k]
+        z[i] = at
+
+
+@jit
+def smallest(x, z):
+    """z[i] = the first place of the smallest of x[i], or of NaN, if there is one"""
+    for i in range(x.shape[0]):
+        at, best = 0, x[i, 0]
+        for k in range(1, x.shape[1]):
+            if best != best:
+                break
+            if not x[i, k] >= best:
+                at, best = k, x[i, k]
+        z[i] = at
+
+
+COMPARISONS = {
+    "__eq__": _comparison(_equal),
+    "__ne__": _comparison(_not_equal),
+    "__lt__": _comparison(_less),
+    "__le__": _comparison(_less_equal),
+}
+OF_MASK = CodeByDtype(of_mask, lambda t: (strided(types.boolean, 4), strided(t, 4, True)), integers=True)
+OF_INTEGERS = CodeByDtype(of_integers, lambda t: (strided(types.int64, 4), strided(t, 4, True)), integers=True)
+ADD_INTEGERS = CodeByDtype(add_integers, lambda t: (strided(t, 4), strided(t, 0, True)), integers=True)
+COUNT_MASK = CodeByDtype(count_mask, lambda t: (strided(types.boolean, 4), strided(t, 0, True)), integers=True)
+PLACES = {
+    "argmax": CodeByDtype(largest, lambda t: (strided(t, 2), strided(types.int64, 1, True)), integers=True),
+    "argmin": CodeByDtype(smallest, lambda t: (strided(t, 2), strided(types.int64, 1, True)), integers=True),
+}
