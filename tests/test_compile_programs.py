@@ -372,7 +372,7 @@ COMPARED = {
     "count": lambda x, y: (x.argmax(dim=-1) == y).sum(),
     "accuracy of Dive into Deep Learning": lambda x, y: (x.argmax(axis=1).type(y.dtype) == y).type(y.dtype).sum(),
     "eq with a column": lambda x, y: x.argmin(1, keepdim=True).eq(y.view(-1, 1)).sum(),
-    "greater": lambda x, y: ((x > 0).float(), (x >= x.detach().T[:3].sum(0)[:, None]).double(), (0.5 < x).long()),
+    "greater": lambda x, y: ((x > 0).float(), (x >= x.detach().T[:3].sum(0)[:, None]).double(), (x > 0.5).long()),
     "less": lambda x, y: ((x < 1).long().sum(), (x <= -0.0).sum(), (x != x[:, :1]).sum(), (x == 1.0).float()),
     "integers": lambda x, y: ((y != 0).sum(), (y > 1).float(), y.float() * 2, y.double() * 2, y.sum(), (y[:, None] == y).sum()),
     "a view": lambda x, y: ((x.T < 1).float(), (x[:, ::2] == 0).sum(), (x[:2].argmax(1), y[1:].sum())),
