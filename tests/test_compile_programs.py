@@ -390,3 +390,65 @@ def test_what_accuracies_are_made_of_are_kernels(name):
     for i in range(9):
         twins.call(special(i, 6, 3), labels(i, 6))
     assert "and 0 calls of Python" in twins.remembered.explain(), twins.remembered.explain()
+
+
+@pytest.mark.parametrize("leaf", [lambda x: x.clone().requires_grad_(), lambda x: minidl.zeros_like(x, requires_grad=True)])
+def test_gradients_of_what_the_step_itself_makes(leaf):
+    """As for adversarial examples."""
+
+    def make():
+        net = mlp(nn.Tanh)
+        optimizer = sgd(net)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            change = leaf(x)
+            F.cross_entropy(net(x + change), y).backward()
+            hidden = net[0](x)
+            hidden.retain_grad()
+            loss = F.cross_entropy(net(x + 0.1 * change.grad), y) + hidden.square().mean()
+            change.grad = None
+            loss.backward()
+            optimizer.step()
+            return loss, hidden.grad * 1
+
+        return net, step
+
+    twins = remembered(make)
+    assert max(plan.number for plan in twins.remembered._plans.values()) > 7
+
+
+def require(net, optimizer):
+    def step(x, y):
+        x.requires_grad = True
+        F.cross_entropy(net(x), y).backward()
+        return (x + x.grad.sign()).detach()
+
+    return step
+
+
+def forget_late(net, optimizer):
+    def step(x, y):
+        F.cross_entropy(net(x), y).backward()
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (require, r"lets an input require a gradient: write x = x.clone\(\).requires_grad_\(\)"),
+        (forget_late, r"adds to the gradients of the call before, .*: call zero_grad\(\) before the first backward\(\)"),
+    ],
+)
+def test_the_warning_says_what_to_do_about_gradients(make, why):
+    net = mlp()
+    step = minidl.compile(make(net, sgd(net)))
+    with pytest.warns(UserWarning, match=why):
+        for i in range(24):
+            step(*batches(i))

@@ -291,8 +291,9 @@ class Compiled:
         for static, x in zip(plan.statics, arrays, strict=True):
             np.copyto(static, x)
         given, before = (args, options), [x.copy() for x in plan.statics]
-        made = []
-        args, options = with_statics(given, twins(tensors, plan.statics), made)
+        made, inputs = [], twins(tensors, plan.statics)
+        constant = [x for x in inputs.values() if x.node is None]
+        args, options = with_statics(given, inputs, made)
         recorder = None
         try:
             recorder = Recorder(plan.statics, number == 3, arrays)
@@ -305,6 +306,8 @@ class Compiled:
                     if not (equal([static], [x]) or equal([static], [old])):  # NumPy has written, which tells nobody
                         recorder.refuse("it changes an input in place: compute a new tensor")
                         np.copyto(x, static)
+                if any(x.node is not None for x in constant):
+                    recorder.refuse("it lets an input require a gradient: write x = x.clone().requires_grad_()")
                 if put_back(made):
                     recorder.refuse("it changes a list, a dict or an object that it is given: return what it makes")
         reason = recorder.refusal or refused(result)

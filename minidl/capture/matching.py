@@ -19,7 +19,7 @@ from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD
 from ..tensors.tensor import Tensor
-from .events import PLAIN, Backward, Forward, Step, flat
+from .events import PLAIN, Backward, Forward, Step, Sum, flat
 from .lowering import before_sums, lowered
 from .numbers import COUNTED
 
@@ -74,6 +74,11 @@ class Matching:
         """Raises unless both arrays are the same part of the same thing."""
         if not self._explained(a, b):
             if id(owner_of(b)) in self.first.seen and owner_of(b) is not owner_of(a):
+                if reader == Sum.name:
+                    raise Carried(
+                        "it adds to the gradients of the call before, and forgets them only then: call zero_grad() before the "
+                        "first backward()"
+                    )
                 raise Carried(
                     f"it carries a tensor of shape {b.shape}, which {reader} reads, from one call to the next: change one "
                     "tensor in place, with x.copy_(…) under no_grad(), or give it back, and pass it as an argument"

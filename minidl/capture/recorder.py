@@ -41,6 +41,7 @@ class Recorder(watch.Observer):
         self.known(statics)
         self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
+        self._leaves = {}  # id of a node -> the node, of tensors that the step itself lets require a gradient
         self._taken = {}  # arrays that the step has taken from tensors, and no operation was given
 
     # --- begin and end
@@ -65,6 +66,7 @@ class Recorder(watch.Observer):
                 self._patch(place, name, self._stream)
             self._patch(Module, "__call__", self._module)
             self._patch(Tensor, "grad", self._gradient)
+            self._patch(Tensor, "requires_grad_", self._switched)
             self._patch(Tensor, "data", self._data)
             self._patch(Tensor, "detach", self._detached)
             self._patch(Tensor, "array", self._array)
@@ -212,7 +214,7 @@ class Recorder(watch.Observer):
         if array is not dx:
             self._add(Sum(total=array, dx=dx, result=array))
             self._written = array
-        self._add(Grad(node=node, array=array))
+        self._keeps(node, array)
 
     def written(self, array):
         self._check_inputs(array)
@@ -223,8 +225,26 @@ class Recorder(watch.Observer):
             self.refuse(f"an array of shape {array.shape} is changed in place, by NumPy: keep it out of the step")
 
     def _begins(self, node, grad):
-        if type(node) is Leaf:
+        if type(node) is Leaf and id(node) not in self._leaves:
             self.grads.setdefault(id(node), (node, grad))
+
+    def _keeps(self, node, array):
+        """The gradient of a node is this array, or None; nobody sees those of what the step has made when it is over."""
+        if id(node) not in self._leaves and id(node) not in self._forwards:
+            self._add(Grad(node=node, array=array))
+
+    def _switched(self, name, old):
+        """The method `requires_grad_`, which tells of new leaves of the graph."""
+
+        def switch(x, *args, **options):
+            known = x._frozen
+            plain = x.node is None
+            old(x, *args, **options)
+            if plain and x.node is not None and x.node is not known and self._mine():
+                self._leaves[id(x.node)] = x.node
+            return x
+
+        return switch
 
     def _gradient(self, name, old):
         """The property `grad` of tensors, which tells what the step finds there, and what it puts there."""
@@ -241,7 +261,7 @@ class Recorder(watch.Observer):
             if node is not None and self._mine():
                 self._begins(node, FORGOTTEN)
                 if not self._stack:
-                    self._add(Grad(node=node, array=None if grad is None else grad.array))
+                    self._keeps(node, None if grad is None else grad.array)
 
         return property(get, put, old.fdel)
 
