@@ -6,6 +6,8 @@ import pytest
 
 import minidl
 from minidl import nn, optim
+from minidl.capture.recorder import arrays_in
+from minidl.double_backward.linear import Adjoint
 from minidl.nn import functional as F
 from tests.test_compile import Twins, batches, labels, mlp, numbers, sgd
 
@@ -451,4 +453,85 @@ def test_the_warning_says_what_to_do_about_gradients(make, why):
     step = minidl.compile(make(net, sgd(net)))
     with pytest.warns(UserWarning, match=why):
         for i in range(24):
+            step(*batches(i))
+
+
+def physics(net, x, y):
+    """u' = −u at the points x."""
+    x = x[:, :1].clone().requires_grad_()
+    u = net(x.expand(-1, 4) * 0.5).sum(1, keepdim=True)
+    (slope,) = minidl.autograd.grad(u, x, minidl.ones_like(u), create_graph=True)
+    (second,) = minidl.autograd.grad(slope.sum(), x, create_graph=True)
+    return ((slope + u) ** 2).mean() + 0.1 * second.square().mean()
+
+
+def penalty(net, x, y):
+    """Of a Wasserstein GAN's critic: its slope shall have length 1."""
+    x = (minidl.rand(len(x), 1) * x).requires_grad_(True)
+    (slope,) = minidl.autograd.grad(net(x)[:, 0].sum(), x, create_graph=True)
+    return ((slope.norm(2, dim=1) - 1) ** 2).mean()
+
+
+def inner_loop(net, x, y):
+    """MAML: what the weights give after two steps from them."""
+    ws = list(net.parameters())
+
+    def loss_of(w1, b1, w2, b2):
+        return F.mse_loss(F.linear(F.relu(F.linear(x, w1, b1)), w2, b2), F.one_hot(y, 3).float())
+
+    for _ in range(2):
+        ws = [w - 0.1 * g for w, g in zip(ws, minidl.autograd.grad(loss_of(*ws), ws, create_graph=True), strict=True)]
+    return loss_of(*ws)
+
+
+def ranked(net, x, y):
+    """The adjoint of taking rows by an index keeps the index, which is another one in each call."""
+    x = x.clone().requires_grad_()
+    u = net(x)[x.detach()[:, 0].argsort()[:3]]
+    (slope,) = minidl.autograd.grad((u**3).sum(), x, create_graph=True)
+    return slope.square().sum()
+
+
+SECOND = [(nn.Tanh, physics), (lambda: nn.LeakyReLU(0.2), penalty), (nn.ReLU, inner_loop), (nn.ELU, penalty), (nn.Tanh, ranked)]
+
+
+@pytest.mark.parametrize(("activation", "loss_of"), SECOND)
+def test_gradients_of_gradients(activation, loss_of):
+    def make():
+        net = mlp(activation)
+        optimizer = optim.Adam(net.parameters())
+
+        def step(x, y):
+            loss = loss_of(net, x, y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return net, step
+
+    twins = remembered(make, 20)
+    assert max(plan.number for plan in twins.remembered._plans.values()) == 15
+
+
+def test_what_an_adjoint_keeps_is_found():
+    """It lives as long as the adjoint may read it."""
+    x = minidl.ones(4, requires_grad=True)
+    kept = Adjoint(x[minidl.tensor([0, 2])].node)
+    (index,) = arrays_in([vars(kept)["op"]])
+    assert index.tolist() == [0, 2]
+
+
+def test_a_gradient_that_keeps_its_graph_is_refused():
+    net = mlp(nn.Tanh)
+
+    def ordinary(x, y):
+        net.zero_grad()
+        loss = (net(x) ** 2).sum()
+        loss.backward(create_graph=True)
+        return loss.detach()
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    with pytest.raises(RuntimeError, match="still wants a gradient"):
+        for i in range(4):
             step(*batches(i))

@@ -74,8 +74,8 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
       rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
       or finds among its globals. Random numbers go on as in ordinary calls.
     - What can't be remembered: `item()` and whatever else reads a value (`array`, the text of a tensor), NumPy between
-      operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients.
-      The warning says which it was.
+      operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients
+      of some operations. The warning says which it was.
     - What the recorder can't see: Python's own state, a counter in an iterator or in a library's object that changes the
       formula; items of lists of more than 1000, and numbers that Python takes from arrays of more than 10,000; attributes that
       are put into `vars(module)`, functions of minidl that are replaced, memory whose shape or flags NumPy sets in place.
@@ -310,7 +310,7 @@ class Compiled:
                     recorder.refuse("it lets an input require a gradient: write x = x.clone().requires_grad_()")
                 if put_back(made):
                     recorder.refuse("it changes a list, a dict or an object that it is given: return what it makes")
-        reason = recorder.refusal or refused(result)
+        reason = recorder.refusal or refused([result, [node.grad for node, _ in recorder.grads.values()]])
         if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], plan.statics):
             reason = "it reads an input that shares memory with what it has changed before: pass a clone() of it"
         if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
@@ -328,7 +328,7 @@ class Compiled:
                 ):  # something may have changed since: this is the first
                     plan.first, number, plan.begun, plan.tries = recorder, 2, plan.begun + 1, plan.tries - (not other)
                 else:
-                    reason = str(error)
+                    reason = f"in gradients of gradients, {error}" if recorder.second else str(error)
         if reason is not None:
             plan.first = plan.program = None
             self._refuse(reason)

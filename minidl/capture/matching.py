@@ -19,7 +19,7 @@ from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD
 from ..tensors.tensor import Tensor
-from .events import PLAIN, Backward, Forward, Step, Sum, flat
+from .events import PLAIN, Backward, Forward, Step, Sum, flat, inside, is_inner
 from .lowering import before_sums, lowered
 from .numbers import COUNTED
 
@@ -155,6 +155,9 @@ class Matching:
         elif type(a) is type(b) and isinstance(b, (functools.partial, Constraint)):
             of = vars if isinstance(b, Constraint) else lambda x: {"func": x.func, "args": x.args, "keywords": x.keywords}
             self._values(of(a), of(b), event)
+        elif is_inner(a) and is_inner(b) and type(a) is type(b):
+            self._values(inside(a), inside(b), event)
+            self._values(a.needs[0].shape, b.needs[0].shape, event)
         elif a is not b and not (callable(b) and getattr(a, "__code__", 0) == getattr(b, "__code__", 1)):
             raise CannotRemember(
                 f"{event.name} keeps an object of {type(b).__name__}, which can't be compared with the last call's"
@@ -384,6 +387,8 @@ def _collect(value, found):
         for x in value:
             if type(x) not in PLAIN:
                 _collect(x, found)
+    elif is_inner(value):
+        _collect(inside(value), found)
 
 
 _GIVEN = "before", "inputs", "saved", "dy", "args", "options"

@@ -16,7 +16,7 @@ from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
-from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat
+from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat, inside, is_inner
 from .matching import CannotRemember
 from .memory import Plan
 from .numbers import in_turn, numbers_of, with_counts
@@ -279,6 +279,10 @@ class Program:
             return type(value)(map(self._tensors, value))
         if type(value) is dict:
             return {key: self._tensors(x) for key, x in value.items()}
+        if is_inner(value):
+            twin = copy.copy(value)
+            twin.__dict__ = {**vars(value), **self._tensors(inside(value))}
+            return twin
         return self.plan.moved(value) if isinstance(value, np.ndarray) else value
 
     def twin(self, forward, saved=None):

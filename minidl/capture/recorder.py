@@ -10,15 +10,15 @@ import numpy as np
 
 from .. import double_backward
 from ..graph import watch
-from ..graph.nodes import Leaf
+from ..graph.nodes import Leaf, next_serial
 from ..graph.watch import constants
 from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
-from ..ops import Index, SetItem
+from ..ops import Index, SetItem, Sub
 from ..optim import LBFGS
 from ..tensors.tensor import Tensor
-from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
+from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat, inside, is_inner
 from .functions import CONSTANT, STREAMS, functions, is_hooked, schedulers
 
 FORGOTTEN = object()
@@ -42,6 +42,8 @@ class Recorder(watch.Observer):
         self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
         self._leaves = {}  # id of a node -> the node, of tensors that the step itself lets require a gradient
+        self._recorded_walks, self._start = 0, next_serial()  # how many are under way
+        self.second = False  # whether there were any: gradients of gradients
         self._taken = {}  # arrays that the step has taken from tensors, and no operation was given
 
     # --- begin and end
@@ -80,6 +82,7 @@ class Recorder(watch.Observer):
     def __exit__(self, *error):
         """Puts everything back. Ctrl-C may come at any line: so it may be called again, and then does the rest."""
         watch.remove(self)
+        self._thread = None  # some of its functions may have been copied meanwhile (double_backward/reading.py)
         if self._taken:
             self.refuse("Tensor.array gives its values to NumPy: compute with tensors, or read it outside of the step")
         jit.recorder = None
@@ -164,15 +167,24 @@ class Recorder(watch.Observer):
         self.refuse(f"{op.name} raises an error, which the step catches: catch errors outside of it")
 
     def before_backward(self, node, dy):
+        if self._recorded_walks:  # its operations are noted one by one
+            return
         if self._stack:
             what = "a closure of" if type(self._stack[0]) is Step else "within"
             self.refuse(f"backward() is called in {what} {self._stack[0].name}")
         event = Backward(forward=self._forwards.get(id(node)), saved=dict(vars(node)), dy=list(dy) if type(dy) is list else dy)
-        if event.forward is None:
+        if (
+            event.forward is None and type(node) is Sub and node.serial > self._start
+        ):  # of gradients of gradients: rules.distance
+            needs = {"needs": list(map(stub, node.needs))}
+            event.forward = Forward(op=node, before=needs, after={**vars(node), **needs}, inputs=[], outputs=[])
+        elif event.forward is None:
             self.refuse(f"backward() goes through {node.name}, which was computed before the step began")
         self._stack.append(event)
 
     def after_backward(self, node, gradients):
+        if self._recorded_walks:
+            return
         event = self._stack.pop()
         if self._stack:
             return
@@ -382,10 +394,16 @@ class Recorder(watch.Observer):
         return call
 
     def _second(self, name, old):
+        """The walk back by operations on tensors, with create_graph=True."""
+
         def walk(*args, **options):
-            if self._mine():
-                self.refuse("it takes gradients of gradients (create_graph=True)")
-            return old(*args, **options)
+            if not self._mine():
+                return old(*args, **options)
+            self._recorded_walks, self.second = self._recorded_walks + 1, True
+            try:
+                return old(*args, **options)
+            finally:
+                self._recorded_walks -= 1
 
         return walk
 
@@ -506,6 +524,8 @@ def _collect(values, found):
             found.append(x.array)
         elif isinstance(x, (tuple, list, dict)):
             _collect(x.values() if isinstance(x, dict) else x, found)
+        elif is_inner(x):
+            _collect(inside(x).values(), found)
 
 
 def reproduced(calls, known):
