@@ -2,12 +2,14 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 import minidl
 from minidl import nn, optim
 from minidl.capture.recorder import arrays_in
 from minidl.double_backward.linear import Adjoint
+from minidl.kernels.comparisons import HOLD
 from minidl.nn import functional as F
 from tests.test_compile import Twins, batches, labels, mlp, numbers, sgd
 
@@ -535,3 +537,75 @@ def test_a_gradient_that_keeps_its_graph_is_refused():
     with pytest.raises(RuntimeError, match="still wants a gradient"):
         for i in range(4):
             step(*batches(i))
+
+
+def trained(compute, data):
+    """Compares a step that trains the input, once a parameter: all of compute's result and of the gradient."""
+
+    def make():
+        net = nn.ParameterList([nn.Parameter(minidl.zeros(4, 3, 5))])
+        optimizer = sgd(net)
+
+        def step(x):
+            optimizer.zero_grad()
+            with minidl.no_grad():
+                net[0].copy_(x)
+            y = compute(net[0])
+            (y * minidl.arange(y.numel()).view(y.shape).float()).sum().backward()
+            return y, net[0].grad * 1
+
+        return net, step
+
+    twins = Twins(make)
+    for i in range(12):
+        twins.call(data(i))
+    return twins.remembered.explain()
+
+
+def with_zeros(i):
+    x = (numbers(i, 4, 3, 5) * 2).round() / 2
+    x[0, 0, 0], x[1, 1, 1], x[2, 2] = float("nan"), float("inf"), 0.0
+    if i in (2, 5, 9):
+        x[3, 0, 0] = -0.0
+    return x
+
+
+BOUNDS = [(0, None), (None, 0.5), (-1, 1.0), (-0.0, 1), (0.1, float("inf")), (0.5, -0.5), (None, -0.0)]
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_clamp_is_a_kernel_and_numpy_chooses_between_0_and_minus_0(bounds):
+    assert "and 0 calls of Python" in trained(lambda x: x.clamp(*bounds), with_zeros)
+    assert "and 0 calls of Python" in trained(lambda x: (x * 1).clamp_(*bounds).transpose(0, 1), with_zeros)
+
+
+def test_clamp_stops_where_a_zero_has_another_sign_than_the_bound():
+    x, z, alarm = np.array([1, -0.0, 0.0], np.float32).reshape(1, 1, 1, 3), np.empty((1, 1, 1, 3), np.float32), np.empty(1)
+    for low, high, expected in (
+        (0.0, 1.0, 0),
+        (-0.0, 1.0, 0),
+        (0.5, 1.0, -1),
+        (-1.0, 0.0, 0),
+        (-1.0, -0.0, 0),
+        (-1.0, 1.0, -1),
+    ):
+        HOLD[z.dtype](x, low, high, z, alarm)
+        assert alarm[0] == expected
+
+
+NORMS = {
+    "all": lambda x: x.norm().view(1),
+    "rows": lambda x: x.norm(dim=-1),
+    "columns": lambda x: x.norm(dim=0, keepdim=True),
+    "two axes": lambda x: minidl.linalg.norm(x, dim=(0, 2)),
+    "normalize": lambda x: F.normalize(x, dim=1),
+    "in place, all": lambda x: x / x.norm().clamp_(min=20.0),
+    "distance": lambda x: F.pairwise_distance(x[0], x[1]),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_euclidean_norms_are_kernels(name):
+    told = trained(NORMS[name], lambda i: with_zeros(i).nan_to_num(1, 1))
+    assert "and 0 calls of Python" in told, told
+    trained(lambda x: NORMS[name](x.transpose(1, 2)), with_zeros)

@@ -1,9 +1,21 @@
-"""Comparisons, casts of masks and of whole numbers, and argmax, as calls of kernels: what accuracies are made of."""
+"""As calls of kernels: comparisons, casts of masks, argmax, of which accuracies are made; bounds; Euclidean norms."""
+
+import math
 
 import numpy as np
 
-from ..kernels.arithmetic import four_axes
-from ..kernels.comparisons import ADD_INTEGERS, COMPARISONS, COUNT_MASK, OF_INTEGERS, OF_MASK, PLACES
+from ..kernels.arithmetic import PAIRS, four_axes
+from ..kernels.comparisons import (
+    ADD_INTEGERS,
+    COMPARISONS,
+    COUNT_MASK,
+    HOLD,
+    INSIDE,
+    OF_INTEGERS,
+    OF_MASK,
+    PLACES,
+    ROOT_OF_SUMS,
+)
 from ..tensors.tensor import Tensor
 from .events import Call
 
@@ -73,6 +85,56 @@ def of_integers(event):
     kernel = COUNT_MASK if x.dtype == bool else ADD_INTEGERS
     x, _ = _axes(x, x)
     return [Call(kernel, z.dtype, kernel[z.dtype], (x, z.reshape(())))]
+
+
+def held(event):
+    """y = x between two bounds. The kernel stops the table where NumPy may choose between 0 and −0."""
+    (z,), (x,) = event.outputs, event.inputs
+    z, x = _axes(z, x)
+    _floats(x, z)
+    return [Call(HOLD, z.dtype, HOLD[z.dtype], (x, *_bounds(event.before), z, np.full(1, -1.0)))]
+
+
+def held_back(event):
+    """dx = dy between the bounds, 0 elsewhere"""
+    z, x, dy = _axes(event.gradients[0], event.saved["x"], event.dy)
+    _floats(z, x, dy)
+    return [Call(INSIDE, z.dtype, INSIDE[z.dtype], (x, *_bounds(event.saved), dy, z))]
+
+
+def _floats(z, *xs):
+    if z.dtype not in _KINDS or z.dtype.kind != "f" or any(x.dtype != z.dtype for x in xs):
+        raise NoKernels
+
+
+def _bounds(of):
+    low, high = (none if of[key] is None else of[key] for key, none in (("low", -math.inf), ("high", math.inf)))
+    plain = all(type(x) in (int, float) and (abs(x) <= _EXACT or abs(x) == math.inf) for x in (low, high))
+    if not plain or low == high == 0:
+        raise NoKernels
+    return float(low), float(high)
+
+
+def norm(event):
+    """y = √Σ x²: the root of a sum in float64, which a kernel has made."""
+    (z,), (x,) = event.outputs, event.inputs
+    sums = [y for y, changed, _ in event.calls[-1].arrays() if changed and y.size] if event.calls else []
+    if event.before["p"] != 2 or z.dtype != np.float32 or [y.dtype for y in sums] != [np.float64] or sums[0].size != z.size:
+        raise NoKernels
+    if not (x.flags.c_contiguous and z.flags.c_contiguous and sums[0].flags.c_contiguous):  # the sums may be in another order
+        raise NoKernels
+    return [*event.calls, *_call(ROOT_OF_SUMS, z.dtype, z, sums[0].reshape(z.shape))]
+
+
+def norm_back(event):
+    """dx = dy·x/y, and over 1 where y = 0"""
+    (dx,), dy, saved = event.gradients, event.dy, event.saved
+    y = saved["y"] if saved["y"] is not event.forward.after["y"] else event.forward.outputs[0]  # where it was overwritten
+    if saved["p"] != 2 or dx.dtype != np.float32 or dy.dtype != dx.dtype:
+        raise NoKernels
+    kept = [1 if axis in saved["axes"] else n for axis, n in enumerate(dx.shape)]
+    dy, y = dy.reshape(kept), y.reshape(kept)
+    return [*_call(PAIRS["*"], dx.dtype, dx, dy, saved["x"]), *_call(PAIRS["/ unless 0"], dx.dtype, dx, dx, y)]
 
 
 def _axes(z, *xs):

@@ -6,7 +6,7 @@ from .. import ops
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, SELECT, four_axes
 from ..ops.arithmetic import POWERS
-from .deciding import NoKernels, of_function, of_integers
+from .deciding import NoKernels, held, held_back, norm, norm_back, of_function, of_integers
 from .events import Backward, Call, Copy, Forward, Function, Sum
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -307,6 +307,8 @@ _FORWARD = {
     ops.Where: _chosen,
     ops.Reshape: _reshaped,
     ops.Sum: of_integers,
+    ops.Clamp: held,
+    ops.Norm: norm,
     ops.Dropout: lambda event: _pair("*", event.outputs[0], event.inputs[0], event.before["mask"]),
     ops.Cat: _beside,
     ops.Stack: _beside,
@@ -327,6 +329,8 @@ _BACKWARD = {
     ops.Dropout: lambda event: _pair("*", event.gradients[0], event.dy, event.saved["mask"]),
     ops.Sum: _spread(False),
     ops.Mean: _spread(True),
+    ops.Clamp: held_back,
+    ops.Norm: norm_back,
     ops.Index: _index_back,
     ops.Unbind: _unbind_back,
 }

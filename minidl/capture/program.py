@@ -11,6 +11,7 @@ from ..graph.nodes import next_serial
 from ..graph.writes import note_write, owner_of
 from ..kernels import threads
 from ..kernels.alarms import ALARM
+from ..kernels.comparisons import HOLD
 from ..kernels.program import Table
 from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
@@ -186,8 +187,8 @@ class Program:
     def _watch(self, event, calls, first, alarms, forwards):
         """Where an alarm of the event goes off, Python does it, and the table goes on behind its calls."""
         for i, call in enumerate(calls):
-            if call.kernel is ALARM:
-                alarms[first + i] = call.args[1]
+            if call.kernel is ALARM or call.kernel is HOLD:
+                alarms[first + i] = call.args[-1]
                 forwards[first + i] = self._again(event), first + len(calls)
 
     def _again(self, event):

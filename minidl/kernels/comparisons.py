@@ -1,11 +1,13 @@
-"""Comparisons, casts of masks and of whole numbers, and the place of the largest number: for remembered steps (capture/).
+"""Comparisons, bounds, casts of masks and of whole numbers, the place of the largest number: for remembered steps (capture/).
 
 Eager operations leave them to NumPy, whose results these are. Arrays have four axes and any layout, as in arithmetic.py.
 """
 
+import math
+
 from numba import types
 
-from .jit import CodeByDtype, jit, strided
+from .jit import CodeByDtype, dense, jit, strided
 
 
 def _comparison(formula):
@@ -112,6 +114,50 @@ def smallest(x, z):
         z[i] = at
 
 
+@jit
+def hold(x, low, high, z, alarm):
+    """z = x, but at least low and at most high
+
+    alarm = [-1], or [0] if an element and a bound are zeros of different signs: which of them NumPy takes is not known.
+    """
+    low, high, alarm[0] = x.dtype.type(low), x.dtype.type(high), -1.0
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    v = x[h, i, j, k]
+                    if v == 0:
+                        sign = math.copysign(1.0, v)
+                        if (low == 0 and sign != math.copysign(1.0, low)) or (high == 0 and sign != math.copysign(1.0, high)):
+                            alarm[0] = 0.0
+                    if v < low:
+                        v = low
+                    if v > high:
+                        v = high
+                    z[h, i, j, k] = v
+
+
+@jit
+def inside(x, low, high, dy, z):
+    """z = dy where low ≤ x ≤ high, else 0"""
+    low, high, none = x.dtype.type(low), x.dtype.type(high), x.dtype.type(0)
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = dy[h, i, j, k] if low <= x[h, i, j, k] <= high else none
+
+
+@jit
+def root_of_sums(x, z):
+    """z = √x, computed in float64 and rounded once"""
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = math.sqrt(x[h, i, j, k])
+
+
 COMPARISONS = {
     "__eq__": _comparison(_equal),
     "__ne__": _comparison(_not_equal),
@@ -126,3 +172,6 @@ PLACES = {
     "argmax": CodeByDtype(largest, lambda t: (strided(t, 2), strided(types.int64, 1, True)), integers=True),
     "argmin": CodeByDtype(smallest, lambda t: (strided(t, 2), strided(types.int64, 1, True)), integers=True),
 }
+HOLD = CodeByDtype(hold, lambda t: (strided(t, 4), *[types.float64] * 2, strided(t, 4, True), dense(types.float64, 1, True)))
+INSIDE = CodeByDtype(inside, lambda t: (strided(t, 4), *[types.float64] * 2, strided(t, 4), strided(t, 4, True)))
+ROOT_OF_SUMS = CodeByDtype(root_of_sums, lambda t: (strided(types.float64, 4), strided(t, 4, True)))
