@@ -609,3 +609,24 @@ def test_euclidean_norms_are_kernels(name):
     told = trained(NORMS[name], lambda i: with_zeros(i).nan_to_num(1, 1))
     assert "and 0 calls of Python" in told, told
     trained(lambda x: NORMS[name](x.transpose(1, 2)), with_zeros)
+
+
+@pytest.mark.parametrize("begin", [optim.SGD, optim.Adam, optim.RMSprop])
+def test_gradients_that_lie_in_another_order_than_their_parameters(begin):
+    """As where weights are transposed by hand."""
+
+    def make():
+        net = nn.ParameterList([nn.Parameter(numbers(1, 8, 4)), nn.Parameter(numbers(2, 3, 8))])
+        optimizer = begin(net.parameters(), lr=0.01)
+
+        def step(x, y):
+            hidden = ((x @ net[0].T).tanh() + (x * 2) @ net[0].T).relu()
+            loss = F.cross_entropy(hidden @ net[1].t() + hidden.tanh() @ net[1].T, y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return net, step
+
+    assert "and 0 calls of Python" in remembered(make).remembered.explain()

@@ -19,7 +19,7 @@ from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD
 from ..tensors.tensor import Tensor
-from .events import PLAIN, Backward, Forward, Step, Sum, flat, inside, is_inner
+from .events import PLAIN, Backward, Copy, Forward, Grad, Step, Sum, flat, inside, is_inner
 from .lowering import before_sums, lowered
 from .numbers import COUNTED
 
@@ -44,6 +44,7 @@ class Matching:
     def __init__(self, first, second, statics):
         self.first, self.second = first, second
         self.temporary, self.constant, self.native, self.lowered, self.why = {}, {}, set(), {}, {}
+        self.before = {}  # id of an optimizer's step -> calls that bring gradients into the order of the parameters' memory
         self.fixed = []  # functions that give the same arrays in each call
         self.maker = {}  # id of a temporary -> the event that made it
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
@@ -306,7 +307,12 @@ class Matching:
         if a.optimizer is not b.optimizer:
             raise CannotRemember("the optimizer is another one in each call: make it once, outside of the step")
         if type(b.optimizer) is SGD or (type(b.optimizer) in COUNTED and not numba.config.DISABLE_JIT):
+            copies = [lowered(Copy(source=source, copy=y)) for source, y in _copied(b, self.second)]
+            for (_, x), (_, y) in zip(_copied(a, self.first), _copied(b, self.second), strict=False):
+                if all(copies):
+                    self._made(x, y, b)
             self._is_native(a, b, lambda a, b: ())
+            self.before[id(b)] = [call for calls in copies for call in calls or ()]
         else:
             self.why[id(b)] = "its numbers change from step to step"
 
@@ -346,6 +352,22 @@ class Matching:
             self._made(x, y, b)
         if b.fixed:
             self.fixed.append(b)
+
+
+def _copied(step, recording):
+    """(the gradient of a parameter, the copy of it that an optimizer's kernel was given, as it lay in another order)"""
+    grads = {}
+    for event in recording.events:
+        if event is step:
+            break
+        if type(event) is Grad:
+            grads[id(event.node)] = event.array
+    parameters = {id(owner_of(p.array)): p for group in step.optimizer.param_groups for p in group["params"]}
+    for call in step.calls:
+        p, (_, _, g) = parameters.get(id(call.arrays()[0][2])), call.arrays()[1]
+        found = None if p is None else grads.get(id(p.node))
+        if found is not None and not found.flags.c_contiguous and g is not owner_of(found) and g.flags.c_contiguous:
+            yield found, g.reshape(found.shape)
 
 
 def _checks_indices(event, matching):

@@ -168,6 +168,7 @@ class Program:
             elif calls is not None:
                 calls = [call.with_arrays(moved) for call in calls]
                 if type(event) is Step:
+                    rows += [call.with_arrays(moved) for call in self.matching.before.get(id(event), ())]
                     numbers.append((event.optimizer, calls, len(rows)))
                     calls = with_counts(event.optimizer, calls)
                 before, rows[len(rows) :] = len(rows), calls
