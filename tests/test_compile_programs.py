@@ -630,3 +630,51 @@ def test_gradients_that_lie_in_another_order_than_their_parameters(begin):
         return net, step
 
     assert "and 0 calls of Python" in remembered(make).remembered.explain()
+
+
+TAKEN = {
+    "rows": lambda w, i: w[i],
+    "rows, twice": lambda w, i: w[minidl.stack([i, i])],
+    "elements": lambda w, i: w[minidl.arange(len(i)), i],
+    "a list": lambda w, i: w[range(len(i)), i],
+    "elements of a table": lambda w, i: w[i[:, None], i],
+    "gather": lambda w, i: w.gather(1, i[:, None]),
+    "gather rows": lambda w, i: w.gather(0, minidl.stack([i, i])),
+    "a relative position": lambda w, i: (w * 2).view(3, -1)[i % 3].sum(0),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_elements_are_taken_by_kernels(name):
+    def make():
+        net = nn.ParameterList([nn.Parameter(numbers(1, 6, 6))])
+        optimizer = sgd(net)
+
+        def step(i):
+            y = TAKEN[name](net[0], i)
+            optimizer.zero_grad()
+            (y * minidl.arange(y.numel()).view(y.shape).float()).sum().backward()
+            optimizer.step()
+            return y * 1
+
+        return net, step
+
+    twins = Twins(make)
+    for n in range(9):
+        twins.call(minidl.tensor([n % 6, 3, 3, 0, n % 5]))
+    (plan,) = twins.remembered._plans.values()
+    python = [row for row in plan.program.rows if row[2] == "Python" and row[1] != "Remainder"]
+    assert not [row for row in python if "Index" in row[1] or "Gather" in row[1]]
+    for n in (2, 5, 6, 7, 8, 9, 10):  # as an error raised after a step would be
+        wrong = minidl.tensor([1, 2, -1 if n % 2 else 9, 0, 3])
+        results = []
+        for step in (twins.ordinary[1], twins.remembered):
+            try:
+                results.append(step(wrong))
+            except (IndexError, RuntimeError) as error:
+                results.append(str(error))
+        if isinstance(results[0], str) or isinstance(results[1], str):
+            assert results[0] == results[1]
+            results = [[], []]
+        twins.compare(*results)
+        twins.call(minidl.tensor([n % 6, 3, 3, 0, n % 5]))

@@ -13,7 +13,9 @@ from ..kernels.comparisons import (
     INSIDE,
     OF_INTEGERS,
     OF_MASK,
+    PICK,
     PLACES,
+    PUT_BACK,
     ROOT_OF_SUMS,
 )
 from ..tensors.tensor import Tensor
@@ -113,6 +115,45 @@ def _bounds(of):
     if not plain or low == high == 0:
         raise NoKernels
     return float(low), float(high)
+
+
+def picked(event):
+    """y = x[index], where the index is one array, or two for the axes of a matrix; or y = x.gather(axis, index) of a matrix.
+
+    At a negative index, or at one that is out of range, the kernel stops the table, and the call is made ordinarily.
+    """
+    (z,), (x,) = event.outputs, event.inputs
+    x, z, *places = _places_in(event.before, x, z)
+    _floats(x, z)
+    return [Call(PICK, x.dtype, PICK[x.dtype], (x, *places, z, np.full(1, -1.0)))]
+
+
+def put_back(event):
+    """dx = 0, plus dy at the places that y was taken from"""
+    dx, dy, *places = _places_in(event.saved, event.gradients[0], event.dy)
+    _floats(dx, dy)
+    return [Call(PUT_BACK, dx.dtype, PUT_BACK[dx.dtype], (dx, *places, dy, np.full(1, -1.0)))]
+
+
+def _places_in(of, x, y):
+    """x as a matrix, and with four axes: y, and the rows and columns of x where y's elements lie."""
+    index = of["index"] if "axis" not in of else None
+    if not x.flags.c_contiguous or not x.size or not y.size or x.ndim < 1:
+        raise NoKernels
+    if index is None and x.ndim == 2:  # gather
+        rows, columns = (np.arange(n).reshape(-1, 1) if axis == 0 else np.arange(n) for axis, n in enumerate(y.shape))
+        rows, columns = (of["index"], columns) if of["axis"] == 0 else (rows, of["index"])
+    elif index is not None and len(index) == 1 and isinstance(index[0], np.ndarray):
+        x = x.reshape(len(x), -1)
+        rows, columns = index[0].reshape(-1, 1), np.arange(x.shape[1])
+        y = y.reshape(rows.size, -1) if y.flags.c_contiguous else None
+    elif index is not None and len(index) == 2 and x.ndim == 2 and all(isinstance(i, np.ndarray) for i in index):
+        rows, columns = index
+    else:
+        raise NoKernels
+    if y is None or any(i.dtype != np.int64 or i.min() < 0 for i in (rows, columns)):
+        raise NoKernels
+    return x, *_axes(y, rows, columns)
 
 
 def norm(event):

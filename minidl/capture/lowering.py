@@ -6,7 +6,7 @@ from .. import ops
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, SELECT, four_axes
 from ..ops.arithmetic import POWERS
-from .deciding import NoKernels, held, held_back, norm, norm_back, of_function, of_integers
+from .deciding import NoKernels, held, held_back, norm, norm_back, of_function, of_integers, picked, put_back
 from .events import Backward, Call, Copy, Forward, Function, Sum
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -29,6 +29,11 @@ def lowered(event):
         return rule and rule(event)
     except NoKernels:
         return None
+
+
+def replaces(event):
+    """Whether the calls of `lowered` leave out those that the event has made itself."""
+    return type(event) is Backward and type(event.forward.op) is ops.Index
 
 
 def before_sums(event):
@@ -268,7 +273,7 @@ def _index_back(event):
     """dx = 0, plus dy at the places that y was taken from"""
     (dx,), index = event.gradients, event.saved["index"]
     if not ops.is_basic(index):
-        raise NoKernels
+        return put_back(event)
     return [*_put(dx, 0), *_put(dx[index], event.dy)]
 
 
@@ -309,6 +314,8 @@ _FORWARD = {
     ops.Sum: of_integers,
     ops.Clamp: held,
     ops.Norm: norm,
+    ops.Index: picked,
+    ops.Gather: picked,
     ops.Dropout: lambda event: _pair("*", event.outputs[0], event.inputs[0], event.before["mask"]),
     ops.Cat: _beside,
     ops.Stack: _beside,
@@ -331,6 +338,7 @@ _BACKWARD = {
     ops.Mean: _spread(True),
     ops.Clamp: held_back,
     ops.Norm: norm_back,
+    ops.Gather: put_back,
     ops.Index: _index_back,
     ops.Unbind: _unbind_back,
 }

@@ -20,7 +20,7 @@ from ..nn.utils import clip_grad_norm_
 from ..optim import SGD
 from ..tensors.tensor import Tensor
 from .events import PLAIN, Backward, Copy, Forward, Grad, Step, Sum, flat, inside, is_inner
-from .lowering import before_sums, lowered
+from .lowering import before_sums, lowered, replaces
 from .numbers import COUNTED
 
 _NUMPY = "NumPy takes part in it"
@@ -227,7 +227,7 @@ class Matching:
             for table, key in self._noted:
                 del table[key]
             self.why[id(b)] = reason
-            if not b.calls and (calls := lowered(b)) is not None:
+            if (not b.calls or replaces(b)) and (calls := lowered(b)) is not None:
                 self.lowered[id(b)] = calls
             return False
         self.native.add(id(b))

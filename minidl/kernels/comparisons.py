@@ -149,6 +149,37 @@ def inside(x, low, high, dy, z):
 
 
 @jit
+def pick(x, rows, columns, z, alarm):
+    """z = x[rows, columns] and alarm = [-1], or [0] if a place is not in x"""
+    alarm[0] = -1.0
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    r, c = rows[h, i, j, k], columns[h, i, j, k]
+                    if 0 <= r < x.shape[0] and 0 <= c < x.shape[1]:
+                        z[h, i, j, k] = x[r, c]
+                    else:
+                        alarm[0] = 0.0
+
+
+@jit
+def put_back(z, rows, columns, dy, alarm):
+    """z = 0, plus dy at [rows, columns], in this order; and alarm = [-1], or [0] if a place is not in z"""
+    alarm[0] = -1.0
+    z[:] = 0
+    for h in range(dy.shape[0]):
+        for i in range(dy.shape[1]):
+            for j in range(dy.shape[2]):
+                for k in range(dy.shape[3]):
+                    r, c = rows[h, i, j, k], columns[h, i, j, k]
+                    if 0 <= r < z.shape[0] and 0 <= c < z.shape[1]:
+                        z[r, c] += dy[h, i, j, k]
+                    else:
+                        alarm[0] = 0.0
+
+
+@jit
 def root_of_sums(x, z):
     """z = √x, computed in float64 and rounded once"""
     for h in range(z.shape[0]):
@@ -175,3 +206,8 @@ PLACES = {
 HOLD = CodeByDtype(hold, lambda t: (strided(t, 4), *[types.float64] * 2, strided(t, 4, True), dense(types.float64, 1, True)))
 INSIDE = CodeByDtype(inside, lambda t: (strided(t, 4), *[types.float64] * 2, strided(t, 4), strided(t, 4, True)))
 ROOT_OF_SUMS = CodeByDtype(root_of_sums, lambda t: (strided(types.float64, 4), strided(t, 4, True)))
+_PLACES = strided(types.int64, 4), strided(types.int64, 4)
+_ALARM = dense(types.float64, 1, True)
+PICK = CodeByDtype(pick, lambda t: (dense(t, 2), *_PLACES, strided(t, 4, True), _ALARM))
+PUT_BACK = CodeByDtype(put_back, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), _ALARM))
+STOPPING = HOLD, PICK, PUT_BACK  # whose last argument is an alarm
