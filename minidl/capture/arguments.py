@@ -147,7 +147,7 @@ def _items(x):
 
 
 def put_back(made, statics, arrays):
-    """What the step has changed among its arguments, or None; the caller's are changed likewise.
+    """What the step has done to its arguments, in words, or None; the caller's are changed likewise.
 
     statics: the arrays that the step was given, in the place of these of the caller's.
     """
@@ -158,10 +158,12 @@ def put_back(made, statics, arrays):
             continue
         now = {key: before.get(id(value), value) for key, value in now.items()}
         if isinstance(x, Tensor):
-            what = "the shape, the requires_grad or an attribute of a tensor that it is given: change a clone() of it"
+            what = "it changes the shape, the requires_grad or an attribute of a tensor that it is given: change a clone() of it"
+            if items["node"] is None and now["node"] is not None:
+                what = "it lets an input require a gradient: write x = x.clone().requires_grad_()"
             _put_back_tensor(x, now, items, {id(s): (s, a) for s, a in zip(statics, arrays, strict=True)})
             continue
-        what = what or "a list, a dict or an object that it is given: return what it makes"
+        what = what or "it changes a list, a dict or an object that it is given: return what it makes"
         if isinstance(x, list):
             x[:] = now.values()
         elif isinstance(x, dict):
@@ -203,11 +205,25 @@ def refused(result):
     """Why this result can't be given by a replay, or None."""
     for x in parts(result):
         if isinstance(x, Tensor):
-            if x.node is not None and (x.is_leaf or x.node.needs is not None):
+            if x.node is not None and _leads_to_a_leaf(x.node):
                 return "a result still wants a gradient: call backward() within the step, or return x.detach()"
         elif x is not None:
             return f"it returns a {type(x).__name__}: return tensors only"
     return None
+
+
+def _leads_to_a_leaf(node):
+    """Whether backward() could come from this node to a tensor. It can't where it has been before: graphs are walked once."""
+    seen, stack = set(), [node]
+    while stack:
+        node = stack.pop()
+        if node is None or id(node) in seen:
+            continue
+        if isinstance(node, Leaf):
+            return True
+        seen.add(id(node))
+        stack += node.needs or ()
+    return False
 
 
 def parts(value):

@@ -18,7 +18,7 @@ from ..tensors.tensor import Tensor
 from .arguments import copied, examine, filled, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
 from .explain import explained
 from .guards import LEFT, Guards
-from .matching import CannotRemember, Matching
+from .matching import CannotRemember, Carried, Matching
 from .numbers import Changed
 from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
@@ -89,8 +89,8 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
       rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
       or finds among its globals. Random numbers go on as in ordinary calls.
     - What can't be remembered: `item()` and whatever else reads a value (`array`, the text of a tensor), NumPy between
-      operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients.
-      The warning says which it was.
+      operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients
+      of some operations. The warning says which it was.
     - What the recorder can't see: Python's own state, a counter in an iterator or in a library's object that changes the
       formula; items of lists of more than 1000, and numbers that Python takes from arrays of more than 10,000; attributes
       that are put into `vars(module)`, functions of minidl that are replaced, memory whose shape or flags NumPy sets in place.
@@ -262,7 +262,7 @@ class Compiled:
             return self._stay(f"an argument can't be compared with the last call's: {args!r}", args, options)
         if plan is None:
             if len(self._plans) >= MOST:
-                return self._stay(f"it was called with more than {MOST} combinations of shapes and values", args, options)
+                return self._stay(_too_many(leaves((args, options))), args, options)
             plan = self._plans[key] = Plan(given)
         if plan.program is not None:
             changed = plan.guards.broken()
@@ -302,7 +302,7 @@ class Compiled:
         program.places += [(get, put, value, []) for get, put, value in left if same(get(), value)]
         guards.settled = [place for place in guards.settled if place not in left]
         plan.left, plan.left_at = plan.left + 1 if plan.left_at == plan.number else 1, plan.number
-        if plan.left > ENOUGH:  # in so many calls one after the other
+        if plan.left > ENOUGH and self._last in (None, plan):  # in so many calls one after the other, and no other is replayed
             self._refuse(f"{LEFT}, in each call: pass it as an argument")
         return result
 
@@ -311,7 +311,8 @@ class Compiled:
     def _begin(self, plan, tensors, args, options):
         if plan.number == 0:
             plan.number = 1
-            return self._function(*args, **options)
+            result = self._function(*args, **options)
+            return result if refused(result) else copied(result)  # so that it may be given to the next call
         me = threading.get_ident()
         try:
             if _recording.setdefault("thread", me) != me:  # another step is recorded, in another thread
@@ -344,8 +345,8 @@ class Compiled:
                         recorder.refuse("it changes an input in place: compute a new tensor")
                         np.copyto(x, static)
                 if what := put_back(made, statics, arrays):
-                    recorder.refuse(f"it changes {what}")
-        reason = recorder.refusal or refused(result)
+                    recorder.refuse(what)
+        reason = recorder.refusal or refused([result, [node.grad for node, _ in recorder.grads.values()]])
         if reason is None and read_after(recorder.shared, recorder.events, [x.array for x in tensors_in(result)], statics):
             reason = "it reads an input that shares memory with what it has changed before: pass a clone() of it"
         if reason is None and any(event.options != options_of(event.optimizer) for event in recorder.steps()):
@@ -358,10 +359,12 @@ class Compiled:
                 self._build(plan, recorder, result, given)
             except CannotRemember as error:
                 other = _grads(plan.first) != _grads(recorder)  # it was given other ones
-                if plan.begun < MOST and (other or plan.tries):  # something may have changed since: this is the first
+                if plan.begun < MOST and (
+                    other or (plan.tries and type(error) is not Carried)
+                ):  # something may have changed since: this is the first
                     plan.first, number, plan.begun, plan.tries = recorder, 2, plan.begun + 1, plan.tries - (not other)
                 else:
-                    reason = str(error)
+                    reason = f"in gradients of gradients, {error}" if recorder.second else str(error)
         if reason is not None:
             plan.first = plan.program = None
             self._refuse(reason)
@@ -441,7 +444,11 @@ class Compiled:
             return plan.answer(got)
         after.restore()
         reason = "the replay gives other numbers than the step" if differs is True else differs
-        reason = f"it is changed by the step itself: {changed}" if changed else unseen or reason
+        if changed:
+            reason = (
+                f"it is changed by the step itself: {changed}. Change it outside of the step; give back what you keep in it"
+            )
+        reason = unseen if unseen and not changed else reason
         plan.program = self._last = None
         if number > 4:
             self.refusal = reason
@@ -462,6 +469,12 @@ class Compiled:
     def _stay(self, reason, args, options):
         self._refuse(reason)
         return self._function(*args, **options)
+
+
+def _too_many(arguments):
+    if any(isinstance(x, Tensor) and not x.is_leaf for x in arguments):
+        return "an argument has a graph, and is another tensor in each call: pass x.detach()"
+    return f"it was called with more than {MOST} combinations of shapes and values"
 
 
 def _grads(recorder):

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from ..double_backward.linear import Place
 from ..kernels.memory import owner_of
 from ..kernels.shares import SharedCode
+from ..ops import Op
 
+_OF_THE_GRAPH = {"needs", "serial", "hooks", "retains", "grad", "origin"}
 PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
 
 
@@ -98,6 +101,16 @@ def flat(args):
             yield from flat(arg)
         else:
             yield arg
+
+
+def is_inner(x):
+    """Whether it is an operation that another one keeps: the adjoint of a linear one, in gradients of gradients."""
+    return isinstance(x, Op) and type(x.needs) is list and len(x.needs) == 1 and type(x.needs[0]) is Place
+
+
+def inside(operation):
+    """The attributes of such an operation, but for those of the graph."""
+    return {key: x for key, x in vars(operation).items() if key not in _OF_THE_GRAPH}
 
 
 def changed(value, change):

@@ -68,6 +68,12 @@ def _places(wanted):
                 yield module, name, own[name]
 
 
+def is_hooked(module):
+    """Whether a module has a hook of the user's. Those of minidl's that compute a weight before forward only compute."""
+    before, *others = module._hooks or ({},)
+    return any(others) or any(not (hook.__module__ or "").startswith("minidl.") for hook in before.values())
+
+
 def schedulers():
     """(class, name) of what changes the options of an optimizer from step to step."""
     classes = [x for x in vars(lr_scheduler).values() if isinstance(x, type) and x.__module__ == lr_scheduler.__name__]

@@ -14,6 +14,7 @@ from ..nn.module import changes
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .events import flat
+from .functions import is_hooked
 from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
 
 LEFT = "something that the step sets has another value before it"  # this call is made ordinarily
@@ -159,7 +160,7 @@ class Guards:
         """After an attribute of any module was set, or any tensor was given a hook."""
         for part, attributes, kept in self.modules:
             now = vars(part)
-            if part._hooks is not None and any(part._hooks):
+            if part._hooks is not None and is_hooked(part):
                 return f"{type(part).__name__} has a hook"
             if now.keys() | kept != attributes.keys() | kept:
                 return f"{type(part).__name__} has other attributes"

@@ -6,13 +6,10 @@ from .. import ops
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import ADD_TO, FILL, NUMBERS, PAIRS, SELECT, four_axes
 from ..ops.arithmetic import POWERS
-from .events import Backward, Call, Copy, Forward, Sum
+from .deciding import NoKernels, held, held_back, norm, norm_back, of_function, of_integers, picked, put_back
+from .events import Backward, Call, Copy, Forward, Function, Sum
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
-
-
-class _NumPy(Exception):
-    """There are no kernels for it."""
 
 
 def lowered(event):
@@ -26,10 +23,50 @@ def lowered(event):
         rule = _sum
     elif type(event) is Copy:
         rule = _copy
+    elif type(event) is Function:
+        rule = of_function
     try:
         return rule and rule(event)
-    except _NumPy:
+    except NoKernels:
         return None
+
+
+def replaces(event):
+    """Whether the calls of `lowered` leave out those that the event has made itself."""
+    return type(event) is Backward and type(event.forward.op) is ops.Index
+
+
+def before_sums(event):
+    """(arrays, calls) if kernels have summed what NumPy has made for operands that were repeated; the calls make it, or None.
+
+    An array that is no sum is the gradient of an operand that was not repeated.
+    """
+    rule, dy = type(event) is Backward and _TERMS.get(type(event.forward.op)), getattr(event, "dy", None)
+    if not rule or not isinstance(dy, np.ndarray):
+        return None
+    made, terms, calls = [], _terms(event), []
+    try:
+        for i, d in enumerate(event.gradients):
+            if d is None or (i == 0 and type(event.forward.op) is ops.Sub):  # which is dy, or a sum of it
+                continue
+            z = d if d.shape == dy.shape else next(terms, None)
+            if z is None or z.shape != dy.shape or not z.flags.c_contiguous:
+                return None
+            made.append(z)
+            calls += rule(event.saved, dy, i, z)
+    except NoKernels:
+        return None
+    return made, calls
+
+
+def _terms(event):
+    """The arrays that the kernels of an event read, and that it was not given and they have not made, in order."""
+    seen = {id(owner_of(x)) for x in (event.dy, *event.saved.values()) if isinstance(x, np.ndarray)}
+    for call in event.calls:
+        for x, written, owner in call.arrays():
+            if not written and x.size and id(owner) not in seen:
+                yield owner
+            seen.add(id(owner))
 
 
 # --- calls
@@ -42,13 +79,13 @@ def _call(kernel, z, *args):
 def _axes(z, *xs, mask=()):
     """The arrays with four axes; all but a mask must be of z's dtype."""
     if z.dtype not in _FLOATS or not all(isinstance(x, np.ndarray) and x.dtype == z.dtype for x in xs):
-        raise _NumPy
+        raise NoKernels
     try:
         arrays = four_axes(z, *xs, *mask)
     except ValueError:  # shapes that do not broadcast
         arrays = None
     if arrays is None:
-        raise _NumPy
+        raise NoKernels
     return arrays
 
 
@@ -59,7 +96,7 @@ def _pair(name, z, x, y):
 
 def _number(name, z, x, a=0.0):
     if type(a) not in (int, float) or abs(a) > 2**53 or x.shape != z.shape:
-        raise _NumPy
+        raise NoKernels
     z_, x = _axes(z, x)
     return _call(NUMBERS[name], z, x, float(a), z_)
 
@@ -77,7 +114,7 @@ def _select(z, mask, x, y):
     """z = x where the mask holds, else y; x and y may be numbers."""
     x, y = (np.array(v, z.dtype) if type(v) in (int, float) else v for v in (x, y))
     if not isinstance(mask, np.ndarray) or mask.dtype != bool:
-        raise _NumPy
+        raise NoKernels
     z_, x, y, mask = _axes(z, x, y, mask=(mask,))
     return _call(SELECT, z, mask, x, y, z_)
 
@@ -91,7 +128,7 @@ def _sum(event):
 
 def _copy(event):
     if owner_of(event.copy) is owner_of(event.source):  # a part may lie over the other
-        raise _NumPy
+        raise NoKernels
     return _number("copy", event.copy, event.source)
 
 
@@ -135,7 +172,7 @@ def _by_part(name, part, key, a=0.0):
 def _power(z, a, b):
     """z = aᵇ, for the numbers b that NumPy is not asked for either"""
     if type(b) not in (int, float) or b not in POWERS:
-        raise _NumPy
+        raise NoKernels
     calls = _number("root", z, a) if abs(b) == 0.5 else _pair("*", z, a, a) if abs(b) > 1 else []
     calls += _pair("*", z, z, a) if b == 3 else []
     return calls if b > 0 else [*calls, *_number("under", z, z if calls else a, 1)]
@@ -145,7 +182,7 @@ def _power_back(event):
     """da = dy·b·aᵇ⁻¹"""
     (da, _), a, b = event.gradients, event.saved["a"], event.saved["b"]
     if type(b) not in (int, float) or b == 0:
-        raise _NumPy
+        raise NoKernels
     return [*_power(da, a, b - 1), *_number("*", da, da, b), *_pair("*", da, event.dy, da)]
 
 
@@ -158,7 +195,7 @@ def _chosen_back(event):
     for d, parts in zip(event.gradients, ((dy, 0.0), (0.0, dy)), strict=True):
         if d is not None:
             if d.shape != dy.shape:
-                raise _NumPy
+                raise NoKernels
             calls += _select(d, mask, *parts)
     return calls
 
@@ -167,46 +204,51 @@ def _negated(event):
     """da = dy, db = −dy"""
     (da, db), dy = event.gradients, event.dy
     if da is not None and owner_of(da) is not owner_of(dy):
-        raise _NumPy
+        raise NoKernels
     return [] if db is None else _number("negative", db, dy)
 
 
-def _products(event):
-    """da = dy·b, db = dy·a"""
-    calls = []
-    for d, x in zip(event.gradients, (event.saved["b"], event.saved["a"]), strict=True):
-        if d is not None:
-            if d.shape != event.dy.shape:
-                raise _NumPy
-            calls += _pair("*", d, event.dy, x) if isinstance(x, np.ndarray) else _number("*", d, event.dy, x)
-    return calls
+def _product(saved, dy, i, z):
+    """z = dy·b for da, dy·a for db"""
+    x = saved["a" if i else "b"]
+    return _pair("*", z, dy, x) if isinstance(x, np.ndarray) else _number("*", z, dy, x)
 
 
-def _quotients(event):
-    """da = dy/b, db = −dy·(a/b)/b"""
-    (da, db), dy, a, b = event.gradients, event.dy, event.saved["a"], event.saved["b"]
-    if any(d is not None and d.shape != dy.shape for d in (da, db)):
-        raise _NumPy
-    calls = []
-    if da is not None:
-        calls += _pair("/", da, dy, b) if isinstance(b, np.ndarray) else _number("/", da, dy, b)
-    if db is not None:
-        calls += _pair("/", db, a, b) if isinstance(a, np.ndarray) else _number("under", db, b, a)
-        calls += [*_pair("-*", db, dy, db), *_pair("/", db, db, b)]
-    return calls
+def _quotient(saved, dy, i, z):
+    """z = dy/b for da, −dy·(a/b)/b for db"""
+    a, b = saved["a"], saved["b"]
+    if i == 0:
+        return _pair("/", z, dy, b) if isinstance(b, np.ndarray) else _number("/", z, dy, b)
+    calls = _pair("/", z, a, b) if isinstance(a, np.ndarray) else _number("under", z, b, a)
+    return [*calls, *_pair("-*", z, dy, z), *_pair("/", z, z, b)]
+
+
+def _each(rule):
+    """The gradients of both operands, none of which was repeated."""
+
+    def gradients(event):
+        calls = []
+        for i, d in enumerate(event.gradients):
+            if d is not None:
+                if d.shape != event.dy.shape:
+                    raise NoKernels
+                calls += rule(event.saved, event.dy, i, d)
+        return calls
+
+    return gradients
 
 
 def _reshaped(event):
     (z,), (x,) = event.outputs, event.inputs
     if not z.flags.c_contiguous:
-        raise _NumPy
+        raise NoKernels
     return _number("copy", z.reshape(x.shape), x)
 
 
 def _shape_back(event):
     (dx,), dy = event.gradients, event.dy
     if not dx.flags.c_contiguous:
-        raise _NumPy
+        raise NoKernels
     return _number("copy", dx.reshape(dy.shape), dy)
 
 
@@ -231,7 +273,7 @@ def _index_back(event):
     """dx = 0, plus dy at the places that y was taken from"""
     (dx,), index = event.gradients, event.saved["index"]
     if not ops.is_basic(index):
-        raise _NumPy
+        return put_back(event)
     return [*_put(dx, 0), *_put(dx[index], event.dy)]
 
 
@@ -269,14 +311,19 @@ _FORWARD = {
     ops.Abs: _of_input("size"),
     ops.Where: _chosen,
     ops.Reshape: _reshaped,
+    ops.Sum: of_integers,
+    ops.Clamp: held,
+    ops.Norm: norm,
+    ops.Index: picked,
+    ops.Gather: picked,
     ops.Dropout: lambda event: _pair("*", event.outputs[0], event.inputs[0], event.before["mask"]),
     ops.Cat: _beside,
     ops.Stack: _beside,
 }
 _BACKWARD = {
     ops.Sub: _negated,
-    ops.Mul: _products,
-    ops.Div: _quotients,
+    ops.Mul: _each(_product),
+    ops.Div: _each(_quotient),
     ops.Neg: lambda event: _number("negative", event.gradients[0], event.dy),
     ops.Exp: _by_saved("*", "y"),
     ops.Log: _by_saved("/", "x"),
@@ -289,6 +336,10 @@ _BACKWARD = {
     ops.Dropout: lambda event: _pair("*", event.gradients[0], event.dy, event.saved["mask"]),
     ops.Sum: _spread(False),
     ops.Mean: _spread(True),
+    ops.Clamp: held_back,
+    ops.Norm: norm_back,
+    ops.Gather: put_back,
     ops.Index: _index_back,
     ops.Unbind: _unbind_back,
 }
+_TERMS = {ops.Mul: _product, ops.Div: _quotient, ops.Sub: lambda saved, dy, i, z: _number("negative", z, dy)}

@@ -18,18 +18,24 @@ import numpy as np
 from ..distributions.constraints import Constraint
 from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.utils import clip_grad_norm_
-from ..optim import SGD, Adam, AdamW
+from ..optim import SGD
 from ..tensors.tensor import Tensor
 from .arguments import parts
-from .events import PLAIN, Backward, Forward, Step, flat
-from .lowering import lowered
+from .events import PLAIN, Backward, Copy, Forward, Grad, Step, Sum, flat, inside, is_inner
+from .lowering import before_sums, lowered, replaces
+from .numbers import COUNTED
 from .surroundings import SIMPLE
 
+_NUMPY = "NumPy takes part in it"
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
 
 
 class CannotRemember(RuntimeError):
     """Why a step can't be remembered."""
+
+
+class Carried(CannotRemember):
+    """The step reads what the call before has made, so that other recordings would not match either."""
 
 
 class Matching:
@@ -41,6 +47,7 @@ class Matching:
     def __init__(self, first, second):
         self.first, self.second = first, second
         self.temporary, self.constant, self.native, self.lowered, self.why = {}, {}, set(), {}, {}
+        self.before = {}  # id of an optimizer's step -> calls that bring gradients into the order of the parameters' memory
         self.fixed = []  # functions that give the same arrays in each call
         self.maker = {}  # id of a temporary -> the event that made it
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
@@ -69,6 +76,16 @@ class Matching:
     def _same(self, a, b, reader):
         """Raises unless both arrays are the same part of the same thing."""
         if not self._explained(a, b):
+            if id(owner_of(b)) in self.first.seen and owner_of(b) is not owner_of(a):
+                if reader == Sum.name:
+                    raise Carried(
+                        "it adds to the gradients of the call before, and forgets them only then: call zero_grad() before the "
+                        "first backward()"
+                    )
+                raise Carried(
+                    f"it carries a tensor of shape {b.shape}, which {reader} reads, from one call to the next: change one "
+                    "tensor in place, with x.copy_(…) under no_grad(), or give it back, and pass it as an argument"
+                )
             raise CannotRemember(
                 f"{reader} reads an array of shape {b.shape} that no operation has made: NumPy has, or it is another one in "
                 "each call. Pass it to the step as an input, or compute it with tensors"
@@ -141,6 +158,9 @@ class Matching:
         elif type(a) is type(b) and isinstance(b, (functools.partial, Constraint)):
             of = vars if isinstance(b, Constraint) else lambda x: {"func": x.func, "args": x.args, "keywords": x.keywords}
             self._values(of(a), of(b), event)
+        elif is_inner(a) and is_inner(b) and type(a) is type(b):
+            self._values(inside(a), inside(b), event)
+            self._values(a.needs[0].shape, b.needs[0].shape, event)
         elif a is not b and not (callable(b) and getattr(a, "__code__", 0) == getattr(b, "__code__", 1)):
             raise CannotRemember(
                 f"{event.name} keeps an object of {type(b).__name__}, which can't be compared with the last call's"
@@ -174,7 +194,7 @@ class Matching:
         if b.nested:
             return "operations run within it"
         if not b.same:
-            return "NumPy takes part in it"
+            return _NUMPY
         if len(a.calls) != len(b.calls):
             return "other kernels in each call"
         given, existing = _given(b), self.second.existing()
@@ -189,7 +209,7 @@ class Matching:
             fresh = {id(owner) for _, (y, written, owner) in pairs if written and not self.known(y)} - given
             for (x, _, _), (y, _, owner) in pairs:  # first what it reads, then what it makes
                 if id(owner) not in fresh and not self._explained(x, y):
-                    return "NumPy takes part in it"
+                    return _NUMPY
             for (x, _, old), (y, _, owner) in pairs:
                 if id(owner) in fresh:
                     if id(owner) in existing and old is not owner:
@@ -209,20 +229,29 @@ class Matching:
         reason = self._try_calls(a, b)
         if reason is None and not _checks_indices(b, self):
             reason = "its indices are checked in Python"
-        if reason is None and not all(self._explained(x, y) for x, y in results(a, b)):
-            reason, calls = "NumPy takes part in it", lowered(b)
+        if reason is None and not self._all_explained(results(a, b)):
+            reason, calls = _NUMPY, lowered(b)
             if calls is not None:  # the kernels are understood, and what NumPy does is, too
                 self.lowered[id(b)] = calls
+                return False
+        if reason == _NUMPY and (found := before_sums(b)) and not any(map(self.known, found[0])):
+            for x, y in zip((before_sums(a) or ((),))[0], found[0], strict=False):
+                self._made(x, y, b)
+            if self._try_calls(a, b) is None and self._all_explained(results(a, b)):
+                self.lowered[id(b)] = [*found[1], *b.calls]
                 return False
         if reason is not None:
             for table, key in self._noted:
                 del table[key]
             self.why[id(b)] = reason
-            if not b.calls and (calls := lowered(b)) is not None:
+            if (not b.calls or replaces(b)) and (calls := lowered(b)) is not None:
                 self.lowered[id(b)] = calls
             return False
         self.native.add(id(b))
         return True
+
+    def _all_explained(self, pairs):
+        return all(self._explained(x, y) for x, y in pairs)
 
     def _forward(self, a, b):
         skip = {"needs", "serial", "shape", "outputs", "origin"}
@@ -294,8 +323,13 @@ class Matching:
     def _step(self, a, b):
         if a.optimizer is not b.optimizer:
             raise CannotRemember("the optimizer is another one in each call: make it once, outside of the step")
-        if type(b.optimizer) is SGD or (type(b.optimizer) in (Adam, AdamW) and not numba.config.DISABLE_JIT):
+        if type(b.optimizer) is SGD or (type(b.optimizer) in COUNTED and not numba.config.DISABLE_JIT):
+            copies = [lowered(Copy(source=source, copy=y)) for source, y in _copied(b, self.second)]
+            for (_, x), (_, y) in zip(_copied(a, self.first), _copied(b, self.second), strict=False):
+                if all(copies):
+                    self._made(x, y, b)
             self._is_native(a, b, lambda a, b: ())
+            self.before[id(b)] = [call for calls in copies for call in calls or ()]
         else:
             self.why[id(b)] = "its numbers change from step to step"
 
@@ -337,6 +371,22 @@ class Matching:
             self.fixed.append(b)
 
 
+def _copied(step, recording):
+    """(the gradient of a parameter, the copy of it that an optimizer's kernel was given, as it lay in another order)"""
+    grads = {}
+    for event in recording.events:
+        if event is step:
+            break
+        if type(event) is Grad:
+            grads[id(event.node)] = event.array
+    parameters = {id(owner_of(p.array)): p for group in step.optimizer.param_groups for p in group["params"]}
+    for call in step.calls:
+        p, (_, _, g) = parameters.get(id(call.arrays()[0][2])), call.arrays()[1]
+        found = None if p is None else grads.get(id(p.node))
+        if found is not None and not found.flags.c_contiguous and g is not owner_of(found) and g.flags.c_contiguous:
+            yield found, g.reshape(found.shape)
+
+
 def _checks_indices(event, matching):
     """Whether no kernel of the event could be led astray by whole numbers from outside: those it reads are checked or its own.
 
@@ -376,6 +426,8 @@ def _collect(value, found):
         for x in value:
             if type(x) not in PLAIN:
                 _collect(x, found)
+    elif is_inner(value):
+        _collect(inside(value), found)
 
 
 _GIVEN = "before", "inputs", "saved", "dy", "args", "options"

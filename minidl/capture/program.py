@@ -12,13 +12,14 @@ from ..graph.nodes import next_serial
 from ..graph.writes import note_write, owner_of
 from ..kernels import threads
 from ..kernels.alarms import ALARM
+from ..kernels.comparisons import PICK, PUT_BACK, STOPPING
 from ..kernels.program import Table
 from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from .arguments import filled, skeleton, tensors_in
-from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat
+from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat, inside, is_inner
 from .matching import CannotRemember
 from .memory import Plan
 from .numbers import in_turn, numbers_of, with_counts
@@ -89,7 +90,9 @@ class Program:
             self.writes.append(writes._writes.times[id(x)])
         shared = any(call.launches for table in self.tables for call in table.calls)
         self.threads = threads._one_at_a_time if shared else nullcontext()
-        one = len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None
+        one = (
+            len(self.segments) == len(self.tables) == 1 and not shared and self.tables[0].stream is None and self.early is None
+        )
         self.only = self.tables[0] if one else None
         self.exact = bool(self.places) and self.cautious is not None  # what it has left until an error is not known
         if self.exact and (self.cautious or draws):
@@ -189,6 +192,7 @@ class Program:
             elif calls is not None:
                 calls = [call.with_arrays(moved) for call in calls]
                 if type(event) is Step:
+                    rows += [call.with_arrays(moved) for call in self.matching.before.get(id(event), ())]
                     numbers.append((event.optimizer, calls, len(rows)))
                     calls = with_counts(event.optimizer, calls)
                 before, rows[len(rows) :] = len(rows), calls
@@ -208,9 +212,9 @@ class Program:
     def _watch(self, event, calls, first, alarms, forwards):
         """Where an alarm of the event goes off, Python does it, and the table goes on behind its calls."""
         for i, call in enumerate(calls):
-            if call.kernel is ALARM:
-                alarms[first + i] = call.args[1]
-                forwards[first + i] = self._again(event), first + len(calls)
+            if call.kernel is ALARM or call.kernel in STOPPING:
+                alarms[first + i] = call.args[-1]
+                forwards[first + i] = (_refuse_index if _takes(call) else self._again(event)), first + len(calls)
 
     def _again(self, event):
         """A function that does a native event by Python, with all that it leaves behind."""
@@ -255,7 +259,14 @@ class Program:
         if type(event) is Backward:
             twin, dy = self.twin(event.forward, event.saved), changed(event.dy, moved)
             targets = [None if x is None else self._target(x, event) for x in event.gradients]
-            return lambda: _fill(targets, twin.backward(dy))
+            after = event.forward.after
+            kept = {k: moved(x) for k, x in event.saved.items() if isinstance(x, np.ndarray) and after.get(k) is not x}
+
+            def back():
+                vars(twin).update(kept)  # copies of what was overwritten since forward
+                _fill(targets, twin.backward(dy))
+
+            return back
         if type(event) is Sum:
             total, dx, result = moved(event.total), moved(event.dx), moved(event.result)
             return lambda: np.add(total, dx, out=result)
@@ -294,6 +305,10 @@ class Program:
             return type(value)(map(self._tensors, value))
         if type(value) is dict:
             return {key: self._tensors(x) for key, x in value.items()}
+        if is_inner(value):
+            twin = copy.copy(value)
+            twin.__dict__ = {**vars(value), **self._tensors(inside(value))}
+            return twin
         return self.plan.moved(value) if isinstance(value, np.ndarray) else value
 
     def twin(self, forward, saved=None):
@@ -324,7 +339,9 @@ class Program:
 
         errors: or before a kernel may last refuse a value. None if nothing of this may be.
         """
+        taking = [any(map(_takes, self.lowered.get(id(event), ()))) for event in self.events]
         python = [self.how[id(event)][0] == "Python" and type(event) in (Forward, Function) for event in self.events]
+        python = [one or other for one, other in zip(python, taking, strict=True)]
         if errors:
             natives = [id(event) in self.matching.native for event in self.events]
             refuse = [_alarmed(e) or (type(e) is Forward and bool(e.op.alarm)) for e in self.events]
@@ -357,7 +374,7 @@ class Program:
 
         What eager refuses before the operation runs, NumPy would count from the end.
         """
-        python = [e for e in self.events if type(e) is Forward and self.how[id(e)][0] == "Python"]
+        python = [e for e in self.events if type(e) is Forward and id(e) not in self.matching.native]
         owners = {id(owner_of(x)) for e in python for x in arrays_in(list(e.before.values())) if x.dtype.kind == "i"}
         return [i for i, x in enumerate(self.statics) if id(owner_of(x)) in owners and x.size and x.min() >= 0]
 
@@ -465,6 +482,15 @@ def read_after(first, events, results, statics):
     used = [x for event in later for x in (*_used(event), *_owners([getattr(event, "saved", None)]))]
     owners = {id(x) for x in (*used, *map(owner_of, results))} if first < len(events) else ()
     return [i for i, x in enumerate(statics) if id(owner_of(x)) in owners]
+
+
+def _takes(call):
+    """Whether a kernel takes elements by an index, or puts them there."""
+    return call.kernel is PICK or call.kernel is PUT_BACK
+
+
+def _refuse_index():
+    raise Otherwise("an index is negative or out of range now")
 
 
 def _alarmed(event):

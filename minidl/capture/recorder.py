@@ -10,15 +10,16 @@ import numpy as np
 
 from .. import double_backward
 from ..graph import watch
-from ..graph.nodes import Leaf
+from ..graph.nodes import Leaf, next_serial
 from ..graph.watch import constants
 from ..graph.writes import owner_of
 from ..kernels import jit
 from ..nn.module import Module
-from ..ops import Index, SetItem
+from ..ops import Index, SetItem, Sub
+from ..optim import LBFGS
 from ..tensors.tensor import Tensor
-from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat
-from .functions import CONSTANT, EFFECTS, STREAMS, functions, schedulers
+from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat, inside, is_inner
+from .functions import CONSTANT, EFFECTS, STREAMS, functions, is_hooked, schedulers
 
 FORGOTTEN = object()
 
@@ -41,6 +42,8 @@ class Recorder(watch.Observer):
         self.known(statics)
         self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
+        self._recorded_walks, self._start = 0, next_serial()  # how many are under way
+        self.second = False  # whether there were any: gradients of gradients
         self._taken = {}  # arrays that the step has taken from tensors, and no operation was given
 
     # --- begin and end
@@ -58,6 +61,7 @@ class Recorder(watch.Observer):
                 self._patch(place, name, self._effect)
             for place, name in schedulers():
                 self._patch(place, name, self._scheduler)
+            self._patch(LBFGS, "step", self._searching)
             for place, name in readers:
                 self._patch(place, name, self._reader)
             for place, name in STREAMS:
@@ -78,6 +82,7 @@ class Recorder(watch.Observer):
     def __exit__(self, *error):
         """Puts everything back. Ctrl-C may come at any line: so it may be called again, and then does the rest."""
         watch.remove(self)
+        self._thread = None  # some of its functions may have been copied meanwhile (double_backward/reading.py)
         if self._taken:
             self.refuse("Tensor.array gives its values to NumPy: compute with tensors, or read it outside of the step")
         jit.recorder = None
@@ -162,15 +167,24 @@ class Recorder(watch.Observer):
         self.refuse(f"{op.name} raises an error, which the step catches: catch errors outside of it")
 
     def before_backward(self, node, dy):
+        if self._recorded_walks:  # its operations are noted one by one
+            return
         if self._stack:
             what = "a closure of" if type(self._stack[0]) is Step else "within"
             self.refuse(f"backward() is called in {what} {self._stack[0].name}")
         event = Backward(forward=self._forwards.get(id(node)), saved=dict(vars(node)), dy=list(dy) if type(dy) is list else dy)
-        if event.forward is None:
+        if (
+            event.forward is None and type(node) is Sub and node.serial > self._start
+        ):  # of gradients of gradients: rules.distance
+            needs = {"needs": list(map(stub, node.needs))}
+            event.forward = Forward(op=node, before=needs, after={**vars(node), **needs}, inputs=[], outputs=[])
+        elif event.forward is None:
             self.refuse(f"backward() goes through {node.name}, which was computed before the step began")
         self._stack.append(event)
 
     def after_backward(self, node, gradients):
+        if self._recorded_walks:
+            return
         event = self._stack.pop()
         if self._stack:
             return
@@ -217,7 +231,7 @@ class Recorder(watch.Observer):
         if array is not dx:
             self._add(Sum(total=array, dx=dx, result=array))
             self._written = array
-        self._add(Grad(node=node, array=array))
+        self._keeps(node, array)
 
     def written(self, array):
         self._check_inputs(array)
@@ -232,6 +246,11 @@ class Recorder(watch.Observer):
     def _begins(self, node, grad):
         if type(node) is Leaf and id(node) not in self.born:
             self.grads.setdefault(id(node), (node, grad))
+
+    def _keeps(self, node, array):
+        """The gradient of a node is this array, or None; nobody sees those of what the step has made when it is over."""
+        if id(node) not in self._forwards:
+            self._add(Grad(node=node, array=array))
 
     def _gradient(self, name, old):
         """The property `grad` of tensors, which tells what the step finds there, and what it puts there."""
@@ -248,7 +267,7 @@ class Recorder(watch.Observer):
             if node is not None and self._mine():
                 self._begins(node, FORGOTTEN)
                 if not self._stack:
-                    self._add(Grad(node=node, array=None if grad is None else grad.array))
+                    self._keeps(node, None if grad is None else grad.array)
 
         return property(get, put, old.fdel)
 
@@ -346,7 +365,7 @@ class Recorder(watch.Observer):
             if self._mine() and not self._stack:
                 if id(module) not in self.modules:
                     self.modules.update((id(part), (part, dict(vars(part)))) for part in module.modules())
-                if module._hooks is not None and any(module._hooks):
+                if module._hooks is not None and is_hooked(module):
                     self.refuse(f"{type(module).__name__} has a hook, which is Python: remove it, or leave the step ordinary")
             return old(module, *inputs, **options)
 
@@ -360,6 +379,14 @@ class Recorder(watch.Observer):
 
         return step
 
+    def _searching(self, name, old):
+        def step(optimizer, *args, **options):
+            if self._mine():
+                self.refuse("LBFGS goes on by the values of the closure's losses: leave its step ordinary")
+            return old(optimizer, *args, **options)
+
+        return step
+
     def _stream(self, name, old):
         def call(generator, *args, **options):
             if self._mine() and not self._stack:
@@ -369,20 +396,35 @@ class Recorder(watch.Observer):
         return call
 
     def _second(self, name, old):
+        """The walk back by operations on tensors, with create_graph=True."""
+
         def walk(*args, **options):
-            if self._mine():
-                self.refuse("it takes gradients of gradients (create_graph=True)")
-            return old(*args, **options)
+            if not self._mine():
+                return old(*args, **options)
+            self._recorded_walks, self.second = self._recorded_walks + 1, True
+            try:
+                return old(*args, **options)
+            finally:
+                self._recorded_walks -= 1
 
         return walk
 
     def _reader(self, name, old):
         def read(tensor, *args, **options):
             if self._mine() and not (self._stack and type(getattr(self._stack[-1], "op", None)) not in (Index, SetItem)):
-                self.refuse(f"Tensor.{name} reads a value: return the tensor, and read it outside of the step")
+                self.refuse(self._why_not(name))
             return old(tensor, *args, **options)
 
         return read
+
+    def _why_not(self, name):
+        """What is wrong with Tensor.name, which reads a value."""
+        if name == "__bool__":
+            return (
+                "Tensor.__bool__ reads a value, and an `if` or `and` goes on by it: choose with where or clamp (of the norm of "
+                "gradients: clip_grad_norm_), or do it outside of the step"
+            )
+        return f"Tensor.{name} reads a value: return the tensor, and read it outside of the step"
 
     def _effect(self, name, old):
         """A function that changes tensors that are the same in each call, such as the gradients of parameters."""
@@ -495,6 +537,8 @@ def _collect(values, found):
             found.append(x.array)
         elif isinstance(x, (tuple, list, dict)):
             _collect(x.values() if isinstance(x, dict) else x, found)
+        elif is_inner(x):
+            _collect(inside(x).values(), found)
 
 
 def reproduced(calls, known):

@@ -4,7 +4,7 @@ from ..graph.nodes import next_serial
 from ..ops import Op
 
 
-class _Place:
+class Place:
     """In the place of a node in `needs`: a backward reads only its shape."""
 
     def __init__(self, shape):
@@ -20,7 +20,7 @@ class Adjoint(Op):
 
     def __init__(self, op, shape=None):
         self.op = _copy(op)  # a copy, because the walk empties op when it releases it
-        self.op.needs = [_Place(op.needs[0].shape if shape is None else shape)]
+        self.op.needs = [Place(op.needs[0].shape if shape is None else shape)]
 
     def forward(self, dy):
         return self.op.backward(dy)

@@ -120,7 +120,7 @@ NUMPY = Names(np, MEANINGS)
 
 
 def elu_backward(dy, x, alpha):
-    return dy * apply(ops.Where(x.array > 0), 1.0, alpha * x.clamp(max=0).exp())
+    return dy * apply(ops.Where((x > 0).array), 1.0, alpha * x.clamp(max=0).exp())
 
 
 def gelu_backward(dy, x, approximate):
@@ -196,8 +196,8 @@ FORMULAS = {
     **{name: operator.methodcaller(name) for name in ("exp", "log", "lgamma", "digamma")},
     "polygamma": lambda n, x: x.polygamma(n),
     "matmul": operator.matmul,
-    "relu_backward": lambda dy, y: apply(ops.Where(y.array > 0), dy, 0.0),
-    "leaky_relu_backward": lambda dy, x, slope: apply(ops.Where(x.array > 0), dy, dy * slope),
+    "relu_backward": lambda dy, y: apply(ops.Where((y > 0).array), dy, 0.0),
+    "leaky_relu_backward": lambda dy, x, slope: apply(ops.Where((x > 0).array), dy, dy * slope),
     "elu_backward": elu_backward,
     "gelu_backward": gelu_backward,
     "silu_backward": silu_backward,

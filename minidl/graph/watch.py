@@ -37,7 +37,8 @@ class Observer:
         """Two shares of a gradient were added: result = total + dx, or, where result is the array total, total += dx."""
 
     def copied(self, source, copy):
-        """The engine has copied an array: a gradient that is used elsewhere, too, or a result that is written in place."""
+        """The engine has copied an array: a gradient that is used elsewhere, too, a result that is written in place, or what an
+        operation has saved and that is about to be overwritten."""
 
     def accumulated(self, node, dx):
         """backward() has made dx the `.grad` of a leaf or of a node that retains it, or has added it to the one it had."""

@@ -70,6 +70,11 @@ def _over(x, y):
 
 
 @jit
+def _over_unless_0(x, y):
+    return x / (y if y != 0 else y + 1)
+
+
+@jit
 def _from(x, a):
     return a - x
 
@@ -141,7 +146,10 @@ def count(step):
     step[()] += 1
 
 
-PAIRS = {"+": _pairs(_plus), "-": _pairs(_minus), "*": _pairs(_times), "/": _pairs(_over), "-*": _pairs(_minus_times)}
+PAIRS = {
+    **{"+": _pairs(_plus), "-": _pairs(_minus), "*": _pairs(_times), "/": _pairs(_over), "-*": _pairs(_minus_times)},
+    "/ unless 0": _pairs(_over_unless_0),
+}
 NUMBERS = {
     **{"+": _with_number(_plus), "*": _with_number(_times), "/": _with_number(_over)},
     **{"from": _with_number(_from), "under": _with_number(_under)},

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 
 from ..graph.modes import no_grad
+from ..graph.watch import repeatable
 from ..nn.module import Module
 from ..nn.norm import BatchNorm1d, BatchNorm2d
 from ..tensors.creation import tensor
@@ -81,6 +82,11 @@ def _of_lists(average):
     return averages
 
 
+@repeatable
+def _is_first(number):
+    return int(number) == 0
+
+
 def _check_decay(name, decay):
     if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 <= decay <= 1:
         raise ValueError(f"{name}: decay must be a number from 0 to 1, got {decay!r}")
@@ -125,9 +131,9 @@ class AveragedModel(Module):
         own, new = self._weights(self.module), self._weights(model)
         if [p.shape for p in own] != [p.shape for p in new]:
             raise ValueError("AveragedModel.update_parameters: expected the model that was averaged, got one of other shapes")
-        number = int(self.n_averaged)
+        first = _is_first(self.n_averaged)
         with no_grad():
-            if not number:
+            if first:
                 for a, b in zip(own, new, strict=True):
                     a.copy_(b)
             elif self.avg_fn is not None:

@@ -152,7 +152,9 @@ def _keep_old_values(node, array, start):
             continue
         for name, value in vars(node).items():
             if isinstance(value, np.ndarray) and owner_of(value) is owner:
-                setattr(node, name, value.copy())
+                setattr(node, name, kept := value.copy())
+                if watchers and mode.watch is not None:
+                    mode.watch.copied(value, kept)
         nodes.extend(node.needs)
 
 

@@ -1,0 +1,213 @@
+"""Comparisons, bounds, casts of masks and of whole numbers, the place of the largest number: for remembered steps (capture/).
+
+Eager operations leave them to NumPy, whose results these are. Arrays have four axes and any layout, as in arithmetic.py.
+"""
+
+import math
+
+from numba import types
+
+from .jit import CodeByDtype, dense, jit, strided
+
+
+def _comparison(formula):
+    """z = formula(x, y), a mask"""
+
+    def loop(x, y, z):
+        for h in range(z.shape[0]):
+            for i in range(z.shape[1]):
+                for j in range(z.shape[2]):
+                    for k in range(z.shape[3]):
+                        z[h, i, j, k] = formula(x[h, i, j, k], y[h, i, j, k])
+
+    loop.__qualname__ = f"{loop.__name__}_{formula.__qualname__}"  # keeps apart the cache files of kernels from the same lines
+    return CodeByDtype(jit(loop), lambda t: (strided(t, 4), strided(t, 4), strided(types.boolean, 4, True)), integers=True)
+
+
+@jit
+def _equal(x, y):
+    return x == y
+
+
+@jit
+def _not_equal(x, y):
+    return x != y
+
+
+@jit
+def _less(x, y):
+    return x < y
+
+
+@jit
+def _less_equal(x, y):
+    return x <= y
+
+
+@jit
+def of_mask(x, z):
+    """z = 1 where the mask holds, else 0"""
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = x[h, i, j, k]
+
+
+@jit
+def of_integers(x, z):
+    """z = x, rounded to the nearest number"""
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = x[h, i, j, k]
+
+
+@jit
+def add_integers(x, z):
+    """z = Σ x"""
+    total = 0
+    for h in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for j in range(x.shape[2]):
+                for k in range(x.shape[3]):
+                    total += x[h, i, j, k]
+    z[()] = total
+
+
+@jit
+def count_mask(x, z):
+    """z = how often the mask holds"""
+    total = 0
+    for h in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for j in range(x.shape[2]):
+                for k in range(x.shape[3]):
+                    total += 1 if x[h, i, j, k] else 0
+    z[()] = total
+
+
+@jit
+def largest(x, z):
+    """z[i] = the first place of the largest of x[i], or of NaN, if there is one"""
+    for i in range(x.shape[0]):
+        at, best = 0, x[i, 0]
+        for k in range(1, x.shape[1]):
+            if best != best:
+                break
+            if not x[i, k] <= best:
+                at, best = k, x[i, k]
+        z[i] = at
+
+
+@jit
+def smallest(x, z):
+    """z[i] = the first place of the smallest of x[i], or of NaN, if there is one"""
+    for i in range(x.shape[0]):
+        at, best = 0, x[i, 0]
+        for k in range(1, x.shape[1]):
+            if best != best:
+                break
+            if not x[i, k] >= best:
+                at, best = k, x[i, k]
+        z[i] = at
+
+
+@jit
+def hold(x, low, high, z, alarm):
+    """z = x, but at least low and at most high
+
+    alarm = [-1], or [0] if an element and a bound are zeros of different signs: which of them NumPy takes is not known.
+    """
+    low, high, alarm[0] = x.dtype.type(low), x.dtype.type(high), -1.0
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    v = x[h, i, j, k]
+                    if v == 0:
+                        sign = math.copysign(1.0, v)
+                        if (low == 0 and sign != math.copysign(1.0, low)) or (high == 0 and sign != math.copysign(1.0, high)):
+                            alarm[0] = 0.0
+                    if v < low:
+                        v = low
+                    if v > high:
+                        v = high
+                    z[h, i, j, k] = v
+
+
+@jit
+def inside(x, low, high, dy, z):
+    """z = dy where low ≤ x ≤ high, else 0"""
+    low, high, none = x.dtype.type(low), x.dtype.type(high), x.dtype.type(0)
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = dy[h, i, j, k] if low <= x[h, i, j, k] <= high else none
+
+
+@jit
+def pick(x, rows, columns, z, alarm):
+    """z = x[rows, columns] and alarm = [-1], or [0] if a place is not in x"""
+    alarm[0] = -1.0
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    r, c = rows[h, i, j, k], columns[h, i, j, k]
+                    if 0 <= r < x.shape[0] and 0 <= c < x.shape[1]:
+                        z[h, i, j, k] = x[r, c]
+                    else:
+                        alarm[0] = 0.0
+
+
+@jit
+def put_back(z, rows, columns, dy, alarm):
+    """z = 0, plus dy at [rows, columns], in this order; and alarm = [-1], or [0] if a place is not in z"""
+    alarm[0] = -1.0
+    z[:] = 0
+    for h in range(dy.shape[0]):
+        for i in range(dy.shape[1]):
+            for j in range(dy.shape[2]):
+                for k in range(dy.shape[3]):
+                    r, c = rows[h, i, j, k], columns[h, i, j, k]
+                    if 0 <= r < z.shape[0] and 0 <= c < z.shape[1]:
+                        z[r, c] += dy[h, i, j, k]
+                    else:
+                        alarm[0] = 0.0
+
+
+@jit
+def root_of_sums(x, z):
+    """z = √x, computed in float64 and rounded once"""
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = math.sqrt(x[h, i, j, k])
+
+
+COMPARISONS = {
+    "__eq__": _comparison(_equal),
+    "__ne__": _comparison(_not_equal),
+    "__lt__": _comparison(_less),
+    "__le__": _comparison(_less_equal),
+}
+OF_MASK = CodeByDtype(of_mask, lambda t: (strided(types.boolean, 4), strided(t, 4, True)), integers=True)
+OF_INTEGERS = CodeByDtype(of_integers, lambda t: (strided(types.int64, 4), strided(t, 4, True)), integers=True)
+ADD_INTEGERS = CodeByDtype(add_integers, lambda t: (strided(t, 4), strided(t, 0, True)), integers=True)
+COUNT_MASK = CodeByDtype(count_mask, lambda t: (strided(types.boolean, 4), strided(t, 0, True)), integers=True)
+PLACES = {
+    "argmax": CodeByDtype(largest, lambda t: (strided(t, 2), strided(types.int64, 1, True)), integers=True),
+    "argmin": CodeByDtype(smallest, lambda t: (strided(t, 2), strided(types.int64, 1, True)), integers=True),
+}
+HOLD = CodeByDtype(hold, lambda t: (strided(t, 4), *[types.float64] * 2, strided(t, 4, True), dense(types.float64, 1, True)))
+INSIDE = CodeByDtype(inside, lambda t: (strided(t, 4), *[types.float64] * 2, strided(t, 4), strided(t, 4, True)))
+ROOT_OF_SUMS = CodeByDtype(root_of_sums, lambda t: (strided(types.float64, 4), strided(t, 4, True)))
+_PLACES = strided(types.int64, 4), strided(types.int64, 4)
+_ALARM = dense(types.float64, 1, True)
+PICK = CodeByDtype(pick, lambda t: (dense(t, 2), *_PLACES, strided(t, 4, True), _ALARM))
+PUT_BACK = CodeByDtype(put_back, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), _ALARM))
+STOPPING = HOLD, PICK, PUT_BACK  # whose last argument is an alarm
