@@ -95,7 +95,9 @@ def unary(op: Any, x: Any) -> "Tensor":
     """`apply` to one tensor, in three quarters of the time if the operation needs no care of NumPy's warnings."""
     if watchers or op.warns:
         return apply(op, x)
-    node = x.node if mode.recording else None
+    node = x.node
+    if node is not None and not mode.recording:
+        node = None
     op.needs = [node]
     y = op.forward(x.array)
     if type(y) is not _ndarray:
