@@ -1,5 +1,7 @@
 """Reductions: sums, means, extremes. Axes are a sorted tuple of distinct integers, 0 or more; backward restores them."""
 
+import functools
+
 import numpy as np
 
 from .. import kernels
@@ -149,7 +151,7 @@ class Amax(Reduction):
             self.share = chosen.astype(x.dtype)
             if np.count_nonzero(chosen) != y.size:  # equal ones
                 self.share /= chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
-        return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+        return y if self.keepdim else y.reshape(_left(x.shape, self.axes))
 
     def backward(self, dy):
         return self.restore(dy) * self.share
@@ -225,7 +227,7 @@ class LogSumExp(Reduction):
         top = np.where(np.isfinite(top), top, x.dtype.type(0))  # −inf − −inf is NaN: an all −inf row gives −inf
         y = top + np.log(kernels.sum_over(kernels.exp(x - top), self.axes, True))
         self.x, self.y = x, y
-        return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+        return y if self.keepdim else y.reshape(_left(x.shape, self.axes))
 
     def backward(self, dy):
         finite = np.where(np.isneginf(self.y), self.y.dtype.type(0), self.y)
@@ -252,7 +254,7 @@ class Norm(Reduction):
         p, size = self.p, np.abs(x)
         if p <= 0:
             self.x, self.y = x, np.asarray(self._of_small_power(size, x.dtype))
-            return self.y if self.keepdim else self.y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+            return self.y if self.keepdim else self.y.reshape(_left(x.shape, self.axes))
         # Scaled by the largest, so that a large x does not overflow and a small one does not vanish when raised to p.
         top = size.max(axis=self.axes, keepdims=True, initial=0)
         if p == np.inf:
@@ -262,7 +264,7 @@ class Norm(Reduction):
             scale = np.where((top > 0) & np.isfinite(top), top, x.dtype.type(1))
             top = scale * kernels.sum_over((size / scale) ** p, self.axes, True) ** (1 / p)
         self.x, self.y = x, top
-        return top if self.keepdim else top.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+        return top if self.keepdim else top.reshape(_left(x.shape, self.axes))
 
     def _of_small_power(self, size, dtype):
         """p = 0: the number of elements that are not 0. p < 0: the smallest |x| dominates, and one that is 0 makes y 0."""
@@ -289,8 +291,16 @@ class Norm(Reduction):
         return self.restore(dy) * np.sign(x) * slope
 
 
+@functools.lru_cache(1024)
 def _kept(shape, axes):
-    return [1 if axis in axes else size for axis, size in enumerate(shape)]
+    """The shape with the size 1 on these axes."""
+    return tuple([1 if axis in axes else size for axis, size in enumerate(shape)])
+
+
+@functools.lru_cache(1024)
+def _left(shape, axes):
+    """The shape without these axes."""
+    return tuple([size for axis, size in enumerate(shape) if axis not in axes])
 
 
 def _count(shape, axes):
