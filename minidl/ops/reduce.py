@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import kernels
 from .base import Op
+from .shape import along_axis
 
 __all__ = [
     "Amax",
@@ -185,18 +186,19 @@ class TakeAlongAxis(Op):
     dy goes to the element that was picked
     """
 
+    warns = False
     linear = True
 
     def __init__(self, index, axis, keepdim):
         self.index, self.axis, self.keepdim = index, axis, keepdim  # index has size 1 along the axis
 
     def forward(self, x):
-        y = np.take_along_axis(x, self.index, self.axis)
+        y = x[along_axis(x.shape, self.axis, self.index)]
         return y if self.keepdim else y.squeeze(self.axis)
 
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
-        np.put_along_axis(dx, self.index, dy if self.keepdim else np.expand_dims(dy, self.axis), self.axis)
+        dx[along_axis(dx.shape, self.axis, self.index)] = dy if self.keepdim else np.expand_dims(dy, self.axis)
         return dx
 
 

@@ -188,6 +188,8 @@ def operand(name, x):
 def number_array(name, value, dtype):
     """A Python number as a 0-d array: infinite where it is too large for floating-point numbers of that dtype."""
     try:
+        if type(value) in (int, float) and abs(value) <= _LARGEST:
+            return np.asarray(value, dtype)
         with np.errstate(over="ignore"):
             return np.asarray(value, dtype)
     except (OverflowError, ValueError):
