@@ -119,6 +119,8 @@ class Conversion:
             return self.clone() if copy else self
         if dtype.kind == "f" and self.array.dtype.kind == "f":
             return apply(ops.Cast(dtype), self)
+        if self.array.dtype.kind != "f":
+            return wrap(self.array.astype(dtype))
         with np.errstate(invalid="ignore"):
             return wrap(self.array.astype(dtype))
 

@@ -9,7 +9,7 @@ from ..graph.writes import note_write
 from ..kernels.memory import address_of
 from ..ops.base import normalize_axis
 from . import dtypes
-from .arguments import expect_tensors
+from .arguments import expect_tensors, within
 from .record import TensorBase, apply, check_broadcast, number_array, operand, unary, wrap
 
 _PLAIN = frozenset({int, slice, type(None), type(Ellipsis)})
@@ -294,8 +294,8 @@ def _index_part(part):
 @repeatable
 def checked_index(name, index, bound):
     array = _integers(name, index)
-    bad = (array < 0) | (array >= bound)
-    if bad.any():
+    if not within(array, bound):
+        bad = (array < 0) | (array >= bound)
         raise IndexError(f"{name}: index {array[bad][0]} is out of range for size {bound}")
     return array
 
