@@ -32,6 +32,8 @@ from . import kernels
 
 _DEFAULT_SEED = 67280421310721  # PyTorch's seed of a new generator
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
+_BITS24, _BITS53, _UNIT = np.array(2**24 - 1, np.uint64), 2**53 - 1, np.array(2.0**-24, np.float32)
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in _FLOATS}
 _INTEGERS = tuple(map(np.dtype, ("int64", "int32", "int16", "int8", "uint8", "bool")))
 _PIECE = 1 << 14  # numbers made at a time: the temporaries stay in cache, and large arrays cost no extra memory
 _STATE = np.dtype([("seed", "<u8"), ("key", "<u4", 624), ("position", "<u4"), ("has_spare", "<u4"), ("spare", "<f8")])
@@ -198,7 +200,7 @@ class Generator:
         """
         shape, dtype = _checked_shape("uniform", shape), _checked_dtype("uniform", dtype, _FLOATS)
         low, high = _checked_number("uniform", "low", low), _checked_number("uniform", "high", high)
-        if not low <= high or high - low > float(np.finfo(dtype).max):
+        if not low <= high or high - low > _LARGEST[dtype]:
             raise ValueError(f"uniform: expected low <= high and a finite range, got low={low}, high={high}")
         low, high = dtype.type(low), dtype.type(high)
 
@@ -224,11 +226,11 @@ class Generator:
         if not 0 <= std < math.inf or not math.isfinite(mean):
             raise ValueError(f"normal: expected a finite mean and a finite std >= 0, got mean={mean}, std={std}")
         count = math.prod(shape)
-        if max(abs(mean), std) > float(np.finfo(dtype).max):
+        if max(abs(mean), std) > _LARGEST[dtype]:
             raise ValueError(f"normal: mean={mean} and std={std} do not fit in {dtype}")
         if count < 16 or one_by_one:
             with self._lock:
-                values = np.array([self._one_normal() for _ in range(count)], np.float64)
+                values = self._normals_by_pairs(count)
             with np.errstate(over="ignore"):
                 return _fma(values, std, mean).astype(dtype).reshape(shape)
 
@@ -330,7 +332,7 @@ class Generator:
             raise ValueError(f"bernoulli: p must lie in [0, 1], got {p}")
         # k·2⁻⁵³ < p exactly when k < ⌈p·2⁵³⌉, and the product is exact: no need to make the uniforms.
         limit = np.uint64(math.ceil(p * 2**53))
-        return self._filled(shape, dtype, lambda count: (self._words64(count) & np.uint64(2**53 - 1)) < limit)
+        return self._filled(shape, dtype, lambda count: (self._words64(count) & np.uint64(_BITS53)) < limit)
 
     def exponential(self, shape, dtype=np.float32, lambd=1.0):
         """Exponential with rate lambd, so of mean 1/lambd: `Tensor.exponential_`.
@@ -401,17 +403,24 @@ class Generator:
 
     def _uniform(self, count, dtype):
         if dtype == np.float64:
-            return (self._words64(count) & np.uint64(2**53 - 1)).view(np.int64) * 2.0**-53
-        return (self._words32(count) & np.uint64(2**24 - 1)).astype(np.float32) * np.float32(2.0**-24)
+            return (self._words64(count) & np.uint64(_BITS53)).view(np.int64) * 2.0**-53
+        words = self._words32(count)
+        words &= _BITS24
+        values = words.astype(np.float32)
+        values *= _UNIT
+        return values
 
-    def _one_normal(self):
-        if self._spare is not None:
-            value, self._spare = self._spare, None
-            return value
-        u, v = self._uniform(2, _FLOATS[1]).tolist()
-        radius, angle = math.sqrt(-2 * math.log1p(-v)), 2 * math.pi * u
-        self._spare = radius * math.sin(angle)
-        return radius * math.cos(angle)
+    def _normals_by_pairs(self, count):
+        if not count:
+            return np.empty(0)
+        values = [] if self._spare is None else [self._spare]
+        words = iter(self._words32((count - len(values) + 1) // 2 * 4).tolist())
+        for a, b, c, d in zip(words, words, words, words, strict=True):  # as `_uniform`, which takes longer for so few
+            u, v = ((a << 32 | b) & _BITS53) * 2.0**-53, ((c << 32 | d) & _BITS53) * 2.0**-53
+            radius, angle = math.sqrt(-2 * math.log1p(-v)), 2 * math.pi * u
+            values += radius * math.cos(angle), radius * math.sin(angle)
+        self._spare = values.pop() if len(values) > count else None
+        return np.array(values)
 
     def _fill(self, flat, draw):
         for start in range(0, flat.size, _PIECE):
@@ -448,6 +457,8 @@ def _fma(a, b, c):
         wide *= np.asarray(b, np.float32)
         wide += np.asarray(c, np.float32)
         return wide.astype(np.float32)
+    if isinstance(b, float) and b == 1:  # one rounding as it is
+        return a + c
     if isinstance(b, float) and max(abs(b), abs(c)) > 2.0**990:  # the halves of such numbers would be infinite
         with np.errstate(over="ignore"):
             return _fma(a, b * 2.0**-64, c * 2.0**-64) * 2.0**64
@@ -468,6 +479,8 @@ def _halves(x):
 
 
 def _checked_shape(name, shape):
+    if type(shape) is tuple and all(type(size) is int and size >= 0 for size in shape):
+        return shape
     try:
         sizes = tuple(map(operator.index, shape)) if isinstance(shape, (tuple, list)) else (operator.index(shape),)
     except TypeError:
@@ -478,6 +491,8 @@ def _checked_shape(name, shape):
 
 
 def _checked_number(name, what, x):
+    if type(x) is float:
+        return x
     if not isinstance(x, (str, bytes, np.complexfloating)):  # float() would read the text, and warn of the imaginary part
         with contextlib.suppress(TypeError):
             return float(x)
@@ -485,6 +500,8 @@ def _checked_number(name, what, x):
 
 
 def _checked_dtype(name, dtype, allowed):
+    if isinstance(dtype, np.dtype) and dtype in allowed:
+        return dtype
     if dtype is not None:  # for NumPy, None means float64
         with contextlib.suppress(TypeError):
             if (checked := np.dtype(dtype)) in allowed:

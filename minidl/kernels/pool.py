@@ -384,10 +384,12 @@ def _planes(name, x, sizes, axes):
     return plain(x).reshape(math.prod(x.shape[: -len(axes)]), *(1,) * (2 - len(axes)), *sizes), rows, columns
 
 
+@functools.lru_cache(1024)
 def _sizes(axes):
     return tuple([axis.size for axis in axes])
 
 
+@functools.lru_cache(1024)
 def _outs(axes):
     return tuple([axis.out for axis in axes])
 

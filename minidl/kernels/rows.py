@@ -17,8 +17,11 @@ from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
 from .threads import run
+from .tile import fetch
 
 BLOCK = 2048  # elements treated at once
+AHEAD = 128  # elements of the next block that are sent for while as many of this one are computed
+LARGE = 1 << 18  # elements that do not stay in the second-level cache
 SHARED_SIZE = 32768  # elements from which a second thread pays for its launch
 
 NO_WEIGHT = {np.dtype(T): np.ones(0, T) for T in (np.float32, np.float64)}
@@ -57,16 +60,24 @@ def _shift(x):
 
 
 @jit(forceinline=True)
-def _exponentials(x, m, e):
-    """For the rows of x: shifts in m and exp(x - shift) in e."""
+def _exponentials(x, m, e, ahead):
+    """For the rows of x: shifts in m and exp(x - shift) in e. ahead: whether the memory that follows on x and e comes next."""
     N, C = x.shape
     for n in range(N):
         m[n] = shift = _shift(x[n])
         row = e[n * C : (n + 1) * C]
         for c in range(C):
             row[c] = x[n, c] - shift
-    for i in range(N * C):
-        e[i] = vmath.exp_of_negative(e[i])
+    if not ahead:
+        for i in range(N * C):
+            e[i] = vmath.exp_of_negative(e[i])
+        return
+    for first in range(0, N * C, AHEAD):
+        some = e[first : min(first + AHEAD, N * C)]
+        fetch(x, N * C + first, AHEAD)
+        fetch(e, N * C + first, AHEAD)
+        for i in range(some.size):
+            some[i] = vmath.exp_of_negative(some[i])
 
 
 @jit(forceinline=True)
@@ -82,7 +93,7 @@ def softmax_rows(x, y, part, parts):
     m = empty_array(step, x.dtype)
     for first in range(N * part // parts, end, step):
         block = y[first : min(first + step, end)]
-        _exponentials(x[first : min(first + step, end)], m, reshaped(block, block.size))
+        _exponentials(x[first : min(first + step, end)], m, reshaped(block, block.size), x.size >= LARGE)
         for n in range(block.shape[0]):
             total = _sum(block[n])
             one = x.dtype.type(1)
@@ -101,7 +112,7 @@ def shifts_and_logs(x, shift_and_log, part, parts):
     totals, e = memory[:step], memory[step:]
     for first in range(N * part // parts, end, step):
         block = shift_and_log[first : min(first + step, end)]
-        _exponentials(x[first : min(first + step, end)], block[:, 0], e)
+        _exponentials(x[first : min(first + step, end)], block[:, 0], e, False)
         for n in range(block.shape[0]):
             totals[n] = _sum(e[n * C : (n + 1) * C])
         for n in range(block.shape[0]):
@@ -117,7 +128,7 @@ def log_softmax_rows(x, y, part, parts):
     for first in range(N * part // parts, end, step):
         logits, block = x[first : min(first + step, end)], y[first : min(first + step, end)]
         rows = block.shape[0]
-        _exponentials(logits, m, reshaped(block, block.size))
+        _exponentials(logits, m, reshaped(block, block.size), x.size >= LARGE)
         for n in range(rows):
             log_total[n] = _sum(block[n])
         for n in range(rows):

@@ -158,7 +158,12 @@ def sum_over(x, axes, keepdims=False, divisor=1):
             _divide[y.dtype](y.reshape(-1), divisor)
         else:
             y /= y.dtype.type(divisor)
-    return y.reshape([1 if axis in axes else size for axis, size in enumerate(x.shape)]) if keepdims else y
+    return y.reshape(_kept(x.shape, axes)) if keepdims else y
+
+
+@functools.lru_cache(1024)
+def _kept(shape, axes):
+    return tuple(1 if axis in axes else size for axis, size in enumerate(shape))
 
 
 def running_sums(x, axis, backwards=False):
@@ -190,53 +195,56 @@ def total(x, axes, squares=False):
 
 def _total(x, axes, squares, dtype):
     """`total`, rounded to the dtype: float64, or that of the elements."""
-    shape, ndim, number = x.shape, x.ndim, _number(axes, x.ndim)
+    kernel, merged, sums, shape, small = _plan(x.shape, axes)
     flags = x.flags
-    if not (flags.c_contiguous and flags.aligned):
+    if not (flags.carray or (flags.c_contiguous and flags.aligned)):
         return _permuted(x, axes, squares, dtype)
-    if not x.size or not number:
-        return _trivial(x, axes, squares).astype(dtype)
-    if number == ndim:
-        y = np.empty(1, dtype)
-        if dtype is _F32 and not squares and x.size < SHARED_SIZE:  # as _along_rows would, without two calls
-            _SUMS[0][dtype](x.reshape(1, -1), _NONE[0][_F64], y, 0, 1)
-        else:
-            _along_rows(x.reshape(1, -1), squares, y)
-        return y.reshape(())
-    if ndim == 2:
-        y = np.empty(shape[1 - axes[0]], dtype)
-        if axes[0]:
-            _along_rows(x, squares, y)
-        else:
-            _down_columns(x.reshape(1, *shape), squares, y.reshape(1, -1))
-        return y
-    first, last = min(axes), max(axes)
-    if last - first + 1 == number:  # neighbours
-        outer, n, inner = math.prod(shape[:first]), math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])
-        y = np.empty(shape[:first] + shape[last + 1 :], dtype)
-        if inner == 1:
-            _along_rows(x.reshape(outer, n), squares, y.reshape(outer))
-        else:
-            _down_columns(x.reshape(outer, n, inner), squares, y.reshape(outer, inner))
-        return y
+    if merged is None:
+        return _in_two_steps(x, axes, squares, dtype)
+    x, y = x.reshape(merged), np.empty(shape, dtype)
+    if not small:
+        (_down_columns if kernel else _along_rows)(x, squares, y.reshape(sums))
+    elif dtype is _F32 and x.dtype is _F32 and not squares:  # as `_fill` would, for the usual ones
+        _SUMS[kernel][_F32](x, _NONE[kernel][_F64], y.reshape(sums), 0, 1)
+    else:
+        _fill(kernel, squares, x, y.reshape(sums))
+    return y
+
+
+@functools.lru_cache(1024)
+def _plan(shape, axes):
+    """How an array of this shape is summed over these axes: by which kernel, 0 or 1; its shape there, (M, K) or (M, N, K);
+    the shape of the sums there, and at last; and whether it is `small`, done by one call of the kernel.
+
+    All are None where neither kernel fits.
+    """
+    ndim, number = len(shape), len(axes)
+    whole = all(isinstance(axis, (int, np.integer)) for axis in axes)
+    if not whole or any(not 0 <= axis < ndim for axis in axes) or len(set(axes)) < number:
+        raise ValueError(f"total: expected distinct axes from 0 to {ndim - 1}, got {axes}")
+    if not number or 0 in shape:
+        return (None,) * 5
+    first, last = min(axes), max(axes) + 1
+    if last - first > number:  # not neighbours
+        return (None,) * 5
+    outer, n, inner = math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:])
+    small, left = outer * n * inner < SHARED_SIZE, shape[:first] + shape[last:]
+    if last == ndim or (inner == 1 and ndim > 2):
+        return 0, (outer, n), (outer,), left, small
+    return 1, (outer, n, inner), (outer, inner), left, small and (outer > 1 or n < 2 * NARROW)
+
+
+def _in_two_steps(x, axes, squares, dtype):
+    """The sum over axes that are not neighbours, or over none, or of nothing."""
+    if not axes:
+        x = x.astype(np.float64)
+        return (x * x if squares else x).astype(dtype)
+    if not x.size:
+        return np.zeros([size for axis, size in enumerate(x.shape) if axis not in axes], dtype)
+    last = max(axes)
     later = [axis for axis in axes if last - axis == sum(other > axis for other in axes)]  # those next to the last one
     rest = tuple(axis for axis in axes if axis not in later)
     return _total(_total(x, tuple(later), squares, _F64), rest, False, dtype)
-
-
-@functools.lru_cache(256)
-def _number(axes, ndim):
-    whole = all(isinstance(axis, (int, np.integer)) for axis in axes)
-    if not whole or any(not 0 <= axis < ndim for axis in axes) or len(set(axes)) < len(axes):
-        raise ValueError(f"total: expected distinct axes from 0 to {ndim - 1}, got {axes}")
-    return len(axes)
-
-
-def _trivial(x, axes, squares):
-    if axes:
-        return np.zeros([size for axis, size in enumerate(x.shape) if axis not in axes])
-    x = x.astype(np.float64)
-    return x * x if squares else x
 
 
 def _permuted(x, axes, squares, dtype):
@@ -249,12 +257,13 @@ def _permuted(x, axes, squares, dtype):
 
 def _fill(number, squares, x, y):
     """y by kernel `number` of `_loops`. y is float64, or of the dtype of x, or of that of which x are sums."""
-    dtype, kernels = x.dtype, _SUMS_OF_SQUARES if squares else _SUMS
-    if y.dtype is _F64:
-        kernel, sums, rounded = kernels[number], y, _NONE[number].get(dtype)
+    dtype, rounding = x.dtype, y.dtype
+    if rounding is _F64:
+        kernel = (_SUMS_OF_SQUARES if squares else _SUMS)[number]
+        sums, rounded = y, _NONE[number].get(dtype)
     else:
-        kernel, sums, rounded = kernels[number if y.dtype == dtype else 2 + number], _NONE[number][_F64], y
-        dtype = y.dtype
+        kernel = (_SUMS_OF_SQUARES if squares else _SUMS)[number if rounding is dtype else 2 + number]
+        sums, rounded, dtype = _NONE[number][_F64], y, rounding
     if x.size < SHARED_SIZE:
         kernel[dtype](x, sums, rounded, 0, 1)
     else:

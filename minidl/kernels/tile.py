@@ -611,6 +611,22 @@ def contiguous(typing, array, i, j, n):
     return sig, codegen
 
 
+@intrinsic
+def fetch(typing, x, first, n):
+    """Sends for n elements, `first` places behind the start of x, before they are read. They may lie behind its end."""
+
+    def codegen(context, builder, sig, args):
+        data, word = context.make_array(sig.args[0])(context, builder, args[0]).data, args[1].type
+        i32, byte, line = ir.IntType(32), ir.IntType(8).as_pointer(), word(64 // (sig.args[0].dtype.bitwidth // 8))
+        kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        with cgutils.for_range_slice(builder, args[1], builder.add(args[1], args[2]), line, inc=True) as (i, _):
+            builder.call(prefetch, [builder.bitcast(builder.gep(data, [i]), byte), i32(0), i32(3), i32(1)])
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, types.intp), codegen
+
+
 def _moved(written):
     def moved(typing, array, nbytes):
         """The same array, its first element `nbytes` further on; strided and read-only to Numba, whatever it was.
@@ -684,6 +700,9 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
 
     def copy_rows(source, i, j, target, r):
         target[r, :ROWS] = source[i, j : j + ROWS]
+
+    def fetch(x, first, n):
+        pass
 
     def contiguous(array, i, j, n):
         return array[i, j : j + n]

@@ -262,6 +262,8 @@ class Where(Op):
     The operand that was not chosen gets a gradient of exactly 0, even if it is NaN or infinite.
     """
 
+    warns = False
+
     def __init__(self, condition):
         self.condition = condition
 

@@ -1,9 +1,12 @@
 """Reductions: sums, means, extremes. Axes are a sorted tuple of distinct integers, 0 or more; backward restores them."""
 
+import functools
+
 import numpy as np
 
 from .. import kernels
 from .base import Op
+from .shape import along_axis
 
 __all__ = [
     "Amax",
@@ -61,6 +64,7 @@ class Mean(Reduction):
     dx = dy/n, repeated over the axes
     """
 
+    warns = False
     linear = True
 
     def forward(self, x):
@@ -148,7 +152,7 @@ class Amax(Reduction):
             self.share = chosen.astype(x.dtype)
             if np.count_nonzero(chosen) != y.size:  # equal ones
                 self.share /= chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
-        return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+        return y if self.keepdim else y.reshape(_left(x.shape, self.axes))
 
     def backward(self, dy):
         return self.restore(dy) * self.share
@@ -182,18 +186,19 @@ class TakeAlongAxis(Op):
     dy goes to the element that was picked
     """
 
+    warns = False
     linear = True
 
     def __init__(self, index, axis, keepdim):
         self.index, self.axis, self.keepdim = index, axis, keepdim  # index has size 1 along the axis
 
     def forward(self, x):
-        y = np.take_along_axis(x, self.index, self.axis)
+        y = x[along_axis(x.shape, self.axis, self.index)]
         return y if self.keepdim else y.squeeze(self.axis)
 
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
-        np.put_along_axis(dx, self.index, dy if self.keepdim else np.expand_dims(dy, self.axis), self.axis)
+        dx[along_axis(dx.shape, self.axis, self.index)] = dy if self.keepdim else np.expand_dims(dy, self.axis)
         return dx
 
 
@@ -224,7 +229,7 @@ class LogSumExp(Reduction):
         top = np.where(np.isfinite(top), top, x.dtype.type(0))  # −inf − −inf is NaN: an all −inf row gives −inf
         y = top + np.log(kernels.sum_over(kernels.exp(x - top), self.axes, True))
         self.x, self.y = x, y
-        return y if self.keepdim else y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+        return y if self.keepdim else y.reshape(_left(x.shape, self.axes))
 
     def backward(self, dy):
         finite = np.where(np.isneginf(self.y), self.y.dtype.type(0), self.y)
@@ -251,7 +256,7 @@ class Norm(Reduction):
         p, size = self.p, np.abs(x)
         if p <= 0:
             self.x, self.y = x, np.asarray(self._of_small_power(size, x.dtype))
-            return self.y if self.keepdim else self.y.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+            return self.y if self.keepdim else self.y.reshape(_left(x.shape, self.axes))
         # Scaled by the largest, so that a large x does not overflow and a small one does not vanish when raised to p.
         top = size.max(axis=self.axes, keepdims=True, initial=0)
         if p == np.inf:
@@ -261,7 +266,7 @@ class Norm(Reduction):
             scale = np.where((top > 0) & np.isfinite(top), top, x.dtype.type(1))
             top = scale * kernels.sum_over((size / scale) ** p, self.axes, True) ** (1 / p)
         self.x, self.y = x, top
-        return top if self.keepdim else top.reshape([s for i, s in enumerate(x.shape) if i not in self.axes])
+        return top if self.keepdim else top.reshape(_left(x.shape, self.axes))
 
     def _of_small_power(self, size, dtype):
         """p = 0: the number of elements that are not 0. p < 0: the smallest |x| dominates, and one that is 0 makes y 0."""
@@ -288,8 +293,16 @@ class Norm(Reduction):
         return self.restore(dy) * np.sign(x) * slope
 
 
+@functools.lru_cache(1024)
 def _kept(shape, axes):
-    return [1 if axis in axes else size for axis, size in enumerate(shape)]
+    """The shape with the size 1 on these axes."""
+    return tuple([1 if axis in axes else size for axis, size in enumerate(shape)])
+
+
+@functools.lru_cache(1024)
+def _left(shape, axes):
+    """The shape without these axes."""
+    return tuple([size for axis, size in enumerate(shape) if axis not in axes])
 
 
 def _count(shape, axes):

@@ -1,5 +1,6 @@
 """The same numbers in another arrangement. Backward moves each gradient back to where its element came from."""
 
+import functools
 import math
 
 import numpy as np
@@ -88,6 +89,7 @@ class Repeat(Op):
     dx = dy summed over the tiles
     """
 
+    warns = False
     linear = True
 
     def __init__(self, repeats):
@@ -108,6 +110,7 @@ class RepeatInterleave(Op):
     dx = dy summed over each run
     """
 
+    warns = False
     linear = True
 
     def __init__(self, repeats, axis):
@@ -128,6 +131,7 @@ class Flip(Op):
     dx = dy, reversed again
     """
 
+    warns = False
     linear = True
 
     def __init__(self, axes):
@@ -145,6 +149,7 @@ class Roll(Op):
     dx = dy shifted back
     """
 
+    warns = False
     linear = True
 
     def __init__(self, shifts, axes):
@@ -267,6 +272,7 @@ class Gather(Op):
     dx = 0 with dy added where it was taken from
     """
 
+    warns = False
     linear = True
 
     def __init__(self, axis, index):
@@ -274,10 +280,8 @@ class Gather(Op):
 
     def forward(self, x):
         # PyTorch allows the index to be shorter than x along the other axes. One that is empty reads nothing
-        sizes = self.index.shape if self.index.size else [min(n, 1) for n in self.index.shape]
-        self.where = [np.arange(n).reshape([-1 if i == k else 1 for k in range(x.ndim)]) for i, n in enumerate(sizes)]
-        self.where[self.axis] = self.index
-        self.where = tuple(self.where)
+        sizes = self.index.shape if self.index.size else tuple([min(n, 1) for n in self.index.shape])
+        self.where = along_axis(sizes, self.axis, self.index)
         return x[self.where]
 
     def backward(self, dy):
@@ -290,6 +294,8 @@ class Cat(Op):
     """y = the inputs one after the other along an axis
     each input gets its part of dy
     """
+
+    warns = False
 
     def __init__(self, axis):
         self.axis = axis
@@ -308,11 +314,14 @@ class Stack(Op):
     each input gets its own slice of dy
     """
 
+    warns = False
+
     def __init__(self, axis):
         self.axis = axis
 
     def forward(self, *xs):
-        return np.stack(xs, self.axis)
+        new = (slice(None),) * self.axis + (None,)
+        return np.concatenate([x[new] for x in xs], self.axis)
 
     def backward(self, dy):
         return tuple(np.moveaxis(dy, self.axis, 0))
@@ -370,6 +379,7 @@ class Triangle(Op):
     dx = dy, but 0 in the same places
     """
 
+    warns = False
     linear = True
 
     def __init__(self, lower, k):
@@ -389,18 +399,31 @@ class Sort(Op):
     dx = dy put back in x's order
     """
 
+    warns = False
     linear = True
 
     def __init__(self, index, axis):
         self.index, self.axis = index, axis
 
     def forward(self, x):
-        return np.take_along_axis(x, self.index, self.axis)
+        return x[along_axis(x.shape, self.axis, self.index)]
 
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
-        np.put_along_axis(dx, self.index, dy, self.axis)
+        dx[along_axis(dx.shape, self.axis, self.index)] = dy
         return dx
+
+
+def along_axis(sizes, axis, index):
+    """The index for x[…] that takes or puts along one axis, as np.take_along_axis: of these sizes on the other axes."""
+    places = (_places if sum(sizes) <= 65536 else _places.__wrapped__)(sizes)
+    return (*places[:axis], index, *places[axis + 1 :])
+
+
+@functools.lru_cache(256)
+def _places(sizes):
+    """For each axis the places on it, in an array that lies along that axis."""
+    return [np.arange(n).reshape([-1 if i == k else 1 for k in range(len(sizes))]) for i, n in enumerate(sizes)]
 
 
 def is_basic(index):

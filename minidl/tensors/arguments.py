@@ -137,6 +137,17 @@ def integer(name, n, what=None):
     raise TypeError(f"{name}: {'expected' if what is None else f'{what} must be'} an integer, got {n!r}")
 
 
+def within(index, bound):
+    """Whether all integers of an array are from 0 to bound − 1. Read without a sign, a negative one is larger than any bound.
+
+    >>> within(np.array([0, 2]), 3), within(np.array([0, 3]), 3), within(np.array([-1, 2]), 3)
+    (True, False, False)
+    """
+    if index.dtype.kind == "i":
+        index = index.astype(np.int64, copy=False).view(np.uint64)
+    return not np.count_nonzero(index >= bound)
+
+
 def one_name(name, dim, axis):
     if axis is None:
         return dim

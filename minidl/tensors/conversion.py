@@ -94,6 +94,8 @@ class Conversion:
         >>> minidl.tensor([1, 2]).to("cpu", minidl.float64, non_blocking=True)
         tensor([1., 2.], dtype=minidl.float64)
         """
+        if len(args) == 1 and args[0] is self.array.dtype and dtype is device is memory_format is None and not copy:
+            return self
         flags = []  # non_blocking, copy
         for arg in args:
             if isinstance(arg, TensorBase):
@@ -117,6 +119,8 @@ class Conversion:
             return self.clone() if copy else self
         if dtype.kind == "f" and self.array.dtype.kind == "f":
             return apply(ops.Cast(dtype), self)
+        if self.array.dtype.kind != "f":
+            return wrap(self.array.astype(dtype))
         with np.errstate(invalid="ignore"):
             return wrap(self.array.astype(dtype))
 

@@ -196,6 +196,8 @@ def result_type(a, b):
     (dtype('float32'), dtype('float32'))
     """
     (a_rank, a), (b_rank, b) = _rank_and_dtype(a), _rank_and_dtype(b)
+    if a is b:
+        return a
     if a_rank == b_rank:
         return join(a, b)
     if a_rank < b_rank:

@@ -9,8 +9,8 @@ from ..graph.writes import note_write
 from ..kernels.memory import address_of
 from ..ops.base import normalize_axis
 from . import dtypes
-from .arguments import expect_tensors
-from .record import TensorBase, apply, check_broadcast, number_array, operand, wrap
+from .arguments import expect_tensors, within
+from .record import TensorBase, apply, check_broadcast, number_array, operand, unary, wrap
 
 _PLAIN = frozenset({int, slice, type(None), type(Ellipsis)})
 
@@ -87,7 +87,7 @@ class Indexing:
                 f"gather: an index of shape {rows.shape} does not fit input {self.shape} along axis {dim}: expected "
                 f"{self.ndim} axes, the others no longer than the input's{remedy}"
             )
-        return apply(ops.Gather(axis, rows), self)
+        return unary(ops.Gather(axis, rows), self)
 
     def take_along_dim(self, indices, dim=None):
         """As gather, but the other axes of the two broadcast. Without dim, of the flattened tensors.
@@ -220,8 +220,10 @@ def where(condition, input=None, other=None):
     if condition.dtype.kind != "b":
         raise TypeError(f"where: the condition must be boolean, got {condition.dtype}; write it as x > 0, or x.bool()")
     a, b = operand("where", input), operand("where", other)
-    dtype = dtypes.result_type(*(x.array if isinstance(x, TensorBase) else x for x in (a, b)))
-    a, b = (x.to(dtype) if isinstance(x, TensorBase) else wrap(number_array("where", x, dtype)) for x in (a, b))
+    a_tensor, b_tensor = isinstance(a, TensorBase), isinstance(b, TensorBase)
+    dtype = dtypes.result_type(a.array if a_tensor else a, b.array if b_tensor else b)
+    a = a.to(dtype) if a_tensor else wrap(number_array("where", a, dtype))
+    b = b.to(dtype) if b_tensor else wrap(number_array("where", b, dtype))
     try:
         return apply(ops.Where(condition), a, b)
     except ValueError:
@@ -292,8 +294,8 @@ def _index_part(part):
 @repeatable
 def checked_index(name, index, bound):
     array = _integers(name, index)
-    bad = (array < 0) | (array >= bound)
-    if bad.any():
+    if not within(array, bound):
+        bad = (array < 0) | (array >= bound)
         raise IndexError(f"{name}: index {array[bad][0]} is out of range for size {bound}")
     return array
 

@@ -47,11 +47,13 @@ def cat(tensors, dim=0, *, axis=None):
     """
     tensors = _common("cat", tensors)
     dim = dim if axis is None else axis
-    tensors = [x for x in tensors if x.shape != (0,)] or tensors  # PyTorch lets a vector of nothing stand beside any shape
-    shape = tensors[0].shape
+    tensors = [
+        x for x in tensors if x.array.shape != (0,)
+    ] or tensors  # PyTorch lets a vector of nothing stand beside any shape
+    shape = tensors[0].array.shape
     axis = normalize_axis("cat", dim, len(shape))
     for x in tensors:
-        other = x.shape
+        other = x.array.shape
         if len(other) != len(shape) or not other or other[:axis] != shape[:axis] or other[axis + 1 :] != shape[axis + 1 :]:
             raise ValueError(f"cat: shapes {[x.shape for x in tensors]} must have axes, and be equal but for axis {dim}")
     return apply(ops.Cat(axis), *tensors)
@@ -70,7 +72,7 @@ def stack(tensors, dim=0, *, axis=None):
             [2, 4]])
     """
     tensors = _common("stack", tensors)
-    if len({x.shape for x in tensors}) > 1:
+    if len({x.array.shape for x in tensors}) > 1:
         raise ValueError(f"stack: expected equal shapes, got {[x.shape for x in tensors]}")
     return apply(ops.Stack(normalize_axis("stack", dim if axis is None else axis, tensors[0].ndim + 1)), *tensors)
 
@@ -78,15 +80,16 @@ def stack(tensors, dim=0, *, axis=None):
 def _common(name, tensors):
     if isinstance(tensors, TensorBase):
         raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, got one Tensor; write {name}([a, b])")
-    tensors = list(tensors)
+    tensors, found = list(tensors), []
     for x in tensors:
         if not isinstance(x, TensorBase):
             got = type(x).__name__ + remedy_for(x)
             raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, among them is one {got}")
+        if x.array.dtype not in found:
+            found.append(x.array.dtype)
     if not tensors:
         raise TypeError(f"{name}: expected one or more Tensors in a list or tuple, got none")
-    found = [x.array.dtype for x in tensors]
-    if all(dtype is found[0] for dtype in found):
+    if len(found) == 1:
         return tensors
     dtype = functools.reduce(dtypes.join, found)
     return [x.to(dtype) for x in tensors]

@@ -8,7 +8,7 @@ from .. import ops
 from ..graph.watch import repeatable
 from ..ops.base import normalize_axis
 from .arguments import integer, one_name
-from .record import TensorBase, apply, wrap
+from .record import TensorBase, unary, wrap
 from .reductions import nonempty_axes
 
 MaxResult = namedtuple("max", "values indices")
@@ -92,7 +92,7 @@ class Ordering:
         """
         axis = normalize_axis("sort", dim, self.ndim)
         index = _order(self.array, axis, descending)
-        return SortResult(apply(ops.Sort(index, axis), self) if self.ndim else self.clone(), wrap(index))
+        return SortResult(unary(ops.Sort(index, axis), self) if self.ndim else self.clone(), wrap(index))
 
     def argsort(self, dim=-1, descending=False, stable=True):
         """The indices that sort an axis: x[x.argsort()] is in order.
@@ -121,7 +121,7 @@ class Ordering:
         if not 0 <= k <= self.shape[axis]:
             raise ValueError(f"topk: k must be between 0 and {self.shape[axis]}, got {k}")
         index = _first(self.array, axis, largest, k)
-        return TopkResult(apply(ops.Sort(index, axis), self), wrap(index))
+        return TopkResult(unary(ops.Sort(index, axis), self), wrap(index))
 
 
 @repeatable
@@ -137,7 +137,7 @@ def _extreme(x, result, arg, whole, dim, keepdim):
     axis = normalize_axis(result.__name__, dim, x.ndim)
     if not x.ndim:
         return result(x.clone(), wrap(index))
-    values = apply(ops.TakeAlongAxis(index, axis, keepdim), x)
+    values = unary(ops.TakeAlongAxis(index, axis, keepdim), x)
     return result(values, wrap(index if keepdim else index.squeeze(axis)))
 
 

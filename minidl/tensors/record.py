@@ -95,7 +95,9 @@ def unary(op: Any, x: Any) -> "Tensor":
     """`apply` to one tensor, in three quarters of the time if the operation needs no care of NumPy's warnings."""
     if watchers or op.warns:
         return apply(op, x)
-    node = x.node if mode.recording else None
+    node = x.node
+    if node is not None and not mode.recording:
+        node = None
     op.needs = [node]
     y = op.forward(x.array)
     if type(y) is not _ndarray:
@@ -186,6 +188,8 @@ def operand(name, x):
 def number_array(name, value, dtype):
     """A Python number as a 0-d array: infinite where it is too large for floating-point numbers of that dtype."""
     try:
+        if type(value) in (int, float) and abs(value) <= _LARGEST:
+            return np.asarray(value, dtype)
         with np.errstate(over="ignore"):
             return np.asarray(value, dtype)
     except (OverflowError, ValueError):

@@ -45,11 +45,11 @@ class Reductions:
         >>> x.mean(), x.mean(0)
         (tensor(3.), tensor([2., 4.]))
         """
-        dim, keepdim = one_name("mean", dim, axis), keepdim or keepdims
+        dim, keepdim = one_name("mean", dim, axis) if axis is not None else dim, keepdim or keepdims
         x = self if dtype is None else self.to(dtype)
         if x.array.dtype.kind != "f":
             raise RuntimeError(f"mean: expected a floating-point tensor, got {x.dtype}; use .float() or dtype=")
-        return apply(ops.Mean(reduced_axes(self, "mean", dim, keepdim), keepdim), x)
+        return unary(ops.Mean(reduced_axes(self, "mean", dim, keepdim), keepdim), x)
 
     def var(self, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=False):
         """Σ(x − μ)²/(n − correction), the variance, with μ the mean. The correction is 1 (unbiased) by default.

@@ -10,7 +10,7 @@ from .. import ops
 from ..ops.base import normalize_axes, normalize_axis
 from . import dtypes
 from .arguments import as_int, expect_memory, integer, sizes_of
-from .record import TensorBase, apply
+from .record import TensorBase, apply, unary
 
 
 @functools.lru_cache(256)
@@ -38,6 +38,16 @@ def _flattened(shape, start_dim, end_dim):
     if first > last:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     return shape[:first] + (math.prod(shape[first : last + 1]),) + shape[last + 1 :]
+
+
+@functools.lru_cache(256)
+def _expanded(shape, sizes):
+    lead = len(sizes) - len(shape)
+    result = tuple([shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(sizes)])
+    fits = lead >= 0 and all(old in (1, new) for old, new in zip(shape, result[lead:], strict=True))
+    if not fits or -1 in result:
+        raise ValueError(f"expand: shape {shape} cannot be expanded to {sizes}: only axes of size 1 can grow")
+    return result
 
 
 class Shapes:
@@ -229,8 +239,9 @@ class Shapes:
         >>> x.squeeze().shape, x.squeeze(0).shape
         ((3,), (3, 1))
         """
-        axes = normalize_axes("squeeze", dim, self.ndim)
-        return self._view(ops.Reshape, tuple(n for i, n in enumerate(self.shape) if n != 1 or i not in axes))
+        shape = self.array.shape
+        axes = range(len(shape)) if dim is None else normalize_axes("squeeze", dim, len(shape))
+        return self._view(ops.Reshape, tuple([n for i, n in enumerate(shape) if n != 1 or i not in axes]))
 
     def expand(self, *sizes: int | Sequence[int]):
         """Repeated along axes of size 1, without a copy. −1 leaves an axis as it is.
@@ -240,13 +251,7 @@ class Shapes:
         tensor([[1, 1, 1],
                 [2, 2, 2]])
         """
-        sizes = sizes_of("expand", sizes)
-        lead = len(sizes) - self.ndim
-        shape = tuple(self.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(sizes))
-        fits = lead >= 0 and all(old in (1, new) for old, new in zip(self.shape, shape[lead:], strict=True))
-        if not fits or -1 in shape:
-            raise ValueError(f"expand: shape {self.shape} cannot be expanded to {sizes}: only axes of size 1 can grow")
-        return self._view(ops.Expand, shape)
+        return self._view(ops.Expand, _expanded(self.array.shape, sizes_of("expand", sizes)))
 
     def expand_as(self, other):
         """As expand, to the shape of another tensor.
@@ -278,7 +283,7 @@ class Shapes:
             )
         lead = len(repeats) - self.ndim
         expect_memory("repeat", tuple(n * m for n, m in zip(repeats, (1,) * lead + self.shape, strict=True)), self.dtype)
-        return apply(ops.Repeat(repeats), self)
+        return unary(ops.Repeat(repeats), self)
 
     def tile(self, *dims: int | Sequence[int]):
         """As repeat; fewer counts than axes are for the last axes.
@@ -323,7 +328,7 @@ class Shapes:
                 [4, 3]])
         """
         axes = normalize_axes("flip", sizes_of("flip", dims), self.ndim)
-        return apply(ops.Flip(axes if self.ndim else ()), self)
+        return unary(ops.Flip(axes if self.ndim else ()), self)
 
     def roll(self, shifts, dims=None):
         """Shifted along the given axes; what leaves at one end comes in at the other.
@@ -340,7 +345,7 @@ class Shapes:
         shifts = sizes_of("roll", (shifts,))
         if len(shifts) != len(axes):
             raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
-        return apply(ops.Roll(shifts, axes), self)
+        return unary(ops.Roll(shifts, axes), self)
 
     def contiguous(self, memory_format=dtypes.contiguous_format):
         """Itself if its elements lie in order, else a copy. memory_format=channels_last: the order N, H, W, C of (N, C, H, W).

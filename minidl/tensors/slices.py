@@ -7,7 +7,7 @@ import numpy as np
 from .. import ops
 from ..ops.base import normalize_axis
 from .arguments import integer, sizes_of
-from .record import apply, wrap
+from .record import apply, unary, wrap
 
 
 class Slices:
@@ -43,7 +43,8 @@ class Slices:
             sizes = integer("split", sizes)
             if sizes < 1:
                 raise ValueError(f"split: the size of a piece must be 1 or more, got {sizes}")
-            sizes = [min(sizes, total - start) for start in range(0, total, sizes)] or [0]
+            starts = range(0, total, sizes) or (0,)
+            return tuple([self._part(axis, slice(start, min(start + sizes, total))) for start in starts])
         if sum(sizes) != total or any(n < 0 for n in sizes):
             raise ValueError(f"split: sizes {list(sizes)} do not add up to {total}, the size of axis {dim}")
         ends = accumulate(sizes)
@@ -130,7 +131,7 @@ class Slices:
                 [1., 1., 0.],
                 [1., 1., 1.]])
         """
-        return apply(ops.Triangle(True, integer("tril", diagonal)), self)
+        return unary(ops.Triangle(True, integer("tril", diagonal)), self)
 
     def triu(self, diagonal=0):
         """The upper triangle: x[i, j] where j ≥ i + diagonal, and 0 below it.
@@ -141,7 +142,7 @@ class Slices:
                 [0., 0., 1.],
                 [0., 0., 0.]])
         """
-        return apply(ops.Triangle(False, integer("triu", diagonal)), self)
+        return unary(ops.Triangle(False, integer("triu", diagonal)), self)
 
     def trace(self):
         """Σᵢ x[i, i], the sum of a matrix's diagonal.

@@ -43,7 +43,7 @@ class Views:
                 self.views = [ref(view)]
             else:
                 n = len(views)
-                if not n & (n - 1):  # at 1, 2, 4, 8, … references, remove those whose views have died
+                if n >= 4 and not n & (n - 1):  # at 4, 8, 16, … references, remove those whose views have died
                     views[:] = [reference for reference in views if reference() is not None]
                 views.append(ref(view))
         return view

@@ -11,7 +11,7 @@ import numpy as np
 from ... import kernels, ops
 from ...graph.watch import repeatable
 from ...ops.base import normalize_axis
-from ...tensors.arguments import expect_tensors, integer, number
+from ...tensors.arguments import expect_tensors, integer, number, within
 from ...tensors.record import apply, number_array, remedy_for, wrap
 from ...tensors.tensor import Tensor
 
@@ -397,6 +397,8 @@ def _check_variances(x):
 
 @repeatable
 def _check_labels(name, labels, classes, ignore_index):
+    if within(labels, classes):
+        return
     bad = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
     if bad.any():
         raise IndexError(

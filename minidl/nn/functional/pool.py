@@ -1,5 +1,6 @@
 """Pooling: the largest or the mean of windows of signals and images, channel by channel."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -164,8 +165,7 @@ def _places_in(name, indices, rows, columns):
 
 def _max_pool(name, d, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
     _check(name, d, input, "fiu")
-    options = *_options(name, d, kernel_size, stride, padding), as_tuple(name, "dilation", dilation, d, 1)
-    return _maxima(_axes(name, d, input, options, ceil_mode), input, return_indices)
+    return _maxima(_axes(name, d, input, kernel_size, stride, padding, dilation, ceil_mode), input, return_indices)
 
 
 def _avg_pool(name, d, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
@@ -173,8 +173,7 @@ def _avg_pool(name, d, input, kernel_size, stride, padding, ceil_mode, count_inc
     divisor_override = as_int(divisor_override)
     if divisor_override is not None and (type(divisor_override) is not int or divisor_override == 0):
         raise ValueError(f"{name}: divisor_override must be an integer other than 0, got {divisor_override!r}")
-    options = *_options(name, d, kernel_size, stride, padding), (1,) * d
-    axes = _axes(name, d, input, options, ceil_mode)
+    axes = _axes(name, d, input, kernel_size, stride, padding, 1, ceil_mode)
     return apply(ops.MeanPool(axes, bool(count_include_pad), divisor_override), input)
 
 
@@ -220,13 +219,24 @@ def _options(name, d, kernel_size, stride, padding):
     return kernel, stride, padding
 
 
-def _axes(name, d, input, options, ceil_mode):
+def _axes(name, d, input, kernel_size, stride, padding, dilation, ceil_mode):
+    given, shape = (kernel_size, stride, padding, dilation), input.array.shape
+    windows = _windows if _WHOLE.issuperset(map(type, given)) else _windows.__wrapped__
+    return windows(name, d, shape, *given, bool(ceil_mode))
+
+
+_WHOLE = frozenset({int, type(None)})  # options of these types are remembered; others could be equal and yet be wrong, as 2.0
+
+
+@functools.lru_cache(1024, typed=True)
+def _windows(name, d, shape, kernel_size, stride, padding, dilation, ceil_mode):
+    options = *_options(name, d, kernel_size, stride, padding), as_tuple(name, "dilation", dilation, d, 1)
     axes = []
     for axis, *of_axis in zip(range(-d, 0), *options, strict=True):
         try:
-            axes.append(kernels.pool_windows(input.array.shape[axis], *of_axis, bool(ceil_mode)))
+            axes.append(kernels.pool_windows(shape[axis], *of_axis, ceil_mode))
         except ValueError as error:
-            raise ValueError(f"{name}: input {input.shape}, axis {axis}: {error}") from None
+            raise ValueError(f"{name}: input {shape}, axis {axis}: {error}") from None
     return tuple(axes)
 
 
