@@ -158,7 +158,7 @@ def put_back(made, statics, arrays):
             continue
         now = {key: before.get(id(value), value) for key, value in now.items()}
         if isinstance(x, Tensor):
-            what = "it changes the shape, the requires_grad or an attribute of a tensor that it is given: change a clone() of it"
+            what = "it changes the shape, requires_grad or an attribute of a tensor that it is given: change a clone() of it"
             if items["node"] is None and now["node"] is not None:
                 what = "it lets an input require a gradient: write x = x.clone().requires_grad_()"
             _put_back_tensor(x, now, items, {id(s): (s, a) for s, a in zip(statics, arrays, strict=True)})
