@@ -1,6 +1,7 @@
 """minidl.compile: a step that is remembered after its first calls, and then made without Python."""
 
 import functools
+import gc
 import os
 import threading
 import warnings
@@ -313,13 +314,15 @@ class Compiled:
             plan.number = 1
             result = self._function(*args, **options)
             return result if refused(result) else copied(result)  # so that it may be given to the next call
-        me = threading.get_ident()
+        me, collects = threading.get_ident(), gc.isenabled()
         try:
             if _recording.setdefault("thread", me) != me:  # another step is recorded, in another thread
                 return self._function(*args, **options)
             with NoCollection():  # a recording makes many objects and no garbage
                 return self._record(plan, tensors, args, options)
         finally:  # Ctrl-C may come at any line: a lock could stay locked for ever, an entry of this thread holds it up no more
+            if collects:
+                gc.enable()
             if _recording.get("thread") == me:
                 _recording.clear()
 
