@@ -6,7 +6,7 @@ import threading
 
 import minidl
 from minidl import double_backward, nn
-from minidl.capture import compiled, recorder
+from minidl.capture import compiled, recorder, replacements
 from minidl.capture.functions import functions, schedulers
 from minidl.capture.numbers import dry_step
 from minidl.graph import modes, watch
@@ -14,7 +14,7 @@ from minidl.graph.modes import mode
 from minidl.kernels import jit
 from tests.test_compile import batches, mlp, sgd, training
 
-OURS = recorder.__file__, compiled.__file__, modes.__file__, watch.__file__
+OURS = recorder.__file__, replacements.__file__, compiled.__file__, modes.__file__, watch.__file__
 
 
 def everything():
@@ -63,7 +63,8 @@ def interrupted(interrupt, call):
     return False
 
 
-NAMES = ["__enter__", "__exit__", "_call", "_begin", "_record", "_patch", "_restored", "__init__", "add", "remove", "watch"]
+NAMES = ["__enter__", "__exit__", "_call", "_begin", "_record", "_patch", "_restored", "replace", "put_back"]
+NAMES += ["__init__", "add", "remove", "watch"]
 
 
 def lines():

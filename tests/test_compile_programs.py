@@ -7,7 +7,7 @@ import pytest
 
 import minidl
 from minidl import nn, optim
-from minidl.capture.recorder import arrays_in
+from minidl.capture.events import arrays_in
 from minidl.double_backward.linear import Adjoint
 from minidl.kernels.comparisons import HOLD
 from minidl.nn import functional as F

@@ -3,6 +3,7 @@
 events.py     what happens in a step, one object for each thing that has to be done again
 recorder.py   the observer that notes it
 functions.py  what the recorder replaces meanwhile
+replacements.py  and by what
 matching.py   two recordings side by side: did the step do the same, and where does every array come from?
 lowering.py   arithmetic of NumPy as kernels with the same bits
 memory.py     where the temporary arrays lie

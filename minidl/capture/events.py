@@ -10,6 +10,7 @@ from ..double_backward.linear import Place
 from ..kernels.memory import owner_of
 from ..kernels.shares import SharedCode
 from ..ops import Op
+from ..tensors.tensor import Tensor
 
 _OF_THE_GRAPH = {"needs", "serial", "hooks", "retains", "grad", "origin"}
 PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
@@ -111,6 +112,32 @@ def is_inner(x):
 def inside(operation):
     """The attributes of such an operation, but for those of the graph."""
     return {key: x for key, x in vars(operation).items() if key not in _OF_THE_GRAPH}
+
+
+def arrays_in(*values):
+    """All arrays in nested tuples, lists and dicts, of tensors too."""
+    found = []
+    _collect(values, found)
+    return found
+
+
+def _collect(values, found):
+    for x in values:
+        kind = type(x)
+        if kind is np.ndarray:
+            found.append(x)
+        elif kind in (tuple, list):
+            _collect(x, found)
+        elif kind in PLAIN:
+            pass
+        elif isinstance(x, np.ndarray):
+            found.append(x)
+        elif isinstance(x, Tensor):
+            found.append(x.array)
+        elif isinstance(x, (tuple, list, dict)):
+            _collect(x.values() if isinstance(x, dict) else x, found)
+        elif is_inner(x):
+            _collect(inside(x).values(), found)
 
 
 def changed(value, change):

@@ -19,11 +19,10 @@ from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from .arguments import filled, skeleton, tensors_in
-from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, changed, flat, inside, is_inner
+from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, arrays_in, changed, flat, inside, is_inner
 from .matching import CannotRemember
 from .memory import Plan
 from .numbers import in_turn, numbers_of, with_counts
-from .recorder import arrays_in
 from .state import Before, state_arrays
 
 

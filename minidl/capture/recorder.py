@@ -3,28 +3,22 @@
 import functools
 import sys
 import threading
-import types
 from types import SimpleNamespace
 
 import numpy as np
 
-from .. import double_backward
 from ..graph import watch
 from ..graph.nodes import Leaf, next_serial
-from ..graph.watch import constants
 from ..graph.writes import owner_of
 from ..kernels import jit
-from ..nn.module import Module
-from ..ops import Index, SetItem, Sub
-from ..optim import LBFGS
+from ..ops import Index, Sub
 from ..tensors.tensor import Tensor
-from .events import PLAIN, Backward, Call, Copy, Effect, Forward, Function, Grad, Loose, Step, Sum, flat, inside, is_inner
-from .functions import CONSTANT, EFFECTS, STREAMS, functions, is_hooked, schedulers
+from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, arrays_in
+from .functions import EFFECTS
+from .replacements import FORGOTTEN, Replacements
 
-FORGOTTEN = object()
 
-
-class Recorder(watch.Observer):
+class Recorder(Replacements, watch.Observer):
     """While it is entered, this thread's step is noted. What cannot be remembered is kept in `refusal`; the step goes on.
 
     Every array that it has seen is kept alive, so that an array of the next recording can't be taken for one of this.
@@ -54,25 +48,7 @@ class Recorder(watch.Observer):
             for kernel in list(jit.tables):
                 for dtype, code in list(kernel.items()):
                     dict.__setitem__(kernel, dtype, self._recorded(kernel, dtype, code))
-            found, effects, readers = functions()
-            for place, name, always in found:
-                self._patch(place, name, functools.partial(self._function, always))
-            for place, name in effects:
-                self._patch(place, name, self._effect)
-            for place, name in schedulers():
-                self._patch(place, name, self._scheduler)
-            self._patch(LBFGS, "step", self._searching)
-            for place, name in readers:
-                self._patch(place, name, self._reader)
-            for place, name in STREAMS:
-                self._patch(place, name, self._stream)
-            self._patch(Module, "__call__", self._module)
-            self._patch(Leaf, "__init__", self._leaf)
-            self._patch(Tensor, "grad", self._gradient)
-            self._patch(Tensor, "data", self._data)
-            self._patch(Tensor, "detach", self._detached)
-            self._patch(Tensor, "array", self._array)
-            self._patch(double_backward, "walk", self._second)
+            self.replace()
             watch.add(self)
         except BaseException:
             self.__exit__()
@@ -89,19 +65,7 @@ class Recorder(watch.Observer):
         for kernel in list(jit.tables):
             for dtype, code in list(kernel.items()):
                 dict.__setitem__(kernel, dtype, _restored(code))
-        while self._replaced:
-            place, name, old = self._replaced[-1]
-            if old is not None:
-                setattr(place, name, old)
-            elif name in vars(place):
-                delattr(place, name)
-            self._replaced.pop()
-
-    def _patch(self, place, name, make):
-        old = vars(place).get(name)
-        function = getattr(place, name, None)
-        self._replaced.append((place, name, old))
-        setattr(place, name, make(name, function))
+        self.put_back()
 
     def refuse(self, reason):
         self.refusal = self.refusal or reason
@@ -252,85 +216,6 @@ class Recorder(watch.Observer):
         if id(node) not in self._forwards:
             self._add(Grad(node=node, array=array))
 
-    def _gradient(self, name, old):
-        """The property `grad` of tensors, which tells what the step finds there, and what it puts there."""
-
-        def get(x):
-            node = x.node or x._frozen
-            if node is not None and self._mine():
-                self._begins(node, None if node.grad is None else node.grad.array)
-            return old.fget(x)
-
-        def put(x, grad):
-            old.fset(x, grad)
-            node = x.node or x._frozen
-            if node is not None and self._mine():
-                self._begins(node, FORGOTTEN)
-                if not self._stack:
-                    self._keeps(node, None if grad is None else grad.array)
-
-        return property(get, put, old.fdel)
-
-    def _leaf(self, name, old):
-        def begin(node, *args):
-            old(node, *args)
-            if self._mine():
-                self.born[id(node)] = node
-
-        return begin
-
-    def _read(self, x):
-        """Notes that the step reads this tensor's array."""
-        if isinstance(x, Tensor):
-            self.tensors.setdefault(id(x), (x, x.array, vars(x).get("node")))
-
-    def _data(self, name, old):
-        """The property `data`: another tensor that has the same array; and setting it gives a tensor another array."""
-
-        def get(x):
-            if self._mine():
-                self._read(x)
-            return old.fget(x)
-
-        def put(x, value):
-            if self._mine() and isinstance(value, Tensor) and value.array is not x.array:
-                self.refuse("it sets the data of a tensor: write `x.data.copy_(…)`, which changes the values only")
-            old.fset(x, value)
-
-        return property(get, put)
-
-    def _array(self, name, old):
-        """The attribute `array`, which tells if it is read outside of minidl: what NumPy makes of it is not seen.
-
-        It may be an option of an operation of the user's.
-        """
-
-        def get(x):
-            try:
-                array = x.__dict__["array"]
-            except KeyError:
-                raise AttributeError("array") from None
-            if (
-                not self._stack
-                and sys._getframe(1).f_globals.get("__name__", "").partition(".")[0] != "minidl"
-                and self._mine()
-            ):
-                self._taken[id(array)] = array
-            return array
-
-        def put(x, array):
-            x.__dict__["array"] = array
-
-        return property(get, put)
-
-    def _detached(self, name, old):
-        def detach(x):
-            if self._mine():
-                self._read(x)
-            return old(x)
-
-        return detach
-
     def found_grads(self):
         """[(node, the array of its .grad, or None)] of the gradients that the step finds at its begin, and does not forget."""
         return [(node, grad) for node, grad in self.grads.values() if grad is not FORGOTTEN]
@@ -356,119 +241,6 @@ class Recorder(watch.Observer):
         event = self._stack.pop()
         if not self._stack:
             self._add(event)
-
-    def _mine(self):
-        return threading.get_ident() == self._thread
-
-    def _module(self, name, old):
-        def call(module, *inputs, **options):
-            if self._mine() and not self._stack:
-                if id(module) not in self.modules:
-                    self.modules.update((id(part), (part, dict(vars(part)))) for part in module.modules())
-                if module._hooks is not None and is_hooked(module):
-                    self.refuse(f"{type(module).__name__} has a hook, which is Python: remove it, or leave the step ordinary")
-            return old(module, *inputs, **options)
-
-        return call
-
-    def _scheduler(self, name, old):
-        def step(scheduler, *args, **options):
-            if self._mine():
-                self.refuse(f"{type(scheduler).__name__} steps within the step: let it step outside, after it")
-            return old(scheduler, *args, **options)
-
-        return step
-
-    def _searching(self, name, old):
-        def step(optimizer, *args, **options):
-            if self._mine():
-                self.refuse("LBFGS goes on by the values of the closure's losses: leave its step ordinary")
-            return old(optimizer, *args, **options)
-
-        return step
-
-    def _stream(self, name, old):
-        def call(generator, *args, **options):
-            if self._mine() and not self._stack:
-                self.refuse(f"Generator.{name} looks at a random stream, or sets it: do that outside of the step")
-            return old(generator, *args, **options)
-
-        return call
-
-    def _second(self, name, old):
-        """The walk back by operations on tensors, with create_graph=True."""
-
-        def walk(*args, **options):
-            if not self._mine():
-                return old(*args, **options)
-            self._recorded_walks, self.second = self._recorded_walks + 1, True
-            try:
-                return old(*args, **options)
-            finally:
-                self._recorded_walks -= 1
-
-        return walk
-
-    def _reader(self, name, old):
-        def read(tensor, *args, **options):
-            if self._mine() and not (self._stack and type(getattr(self._stack[-1], "op", None)) not in (Index, SetItem)):
-                self.refuse(self._why_not(name))
-            return old(tensor, *args, **options)
-
-        return read
-
-    def _why_not(self, name):
-        """What is wrong with Tensor.name, which reads a value."""
-        if name == "__bool__":
-            return (
-                "Tensor.__bool__ reads a value, and an `if` or `and` goes on by it: choose with where or clamp (of the norm of "
-                "gradients: clip_grad_norm_), or do it outside of the step"
-            )
-        return f"Tensor.{name} reads a value: return the tensor, and read it outside of the step"
-
-    def _effect(self, name, old):
-        """A function that changes tensors that are the same in each call, such as the gradients of parameters."""
-
-        def call(*args, **options):
-            if self._stack or not self._mine():
-                return old(*args, **options)
-            if name == "zero_grad" and options.get("set_to_none", args[1] if len(args) > 1 else True):
-                return old(*args, **options)
-            args = tuple(list(x) if isinstance(x, types.GeneratorType) else x for x in args)
-            event = Effect(function=old, args=args, options=options)
-            self._stack.append(event)
-            try:
-                event.result = old(*args, **options)
-            finally:
-                self._stack.pop()
-            self.known(arrays_in([event.result]))
-            self._add(event)
-            return event.result
-
-        return call
-
-    def _function(self, always, name, old):
-        def call(*args, **options):
-            graph = not always and any(isinstance(x, Tensor) and x.requires_grad for x in flat((args, options)))
-            if self._stack or not self._mine() or graph:
-                return old(*args, **options)
-            alike = name.endswith("_like") or not arrays_in(args, options)
-            fixed = alike and (name in CONSTANT or name in constants)
-            event = Function(function=old, args=args, options=options, fixed=fixed)
-            for x in flat((args, options)):
-                self._read(x)
-            self._stack.append(event)
-            try:
-                event.result = old(*args, **options)
-            finally:
-                self._stack.pop()
-            if not (isinstance(event.result, Tensor) and any(event.result is x for x in args)):  # a cast that changes nothing
-                event.decides = not arrays_in([event.result])
-                self.known(arrays_in(args, options, [event.result]))
-                self._add(event)
-            return event.result
-
-        return call
 
     # --- the kernels of an operation, called again
 
@@ -513,32 +285,6 @@ def _restored(code):
     if isinstance(code, functools.partial) and type(code.func) is _Recorded:  # made while it was recorded
         return functools.partial(code.func.code, *code.args)
     return code.code if type(code) is _Recorded else code
-
-
-def arrays_in(*values):
-    """All arrays in nested tuples, lists and dicts, of tensors too."""
-    found = []
-    _collect(values, found)
-    return found
-
-
-def _collect(values, found):
-    for x in values:
-        kind = type(x)
-        if kind is np.ndarray:
-            found.append(x)
-        elif kind in (tuple, list):
-            _collect(x, found)
-        elif kind in PLAIN:
-            pass
-        elif isinstance(x, np.ndarray):
-            found.append(x)
-        elif isinstance(x, Tensor):
-            found.append(x.array)
-        elif isinstance(x, (tuple, list, dict)):
-            _collect(x.values() if isinstance(x, dict) else x, found)
-        elif is_inner(x):
-            _collect(inside(x).values(), found)
 
 
 def reproduced(calls, known):
