@@ -396,6 +396,18 @@ def test_softmax_family_in_every_layout(T, rng):
     np.testing.assert_array_equal(rows.logsumexp(np.zeros((3, 0), T)), [-np.inf] * 3)
 
 
+@pytest.mark.parametrize("T", (np.float32, np.float64))
+@pytest.mark.parametrize("shape", [(40, 9000), (300, 1000), (2500, 130), (131_072, 3)])
+def test_a_large_softmax_is_that_of_its_rows(T, shape, rng):
+    """The kernel reads ahead from some size on; not a bit may change, in whole blocks and in the last."""
+    x = rng.normal(size=shape).astype(T)
+    assert x.size >= rows.LARGE
+    for f in (rows.softmax, rows.log_softmax):
+        y, step = f(x), max(1, shape[0] // 7)
+        for i in range(0, shape[0], step):
+            np.testing.assert_array_equal(y[i : i + step], f(x[i : i + step].copy()))
+
+
 @pytest.mark.parametrize("T", DTYPES)
 def test_softmax_at_the_extremes(T):
     """Promise 15, exactly and without a warning."""
