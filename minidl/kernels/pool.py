@@ -396,7 +396,7 @@ def _outs(axes):
 
 def max_pool(x, axes):
     """The largest of each window of x (..., sizes), and its number among the window's taps; one Windows for each axis."""
-    planes, rows, columns = _planes("max_pool", x, _sizes(axes), axes)
+    planes, rows, columns = _planes("max_pool", x, _sizes(axes), tuple(axes))
     taps = rows.kernel * columns.kernel
     y = empty((len(planes), rows.out, columns.out), x.dtype)
     codes = empty(y.shape, np.dtype(np.uint8 if taps <= 256 else np.int32))
@@ -463,7 +463,7 @@ def mean_pool(x, axes, count_include_pad=True, divisor=None):
     """The mean of each window of x (..., sizes), or its sum by `divisor`; one Windows, not dilated, for each pooled axis."""
     if any(axis.dilation > 1 for axis in axes):
         raise ValueError("mean_pool: windows must not be dilated")
-    planes, rows, columns = _planes("mean_pool", x, _sizes(axes), axes)
+    planes, rows, columns = _planes("mean_pool", x, _sizes(axes), tuple(axes))
     divisors = _divisors(rows, columns, bool(count_include_pad), None if divisor is None else number(divisor), x.dtype)
     if rows.out * columns.out == 1 and rows.counts[0] * columns.counts[0] == rows.size * columns.size:
         y = sum_over(planes, (1, 2))
