@@ -396,7 +396,8 @@ def _outs(axes):
 
 def max_pool(x, axes):
     """The largest of each window of x (..., sizes), and its number among the window's taps; one Windows for each axis."""
-    planes, rows, columns = _planes("max_pool", x, _sizes(axes), tuple(axes))
+    axes = tuple(axes)
+    planes, rows, columns = _planes("max_pool", x, _sizes(axes), axes)
     taps = rows.kernel * columns.kernel
     y = empty((len(planes), rows.out, columns.out), x.dtype)
     codes = empty(y.shape, np.dtype(np.uint8 if taps <= 256 else np.int32))
@@ -430,6 +431,7 @@ def _offsets(rows, columns):
 
 def max_pool_backward(dy, codes, axes):
     """dx (..., sizes): each dy goes to where the maximum was, and adds up where windows overlap."""
+    axes = tuple(axes)
     if codes.shape != dy.shape:
         raise ValueError(f"max_pool_backward: dy {dy.shape} and codes {codes.shape} disagree")
     planes, rows, columns = _planes("max_pool_backward", dy, _outs(axes), axes)
@@ -447,7 +449,7 @@ def max_pool_indices(codes, axes):
     """Where the maxima were, counted along a plane in reading order: int64."""
     rows, columns = axes if len(axes) == 2 else (ONE_ROW, axes[0])
     begins = rows.begins[:, None] * columns.size + columns.begins
-    return _offsets(rows, columns)[codes] + begins.reshape(_outs(axes))
+    return _offsets(rows, columns)[codes] + begins.reshape(_outs(tuple(axes)))
 
 
 @functools.lru_cache(256)
@@ -461,9 +463,10 @@ def _divisors(rows, columns, count_include_pad, divisor, dtype):
 
 def mean_pool(x, axes, count_include_pad=True, divisor=None):
     """The mean of each window of x (..., sizes), or its sum by `divisor`; one Windows, not dilated, for each pooled axis."""
+    axes = tuple(axes)
     if any(axis.dilation > 1 for axis in axes):
         raise ValueError("mean_pool: windows must not be dilated")
-    planes, rows, columns = _planes("mean_pool", x, _sizes(axes), tuple(axes))
+    planes, rows, columns = _planes("mean_pool", x, _sizes(axes), axes)
     divisors = _divisors(rows, columns, bool(count_include_pad), None if divisor is None else number(divisor), x.dtype)
     if rows.out * columns.out == 1 and rows.counts[0] * columns.counts[0] == rows.size * columns.size:
         y = sum_over(planes, (1, 2))
@@ -477,6 +480,7 @@ def mean_pool(x, axes, count_include_pad=True, divisor=None):
 
 def mean_pool_backward(dy, axes, count_include_pad=True, divisor=None):
     """dx (..., sizes): each dy by its window's divisor, for all elements of the window."""
+    axes = tuple(axes)
     planes, rows, columns = _planes("mean_pool_backward", dy, _outs(axes), axes)
     dx = empty((len(planes), rows.size, columns.size), dy.dtype)
     tables = rows.starts, rows.counts, columns.starts, columns.counts
