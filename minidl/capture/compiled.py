@@ -33,18 +33,8 @@ TRIES = 2  # recordings that may differ from the one before, as what is around t
 ENOUGH = 32  # calls after which it does not matter that a step is recorded anew
 # The attributes of a Compiled itself; all others are those of the function or the module.
 _OWN = {
-    "_function",
-    "_fullgraph",
-    "_disabled",
-    "_bound",
-    "_plans",
-    "_last",
-    "refusal",
-    "_steps",
-    "_found",
-    "_lock",
-    "_busy",
-    "_method",
+    *("_function", "_fullgraph", "_disabled", "_bound", "_plans", "_last", "refusal"),
+    *("_steps", "_found", "_lock", "_busy", "_method"),
 }
 _recording = {}  # one thread records at a time: {"thread": which}
 _all = weakref.WeakSet()
@@ -95,7 +85,8 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
     - What the recorder can't see: Python's own state, a counter in an iterator or in a library's object that changes the
       formula; items of lists of more than 1000, and numbers that Python takes from arrays of more than 10,000; attributes
       that are put into `vars(module)`, functions of minidl that are replaced, memory whose shape or flags NumPy sets in place.
-      Such a step is wrong until one of the later comparisons, which then raises RuntimeError. Pass such values as arguments.
+      Such a step is wrong until one of the later comparisons, which then raises RuntimeError (if what has changed is not put
+      back before). Pass such values as arguments.
       What is no tensor and is another in each call, such as `self.time = time.time()`, stays as an ordinary call has left it.
     - A method that is remembered for an object with __slots__ keeps this object.
 
