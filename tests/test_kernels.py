@@ -396,7 +396,7 @@ def test_softmax_family_in_every_layout(T, rng):
     np.testing.assert_array_equal(rows.logsumexp(np.zeros((3, 0), T)), [-np.inf] * 3)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python takes a minute, and does not read ahead")
+@pytest.mark.skipif(PLAIN, reason="plain Python takes a minute, and does not read ahead")
 @pytest.mark.parametrize("T", (np.float32, np.float64))
 @pytest.mark.parametrize("shape", [(40, 9000), (300, 1000), (2500, 130), (131_072, 3)])
 def test_a_large_softmax_is_that_of_its_rows(T, shape, rng):
