@@ -359,7 +359,9 @@ def test_what_was_left_is_forgotten_before_each_call():
 
     box, net = Plain(), Asks()
     step, other = minidl.compile(lambda x: box(x)), minidl.compile(lambda x: net(x), fullgraph=True)
-    with pytest.warns(UserWarning, match="something that the step sets has another value before it, in each call"):
+    with pytest.warns(
+        UserWarning, match="an attribute or a variable that the step sets was changed before the call, in each call"
+    ):
         for i in range(40):
             box.last = net.last = None
             assert (step(numbers(i, 3)) == numbers(i, 3) * 2).all() and (other(numbers(i, 3)) == numbers(i, 3) * 2).all()

@@ -17,7 +17,7 @@ from .events import flat
 from .functions import is_hooked
 from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
 
-LEFT = "something that the step sets has another value before it"  # this call is made ordinarily
+LEFT = "an attribute or a variable that the step sets was changed before the call"  # this call is made ordinarily
 _FEW = 2**20  # numbers: larger arrays are not compared
 
 
@@ -27,6 +27,9 @@ class Guards:
     modules: (module, its attributes before the step) of those that ran. optimizers: those that stepped. arguments: of the call.
     grads: (node, the array of its .grad when the step begins, or None, or True for any array). read: ids of the arrays that
     kernels read. made(value): whether the step has made a tensor. `places`: [(get, put)] of where it leaves such.
+
+    Two kinds of places decide whether a call is made ordinarily (LEFT): `forms`, (get, form) of places whose name the code
+    reads, too, and `settled`, (get, put, value) of places that the step sets, but to no tensor of its own.
     """
 
     def __init__(self, function, arguments, tensors, modules, optimizers, grads, read, made):
@@ -127,9 +130,9 @@ class Guards:
         )
 
     def settle(self):
-        """After an ordinary call: (put, value) of what the step has set to the value that it had before; it does not read it.
+        """After an ordinary call: a place with another value now is not looked at any more.
 
-        What has another value is not looked at any more: it is not set by the step, or not to the same in each call.
+        The step does not set it, or sets another value in each call; and it does not read it.
         """
         self.settled = [(get, put, value) for get, put, value in self.settled if same(get(), value)]
 
