@@ -45,18 +45,8 @@ def _less_equal(x, y):
 
 
 @jit
-def of_mask(x, z):
-    """z = 1 where the mask holds, else 0"""
-    for h in range(z.shape[0]):
-        for i in range(z.shape[1]):
-            for j in range(z.shape[2]):
-                for k in range(z.shape[3]):
-                    z[h, i, j, k] = x[h, i, j, k]
-
-
-@jit
-def of_integers(x, z):
-    """z = x, rounded to the nearest number"""
+def converted(x, z):
+    """z = x: of a mask 1 where it holds and else 0, of a whole number the nearest number"""
     for h in range(z.shape[0]):
         for i in range(z.shape[1]):
             for j in range(z.shape[2]):
@@ -195,8 +185,8 @@ COMPARISONS = {
     "__lt__": _comparison(_less),
     "__le__": _comparison(_less_equal),
 }
-OF_MASK = CodeByDtype(of_mask, lambda t: (strided(types.boolean, 4), strided(t, 4, True)), integers=True)
-OF_INTEGERS = CodeByDtype(of_integers, lambda t: (strided(types.int64, 4), strided(t, 4, True)), integers=True)
+OF_MASK = CodeByDtype(converted, lambda t: (strided(types.boolean, 4), strided(t, 4, True)), integers=True)
+OF_INTEGERS = CodeByDtype(converted, lambda t: (strided(types.int64, 4), strided(t, 4, True)), integers=True)
 ADD_INTEGERS = CodeByDtype(add_integers, lambda t: (strided(t, 4), strided(t, 0, True)), integers=True)
 COUNT_MASK = CodeByDtype(count_mask, lambda t: (strided(types.boolean, 4), strided(t, 0, True)), integers=True)
 PLACES = {
