@@ -47,6 +47,30 @@ def test_the_first_compilation_is_announced_once(cold):
     assert [path.name for path in folder.iterdir()] == ["cache"]
 
 
+KERNELS = """
+import minidl
+from minidl.kernels import jit
+
+@minidl.compile
+def step(x, y):
+    z = minidl.maximum(x * y - x / 2, 1 - y) + (x > y)
+    return (z @ x.T).softmax(1), z.sum(0), minidl.nn.functional.max_pool1d(z, 2)
+
+for _ in range(6):
+    step(minidl.ones(4, 6), minidl.ones(4, 6))
+made = [table.kernel for table in jit.tables if table.kernel._made]
+print(*[sum(sum(getattr(kernel.stats, name).values()) for kernel in made) for name in ("cache_hits", "cache_misses")])
+"""
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    """Nor do kernels that are made of other kernels: when one has been compiled, its file still has the name it had before."""
+    first, second = [run(KERNELS, tmp_path, MINIDL_CACHE=str(tmp_path / "kernels"))[0] for _ in range(2)]
+    hits, misses = map(int, first.split())
+    assert hits == 0 and misses > 10
+    assert second.split() == [str(misses), "0"]
+
+
 def test_promise_40_a_damaged_cache_is_compiled_again(cold, tmp_path):
     folder, stdout, _ = cold
     cache = shutil.copytree(folder / "cache", tmp_path / "cache")

@@ -14,7 +14,6 @@ import numpy as np
 from ..graph.modes import mode as engine, watchers
 from ..graph.writes import owner_of
 from ..nn.module import Module
-from ..startup import NoCollection
 from ..tensors.tensor import Tensor
 from .arguments import copied, examine, filled, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
 from .explain import explained
@@ -309,8 +308,8 @@ class Compiled:
         try:
             if _recording.setdefault("thread", me) != me:  # another step is recorded, in another thread
                 return self._function(*args, **options)
-            with NoCollection():  # a recording makes many objects and no garbage
-                return self._record(plan, tensors, args, options)
+            gc.disable()  # a recording makes many objects and no garbage
+            return self._record(plan, tensors, args, options)
         finally:  # Ctrl-C may come at any line: a lock could stay locked for ever, an entry of this thread holds it up no more
             if collects:
                 gc.enable()

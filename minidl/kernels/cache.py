@@ -23,6 +23,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from types import FunctionType
 
 import llvmlite
 import numba
@@ -296,6 +297,18 @@ def _is_busy(error):
     return os.name == "nt" and isinstance(error, PermissionError)
 
 
+def _digest_function(digest, function):
+    code = function.__code__
+    digest.update(repr((function.__module__, function.__qualname__, code.co_firstlineno)).encode())
+    digest.update(code.co_code)
+    for cell in function.__closure__ or ():
+        kernel = getattr(cell.cell_contents, "__wrapped__", None)
+        if isinstance(kernel, FunctionType):  # of a kernel itself, a pickle has what differs from process to process
+            _digest_function(digest, kernel)
+        else:
+            digest.update(serialize.dumps(cell.cell_contents))
+
+
 class DiskCache(caching._Cache):
     """What Numba asks for a kernel's code before it compiles it, and gives the code to afterwards: the files of one kernel."""
 
@@ -336,13 +349,9 @@ class DiskCache(caching._Cache):
 
     def _file(self, sig, codegen):
         """The name of the file: a hash of all that the code depends on, besides what names the folder."""
-        function = self._function
-        code = function.__code__
-        key = sys.implementation.cache_tag, function.__module__, function.__qualname__, code.co_firstlineno, self._use
-        digest = DIGEST(repr((*key, sig, codegen.magic_tuple())).encode())
-        digest.update(code.co_code)
-        if function.__closure__:
-            digest.update(serialize.dumps(tuple(cell.cell_contents for cell in function.__closure__)))
+        key = sys.implementation.cache_tag, self._use, sig, codegen.magic_tuple()
+        digest = DIGEST(repr(key).encode())
+        _digest_function(digest, self._function)
         return f"{self._name}-{digest.hexdigest()[:32]}{ENDING}"
 
     def flush(self):
