@@ -308,10 +308,14 @@ class Compiled:
         try:
             if _recording.setdefault("thread", me) != me:  # another step is recorded, in another thread
                 return self._function(*args, **options)
-            gc.disable()  # a recording makes many objects and no garbage
-            return self._record(plan, tensors, args, options)
+            try:
+                gc.disable()  # a recording makes many objects and no garbage
+                return self._record(plan, tensors, args, options)
+            finally:
+                if collects:
+                    gc.enable()
         finally:  # Ctrl-C may come at any line: a lock could stay locked for ever, an entry of this thread holds it up no more
-            if collects:
+            if collects:  # if it came where it is done first
                 gc.enable()
             if _recording.get("thread") == me:
                 _recording.clear()
