@@ -38,17 +38,20 @@ class Guards:
         self.number, self.forked = threads._number, threads._forked
         tensors = {id(x): x for x in tensors}
         for part, _ in modules:
-            tensors.update((id(x), x) for x in [*part.parameters(recurse=False), *part.buffers(recurse=False)])
+            own = vars(part)
+            found = map(own.get, (*own["_members"], *own["_persistent"]))
+            tensors.update((id(x), x) for x in found if isinstance(x, Tensor))
         self.hooks = calls.hooks
         self.modules, self.changes = [(part, *_attributes(part, before, made)) for part, before in modules], changes.number
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read, made)
         places, self.forms = {**found.places}, []
         for part, _, kept in self.modules:
             places.update(((id(vars(part)), key), (*place_in(vars(part), key), key)) for key in kept if made(vars(part)[key]))
-        befores = {(id(vars(part)), key): value for part, before in modules for key, value in before.items()}
-        for at, (get, _, name) in places.items():
+        befores = {id(vars(part)): before for part, before in modules}
+        for (owner, key), (get, _, name) in places.items():
             if name in found.names:  # it may ask whether something is there, and of what shape
-                self.forms.append((get, form(befores[at] if at in befores else get())))
+                before = befores.get(owner, {})
+                self.forms.append((get, form(before[key] if key in before else get())))
         self.places = [(get, put) for get, put, _ in places.values()]
         self.settled = list(found.settled.values())
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers

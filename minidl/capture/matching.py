@@ -17,6 +17,7 @@ import numpy as np
 
 from ..distributions.constraints import Constraint
 from ..kernels.memory import address_of, offset_of, owner_of
+from ..nn.module import Module
 from ..nn.utils import clip_grad_norm_
 from ..optim import SGD
 from ..tensors.tensor import Tensor
@@ -174,12 +175,15 @@ class Matching:
 
     def made(self, value):
         """Whether something is a tensor that the step has made, or a tuple, list, dict or record of such and of numbers."""
-        if (
-            type(value) in PLAIN
-            or type(value) in weakref.ProxyTypes
-            or (isinstance(value, (tuple, list, dict)) and len(value) > 100)
-        ):
+        kind = type(value)
+        if kind in PLAIN or isinstance(value, Module) or kind in weakref.ProxyTypes:
             return False
+        if isinstance(value, Tensor):
+            return value.array.size > 0 and id(owner_of(value.array)) in self._symbols[1]
+        if isinstance(value, (tuple, list, dict)):
+            items = value.values() if isinstance(value, dict) else value
+            if len(value) > 100 or PLAIN.issuperset(map(type, items)):
+                return False
         found = list(parts(value))
         tensors = [x for x in found if isinstance(x, Tensor)]
         owners = {id(owner_of(x.array)) for x in tensors if x.array.size}

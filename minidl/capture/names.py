@@ -19,6 +19,7 @@ _FORMATS = {"FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONVERT_VALUE"
 _EXCEPT = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH"}
 
 
+@functools.lru_cache(4096)
 def ours(name):
     return (name or "").partition(".")[0] in _OURS
 

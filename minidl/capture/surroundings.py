@@ -135,7 +135,9 @@ class _Walk:
             self.function(value)
         elif isinstance(value, Tensor):
             (self.inner if id(value) in self.indirect else self.tensors).append(value)
-            self.attributes(value, vars(value), but=_OF_TENSORS)
+            own = vars(value)
+            if not (own.keys() <= _OF_TENSORS and ours(type(value).__module__)):
+                self.attributes(value, own, but=_OF_TENSORS)
         elif isinstance(value, (*_LISTS, *_DICTS)):
             self.container(value)
         elif isinstance(value, _NUMBERED):
@@ -242,7 +244,9 @@ class _Walk:
 
     def module(self, module):
         own = vars(module)
-        self.waiting += module.children()
+        for name in own["_members"]:
+            if isinstance(child := own.get(name), Module):
+                self.waiting.append(child)
         for x in own.values():
             if isinstance(x, Tensor):
                 self.indirect.add(id(x))
