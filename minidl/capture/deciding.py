@@ -19,16 +19,13 @@ from ..kernels.comparisons import (
     ROOT_OF_SUMS,
 )
 from ..tensors.tensor import Tensor
+from .calls import NoKernels
 from .events import Call
 
 _KINDS = {np.dtype(x) for x in (np.float32, np.float64, np.int64)}
 _TURNED = {"__gt__": "__lt__", "__ge__": "__le__"}
 _CASTS = {"to", "float", "double", "long", "type"}
 _EXACT = 2**53  # up to here a float64 has every whole number
-
-
-class NoKernels(Exception):
-    """There are no kernels for it."""
 
 
 def of_function(event):
@@ -41,7 +38,7 @@ def of_function(event):
         return _compared(event.name, z, *event.args)
     if event.name in _CASTS and x.shape == z.shape:
         return _cast(z, x)
-    if event.name in PLACES and x.ndim and x.flags.c_contiguous and z.size == x.size // x.shape[-1] and z.flags.c_contiguous:
+    if x.ndim and x.flags.c_contiguous and z.size == x.size // x.shape[-1] and z.flags.c_contiguous:
         return _places(event, z, x)
     raise NoKernels
 
@@ -72,10 +69,14 @@ def _cast(z, x):
 
 def _places(event, z, x):
     """Along the last axis. The options of argmax are (dim, keepdim)."""
-    dim = [*event.args[1:2], *(event.options[key] for key in ("dim", "axis") if key in event.options)]
-    if x.dtype not in _KINDS or len(dim) != 1 or dim[0] not in (-1, x.ndim - 1):
+    if event.name == "_arg_extreme":  # of max and min along an axis
+        name, dim = event.args[2].__name__, event.args[3:4]
+    else:
+        name = event.name
+        dim = [*event.args[1:2], *(event.options[key] for key in ("dim", "axis") if key in event.options)]
+    if name not in PLACES or x.dtype not in _KINDS or len(dim) != 1 or dim[0] not in (-1, x.ndim - 1):
         raise NoKernels
-    kernel = PLACES[event.name]
+    kernel = PLACES[name]
     return [Call(kernel, x.dtype, kernel[x.dtype], (x.reshape(-1, x.shape[-1]), z.reshape(-1)))]
 
 

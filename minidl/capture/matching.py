@@ -23,7 +23,7 @@ from ..optim import SGD
 from ..tensors.tensor import Tensor
 from .arguments import parts
 from .events import PLAIN, Backward, Copy, Forward, Grad, Step, Sum, flat, inside, is_inner
-from .lowering import before_sums, lowered, replaces
+from .lowering import lowered, prepared, replaces
 from .numbers import COUNTED
 from .surroundings import SIMPLE
 
@@ -235,11 +235,11 @@ class Matching:
             reason = "its indices are checked in Python"
         if reason is None and not self._all_explained(results(a, b)):
             reason, calls = _NUMPY, lowered(b)
-            if calls is not None:  # the kernels are understood, and what NumPy does is, too
+            if calls is not None and self._may_read(b, calls):  # the kernels are understood, and what NumPy does is, too
                 self.lowered[id(b)] = calls
                 return False
-        if reason == _NUMPY and (found := before_sums(b)) and not any(map(self.known, found[0])):
-            for x, y in zip((before_sums(a) or ((),))[0], found[0], strict=False):
+        if reason == _NUMPY and (found := prepared(b)) and not any(map(self.known, found[0])):
+            for x, y in zip((prepared(a) or ((),))[0], found[0], strict=False):
                 self._made(x, y, b)
             if self._try_calls(a, b) is None and self._all_explained(results(a, b)):
                 self.lowered[id(b)] = [*found[1], *b.calls]
@@ -248,11 +248,16 @@ class Matching:
             for table, key in self._noted:
                 del table[key]
             self.why[id(b)] = reason
-            if (not b.calls or replaces(b)) and (calls := lowered(b)) is not None:
+            if (not b.calls or replaces(b)) and (calls := lowered(b)) is not None and self._may_read(b, calls):
                 self.lowered[id(b)] = calls
             return False
         self.native.add(id(b))
         return True
+
+    def _may_read(self, event, calls):
+        """Whether all is known that calls read of what a backward's forward has kept."""
+        kept = {id(owner_of(x)) for x in _arrays(getattr(event, "saved", None))}
+        return all(self.known(x) for call in calls for x, written, owner in call.arrays() if not written and id(owner) in kept)
 
     def _all_explained(self, pairs):
         return all(self._explained(x, y) for x, y in pairs)

@@ -39,6 +39,20 @@ def _with_number(formula):
     return _kernel(formula, loop, lambda t: (strided(t, 4), types.float64, strided(t, 4, True)))
 
 
+def _with_numbers(formula):
+    """z = formula(x, a, b) for two numbers."""
+
+    def loop(x, a, b, z):
+        a, b = x.dtype.type(a), x.dtype.type(b)
+        for h in range(z.shape[0]):
+            for i in range(z.shape[1]):
+                for j in range(z.shape[2]):
+                    for k in range(z.shape[3]):
+                        z[h, i, j, k] = formula(x[h, i, j, k], a, b)
+
+    return _kernel(formula, loop, lambda t: (strided(t, 4), types.float64, types.float64, strided(t, 4, True)))
+
+
 def _kernel(formula, loop, signature):
     loop.__qualname__ = f"{loop.__name__}_{formula.__qualname__}"  # keeps apart the cache files of kernels from the same lines
     return CodeByDtype(jit(loop), signature)
@@ -107,7 +121,32 @@ def _size(x, a):
 @jit
 def _sign(x, a):
     """−1, 0 or 1; NaN of NaN."""
-    return (x > 0) - (x < 0) if x == x else x
+    T = type(x)
+    return T(1) if x > 0 else T(-1) if x < 0 else T(0) if x == 0 else x
+
+
+@jit
+def _huber(d, delta, scale):
+    """The loss of ops.Huber."""
+    size = abs(d)
+    near = delta if size > delta else size
+    return scale * near * (size - near / type(d)(2))
+
+
+@jit
+def _huber_slope(d, delta, scale):
+    return scale * (-delta if d < -delta else delta if d > delta else d)
+
+
+@jit
+def part_of_slope(dy, n, slope, z):
+    """z = dy/n · slope"""
+    n = z.dtype.type(n)
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    z[h, i, j, k] = dy[h, i, j, k] / n * slope[h, i, j, k]
 
 
 @jit
@@ -156,6 +195,8 @@ NUMBERS = {
     **{"negative": _with_number(_negative), "copy": _with_number(_itself)},
     **{"root": _with_number(_root), "size": _with_number(_size), "sign": _with_number(_sign)},
 }
+HUBER, HUBER_SLOPE = _with_numbers(_huber), _with_numbers(_huber_slope)
+PART_OF_SLOPE = CodeByDtype(part_of_slope, lambda t: (strided(t, 4), types.float64, strided(t, 4), strided(t, 4, True)))
 SELECT = CodeByDtype(select, lambda t: (strided(types.boolean, 4), *[strided(t, 4)] * 2, strided(t, 4, True)))
 FILL = CodeByDtype(fill, lambda t: (strided(t, 4, True), types.float64))
 COUNT = CodeByDtype(count, lambda t: (strided(t, 0, True),))

@@ -170,6 +170,61 @@ def put_back(z, rows, columns, dy, alarm):
 
 
 @jit
+def put(z, rows, columns, dy, alarm):
+    """z = 0, but dy at [rows, columns]; and alarm = [-1], or [0] if a place is not in z"""
+    alarm[0] = -1.0
+    z[:] = 0
+    for h in range(dy.shape[0]):
+        for i in range(dy.shape[1]):
+            for j in range(dy.shape[2]):
+                for k in range(dy.shape[3]):
+                    r, c = rows[h, i, j, k], columns[h, i, j, k]
+                    if 0 <= r < z.shape[0] and 0 <= c < z.shape[1]:
+                        z[r, c] = dy[h, i, j, k]
+                    else:
+                        alarm[0] = 0.0
+
+
+@jit
+def _larger(a, b):
+    return a > b
+
+
+@jit
+def _smaller(a, b):
+    return a < b
+
+
+def _of_two(before):
+    """y = the one of a and b that comes before the other, share = 1 where it is a, 0 where it is b, ½ where they are equal.
+
+    alarm = [-1], or [0] if one is NaN, or both are zeros of different signs: which of them NumPy takes is not known.
+    """
+
+    def loop(a, b, y, share, alarm):
+        half, one, none = y.dtype.type(0.5), y.dtype.type(1), y.dtype.type(0)
+        alarm[0] = -1.0
+        for h in range(y.shape[0]):
+            for i in range(y.shape[1]):
+                for j in range(y.shape[2]):
+                    for k in range(y.shape[3]):
+                        p, q = a[h, i, j, k], b[h, i, j, k]
+                        if p == q:
+                            if p == 0 and math.copysign(1.0, p) != math.copysign(1.0, q):
+                                alarm[0] = 0.0
+                            y[h, i, j, k], share[h, i, j, k] = p, half
+                        elif before(p, q):
+                            y[h, i, j, k], share[h, i, j, k] = p, one
+                        elif before(q, p):
+                            y[h, i, j, k], share[h, i, j, k] = q, none
+                        else:
+                            alarm[0] = 0.0
+
+    loop.__qualname__ = f"{loop.__name__}_{before.__qualname__}"
+    return CodeByDtype(jit(loop), lambda t: (*[strided(t, 4)] * 2, *[strided(t, 4, True)] * 2, dense(types.float64, 1, True)))
+
+
+@jit
 def root_of_sums(x, z):
     """z = √x, computed in float64 and rounded once"""
     for h in range(z.shape[0]):
@@ -199,5 +254,8 @@ ROOT_OF_SUMS = CodeByDtype(root_of_sums, lambda t: (strided(types.float64, 4), s
 _PLACES = strided(types.int64, 4), strided(types.int64, 4)
 _ALARM = dense(types.float64, 1, True)
 PICK = CodeByDtype(pick, lambda t: (dense(t, 2), *_PLACES, strided(t, 4, True), _ALARM))
+TAKE = CodeByDtype(pick, PICK.signature)  # where eager does not look whether a place is in x: Python then tells
 PUT_BACK = CodeByDtype(put_back, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), _ALARM))
-STOPPING = HOLD, PICK, PUT_BACK  # whose last argument is an alarm
+PUT = CodeByDtype(put, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), _ALARM))
+LARGER, SMALLER = _of_two(_larger), _of_two(_smaller)
+STOPPING = HOLD, PICK, TAKE, PUT_BACK, PUT, LARGER, SMALLER  # whose last argument is an alarm

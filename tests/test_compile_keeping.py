@@ -1,0 +1,69 @@
+"""Distances and maxima keep for backward what NumPy makes of their inputs: in a replay kernels do, with the same bits."""
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl.kernels.comparisons import LARGER, PUT, SMALLER, TAKE
+from minidl.nn import functional as F
+from tests.test_compile import numbers
+from tests.test_compile_programs import trained, with_zeros
+
+T = (numbers(7, 4, 3, 5) * 2).round() / 2  # equal to the data in places
+T[0, 0], T[1, 2], T[3, 0] = 0.0, -0.0, -1.5
+T[2, 1] = float("nan")
+
+
+KEPT = {
+    **{f"l1, {r}": lambda x, r=r: F.l1_loss(x, T, reduction=r).view(-1) for r in ("mean", "sum", "none")},
+    **{f"huber, {r}": lambda x, r=r: F.huber_loss(x, T, delta=0.7, reduction=r).view(-1) for r in ("mean", "sum", "none")},
+    "smooth l1": lambda x: F.smooth_l1_loss(x * 2, T, beta=0.3).view(1),
+    "smooth l1 without a parabola": lambda x: F.smooth_l1_loss(x, T, beta=0.0).view(1),
+    "the target learns": lambda x: F.l1_loss(T, x).view(1) + F.huber_loss(T, x, delta=2.0),
+    "both learn": lambda x: F.smooth_l1_loss(x, x[[3, 2, 1, 0]] * 0.5, reduction="none"),
+    "in another order": lambda x: F.huber_loss(x.transpose(0, 1), T.transpose(0, 1), reduction="none"),
+    "maximum": lambda x: x.maximum(T),
+    "minimum": lambda x: minidl.minimum(T, x * 1),
+    "maximum of both": lambda x: minidl.maximum(x, -x).transpose(0, 2),
+    "minimum with a row": lambda x: x.minimum(x[0, 0]),
+    "maximum with a number of a tensor": lambda x: minidl.max(x, x.mean()),
+    "ppo": lambda x: minidl.min(x * 0.9, x.clamp(0.5, 1.5) * 0.9),
+    "max": lambda x: -x.max(-1).values,
+    "min": lambda x: -x.min(dim=2, keepdim=True)[0],
+    "max of a part": lambda x: x[1].max(1)[0] * 2,
+    "q": lambda x: F.smooth_l1_loss(x.sum(2), 0.9 * (x.detach() * 1.5).max(-1)[0] + 1).view(1),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_it_is_made_by_kernels(name):
+    told = trained(KEPT[name], with_zeros)
+    assert "and 0 calls of Python" in told, told
+
+
+def test_along_another_axis_it_stays_python():
+    assert "TakeAlongAxis" in (told := trained(lambda x: x.max(0).values, with_zeros)) and "Python" in told
+
+
+@pytest.mark.parametrize("kernel, choose", [(LARGER, np.maximum), (SMALLER, np.minimum)])
+def test_where_numpy_chooses_between_equal_numbers_the_kernel_stops(kernel, choose):
+    """NaN has many forms, and zero has two."""
+    for a, b, stops in ((1, 1, 0), (1, 2, 0), (2, 1, 0), (0, 0, 0), (0, -0.0, 1), (-0.0, 0, 1), (np.nan, 1, 1), (1, np.nan, 1)):
+        x, z = np.array([a, b], np.float32).reshape(2, 1, 1, 1, 1), np.empty((2, 1, 1, 1, 1), np.float32)
+        alarm = np.zeros(1)
+        kernel[z.dtype](*x, *z, alarm)
+        assert (alarm[0] >= 0) == stops
+        if not stops:
+            share = 0.5 if a == b else float(choose(a, b) == a)
+            assert (z[0].item(), z[1].item()) == (choose(a, b), share)
+
+
+def test_a_place_outside_stops_the_table():
+    table, number = np.ones((2, 3), np.float32), np.full((1, 1, 1, 1), 5, np.float32)
+    for row, column, stops in ((0, 0, 0), (1, 2, 0), (2, 0, 1), (0, 3, 1), (-1, 0, 1), (0, -1, 1)):
+        at = [np.full((1, 1, 1, 1), i) for i in (row, column)]
+        for kernel in (TAKE, PUT):
+            alarm, x = np.zeros(1), table.copy()
+            kernel[x.dtype](x, *at, number.copy(), alarm)
+            assert (alarm[0] >= 0) == stops
+        assert x.sum() == (0 if stops else 5)
