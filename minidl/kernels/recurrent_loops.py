@@ -40,7 +40,7 @@ def rnn_back(w_hh, starts, relu, states, dy, dh, d, part, parts):
     """d = ∂L/∂(what tanh or ReLU was taken of); dh comes as ∂L/∂h_T and goes as ∂L/∂h_0."""
     N, T, H, zero, one = starts[1], starts.size - 1, w_hh.shape[1], w_hh.dtype.type(0), w_hh.dtype.type(1)
     first, last, step = share(N, 2 * H, dy.itemsize, part, parts)
-    of_h, none = packed(moved(w_hh, 0)), d[0, :0]
+    of_h, none = packed(moved(w_hh, 0)), w_hh[0, :0]
     for n in range(first, last, step):
         for t in range(T - 1, -1, -1):
             at, _, rows = rows_of(starts, t, n, min(step, last - n))
@@ -90,7 +90,7 @@ def lstm_loop(x, w_ih, w_hh, bias, starts, gates, states, cells, part, parts):
 def lstm_back(w_hh, starts, gates, cells, dy, dh, dc, d, part, parts):
     N, T, H, one = starts[1], starts.size - 1, w_hh.shape[1], w_hh.dtype.type(1)
     first, last, step = share(N, 8 * H, dy.itemsize, part, parts)
-    of_h, none = packed(moved(w_hh, 0)), d[0, :0]
+    of_h, none = packed(moved(w_hh, 0)), w_hh[0, :0]
     for n in range(first, last, step):
         for t in range(T - 1, -1, -1):
             at, before, rows = rows_of(starts, t, n, min(step, last - n))
@@ -151,7 +151,7 @@ def gru_loop(x, w_ih, w_hh, bias, starts, gates, states, part, parts):
 def gru_back(w_hh, starts, gates, states, dy, dh, d, part, parts):
     N, T, H, one = starts[1], starts.size - 1, w_hh.shape[1], w_hh.dtype.type(1)
     first, last, step = share(N, 8 * H, dy.itemsize, part, parts)
-    of_h, none = packed(moved(w_hh, 0)), d[0, :0]
+    of_h, none = packed(moved(w_hh, 0)), w_hh[0, :0]
     for n in range(first, last, step):
         for t in range(T - 1, -1, -1):
             at, before, rows = rows_of(starts, t, n, min(step, last - n))
@@ -206,7 +206,7 @@ def gru_before_back(w_hh, starts, gates, states, dy, dh, d, part, parts):
     """The last column of d is scratch: ∂L/∂(r h)."""
     N, T, H, one = starts[1], starts.size - 1, w_hh.shape[1], w_hh.dtype.type(1)
     first, last, step = share(N, 8 * H, dy.itemsize, part, parts)
-    of_h, of_n, none = packed(moved(w_hh[: 2 * H], 0)), packed(moved(w_hh[2 * H :], 0)), d[0, :0]
+    of_h, of_n, none = packed(moved(w_hh[: 2 * H], 0)), packed(moved(w_hh[2 * H :], 0)), w_hh[0, :0]
     for n in range(first, last, step):
         for t in range(T - 1, -1, -1):
             at, before, rows = rows_of(starts, t, n, min(step, last - n))
