@@ -1,6 +1,7 @@
 """What happens in a step, as the recorder notes it: one object for each thing that has to be done again."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..tensors.tensor import Tensor
 
 _OF_THE_GRAPH = {"needs", "serial", "hooks", "retains", "grad", "origin"}
 PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
+_EMPTY = PLAIN | {SimpleNamespace}  # what stands for a node
 
 
 class Call:
@@ -23,7 +25,7 @@ class Call:
         self.kernel, self.dtype, self.code, self.args = kernel, dtype, code, args
         self.kinds = kernel.kinds(dtype)
         self.answers = False  # whether it gives something back to Python
-        self._found = self._numbers = None
+        self._found = None
 
     @property
     def name(self):
@@ -39,20 +41,19 @@ class Call:
         if self._found is None:
             plain, args = _plain(self.kinds), self.args
             if plain is None:
-                self._found, self._numbers = [], []
-                _sort(self.kinds, args, self._found, self._numbers)
+                self._found = list(_arrays_of(self.kinds, args))
             else:
-                self._found = [(args[i], written, owner_of(args[i])) for i, written in plain[0]]
-                self._numbers = [args[i] for i in plain[1]]
+                self._found = [(args[i], written, owner_of(args[i])) for i, written in plain.arrays]
         return self._found
 
     def integers(self):
         """The owners of the arrays of integers."""
-        return [owner for x, _, owner in self.arrays() if x.dtype.kind in "iu"]
+        plain = _plain(self.kinds)
+        return [owner for x, _, owner in self.arrays() if x.dtype.kind in "iu"] if plain is None or plain.integers else ()
 
     def numbers(self):
-        self.arrays()
-        return self._numbers
+        plain, args = _plain(self.kinds), self.args
+        return [x for x in flat(args) if not isinstance(x, np.ndarray)] if plain is None else [args[i] for i in plain.numbers]
 
     def make(self):
         return self.code(*self.args)
@@ -63,34 +64,41 @@ class Call:
             args = changed(self.args, change)
         else:
             args = list(self.args)
-            for i, _ in plain[0]:
+            for i, _ in plain.arrays:
                 args[i] = change(args[i])
         new = Call(self.kernel, self.dtype, self.code, tuple(args))
         new.answers = self.answers
         return new
 
 
-_plains = {}  # id of the types of a kernel's arguments, which live as long as the kernel -> what `_plain` gives
+_plains = {}  # id of the types of a kernel's arguments, which live as long as this -> (they, what `_plain` gives)
+
+
+class _Plain:
+    """arrays: [(position of an array, whether it is written)]. numbers: [position of a number]. integers: whether an array is
+    of integers."""
+
+    def __init__(self, kinds):
+        arrays = [isinstance(kind, types.Array) for kind in kinds]
+        self.arrays = [(i, kind.mutable) for i, kind in enumerate(kinds) if arrays[i]]
+        self.numbers = [i for i, array in enumerate(arrays) if not array]
+        self.integers = any(isinstance(kinds[i].dtype, types.Integer) for i, _ in self.arrays)
 
 
 def _plain(kinds):
-    """[(position of an array, whether it is written)], [position of a number]; None for a kernel that is given tuples."""
+    """A _Plain of the types of a kernel's arguments; None for a kernel that is given tuples."""
     if id(kinds) not in _plains:
-        arrays = [(i, kind.mutable) for i, kind in enumerate(kinds) if isinstance(kind, types.Array)]
-        numbers = [i for i, kind in enumerate(kinds) if not isinstance(kind, types.Array)]
         nested = any(isinstance(kind, types.BaseTuple) for kind in kinds)
-        _plains[id(kinds)] = kinds, None if nested else (arrays, numbers)
+        _plains[id(kinds)] = kinds, None if nested else _Plain(kinds)
     return _plains[id(kinds)][1]
 
 
-def _sort(kinds, args, arrays, numbers):
+def _arrays_of(kinds, args):
     for kind, arg in zip(kinds, args, strict=True):
         if isinstance(arg, np.ndarray):
-            arrays.append((arg, kind.mutable, owner_of(arg)))
+            yield arg, kind.mutable, owner_of(arg)
         elif isinstance(arg, tuple):
-            _sort(kind.types, arg, arrays, numbers)
-        else:
-            numbers.append(arg)
+            yield from _arrays_of(kind.types, arg)
 
 
 def flat(args):
@@ -111,7 +119,12 @@ def is_inner(x):
 
 def inside(operation):
     """The attributes of such an operation, but for those of the graph."""
-    return {key: x for key, x in vars(operation).items() if key not in _OF_THE_GRAPH}
+    return own(vars(operation))
+
+
+def own(attributes):
+    """The attributes of an operation, but for those of the graph."""
+    return {key: x for key, x in attributes.items() if key not in _OF_THE_GRAPH}
 
 
 def arrays_in(*values):
@@ -128,7 +141,7 @@ def _collect(values, found):
             found.append(x)
         elif kind in (tuple, list):
             _collect(x, found)
-        elif kind in PLAIN:
+        elif kind in _EMPTY:
             pass
         elif isinstance(x, np.ndarray):
             found.append(x)
@@ -138,6 +151,11 @@ def _collect(values, found):
             _collect(x.values() if isinstance(x, dict) else x, found)
         elif is_inner(x):
             _collect(inside(x).values(), found)
+
+
+def owners_in(*values):
+    """{id: array} of the arrays that own the memory of all those in nested tuples, lists and dicts."""
+    return {id(owner): owner for owner in map(owner_of, arrays_in(*values))}
 
 
 def changed(value, change):
@@ -153,12 +171,41 @@ def changed(value, change):
 
 @dataclass(eq=False)
 class Event:
-    """calls: of kernels, while it happened. nested: whether operations of tensors ran within it."""
+    """calls: of kernels, while it happened. nested: whether operations of tensors ran within it.
+
+    takes, gives: all that it was given, and that it has made; its arrays are looked for once, when it is over.
+    """
 
     calls: list = field(default_factory=list)
     nested: bool = False
     same: bool = True  # whether its kernels alone, called again over rubbish, gave the same bits
-    given: set = None  # see matching.py
+    _given: dict = None
+    _written: dict = None
+
+    def takes(self):
+        return ()
+
+    def gives(self):
+        return ()
+
+    def given(self):
+        """{id: owner} of all arrays that it was given; an operation that goes back also has those that it has saved."""
+        if self._given is None:
+            self._given = owners_in(*self.takes())
+        return self._given
+
+    def written(self):
+        """{id: owner} of the arrays that its kernels have written to."""
+        if self._written is None:
+            found = [owner for call in self.calls for x, written, owner in call.arrays() if written and x.size]
+            self._written = {id(owner): owner for owner in found}
+        return self._written
+
+    def used(self):
+        """{id: owner} of the arrays that it or its kernels were given or have made."""
+        found = {id(owner): owner for call in self.calls for _, _, owner in call.arrays()}
+        found.update(owners_in(*self.takes(), *self.gives()))
+        return found
 
 
 @dataclass(eq=False)
@@ -172,6 +219,12 @@ class Forward(Event):
     outputs: list = None
     name = property(lambda self: type(self.op).__name__)
 
+    def takes(self):
+        return own(self.before), self.inputs
+
+    def gives(self):
+        return own(self.after), self.outputs
+
 
 @dataclass(eq=False)
 class Backward(Event):
@@ -183,6 +236,21 @@ class Backward(Event):
     gradients: tuple = None
     name = property(lambda self: f"{self.forward.name}.backward")
 
+    def takes(self):
+        return (self.dy,)
+
+    def gives(self):
+        return self.gradients
+
+    def given(self):
+        if self._given is None:
+            self._given = owners_in(self.dy, own(self.saved))
+        return self._given
+
+    def kept(self):
+        """{id: owner} of the arrays that the operation has saved."""
+        return owners_in(own(self.saved))
+
 
 @dataclass(eq=False)
 class Sum(Event):
@@ -193,12 +261,24 @@ class Sum(Event):
     result: np.ndarray = None
     name = "the sum of two gradients"
 
+    def takes(self):
+        return self.total, self.dx
+
+    def gives(self):
+        return (self.result,)
+
 
 @dataclass(eq=False)
 class Copy(Event):
     source: np.ndarray = None
     copy: np.ndarray = None
     name = "a copy"
+
+    def takes(self):
+        return (self.source,)
+
+    def gives(self):
+        return (self.copy,)
 
 
 @dataclass(eq=False)
@@ -236,6 +316,12 @@ class Effect(Event):
     result: Any = None
     name = property(lambda self: getattr(self.function, "__name__", "a function"))
 
+    def takes(self):
+        return self.args, self.options
+
+    def gives(self):
+        return (self.result,)
+
 
 @dataclass(eq=False)
 class Function(Event):
@@ -251,3 +337,9 @@ class Function(Event):
     options: dict = None
     result: Any = None
     name = property(lambda self: getattr(self.function, "__name__", "a function"))
+
+    def takes(self):
+        return self.args, self.options
+
+    def gives(self):
+        return (self.result,)

@@ -22,12 +22,13 @@ from ..nn.utils import clip_grad_norm_
 from ..optim import SGD
 from ..tensors.tensor import Tensor
 from .arguments import parts
-from .events import PLAIN, Backward, Copy, Forward, Grad, Step, Sum, flat, inside, is_inner
+from .events import PLAIN, Backward, Copy, Forward, Grad, Step, Sum, arrays_in, flat, inside, is_inner, own
 from .lowering import lowered, prepared, replaces
 from .numbers import COUNTED
 from .surroundings import SIMPLE
 
 _NUMPY = "NumPy takes part in it"
+_BOOKKEEPING = {"needs", "serial", "shape", "outputs", "origin"}  # attributes that the engine gives an operation
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
 
 
@@ -52,7 +53,6 @@ class Matching:
         self.fixed = []  # functions that give the same arrays in each call
         self.maker = {}  # id of a temporary -> the event that made it
         self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
-        self._pairs = {}  # ids of two arrays that are the same part of the same thing
         self._noted = []  # (table, key) of what _try_calls notes, which is forgotten if it fails
         for symbols, recorder in zip(self._symbols, (first, second), strict=True):
             symbols.update((id(x), ("input", i)) for i, x in enumerate(recorder.statics))
@@ -77,7 +77,7 @@ class Matching:
     def _same(self, a, b, reader):
         """Raises unless both arrays are the same part of the same thing."""
         if not self._explained(a, b):
-            if id(owner_of(b)) in self.first.seen and owner_of(b) is not owner_of(a):
+            if owner_of(b) is not owner_of(a) and self.first.has_used(owner_of(b)):
                 if reader == Sum.name:
                     raise Carried(
                         "it adds to the gradients of the call before, and forgets them only then: call zero_grad() before the "
@@ -93,31 +93,23 @@ class Matching:
             )
 
     def _explained(self, a, b):
-        pair = id(a), id(b)
-        if pair in self._pairs:
-            return True
-        found = self._are_same(a, b)
-        if found:
-            self._note(self._pairs, pair, (a, b))  # both are kept, and with them their ids
-        return found
+        return self._are_same(a, owner_of(a), b, owner_of(b))
 
-    def _are_same(self, a, b):
+    def _are_same(self, a, yours, b, mine):
+        """Whether two arrays, and what owns the memory of each, are the same part of the same thing."""
         if a.shape != b.shape or a.dtype != b.dtype:
             return False
         if not b.size:
             return True
         if a.strides != b.strides:
             return False
-        mine, yours = owner_of(b), owner_of(a)
         symbol = self._symbols[1].get(id(mine))
-        if symbol is None:
-            if mine is not yours or id(yours) in self._symbols[0]:
-                return False
-            if a is not b and address_of(a) != address_of(b):
-                return False
-            self._note(self.constant, id(mine), mine)
-            return True
-        return symbol == self._symbols[0].get(id(yours)) and offset_of(a, yours) == offset_of(b, mine)
+        if symbol is not None:
+            return symbol == self._symbols[0].get(id(yours)) and offset_of(a, yours) == offset_of(b, mine)
+        if mine is not yours or id(yours) in self._symbols[0] or (a is not b and address_of(a) != address_of(b)):
+            return False
+        self._note(self.constant, id(mine), mine)
+        return True
 
     def _note(self, table, key, value):
         if key not in table:
@@ -125,7 +117,10 @@ class Matching:
             self._noted.append((table, key))
 
     def known(self, array):
-        return not array.size or id(owner_of(array)) in self._symbols[1] or id(owner_of(array)) in self.constant
+        return not array.size or self._knows(owner_of(array))
+
+    def _knows(self, owner):
+        return id(owner) in self._symbols[1] or id(owner) in self.constant
 
     def _made(self, a, b, event):
         """The arrays are what this event has made: from now on they are known. Parts of known arrays are compared."""
@@ -136,8 +131,9 @@ class Matching:
             self._same(a, b, event.name)
         elif b.size:
             self._count += 1
-            self._note(self._symbols[0], id(yours), ("made", self._count))
-            self._note(self._symbols[1], id(mine), ("made", self._count))
+            symbol = "made", self._count
+            self._note(self._symbols[0], id(yours), symbol)
+            self._note(self._symbols[1], id(mine), symbol)
             self._note(self.temporary, id(mine), mine)
             self.maker[id(mine)] = event
 
@@ -169,14 +165,14 @@ class Matching:
         elif a is not b and (b.__closure__ or b.__defaults__):
             for x, y in zip(b.__closure__ or (), a.__closure__ or (), strict=True):
                 self._values(y.cell_contents, x.cell_contents, event)
-            for x in _arrays([x.cell_contents for x in b.__closure__ or ()]):
+            for x in arrays_in([x.cell_contents for x in b.__closure__ or ()]):
                 if id(owner_of(x)) in self._symbols[1]:  # nothing can be put in its place there
                     raise CannotRemember(f"{event.name} keeps a function that has an array of shape {x.shape} of this call")
 
     def made(self, value):
         """Whether something is a tensor that the step has made, or a tuple, list, dict or record of such and of numbers."""
         kind = type(value)
-        if kind in PLAIN or isinstance(value, Module) or kind in weakref.ProxyTypes:
+        if kind in PLAIN or kind in weakref.ProxyTypes or isinstance(value, Module):
             return False
         if isinstance(value, Tensor):
             return value.array.size > 0 and id(owner_of(value.array)) in self._symbols[1]
@@ -201,7 +197,7 @@ class Matching:
             return _NUMPY
         if len(a.calls) != len(b.calls):
             return "other kernels in each call"
-        given, existing = _given(b), self.second.existing()
+        given, existing = b.given(), self.second.existing()
         for one, two in zip(a.calls, b.calls, strict=True):
             if one.kernel is not two.kernel or one.dtype != two.dtype:
                 return "other kernels in each call"
@@ -210,11 +206,15 @@ class Matching:
             if type(b) is not Step and not _same_numbers(one.numbers(), two.numbers()):
                 return f"the kernel {two.name} is given other numbers in each call"
             pairs = list(zip(one.arrays(), two.arrays(), strict=True))
-            fresh = {id(owner) for _, (y, written, owner) in pairs if written and not self.known(y)} - given
-            for (x, _, _), (y, _, owner) in pairs:  # first what it reads, then what it makes
-                if id(owner) not in fresh and not self._explained(x, y):
+            fresh = {
+                id(owner)
+                for y, written, owner in two.arrays()
+                if written and y.size and not self._knows(owner) and id(owner) not in given
+            }
+            for (x, _, old), (y, _, owner) in pairs:  # first what it reads, then what it makes
+                if id(owner) not in fresh and not self._are_same(x, old, y, owner):
                     return _NUMPY
-            for (x, _, old), (y, _, owner) in pairs:
+            for (x, _, old), (y, _, owner) in pairs if fresh else ():
                 if id(owner) in fresh:
                     if id(owner) in existing and old is not owner:
                         self._same(x, y, f"the kernel {two.name}")
@@ -256,26 +256,25 @@ class Matching:
 
     def _may_read(self, event, calls):
         """Whether all is known that calls read of what a backward's forward has kept."""
-        kept = {id(owner_of(x)) for x in _arrays(getattr(event, "saved", None))}
+        kept = event.kept() if type(event) is Backward else {}
         return all(self.known(x) for call in calls for x, written, owner in call.arrays() if not written and id(owner) in kept)
 
     def _all_explained(self, pairs):
         return all(self._explained(x, y) for x, y in pairs)
 
     def _forward(self, a, b):
-        skip = {"needs", "serial", "shape", "outputs", "origin"}
         for one, two in ((a.before, b.before), (dict(enumerate(a.inputs)), dict(enumerate(b.inputs)))):
             if list(one) != list(two):
                 self._different(f"{b.name} with other options in two calls")
             for key in two:
-                if key not in skip:
+                if key not in _BOOKKEEPING:
                     self._values(one[key], two[key], b)
         if [x is None for x in a.before.get("needs", ())] != [x is None for x in b.before.get("needs", ())]:
             self._different(f"{b.name} with a gradient only once in two calls")
 
         def results(a, b):
             yield from zip(a.outputs, b.outputs, strict=True)
-            yield from zip(_arrays(a.after), _arrays(b.after), strict=True)
+            yield from zip(arrays_in(own(a.after)), arrays_in(own(b.after)), strict=True)
 
         if not self._is_native(a, b, results):
             for x, y in zip(a.outputs, b.outputs, strict=True):
@@ -353,7 +352,7 @@ class Matching:
             self._different(f"{a.name} with other arguments in two calls")
 
         def results(a, b):
-            yield from zip(_arrays(a.result), _arrays(b.result), strict=True)
+            yield from zip(arrays_in(a.result), arrays_in(b.result), strict=True)
 
         plain = b.function is clip_grad_norm_ and len(b.args) < 4 and "error_if_nonfinite" not in b.options
         if plain and b.calls and self._is_native(a, b, results):  # that Python reads the norm changes nothing
@@ -368,7 +367,7 @@ class Matching:
         self._values(a.options, b.options, b)
 
         def results(a, b):
-            yield from zip(_arrays(a.result), _arrays(b.result), strict=True)
+            yield from zip(arrays_in(a.result), arrays_in(b.result), strict=True)
 
         if not b.fixed and not b.decides and self._is_native(a, b, results):
             return
@@ -404,49 +403,15 @@ def _checks_indices(event, matching):
     operation = event.forward.op if type(event) is Backward else getattr(event, "op", None)
     if operation is not None and getattr(operation, "alarm", None):
         return True
-    given = _given(event.forward if type(event) is Backward else event)
+    given = (event.forward if type(event) is Backward else event).given()
     return not any(id(owner) in given for call in event.calls for owner in call.integers())
 
 
 def _keeps_numbers(event):
     """Whether forward has left floats in an attribute that it was not given: they may be values of this call."""
-    before = event.before
-    new = [x for key, x in event.after.items() if type(x) is not np.ndarray and x is not before.get(key)]
+    before, after = event.before, event.after.items()
+    new = [x for key, x in after if type(x) is not np.ndarray and key not in _BOOKKEEPING and x is not before.get(key)]
     return any(isinstance(x, (float, np.floating)) and not any(x is y for y in event.inputs) for x in flat(new))
-
-
-def _arrays(value):
-    """All arrays in what an operation keeps, in order; those of the nodes of the graph do not count."""
-    found = []
-    _collect(value, found)
-    return found
-
-
-def _collect(value, found):
-    if isinstance(value, np.ndarray):
-        found.append(value)
-    elif isinstance(value, Tensor):
-        found.append(value.array)
-    elif isinstance(value, dict):
-        for key, x in value.items():
-            if type(x) not in PLAIN and key not in ("needs", "hooks", "grad"):
-                _collect(x, found)
-    elif isinstance(value, (tuple, list)):
-        for x in value:
-            if type(x) not in PLAIN:
-                _collect(x, found)
-    elif is_inner(value):
-        _collect(inside(value), found)
-
-
-_GIVEN = "before", "inputs", "saved", "dy", "args", "options"
-
-
-def _given(event):
-    """The ids of the owners of all arrays that an operation was given, or has kept."""
-    if event.given is None:
-        event.given = {id(owner_of(x)) for x in _arrays([getattr(event, n, None) for n in _GIVEN])}
-    return event.given
 
 
 def _same_numbers(a, b):

@@ -19,7 +19,22 @@ from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from .arguments import filled, skeleton, tensors_in
-from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, arrays_in, changed, flat, inside, is_inner
+from .events import (
+    Backward,
+    Copy,
+    Effect,
+    Forward,
+    Function,
+    Grad,
+    Step,
+    Sum,
+    arrays_in,
+    changed,
+    flat,
+    inside,
+    is_inner,
+    owners_in,
+)
 from .matching import CannotRemember
 from .memory import Plan
 from .numbers import in_turn, numbers_of, with_counts
@@ -44,12 +59,13 @@ class Program:
         self.matching, self.statics = matching, (statics := matching.second.statics)
         self.events, self.dropped = matching.second.events, set()
         self.optimizers = [event.optimizer for event in self.events if type(event) is Step]
-        self.generators = _generators(self.events)
+        given = _generators(self.events)
+        self.generators = list({id(x): x for x in (default_generator, *given)}.values())
         self._keep_fixed()
         self.lowered = matching.lowered
         for event in self.events:  # a backward in Python needs what its forward has saved
             python = type(event) is Backward and id(event) not in matching.native and id(event) not in self.lowered
-            if python and not all(map(matching.known, arrays_in(list(event.saved.values())))):
+            if python and not all(map(matching.known, event.kept().values())):
                 self.lowered.pop(id(event.forward), None)
         self.nodes = nodes  # whose .grad the step uses; those that it changes are left as the step leaves them
         born = matching.second.born  # leaves of the step's own: nobody else sees their gradients
@@ -78,7 +94,7 @@ class Program:
         self.state = self._state(self.events)
         self.changes = {id(owner_of(x)) for x in state_arrays(self)}
         first = next((i for i, event in enumerate(self.events) if self._changes_something(event)), len(self.events))
-        draws = any(type(x) is Generator for e in self.events for x in flat(_given(e))) or self._stream(_calls(self.events))
+        draws = given or self._stream(_calls(self.events))
         self._build()
         self.indices = self._indices()
         self.early, self.cautious = self._early(), self._early(True)
@@ -114,35 +130,32 @@ class Program:
         for event in self.events:
             results = [event.result] if type(event) is Sum else [event.copy] if type(event) is Copy else []
             changed.update(id(owner_of(x)) for x in results)
-            changed.update(id(owner) for call in event.calls for _, written, owner in call.arrays() if written)
+            changed.update(event.written())
         matching = self.matching
         for event in matching.fixed:
-            owned = {id(owner_of(x)) for x in arrays_in([event.result]) if x.size}
+            owned = {key for key, x in owners_in(event.result).items() if x.size}
             if not owned & changed and owned <= matching.temporary.keys():
                 self.dropped.add(id(event))
                 matching.constant.update((key, matching.temporary.pop(key)) for key in owned)
 
     def _lives(self, kept):
         """{id of owner: [owner, first event, last event]} of all temporaries."""
-        lives = {}
-
-        temporary = self.matching.temporary
+        lives, temporary = {}, self.matching.temporary
 
         def use(owners, i):
-            for owner in owners:
-                key = id(owner)
+            for key in owners:
                 if key in lives:
                     lives[key][2] = i
-                elif key in temporary and owner.size:
-                    lives[key] = [owner, i, i]
+                elif key in temporary and temporary[key].size:
+                    lives[key] = [temporary[key], i, i]
 
         for i, event in enumerate(self.events):
-            use(_used(event), i)
+            use(event.used(), i)
             if type(event) is Backward and (id(event) not in self.matching.native or _alarmed(event)):
-                use([*_owners(list(event.saved.values())), *_used(event.forward)], i)
+                use({**event.kept(), **event.forward.used()}, i)
             elif type(event) is Grad and event.array is not None:
-                use([owner_of(event.array)], len(self.events))
-        use(map(owner_of, kept), len(self.events))
+                use([id(owner_of(event.array))], len(self.events))
+        use(owners_in(kept), len(self.events))
         for x in self._kept_meanwhile():
             lives[id(owner_of(x))][1] = 0
         return lives
@@ -324,13 +337,11 @@ class Program:
         """The arrays that were there before and that these events change."""
         found = {}
         for event in events:
-            for call in event.calls if id(event) in self.matching.native else ():
-                for _, written, owner in call.arrays():
-                    if written:
-                        found[id(owner)] = owner
-            for x in (getattr(event, "result", None), getattr(event, "copy", None)):
-                if isinstance(x, np.ndarray):
-                    found[id(owner_of(x))] = owner_of(x)
+            if id(event) in self.matching.native:
+                found.update(event.written())
+            x = event.copy if type(event) is Copy else getattr(event, "result", None)
+            if isinstance(x, np.ndarray):
+                found.update(owners_in(x))
         return [x for key, x in found.items() if key in self.matching.constant and x.size]
 
     def _early(self, errors=False):
@@ -338,28 +349,26 @@ class Program:
 
         errors: or before a kernel may last refuse a value. None if nothing of this may be.
         """
-        taking = [any(map(_takes, self.lowered.get(id(event), ()))) for event in self.events]
-        python = [self.how[id(event)][0] == "Python" and type(event) in (Forward, Function) for event in self.events]
-        python = [one or other for one, other in zip(python, taking, strict=True)]
-        if errors:
-            natives = [id(event) in self.matching.native for event in self.events]
-            refuse = [_alarmed(e) or (type(e) is Forward and bool(e.op.alarm)) for e in self.events]
-            python = [p or (n and r) for p, n, r in zip(python, natives, refuse, strict=True)]
-        decisions = [i for i, found in enumerate(python) if found]
-        if not decisions:
+
+        def stops(event):
+            if type(event) in (Forward, Function) and self.how[id(event)][0] == "Python":
+                return True
+            if any(map(_takes, self.lowered.get(id(event), ()))):
+                return True
+            refuses = errors and (_alarmed(event) or (type(event) is Forward and event.op.alarm))
+            return refuses and id(event) in self.matching.native
+
+        last = next((i for i, event in reversed([*enumerate(self.events)]) if stops(event)), None)
+        if last is None:
             return None
-        events = self.events[: decisions[-1]]
+        events = self.events[:last]
         return state_arrays(self) if any(type(e) in (Step, Effect) for e in events) else self._state(events)
 
     def _changes_something(self, event):
         if type(event) in (Step, Effect):
             return True
-        for call in event.calls:
-            for _, written, owner in call.arrays():
-                if written and id(owner) in self.changes:
-                    return True
-        results = [getattr(event, name, None) for name in ("result", "copy", "outputs")]
-        return any(id(owner) in self.changes for owner in _owners(results))
+        results = event.outputs if type(event) is Forward else event.gives() if type(event) is not Backward else ()
+        return not (self.changes.isdisjoint(event.written()) and self.changes.isdisjoint(owners_in(*results)))
 
     # --- running
 
@@ -462,9 +471,8 @@ class Program:
 
 
 def _generators(events):
-    """The random streams that the step may draw from."""
-    found = [x for event in events for x in flat(_given(event)) if isinstance(x, Generator)]
-    return list({id(x): x for x in (default_generator, *found)}.values())
+    """The random streams that events were given."""
+    return [x for event in events for x in flat(_given(event)) if isinstance(x, Generator)]
 
 
 def _given(event):
@@ -478,8 +486,9 @@ def _calls(events):
 def read_after(first, events, results, statics):
     """The places of the inputs that are read after event number `first`: they must not share memory with what it changes."""
     later = events[first + 1 :]
-    used = [x for event in later for x in (*_used(event), *_owners([getattr(event, "saved", None)]))]
-    owners = {id(x) for x in (*used, *map(owner_of, results))} if first < len(events) else ()
+    owners = owners_in(results) if first < len(events) else {}
+    for event in later:
+        owners.update({**event.used(), **event.given()})
     return [i for i, x in enumerate(statics) if id(owner_of(x)) in owners]
 
 
@@ -517,24 +526,3 @@ def _fill(targets, *results):
             if np.shape(result) != target.shape:
                 raise Otherwise(f"a result has shape {np.shape(result)} now and had {target.shape} when it was remembered")
             np.copyto(target, result)
-
-
-def _used(event):
-    """The owners of all arrays that an event reads or makes."""
-    for call in event.calls:
-        for _, _, owner in call.arrays():
-            yield owner
-    if type(event) is Forward:
-        yield from _owners(list(event.before.values()), event.inputs, event.outputs, list(event.after.values()))
-    elif type(event) is Backward:
-        yield from _owners([event.dy], event.gradients)
-    elif type(event) is Sum:
-        yield from _owners([event.total, event.dx, event.result])
-    elif type(event) is Copy:
-        yield from _owners([event.source, event.copy])
-    elif type(event) in (Function, Effect):
-        yield from _owners(event.args, event.options, [event.result])
-
-
-def _owners(*values):
-    return map(owner_of, arrays_in(*values))

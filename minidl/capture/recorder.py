@@ -13,7 +13,7 @@ from ..graph.writes import owner_of
 from ..kernels import jit
 from ..ops import Index, Sub
 from ..tensors.tensor import Tensor
-from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, arrays_in
+from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, arrays_in, owners_in
 from .functions import EFFECTS
 from .replacements import FORGOTTEN, Replacements
 
@@ -21,7 +21,7 @@ from .replacements import FORGOTTEN, Replacements
 class Recorder(Replacements, watch.Observer):
     """While it is entered, this thread's step is noted. What cannot be remembered is kept in `refusal`; the step goes on.
 
-    Every array that it has seen is kept alive, so that an array of the next recording can't be taken for one of this.
+    The events keep all arrays alive, so that an array of the next recording can't be taken for one of this.
     """
 
     def __init__(self, statics, check, given=()):
@@ -32,8 +32,7 @@ class Recorder(Replacements, watch.Observer):
         self.born = {}  # id of a leaf's node that the step itself has made -> the node
         self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
-        self.seen = {}  # id of an array that owns memory -> the array
-        self.known(statics)
+        self.seen = owners_in(statics)  # {id: array that owns memory} of those that were given to kernels, if it is to check
         self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
         self._recorded_walks, self._start = 0, next_serial()  # how many are under way
@@ -70,11 +69,6 @@ class Recorder(Replacements, watch.Observer):
     def refuse(self, reason):
         self.refusal = self.refusal or reason
 
-    def known(self, arrays):
-        for array in arrays:
-            owner = owner_of(array)
-            self.seen[id(owner)] = owner
-
     # --- kernels
 
     def _recorded(self, kernel, dtype, code):
@@ -96,9 +90,8 @@ class Recorder(Replacements, watch.Observer):
 
     def _add(self, event):
         self.events.append(event)
-        for call in event.calls:
-            for _, _, owner in call.arrays():
-                self.seen[id(owner)] = owner
+        if self.check:
+            self.seen.update((id(owner), owner) for call in event.calls for _, _, owner in call.arrays())
 
     def before(self, op):
         if self._taken:
@@ -116,14 +109,12 @@ class Recorder(Replacements, watch.Observer):
         event.after, event.inputs, event.outputs = dict(vars(op)), list(arrays), [y.array for y in outputs]
         for x in inputs:
             self._read(x)
-        self.known(arrays_in(list(event.before.values()), event.inputs))
         self._forwards[id(op)] = event
         if type(op) is Index and any(x.dtype == bool for x in arrays_in([event.before["index"]])):
             self.refuse(
                 "it takes elements by a mask, and how many there are depends on its values; multiply by the mask, or use where"
             )
         self._verify(event)
-        self.known(arrays_in(event.outputs, list(event.after.values())))
         self._add(event)
 
     def failed(self, op):
@@ -155,20 +146,16 @@ class Recorder(Replacements, watch.Observer):
         event.gradients = tuple(None if dx is None else np.asarray(dx) for dx in gradients)
         if node.hooks or any(parent is not None and parent.hooks for parent in node.needs):
             self.refuse(f"{node.name} has a hook, which is Python: remove it, or leave the step ordinary")
-        self.known(arrays_in(event.dy))
         self._verify(event)
-        self.known(arrays_in(event.gradients))
         self._add(event)
 
     def summed(self, total, dx, result):
         if not self._stack:
             self._add(Sum(total=total, dx=dx, result=result))
-            self.known([total, dx, result])
 
     def copied(self, source, copy):
         if not self._stack:
             self._add(Copy(source=source, copy=copy))
-            self.known([source, copy])
             self._written = copy
             self._check_inputs(copy)
 
@@ -227,6 +214,10 @@ class Recorder(Replacements, watch.Observer):
             self._existing = {id(owner_of(x.array)) for x in tensors}
         return self._existing
 
+    def has_used(self, owner):
+        """Whether the step was given this array that owns memory, or has used it."""
+        return any(x is owner for x in self.statics) or any(id(owner) in event.used() for event in self.events)
+
     # --- optimizers, modules, functions
 
     def steps(self):
@@ -246,7 +237,7 @@ class Recorder(Replacements, watch.Observer):
 
     def _verify(self, event):
         if self.check and event.calls and not event.nested:
-            event.same = reproduced(event.calls, self.seen)
+            event.same = reproduced(event, self.seen)
 
 
 class _Recorded:
@@ -287,26 +278,27 @@ def _restored(code):
     return code.code if type(code) is _Recorded else code
 
 
-def reproduced(calls, known):
-    """Whether the calls alone, made again after their results were overwritten, give the same bits.
+def reproduced(event, known):
+    """Whether an event's calls alone, made again after their results were overwritten, give the same bits.
 
     They do not if NumPy has changed a result, or if a kernel adds to what it takes for zeros. Afterwards the arrays are as they
     were. Calls that change an array that was there before (running means) can't be judged so: the whole step's comparison
     covers them.
     """
-    owners = {id(owner): owner for call in calls for x, written, owner in call.arrays() if written and x.size}
+    owners, given = event.written(), event.given()
+    known = {key for key in owners if key in known or key in given}
     before = {key: x.tobytes() for key, x in owners.items()}
     for key, x in owners.items():
         if key not in known:
             x.fill(np.nan if x.dtype.kind == "f" else 0)
     for _ in range(2):
-        for call in calls:
+        for call in event.calls:
             call.make()
     differ = {key for key, x in owners.items() if x.tobytes() != before[key]}
     for key in differ:
         x = owners[key]
         x[...] = np.frombuffer(before[key], x.dtype).reshape(x.shape)
-    return not differ or any(key in known for key in differ)
+    return not differ or bool(differ & known)
 
 
 def stub(node):

@@ -229,7 +229,6 @@ class Replacements:
                 event.result = old(*args, **options)
             finally:
                 self._stack.pop()
-            self.known(arrays_in([event.result]))
             self._add(event)
             return event.result
 
@@ -252,7 +251,6 @@ class Replacements:
                 self._stack.pop()
             if not (isinstance(event.result, Tensor) and any(event.result is x for x in args)):  # a cast that changes nothing
                 event.decides = not arrays_in([event.result])
-                self.known(arrays_in(args, options, [event.result]))
                 self._add(event)
             return event.result
 
