@@ -203,8 +203,10 @@ class Event:
 
     def used(self):
         """{id: owner} of the arrays that it or its kernels were given or have made."""
-        found = {id(owner): owner for call in self.calls for _, _, owner in call.arrays()}
-        found.update(owners_in(*self.takes(), *self.gives()))
+        found = owners_in(*self.takes(), *self.gives())
+        for call in self.calls:
+            for _, _, owner in call.arrays():
+                found[id(owner)] = owner
         return found
 
 

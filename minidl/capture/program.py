@@ -150,7 +150,11 @@ class Program:
                     lives[key] = [temporary[key], i, i]
 
         for i, event in enumerate(self.events):
-            use(event.used(), i)
+            if id(event) in self.matching.native and not _refuses(event) and not any(map(_stops, event.calls)):
+                for call in event.calls:
+                    use([id(owner) for _, _, owner in call.arrays()], i)
+            else:
+                use(event.used(), i)
             if type(event) is Backward and (id(event) not in self.matching.native or _alarmed(event)):
                 use({**event.kept(), **event.forward.used()}, i)
             elif type(event) is Grad and event.array is not None:
@@ -224,7 +228,7 @@ class Program:
     def _watch(self, event, calls, first, alarms, forwards):
         """Where an alarm of the event goes off, Python does it, and the table goes on behind its calls."""
         for i, call in enumerate(calls):
-            if call.kernel is ALARM or call.kernel in STOPPING:
+            if _stops(call):
                 alarms[first + i] = call.args[-1]
                 forwards[first + i] = (_refuse_index if _takes(call) else self._again(event)), first + len(calls)
 
@@ -335,14 +339,14 @@ class Program:
 
     def _state(self, events):
         """The arrays that were there before and that these events change."""
-        found = {}
+        found, constant = {}, self.matching.constant
         for event in events:
-            if id(event) in self.matching.native:
-                found.update(event.written())
+            written = event.written() if id(event) in self.matching.native else {}
             x = event.copy if type(event) is Copy else getattr(event, "result", None)
             if isinstance(x, np.ndarray):
-                found.update(owners_in(x))
-        return [x for key, x in found.items() if key in self.matching.constant and x.size]
+                written = {**written, **owners_in(x)}
+            found.update((key, written[key]) for key in constant.keys() & written.keys())
+        return [x for x in found.values() if x.size]
 
     def _early(self, errors=False):
         """The arrays that change before Python last decides by a value, or makes a result whose size may be another one.
@@ -355,8 +359,7 @@ class Program:
                 return True
             if any(map(_takes, self.lowered.get(id(event), ()))):
                 return True
-            refuses = errors and (_alarmed(event) or (type(event) is Forward and event.op.alarm))
-            return refuses and id(event) in self.matching.native
+            return errors and id(event) in self.matching.native and _refuses(event)
 
         last = next((i for i, event in reversed([*enumerate(self.events)]) if stops(event)), None)
         if last is None:
@@ -501,8 +504,18 @@ def _refuse_index():
     raise Otherwise("an index is negative or out of range now")
 
 
+def _stops(call):
+    """Whether a table stops at a kernel that has met a value that it can't take."""
+    return call.kernel is ALARM or call.kernel in STOPPING
+
+
 def _alarmed(event):
     return any(call.kernel is ALARM for call in event.calls)
+
+
+def _refuses(event):
+    """Whether the kernels of an event may refuse a value, so that Python is asked for the error."""
+    return _alarmed(event) or (type(event) is Forward and bool(event.op.alarm))
 
 
 def _assign(grads):

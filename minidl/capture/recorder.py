@@ -13,7 +13,7 @@ from ..graph.writes import owner_of
 from ..kernels import jit
 from ..ops import Index, Sub
 from ..tensors.tensor import Tensor
-from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, arrays_in, owners_in
+from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, arrays_in
 from .functions import EFFECTS
 from .replacements import FORGOTTEN, Replacements
 
@@ -32,7 +32,7 @@ class Recorder(Replacements, watch.Observer):
         self.born = {}  # id of a leaf's node that the step itself has made -> the node
         self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
-        self.seen = owners_in(statics)  # {id: array that owns memory} of those that were given to kernels, if it is to check
+        self.seen = set(map(id, statics))  # the ids of the owners of all arrays that kernels were given, if it is to check
         self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
         self._recorded_walks, self._start = 0, next_serial()  # how many are under way
@@ -91,7 +91,8 @@ class Recorder(Replacements, watch.Observer):
     def _add(self, event):
         self.events.append(event)
         if self.check:
-            self.seen.update((id(owner), owner) for call in event.calls for _, _, owner in call.arrays())
+            for call in event.calls:
+                self.seen.update([id(owner) for _, _, owner in call.arrays()])
 
     def before(self, op):
         if self._taken:

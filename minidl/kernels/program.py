@@ -21,8 +21,8 @@ from .jit import jit
 from .memory import address_of
 
 _WORD, _DOUBLE, _INT = ir.IntType(64), ir.DoubleType(), ir.IntType(32)
-_as_double, _as_words = struct.Struct("=d"), struct.Struct("=q")
 _fetchers, _libraries, _runner = {}, [], []
+_layouts = {}  # id of the types of a kernel's arguments, which live as long as this -> (they, what `_layout` gives)
 _FAILED = 1 << 30  # added to the number of a row whose kernel ran out of memory
 
 
@@ -44,16 +44,18 @@ class Table:
             if not _runner:
                 _runner.append((run_table.compile((types.intp,) * 3), loop))
         kernels = {name: (_fetchers[key], address) for name, (key, address) in kernels.items()}
-        words, rows, arrays, self.floats = [], [], {}, []  # floats: of each call, where in the memory its numbers lie
+        packed, rows, at, self.floats = [], [], 0, []  # floats: of each call, where in the memory its numbers lie
         for call in calls:
-            rows.append([*kernels[id(call.kernel), call.dtype], len(words) * 8, 0])
-            self.floats.append([])
-            _pack(call.kinds, call.args, words, self.floats[-1], arrays)
-        memory, self.rows = np.array(words, np.int64), np.array(rows, np.int64).reshape(-1, 4)
+            layout, floats = _layout(call.kinds)
+            packed.append(layout.pack(*_values(call.args)))
+            rows.append([*kernels[id(call.kernel), call.dtype], at, 0])
+            self.floats.append([at // 8 + i for i in floats])
+            at += layout.size
+        memory, self.rows = np.array(np.frombuffer(b"".join(packed))), np.array(rows, np.int64).reshape(-1, 4)
         self.rows[:, 2] += address_of(memory)
         for i, alarm in alarms.items():
             self.rows[i, 3] = address_of(alarm)
-        self.memory = memory.view(np.float64)
+        self.memory = memory
         run, loop = _runner[0]
         self._run = functools.partial(run, loop, address_of(self.rows), len(self.rows))
         self._rest = functools.partial(run, loop)
@@ -107,22 +109,40 @@ def _key_and_address(kernel, dtype):
     return (kernel.kernel.overloads[tuple(kinds)].signature.return_type, *kinds), address
 
 
-def _pack(kinds, args, words, floats, arrays):
-    """Adds to `words` the arguments as the machine words that Numba's calling convention wants, and to `floats` where its
-    floating-point numbers lie among them. An array has no owner there: it outlives them. arrays: {id: words} of those packed.
-    """
-    for kind, x in zip(kinds, args, strict=True):
-        if isinstance(x, np.ndarray):
-            if id(x) not in arrays:
-                arrays[id(x)] = 0, 0, x.size, x.itemsize, address_of(x), *x.shape, *x.strides
-            words += arrays[id(x)]
-        elif isinstance(x, tuple):
-            _pack(kind.types, x, words, floats, arrays)
-        elif isinstance(kind, types.Float):
-            floats.append(len(words))
-            words += _as_words.unpack(_as_double.pack(x))
+def _layout(kinds):
+    """How the arguments lie in memory, as the machine words that Numba's calling convention wants: a Struct, and which of its
+    words are floating-point numbers."""
+    if id(kinds) not in _layouts:
+        letters = _letters(kinds)
+        floats = [i for i, letter in enumerate(letters) if letter == "d"]
+        _layouts[id(kinds)] = kinds, (struct.Struct("=" + letters), floats)
+    return _layouts[id(kinds)][1]
+
+
+def _letters(kinds):
+    """One letter for each word: q for an integer, d for a floating-point number. An array is integers, see `_values`."""
+    letters = ""
+    for kind in kinds:
+        if isinstance(kind, types.Array):
+            letters += "q" * (5 + 2 * kind.ndim)
+        elif isinstance(kind, types.BaseTuple):
+            letters += _letters(kind.types)
         else:
-            words.append(int(x))
+            letters += "d" if isinstance(kind, types.Float) else "q"
+    return letters
+
+
+def _values(args):
+    """The arguments as numbers. An array has no owner there: it outlives them."""
+    values = []
+    for x in args:
+        if isinstance(x, np.ndarray):
+            values += 0, 0, x.size, x.itemsize, address_of(x), *x.shape, *x.strides
+        elif isinstance(x, tuple):
+            values += _values(x)
+        else:
+            values.append(x)
+    return values
 
 
 def _numbers(kinds, args):
