@@ -10,6 +10,7 @@ What is none of the three was computed by NumPy behind the recorder's back, and 
 """
 
 import functools
+import itertools
 import weakref
 
 import numba
@@ -260,7 +261,7 @@ class Matching:
         return all(self.known(x) for call in calls for x, written, owner in call.arrays() if not written and id(owner) in kept)
 
     def _all_explained(self, pairs):
-        return all(self._explained(x, y) for x, y in pairs)
+        return all(itertools.starmap(self._explained, pairs))
 
     def _forward(self, a, b):
         for one, two in ((a.before, b.before), (dict(enumerate(a.inputs)), dict(enumerate(b.inputs)))):

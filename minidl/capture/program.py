@@ -191,6 +191,13 @@ class Program:
             return made[id(x)]
 
         for event in self.events:
+            if type(event) is Grad:
+                self.how[id(event)] = "", ""
+                if id(event.node) not in self.matching.second.born:
+                    self._grads.append((event.node, None if event.array is None else wrap(self.plan.moved(event.array))))
+                    if event.array is not None:
+                        self.grads.append(self._grads[-1])
+                continue
             native = id(event) in self.matching.native
             calls = event.calls if native else self.lowered.get(id(event))
             if id(event) in self.dropped:
@@ -198,14 +205,7 @@ class Program:
                 continue
             kernels = tuple([call.kernel.kernel for call in calls or ()])
             self.how[id(event)] = ("kernels", kernels or "a view") if calls is not None else ("Python", self._why(event))
-            if type(event) is Grad:
-                self.how[id(event)] = "", ""
-                if id(event.node) in self.matching.second.born:
-                    continue
-                self._grads.append((event.node, None if event.array is None else wrap(self.plan.moved(event.array))))
-                if event.array is not None:
-                    self.grads.append(self._grads[-1])
-            elif calls is not None:
+            if calls is not None:
                 calls = [call.with_arrays(moved) for call in calls]
                 if type(event) is Step:
                     rows += [call.with_arrays(moved) for call in self.matching.before.get(id(event), ())]
@@ -370,8 +370,10 @@ class Program:
     def _changes_something(self, event):
         if type(event) in (Step, Effect):
             return True
+        if not self.changes.isdisjoint(event.written()):
+            return True
         results = event.outputs if type(event) is Forward else event.gives() if type(event) is not Backward else ()
-        return not (self.changes.isdisjoint(event.written()) and self.changes.isdisjoint(owners_in(*results)))
+        return any(id(owner_of(x)) in self.changes for x in arrays_in(*results))
 
     # --- running
 

@@ -94,8 +94,8 @@ class Replacements:
 
     def _read(self, x):
         """Notes that the step reads this tensor's array."""
-        if isinstance(x, Tensor):
-            self.tensors.setdefault(id(x), (x, x.array, vars(x).get("node")))
+        if isinstance(x, Tensor) and id(x) not in self.tensors:
+            self.tensors[id(x)] = x, x.array, vars(x).get("node")
 
     def _data(self, name, old):
         """The property `data`: another tensor that has the same array; and setting it gives a tensor another array."""
