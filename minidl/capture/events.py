@@ -141,6 +141,8 @@ def _collect(values, found):
             found.append(x)
         elif kind in (tuple, list):
             _collect(x, found)
+        elif kind is dict:
+            _collect(x.values(), found)
         elif kind in _EMPTY:
             pass
         elif isinstance(x, np.ndarray):

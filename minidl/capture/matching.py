@@ -11,6 +11,7 @@ What is none of the three was computed by NumPy behind the recorder's back, and 
 
 import functools
 import itertools
+import operator
 import weakref
 
 import numba
@@ -333,9 +334,10 @@ class Matching:
         if a.optimizer is not b.optimizer:
             raise CannotRemember("the optimizer is another one in each call: make it once, outside of the step")
         if type(b.optimizer) is SGD or (type(b.optimizer) in COUNTED and not numba.config.DISABLE_JIT):
-            copies = [lowered(Copy(source=source, copy=y)) for source, y in _copied(b, self.second)]
-            for (_, x), (_, y) in zip(_copied(a, self.first), _copied(b, self.second), strict=False):
-                if all(copies):
+            mine = list(_copied(b, self.second))
+            copies = [lowered(Copy(source=source, copy=y)) for source, y in mine]
+            if mine and all(copies):
+                for (_, x), (_, y) in zip(_copied(a, self.first), mine, strict=False):
                     self._made(x, y, b)
             self._is_native(a, b, lambda a, b: ())
             self.before[id(b)] = [call for calls in copies for call in calls or ()]
@@ -405,7 +407,7 @@ def _checks_indices(event, matching):
     if operation is not None and getattr(operation, "alarm", None):
         return True
     given = (event.forward if type(event) is Backward else event).given()
-    return not any(id(owner) in given for call in event.calls for owner in call.integers())
+    return all(given.keys().isdisjoint(map(id, call.integers())) for call in event.calls)
 
 
 def _keeps_numbers(event):
@@ -417,7 +419,7 @@ def _keeps_numbers(event):
 
 def _same_numbers(a, b):
     """Whether two lists have the same numbers: the bits, too, of NaN and -0.0, as far as they print."""
-    return len(a) == len(b) and all(x is y or repr(x) == repr(y) for x, y in zip(a, b, strict=True))
+    return len(a) == len(b) and (all(map(operator.is_, a, b)) or all(repr(x) == repr(y) for x, y in zip(a, b, strict=True)))
 
 
 def _same_objects(a, b):

@@ -32,7 +32,7 @@ class Recorder(Replacements, watch.Observer):
         self.born = {}  # id of a leaf's node that the step itself has made -> the node
         self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
-        self.seen = set(map(id, statics))  # the ids of the owners of all arrays that kernels were given, if it is to check
+        self.seen = set(map(id, statics))  # the ids of the owners of all arrays that kernels have written to, if it is to check
         self._existing, self._stack, self._forwards, self._written = None, [], {}, None
         self._thread, self._replaced = threading.get_ident(), []
         self._recorded_walks, self._start = 0, next_serial()  # how many are under way
@@ -91,8 +91,7 @@ class Recorder(Replacements, watch.Observer):
     def _add(self, event):
         self.events.append(event)
         if self.check:
-            for call in event.calls:
-                self.seen.update([id(owner) for _, _, owner in call.arrays()])
+            self.seen.update(event.written())
 
     def before(self, op):
         if self._taken:
