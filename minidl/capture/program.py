@@ -1,6 +1,5 @@
 """A remembered step: the same calls in the same order, on memory of its own."""
 
-import copy
 import functools
 from contextlib import nullcontext
 
@@ -17,36 +16,13 @@ from ..kernels.program import Table
 from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
 from ..tensors.record import wrap
-from ..tensors.tensor import Tensor
 from .arguments import filled, skeleton, tensors_in
-from .events import (
-    Backward,
-    Copy,
-    Effect,
-    Forward,
-    Function,
-    Grad,
-    Step,
-    Sum,
-    arrays_in,
-    changed,
-    flat,
-    inside,
-    is_inner,
-    owners_in,
-)
+from .by_python import ByPython, Failed, Otherwise
+from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, arrays_in, flat, owners_in
 from .matching import CannotRemember
 from .memory import Plan
 from .numbers import in_turn, numbers_of, with_counts
 from .state import Before, state_arrays
-
-
-class Otherwise(Exception):
-    """Python would go on otherwise than when the step was recorded: this call must be made ordinarily."""
-
-
-class Failed(Otherwise):
-    """Python has raised an error; made ordinarily, the call raises it in the words of whoever checks first."""
 
 
 class Program:
@@ -89,7 +65,8 @@ class Program:
             (get, put, skeleton(value), [moved(x.array) for x in tensors_in(value)]) for get, put, value in self.places
         ]
         self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
-        self._twins, self._grads, self.grads, self.how = {}, [], [], {}
+        self._grads, self.grads, self.how = [], [], {}
+        self.by_python = ByPython(matching, self.lowered, moved)
         self.segments, self.steps, self.kinds = [], [], []
         self.state = self._state(self.events)
         self.changes = {id(owner_of(x)) for x in state_arrays(self)}
@@ -117,7 +94,7 @@ class Program:
         self.constants = list(matching.constant.values())  # whose addresses the tables have
         self.statics = [moved(x) if x.size else x for x in statics]  # the step may have kept those that it was given
         # The recordings hold every array of two steps: they go.
-        del self.matching, self.events, self.lowered, self.how, self._twins, self._grads, self.plan.lives, self.dropped
+        del self.matching, self.events, self.lowered, self.how, self.by_python, self._grads, self.plan.lives, self.dropped
         self.plan.inputs.clear()
 
     # --- building
@@ -221,7 +198,7 @@ class Program:
                 if self._grads:
                     self.segments.append((_assign(self._grads), None))
                     self._grads = []
-                self.segments.append((self._python(event), None))
+                self.segments.append((self.by_python.function(event), None))
         close()
         in_turn(self.steps)
 
@@ -230,26 +207,7 @@ class Program:
         for i, call in enumerate(calls):
             if _stops(call):
                 alarms[first + i] = call.args[-1]
-                forwards[first + i] = (_refuse_index if _takes(call) else self._again(event)), first + len(calls)
-
-    def _again(self, event):
-        """A function that does a native event by Python, with all that it leaves behind."""
-        moved = self.plan.moved
-        if type(event) is Backward:
-            twin, dy = self.twin(event.forward, event.saved), changed(event.dy, moved)
-            targets = [None if x is None else self._target(x, event) for x in event.gradients]
-            return lambda: _fill(targets, twin.backward(dy))
-        twin, inputs = self.twin(event), [moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
-        outputs = [self._target(x, event) for x in event.outputs]
-        kept = {key: [self._target(x, event) for x in arrays_in([value])] for key, value in event.after.items()}
-
-        def run():
-            op = copy.copy(twin)  # forward leaves other arrays in it
-            _fill(outputs, op.forward(*inputs))
-            for key, targets in kept.items():
-                _fill(targets, arrays_in([getattr(op, key)]))
-
-        return run
+                forwards[first + i] = (_refuse_index if _takes(call) else self.by_python.again(event)), first + len(calls)
 
     def _assign_all(self):
         """Gives gradients to the parameters that get one in the step, and takes those of the call before from all others."""
@@ -258,49 +216,6 @@ class Program:
         _assign(grads)()
         return _assign(before)
 
-    def _python(self, event):
-        """The event as a function without arguments."""
-        moved = self.plan.moved
-        if type(event) is Forward:
-            twin = self.twin(event)
-            inputs = [moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
-            targets = [self._target(x, event) for x in event.outputs]
-            attributes = dict(vars(twin))
-
-            def run():
-                vars(twin).update(attributes)  # as they were before forward
-                _fill(targets, twin.forward(*inputs))
-
-            return run
-        if type(event) is Backward:
-            twin, dy = self.twin(event.forward, event.saved), changed(event.dy, moved)
-            targets = [None if x is None else self._target(x, event) for x in event.gradients]
-            after = event.forward.after
-            kept = {k: moved(x) for k, x in event.saved.items() if isinstance(x, np.ndarray) and after.get(k) is not x}
-
-            def back():
-                vars(twin).update(kept)  # copies of what was overwritten since forward
-                _fill(targets, twin.backward(dy))
-
-            return back
-        if type(event) is Sum:
-            total, dx, result = moved(event.total), moved(event.dx), moved(event.result)
-            return lambda: np.add(total, dx, out=result)
-        if type(event) is Copy:
-            source, target = moved(event.source), moved(event.copy)
-            return lambda: np.copyto(target, source)
-        if type(event) is Step:
-            return event.optimizer.step
-        if type(event) is Effect:
-            args, options, function = event.args, event.options, event.function
-            targets = [self._target(x, event) for x in arrays_in([event.result])]
-            return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
-        args, options, function = self._tensors(event.args), self._tensors(event.options), event.function
-        if event.decides:
-            return lambda: _decide(event, function(*args, **options))
-        targets = [self._target(x, event) for x in arrays_in([event.result])]
-        return lambda: _fill(targets, *arrays_in([function(*args, **options)]))
-
     def _why(self, event):
         """Why an event stays Python."""
         if type(event) is Function and event.decides:
@@ -308,34 +223,6 @@ class Program:
         if type(event) is Function and not event.fixed and not event.calls:
             return "a function without a gradient: random numbers, comparisons"
         return self.matching.why.get(id(event), "it changes gradients in place" if type(event) is Effect else "NumPy does it")
-
-    def _target(self, array, event):
-        """Where a result has to be copied to; None if it is a part of what is there already."""
-        owner = owner_of(array)
-        return self.plan.moved(array) if array.size and self.matching.maker.get(id(owner)) is event else None
-
-    def _tensors(self, value):
-        if isinstance(value, Tensor):
-            return wrap(self.plan.moved(value.array))
-        if type(value) in (tuple, list):
-            return type(value)(map(self._tensors, value))
-        if type(value) is dict:
-            return {key: self._tensors(x) for key, x in value.items()}
-        if is_inner(value):
-            twin = copy.copy(value)
-            twin.__dict__ = {**vars(value), **self._tensors(inside(value))}
-            return twin
-        return self.plan.moved(value) if isinstance(value, np.ndarray) else value
-
-    def twin(self, forward, saved=None):
-        """The operation once more, with the arrays of the program."""
-        if id(forward) not in self._twins:
-            twin = self._twins[id(forward)] = object.__new__(type(forward.op))
-            python = id(forward) not in self.matching.native and id(forward) not in self.lowered
-            attributes = {**forward.before, **{k: v for k, v in forward.after.items() if k in ("shape", "serial", "outputs")}}
-            twin.__dict__ = self._tensors(attributes if python else (saved or forward.after))
-            twin.needs = forward.before["needs"]
-        return self._twins[id(forward)]
 
     def _state(self, events):
         """The arrays that were there before and that these events change."""
@@ -462,7 +349,8 @@ class Program:
 
     def _refusal(self, event):
         """A function that raises the error of an operation that was given what it refuses: run by Python, it says so."""
-        twin, inputs = self.twin(event), [self.plan.moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
+        twin, moved = self.by_python.twin(event), self.plan.moved
+        inputs = [moved(x) if isinstance(x, np.ndarray) else x for x in event.inputs]
         assign = _assign(list(self._grads))  # as far as the step has come
 
         def refuse():
@@ -477,11 +365,7 @@ class Program:
 
 def _generators(events):
     """The random streams that events were given."""
-    return [x for event in events for x in flat(_given(event)) if isinstance(x, Generator)]
-
-
-def _given(event):
-    return [event.args, event.options] if type(event) is Function else event.before if type(event) is Forward else []
+    return [x for e in events if type(e) in (Forward, Function) for x in flat(e.takes()) if isinstance(x, Generator)]
 
 
 def _calls(events):
@@ -526,18 +410,3 @@ def _assign(grads):
             node.grad = grad
 
     return assign
-
-
-def _decide(event, found):
-    if type(found) is not type(event.result) or repr(found) != repr(event.result):
-        raise Otherwise(f"{event.name} found {event.result!r} before and finds {found!r} now")
-
-
-def _fill(targets, *results):
-    if len(results) == 1 and type(results[0]) in (tuple, list):
-        results = results[0]
-    for target, result in zip(targets, results, strict=False):
-        if target is not None:
-            if np.shape(result) != target.shape:
-                raise Otherwise(f"a result has shape {np.shape(result)} now and had {target.shape} when it was remembered")
-            np.copyto(target, result)
