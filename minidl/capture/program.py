@@ -226,14 +226,14 @@ class Program:
 
     def _state(self, events):
         """The arrays that were there before and that these events change."""
-        found, constant = {}, self.matching.constant
+        found = {}
         for event in events:
-            written = event.written() if id(event) in self.matching.native else {}
-            x = event.copy if type(event) is Copy else getattr(event, "result", None)
-            if isinstance(x, np.ndarray):
-                written = {**written, **owners_in(x)}
-            found.update((key, written[key]) for key in constant.keys() & written.keys())
-        return [x for x in found.values() if x.size]
+            if id(event) in self.matching.native:
+                found.update(event.written())
+            if type(event) in (Sum, Copy, Function, Effect):
+                x = event.copy if type(event) is Copy else event.result
+                found.update(owners_in(x) if isinstance(x, np.ndarray) else {})
+        return [x for key, x in found.items() if key in self.matching.constant and x.size]
 
     def _early(self, errors=False):
         """The arrays that change before Python last decides by a value, or makes a result whose size may be another one.
