@@ -24,6 +24,7 @@ class Call:
     def __init__(self, kernel, dtype, code, args):
         self.kernel, self.dtype, self.code, self.args = kernel, dtype, code, args
         self.kinds = kernel.kinds(dtype)
+        self.plain = _plain(self.kinds)
         self.answers = False  # whether it gives something back to Python
         self._found = None
 
@@ -39,32 +40,33 @@ class Call:
     def arrays(self):
         """[(array, whether it is written, the array that owns its memory)]"""
         if self._found is None:
-            plain, args = _plain(self.kinds), self.args
-            if plain is None:
-                self._found = list(_arrays_of(self.kinds, args))
+            if self.plain is None:
+                self._found = list(_arrays_of(self.kinds, self.args))
             else:
-                self._found = [(args[i], written, owner_of(args[i])) for i, written in plain.arrays]
+                args = self.args
+                self._found = [(args[i], written, owner_of(args[i])) for i, written in self.plain.arrays]
         return self._found
 
     def integers(self):
         """The owners of the arrays of integers."""
-        plain = _plain(self.kinds)
-        return [owner for x, _, owner in self.arrays() if x.dtype.kind in "iu"] if plain is None or plain.integers else ()
+        if self.plain is not None and not self.plain.integers:
+            return ()
+        return [owner for x, _, owner in self.arrays() if x.dtype.kind in "iu"]
 
     def numbers(self):
-        plain, args = _plain(self.kinds), self.args
-        return [x for x in flat(args) if not isinstance(x, np.ndarray)] if plain is None else [args[i] for i in plain.numbers]
+        if self.plain is None:
+            return [x for x in flat(self.args) if not isinstance(x, np.ndarray)]
+        return [self.args[i] for i in self.plain.numbers]
 
     def make(self):
         return self.code(*self.args)
 
     def with_arrays(self, change):
-        plain = _plain(self.kinds)
-        if plain is None:
+        if self.plain is None:
             args = changed(self.args, change)
         else:
             args = list(self.args)
-            for i, _ in plain.arrays:
+            for i, _ in self.plain.arrays:
                 args[i] = change(args[i])
         new = Call(self.kernel, self.dtype, self.code, tuple(args))
         new.answers = self.answers
@@ -75,8 +77,11 @@ _plains = {}  # id of the types of a kernel's arguments, which live as long as t
 
 
 class _Plain:
-    """arrays: [(position of an array, whether it is written)]. numbers: [position of a number]. integers: whether an array is
-    of integers."""
+    """What is where among a kernel's arguments.
+
+    arrays: [(position of an array, whether it is written)]. numbers: [position of a number]. integers: whether it is given
+    arrays of integers.
+    """
 
     def __init__(self, kinds):
         arrays = [isinstance(kind, types.Array) for kind in kinds]
