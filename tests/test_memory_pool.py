@@ -403,3 +403,11 @@ def test_memory_is_flat_over_200_steps():
         gc.enable()
     assert held[-1][0] >= 1 << 20
     assert len(set(held[2:])) == 1
+
+
+@pytest.mark.parametrize("part", [np.s_[:], np.s_[1:, ::-2], np.s_[2, 3, ...], np.s_[:0], np.s_[None, 1]])
+def test_the_address_of_an_array_is_what_numpy_says(part):
+    whole = np.arange(20.0).reshape(4, 5)
+    whole.flags.writeable = False
+    for x in (whole[part], whole.T[part], whole.view(np.recarray)[part], np.broadcast_to(whole[0], (4, 5))[part]):
+        assert memory.address_of(x) == x.__array_interface__["data"][0]
