@@ -5,9 +5,10 @@ recorder.py   the observer that notes it
 functions.py  what the recorder replaces meanwhile
 replacements.py  and by what
 matching.py   two recordings side by side: did the step do the same, and where does every array come from?
-lowering.py   arithmetic of NumPy as kernels with the same bits
+lowering.py   arithmetic of NumPy as kernels with the same bits; calls.py, deciding.py and keeping.py have parts of it
 memory.py     where the temporary arrays lie
 program.py    the remembered step
+by_python.py  what of it stays Python
 guards.py     what has to be as it was
 surroundings.py  what the function reads around it, and leaves there
 names.py      what its code tells of that
