@@ -41,6 +41,16 @@ def test_it_is_made_by_kernels(name):
     assert "and 0 calls of Python" in told, told
 
 
+@pytest.mark.parametrize("name", ["maximum", "minimum", "maximum of both", "minimum with a row"])
+def test_numpy_is_not_asked_where_no_number_is_zero_or_nan(name, monkeypatch):
+    asked = []
+    for extreme in (np.maximum, np.minimum):
+        monkeypatch.setattr(np, extreme.__name__, lambda *args, f=extreme: asked.append(1) or f(*args))
+    monkeypatch.setitem(globals(), "T", T.nan_to_num() + 0.25)
+    trained(KEPT[name], lambda i: (numbers(i, 4, 3, 5) * 2).round() / 2 + 0.25)
+    assert len(asked) == 12 + 5  # by the ordinary step; and by the other one in calls 1, 2, 3, 4 and 8
+
+
 @pytest.mark.parametrize(
     "compute, name",
     [
