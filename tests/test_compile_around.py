@@ -2,6 +2,7 @@
 
 import array
 import collections
+import contextlib
 import contextvars
 import dataclasses
 import functools
@@ -217,6 +218,111 @@ def attribute_that_comes_later():
 def attribute_that_comes_later_with_hasattr():
     options = Plain()
     return lambda x: x * (5.0 if hasattr(options, "larger") else 2.0), lambda: setattr(options, "larger", True)
+
+
+@case
+def attribute_that_comes_later_and_an_error():
+    options = types.SimpleNamespace()
+
+    def step(x):
+        try:
+            return x * options.scale
+        except AttributeError:
+            return x
+
+    return step, lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def attribute_that_comes_later_and_any_error():
+    options = types.SimpleNamespace()
+
+    def step(x):
+        try:
+            return x * options.scale
+        except:  # noqa: E722
+            return x
+
+    return step, lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def attribute_that_comes_later_and_an_error_is_suppressed():
+    options = types.SimpleNamespace()
+
+    def step(x):
+        with contextlib.suppress(AttributeError):
+            return x * options.scale
+        return x
+
+    return step, lambda: setattr(options, "scale", 5.0)
+
+
+@case
+def global_that_comes_later():
+    own = {}
+    exec("def step(x):\n    try:\n        return x * scale\n    except NameError:\n        return x", own)
+    return own["step"], lambda: own.update(scale=5.0)
+
+
+@case
+def method_that_sets_an_item():
+    class Scaled(dict):
+        scale = 2.0
+
+        def __setitem__(self, key, x):
+            super().__setitem__(key, x)
+            self.last = x * self.scale
+
+    kept = Scaled()
+
+    def step(x):
+        kept[0] = 1
+        kept[0] = x
+        del kept[0]
+        return kept.last
+
+    return step, lambda: setattr(Scaled, "scale", 5.0)
+
+
+@case
+def method_that_sets_attributes():
+    class Scaled:
+        scale = 2.0
+
+        def __setattr__(self, name, x):
+            object.__setattr__(self, name, x * self.scale)
+
+    kept = Scaled()
+
+    def step(x):
+        kept.x = x
+        return kept.x
+
+    return step, lambda: setattr(Scaled, "scale", 5.0)
+
+
+@case
+def descriptor_that_is_set():
+    class Scaled:
+        scale = 2.0
+
+        def __set__(self, owner, x):
+            owner.x = x * self.scale
+
+    kept = type("Kept", (), {"value": Scaled()})()
+
+    def step(x):
+        kept.value = x
+        return kept.x
+
+    return step, lambda: setattr(Scaled, "scale", 5.0)
+
+
+@case
+def cache_that_is_cleared():
+    scale = functools.lru_cache(functools.partial(next, iter([2.0, 5.0])))
+    return lambda x: x * scale(), scale.cache_clear
 
 
 @case

@@ -332,10 +332,11 @@ def test_copies_of_objects_with_a_remembered_method():
     model, x = Model(), minidl.ones(1)
     for _ in range(6):
         model.step(x)
-    twin, read = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
-    twin.factor = 3.0
+    twin, read, shallow = copy.deepcopy(model), pickle.loads(pickle.dumps(model)), copy.copy(model)
+    twin.factor, shallow.factor = 3.0, 4.0
     for _ in range(6):
-        assert (twin.step(x).item(), read.step(x).item(), model.step(x).item()) == (3, 2, 2)
+        assert [m.step(x).item() for m in (twin, read, shallow, model)] == [3, 2, 4, 2]
+    assert all(m.step.explain().count("events") == 1 for m in (twin, read, shallow, model))
 
 
 def test_the_recordings_are_not_kept():
@@ -630,14 +631,27 @@ def test_other_data_of_a_tensor_that_no_operation_is_given(read):
     alike(lambda x: read(x, w), numbers(0, 2), change=lambda: setattr(w, "data", minidl.tensor([-5.0, 5.0])))
 
 
-def test_an_attribute_that_an_input_has_only_later():
-    def step(x):
-        return x * getattr(x, "scale", 1.0)
+def by_an_error(x):
+    try:
+        return x * x.scale
+    except AttributeError:
+        return x
 
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: x * getattr(x, "scale", 1.0),
+        lambda x: x * vars(x).get("scale", 1.0),
+        lambda x: x * getattr(x, "".join(["sc", "ale"]), 1.0),
+        by_an_error,
+    ],
+)
+def test_an_attribute_that_an_input_has_only_later(step):
     remembered = minidl.compile(step, fullgraph=True)
     for i in range(12):
         x = numbers(i, 2)
-        if i > 6:
+        if i > 8 or i == 5:
             x.scale = 3.0
         assert (remembered(x) == step(x)).all()
 

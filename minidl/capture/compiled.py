@@ -147,6 +147,9 @@ class Compiled:
         own = None if isinstance(instance, type) else getattr(instance, "__dict__", None)  # of a class, or with slots: here
         steps, key = (self._steps, id(instance)) if own is None else (own.setdefault("_compiled", {}), id(self))
         step = steps.get(key)
+        if step is not None and own is not None and _dict_of(step._function) is not own:  # of the object that this is a copy of
+            own["_compiled"], step = {}, None
+            steps = own["_compiled"]
         if step is None:
             step = steps[key] = Compiled(self._function.__get__(instance), self._fullgraph, self._disabled, True)
             step._method = self  # alive, so that no other gets its id
@@ -466,6 +469,10 @@ class Compiled:
     def _stay(self, reason, args, options):
         self._refuse(reason)
         return self._function(*args, **options)
+
+
+def _dict_of(method):
+    return getattr(getattr(method, "__self__", None), "__dict__", None)
 
 
 def _too_many(arguments):

@@ -74,7 +74,8 @@ class Guards:
         tensors.update((id(x), x) for x in found.inner if id(owner_of(x.array)) in read)
         self.tensors = [(x, x.array, x.node) for x in tensors.values()]
         self.arrays = [x.array for x in (*tensors.values(), *found.inner)]
-        self.members, self.streams, self.looks = found.members, found.streams, bool(found.optional)
+        self.members, self.streams = found.members, found.streams
+        self.looks = bool(found.optional or found.computed or found.all)  # at attributes that an input may be given
 
     def broken(self):
         """None if all is as it was, else what has changed."""

@@ -1,6 +1,5 @@
 """What code tells of what it reads: the names in it, and texts and instructions that stand for names."""
 
-import builtins
 import contextlib
 import dis
 import functools
@@ -14,8 +13,8 @@ _OURS = ("minidl", "numpy", "builtins", "torch")
 # such pieces, or of texts that are reached; all attributes are looked at; an error is caught; something is set.
 TEXT, COMPUTED, PIECE, REACHED, ANY, CATCHES, SET = "'", "+", "-", ".", "*", "!", "="
 MARKS = {TEXT, COMPUTED, PIECE, REACHED, ANY, CATCHES, SET}
-BUILTINS = frozenset(vars(builtins))
 _FORMATS = {"FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONVERT_VALUE"}
+_ABSENT = {"AttributeError", "Exception", "BaseException"}
 _EXCEPT = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH"}
 
 
@@ -90,10 +89,14 @@ def set_by(code):
 def marks_of(code):
     """What else is to be known of code: see CATCHES and the others."""
     found, computed, before, last = set(), 0, None, [None, None]  # last: texts before a call, getattr's default or its name
+    names, attributes, every = {*code.co_names}, set(), False  # every: errors of every kind are caught
     for instruction in dis.get_instructions(code):
         what, value = instruction.opname, instruction.argval
         if what in _EXCEPT or (what == "POP_TOP" and before == "PUSH_EXC_INFO"):
             found.add(CATCHES)
+            every = every or what == "POP_TOP"
+        if what in ("LOAD_ATTR", "LOAD_METHOD"):
+            attributes.add(value)
         text = value if what == "LOAD_CONST" and isinstance(value, str) else None
         computed += what != "LOAD_CONST" and value == "getattr"
         if what in ("PRECALL", "CALL"):
@@ -103,11 +106,13 @@ def marks_of(code):
             last = [last[1], text]
         before = what
     texts = {x for x in code.co_consts if isinstance(x, str) and x}
-    if {"getattr", "hasattr"} & {*code.co_names}:
+    if every or (names & _ABSENT and (CATCHES in found or "suppress" in names)):  # attributes may not be there
+        found.update(TEXT + x for x in attributes)
+    if {"getattr", "hasattr"} & names:
         found.update(TEXT + x for x in texts if x.isidentifier())
     if computed > 0:
         found.update([COMPUTED, *(PIECE + part for x in texts for part in re.findall(r"\w+", x))])
-    if {"vars", "__dict__", "asdict", "astuple", "getmembers"} & {*code.co_names}:
+    if {"vars", "__dict__", "asdict", "astuple", "getmembers"} & names:
         found.add(ANY)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

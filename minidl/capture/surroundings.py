@@ -26,7 +26,6 @@ from ..optim.optimizer import Optimizer
 from ..tensors.tensor import Tensor
 from .names import (
     ANY,
-    BUILTINS,
     CATCHES,
     COMPUTED,
     MARKS,
@@ -50,8 +49,8 @@ _NUMBERS = 10_000  # an array of so many numbers is compared, if no kernel reads
 # What Python calls without a name in the code: operators, indexing, loops, `with`; and where an object is made.
 _OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod"
 _NAMES = (
-    "call getitem getattr getattribute missing get len iter next reversed contains enter exit bool float int complex index "
-    "round trunc floor ceil hash eq ne lt le gt ge neg pos abs invert"
+    "call getitem setitem delitem getattr getattribute setattr delattr get set delete missing len iter next reversed contains "
+    "enter exit bool float int complex index round trunc floor ceil hash eq ne lt le gt ge neg pos abs invert instancecheck"
 )
 _SILENT = frozenset(
     f"__{x}__" for x in [*_NAMES.split(), *(prefix + x for x in _OPERATORS.split() for prefix in ("", "r", "i"))]
@@ -176,6 +175,9 @@ class _Walk:
             if not foreign(type(value).__module__):
                 self.of_class(value, type(value))
         elif "__wrapped__" in _own(value):  # a compiled function, a function with a cache
+            if callable(found := getattr(value, "cache_info", None)):  # which was cleared if it is short of misses
+                misses = found().misses
+                self.note(value, "", lambda _: found().misses < misses, "", "the cache of a function", False)
             self.waiting.append(_own(value)["__wrapped__"])
             self.attributes(value, _own(value), but={key for key in _own(value) if key[0] == "_"})
         elif not isinstance(value, types.CodeType):
@@ -211,7 +213,7 @@ class _Walk:
         left = self.leaves(f.__globals__, False)
         for name in sorted((loaded & f.__globals__.keys()) - left):
             self.attribute(f, f.__globals__, name, name)
-        for name in globals_of(f.__code__) & BUILTINS:  # a global of that name may come later
+        for name in globals_of(f.__code__):  # a global of that name may come later: it is a builtin's, or an error is caught
             if name not in f.__globals__:
                 self.entries[id(f.__globals__), name] = f.__globals__.get, name, None, name
         self.codes.append((f, f.__code__))
@@ -320,6 +322,8 @@ class _Walk:
                 if name in self.set:
                     if isinstance(value, property):
                         self.waiting.append(value.fset)
+                    elif hasattr(type(value), "__set__"):
+                        self.waiting.append(value)
                     slot = isinstance(value, types.MemberDescriptorType) and owner is not None
                     if self.made(_slot(value)(owner) if slot else value):
                         place = _of_slot(value, owner) if slot else _of_class(cls, name)
