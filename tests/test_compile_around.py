@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import distributions, nn, optim
+from minidl import d2l, distributions, nn, optim
 from minidl.nn import functional as F
 from tests.test_compile import Twins, batches, mlp, numbers
 
@@ -950,9 +950,19 @@ def appends(plain, log, x):
     return x * len(log)
 
 
-@pytest.mark.parametrize("how", [counts, appends])
+def sums(plain, log, x):
+    log[0].add(len(x))
+    return x * 2
+
+
+def times(plain, log, x):
+    log[1].start()
+    return x * 2
+
+
+@pytest.mark.parametrize("how", [counts, appends, sums, times])
 def test_what_the_step_itself_changes_is_told_at_once(how):
-    ordinary, other = functools.partial(how, Plain(), []), functools.partial(how, Plain(), [])
+    ordinary, other = (functools.partial(how, Plain(), [d2l.Accumulator(1), d2l.Timer()]) for _ in range(2))
     step = minidl.compile(other)
     with pytest.warns(UserWarning, match="stays ordinary"):
         for i in range(6):

@@ -13,6 +13,7 @@ import pytest
 import minidl
 from minidl import nn
 from minidl.nn import functional as F
+from minidl.utils.metrics import accuracy
 
 
 def twins(build):
@@ -281,6 +282,7 @@ READS = {
     "describe": lambda x, other: x * len(str(x.describe())),
     "dlpack": lambda x, other: x * float(np.from_dlpack(x).sum()),
     "array": lambda x, other: x * float(x.array.sum()),
+    "accuracy": lambda x, other: x * accuracy(x.reshape(1, -1), minidl.tensor([0])),
 }
 
 

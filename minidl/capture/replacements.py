@@ -16,6 +16,12 @@ from .events import Effect, Function, arrays_in, flat
 from .functions import CONSTANT, STREAMS, functions, is_hooked, schedulers
 
 FORGOTTEN = object()
+_TAKING = "minidl.utils.", "minidl.d2l.", "minidl.viz.", "minidl.io", "minidl.model_selection."
+
+
+def _takes(name):
+    """Whether the code of this module gives what it reads in a tensor to Python."""
+    return name.startswith(_TAKING) or name.partition(".")[0] != "minidl"
 
 
 class Replacements:
@@ -113,9 +119,9 @@ class Replacements:
         return property(get, put)
 
     def _array(self, name, old):
-        """The attribute `array`, which tells if it is read outside of minidl: what NumPy makes of it is not seen.
+        """The attribute `array`, which tells if it is read outside of minidl, or there by what gives numbers to Python.
 
-        It may be an option of an operation of the user's.
+        What NumPy makes of it is not seen. It may be an option of an operation of the user's.
         """
 
         def get(x):
@@ -123,11 +129,7 @@ class Replacements:
                 array = x.__dict__["array"]
             except KeyError:
                 raise AttributeError("array") from None
-            if (
-                not self._stack
-                and sys._getframe(1).f_globals.get("__name__", "").partition(".")[0] != "minidl"
-                and self._mine()
-            ):
+            if not self._stack and _takes(sys._getframe(1).f_globals.get("__name__", "")) and self._mine():
                 self._taken[id(array)] = array
             return array
 

@@ -61,7 +61,11 @@ _DICTS = dict, types.MappingProxyType
 _NUMBERED = np.ndarray, array.array, bytearray, memoryview
 _BUILT_IN = {*_LISTS, *_DICTS, collections.OrderedDict, collections.defaultdict, collections.Counter}
 _KEPT = {"state", "param_groups", "_checked"}  # of an optimizer; these are other guards'
-_OPTIONS = "minidl.distributions.", "minidl.utils.data.transforms", "minidl.probability"  # whose objects are mostly options
+# Whose objects are mostly options, or what they have counted.
+_OPTIONS = (
+    *("minidl.distributions.", "minidl.utils.data.transforms", "minidl.probability"),
+    *("minidl.d2l.tools", "minidl.utils.history", "minidl.utils.board", "minidl.utils.stopping"),
+)
 _EXACT = {int, float, bool, str, type(None)}
 _OF_TENSORS = {"array", *dir(Tensor)}
 _CALLABLE = types.FunctionType, types.MethodType, functools.partial
