@@ -1,6 +1,7 @@
 """minidl.compile: what a step leaves behind, in attributes and variables around it, and in its arguments."""
 
 import dataclasses
+import functools
 import itertools
 import types
 
@@ -367,6 +368,63 @@ def test_what_was_left_is_forgotten_before_each_call():
             assert (step(numbers(i, 3)) == numbers(i, 3) * 2).all() and (other(numbers(i, 3)) == numbers(i, 3) * 2).all()
     (plan,) = other._plans.values()  # of a module it is known how it was before the step
     assert plan.number == 40
+
+
+def one_after_another(box, y):
+    box.before, box.now = box.now, y
+
+
+def an_object(box, y):
+    box.last = types.SimpleNamespace(y=y)
+
+
+def a_distribution(box, y):
+    box.last = minidl.distributions.Categorical(logits=y)
+
+
+def a_function(box, y):
+    box.last = lambda: y
+
+
+def an_argument_of_a_function(box, y):
+    box.last = functools.partial(minidl.add, y)
+
+
+def many(box, y):
+    box.last = [y] * 101
+
+
+def an_iterator(box, y):
+    box.last = iter([y])
+
+
+HOLDS = [one_after_another, an_object, a_distribution, a_function, an_argument_of_a_function, many, an_iterator]
+
+
+@pytest.mark.parametrize("leave", HOLDS)
+def test_tensors_in_what_no_replay_can_leave_are_told_at_once(leave):
+    box = types.SimpleNamespace(now=None)
+
+    def step(x):
+        leave(box, x * 2)
+        return x * 3
+
+    step = minidl.compile(step)
+    with pytest.warns(UserWarning, match="it leaves a tensor of the call before, or another object with tensors"):
+        for i in range(4):
+            step(numbers(i, 3))
+
+
+def test_what_holds_the_same_tensors_in_each_call_is_left():
+    net, box = nn.Linear(3, 3), types.SimpleNamespace(shift=minidl.ones(3))
+
+    def step(x):
+        box.net, box.get, box.began, box.shifts = net, lambda: (net, box.shift), object(), [box.shift] * 200
+        return x + box.shift
+
+    step = minidl.compile(step, fullgraph=True)
+    for i in range(9):
+        assert (step(numbers(i, 3)) == numbers(i, 3) + 1).all()
 
 
 @pytest.mark.parametrize("p", [0.0, 0.5])

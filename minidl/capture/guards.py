@@ -1,7 +1,9 @@
 """Guards: what has to be as it was when a step was remembered. They are checked at every call, in about a microsecond."""
 
+import gc
 import pickle
 import random
+import types
 from operator import is_
 
 import numpy as np
@@ -10,7 +12,8 @@ from ..graph.modes import mode
 from ..graph.nodes import calls
 from ..graph.writes import owner_of
 from ..kernels import threads
-from ..nn.module import changes
+from ..nn.module import Module, changes
+from ..optim.optimizer import Optimizer
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .events import flat
@@ -19,6 +22,7 @@ from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
 
 LEFT = "an attribute or a variable that the step sets was changed before the call"  # this call is made ordinarily
 _FEW = 2**20  # numbers: larger arrays are not compared
+_MANY = 1000  # objects that are looked at, to find tensors
 
 
 class Guards:
@@ -27,12 +31,13 @@ class Guards:
     modules: (module, its attributes before the step) of those that ran. optimizers: those that stepped. arguments: of the call.
     grads: (node, the array of its .grad when the step begins, or None, or True for any array). read: ids of the arrays that
     kernels read. made(value): whether the step has made a tensor. `places`: [(get, put)] of where it leaves such.
+    passing(array): whether this call or the one before has made it.
 
     Two kinds of places decide whether a call is made ordinarily (LEFT): `forms`, (get, form) of places whose name the code
     reads, too, and `settled`, (get, put, value) of places that the step sets, but to no tensor of its own.
     """
 
-    def __init__(self, function, arguments, tensors, modules, optimizers, grads, read, made):
+    def __init__(self, function, arguments, tensors, modules, optimizers, grads, read, made, passing):
         self.grads = grads
         self.mode, self.dtype = mode.recording, dtypes.default
         self.number, self.forked = threads._number, threads._forked
@@ -54,6 +59,7 @@ class Guards:
                 self.forms.append((get, form(before[key] if key in before else get())))
         self.places = [(get, put) for get, put, _ in places.values()]
         self.settled = list(found.settled.values())
+        self.holding = [place for place in self.settled if any(passing(x.array) for x in _reached(place[2]))]
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
         self.catches = found.catches
         stepped = {id(o): o for o in optimizers}
@@ -143,8 +149,8 @@ class Guards:
     def unseen(self, changes):
         """A function that tells what has changed until it is called, of what the recorder can't see, and no replay would do.
 
-        Draws from Python's and NumPy's random streams; arrays around the step that NumPy writes into. changes: ids of those
-        that a replay changes.
+        Draws from Python's and NumPy's random streams; arrays around the step that NumPy writes into; tensors that it leaves in
+        objects, which no replay makes. changes: ids of those that a replay changes.
         """
         streams = [(x, _place(x)) for x in (random._inst, np.random.mtrand._rand, *self.streams)]
         arrays = [x for x in self.arrays if id(owner_of(x)) not in changes and x.size <= _FEW]
@@ -155,6 +161,11 @@ class Guards:
                 return (
                     "it draws random numbers of Python's or NumPy's, and goes on by the first ones: draw them by minidl, or "
                     "outside of the step, and pass them as tensors"
+                )
+            if any(get() is not value for get, _, value in self.holding):
+                return (
+                    "it leaves a tensor of the call before, or another object with tensors in each call, in an attribute or a "
+                    "variable: leave tensors, or lists, dicts or dataclasses of up to 100 of them, that this call has made"
                 )
             for x, old in zip(arrays, before, strict=True):
                 if x.tobytes() != old:
@@ -182,6 +193,22 @@ class Guards:
             if node is not None and (node.hooks or getattr(node, "after", None)):
                 return f"a tensor of shape {array.shape} has a hook"
         return None
+
+
+def _reached(value):
+    """The tensors in a value, also in an object or a function; not those of modules and optimizers. The search has an end."""
+    seen, waiting = {}, [value]
+    while waiting and len(seen) < _MANY:
+        x = waiting.pop()
+        if isinstance(x, (*SIMPLE, Module, Optimizer, type, types.ModuleType, types.CodeType)) or id(x) in seen:
+            continue
+        seen[id(x)] = x
+        if isinstance(x, Tensor):
+            yield x
+        elif isinstance(x, types.FunctionType):
+            waiting += [x.__closure__, x.__defaults__, x.__kwdefaults__]
+        else:
+            waiting += gc.get_referents(x)
 
 
 def form(value):

@@ -189,6 +189,11 @@ class Matching:
             return False
         return all(isinstance(x, (Tensor, *SIMPLE)) for x in found) and owners <= self._symbols[1].keys() | self.constant.keys()
 
+    def passing(self, array):
+        """Whether it is memory that only this call has made, or the one before."""
+        owner = id(owner_of(array))
+        return owner in self._symbols[1] or (owner in self.first.seen and owner not in self.constant)
+
     # --- events
 
     def _try_calls(self, a, b):
