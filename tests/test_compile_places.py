@@ -1,5 +1,6 @@
 """minidl.compile: what a step leaves behind, in attributes and variables around it, and in its arguments."""
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -368,6 +369,88 @@ def test_what_was_left_is_forgotten_before_each_call():
             assert (step(numbers(i, 3)) == numbers(i, 3) * 2).all() and (other(numbers(i, 3)) == numbers(i, 3) * 2).all()
     (plan,) = other._plans.values()  # of a module it is known how it was before the step
     assert plan.number == 40
+
+
+@dataclasses.dataclass
+class Noted:
+    last: object = None
+    scale: float = 2.0
+
+
+def in_a_dict(box, x):
+    box.noted["last"] = x * box.noted["scale"]
+
+
+def in_a_dict_in_a_dict(box, x):
+    box.noted["last"] = box.noted["inner"]["last"] = x * box.noted["scale"]
+
+
+def in_a_list(box, x):
+    box.noted[0] = x * box.noted[1]
+
+
+def in_a_record(box, x):
+    box.noted.last = x * box.noted.scale
+
+
+KEEPS = {
+    in_a_dict: (lambda: {"last": None, "scale": 2.0}, lambda noted: noted.update(scale=5.0)),
+    in_a_dict_in_a_dict: (lambda: {"inner": {}, "scale": 2.0}, lambda noted: noted.update(scale=5.0)),
+    in_a_list: (lambda: [None, 2.0], lambda noted: noted.__setitem__(1, 5.0)),
+    in_a_record: (Noted, lambda noted: setattr(noted, "scale", 5.0)),
+}
+
+
+def parts_of(noted):
+    noted = vars(noted) if isinstance(noted, Noted) else dict(enumerate(noted)) if isinstance(noted, list) else noted
+    return {key: parts_of(x) if isinstance(x, dict) else x.tolist() if key in (0, "last") else x for key, x in noted.items()}
+
+
+@pytest.mark.parametrize("at", [3, 5, 6, 9])
+@pytest.mark.parametrize("leave", KEEPS)
+def test_what_the_step_changes_in_place_stays_the_same_object(leave, at):
+    make, change = KEEPS[leave]
+    mine, other = (types.SimpleNamespace(noted=make()) for _ in range(2))
+    begun = other.noted, other.noted.get("inner") if isinstance(other.noted, dict) else None
+
+    def step(x):
+        leave(other, x)
+        return x * 3
+
+    step = minidl.compile(step, fullgraph=True)
+    for i in range(14):
+        if i == at:
+            change(mine.noted), change(other.noted)
+        leave(mine, numbers(i, 3))
+        step(numbers(i, 3))
+        assert parts_of(mine.noted) == parts_of(other.noted), f"call {i + 1}"
+    (plan,) = step._plans.values()
+    assert plan.number > 3 and plan.begun == 1
+    assert other.noted is begun[0] and (begun[1] is None or other.noted["inner"] is begun[1])
+
+
+class Named(dict):
+    def __getattr__(self, name):
+        return self[name]
+
+
+class Tagged(list):
+    tag = None
+
+
+def test_dicts_and_lists_of_classes_of_their_own():
+    box = types.SimpleNamespace()
+
+    def step(x):
+        box.named, box.tagged, box.ordered = Named(y=x * 2), Tagged([x]), collections.OrderedDict(y=x * 3)
+        box.tagged.tag = 5
+        return Named(y=x * 2), collections.defaultdict(list, y=x * 3)
+
+    step = minidl.compile(step, fullgraph=True)
+    for i in range(9):
+        (named, default), x = step(numbers(i, 3)), numbers(i, 3)
+        assert (named.y == x * 2).all() and (default["y"] == x * 3).all() and default["others"] == []
+        assert (box.named.y == x * 2).all() and box.tagged.tag == 5 and type(box.ordered) is collections.OrderedDict
 
 
 def one_after_another(box, y):

@@ -13,6 +13,7 @@ from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from .names import foreign
+from .surroundings import same
 
 
 def _own(x):
@@ -244,18 +245,89 @@ def tensors_in(result):
 def filled(shape, arrays):
     if isinstance(shape, Tensor):
         return wrap(next(arrays))
-    if isinstance(shape, dict):
+    if type(shape) is dict:
         return {key: filled(x, arrays) for key, x in shape.items()}
     if isinstance(shape, tuple) and hasattr(shape, "_fields"):
         return type(shape)(*[filled(x, arrays) for x in shape])
-    if isinstance(shape, (tuple, list)):
+    if isinstance(shape, tuple) or type(shape) is list:
         return type(shape)([filled(x, arrays) for x in shape])
-    if shape is None or (fields := _fields(shape)) is None:
+    if shape is None or (held := items(shape)) is None:
         return shape
     new = copy.copy(shape)
-    for name, x in fields.items():
-        object.__setattr__(new, name, filled(x, arrays))
+    fill(new, {key: filled(x, arrays) for key, x in held.items()})
     return new
+
+
+def items(x):
+    """{key: value} of a list, a dict or a record; else None."""
+    if isinstance(x, list):
+        return dict(enumerate(x))
+    return x if isinstance(x, dict) else None if isinstance(x, Tensor) else _fields(x)
+
+
+def fill(x, values):
+    """Puts values in the place of what a list, a dict or a record holds under these keys."""
+    put = {list: list.__setitem__, dict: dict.__setitem__}
+    put = next((put[kind] for kind in put if isinstance(x, kind)), object.__setattr__)
+    for key, value in values.items():
+        put(x, key, value)
+
+
+class Kept:
+    """A list, a dict or a record that a step changes instead of making another: `set` {key: None, or what is kept in it}, the
+    values that it puts there, and `others` {key: value}, those that it leaves alone.
+
+    before: what `held` gave before the step; after: the value after it.
+    """
+
+    def __init__(self, before, after):
+        self.kind, self.set, self.others = type(after), {}, {}
+        for key, value in items(after).items():
+            old, inner = before[1].get(key, (before, None))
+            if old is value and inner is not None:
+                self.set[key] = Kept((old, inner), value)
+            elif old is value:
+                self.others[key] = value
+            else:
+                self.set[key] = None
+
+    def pour(self, now, new):
+        """What is there after a replay that has made `new`: now, with what is in new."""
+        if type(now) is not self.kind:
+            return new
+        old, new = items(now), items(new)
+        for key, kept in self.set.items():
+            fill(now, {key: new[key] if kept is None else kept.pour(old.get(key), new[key])})
+        return now
+
+    def changed(self, now):
+        """Whether another value stands where the step puts none. If it has another form, others look at it."""
+        values = items(now) if type(now) is self.kind else None
+        if values is None or not values.keys() >= self.set.keys() | self.others.keys():
+            return False
+        inner = [(values[key], kept) for key, kept in self.set.items() if kept is not None]
+        return not all(same(values[key], x) for key, x in self.others.items()) or any(kept.changed(x) for x, kept in inner)
+
+    def tensors(self):
+        """Those that the step leaves alone."""
+        yield from tensors_in(list(self.others.values()))
+        for kept in self.set.values():
+            yield from kept.tensors() if kept is not None else ()
+
+
+def held(value):
+    """(a value, {key: the same of what it holds}, or None), for Kept."""
+    found = items(value)
+    return value, None if found is None else {key: held(x) for key, x in found.items()}
+
+
+def put_in(found):
+    """Brings back what `held` has found."""
+    value, inner = found
+    if inner is not None:
+        fill(value, {key: x for key, (x, _) in inner.items()})
+        for x in inner.values():
+            put_in(x)
 
 
 def skeleton(result):

@@ -298,6 +298,9 @@ class Compiled:
         plan.left, plan.left_at = plan.left + 1 if plan.left_at == plan.number else 1, plan.number
         if plan.left > ENOUGH and self._last in (None, plan):  # in so many calls one after the other, and no other is replayed
             self._refuse(f"{LEFT}, in each call: pass it as an argument")
+        elif plan.left == MISSES and plan.begun == 0:  # it may stay as it is now
+            self._last = None if self._last is plan else self._last
+            plan.begin_again(LEFT)
         return result
 
     # --- the first calls
@@ -419,6 +422,8 @@ class Compiled:
         unseen = plan.guards.unseen(program.changes) if number == 4 else list
         result = self._function(*args, **options)
         unseen = unseen()
+        if number == 4:
+            plan.guards.keep(program.keep(before.held))
         plan.guards.settle()
         expected, grads, after = [x.array.copy() for x in tensors_in(result)], grads_of(program), State(program)
         program.plan.poison()

@@ -16,6 +16,7 @@ from ..nn.module import Module, changes
 from ..optim.optimizer import Optimizer
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
+from .arguments import items
 from .events import flat
 from .functions import is_hooked
 from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
@@ -61,7 +62,7 @@ class Guards:
         self.settled = list(found.settled.values())
         self.holding = [place for place in self.settled if any(passing(x.array) for x in _reached(place[2]))]
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
-        self.catches = found.catches
+        self.catches, self.kept = found.catches, []
         stepped = {id(o): o for o in optimizers}
         others = [o for o in found.optimizers if id(o) not in stepped]
         seen = [*stepped.values(), *others]
@@ -129,6 +130,9 @@ class Guards:
                     return _has_changed(name, value, now)
         except ValueError:
             return "a variable, which the step reads, is gone"
+        for get, kept in self.kept:
+            if kept.changed(get()):
+                return f"a {kept.kind.__name__}, in which the step leaves tensors, has other items besides"
         for container, copy in self.containers:
             if not alike(container, copy):
                 return f"a {type(container).__name__}, which the step reads, has other items"
@@ -138,6 +142,15 @@ class Guards:
         return any(form(get()) != before for get, before in self.forms) or any(
             (now := get()) is not value and not same(now, value) for get, _, value in self.settled
         )
+
+    def keep(self, kept):
+        """Looks from now on at what else is in the lists, dicts and records in which the step leaves tensors: [(get, Kept)]."""
+        self.kept = kept
+        for get, _ in kept:
+            if not any(get is other for other, _ in self.forms):
+                self.forms.append((get, form(get())))
+        others = [x for _, part in kept for x in part.tensors()]
+        self.tensors += [(x, x.array, x.node) for x in others]
 
     def settle(self):
         """After an ordinary call: a place with another value now is not looked at any more.
@@ -212,12 +225,16 @@ def _reached(value):
 
 
 def form(value):
-    """Of tensors their shapes and dtypes, of None and of lists that they are such."""
+    """Of tensors their shapes and dtypes; numbers and texts; the kinds of all else, and of lists, dicts and records what they
+    hold."""
     if isinstance(value, Tensor):
         return value.array.shape, value.array.dtype
-    if isinstance(value, dict):
-        return dict, [(key, form(x)) for key, x in value.items()]
-    return (type(value), [form(x) for x in value]) if isinstance(value, (list, tuple)) else type(value)
+    if isinstance(value, tuple):
+        return type(value), [form(x) for x in value]
+    found = items(value)
+    if found is not None:
+        return type(value), [(key, form(x)) for key, x in found.items()]
+    return type(value), repr(value) if isinstance(value, SIMPLE) else None
 
 
 def _attributes(part, before, made):

@@ -16,7 +16,7 @@ from ..kernels.program import Table
 from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
 from ..tensors.record import wrap
-from .arguments import filled, skeleton, tensors_in
+from .arguments import Kept, filled, skeleton, tensors_in
 from .by_python import ByPython, Failed, Otherwise
 from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, arrays_in, flat, owners_in
 from .matching import CannotRemember
@@ -264,6 +264,15 @@ class Program:
 
     # --- running
 
+    def keep(self, before):
+        """Finds the lists, dicts and records that the step changes in place: [(get, Kept)]. before: what they held."""
+        found = []
+        for i, ((get, put, shape, arrays), (old, inner)) in enumerate(zip(self.places, before, strict=True)):
+            if arrays and inner is not None and get() is old:
+                found.append((get, kept := Kept((old, inner), old)))
+                self.places[i] = get, functools.partial(_pour, get, put, kept), shape, arrays
+        return found
+
     def be_cautious(self):
         """Where a replay would raise an error, all is put back, and the call made ordinarily: the step may catch it."""
         if self.cautious is not None:
@@ -361,6 +370,10 @@ class Program:
             raise RuntimeError(f"{twin.name}: it stopped, but not when it was run again")
 
         return refuse
+
+
+def _pour(get, put, kept, new):
+    put(kept.pour(get(), new))
 
 
 def _generators(events):

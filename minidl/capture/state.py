@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..tensors.tensor import Tensor
-from .arguments import parts
+from .arguments import held, parts, put_in
 from .surroundings import same
 
 
@@ -18,6 +18,7 @@ class State:
         self.own = [(vars(o), dict(vars(o))) for o in program.optimizers]  # such as a counter of one's own
         self.places = [(get, put, get()) for get, put, *_ in program.places]
         self.left = [_parts(value) for *_, value in self.places]
+        self.held = [held(value) for *_, value in self.places]
 
     def restore(self):
         for state, kept in self.kept:  # an option that has changed may have begun another tensor
@@ -26,7 +27,8 @@ class State:
                 state[p].update(kept.get(p, {}))
         for now, own in self.own:
             now.update(own)
-        for _, put, value in self.places:
+        for (_, put, value), found in zip(self.places, self.held, strict=True):
+            put_in(found)
             put(value)
         for x, old in self.arrays:
             np.copyto(x, old)
