@@ -144,7 +144,9 @@ def _items(x):
         return {**_own(x), "array": x.array, "node": x.node}
     if isinstance(x, tuple):
         return {}
-    return dict(enumerate(x)) if isinstance(x, list) else dict(x) if isinstance(x, dict) else _fields(x) or {}
+    if isinstance(x, (list, dict)):
+        return dict(items(x))
+    return dict(getattr(x, "__dict__", None) or _fields(x) or {})
 
 
 def put_back(made, statics, arrays):
@@ -153,16 +155,16 @@ def put_back(made, statics, arrays):
     statics: the arrays that the step was given, in the place of these of the caller's.
     """
     before, what = {id(new): x for x, new, _ in made}, None
-    for x, new, items in made:
+    for x, new, first in made:
         now = _items(new)
-        if now.keys() == items.keys() and all(now[key] is items[key] for key in now):
+        if now.keys() == first.keys() and all(now[key] is first[key] for key in now):
             continue
         now = {key: before.get(id(value), value) for key, value in now.items()}
         if isinstance(x, Tensor):
             what = "it changes the shape, requires_grad or an attribute of a tensor that it is given: change a clone() of it"
-            if items["node"] is None and now["node"] is not None:
+            if first["node"] is None and now["node"] is not None:
                 what = "it lets an input require a gradient: write x = x.clone().requires_grad_()"
-            _put_back_tensor(x, now, items, {id(s): (s, a) for s, a in zip(statics, arrays, strict=True)})
+            _put_back_tensor(x, now, first, {id(s): (s, a) for s, a in zip(statics, arrays, strict=True)})
             continue
         what = what or "it changes a list, a dict or an object that it is given: return what it makes"
         if isinstance(x, list):
@@ -171,8 +173,9 @@ def put_back(made, statics, arrays):
             x.clear()
             x.update(now)
         else:
-            for name, value in now.items():
-                object.__setattr__(x, name, value)
+            fill(x, now)
+            for name in first.keys() - now.keys():
+                object.__delattr__(x, name)
     return what
 
 
