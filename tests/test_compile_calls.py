@@ -733,7 +733,7 @@ def number(scale):
     return new
 
 
-@pytest.mark.parametrize("what", ["dict", "list", "record", "nested"])
+@pytest.mark.parametrize("what", ["dict", "list", "record", "more", "less", "nested"])
 def test_an_argument_that_the_step_changes(what):
     def ordinary(given, x):
         if what == "dict":
@@ -742,17 +742,28 @@ def test_an_argument_that_the_step_changes(what):
             given.append(x * 2)
         elif what == "record":
             given.y = x * 2
+        elif what == "more":
+            given.more = x * 2
+        elif what == "less":
+            del given.y
         else:
             given[0]["y"] = x * 2
         return x + 1
 
     def new(x):
-        return {"dict": {"x": x}, "list": [x], "record": Record(x), "nested": ({"x": x},)}[what]
+        record = Record(x, x)
+        return {"dict": {"x": x}, "list": [x], "nested": ({"x": x},)}.get(what, record)
 
     def made(given):
-        return (
-            given[0]["y"] if what == "nested" else given[1] if what == "list" else given.y if what == "record" else given["y"]
-        )
+        if what == "less":
+            return x * 2 if "y" not in vars(given) else x
+        return {
+            "dict": lambda: given["y"],
+            "list": lambda: given[1],
+            "record": lambda: given.y,
+            "more": lambda: given.more,
+            "nested": lambda: given[0]["y"],
+        }[what]()
 
     step = minidl.compile(ordinary)
     with pytest.warns(UserWarning, match="it changes a list, a dict or an object that it is given"):
