@@ -361,9 +361,21 @@ def test_two_batch_sizes_have_two_programs_and_nine_are_too_many():
     assert all(plan.program is not None for plan in twins.remembered._plans.values())
     for n in range(10, 16):
         twins.call(numbers(n, n, 4), labels(n, n))
-    with pytest.warns(UserWarning, match="more than 8 combinations"):
+    with pytest.warns(UserWarning, match="more than 8 combinations of shapes and values: give all batches the same shape"):
         twins.call(numbers(0, 20, 4), labels(0, 20))
     twins.call(numbers(0, 21, 4), labels(0, 21))
+    for new, remedy in (
+        (float, "pass a number that changes as a tensor"),
+        (lambda i: Batch(), "of a Batch each object counts"),
+    ):
+        step = minidl.compile(lambda x, given: x * 2)
+        with pytest.warns(UserWarning, match=remedy):
+            for i in range(9):
+                step(minidl.ones(1), new(i))
+
+
+class Batch:
+    pass
 
 
 def test_numbers_among_the_arguments_count_by_value():

@@ -23,7 +23,7 @@ from .numbers import Changed
 from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
-from .surroundings import same
+from .surroundings import SIMPLE, same
 
 _new = object.__new__
 MOST = 8  # programs of one step
@@ -482,9 +482,16 @@ def _dict_of(method):
 
 
 def _too_many(arguments):
+    arguments = list(arguments)
     if any(isinstance(x, Tensor) and not x.is_leaf for x in arguments):
         return "an argument has a graph, and is another tensor in each call: pass x.detach()"
-    return f"it was called with more than {MOST} combinations of shapes and values"
+    remedy = "give all batches the same shape"
+    if any(type(x) in (int, float, np.float32, np.float64, np.int64) for x in arguments):
+        remedy = "pass a number that changes as a tensor"
+    kinds = [type(x).__name__ for x in arguments if not isinstance(x, (Tensor, type, *SIMPLE))]
+    if kinds:
+        remedy = f"of a {kinds[0]} each object counts by itself; pass tensors in tuples, lists, dicts or dataclasses"
+    return f"it was called with more than {MOST} combinations of shapes and values: {remedy}"
 
 
 def _grads(recorder):

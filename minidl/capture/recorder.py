@@ -125,8 +125,11 @@ class Recorder(Replacements, watch.Observer):
         if self._recorded_walks:  # its operations are noted one by one
             return
         if self._stack:
-            what = "a closure of" if type(self._stack[0]) is Step else "within"
-            self.refuse(f"backward() is called in {what} {self._stack[0].name}")
+            closure = type(self._stack[0]) is Step
+            where, remedy = (
+                ("a closure of", ": call it before step(), which then needs no closure") if closure else ("within", "")
+            )
+            self.refuse(f"backward() is called in {where} {self._stack[0].name}{remedy}")
         event = Backward(forward=self._forwards.get(id(node)), saved=dict(vars(node)), dy=list(dy) if type(dy) is list else dy)
         if (
             event.forward is None and type(node) is Sub and node.serial > self._start
