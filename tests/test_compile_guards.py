@@ -159,6 +159,46 @@ def test_values_around_the_step_are_followed():
         FACTOR = 2.0
 
 
+def in_turns(net, i):
+    net.train(i % 5 < 3)
+
+
+def by_a_flag(net, i):
+    net.flag = i % 7 < 3
+
+
+def two_of_three(net, i):
+    net.requires_grad_(i % 4 < 2)
+    net[0].weight.requires_grad_(True)
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("change", [in_turns, by_a_flag, two_of_three])
+def test_what_changes_to_and_fro_is_recorded_once_for_each(change, given):
+    def pair():
+        net = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 3))
+        net.flag, optimizer, fixed = False, optim.Adam(net.parameters(), lr=0.01), batches(0)
+
+        def step(*batch):
+            x, y = batch or fixed
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y) * (2 if net.flag else 1)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return net, step
+
+    twins = Twins(pair)
+    for i in range(30):
+        for net in twins.each():
+            change(net, i)
+        twins.call(*batches(i) if given else ())
+    (plan,) = twins.remembered._plans.values()
+    assert plan.begun <= 2 and len(plan.others) <= 2
+    assert plan.number + sum(other["number"] for other in plan.others) > 16
+
+
 def test_gradients_recorded_or_not():
     w = minidl.ones(2, requires_grad=True)
     step = minidl.compile(lambda x: (x * w).detach(), fullgraph=True)

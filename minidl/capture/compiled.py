@@ -29,6 +29,8 @@ _new = object.__new__
 MOST = 8  # programs of one step
 MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
 TRIES = 2  # recordings that may differ from the one before, as what is around the step may have changed between them
+ASIDE = 2  # programs of one plan that are put aside
+_ASIDE = "number", "misses", "left", "left_at", "inputs", "statics", "program", "guards", "shape", "first"
 ENOUGH = 32  # calls after which it does not matter that a step is recorded anew
 # The attributes of a Compiled itself; all others are those of the function or the module.
 _OWN = {
@@ -77,7 +79,8 @@ def compile(model: Any = None, *, fullgraph=False, dynamic=None, backend=None, m
       leaves, are copies without a graph. `.grad` is right after each call, and overwritten by the next.
     - What may change between calls: parameters, buffers and optimizers' state (also if they are loaded or replaced), learning
       rates and other options, train() and eval(), attributes of modules, and numbers and tensors that the function closes over
-      or finds among its globals. Random numbers go on as in ordinary calls.
+      or finds among its globals. What changes to and fro is recorded once for each of up to three ways. Random numbers go on
+      as in ordinary calls.
     - What can't be remembered: `item()` and whatever else reads a value (`array`, the text of a tensor), NumPy between
       operations, random numbers of Python's or NumPy's, `.data` that is set, hooks, a scheduler's step, gradients of gradients
       of some operations. The warning says which it was.
@@ -258,8 +261,10 @@ class Compiled:
             if len(self._plans) >= MOST:
                 return self._stay(_too_many(leaves((args, options))), args, options)
             plan = self._plans[key] = Plan(given)
+        changed = None if plan.program is None else plan.guards.broken()
+        if plan.others and changed is not LEFT and (changed is not None or plan.program is None):
+            changed, self._last = plan.turn_back(changed), None
         if plan.program is not None:
-            changed = plan.guards.broken()
             if changed is LEFT:
                 return self._settle(plan, args, options)
             if changed is None:
@@ -281,10 +286,12 @@ class Compiled:
                     changed = str(what)
                 except Changed as what:
                     changed = str(what)
+            else:
+                plan.put_aside()
             self._last = None
             plan.begin_again(changed)
             if plan.begun > MOST:
-                return self._stay(f"it changed too often: {changed}", args, options)
+                return self._stay(_too_often(changed), args, options)
         return self._begin(plan, tensors, args, options)
 
     def _settle(self, plan, args, options):
@@ -439,7 +446,7 @@ class Compiled:
                 if type(what) is Changed or plan.misses >= MISSES:
                     plan.begin_again(str(what))
                     if plan.begun > MOST:
-                        self._refuse(f"it changed too often: {what}")
+                        self._refuse(_too_often(what))
                 return copied(result)
             differs = f"the replay raises {type(what.__cause__).__name__}: {what}"
         except Exception as error:
@@ -467,6 +474,8 @@ class Compiled:
 
     def _refuse(self, reason):
         self.refusal, self._last = reason, None
+        for plan in self._plans.values():
+            plan.others.clear()
         if self._fullgraph:
             raise CannotRemember(f"compile: the step can't be remembered: {reason}")
         name = getattr(self._function, "__name__", type(self._function).__name__)
@@ -494,6 +503,10 @@ def _too_many(arguments):
     return f"it was called with more than {MOST} combinations of shapes and values: {remedy}"
 
 
+def _too_often(changed):
+    return f"it changed too often: {changed}. Pass what changes as an argument, or change it less often"
+
+
 def _grads(recorder):
     return [None if grad is None else id(grad) for _, grad in recorder.found_grads()]
 
@@ -507,11 +520,34 @@ class Plan:
         self.tries = TRIES
         self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
+        self.others = []  # what it was before, and may be again, such as the one in training and the one in evaluation
 
     def begin_again(self, changed):
         often = self.number < ENOUGH
         self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1 if often else 0, None, None, changed
         self.misses, self.tries = 0, TRIES
+
+    def put_aside(self):
+        """Keeps the program, as long as it is not too many: what has changed may be as it was again."""
+        self.others = [*self.others[1 - ASIDE :], {name: getattr(self, name) for name in _ASIDE}]
+
+    def turn_back(self, changed):
+        """Goes on with a program that was put aside, if all is as it was then; or with a recording that was interrupted.
+
+        What has changed; None if nothing has.
+        """
+        for i, other in enumerate(self.others):
+            if other["program"] is not None and ((found := other["guards"].broken()) is None or found is LEFT):
+                self._change_places(i)
+                return found
+        begun = [i for i, other in enumerate(self.others) if other["program"] is None]
+        if self.program is not None and begun:
+            self._change_places(begun[0])
+        return changed
+
+    def _change_places(self, i):
+        other, self.others[i] = self.others[i], {name: getattr(self, name) for name in _ASIDE}
+        vars(self).update(other)
 
     def answer(self, arrays):
         """The arrays of a replay in the form of the step's result."""
