@@ -199,6 +199,20 @@ def test_what_changes_to_and_fro_is_recorded_once_for_each(change, given):
     assert plan.number + sum(other["number"] for other in plan.others) > 16
 
 
+def test_a_program_that_is_taken_up_again_is_compared():
+    scales, box = [2.0] * 1001, types.SimpleNamespace(flag=False)  # items of so long a list are not seen
+
+    def ordinary(x):
+        return x * scales[0] * (3 if box.flag else 1)
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    for i in range(24):
+        box.flag = 6 <= i < 12
+        if i == 12:
+            scales[0] = 5.0
+        assert (step(numbers(i, 3)) == ordinary(numbers(i, 3))).all()
+
+
 def test_gradients_recorded_or_not():
     w = minidl.ones(2, requires_grad=True)
     step = minidl.compile(lambda x: (x * w).detach(), fullgraph=True)

@@ -272,7 +272,7 @@ class Compiled:
                     if plan.program.shares(arrays):
                         raise Otherwise("an input shares memory with what the step changes")
                     number = plan.number + 1
-                    if not number & plan.number:  # call 4, 8, 16, 32, …
+                    if plan.doubt or not number & plan.number:  # call 4, 8, 16, 32, …
                         return self._check(plan, number, tensors, args, options)
                     if not options and is_plain(args) and not plan.guards.looks:  # the short way from now on
                         plan.inputs = [(x, x.shape, x.dtype) for x in plan.statics]
@@ -453,9 +453,15 @@ class Compiled:
             differs = f"the replay raises {type(error).__name__}: {error}"
         changed = None if number > 4 else plan.guards.moved_around()
         if not differs and changed is None and not unseen:
-            plan.number = number
+            plan.number, plan.doubt = number, False
             return plan.answer(got)
         after.restore()
+        if plan.doubt and differs:  # something that no guard sees has changed meanwhile
+            self._last = None
+            plan.begin_again("it gave other numbers than before, when all seemed to be as it was")
+            if plan.begun > MOST:
+                self._refuse(_too_often(plan.changed))
+            return copied(result)
         reason = "the replay gives other numbers than the step" if differs is True else differs
         if changed:
             reason = (
@@ -520,16 +526,19 @@ class Plan:
         self.tries = TRIES
         self.inputs = ()
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
+        self.turns, self.doubt = 0, False  # how often a program was taken up again; whether the next call is to be compared
         self.others = []  # what it was before, and may be again, such as the one in training and the one in evaluation
 
     def begin_again(self, changed):
         often = self.number < ENOUGH
         self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1 if often else 0, None, None, changed
+        self.doubt = False
         self.misses, self.tries = 0, TRIES
 
     def put_aside(self):
         """Keeps the program, as long as it is not too many: what has changed may be as it was again."""
-        self.others = [*self.others[1 - ASIDE :], {name: getattr(self, name) for name in _ASIDE}]
+        if self.guards.lasting:
+            self.others = [*self.others[1 - ASIDE :], {name: getattr(self, name) for name in _ASIDE}]
 
     def turn_back(self, changed):
         """Goes on with a program that was put aside, if all is as it was then; or with a recording that was interrupted.
@@ -539,6 +548,8 @@ class Plan:
         for i, other in enumerate(self.others):
             if other["program"] is not None and ((found := other["guards"].broken()) is None or found is LEFT):
                 self._change_places(i)
+                self.turns += 1
+                self.doubt = not self.turns & (self.turns - 1)
                 return found
         begun = [i for i, other in enumerate(self.others) if other["program"] is None]
         if self.program is not None and begun:

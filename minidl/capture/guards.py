@@ -63,6 +63,7 @@ class Guards:
         self.holding = [place for place in self.settled if any(passing(x.array) for x in _reached(place[2]))]
         self.cells, self.codes, self.entries, self.containers = found.cells, found.codes, found.entries, found.containers
         self.catches, self.kept = found.catches, []
+        self.lasting = not found.caches  # whether a guard that has found a change finds it later, too
         stepped = {id(o): o for o in optimizers}
         others = [o for o in found.optimizers if id(o) not in stepped]
         seen = [*stepped.values(), *others]

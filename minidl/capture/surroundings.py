@@ -78,8 +78,8 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset(), made
     cells: (cell, value, name), codes: (function, its code), entries: (getter, key, value, name) with now = getter(key), and
     containers: (container, copy of items). And members: (module, its members) of those that did not run; tensors, inner: those
     of modules and optimizers; streams: of random numbers, which are not minidl's; optional: attributes that the code looks for,
-    and may not find; optimizers; catches: whether it catches errors; places: {where: (get, put, name)} where it leaves tensors;
-    settled: {where: (get, put, value)} of what else it may leave, and does not read.
+    and may not find; optimizers; catches: whether it catches errors; caches: whether a function has a cache; places: {where:
+    (get, put, name)} where it leaves tensors; settled: {where: (get, put, value)} of what else it may leave, and does not read.
 
     ran: modules, and stepped: optimizers, at which other guards look. read: ids of the arrays that kernels read. made(value):
     whether the step has made a tensor, or tensors in a list.
@@ -108,7 +108,7 @@ class _Walk:
         self.catches = CATCHES in names or "suppress" in names
         self.computed, self.all = COMPUTED in names, ANY in names
         self.ran, self.stepped, self.read = ran, stepped, read
-        self.optimizers = []
+        self.optimizers, self.caches = [], False
         self.cells, self.codes, self.entries, self.containers = {}, [], {}, []
         self.members, self.streams, self.tensors, self.inner, self.indirect = [], [], [], [], set()
         self.seen, self.waiting = {}, []
@@ -180,7 +180,7 @@ class _Walk:
                 self.of_class(value, type(value))
         elif "__wrapped__" in _own(value):  # a compiled function, a function with a cache
             if callable(found := getattr(value, "cache_info", None)):  # which was cleared if it is short of misses
-                misses = found().misses
+                self.caches, misses = True, found().misses
                 self.note(value, "", lambda _: found().misses < misses, "", "the cache of a function", False)
             self.waiting.append(_own(value)["__wrapped__"])
             self.attributes(value, _own(value), but={key for key in _own(value) if key[0] == "_"})
