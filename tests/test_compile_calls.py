@@ -776,7 +776,7 @@ def test_an_argument_that_the_step_changes(what):
 
 
 @pytest.mark.parametrize("at", CHANGED_AT)
-@pytest.mark.parametrize("how", ["momentum", "ring", "numbers", "overlapping", "loaded"])
+@pytest.mark.parametrize("how", ["momentum", "ring", "numbers", "overlapping", "loaded", "places", "mask", "integers"])
 def test_parts_that_are_set(how, at):
     """As the optimizers of the book do it: v[:] = ..., p[:] -= ..."""
 
@@ -785,7 +785,8 @@ def test_parts_that_are_set(how, at):
         state = [minidl.zeros_like(p) for p in net.parameters()]
         for i, x in enumerate(state):
             net.register_buffer(f"state{i}", x)
-        net.last = last
+        net.last, seen = last, minidl.zeros(3, dtype=minidl.int64)
+        net.register_buffer("seen", seen)
 
         def step(x, y):
             loss = F.cross_entropy(net.forward(x), y)
@@ -801,6 +802,14 @@ def test_parts_that_are_set(how, at):
                     elif how == "numbers":
                         v[0] = 5
                         v[1:] += 1
+                    elif how == "places":  # a cache, a table
+                        v[y[:2]] = p[y[1:3]] + v[y[:1]]
+                    elif how == "mask":
+                        v[p > 0.1] = 0.5
+                        v[v < 0] = 0
+                    elif how == "integers":
+                        seen[y[:2]] += 1
+                        v[0] = seen.sum()
                     else:
                         v[:] = 0.9 * v + p.grad
                     p[:] -= 0.1 * v

@@ -50,8 +50,11 @@ class Indexing:
         try:
             if (self.node is None and value.node is None) or not mode.recording:
                 self._check_writable()
+                if watchers and mode.watch is not None and not ops.is_basic(index):  # in operations that it sees
+                    self[...] = apply(ops.SetItem(index), self, value)
+                    return
                 self.array[index] = value.array
-                if watchers and mode.watch is not None and ops.is_basic(index):
+                if watchers and mode.watch is not None:
                     _tell(self.array[index if any(p is Ellipsis for p in index) else (*index, Ellipsis)], value.array)
                 else:
                     note_write(self.array)
