@@ -429,6 +429,22 @@ def test_what_the_step_changes_in_place_stays_the_same_object(leave, at):
     assert other.noted is begun[0] and (begun[1] is None or other.noted["inner"] is begun[1])
 
 
+def test_keys_that_are_tensors():
+    box = types.SimpleNamespace(kept={}, parts=[minidl.ones(2), minidl.zeros(3)])
+
+    def ordinary(x):
+        for key in box.parts:
+            box.kept[key] = x * 2
+        return x * 3
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    for i in range(12):
+        if i in (6, 9):
+            box.kept = {minidl.ones(2): None, minidl.ones(3): None}
+        assert (step(numbers(i, 3)) == numbers(i, 3) * 3).all()
+        assert all((box.kept[key] == numbers(i, 3) * 2).all() for key in box.parts)
+
+
 class Named(dict):
     def __getattr__(self, name):
         return self[name]

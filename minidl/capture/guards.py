@@ -234,7 +234,7 @@ def form(value):
         return type(value), [form(x) for x in value]
     found = items(value)
     if found is not None:
-        return type(value), [(key, form(x)) for key, x in found.items()]
+        return type(value), [(id(key) if isinstance(key, Tensor) else key, form(x)) for key, x in found.items()]
     return type(value), repr(value) if isinstance(value, SIMPLE) else None
 
 
