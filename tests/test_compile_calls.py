@@ -1,7 +1,9 @@
 """minidl.compile: calls that are not like the others, at whichever number they come. Each was once wrong."""
 
 import collections
+import copy
 import dataclasses
+import functools
 import itertools
 import typing
 import warnings
@@ -397,6 +399,23 @@ def test_a_call_that_is_refused_gives_a_result_with_its_graph(what):
         for i in range(7):
             assert step(*batches(i)) == ordinary(*batches(i))
     assert all((p == q).all() for p, q in zip(net.parameters(), twin.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", [optim.Adam, functools.partial(optim.SGD, momentum=0.9), optim.RMSprop])
+def test_an_optimizer_s_state_is_loaded_between_the_recordings(kind, at):
+    def pair():
+        net = mlp()
+        net.optimizer = kind(net.parameters(), lr=0.01)
+        return net, training(net, net.optimizer)
+
+    twins = Twins(pair)
+    for i in range(10):
+        for net in twins.each():
+            if i == at:
+                net.optimizer.load_state_dict(copy.deepcopy(net.optimizer.state_dict()))
+        twins.call(*batches(i))
+    assert twins.program is not None
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])

@@ -338,6 +338,11 @@ class Matching:
     def _step(self, a, b):
         if a.optimizer is not b.optimizer:
             raise CannotRemember("the optimizer is another one in each call: make it once, outside of the step")
+        kept = {id(owner_of(x.array)) for of in b.optimizer.state.values() for x in of.values() if isinstance(x, Tensor)}
+        for one, two in zip(a.calls, b.calls, strict=False):
+            for (_, _, x), (_, _, y) in zip(one.arrays(), two.arrays(), strict=False):
+                if x is not y and id(y) in kept:  # it has been loaded, or forgotten
+                    raise CannotRemember("the state of the optimizer is another one in each call: load it outside of the step")
         if type(b.optimizer) is SGD or (type(b.optimizer) in COUNTED and not numba.config.DISABLE_JIT):
             mine = list(_copied(b, self.second))
             copies = [lowered(Copy(source=source, copy=y)) for source, y in mine]
