@@ -419,6 +419,34 @@ def test_an_optimizer_s_state_is_loaded_between_the_recordings(kind, at):
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_another_tensor_that_is_overwritten_between_the_recordings(at):
+    kept, other = {"all": minidl.zeros(3), "part": minidl.zeros(3)}, {}
+
+    def ordinary(x):
+        kept["all"].copy_(x)
+        kept["part"][0] = x[0]
+        new = minidl.empty(2, 3)  # these are made anew in each call
+        new[0] = x
+        new[1].copy_(x)
+        with minidl.no_grad():
+            layer = nn.Linear(3, 3)
+            layer.weight.fill_(1.0)
+            layer.bias.zero_()
+            return new, layer(x)
+
+    step = minidl.compile(ordinary, fullgraph=True)
+    for i in range(10):
+        if i == at:
+            other.update(kept)
+            kept.update({key: minidl.ones(3) for key in kept})
+        x = numbers(i, 3)
+        new, sums = step(x)
+        assert (kept["all"] == x).all() and kept["part"].tolist() == [x[0].item(), *([1.0, 1.0] if i >= at else [0.0, 0.0])]
+        assert (new == minidl.stack([x, x])).all() and sums.tolist() == nn.functional.linear(x, minidl.ones(3, 3)).tolist()
+    assert (other["all"] == numbers(at - 1, 3)).all() and other["part"][0] == numbers(at - 1, 3)[0]
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_another_model_between_the_recordings(at):
     """As in cross validation: each fold has a model of its own."""
     net = optimizer = None

@@ -7,6 +7,7 @@ from ..nn.module import Module
 from ..optim import lr_scheduler
 from ..optim.optimizer import Optimizer
 from ..random import Generator
+from ..tensors import creation
 from ..tensors.tensor import Tensor
 
 # fmt: off
@@ -66,6 +67,11 @@ def _places(wanted):
             home = getattr(own.get(name), "__module__", None)
             if isinstance(home, str) and home.startswith("minidl."):
                 yield module, name, own[name]
+
+
+def empties():
+    """(module, name) of what makes tensors without numbers."""
+    return [(module, name) for module, name, function in _places({"empty"}) if function.__module__ == creation.__name__]
 
 
 def is_hooked(module):

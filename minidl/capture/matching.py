@@ -191,8 +191,7 @@ class Matching:
 
     def passing(self, array):
         """Whether it is memory that only this call has made, or the one before."""
-        owner = id(owner_of(array))
-        return owner in self._symbols[1] or (owner in self.first.seen and owner not in self.constant)
+        return any(id(owner_of(array)) in symbols for symbols in self._symbols)
 
     # --- events
 
@@ -318,8 +317,17 @@ class Matching:
 
     def _copy(self, a, b):
         self._same(a.source, b.source, b.name)
+        owner = owner_of(b.copy)
+        there = id(owner) in self.second.targets and not self.known(b.copy) and not self._is_born(owner)
+        if there and owner_of(a.copy) is not owner:
+            raise CannotRemember(f"it overwrites a tensor of shape {b.copy.shape} that is another one in each call")
         self._made(a.copy, b.copy, b)
         self._lower(b)
+
+    def _is_born(self, owner):
+        """Whether it is the memory of a leaf that the step itself has made, or of a tensor that was empty."""
+        tensors = [node.variable for node in self.second.born.values()]
+        return id(owner) in self.second.empty or any(x is not None and owner_of(x.array) is owner for x in tensors)
 
     def _lower(self, event):
         calls = lowered(event)

@@ -37,6 +37,8 @@ class Recorder(Replacements, watch.Observer):
         self._thread, self._replaced = threading.get_ident(), []
         self._recorded_walks, self._start = 0, next_serial()  # how many are under way
         self.second = False  # whether there were any: gradients of gradients
+        self.targets, self._copied = set(), (None, 0)  # ids of the owners of arrays that copies are made into
+        self.empty = {}  # {id: an array without numbers that the step has made}
         self._taken = {}  # arrays that the step has taken from tensors, and no operation was given
 
     # --- begin and end
@@ -159,6 +161,7 @@ class Recorder(Replacements, watch.Observer):
     def copied(self, source, copy):
         if not self._stack:
             self._add(Copy(source=source, copy=copy))
+            self._copied = copy, len(self.events)
             self._written = copy
             self._check_inputs(copy)
 
@@ -189,6 +192,9 @@ class Recorder(Replacements, watch.Observer):
 
     def written(self, array):
         self._check_inputs(array)
+        copy, at = self._copied
+        if array is copy and at == len(self.events):  # no new array, but one that is overwritten
+            self.targets.add(id(owner_of(array)))
         if self._stack or array is self._written:
             return
         owner = owner_of(array)

@@ -13,7 +13,7 @@ from ..ops import Index, SetItem
 from ..optim import LBFGS
 from ..tensors.tensor import Tensor
 from .events import Effect, Function, arrays_in, flat
-from .functions import CONSTANT, STREAMS, functions, is_hooked, schedulers
+from .functions import CONSTANT, STREAMS, empties, functions, is_hooked, schedulers
 
 FORGOTTEN = object()
 _TAKING = "minidl.utils.", "minidl.d2l.", "minidl.viz.", "minidl.io", "minidl.model_selection."
@@ -38,6 +38,8 @@ class Replacements:
             self._patch(place, name, self._effect)
         for place, name in schedulers():
             self._patch(place, name, self._scheduler)
+        for place, name in empties():
+            self._patch(place, name, self._empty)
         self._patch(LBFGS, "step", self._searching)
         for place, name in readers:
             self._patch(place, name, self._reader)
@@ -166,6 +168,15 @@ class Replacements:
             return old(scheduler, *args, **options)
 
         return step
+
+    def _empty(self, name, old):
+        def make(*args, **options):
+            new = old(*args, **options)
+            if self._mine():
+                self.empty[id(new.array)] = new.array
+            return new
+
+        return make
 
     def _searching(self, name, old):
         def step(optimizer, *args, **options):
