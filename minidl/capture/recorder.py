@@ -224,7 +224,9 @@ class Recorder(Replacements, watch.Observer):
         return self._existing
 
     def has_used(self, owner):
-        """Whether the step was given this array that owns memory, or has used it."""
+        """Whether the step was given this array that owns memory, or has used it; not if a tensor was given it since."""
+        if any(x.array is not array and owner_of(x.array) is owner for x, array, _ in self.tensors.values()):
+            return False
         return any(x is owner for x in self.statics) or any(id(owner) in event.used() for event in self.events)
 
     # --- optimizers, modules, functions
