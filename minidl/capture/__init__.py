@@ -12,6 +12,7 @@ by_python.py  what of it stays Python
 guards.py     what has to be as it was
 surroundings.py  what the function reads around it, and leaves there
 names.py      what its code tells of that
+plans.py      what is remembered for one combination of shapes
 compiled.py   compile: the first calls, the comparison, the replays
 """
 

@@ -15,23 +15,19 @@ from ..graph.modes import mode as engine, watchers
 from ..graph.writes import owner_of
 from ..nn.module import Module
 from ..tensors.tensor import Tensor
-from .arguments import copied, examine, filled, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
+from .arguments import copied, examine, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
 from .explain import explained
 from .guards import LEFT, Guards
 from .matching import CannotRemember, Carried, Matching
 from .numbers import Changed
+from .plans import ENOUGH, Plan
 from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
 from .state import State, equal, grads_of
 from .surroundings import SIMPLE, same
 
-_new = object.__new__
 MOST = 8  # programs of one step
 MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
-TRIES = 2  # recordings that may differ from the one before, as what is around the step may have changed between them
-ASIDE = 2  # programs of one plan that are put aside
-_ASIDE = "number", "misses", "left", "left_at", "inputs", "statics", "program", "guards", "shape", "first"
-ENOUGH = 32  # calls after which it does not matter that a step is recorded anew
 # The attributes of a Compiled itself; all others are those of the function or the module.
 _OWN = {
     *("_function", "_fullgraph", "_disabled", "_bound", "_plans", "_last", "refusal"),
@@ -515,55 +511,3 @@ def _too_often(changed):
 
 def _grads(recorder):
     return [None if grad is None else id(grad) for _, grad in recorder.found_grads()]
-
-
-class Plan:
-    """What is remembered for one combination of shapes."""
-
-    def __init__(self, given):
-        self.given = given  # what its key says of the arguments
-        self.number = self.begun = self.misses = self.left = self.left_at = 0
-        self.tries = TRIES
-        self.inputs = ()
-        self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
-        self.turns, self.doubt = 0, False  # how often a program was taken up again; whether the next call is to be compared
-        self.others = []  # what it was before, and may be again, such as the one in training and the one in evaluation
-
-    def begin_again(self, changed):
-        often = self.number < ENOUGH
-        self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1 if often else 0, None, None, changed
-        self.doubt = False
-        self.misses, self.tries = 0, TRIES
-
-    def put_aside(self):
-        """Keeps the program, as long as it is not too many: what has changed may be as it was again."""
-        if self.guards.lasting:
-            self.others = [*self.others[1 - ASIDE :], {name: getattr(self, name) for name in _ASIDE}]
-
-    def turn_back(self, changed):
-        """Goes on with a program that was put aside, if all is as it was then; or with a recording that was interrupted.
-
-        What has changed; None if nothing has.
-        """
-        for i, other in enumerate(self.others):
-            if other["program"] is not None and ((found := other["guards"].broken()) is None or found is LEFT):
-                self._change_places(i)
-                self.turns += 1
-                self.doubt = not self.turns & (self.turns - 1)
-                return found
-        begun = [i for i, other in enumerate(self.others) if other["program"] is None]
-        if self.program is not None and begun:
-            self._change_places(begun[0])
-        return changed
-
-    def _change_places(self, i):
-        other, self.others[i] = self.others[i], {name: getattr(self, name) for name in _ASIDE}
-        vars(self).update(other)
-
-    def answer(self, arrays):
-        """The arrays of a replay in the form of the step's result."""
-        if type(self.shape) is Tensor:
-            result = _new(Tensor)
-            result.array = arrays[0]
-            return result
-        return filled(self.shape, iter(arrays))
