@@ -371,7 +371,7 @@ t.linalg.lstsq(q + 3 * t.eye(3), v)[0]
 t.linalg.lstsq(m, x.T)[0]
 t.linalg.lstsq(m.T.detach(), c[0].T.detach(), driver="gelsd")[3] ; t.linalg.matrix_rank(x)
 t.linalg.matrix_rank(m, atol=1.0) ; t.linalg.matrix_rank(m, rtol=0.9) ; t.linalg.matrix_rank(q, hermitian=True)
-t.linalg.pinv(m, rtol=0.5) ; t.linalg.pinv(m.T, atol=0.1) ; t.linalg.pinv(m @ m.T, hermitian=True)
+t.linalg.pinv(m, rtol=0.5) ; t.linalg.pinv(m.T, atol=0.1) ; t.linalg.pinv(m.double() @ m.double().T, hermitian=True)
 t.linalg.cond(q + 3 * t.eye(3)) ; t.linalg.cond(x) ; t.linalg.cond(q, -2) ; t.linalg.cond((q + 3 * t.eye(3)).detach(), 1)
 t.linalg.cond((q + 3 * t.eye(3)).detach(), "fro") ; t.linalg.cond(q + 3 * t.eye(3), "nuc")
 t.linalg.multi_dot([x, q, m]) ; t.linalg.multi_dot([v, q, w]) ; t.linalg.multi_dot([v, q, m])
