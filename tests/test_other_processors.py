@@ -17,7 +17,9 @@ from .kernel_checks import WIDE
 
 NARROW, MIDDLE = "NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=+fma,+avx2,-avx512f"
 PLAIN, BOUNDS = "NUMBA_DISABLE_JIT=1", "NUMBA_BOUNDSCHECK=1"
-THIS_WIDTH = {WIDE: 64, MIDDLE: 32}  # bytes
+if VECTOR_BYTES == 64:  # both at once, as every setting compiles all kernels anew
+    BOUNDS = MIDDLE = f"{BOUNDS} {MIDDLE}"
+THIS_WIDTH = {WIDE: 64, **({MIDDLE: 32} if MIDDLE != BOUNDS else {})}  # bytes
 
 # Of each file the tests that run again (-k), and in which settings other than those.
 PRODUCTS = {
@@ -36,28 +38,26 @@ CONVOLUTIONS = {
 }
 OTHERWISE = {
     ("test_attention.py", PLAIN): "twin_agree or layouts or promise_16",
-    ("test_recurrent.py", MIDDLE): None,
     ("test_kernels.py", NARROW): None,
-    ("test_kernels.py", MIDDLE): None,
     ("test_kernels.py", WIDE): None,
     ("test_kernels.py", PLAIN): "test_",  # all
     ("test_ops.py", PLAIN): "check_again and (RNN or LSTM or GRU)",  # empty sequences are among them
-    ("test_conv_kernels.py", MIDDLE): None,
-    ("test_conv_batches.py", MIDDLE): None,
-    ("test_conv_weight_kernels.py", MIDDLE): None,
     ("test_depthwise_kernels.py", BOUNDS): "layouts or reach or bias or small",
 }
+if MIDDLE != BOUNDS:  # without bounds, fewer will do
+    for name in ("recurrent", "kernels", "conv_kernels", "conv_batches", "conv_weight_kernels"):
+        OTHERWISE[f"test_{name}.py", MIDDLE] = None
 
 
 @pytest.mark.parametrize("files", [PRODUCTS, CONVOLUTIONS], ids=["products", "convolutions"])
-@pytest.mark.parametrize("setting", [BOUNDS, NARROW, MIDDLE, WIDE, PLAIN])
+@pytest.mark.parametrize("setting", dict.fromkeys([BOUNDS, NARROW, MIDDLE, WIDE, PLAIN]))
 def test_promise_44_the_kernels_of(files, setting, tmp_path):
     if THIS_WIDTH.get(setting) == VECTOR_BYTES:
         pytest.skip("this processor has vectors of that width: the other tests of these files have run with them")
     chosen = {file: OTHERWISE.get((file, setting), tests) for file, tests in files.items()}
     chosen = {file: tests for file, tests in chosen.items() if tests}
-    name, value = setting.split("=")
-    child = {name: value, "MINIDL_CACHE": str(tmp_path), "MINIDL_TEST_SMALL": "1", "MINIDL_NUM_THREADS": "1"}
+    child = dict(pair.split("=") for pair in setting.split())
+    child |= {"MINIDL_CACHE": str(tmp_path), "MINIDL_TEST_SMALL": "1", "MINIDL_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-rp", "-p", "no:cacheprovider"]
     command += [os.path.join(os.path.dirname(__file__), file) for file in chosen]
     command += ["-k", " or ".join(f"{file} and ({tests})" for file, tests in chosen.items())]
