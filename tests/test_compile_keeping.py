@@ -83,8 +83,8 @@ def test_a_place_outside_stops_the_table():
     table, number = np.ones((2, 3), np.float32), np.full((1, 1, 1, 1), 5, np.float32)
     for row, column, stops in ((0, 0, 0), (1, 2, 0), (2, 0, 1), (0, 3, 1), (-1, 0, 1), (0, -1, 1)):
         at = [np.full((1, 1, 1, 1), i) for i in (row, column)]
-        for kernel in (TAKE, PUT):
+        for kernel, options in ((TAKE, ()), (PUT, (0,))):
             alarm, x = np.zeros(1), table.copy()
-            kernel[x.dtype](x, *at, number.copy(), alarm)
+            kernel[x.dtype](x, *at, number.copy(), *options, alarm)
             assert (alarm[0] >= 0) == stops
         assert x.sum() == (0 if stops else 5)

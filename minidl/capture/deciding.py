@@ -133,7 +133,7 @@ def put_back(event):
     """dx = 0, plus dy at the places that y was taken from"""
     dx, dy, *places = _places_in(event.saved, event.gradients[0], event.dy)
     _floats(dx, dy)
-    return [Call(PUT_BACK, dx.dtype, PUT_BACK[dx.dtype], (dx, *places, dy, np.full(1, -1.0)))]
+    return [Call(PUT_BACK, dx.dtype, PUT_BACK[dx.dtype], (dx, *places, dy, 1, np.full(1, -1.0)))]
 
 
 def _places_in(of, x, y):

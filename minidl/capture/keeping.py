@@ -8,12 +8,12 @@ from ..kernels.comparisons import LARGER, PUT, SMALLER, TAKE
 from .calls import NoKernels, axes, call, number, pair, terms
 
 
-def _of_difference(of, kernel, name, z, d):
-    """z = ℓ(d) or ℓ'(d), for the attributes of the operation"""
-    if "delta" not in of:
+def _of_difference(attributes, kernel, name, z, d):
+    """z = ℓ(d) or ℓ'(d): of Huber by the kernel, else by the one of this name"""
+    if "delta" not in attributes:
         return number(name, z, d)
     z_, d = axes(z, d)
-    return call(kernel, z, d, of["delta"], of["scale"], z_)
+    return call(kernel, z, d, attributes["delta"], attributes["scale"], z_)
 
 
 def distance(event):
@@ -55,19 +55,20 @@ def of_share(saved, dy, i, z):
 
 def taken(event):
     """y = x at one index per row along the last axis"""
-    (z,), (x,) = event.outputs, event.inputs
-    return _at_places(TAKE, event.before, x, z)
+    z, x, *places = _places_in(event.before, event.outputs[0], event.inputs[0])
+    return call(TAKE, z, x, *places, z, np.full(1, -1.0))
 
 
 def put_there(event):
     """dx = 0, but dy where y was taken from"""
-    return _at_places(PUT, event.saved, event.gradients[0], event.dy)
+    dy, dx, *places = _places_in(event.saved, event.dy, event.gradients[0])
+    return call(PUT, dx, dx, *places, dy, 0, np.full(1, -1.0))
 
 
-def _at_places(kernel, of, x, y):
-    index = of["index"]
-    if x.ndim < 1 or of["axis"] != x.ndim - 1 or not (x.flags.c_contiguous and y.flags.c_contiguous) or not y.size:
+def _places_in(attributes, y, x):
+    """y with four axes, x as a matrix, and the rows and columns of x where y's elements lie."""
+    last = x.ndim and attributes["axis"] == x.ndim - 1
+    if not last or not (x.flags.c_contiguous and y.flags.c_contiguous) or not y.size:
         raise NoKernels
-    rows = np.arange(y.size)
-    y, rows, columns = axes(y.reshape(-1), mask=(rows, index.reshape(-1)))
-    return call(kernel, x, x.reshape(-1, x.shape[-1]), rows, columns, y, np.full(1, -1.0))
+    y, rows, columns = axes(y.reshape(-1), mask=(np.arange(y.size), attributes["index"].reshape(-1)))
+    return y, x.reshape(-1, x.shape[-1]), rows, columns

@@ -127,7 +127,7 @@ def _sign(x, a):
 
 @jit
 def _huber(d, delta, scale):
-    """The loss of ops.Huber."""
+    """scale·½d² where |d| ≤ δ, else scale·δ(|d| − ½δ), as ops.Huber computes it"""
     size = abs(d)
     near = delta if size > delta else size
     return scale * near * (size - near / type(d)(2))
@@ -135,6 +135,7 @@ def _huber(d, delta, scale):
 
 @jit
 def _huber_slope(d, delta, scale):
+    """scale·d, d held within ±δ"""
     return scale * (-delta if d < -delta else delta if d > delta else d)
 
 

@@ -154,8 +154,11 @@ def pick(x, rows, columns, z, alarm):
 
 
 @jit
-def put_back(z, rows, columns, dy, alarm):
-    """z = 0, plus dy at [rows, columns], in this order; and alarm = [-1], or [0] if a place is not in z"""
+def put_back(z, rows, columns, dy, adds, alarm):
+    """z = 0, and dy at [rows, columns]; alarm = [-1], or [0] if a place is not in z
+
+    adds: 1 if dy is added to 0, in this order; 0 if it takes its place, so that -0 stays.
+    """
     alarm[0] = -1.0
     z[:] = 0
     for h in range(dy.shape[0]):
@@ -164,23 +167,7 @@ def put_back(z, rows, columns, dy, alarm):
                 for k in range(dy.shape[3]):
                     r, c = rows[h, i, j, k], columns[h, i, j, k]
                     if 0 <= r < z.shape[0] and 0 <= c < z.shape[1]:
-                        z[r, c] += dy[h, i, j, k]
-                    else:
-                        alarm[0] = 0.0
-
-
-@jit
-def put(z, rows, columns, dy, alarm):
-    """z = 0, but dy at [rows, columns]; and alarm = [-1], or [0] if a place is not in z"""
-    alarm[0] = -1.0
-    z[:] = 0
-    for h in range(dy.shape[0]):
-        for i in range(dy.shape[1]):
-            for j in range(dy.shape[2]):
-                for k in range(dy.shape[3]):
-                    r, c = rows[h, i, j, k], columns[h, i, j, k]
-                    if 0 <= r < z.shape[0] and 0 <= c < z.shape[1]:
-                        z[r, c] = dy[h, i, j, k]
+                        z[r, c] = z[r, c] + dy[h, i, j, k] if adds else dy[h, i, j, k]
                     else:
                         alarm[0] = 0.0
 
@@ -255,7 +242,7 @@ _PLACES = strided(types.int64, 4), strided(types.int64, 4)
 _ALARM = dense(types.float64, 1, True)
 PICK = CodeByDtype(pick, lambda t: (dense(t, 2), *_PLACES, strided(t, 4, True), _ALARM))
 TAKE = CodeByDtype(pick, PICK.signature)  # where eager does not look whether a place is in x: Python then tells
-PUT_BACK = CodeByDtype(put_back, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), _ALARM))
-PUT = CodeByDtype(put, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), _ALARM))
+PUT_BACK = CodeByDtype(put_back, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), types.intp, _ALARM))
+PUT = CodeByDtype(put_back, PUT_BACK.signature)  # of what TAKE has taken
 LARGER, SMALLER = _of_two(_larger), _of_two(_smaller)
 STOPPING = HOLD, PICK, TAKE, PUT_BACK, PUT, LARGER, SMALLER  # whose last argument is an alarm
