@@ -66,6 +66,22 @@ def test_layouts(rng, shape, dtype):
         assert np.array_equal(a, before[0]) and np.array_equal(b, before[1])
 
 
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("width", (5, gemm.ROWS, 17, gemm.VECTORS * gemm.VECTOR_BYTES // 4))
+def test_panels_hold_the_columns_and_nothing_is_written_beside_them(rng, width, dtype):
+    """Of a matrix whose columns are contiguous. The numbers around it, which are NaN, are not read."""
+    for rows, columns in product((3, 16, 21), (1, 3, 10, 16, 30, 49)):
+        around = np.full((columns + 2, rows + 2), np.nan, dtype)
+        around[1:-1, 1:-1] = rng.standard_normal((columns, rows))
+        b, count = around[1:-1, 1:-1].T, -(-columns // width)
+        memory = np.full((count * rows + 4, width), -9, dtype)
+        gemm.pack(b, 0, rows, 0, columns, width, memory[:-4])
+        assert (memory[-4:] == -9).all() and not np.isnan(memory).any()
+        for p in range(count):
+            panel, right = memory[p * rows : (p + 1) * rows], b[:, p * width : (p + 1) * width]
+            np.testing.assert_array_equal(panel[:, : right.shape[1]], right)
+
+
 def test_broadcast_and_unaligned_matrices(rng):
     row = np.broadcast_to(rng.standard_normal(30).astype(np.float32), (20, 30))
     column = np.broadcast_to(rng.standard_normal((30, 1)).astype(np.float32), (30, 25))

@@ -24,7 +24,7 @@ from .memory import empty
 from .shares import SharedCode
 from .sums import NARROW, SHARED_SIZE, add_columns, sum_over, total
 from .threads import run
-from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, copy_wide, moved, tile, transpose_block
+from .tile import MASKS, ROWS, VECTOR_BYTES, VECTORS, contiguous, copy_rows, copy_wide, moved, tile, transpose_columns
 from .vector_products import as_dense, inner_product, times_vector
 
 # k is cut in blocks of at most this many: a panel of B (20 KiB; AVX-512: 36 KiB) stays in the L1 cache.
@@ -64,11 +64,11 @@ def pack(b, k0, depth, j0, columns, width, panels):
                 source, target = contiguous(b, k0 + k, j, n), contiguous(panels, row + k, 0, n)
                 for q in range(n):
                     target[q] = source[q]
-        elif b.strides[0] == itemsize and n >= lanes and depth >= lanes:
+        elif b.strides[0] == itemsize and depth >= lanes and width >= lanes:
             for k in range(0, depth, lanes):
                 for q in range(0, n, lanes):  # the last block is moved back, over the one before it
-                    k1, q1 = min(k, depth - lanes), min(q, n - lanes)
-                    transpose_block(b, k0 + k1, j + q1, panels, row + k1, q1)
+                    k1, q1 = min(k, depth - lanes), min(q, width - lanes)
+                    transpose_columns(b, k0 + k1, j + q1, panels, row + k1, q1, n - q1)
         else:
             for k in range(depth):
                 for q in range(n):

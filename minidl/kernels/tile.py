@@ -545,25 +545,33 @@ def copy_run(typing, source, i, target, j, n):
     return sig, codegen
 
 
+def _transpose(context, builder, sig, args):
+    source, k, j, target, r, q, *columns = args
+    source_at, _, source_step = _place(context, builder, sig.args[0], source, k, j)
+    target_at, target_step, _ = _place(context, builder, sig.args[3], target, r, q)
+    vec = _Vectors(builder, source_at.type.pointee, sig.args[0].dtype.bitwidth // 8)
+    numbers = [vec.int(i) for i in range(vec.lanes)]
+    for n in columns:
+        last = builder.sub(n, vec.int(1))
+        numbers = [builder.select(builder.icmp_signed("<", i, last), i, last) for i in numbers]
+    x = [vec.load(vec.move(source_at, nbytes=builder.mul(source_step, i))) for i in numbers]
+    for i, row in enumerate(vec.transposed(x)):
+        vec.store(row, vec.move(target_at, nbytes=builder.mul(target_step, vec.int(i))))
+    return context.get_dummy_value()
+
+
 @intrinsic
 def transpose_block(typing, source, k, j, target, r, q):
     """target[r : r + L, q : q + L] = source[k : k + L, j : j + L], whose columns are contiguous; L is the lanes."""
     index = types.intp
-    sig = types.void(source, index, index, target, index, index)
+    return types.void(source, index, index, target, index, index), _transpose
 
-    def codegen(context, builder, sig, args):
-        source, k, j, target, r, q = args
-        source_at, _, source_step = _place(context, builder, sig.args[0], source, k, j)
-        target_at, target_step, _ = _place(context, builder, sig.args[3], target, r, q)
-        itemsize = sig.args[0].dtype.bitwidth // 8
-        vec = _Vectors(builder, source_at.type.pointee, itemsize)
-        columns = [vec.move(source_at, nbytes=builder.mul(source_step, vec.int(i))) for i in range(vec.lanes)]
-        x = vec.transposed([vec.load(pointer) for pointer in columns])
-        for i in range(vec.lanes):
-            vec.store(x[i], vec.move(target_at, nbytes=builder.mul(target_step, vec.int(i))))
-        return context.get_dummy_value()
 
-    return sig, codegen
+@intrinsic
+def transpose_columns(typing, source, k, j, target, r, q, n):
+    """The same of n columns if n < L; then the last one fills what is left of target[r : r + L, q : q + L]."""
+    index = types.intp
+    return types.void(source, index, index, target, index, index, index), _transpose
 
 
 def _copy(lanes):
@@ -693,6 +701,10 @@ if numba.config.DISABLE_JIT:  # the same in plain Python, to be stepped through 
     def transpose_block(source, k, j, target, r, q):
         lanes = VECTOR_BYTES // source.itemsize
         target[r : r + lanes, q : q + lanes] = source[k : k + lanes, j : j + lanes]
+
+    def transpose_columns(source, k, j, target, r, q, n):
+        lanes = VECTOR_BYTES // source.itemsize
+        target[r : r + lanes, q : q + lanes] = source[k : k + lanes, j + np.minimum(np.arange(lanes), n - 1)]
 
     def copy_wide(source, i, j, target, r):
         width = VECTORS * VECTOR_BYTES // source.itemsize
