@@ -83,7 +83,7 @@ class Twins:
 
     @property
     def program(self):
-        (plan,) = self.remembered._plans.values()
+        (plan,) = self.remembered._remembered.plans.values()
         return plan.program
 
     def python(self):
@@ -357,8 +357,8 @@ def test_two_batch_sizes_have_two_programs_and_nine_are_too_many():
     for i in range(12):
         n = 6 if i % 2 else 3
         twins.call(numbers(i, n, 4), labels(i, n))
-    assert sorted(key[2][0][0] for key in twins.remembered._plans) == [3, 6]
-    assert all(plan.program is not None for plan in twins.remembered._plans.values())
+    assert sorted(key[2][0][0] for key in twins.remembered._remembered.plans) == [3, 6]
+    assert all(plan.program is not None for plan in twins.remembered._remembered.plans.values())
     for n in range(10, 16):
         twins.call(numbers(n, n, 4), labels(n, n))
     with pytest.warns(UserWarning, match="more than 8 combinations of shapes and values: give all batches the same shape"):
@@ -384,7 +384,7 @@ def test_numbers_among_the_arguments_count_by_value():
         for factor in (2.0, 3.0):
             assert step(minidl.tensor([1.0 + i]), factor).item() == (1 + i) * factor
         assert step(minidl.tensor([1.0 + i]), 3.0, name="b").item() == 1 + i
-    assert len(step._plans) == 3
+    assert len(step._remembered.plans) == 3
 
 
 @pytest.mark.parametrize("kind", ["transposed", "read-only", "empty", "integers", "of the parameter"])

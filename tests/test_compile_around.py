@@ -843,7 +843,7 @@ def test_what_lies_around_is_followed(name, at):
                 change()
             x = numbers(i, 3)
             assert step(x).array.tobytes() == ordinary(x).array.tobytes(), f"call {i + 1}"
-    assert sum(plan.begun for plan in step._plans.values()) == 1
+    assert sum(plan.begun for plan in step._remembered.plans.values()) == 1
 
 
 def test_what_is_set_on_a_compiled_module_is_the_module_s():
@@ -1010,7 +1010,7 @@ def test_what_the_step_does_not_read_may_change():
         trainer.calls += 1
         trainer.options.calls += 1
         trainer.history.append(i)
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     assert plan.begun == 0 and not plan.guards.catches
 
 

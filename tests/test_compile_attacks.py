@@ -76,7 +76,7 @@ def test_tensors_that_a_module_keeps_for_others_to_see_do_not_count_as_changes()
     twins = Twins(pair)
     for i in range(20):
         twins.call(numbers(i, 3, 4), numbers(i, 1))
-    (plan,) = twins.remembered._plans.values()
+    (plan,) = twins.remembered._remembered.plans.values()
     assert plan.begun == 0 and plan.number == 20
 
 
@@ -166,7 +166,7 @@ def test_an_operation_whose_kernel_reads_indices_is_called_by_python():
     for i in range(7):
         x, groups = numbers(i, 4, 2), labels(i, 4)
         assert (step(x, groups) == apply(Groups(groups.array), x)).all()
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     assert [row[2] for row in plan.program.rows] == ["Python"]
     with pytest.raises(IndexError, match="no such group"):
         step(x, minidl.tensor([0, 1, 10**9, 2]))
@@ -354,7 +354,7 @@ def test_the_recordings_are_not_kept():
         kept = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     assert kept < plan.program.plan.size + x.array.nbytes + y.array.nbytes + 300_000
 
 
@@ -374,7 +374,7 @@ def test_four_threads_train_one_network():
         thread.start()
     for thread in threads:
         thread.join()
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     assert not errors and plan.number == 240 and plan.begun == 0
 
 
@@ -736,7 +736,7 @@ def test_what_a_kernel_has_made_is_forgotten_where_python_does_the_operation():
     remembered, found = minidl.compile(step, fullgraph=True), []
     for i in range(10):
         found.append(remembered(minidl.tensor([0.1 * i, -0.2])).item())
-    assert remembered.refusal is None and next(iter(remembered._plans.values())).program is not None
+    assert remembered.refusal is None and next(iter(remembered._remembered.plans.values())).program is not None
     after = w.tolist()
     w.data.copy_(minidl.tensor([0.1, 0.2]))
     assert [step(minidl.tensor([0.1 * i, -0.2])).item() for i in range(10)] == found and w.tolist() == after

@@ -19,7 +19,7 @@ CHANGED_AT = [1, 2, 3, 5, 7, 9]  # calls before: the first, a recording, the com
 
 
 def plan_of(step):
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     return plan
 
 
@@ -101,7 +101,7 @@ def test_gradients_of_several_calls_are_added(every):
                 net.optimizer.step()
                 net.optimizer.zero_grad()
         twins.call(*batches(i))
-    plans = twins.remembered._plans.values()
+    plans = twins.remembered._remembered.plans.values()
     assert len(plans) == 2 and all(plan.program is not None for plan in plans)
 
 
@@ -472,7 +472,7 @@ def test_another_model_between_the_recordings(at):
 
     step = minidl.compile(ordinary, fullgraph=True)
     assert list(run(step)) == list(run(ordinary))
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     assert plan.program is not None
 
 
@@ -496,7 +496,7 @@ def test_branches_in_turns_with_one_optimizer(optimizer):
     twins = Twins(pair)
     for i in range(20):
         twins.call(*batches(i), i % 2)
-    assert [plan.begun for plan in twins.remembered._plans.values()] == [0, 0]
+    assert [plan.begun for plan in twins.remembered._remembered.plans.values()] == [0, 0]
 
 
 @pytest.mark.parametrize("optimizer", [optim.Adam, optim.AdamW, optim.SGD])
@@ -562,7 +562,7 @@ def test_an_error_that_the_step_catches_in_a_replay():
         if i in (5, 7, 10):
             y[0] = 9
         twins.call(x, y)
-    (plan,) = twins.remembered._plans.values()
+    (plan,) = twins.remembered._remembered.plans.values()
     assert plan.begun == 0 and plan.program is not None
 
 
@@ -746,7 +746,7 @@ def test_records_of_tensors_are_arguments(kind):
         batch = kind(numbers(i, 3), numbers(i + 1, 3))
         known = {1, 2, 3} if i == 7 else {1, 2}
         assert (step(batch, known) == ordinary(batch, known)).all()
-    assert [plan.number for plan in step._plans.values()] == [11, 1]
+    assert [plan.number for plan in step._remembered.plans.values()] == [11, 1]
 
 
 def test_a_record_that_is_used_again():
@@ -754,7 +754,7 @@ def test_a_record_that_is_used_again():
     for i in range(12):
         batch.x, batch.y = numbers(i, 3), i % 2
         assert (step(batch) == batch.x * 2).all()
-    assert [plan.begun for plan in step._plans.values()] == [0, 0]
+    assert [plan.begun for plan in step._remembered.plans.values()] == [0, 0]
 
 
 class Equal:
@@ -901,5 +901,5 @@ def test_inputs_that_are_not_contiguous_in_a_comparison(at):
         found = remembered(x.T.contiguous().T if i == at else x)
         minidl.manual_seed(i)
         assert (found == step(x)).all()
-    (plan,) = remembered._plans.values()
+    (plan,) = remembered._remembered.plans.values()
     assert plan.number == 19

@@ -64,7 +64,7 @@ def run_both(build, calls):
 
 def replays(step):
     """Whether the step is replayed, and how often it was recorded anew."""
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     return plan.program is not None, plan.begun
 
 

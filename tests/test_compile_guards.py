@@ -194,7 +194,7 @@ def test_what_changes_to_and_fro_is_recorded_once_for_each(change, given):
         for net in twins.each():
             change(net, i)
         twins.call(*batches(i) if given else ())
-    (plan,) = twins.remembered._plans.values()
+    (plan,) = twins.remembered._remembered.plans.values()
     assert plan.begun <= 2 and len(plan.others) <= 2
     assert plan.number + sum(other["number"] for other in plan.others) > 16
 
@@ -527,7 +527,7 @@ def test_memory_is_flat_and_goes_with_the_step():
         step(x, y)
     gc.collect()
     assert len(gc.get_objects()) - before < 20
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     gone = weakref.ref(plan.program.plan.memory)
     for p in net.parameters():
         p.grad = None

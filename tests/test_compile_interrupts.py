@@ -6,7 +6,7 @@ import threading
 
 import minidl
 from minidl import double_backward, nn
-from minidl.capture import compiled, recorder, replacements
+from minidl.capture import compiled, recorder, remembered, replacements
 from minidl.capture.functions import functions, schedulers
 from minidl.capture.numbers import dry_step
 from minidl.graph import modes, watch
@@ -14,7 +14,7 @@ from minidl.graph.modes import mode
 from minidl.kernels import jit
 from tests.test_compile import batches, mlp, sgd, training
 
-OURS = recorder.__file__, replacements.__file__, compiled.__file__, modes.__file__, watch.__file__
+OURS = recorder.__file__, replacements.__file__, compiled.__file__, remembered.__file__, modes.__file__, watch.__file__
 
 
 def everything():
@@ -89,13 +89,13 @@ def test_nothing_stays_replaced():
         assert interrupted(interrupt, lambda: step(*batches(0))) == (interrupt.where is not None)  # noqa: B023
         hit.add(interrupt.where)
         assert same(before) and gc.isenabled(), interrupt.where
-        assert compiled._recording in ({}, {"thread": threading.get_ident()}) and not step._busy
+        assert remembered.recording in ({}, {"thread": threading.get_ident()}) and not step._remembered.busy
         assert mode.watch is None and len(modes.watchers) <= len(hit)
         modes.watchers.clear()  # an entry too many costs time only, but other tests count them
     assert len(hit) > 25  # lines of all of these functions
     for i in range(5):
         step(*batches(i))  # begins again, and is remembered
-    assert next(iter(step._plans.values())).program is not None
+    assert next(iter(step._remembered.plans.values())).program is not None
 
 
 def test_an_optimizer_that_is_asked_for_its_numbers():
@@ -105,7 +105,7 @@ def test_an_optimizer_that_is_asked_for_its_numbers():
     step = minidl.compile(training(net, optimizer), fullgraph=True)
     for i in range(5):
         step(*batches(i))
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     calls = plan.program.steps[0].calls
     before, values = everything(), [p.array.copy() for p in net.parameters()]
     for at in range(1, 200):

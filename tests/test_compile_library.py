@@ -74,7 +74,7 @@ def compare(make):
             assert_alike(results, (state, others), f"call {i + 1}")
     if remembered.refusal is not None:
         return "ordinary", remembered.refusal
-    rows = [row for plan in remembered._plans.values() for row in plan.program.rows]
+    rows = [row for plan in remembered._remembered.plans.values() for row in plan.program.rows]
     python = [f"{event}: {why}" for _, event, how, why in rows if how == "Python"]
     return ("Python", "; ".join(python)) if python else ("kernels", "")
 

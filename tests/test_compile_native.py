@@ -13,9 +13,8 @@ STEPS = 14
 
 def python_of(twins):
     """What stays Python, {name: why}."""
-    return {
-        name: why for plan in twins.remembered._plans.values() for _, name, how, why in plan.program.rows if how == "Python"
-    }
+    rows = [row for plan in twins.remembered._remembered.plans.values() for row in plan.program.rows]
+    return {name: why for _, name, how, why in rows if how == "Python"}
 
 
 def trained(make_net, loss=F.cross_entropy, inputs=batches, steps=STEPS, options=None):
@@ -84,7 +83,7 @@ def test_no_thread_draws_within_a_table():
     step = minidl.compile(training(net, sgd(net)), fullgraph=True)
     for i in range(6):
         step(*batches(i))
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     (table,) = plan.program.tables
     run, held = table.run, []
 

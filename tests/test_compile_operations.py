@@ -80,7 +80,7 @@ def compare(case):
             assert_alike((step(scale), remembered(scale)), (parameters, others), f"call {i + 1}")
     if remembered.refusal is not None:
         return "ordinary"
-    (plan,) = remembered._plans.values()
+    (plan,) = remembered._remembered.plans.values()
     name = case.row.op.__name__
     how = {how for _, event, how, _ in plan.program.rows if event in (name, f"{name}.backward")}
     return "Python" if "Python" in how else "kernels"

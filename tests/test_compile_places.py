@@ -235,7 +235,7 @@ def test_a_tensor_that_a_step_leaves_is_that_of_the_call(name):
         kept.append(found())
     if name != "network_in_parts":  # where the weight is always the same tensor
         assert [bits(x) for x in kept] == first  # and stays that, whoever has kept it
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     assert plan.number == 20
 
 
@@ -273,7 +273,7 @@ def test_a_number_is_set_by_each_program(make):
     for i in range(24):
         step(numbers(i, 3 + i % 2))
         assert box.size == 3 + i % 2, f"call {i + 1}"
-    assert all(plan.number > 8 for plan in step._plans.values())
+    assert all(plan.number > 8 for plan in step._remembered.plans.values())
 
 
 def test_another_value_that_others_put_there_is_set_again():
@@ -293,7 +293,7 @@ def test_another_value_that_others_put_there_is_set_again():
             del box.last, box.size
         step(x)
         assert box.size == len(x) and (box.last == x * 2).all() and beside.size == i and (beside.last == numbers(9, 2)).all()
-    assert sorted(plan.number for plan in step._plans.values()) == [11, 11]  # one call of each was ordinary
+    assert sorted(plan.number for plan in step._remembered.plans.values()) == [11, 11]  # one call of each was ordinary
 
 
 def test_what_was_there_before_is_left_by_each_program():
@@ -351,7 +351,7 @@ def test_a_step_may_ask_whether_something_was_left(plain):
             if i in (10, 17):
                 box.last = numbers(0, 7)
         assert (step(numbers(i, 3)) == mine(numbers(i, 3))).all(), f"call {i + 1}"
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     assert plan.number > 16
 
 
@@ -367,7 +367,7 @@ def test_what_was_left_is_forgotten_before_each_call():
         for i in range(40):
             box.last = net.last = None
             assert (step(numbers(i, 3)) == numbers(i, 3) * 2).all() and (other(numbers(i, 3)) == numbers(i, 3) * 2).all()
-    (plan,) = other._plans.values()  # of a module it is known how it was before the step
+    (plan,) = other._remembered.plans.values()  # of a module it is known how it was before the step
     assert plan.number == 40
 
 
@@ -424,7 +424,7 @@ def test_what_the_step_changes_in_place_stays_the_same_object(leave, at):
         leave(mine, numbers(i, 3))
         step(numbers(i, 3))
         assert parts_of(mine.noted) == parts_of(other.noted), f"call {i + 1}"
-    (plan,) = step._plans.values()
+    (plan,) = step._remembered.plans.values()
     assert plan.number > 3 and plan.begun == 1
     assert other.noted is begun[0] and (begun[1] is None or other.noted["inner"] is begun[1])
 
@@ -591,7 +591,7 @@ def test_a_leaf_of_the_step_s_own():
         expected = ordinary(numbers(i, 4, 3)), net.weight.grad
         net.zero_grad()
         assert (step(numbers(i, 4, 3)) == expected[0]).all() and (net.weight.grad == expected[1]).all()
-    assert len(step._plans) <= 2 and not step._found[2:]
+    assert len(step._remembered.plans) <= 2 and not step._remembered.found[2:]
 
 
 # --- arguments

@@ -89,7 +89,7 @@ def test_a_hidden_state_that_is_given_back_and_passed_to_the_next_call():
     twins, state = Twins(make), None
     for i in range(24):
         _, state = twins.call(numbers(i, 6, 5, 4), labels(i, 6), None if i % 8 == 0 else state)
-    assert any(plan.number > 8 for plan in twins.remembered._plans.values())
+    assert any(plan.number > 8 for plan in twins.remembered._remembered.plans.values())
 
 
 def test_an_argument_with_a_graph_is_named_if_it_is_another_one_in_each_call():
@@ -175,7 +175,7 @@ def test_tensors_that_a_step_keeps_in_attributes_and_variables_are_those_of_the_
             assert net.weights[1] is None
         twins.compare(*kept)
     # The step reads `notes.inputs` and others: where a batch of another size has left them, the call is made ordinarily.
-    assert sorted(plan.number for plan in twins.remembered._plans.values()) == [3, 11]
+    assert sorted(plan.number for plan in twins.remembered._remembered.plans.values()) == [3, 11]
     for i in range(40, 200):  # as often as there are epochs: the step stays remembered
         twins.remembered(*[x[: 4 if i % 4 == 3 else 6] for x in batches(i)])
     assert twins.remembered.refusal is None
@@ -423,7 +423,7 @@ def test_gradients_of_what_the_step_itself_makes(leaf):
         return net, step
 
     twins = remembered(make)
-    assert max(plan.number for plan in twins.remembered._plans.values()) > 7
+    assert max(plan.number for plan in twins.remembered._remembered.plans.values()) > 7
 
 
 def require(net, optimizer):
@@ -517,7 +517,7 @@ def test_gradients_of_gradients(activation, loss_of):
         return net, step
 
     twins = remembered(make, 20)
-    assert max(plan.number for plan in twins.remembered._plans.values()) == 15
+    assert max(plan.number for plan in twins.remembered._remembered.plans.values()) == 15
 
 
 def test_what_an_adjoint_keeps_is_found():
@@ -666,7 +666,7 @@ def test_elements_are_taken_by_kernels(name):
     twins = Twins(make)
     for n in range(9):
         twins.call(minidl.tensor([n % 6, 3, 3, 0, n % 5]))
-    (plan,) = twins.remembered._plans.values()
+    (plan,) = twins.remembered._remembered.plans.values()
     python = [row for row in plan.program.rows if row[2] == "Python" and row[1] != "Remainder"]
     assert not [row for row in python if "Index" in row[1] or "Gather" in row[1]]
     for n in (2, 5, 6, 7, 8, 9, 10):  # as an error raised after a step would be

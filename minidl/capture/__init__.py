@@ -13,7 +13,8 @@ guards.py     what has to be as it was
 surroundings.py  what the function reads around it, and leaves there
 names.py      what its code tells of that
 plans.py      what is remembered for one combination of shapes
-compiled.py   compile: the first calls, the comparison, the replays
+remembered.py of one function: the first calls, the comparison
+compiled.py   compile, and the short way of a replay
 """
 
 from .compiled import Compiled, compile

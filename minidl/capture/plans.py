@@ -54,10 +54,11 @@ class Plan:
         other, self.others[i] = self.others[i], {name: getattr(self, name) for name in _ASIDE}
         vars(self).update(other)
 
-    def answer(self, arrays):
-        """The arrays of a replay in the form of the step's result."""
+    def answer(self):
+        """Copies of the results of a replay, in the form of the step's result."""
+        program = self.program
         if type(self.shape) is Tensor:
             result = _new(Tensor)
-            result.array = arrays[0]
+            result.array = program.copy(program.results[0])
             return result
-        return filled(self.shape, iter(arrays))
+        return filled(self.shape, map(program.copy, program.results))

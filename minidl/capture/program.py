@@ -26,7 +26,9 @@ from .state import Before, state_arrays
 
 
 class Program:
-    """Built of two recordings that match. `replay(inputs)` makes the step again and gives the results, arrays.
+    """Built of two recordings that match. `replay(inputs)` makes the step again; then the results lie in `results`, arrays.
+
+    copy(x) gives a copy of one of them.
 
     places: [(get, put)] of the attributes and variables in which the step leaves tensors that it has made.
     """
@@ -294,7 +296,7 @@ class Program:
     def replay(self, inputs):
         for static, x in zip(self.statics, inputs, strict=True):
             static[...] = x
-        return self.run()
+        self.run()
 
     def run(self):
         """Makes the step again with the inputs that lie in `statics`."""
@@ -326,7 +328,6 @@ class Program:
             entry[1] = now
         for _, put, shape, arrays in self.places:
             put(filled(shape, map(np.ndarray.copy, arrays)) if arrays else shape)
-        return list(map(self.copy, self.results))
 
     def _segments(self, stopped=-1):
         """All parts in order. stopped: the call of the first table that has stopped, if it was made already."""
