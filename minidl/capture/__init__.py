@@ -9,7 +9,7 @@ lowering.py   arithmetic of NumPy as kernels with the same bits; calls.py, decid
 memory.py     where the temporary arrays lie
 program.py    the remembered step
 by_python.py  what of it stays Python
-guards.py     what has to be as it was
+guards.py     what has to be as it was; expression.py: the same as one expression
 surroundings.py  what the function reads around it, and leaves there
 names.py      what its code tells of that
 plans.py      what is remembered for one combination of shapes

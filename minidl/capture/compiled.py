@@ -216,7 +216,9 @@ class Compiled:
                     if len(args) > 1 and (args[0] is args[1] if len(args) == 2 else len({*map(id, args)}) < len(args)):
                         number = 0  # a tensor is given twice: not here
                     late = plan.program.late and plan.program.shares([x.array for x in args])
-                    if number & plan.number and not late and plan.guards.broken() is None:  # not call 8, 16, 32, …
+                    holds = plan.guards.holds
+                    holds = plan.guards.broken() is None if holds is None else holds()
+                    if holds and number & plan.number and not late:  # not call 8, 16, 32, …
                         plan.number = number
                         try:
                             plan.program.run()

@@ -18,6 +18,7 @@ from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .arguments import items
 from .events import flat
+from .expression import expression_of
 from .functions import is_hooked
 from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
 
@@ -47,8 +48,8 @@ class Guards:
             own = vars(part)
             found = map(own.get, (*own["_members"], *own["_persistent"]))
             tensors.update((id(x), x) for x in found if isinstance(x, Tensor))
-        self.hooks = calls.hooks
-        self.modules, self.changes = [(part, *_attributes(part, before, made)) for part, before in modules], changes.number
+        self.counts = [changes.number, calls.hooks]
+        self.modules = [(part, *_attributes(part, before, made)) for part, before in modules]
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read, made)
         places, self.forms = {**found.places}, []
         for part, _, kept in self.modules:
@@ -83,6 +84,7 @@ class Guards:
         self.tensors = [(x, x.array, x.node) for x in tensors.values()]
         self.arrays = [x.array for x in (*tensors.values(), *found.inner)]
         self.members, self.streams = found.members, found.streams
+        self.holds = None  # or a function that says quickly that all is as it was
         self.looks = bool(found.optional or found.computed or found.all)  # at attributes that an input may be given
 
     def broken(self):
@@ -90,11 +92,11 @@ class Guards:
         for x, array, node in self.tensors:  # a loop is faster than `all` over `map`
             if x.array is not array or x.node is not node:
                 return f"a tensor of shape {array.shape}, which the step reads, has other memory or another requires_grad"
-        if self.changes != changes.number or self.hooks != calls.hooks:
+        if self.counts[0] != changes.number or self.counts[1] != calls.hooks:
             reason = self._look_closely()
             if reason is not None:
                 return reason
-            self.changes, self.hooks = changes.number, calls.hooks
+            self.counts[:] = changes.number, calls.hooks
         if mode.recording is not self.mode:
             return "gradients are recorded now and were not, or the reverse"
         if threads._number != self.number or threads._forked is not self.forked or dtypes.default is not self.dtype:
@@ -152,6 +154,7 @@ class Guards:
                 self.forms.append((get, form(get())))
         others = [x for _, part in kept for x in part.tensors()]
         self.tensors += [(x, x.array, x.node) for x in others]
+        self.holds = expression_of(self, _identical)
 
     def settle(self):
         """After an ordinary call: a place with another value now is not looked at any more.
