@@ -19,7 +19,7 @@ def expression_of(guards, identical):
     Where it says True, guards.broken() gives None. Where it does not, all may be well, too. identical(tensors, before, single):
     whether two lists hold the same tensors.
     """
-    if guards.kept or guards.containers or guards.forms or guards.settled:
+    if guards.containers or guards.forms or guards.settled:
         return None
     if len(guards.tensors) + len(guards.grads) + len(guards.states) + len(guards.cells) + len(guards.entries) > MOST:
         return None
