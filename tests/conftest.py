@@ -1,6 +1,7 @@
 """What all tests share: the same random numbers whichever test runs first, and time for kernels to compile."""
 
 import gc
+import os
 
 import hypothesis
 import pytest
@@ -13,6 +14,11 @@ from minidl.kernels import threads
 collect_ignore_glob = ["typing/*", "opinfo.py"]
 
 NUMBER = threads._number
+
+# Several processes share the cores, in each of which kernels run on several threads. By default a thread that waits for the
+# others keeps its core busy, and those cannot get it: training a network took four to nine times as long. OpenMP reads this
+# when it is loaded, at the first loop on several threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # A first call may compile for seconds; and a run that fails must fail again.
 hypothesis.settings.register_profile("minidl", deadline=None, derandomize=True, database=None)
