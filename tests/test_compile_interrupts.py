@@ -19,8 +19,8 @@ OURS = recorder.__file__, replacements.__file__, compiled.__file__, remembered._
 
 def everything():
     """All that a recording may replace, as it is now."""
-    found, effects, readers = functions()
-    places = [(p, n) for p, n, _ in found] + effects + schedulers() + readers
+    found, effects, readers, empties = functions()
+    places = [(p, n) for p, n, _ in found] + effects + schedulers() + readers + empties
     places += [(nn.Module, "__call__"), (double_backward, "walk"), (minidl.Tensor, "array")]
     found = {(id(place), name): vars(place).get(name) for place, name in places}
     codes = {(id(kernel), dtype): code for kernel in jit.tables for dtype, code in kernel.items()}

@@ -22,6 +22,7 @@ LIST = ""
 AWAITED = set(LIST.split())
 
 
+@functools.cache
 def table():
     """{row: {column: [(name, path)]}}, the paths from the root."""
     rows = {}

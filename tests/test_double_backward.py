@@ -73,9 +73,10 @@ def test_mixed_derivatives_where_only_one_gradient_was_asked_for(row):
         for i in places if len(places) > 1 and row.op is not ops.GammaInc else []:
 
             def one(*xs, i=i, case=case):
+                again = minidl.is_grad_enabled()  # not where gradcheck moves an element
                 with minidl.enable_grad():
                     y = call(row, case.options, *xs)
-                    return grad(y, xs[i], wrap(cotangent(y.array)), create_graph=True, allow_unused=True)[0]
+                    return grad(y, xs[i], wrap(cotangent(y.array)), create_graph=again, allow_unused=True)[0]
 
             inputs = leaves(case.inputs)
             xs = [x for x in inputs if isinstance(x, minidl.Tensor)]

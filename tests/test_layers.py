@@ -1,6 +1,7 @@
 """The layers of the package and the one direction of imports, read from the source: a module imports only from lower layers."""
 
 import ast
+import functools
 import inspect
 import re
 import sys
@@ -51,6 +52,12 @@ OPTIONAL = {
     "utils/progress_bar.py": "tqdm",
     "viz/films.py": "matplotlib",
 }  # what is loaded at its first use may need a package that is no dependency
+
+
+@functools.lru_cache(1)
+def _nodes(tree):
+    """All nodes of a file: the checks of it walk over them several times, one after another."""
+    return list(ast.walk(tree))
 
 
 def complaints(package):
@@ -112,7 +119,7 @@ def _unless_for_types(tree):
     """All nodes but those of `if TYPE_CHECKING:`, which no program runs: an editor may look the other way."""
     for_types = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     left_out = {id(node) for block in for_types for node in ast.walk(block)}
-    return [node for node in ast.walk(tree) if id(node) not in left_out]
+    return [node for node in _nodes(tree) if id(node) not in left_out]
 
 
 def _later(path, tree):
@@ -157,7 +164,7 @@ def _places(tree):
 def _attached(path, tree, sources):
     """Attributes that a class is given by another file, or by its own file after the class body is closed."""
     at_module_level = {id(target) for statement in tree.body for target in _targets(statement)}
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         for target in _targets(node):
             if not (isinstance(target, ast.Attribute) and isinstance(target.value, (ast.Name, ast.Attribute))):
                 continue

@@ -17,7 +17,7 @@ from numbers import Real
 
 import numpy as np
 
-from ..graph.modes import enable_grad
+from ..graph.modes import enable_grad, is_grad_enabled
 from ..random import fork_rng
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
@@ -184,6 +184,7 @@ def gradgradcheck(
 
     def gradients(*args):
         xs, dys = args[: len(inputs)], args[len(inputs) :]
+        again = is_grad_enabled()  # not where an element is moved: the numbers of dx are asked for, and no graph of them
         with enable_grad():
             ys = Trial(func, xs, eps, names).outputs()
             live = [(y, dy) for y, dy in zip(ys, dys, strict=True) if y.requires_grad]
@@ -191,7 +192,7 @@ def gradgradcheck(
                 raise ValueError("gradgradcheck: no output of func requires grad")
             ys, dys = zip(*live, strict=True)
             wanted = [i for i, x in enumerate(xs) if isinstance(x, Tensor) and x.requires_grad]
-            found = grad(ys, [xs[i] for i in wanted], dys, create_graph=True, allow_unused=True)
+            found = grad(ys, [xs[i] for i in wanted], dys, retain_graph=True, create_graph=again, allow_unused=True)
             names.dx_of = [i for i, dx in zip(wanted, found, strict=True) if dx is not None]
             return [dx for dx in found if dx is not None]
 

@@ -1,5 +1,6 @@
 """What the recorder replaces while it records: functions without a graph, and methods that read a value."""
 
+import functools
 import sys
 
 from ..graph.watch import repeatables
@@ -37,41 +38,50 @@ _READERS = [
 ]
 EFFECTS = ["clip_grad_norm_", "clip_grad_value_"]
 _FOREIGN = {*sys.stdlib_module_names, "numpy", "numba", "llvmlite"} - {"builtins"}  # packages that know nothing of minidl
+_FOREIGN |= {"scipy", "sklearn", "pandas", "matplotlib", "PIL", "torch", "hypothesis", "pytest", "_pytest"}  # large ones
+
+
+@functools.cache
+def _is_foreign(path):
+    return path.partition(".")[0] in _FOREIGN
 
 
 def functions():
-    """(where, name, whether the result never has a graph) of each, in every module that has it; then effects, and readers.
+    """(where, name, whether the result never has a graph) of each, in every module that has it; then effects, readers, makers.
 
-    Those are what changes gradients of tensors in place, or forgets them, and what reads values.
+    Those are (where, name) of what changes gradients of tensors in place, or forgets them, of what reads values, and of what
+    makes tensors without numbers.
     """
     found = [(Tensor, name, True) for name in _WITHOUT_GRAPH if hasattr(Tensor, name)]
     found += [(Tensor, name, False) for name in _CASTS]
     found += [(Generator, name, True) for name in _DRAWS]
     effects = [(Optimizer, "zero_grad"), (Module, "zero_grad")]
     readers = [(Tensor, name) for name in _READERS if hasattr(Tensor, name)]
-    for module, name, function in _places({*repeatables, *_MAKERS, *EFFECTS}):
+    empties = []
+    for module, name, function in _places({*repeatables, *_MAKERS, *EFFECTS, "empty"}):
         if name in EFFECTS:
             effects.append((module, name))
-        elif name in _MAKERS or function in repeatables[name]:
+        elif name in _MAKERS or function in repeatables.get(name, ()):
             found.append((module, name, True))
-    return found, effects, readers
+        elif function.__module__ == creation.__name__:
+            empties.append((module, name))
+    return found, effects, readers, empties
 
 
 def _places(wanted):
-    """(module, name, function) wherever a module, ours or a user's, has a function of minidl's of one of these names."""
+    """(module, name, function) wherever a module, ours or a user's, has a function of minidl's of one of these names.
+
+    All modules are asked at each recording: this was two thirds of its time before foreign ones were left out quickly.
+    """
     for path, module in list(sys.modules.items()):
-        if path.partition(".")[0] in _FOREIGN:
+        if _is_foreign(path):
             continue
         own = getattr(module, "__dict__", {})
-        for name in sorted(own.keys() & wanted):
-            home = getattr(own.get(name), "__module__", None)
-            if isinstance(home, str) and home.startswith("minidl."):
-                yield module, name, own[name]
-
-
-def empties():
-    """(module, name) of what makes tensors without numbers."""
-    return [(module, name) for module, name, function in _places({"empty"}) if function.__module__ == creation.__name__]
+        if names := own.keys() & wanted:
+            for name in sorted(names):
+                home = getattr(own.get(name), "__module__", None)
+                if isinstance(home, str) and home.startswith("minidl."):
+                    yield module, name, own[name]
 
 
 def is_hooked(module):

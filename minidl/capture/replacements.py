@@ -13,7 +13,7 @@ from ..ops import Index, SetItem
 from ..optim import LBFGS
 from ..tensors.tensor import Tensor
 from .events import Effect, Function, arrays_in, flat
-from .functions import CONSTANT, STREAMS, empties, functions, is_hooked, schedulers
+from .functions import CONSTANT, STREAMS, functions, is_hooked, schedulers
 
 FORGOTTEN = object()
 _TAKING = "minidl.utils.", "minidl.d2l.", "minidl.viz.", "minidl.io", "minidl.model_selection."
@@ -31,14 +31,14 @@ class Replacements:
     """
 
     def replace(self):
-        found, effects, readers = functions()
+        found, effects, readers, empties = functions()
         for place, name, always in found:
             self._patch(place, name, functools.partial(self._function, always))
         for place, name in effects:
             self._patch(place, name, self._effect)
         for place, name in schedulers():
             self._patch(place, name, self._scheduler)
-        for place, name in empties():
+        for place, name in empties:
             self._patch(place, name, self._empty)
         self._patch(LBFGS, "step", self._searching)
         for place, name in readers:
