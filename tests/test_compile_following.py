@@ -1,5 +1,6 @@
 """What NumPy does within an operation is done by kernels in a replay: by its own loops, with the same bits."""
 
+import gc
 import itertools
 import math
 
@@ -8,8 +9,9 @@ import pytest
 
 import minidl
 from minidl import nn, optim
-from minidl.capture import followed
+from minidl.capture import followed, following as following_module
 from minidl.capture.following import FOLLOWED, FOLLOWED_FUNCTIONS
+from minidl.capture.recorder import Recorder
 from minidl.capture.state import same_bits
 from minidl.distributions import Bernoulli, Categorical, Normal, kl_divergence
 from minidl.kernels.numpy_loops import call_loop, call_reduction, loop_of, reduction_parts
@@ -320,3 +322,13 @@ def test_a_replay_of_many_steps_stays():
     twins = Twins(make).run(lambda i: (numbers(i, 6, 5),), 30)
     assert not twins.python()
     assert twins.program.plan.size < twins.program.plan.separate
+
+
+def test_no_recording_is_kept():
+    """Functions that are read while it lasts find those in their module that tell the recorder."""
+    following_module._rebound.cache_clear()
+    twins = Twins(checked(lambda x, y: F.nll_loss(x, y) + F.binary_cross_entropy(x.sigmoid(), x.detach() * 0)))
+    for i in range(6):
+        twins.call(numbers(i, 3, 4), minidl.tensor([1, 2, 1]))
+    gc.collect()
+    assert not [x for x in gc.get_objects() if type(x) is Recorder]

@@ -104,6 +104,11 @@ def parameters(cls):
 # --- the same code with other globals
 
 
+def _stands_in(value):
+    """Whether it is there only while a step is recorded."""
+    return type(value) is FunctionType and (value.__module__ or "").startswith("minidl.capture.")
+
+
 class Reading:
     """Classes of operations whose methods find other modules under the names `np` and `kernels`."""
 
@@ -133,7 +138,7 @@ class Reading:
         """The names of a module of operations, as they are found there."""
         if module in self._globals:
             return self._globals[module]
-        names = dict(vars(sys.modules[module]))
+        names = {name: value for name, value in vars(sys.modules[module]).items() if not _stands_in(value)}
         for name, value in names.items():
             if value is np or value is kernels:
                 names[name] = self._instead(value)
