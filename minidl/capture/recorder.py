@@ -16,7 +16,7 @@ from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, arrays_in
 from .following import FOLLOWED_NUMBERS, follow, is_followed
 from .functions import EFFECTS
-from .lowering import lowered
+from .lowering import lowered, prepared
 from .replacements import FORGOTTEN, Replacements
 
 
@@ -256,7 +256,13 @@ class Recorder(Replacements, watch.Observer):
     def _verify(self, event):
         if self.check and event.calls and not event.nested:
             event.same = reproduced(event, self.seen)
-        if self.check and not event.nested and is_followed(event) and (event.keeps or lowered(event) is None):
+        self._follow(event)
+
+    def _follow(self, event):
+        """Finds what NumPy does in the event, where no rule says it."""
+        if not self.check or event.nested or not is_followed(event):
+            return
+        if event.keeps or (lowered(event) is None and not prepared(event)):
             self._stack.append(noted := Loose([]))
             try:
                 event.followed = follow(event, noted.calls)
