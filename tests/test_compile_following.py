@@ -188,6 +188,17 @@ def test_a_label_that_is_ignored_is_another_decision_with_the_same_end():
     assert not twins.python()
 
 
+def test_a_number_that_python_decides_by_is_no_constant():
+    """np.isnan of a number is a number, too."""
+
+    def data(i):
+        x = numbers(i, 4, 3, 5)
+        x[0, 0, 0] = x[0, 0, 0] if i < 6 else math.nan if i % 2 else math.inf
+        return x
+
+    trained(lambda x: T.nan_to_num() * x[0, 0, 0].nan_to_num(0.5, 2.0).sin(), data)
+
+
 def test_where_a_zero_has_another_sign_than_the_bound_python_is_asked():
     zero = minidl.zeros(4, 3, 5)
     told = trained(lambda x: F.hardtanh(x, 0.0, 6.0), lambda i: numbers(i, 4, 3, 5) if i in (1, 2) else zero * (-1) ** i)
