@@ -258,7 +258,9 @@ def test_a_reduction_gives_numpys_bits(dtype):
 
 
 def test_what_has_no_loop_is_left_to_python():
-    half, whole = np.dtype(np.float16), np.dtype(np.int32)
+    half, whole, long = np.dtype(np.float16), np.dtype(np.int32), np.dtype(np.int64)
+    assert loop_of(np.power, (long,) * 3) is None  # it raises an error of a negative exponent
+    assert loop_of(np.remainder, (long,) * 3) is None
     assert loop_of(np.sin, (half, half)) is None
     assert loop_of(np.add, (whole, whole, whole)) is None
     assert loop_of(np.modf, (np.dtype(float),) * 3) is None

@@ -28,6 +28,11 @@ _KINDS = {
     np.dtype(bool): "?",
     np.dtype(np.int64): np.dtype(np.int64).char,
 }
+# The loops of floats and masks need no Python. Of those of whole numbers some raise errors; these do not.
+_OF_INTEGERS = {
+    *(np.add, np.subtract, np.multiply, np.bitwise_and, np.bitwise_or, np.bitwise_xor),
+    *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
+}
 
 
 @functools.cache
@@ -36,6 +41,8 @@ def loop_of(function, dtypes):
     kinds = [_KINDS.get(dtype, "") for dtype in dtypes]
     name = f"{''.join(kinds[:-1])}->{kinds[-1]}"
     if numba.config.DISABLE_JIT or _WORD != 8 or not all(kinds) or function.nout != 1 or name not in function.types:
+        return None
+    if np.dtype(np.int64) in dtypes and function not in _OF_INTEGERS:
         return None
     at, pointer, integer = id(function) + _HEAD, ctypes.c_void_p, ctypes.c_int
     numbers = [integer.from_address(at + 4 * i).value for i in range(3)]
