@@ -129,6 +129,7 @@ CHECKED = {
     "categorical": (lambda x, y: Categorical(y + 0 * x.mean()).entropy(), -1.0, "must be finite, at least 0"),
     "normal": (lambda x, y: Normal(x[:, 0], y).log_prob(x[:, 1]).sum(), -1.0, "must be above 0"),
     "a list": (lambda x, y: x[:, (y - 1).long()].sum(), 9.0, "out of bounds|out of range"),
+    "a list, which would reach the next row": (lambda x, y: x[:2, (y - 1).long()].sum(), 5.0, "out of bounds|out of range"),
     "a list from the end": (lambda x, y: x[:, (y - 1).long()].sum(), 0.0, None),
     "a place": (lambda x, y: x[0].gather(0, (y - 1).long()).sum(), 9.0, "out of range"),
 }
@@ -289,6 +290,8 @@ def following(compute, *arrays):
         lambda x: np.median(x),
         lambda x: np.add(x, 1, where=x > 0),
         lambda x: x.sum() ** 1.5,
+        lambda x: np.power(x.sum(), x[0]),
+        lambda x: np.ones_like(x).__setitem__(np.array([0]), 1.0),
         lambda x: np.add.outer(x, x),
         lambda x: np.modf(x),
         lambda x: np.add.reduce(x, initial=2, where=x > 0),

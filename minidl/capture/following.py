@@ -142,8 +142,8 @@ def _pairs(mine, real):
     elif type(real) in (tuple, list):
         for x, y in zip(mine, real, strict=True):
             yield from _pairs(x, y)
-    elif type(real) not in _DECIDED or type(mine) is not type(real) or mine != real:  # a value of this call, perhaps
-        raise Unclear
+    elif isinstance(real, np.generic) or (mine is not real and not (type(mine) is type(real) in _DECIDED and mine == real)):
+        raise Unclear  # a value of this call, perhaps
 
 
 def _calls_for(event, pairs, noted):
