@@ -9,11 +9,14 @@ import pytest
 
 import minidl
 from minidl import nn, optim
-from minidl.capture import followed, following as following_module
+from minidl.capture import followed, following as following_module, recorder
+from minidl.capture.calls import call
+from minidl.capture.events import Loose
 from minidl.capture.following import FOLLOWED, FOLLOWED_FUNCTIONS
 from minidl.capture.recorder import Recorder
 from minidl.capture.state import same_bits
 from minidl.distributions import Bernoulli, Categorical, Normal, kl_divergence
+from minidl.kernels.arithmetic import ADD_TO, NUMBERS
 from minidl.kernels.numpy_loops import call_loop, call_reduction, loop_of, reduction_parts
 from minidl.nn import functional as F
 from tests.test_compile import Twins, numbers, sgd
@@ -97,6 +100,35 @@ MADE = {
 def test_it_is_made_by_kernels(name):
     told = trained(MADE[name], lambda i: with_zeros(i).nan_to_num(0.25, 2))  # for the sign of a NaN is not told
     assert "and 0 calls of Python" in told, told
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x: (x.double().abs().sum().rsqrt() * T.double()).float(),  # a number is kept for backward
+        lambda x: x.repeat_interleave(2, 0),  # an array that NumPy makes is kept
+    ],
+)
+def test_what_stays_python_has_the_same_bits(compute):
+    assert "and 0 calls of Python" not in trained(compute, lambda i: numbers(i, 4, 3, 5))
+
+
+def test_where_python_chooses_a_number_it_is_kept(monkeypatch):
+    monkeypatch.setattr(recorder, "follow", lambda *args: None)
+    trained(MADE["numbers of which numpy chooses one"], lambda i: numbers(i, 4, 3, 5) * (i < 5))
+
+
+def test_calls_read_what_is_known_and_add_to_nothing():
+    followed.begin()
+    x, z = np.ones((1, 1, 1, 3)), np.zeros((1, 1, 1, 3))
+    copy, more = call(NUMBERS["copy"], z, x, 0.0, z), call(ADD_TO, z, z, x)
+    for calls, known, good in ((copy, [], False), (copy, [x], True), (more, [x], False), ([*copy, *more], [x], True)):
+        followed.now.constants = known
+        if good:
+            assert len(following_module._calls_for(Loose([]), [], calls)) == len(calls)
+        else:
+            with pytest.raises(followed.Unclear):
+                following_module._calls_for(Loose([]), [], calls)
 
 
 # --- what Python decides by
@@ -337,7 +369,12 @@ def test_a_replay_of_many_steps_stays():
 
     twins = Twins(make).run(lambda i: (numbers(i, 6, 5),), 30)
     assert not twins.python()
-    assert twins.program.plan.size < twins.program.plan.separate
+    plan, parameters = twins.program.plan, {id(p.array) for p in twins.other[0].parameters()}
+    arrays = [
+        (x, owner) for table in twins.program.tables for one in table.calls for x, written, owner in one.arrays() if written
+    ]
+    assert all(id(owner) in parameters or x.nbytes <= 8 or np.may_share_memory(x, plan.memory) for x, owner in arrays)
+    assert plan.size < plan.separate
 
 
 def test_no_recording_is_kept():
