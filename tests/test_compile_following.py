@@ -122,8 +122,8 @@ def test_calls_read_what_is_known_and_add_to_nothing():
     followed.begin()
     x, z = np.ones((1, 1, 1, 3)), np.zeros((1, 1, 1, 3))
     copy, more = call(NUMBERS["copy"], z, x, 0.0, z), call(ADD_TO, z, z, x)
-    for calls, known, good in ((copy, [], False), (copy, [x], True), (more, [x], False), ([*copy, *more], [x], True)):
-        followed.now.constants = known
+    for calls, known, made, good in ((copy, [], 1, 0), (copy, [x], 1, 1), (more, [x], 1, 0), ([*copy, *more], [x], 2, 1)):
+        followed.now.constants, z[...] = known, made
         if good:
             assert len(following_module._calls_for(Loose([]), [], calls)) == len(calls)
         else:
