@@ -599,3 +599,14 @@ def test_what_overflows_is_infinite_without_a_warning():
     x = minidl.tensor([[3e38], [-3e38]])
     assert F.linear(x, minidl.ones(1, 1), minidl.tensor([3e38])).tolist() == [[math.inf], [0.0]]
     assert F.relu(F.linear(x, minidl.tensor([[2.0], [1.0]]))).tolist()[0][0] == math.inf
+
+
+def test_nll_loss_of_a_row_of_weight_0_is_0_whatever_it_holds():
+    x = minidl.tensor([[minidl.nan, 1.0], [2.0, 3.0]], requires_grad=True)
+    weight, labels = minidl.tensor([0.0, 2.0]), minidl.tensor([0, 1])
+    loss = F.nll_loss(x, labels, weight, reduction="none")
+    assert loss.tolist() == [0, -6]
+    loss.sum().backward()
+    assert x.grad.tolist() == [[0, 0], [0, -2]]
+    assert F.nll_loss(x, labels * 0, weight).isnan()  # a mean over no weight
+    assert F.nll_loss(x[1:], labels[:1], weight).isnan()

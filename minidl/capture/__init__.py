@@ -6,6 +6,7 @@ functions.py  what the recorder replaces meanwhile
 replacements.py  and by what
 matching.py   two recordings side by side: did the step do the same, and where does every array come from?
 lowering.py   arithmetic of NumPy as kernels with the same bits; calls.py, deciding.py and keeping.py have parts of it
+following.py  what else NumPy does within an operation, as calls of kernels; with followed.py and followed_functions.py
 memory.py     where the temporary arrays lie
 program.py    the remembered step
 by_python.py  what of it stays Python

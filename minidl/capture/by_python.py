@@ -82,7 +82,8 @@ class ByPython:
             op = copy.copy(twin)  # forward leaves other arrays in it
             _fill(outputs, op.forward(*inputs))
             for key, targets in kept.items():
-                _fill(targets, arrays_in([getattr(op, key)]))
+                value = getattr(op, key)
+                _fill(targets, arrays_in([np.asarray(value) if isinstance(value, np.floating) else value]))
 
         return run
 

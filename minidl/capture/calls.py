@@ -43,7 +43,7 @@ def number(name, z, x, a=0.0):
 
 
 def put(z, x):
-    """z[...] = x, which is repeated where z is larger; 0 may stand for x."""
+    """z[...] = x, which is repeated where z is larger; a number may stand for x."""
     if isinstance(x, (int, float)):
         (z_,) = axes(z)
         return call(FILL, z, z_, float(x))

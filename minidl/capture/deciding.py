@@ -8,11 +8,10 @@ from ..kernels.arithmetic import PAIRS, four_axes
 from ..kernels.comparisons import (
     ADD_INTEGERS,
     COMPARISONS,
+    CONVERSIONS,
     COUNT_MASK,
     HOLD,
     INSIDE,
-    OF_INTEGERS,
-    OF_MASK,
     PICK,
     PLACES,
     PUT_BACK,
@@ -60,10 +59,8 @@ def _number(x, dtype):
 
 
 def _cast(z, x):
-    if z.dtype in _KINDS and x.dtype == bool:
-        return _call(OF_MASK, z.dtype, z, x)
-    if z.dtype in _KINDS and z.dtype.kind == "f" and x.dtype == np.int64:
-        return _call(OF_INTEGERS, z.dtype, z, x)
+    if z.dtype in _KINDS and (z.dtype.kind == "f" or x.dtype == bool) and x.dtype in CONVERSIONS:
+        return _call(CONVERSIONS[x.dtype], z.dtype, z, x)
     raise NoKernels
 
 

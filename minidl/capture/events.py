@@ -15,6 +15,7 @@ from ..tensors.tensor import Tensor
 
 _OF_THE_GRAPH = {"needs", "serial", "hooks", "retains", "grad", "origin"}
 PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
+BOOKKEEPING = {"needs", "serial", "shape", "outputs", "origin"}  # attributes that the engine gives an operation
 _EMPTY = PLAIN | {SimpleNamespace}  # what stands for a node
 
 
@@ -186,6 +187,8 @@ class Event:
     calls: list = field(default_factory=list)
     nested: bool = False
     same: bool = True  # whether its kernels alone, called again over rubbish, gave the same bits
+    followed: list = None  # calls of kernels that do what NumPy does in it, too
+    keeps: bool = False  # whether its operation has kept a number of NumPy's, now an array, for backward
     _given: dict = None
     _written: dict = None
 
@@ -352,3 +355,10 @@ class Function(Event):
 
     def gives(self):
         return (self.result,)
+
+
+def keeps_numbers(event):
+    """Whether forward has left floats in an attribute that it was not given: they may be values of this call."""
+    before, after = event.before, event.after.items()
+    new = [x for key, x in after if type(x) is not np.ndarray and key not in BOOKKEEPING and x is not before.get(key)]
+    return any(isinstance(x, (float, np.floating)) and not any(x is y for y in event.inputs) for x in flat(new))

@@ -24,13 +24,26 @@ from ..nn.utils import clip_grad_norm_
 from ..optim import SGD
 from ..tensors.tensor import Tensor
 from .arguments import parts
-from .events import PLAIN, Backward, Copy, Forward, Grad, Step, Sum, arrays_in, flat, inside, is_inner, own
+from .events import (
+    BOOKKEEPING,
+    PLAIN,
+    Backward,
+    Copy,
+    Forward,
+    Grad,
+    Step,
+    Sum,
+    arrays_in,
+    inside,
+    is_inner,
+    keeps_numbers,
+    own,
+)
 from .lowering import lowered, prepared, replaces
 from .numbers import COUNTED
 from .surroundings import SIMPLE
 
 _NUMPY = "NumPy takes part in it"
-_BOOKKEEPING = {"needs", "serial", "shape", "outputs", "origin"}  # attributes that the engine gives an operation
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
 
 
@@ -233,14 +246,14 @@ class Matching:
     def _is_native(self, a, b, results):
         """Whether the event's kernels do all of it: they are explained, and so is everything it gives and keeps."""
         self._noted.clear()
-        if type(b) is Forward and _keeps_numbers(b):  # Python has computed them: it must do so in each call
+        if type(b) is Forward and keeps_numbers(b):  # Python has computed them: it must do so in each call
             self.why[id(b)] = "it keeps a number for backward"
             return False
         reason = self._try_calls(a, b)
         if reason is None and not _checks_indices(b, self):
             reason = "its indices are checked in Python"
         if reason is None and not self._all_explained(results(a, b)):
-            reason, calls = _NUMPY, lowered(b)
+            reason, calls = _NUMPY, lowered(b) if b.followed is None else None
             if calls is not None and self._may_read(b, calls):  # the kernels are understood, and what NumPy does is, too
                 self.lowered[id(b)] = calls
                 return False
@@ -254,11 +267,24 @@ class Matching:
             for table, key in self._noted:
                 del table[key]
             self.why[id(b)] = reason
-            if (not b.calls or replaces(b)) and (calls := lowered(b)) is not None and self._may_read(b, calls):
+            if b.followed is not None and self._may_read(b, b.followed):
+                self._follow(b, results(a, b))
+            elif (not b.calls or replaces(b)) and (calls := lowered(b)) is not None and self._may_read(b, calls):
                 self.lowered[id(b)] = calls
             return False
         self.native.add(id(b))
         return True
+
+    def _follow(self, event, results):
+        """Lets the calls do it that were found by following the operation. What else they write lives as long as they run."""
+        for x, y in results:
+            if not self.known(y):
+                self._made(x, y, event)
+        self.lowered[id(event)] = event.followed
+        for call in event.followed:
+            for x, written, owner in call.arrays():
+                if written and x.size and not self._knows(owner):
+                    self.temporary[id(owner)] = owner
 
     def _may_read(self, event, calls):
         """Whether all is known that calls read of what a backward's forward has kept."""
@@ -273,7 +299,7 @@ class Matching:
             if list(one) != list(two):
                 self._different(f"{b.name} with other options in two calls")
             for key in two:
-                if key not in _BOOKKEEPING:
+                if key not in BOOKKEEPING:
                     self._values(one[key], two[key], b)
         if [x is None for x in a.before.get("needs", ())] != [x is None for x in b.before.get("needs", ())]:
             self._different(f"{b.name} with a gradient only once in two calls")
@@ -394,6 +420,8 @@ class Matching:
             return
         if b.decides and (type(a.result) is not type(b.result) or repr(a.result) != repr(b.result)):
             self._different(f"{b.name} and found {a.result!r} and then {b.result!r}")
+        if b.followed is not None:
+            return self._follow(b, results(a, b))
         for x, y in results(a, b):
             self._made(x, y, b)
         if b.fixed:
@@ -426,13 +454,6 @@ def _checks_indices(event, matching):
         return True
     given = (event.forward if type(event) is Backward else event).given()
     return all(given.keys().isdisjoint(map(id, call.integers())) for call in event.calls)
-
-
-def _keeps_numbers(event):
-    """Whether forward has left floats in an attribute that it was not given: they may be values of this call."""
-    before, after = event.before, event.after.items()
-    new = [x for key, x in after if type(x) is not np.ndarray and key not in _BOOKKEEPING and x is not before.get(key)]
-    return any(isinstance(x, (float, np.floating)) and not any(x is y for y in event.inputs) for x in flat(new))
 
 
 def _same_numbers(a, b):

@@ -11,7 +11,7 @@ from ..graph.nodes import next_serial
 from ..graph.writes import note_write, owner_of
 from ..kernels import threads
 from ..kernels.alarms import ALARM
-from ..kernels.comparisons import PICK, PUT_BACK, STOPPING
+from ..kernels.comparisons import DOUBT, PICK, PUT_BACK, STOPPING
 from ..kernels.program import Table
 from ..kernels.twister import DRAW
 from ..random import Generator, default_generator
@@ -134,6 +134,7 @@ class Program:
                     use([id(owner) for _, _, owner in call.arrays()], i)
             else:
                 use(event.used(), i)
+                use([id(owner) for call in self.lowered.get(id(event), ()) for _, _, owner in call.arrays()], i)
             if type(event) is Backward and (id(event) not in self.matching.native or _alarmed(event)):
                 use({**event.kept(), **event.forward.used()}, i)
             elif type(event) is Grad and event.array is not None:
@@ -209,7 +210,8 @@ class Program:
         for i, call in enumerate(calls):
             if _stops(call):
                 alarms[first + i] = call.args[-1]
-                forwards[first + i] = (_refuse_index if _takes(call) else self.by_python.again(event)), first + len(calls)
+                python = self.by_python.function if type(event) is Function else self.by_python.again
+                forwards[first + i] = _refuse_index if _takes(call) else python(event), first + len(calls)
 
     def _assign_all(self):
         """Gives gradients to the parameters that get one in the step, and takes those of the call before from all others."""
@@ -246,7 +248,7 @@ class Program:
         def stops(event):
             if type(event) in (Forward, Function) and self.how[id(event)][0] == "Python":
                 return True
-            if any(map(_takes, self.lowered.get(id(event), ()))):
+            if any(_takes(call) or call.kernel is DOUBT for call in self.lowered.get(id(event), ())):
                 return True
             return errors and id(event) in self.matching.native and _refuses(event)
 

@@ -14,7 +14,9 @@ from ..kernels import jit
 from ..ops import Index, Sub
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, arrays_in
+from .following import FOLLOWED_NUMBERS, follow, is_followed
 from .functions import EFFECTS
+from .lowering import lowered, prepared
 from .replacements import FORGOTTEN, Replacements
 
 
@@ -108,6 +110,11 @@ class Recorder(Replacements, watch.Observer):
         event = self._stack.pop()
         if self._stack:
             return
+        if type(op) in FOLLOWED_NUMBERS:
+            for key, x in vars(op).items():
+                if isinstance(x, np.floating) and x is not event.before.get(key) and not any(x is y for y in arrays):
+                    setattr(op, key, np.asarray(x))  # which has a place, where kernels find it
+                    event.keeps = True
         event.after, event.inputs, event.outputs = dict(vars(op)), list(arrays), [y.array for y in outputs]
         for x in inputs:
             self._read(x)
@@ -249,6 +256,18 @@ class Recorder(Replacements, watch.Observer):
     def _verify(self, event):
         if self.check and event.calls and not event.nested:
             event.same = reproduced(event, self.seen)
+        self._follow(event)
+
+    def _follow(self, event):
+        """Finds what NumPy does in the event, where no rule says it."""
+        if not self.check or event.nested or not is_followed(event):
+            return
+        if event.keeps or (lowered(event) is None and not prepared(event)):
+            self._stack.append(noted := Loose([]))
+            try:
+                event.followed = follow(event, noted.calls)
+            finally:
+                self._stack.pop()
 
 
 class _Recorded:

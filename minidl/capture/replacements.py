@@ -264,6 +264,7 @@ class Replacements:
                 self._stack.pop()
             if not (isinstance(event.result, Tensor) and any(event.result is x for x in args)):  # a cast that changes nothing
                 event.decides = not arrays_in([event.result])
+                self._follow(event)
                 self._add(event)
             return event.result
 

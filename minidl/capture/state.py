@@ -52,7 +52,7 @@ def _parts(value):
 def _alike(a, b):
     pairs = list(zip(a, b, strict=False))
     arrays = all(isinstance(x, np.ndarray) == isinstance(y, np.ndarray) for x, y in pairs)
-    return len(a) == len(b) and arrays and all(_same_bits(x, y) if isinstance(x, np.ndarray) else same(x, y) for x, y in pairs)
+    return len(a) == len(b) and arrays and all(same_bits(x, y) if isinstance(x, np.ndarray) else same(x, y) for x, y in pairs)
 
 
 class Before:
@@ -89,11 +89,11 @@ def grads_of(program):
 def equal(a, b):
     """Whether two lists have the same arrays bit for bit, or None in the same places."""
     return len(a) == len(b) and all(
-        (x is None and y is None) or (x is not None and y is not None and _same_bits(x, y)) for x, y in zip(a, b, strict=True)
+        (x is None and y is None) or (x is not None and y is not None and same_bits(x, y)) for x, y in zip(a, b, strict=True)
     )
 
 
-def _same_bits(x, y):
+def same_bits(x, y):
     """But for the sign of NaN, which means nothing: it depends on the order in which a processor is given two of them."""
     if x.tobytes() == y.tobytes():
         return True

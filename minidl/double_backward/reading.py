@@ -31,7 +31,7 @@ def with_tensors(op, needs):
     The name of a saved array says what it is: a parameter of `forward` is that input, and `y` is the output. Any other
     floating-point array raises when it is differentiated, unless the class lists it in `constants`.
     """
-    twin = object.__new__(_class_of_tensors(type(op)))
+    twin = object.__new__(_OF_TENSORS.class_of(type(op)))
     names, several, options = parameters(type(op))
     nodes = dict(zip(names, op.needs, strict=False))
     state = twin.__dict__ = {**vars(op), "needs": needs, "inputs": op.needs}
@@ -104,60 +104,74 @@ def parameters(cls):
 # --- the same code with other globals
 
 
-def _class_of_tensors(cls):
-    # Classes of users are not cached, because they may still be changed.
-    return _minidls_own(cls) if cls.__module__.startswith(ops.__name__) else _read(cls)
+def _stands_in(value):
+    """Whether it is there only while a step is recorded."""
+    return type(value) is FunctionType and (value.__module__ or "").startswith("minidl.capture.")
 
 
-def _read(cls):
-    members = {}
-    for base in cls.__mro__[-3::-1]:  # from the oldest below Op and object
-        names = _globals_of_tensors(base.__module__)
-        members |= {name: _rebound(value, names) for name, value in vars(base).items() if type(value) is FunctionType}
-    return type(cls.__name__, (cls,), members)
+class Reading:
+    """Classes of operations whose methods find other modules under the names `np` and `kernels`."""
 
+    def __init__(self, numpy, kernels):
+        self.numpy, self.kernels, self._globals, self._classes = numpy, kernels, {}, {}
 
-_minidls_own = functools.cache(_read)
-_GLOBALS = {}
+    def class_of(self, cls):
+        """A subclass with the same methods, which find the other modules."""
+        if not cls.__module__.startswith(ops.__name__):  # of a user: it may still be changed
+            return self._read(cls)
+        if cls not in self._classes:
+            self._classes[cls] = self._read(cls)
+        return self._classes[cls]
 
+    def function(self, function, instead):
+        """The function, which finds the other modules; `instead` has names that mean something else there, too."""
+        return self._rebound(function, self._globals_of(function.__module__, instead))
 
-def _globals_of_tensors(module):
-    """The names of a module of operations, as they are for tensors."""
-    if module in _GLOBALS:
-        return _GLOBALS[module]
-    names = dict(vars(sys.modules[module]))
-    for name, value in names.items():
+    def _read(self, cls):
+        members = {}
+        for base in cls.__mro__[-3::-1]:  # from the oldest below Op and object
+            names = self._globals_of(base.__module__)
+            members |= {name: self._rebound(value, names) for name, value in vars(base).items() if type(value) is FunctionType}
+        return type(cls.__name__, (cls,), members)
+
+    def _globals_of(self, module, instead=()):
+        """The names of a module of operations, as they are found there."""
+        if module in self._globals:
+            return self._globals[module]
+        names = {name: value for name, value in vars(sys.modules[module]).items() if not _stands_in(value)}
+        for name, value in names.items():
+            if value is np or value is kernels:
+                names[name] = self._instead(value)
+            elif type(value) is FunctionType and value.__module__ == module:
+                names[name] = self._rebound(value, names)
+            elif type(value) is FunctionType and value.__module__.startswith(ops.__name__):  # a helper from another file of ops
+                names[name] = self._rebound(value, self._globals_of(value.__module__))
+            elif isinstance(value, type) and issubclass(value, ops.Op) and value.__module__ != module:
+                names[name] = self.class_of(value)
+        names.update(instead)
+        if module.startswith(ops.__name__):
+            self._globals[module] = names
+        return names
+
+    def _instead(self, module):
+        return self.numpy if module is np else self.kernels
+
+    def _rebound(self, function, names, within=()):
+        """The same function with other globals. Functions of the same module in its closure get these globals, too."""
+        within = (*within, function)
+        cells = function.__closure__ and tuple(self._cell(cell, names, within) for cell in function.__closure__)
+        return FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
+
+    def _cell(self, cell, names, within):
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not filled yet
+            return cell
         if value is np or value is kernels:
-            names[name] = _for_tensors(value)
-        elif type(value) is FunctionType and value.__module__ == module:
-            names[name] = _rebound(value, names)
-        elif type(value) is FunctionType and value.__module__.startswith(ops.__name__):  # a helper from another file of ops
-            names[name] = _rebound(value, _globals_of_tensors(value.__module__))
-        elif isinstance(value, type) and issubclass(value, ops.Op) and value.__module__ != module:
-            names[name] = _class_of_tensors(value)
-    if module.startswith(ops.__name__):
-        _GLOBALS[module] = names
-    return names
-
-
-def _for_tensors(module):
-    return NUMPY if module is np else KERNELS
-
-
-def _rebound(function, names, within=()):
-    """The same function with other globals. Functions of the same module in its closure get these globals, too."""
-    within = (*within, function)
-    cells = function.__closure__ and tuple(_cell(cell, names, within) for cell in function.__closure__)
-    return FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
-
-
-def _cell(cell, names, within):
-    try:
-        value = cell.cell_contents
-    except ValueError:  # not filled yet
+            return CellType(self._instead(value))
+        if type(value) is FunctionType and value.__module__ == within[0].__module__ and value not in within:
+            return CellType(self._rebound(value, names, within))
         return cell
-    if value is np or value is kernels:
-        return CellType(_for_tensors(value))
-    if type(value) is FunctionType and value.__module__ == within[0].__module__ and value not in within:
-        return CellType(_rebound(value, names, within))
-    return cell
+
+
+_OF_TENSORS = Reading(NUMPY, KERNELS)

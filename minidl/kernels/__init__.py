@@ -8,8 +8,8 @@ with (with vectors, `vector_products` does), and `conv` (`conv_batches`, `conv_l
 over `planes` that they lay out. `sums` adds over any axes, `rows` works along rows (softmax and what is made of it),
 `fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima
 and means of windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Γ and its relatives, `losses`,
-`index`, `clipping` and `layout` small loops that would else be NumPy's, `update` (SGD, Adam) and `update_rules` (all others)
-are the optimizers' steps.
+`index`, `clipping` and `layout` small loops that would else be NumPy's, `numpy_loops` calls NumPy's own, `update` (SGD, Adam)
+and `update_rules` (all others) are the optimizers' steps.
 
 A file is loaded when one of its functions is first asked for: few programs use all of them. Therefore other packages write
 `kernels.relu(x)` and import no function by its name.
@@ -86,7 +86,12 @@ _FILES = {
     "gemm": ("linear", "linear_backward", "matmul"),
     "index": ("copy", "place_at", "sum_rows", "take_rows", "to_int64"),
     "inspection": ("xray",),
-    "losses": ("squared_error", "squared_error_backward"),
+    "losses": (
+        "negative_log_likelihood",
+        "negative_log_likelihood_backward",
+        "squared_error",
+        "squared_error_backward",
+    ),
     "memory": ("empty_cache", "get_memory_kept", "set_memory_kept"),
     "norm": (
         "batch_norm",

@@ -198,7 +198,7 @@ NUMBERS = {
 }
 HUBER, HUBER_SLOPE = _with_numbers(_huber), _with_numbers(_huber_slope)
 PART_OF_SLOPE = CodeByDtype(part_of_slope, lambda t: (strided(t, 4), types.float64, strided(t, 4), strided(t, 4, True)))
-SELECT = CodeByDtype(select, lambda t: (strided(types.boolean, 4), *[strided(t, 4)] * 2, strided(t, 4, True)))
+SELECT = CodeByDtype(select, lambda t: (strided(types.boolean, 4), *[strided(t, 4)] * 2, strided(t, 4, True)), integers=True)
 FILL = CodeByDtype(fill, lambda t: (strided(t, 4, True), types.float64))
 COUNT = CodeByDtype(count, lambda t: (strided(t, 0, True),))
 ADD_TO = CodeByDtype(accumulate, lambda t: (strided(t, 4, True), strided(t, 4)))
@@ -224,7 +224,7 @@ def four_axes(z, *others):
             for s, step in zip(strides, steps, strict=True):
                 s.append(step)
     lead = 4 - len(shape)
-    buffers = [_buffer(x) for x in (z, *others)]
+    buffers = [buffer_of(x) for x in (z, *others)]
     if lead < 0 or not z.size or any(b is None for b in buffers):
         return None
     shape = (1,) * lead + tuple(shape)
@@ -234,7 +234,7 @@ def four_axes(z, *others):
     ]
 
 
-def _buffer(x):
+def buffer_of(x):
     """The array that owns x's memory, or a view of it, in the order of its memory."""
     owner = owner_of(x)
     if owner.flags.c_contiguous:

@@ -5,6 +5,7 @@ Eager operations leave them to NumPy, whose results these are. Arrays have four 
 
 import math
 
+import numpy as np
 from numba import types
 
 from .jit import CodeByDtype, dense, jit, strided
@@ -76,6 +77,18 @@ def count_mask(x, z):
                 for k in range(x.shape[3]):
                     total += 1 if x[h, i, j, k] else 0
     z[()] = total
+
+
+@jit
+def doubt(mask, found, alarm):
+    """alarm = [-1] if the mask holds anywhere, and that was found, or nowhere, and that was found; else [0]"""
+    holds = False
+    for h in range(mask.shape[0]):
+        for i in range(mask.shape[1]):
+            for j in range(mask.shape[2]):
+                for k in range(mask.shape[3]):
+                    holds |= mask[h, i, j, k]
+    alarm[0] = -1.0 if holds == found else 0.0
 
 
 @jit
@@ -229,6 +242,12 @@ COMPARISONS = {
 }
 OF_MASK = CodeByDtype(converted, lambda t: (strided(types.boolean, 4), strided(t, 4, True)), integers=True)
 OF_INTEGERS = CodeByDtype(converted, lambda t: (strided(types.int64, 4), strided(t, 4, True)), integers=True)
+CONVERSIONS = {  # by what is converted
+    np.dtype(bool): OF_MASK,
+    np.dtype(np.int64): OF_INTEGERS,
+    np.dtype(np.float32): CodeByDtype(converted, lambda t: (strided(types.float32, 4), strided(t, 4, True))),
+    np.dtype(np.float64): CodeByDtype(converted, lambda t: (strided(types.float64, 4), strided(t, 4, True))),
+}
 ADD_INTEGERS = CodeByDtype(add_integers, lambda t: (strided(t, 4), strided(t, 0, True)), integers=True)
 COUNT_MASK = CodeByDtype(count_mask, lambda t: (strided(types.boolean, 4), strided(t, 0, True)), integers=True)
 PLACES = {
@@ -244,5 +263,6 @@ PICK = CodeByDtype(pick, lambda t: (dense(t, 2), *_PLACES, strided(t, 4, True), 
 TAKE = CodeByDtype(pick, PICK.signature)  # where eager does not look whether a place is in x: Python then tells
 PUT_BACK = CodeByDtype(put_back, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), types.intp, _ALARM))
 PUT = CodeByDtype(put_back, PUT_BACK.signature)  # of what TAKE has taken
+DOUBT = CodeByDtype(doubt, lambda t: (strided(types.boolean, 4), types.boolean, _ALARM))  # Python has gone on by what it found
 LARGER, SMALLER = _of_two(_larger), _of_two(_smaller)
-STOPPING = HOLD, PICK, TAKE, PUT_BACK, PUT, LARGER, SMALLER  # whose last argument is an alarm
+STOPPING = DOUBT, HOLD, PICK, TAKE, PUT_BACK, PUT, LARGER, SMALLER  # whose last argument is an alarm

@@ -124,16 +124,10 @@ class NegativeLogLikelihood(Op):
         self.labels, self.weights = labels, weights
 
     def forward(self, x):
-        (rows,) = self.weights.nonzero()
-        y = np.zeros(len(x), x.dtype)
-        y[rows] = -self.weights[rows] * x[rows, self.labels[rows]]
-        return y
+        return kernels.negative_log_likelihood(x, self.labels, self.weights)
 
     def backward(self, dy):
-        dx = np.zeros(self.needs[0].shape, dy.dtype)
-        (rows,) = self.weights.nonzero()
-        dx[rows, self.labels[rows]] = -self.weights[rows] * dy[rows]
-        return dx
+        return kernels.negative_log_likelihood_backward(dy, self.labels, self.weights, self.needs[0].shape[1])
 
 
 class BinaryCrossEntropy(Op):

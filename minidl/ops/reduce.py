@@ -151,7 +151,7 @@ class Amax(Reduction):
                 chosen |= x != x
             self.share = chosen.astype(x.dtype)
             if np.count_nonzero(chosen) != y.size:  # equal ones
-                self.share /= chosen.sum(axis=self.axes, keepdims=True).astype(x.dtype)
+                self.share /= kernels.sum_over(self.share, self.axes, True)
         return y if self.keepdim else y.reshape(_left(x.shape, self.axes))
 
     def backward(self, dy):

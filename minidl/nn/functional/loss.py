@@ -441,7 +441,8 @@ def _class_weights(name, weight, rows):
 @repeatable
 def _total(weights):
     """The sum of the weights of all rows; NaN if it is 0. An array, as a number would be the same in all calls of a replay."""
-    return np.array(weights.sum(dtype=np.float64) or math.nan, weights.dtype)
+    total = kernels.total(weights, (0,))
+    return np.where(total == 0, math.nan, total).astype(weights.dtype)
 
 
 @repeatable
