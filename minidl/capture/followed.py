@@ -288,7 +288,8 @@ def reduced(function, x, axis=0, dtype=None, out=None, keepdims=False, initial=N
         raise Unclear
     z = made(real)
     parts = list(reduction_parts(x.inner, z if keepdims else np.expand_dims(z, axes), axes))
-    initial = -0.0 if function is np.add else initial
+    if function is np.add:  # NumPy begins its sums with 0 or with -0.0, by its version
+        initial = np.add.reduce(np.full(1, -0.0, x.dtype))
     for i, (rows, sums) in enumerate(parts):
         if i == 0 and initial is not None:
             make(put(sums, float(initial)))
