@@ -30,6 +30,7 @@ P = numbers(8, 12, 5).softmax(1)
 Q = P.log()
 MASK = numbers(9, 12, 5) > 0
 BITS = MASK.float()
+IMAGES = numbers(7, 4, 3, 2, 2)
 WEIGHTS = minidl.tensor([1.0, 0.5, 0.0, 2.0, 1.0])
 
 
@@ -121,6 +122,7 @@ def test_where_python_chooses_a_number_it_is_kept(monkeypatch):
 
 SPECIAL = {
     "a mean in another order": (lambda x: x.permute(2, 1, 0).mean(1), lambda x: x * 0),
+    "a bias": (lambda x: F.conv_transpose2d(T.view(1, 4, 3, 5), IMAGES, x[0, 0, :3]), lambda x: x * 0),
     "a maximum whose share stays NumPy's": (lambda x: apply(ops.Maximum(), 1.5, x.permute(2, 1, 0).double()), lambda x: x * 0),
 }
 
