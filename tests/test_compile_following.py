@@ -358,6 +358,7 @@ def following(compute, *arrays):
         lambda x: x[x > 0],
         lambda x: x + 1j,
         lambda x: np.sin(x[::-1]),
+        lambda x: np.power(x.reshape(3, 1), x),
     ],
 )
 def test_what_depends_on_values_or_is_not_known_is_unclear(compute):

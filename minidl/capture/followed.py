@@ -245,7 +245,9 @@ def mapped(function, inputs, out=None, where=True, **options):
     *kinds, kind = function.resolve_dtypes((*kinds, None), **signature)
     xs = [plain(x, dtype) for x, dtype in zip(inputs, kinds, strict=True)]
     backwards = function not in _ALIKE and any(step < 0 for x in xs for step in x.strides)
-    if kind != real.dtype or backwards:
+    # Its loop has other code where an operand is repeated. In which cases NumPy comes there is not known for certain.
+    repeats = function is np.power and any(x.ndim and x.shape != real.shape for x in xs)
+    if kind != real.dtype or backwards or repeats:
         raise Unclear
     z = made(real)
     if real.size and not call_loop(function, z, *xs):
