@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, optim
+from minidl import nn, ops, optim
 from minidl.capture import followed, following as following_module, recorder
 from minidl.capture.calls import call
 from minidl.capture.events import Loose
@@ -19,6 +19,7 @@ from minidl.distributions import Bernoulli, Categorical, Normal, kl_divergence
 from minidl.kernels.arithmetic import ADD_TO, NUMBERS
 from minidl.kernels.numpy_loops import call_loop, call_reduction, loop_of, reduction_parts
 from minidl.nn import functional as F
+from minidl.tensors.record import apply
 from tests.test_compile import Twins, numbers, sgd
 from tests.test_compile_keeping import T, twice
 from tests.test_compile_programs import trained, with_zeros
@@ -29,6 +30,7 @@ P = numbers(8, 12, 5).softmax(1)
 Q = P.log()
 MASK = numbers(9, 12, 5) > 0
 BITS = MASK.float()
+IMAGES = numbers(7, 4, 3, 2, 2)
 WEIGHTS = minidl.tensor([1.0, 0.5, 0.0, 2.0, 1.0])
 
 
@@ -116,6 +118,19 @@ def test_what_stays_python_has_the_same_bits(compute):
 def test_where_python_chooses_a_number_it_is_kept(monkeypatch):
     monkeypatch.setattr(recorder, "follow", lambda *args: None)
     trained(MADE["numbers of which numpy chooses one"], lambda i: numbers(i, 4, 3, 5) * (i < 5))
+
+
+SPECIAL = {
+    "a mean in another order": (lambda x: x.permute(2, 1, 0).mean(1), lambda x: x * 0),
+    "a bias": (lambda x: F.conv_transpose2d(T.view(1, 4, 3, 5), IMAGES, x[0, 0, :3]), lambda x: x * 0),
+    "a maximum whose share stays NumPy's": (lambda x: apply(ops.Maximum(), 1.5, x.permute(2, 1, 0).double()), lambda x: x * 0),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_data_with_which_a_difference_does_not_show_is_recorded(name):
+    compute, change = SPECIAL[name]
+    trained(compute, lambda i: (lambda x: change(x) if i < 5 else x)(numbers(i, 4, 3, 5)))
 
 
 def test_calls_read_what_is_known_and_add_to_nothing():
@@ -299,6 +314,16 @@ def test_what_has_no_loop_is_left_to_python():
     assert loop_of(np.modf, (np.dtype(float),) * 3) is None
     many = np.zeros((100, 2, 100, 2))
     assert not list(reduction_parts(many, np.zeros((1, 2, 1, 2)), (0, 2)))
+    for strides in ((8, 0), (8, 8)):  # in which order NumPy takes these axes is not known
+        x = np.lib.stride_tricks.as_strided(np.zeros(8), (3, 4), strides)
+        assert not list(reduction_parts(x, np.zeros((3, 1)), (1,)))
+
+
+@pytest.mark.parametrize("function", [np.add, np.multiply, np.maximum])
+def test_a_reduction_begins_as_numpys_does(function):
+    x = np.full((3, 4), -0.0)
+    sums = following(lambda x: [followed.reduced(function, x, axis).inner for axis in (0, 1, None)], x)
+    assert [y.tobytes() for y in sums] == [function.reduce(x, axis).tobytes() for axis in (0, 1, None)]
 
 
 # --- what is not followed
@@ -333,6 +358,7 @@ def following(compute, *arrays):
         lambda x: x[x > 0],
         lambda x: x + 1j,
         lambda x: np.sin(x[::-1]),
+        lambda x: np.power(x.reshape(3, 1), x),
     ],
 )
 def test_what_depends_on_values_or_is_not_known_is_unclear(compute):

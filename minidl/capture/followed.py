@@ -245,7 +245,9 @@ def mapped(function, inputs, out=None, where=True, **options):
     *kinds, kind = function.resolve_dtypes((*kinds, None), **signature)
     xs = [plain(x, dtype) for x, dtype in zip(inputs, kinds, strict=True)]
     backwards = function not in _ALIKE and any(step < 0 for x in xs for step in x.strides)
-    if kind != real.dtype or backwards:
+    # Its loop has other code where an operand is repeated. In which cases NumPy comes there is not known for certain.
+    repeats = function is np.power and any(x.ndim and x.shape != real.shape for x in xs)
+    if kind != real.dtype or backwards or repeats:
         raise Unclear
     z = made(real)
     if real.size and not call_loop(function, z, *xs):
@@ -288,7 +290,8 @@ def reduced(function, x, axis=0, dtype=None, out=None, keepdims=False, initial=N
         raise Unclear
     z = made(real)
     parts = list(reduction_parts(x.inner, z if keepdims else np.expand_dims(z, axes), axes))
-    initial = -0.0 if function is np.add else initial
+    if function is np.add:  # NumPy begins its sums with 0 or with -0.0, by its version
+        initial = np.add.reduce(np.full(1, -0.0, x.dtype))
     for i, (rows, sums) in enumerate(parts):
         if i == 0 and initial is not None:
             make(put(sums, float(initial)))

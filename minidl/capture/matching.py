@@ -260,8 +260,9 @@ class Matching:
         if reason == _NUMPY and (found := prepared(b)) and not any(map(self.known, found[0])):
             for x, y in zip((prepared(a) or ((),))[0], found[0], strict=False):
                 self._made(x, y, b)
-            if self._try_calls(a, b) is None and self._all_explained(results(a, b)):
-                self.lowered[id(b)] = [*found[1], *b.calls]
+            calls = [*found[1], *b.calls]
+            if self._may_read(b, calls) and self._try_calls(a, b) is None and self._all_explained(results(a, b)):
+                self.lowered[id(b)] = calls
                 return False
         if reason is not None:
             for table, key in self._noted:

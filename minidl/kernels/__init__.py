@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _FILES = {
     "ahead": ("compile_ahead",),
     "clipping": ("common_norm", "scale_all"),
-    "conv": ("conv2d", "conv2d_input"),
+    "conv": ("add_to_channels", "conv2d", "conv2d_input"),
     "conv_weight": ("conv2d_weight",),
     "ctc": ("ctc_backward", "ctc_forward"),
     "elementwise": (

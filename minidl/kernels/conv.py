@@ -29,7 +29,7 @@ from .conv_batches import BATCH_SIZES, correlate_batches, make_batch_plan
 from .conv_loops import DEPTH, correlate, pack_weights
 from .depthwise import depthwise, depthwise_input, pays
 from .gemm import matmul
-from .jit import CodeByDtype, dense
+from .jit import CodeByDtype, dense, jit
 from .layout import clear
 from .memory import empty
 from .planes import SIZES, backward_phases, block_of, forward_phases, make_plan, out_size
@@ -124,6 +124,19 @@ def _backward_plan(dy_shape, w_shape, size, stride, padding, dilation, groups):
     return _plan(dy_shape[0], out, size, (1, 1), w_shape[0] // groups, w_shape[1], w_shape[1] * kh * kw, phases)
 
 
+@jit
+def add_each(y, b):
+    """y[n, o, :] += b[o]"""
+    for n in range(y.shape[0]):
+        for o in range(y.shape[1]):
+            row, number = y[n, o], b[o]
+            for i in range(row.size):
+                row[i] += number
+
+
+_add = CodeByDtype(add_each, lambda t: (dense(t, 3, True), dense(t, 1)))
+
+
 def _plan(images, size, target, stride, channels, rows, weight_step, phases):
     """What `_run` needs to know."""
     block = block_of(channels, phases)
@@ -200,6 +213,15 @@ def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 
     else:
         clear(dx)
     return dx
+
+
+def add_to_channels(y, b):
+    """y[n,o] += b[o]. By a kernel, as a step that is remembered does not see what NumPy changes."""
+    if b.shape != y.shape[1:2]:
+        raise ValueError(f"add_to_channels: {y.shape} expects a bias ({y.shape[1]},), got {b.shape}")
+    _check_dtypes("add_to_channels", y, b)
+    if y.size:
+        _add[y.dtype](y.reshape(*y.shape[:2], -1), np.ascontiguousarray(b))
 
 
 def _scatter(dy, w, size, stride, padding, dilation, groups):

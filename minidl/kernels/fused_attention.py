@@ -264,5 +264,5 @@ def attention_backward(do, q, k, v, o, lse, mask=None, causal=False, scale=1.0, 
     if (causal or mask is not None) and not _finite(dq, dk, dv, dmask):
         dq, dk, dv, dmask = _compute_back_seen(*arguments)
     if zero and dq is not None:
-        dq *= 0
+        dq = dq * 0  # a new array: a step that is remembered does not see what NumPy changes
     return *(x if E or x is None else x[..., :0] for x in (dq, dk)), dv, dmask

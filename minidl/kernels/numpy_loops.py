@@ -176,8 +176,12 @@ def call_reduction(function, z, x):
 def reduction_parts(x, z, axes):
     """Gives pairs (M, N, K) and (M, K): parts of x, where N are axes that are reduced, and z, which has these with the size 1.
 
-    They come in the order in which NumPy reduces them. There are none if an array can't be seen so, or too many.
+    They come in the order in which NumPy reduces them. There are none if an array can't be seen so, or too many, or if the
+    order is not known: of axes along which an element is repeated, or that have the same step.
     """
+    steps = [abs(step) for step, n in zip(x.strides, x.shape, strict=True) if n > 1]
+    if 0 in steps or len({*steps}) < len(steps):
+        return
     order = sorted((axis for axis, n in enumerate(x.shape) if n > 1), key=lambda axis: -abs(x.strides[axis]))
     reduced = [axis in axes for axis in order]
     last = max((i + 1 for i, holds in enumerate(reduced) if holds), default=len(order))

@@ -154,10 +154,11 @@ def sum_over(x, axes, keepdims=False, divisor=1):
         return y if divisor == 1 else y / divisor
     y = _total(x, axes, False, x.dtype)
     if divisor != 1:
-        if y.flags.carray:
-            _divide[y.dtype](y.reshape(-1), divisor)
+        flat = y.reshape(-1) if y.flags.carray else y.ravel("K")
+        if flat.base is None:  # a copy. NumPy may change no result of a kernel: a remembered step would not see it
+            y = y / y.dtype.type(divisor)
         else:
-            y /= y.dtype.type(divisor)
+            _divide[y.dtype](flat, divisor)
     return y.reshape(_kept(x.shape, axes)) if keepdims else y
 
 

@@ -50,7 +50,7 @@ class ConvTranspose2d(Op):
         self.kernel_size = w.shape[2:]
         y = kernels.conv2d_input(x, w, self.size, self.stride, self.padding, self.dilation, self.groups)
         if b is not None:
-            y += b[:, None, None]
+            kernels.add_to_channels(y, b)
         return y
 
     def backward(self, dy):
