@@ -73,6 +73,9 @@ def of_each(function, kernel, *options, takes_y=False):
     return Backward(lambda x: plain(x, *options), call, X)
 
 
+ROW_WEIGHTS = np.array([0.5, 0.0, 2.0])
+
+
 def softmax(x, axis):
     e = np.exp(x)
     return e / e.sum(axis, keepdims=True)
@@ -280,6 +283,13 @@ BACKWARD = {
         ),
     ],
     "leaky_relu_backward": [of_each(leaky_relu, "leaky_relu_backward"), of_each(leaky_relu, "leaky_relu_backward", 0.3)],
+    "negative_log_likelihood_backward": [
+        Backward(
+            lambda x: -ROW_WEIGHTS * x[np.arange(3), LABELS],
+            lambda dy, x: [kernels.negative_log_likelihood_backward(dy, LABELS, ROW_WEIGHTS, x.shape[1])],
+            X,
+        )
+    ],
     "squared_error_backward": [Backward(lambda x: x * x, lambda dy, x: [kernels.squared_error_backward(dy, x)], X)],
     "linear_backward": [Backward(table.linear, linear, X, Y[:2], normal(2))],
     "log_softmax_backward": [
@@ -505,6 +515,11 @@ FORWARD = {
     "place_at": [place_row()],
     "to_int64": [Forward(np.array([3, 200]), np.array([3, 200], np.uint8))],
     "take_rows": [Forward(X[ROWS3], X, ROWS3, take=first)],
+    "negative_log_likelihood": [
+        Forward(np.array([-0.5 * 0.7, 0, last]), X, np.array(labels), ROW_WEIGHTS)
+        for labels, last in (([2, -100, 3], -2 * 0.9), ([2, 0, 4], 0), ([2, 0, -1], 0))
+    ],
+    "add_to_channels": [Forward(IMAGES + W3[:, None, None], IMAGES, W3, take=written(0))],
     "attention": [
         Forward(
             table.attention(*(x[None] for x in (X[:2], X, Y)), 0.5, False, None, 0.0, 0)[0],
