@@ -299,4 +299,3 @@ _KERNELS = {
     *("silu_backward", "softplus", "softplus_backward", "tanh_backward", "sigmoid_backward", "logsigmoid_backward"),
 }
 KERNELS = _Kernels()
-_ = math
