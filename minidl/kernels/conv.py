@@ -216,9 +216,17 @@ def conv2d_input(dy, w, size, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 
 
 
 def add_to_channels(y, b):
-    """y[n,o] += b[o]. By a kernel, as a step that is remembered does not see what NumPy changes."""
-    if b.shape != y.shape[1:2]:
-        raise ValueError(f"add_to_channels: {y.shape} expects a bias ({y.shape[1]},), got {b.shape}")
+    """y[n, o] += b[o], of a C-contiguous y. By a kernel, as a step that is remembered does not see what NumPy changes.
+
+    >>> y = np.zeros((1, 2, 3))
+    >>> add_to_channels(y, np.array([1.0, 2.0]))
+    >>> y
+    array([[[1., 1., 1.],
+            [2., 2., 2.]]])
+    """
+    if y.ndim < 3 or not y.flags.carray or b.shape != y.shape[1:2]:
+        what = "" if y.flags.carray else ", which is not C-contiguous or can't be written to"
+        raise ValueError(f"add_to_channels: expected y (N, C, …) and b (C,), got {y.shape}{what} and {b.shape}")
     _check_dtypes("add_to_channels", y, b)
     if y.size:
         _add[y.dtype](y.reshape(*y.shape[:2], -1), np.ascontiguousarray(b))
