@@ -170,3 +170,12 @@ def test_where_more_is_to_be_looked_at_there_is_none(name):
             step(numbers(i, 5, 4))
     guards = next(iter(step._remembered.plans.values())).guards
     assert getattr(guards, name.removesuffix("_items")) and guards.holds is None
+
+
+def test_a_tensor_that_is_given_twice_is_not_taken_for_two():
+    step = minidl.compile(lambda x, y: x * 3 if x is y else x + y, fullgraph=True)
+    a, b = numbers(0, 4), numbers(1, 4)
+    for _ in range(6):
+        assert step(a, b).equal(a + b)
+    for _ in range(7):
+        assert step(a, a).equal(a * 3) and step(a, b).equal(a + b)
