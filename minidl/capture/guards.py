@@ -18,7 +18,6 @@ from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .arguments import items
 from .events import flat
-from .expression import expression_of
 from .functions import is_hooked
 from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
 
@@ -84,7 +83,6 @@ class Guards:
         self.tensors = [(x, x.array, x.node) for x in tensors.values()]
         self.arrays = [x.array for x in (*tensors.values(), *found.inner)]
         self.members, self.streams = found.members, found.streams
-        self.holds = None  # or a function that says quickly that all is as it was
         self.looks = bool(found.optional or found.computed or found.all)  # at attributes that an input may be given
 
     def broken(self):
@@ -109,7 +107,7 @@ class Guards:
             if len(own) != size or own["state"] is not state or own["param_groups"] is not groups or len(groups) != number:
                 return f"{name} has another state, other groups or attributes"
         for groups, i, group, params, before, single in self.groups:
-            if groups[i] is not group or group["params"] is not params or not _identical(params, before, single):
+            if groups[i] is not group or group["params"] is not params or not identical(params, before, single):
                 return "an optimizer has other parameters"
         for state, p, d, entries in self.states:
             if state.get(p) is not d:
@@ -154,7 +152,6 @@ class Guards:
                 self.forms.append((get, form(get())))
         others = [x for _, part in kept for x in part.tensors()]
         self.tensors += [(x, x.array, x.node) for x in others]
-        self.holds = expression_of(self, _identical)
 
     def settle(self):
         """After an ordinary call: a place with another value now is not looked at any more.
@@ -268,7 +265,7 @@ def _entries(state):
     return [(key, x, x.array) for key, x in state.items() if isinstance(x, Tensor)]
 
 
-def _identical(tensors, before, single):
+def identical(tensors, before, single):
     """Whether two lists have the same tensors. `==` looks for that first, in a fifth of the time; for single numbers it is not
     enough."""
     try:

@@ -24,7 +24,7 @@ def numbers_of(optimizer, calls, table, first, assign):
 
     assign: sets the gradients, without which an optimizer calls no kernel, and gives a function that takes them back.
     """
-    kind = _Options if type(optimizer) is SGD else _Moments if isinstance(optimizer, Adam) else _Rule
+    kind = Options if type(optimizer) is SGD else _Moments if isinstance(optimizer, Adam) else _Rule
     return kind(optimizer, calls, table, first, assign)
 
 
@@ -44,21 +44,29 @@ def _counted(optimizer, calls):
         yield optimizer.state[p]["step"].array, group, optimizer.state[p]
 
 
-class _Options:
-    """Numbers that depend on the options only."""
+class Options:
+    """Numbers that depend on the options only.
+
+    options: [(group, what it was when it was read; nothing if it is to be read each time)].
+    """
 
     def __init__(self, optimizer, calls, table, first, assign):
         self.optimizer, self.calls, self.table, self.first, self.assign = optimizer, calls, table, first, assign
-        self.flags, self.always = self._flags(), True  # so that they are read at first
+        self.flags, self.options = self._flags(), [(group, {}) for group in optimizer.param_groups]
 
     def update(self):
-        if self.always:
+        self.look()
+        self.count()
+
+    def look(self):
+        """Reads the options if they are others than before."""
+        if any(
+            group.keys() != old.keys() or not all(map(is_, map(group.get, old), old.values())) for group, old in self.options
+        ):
             self.read()
-            return
-        for group, values in self.options:
-            if len(group) != len(values) or not all(map(is_, group.values(), values)):
-                self.read()
-                return
+
+    def count(self):
+        """Brings those numbers up to date that change at every step."""
 
     def _flags(self):
         """The options that say which kernels are called, and how; they are no numbers that a table can be given."""
@@ -83,12 +91,15 @@ class _Options:
             raise Changed(f"{type(self.optimizer).__name__} calls other kernels")
         for i, args in enumerate(found):
             self.table.set_numbers(self.first + i, args)
-        self.options = [(group, tuple(group.values())) for group in self.optimizer.param_groups]
-        options = [x for group in self.optimizer.param_groups for key, x in group.items() if not key.startswith("param")]
-        self.always = any(isinstance(x, (Tensor, list)) for x in options)  # they may be changed in place
+        for group, old in self.options:
+            old.clear()
+            if not any(
+                isinstance(x, (Tensor, list)) for key, x in group.items() if key[:5] != "param"
+            ):  # it may change in place
+                old.update(group)
 
 
-class _Moments(_Options):
+class _Moments(Options):
     """Adam's: the last but one and the one before it change with the number of steps."""
 
     at = -3, 2
@@ -97,8 +108,7 @@ class _Moments(_Options):
         super().__init__(optimizer, calls, table, first, assign)
         self.places = [(*found, 1, table.place(first + i, *self.at)) for i, found in enumerate(_counted(optimizer, calls))]
 
-    def update(self):
-        super().update()
+    def count(self):
         last = None, None
         for number, group, _, more, place in self.places:
             now = number.item() + more
@@ -117,8 +127,7 @@ class _Rule(_Moments):
         self.at = 0, len(self.names)
         super().__init__(optimizer, calls, table, first, assign)
 
-    def update(self):
-        _Options.update(self)
+    def count(self):
         if self.changing:
             for number, group, state, more, place in self.places:
                 _, found = self.optimizer.numbers(group, state, number.item() + more)

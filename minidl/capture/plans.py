@@ -8,7 +8,13 @@ _new = object.__new__
 TRIES = 2  # recordings that may differ from the one before, as what is around the step may have changed between them
 ENOUGH = 32  # calls after which it does not matter that a step is recorded anew
 ASIDE = 2  # programs of one plan that are put aside
-_ASIDE = "number", "misses", "left", "left_at", "inputs", "statics", "program", "guards", "shape", "first"
+ORDINARY = object()  # what a replay gives where the call can't be replayed the short way
+_ASIDE = "number", "misses", "left", "left_at", "inputs", "statics", "program", "guards", "shape", "first", "replay"
+
+
+def no_replay(remembered, plan, args):
+    """That of a plan for which none is written yet, see replay.py."""
+    return ORDINARY
 
 
 class Plan:
@@ -18,7 +24,7 @@ class Plan:
         self.given = given  # what its key says of the arguments
         self.number = self.begun = self.misses = self.left = self.left_at = 0
         self.tries = TRIES
-        self.inputs = ()
+        self.inputs, self.replay = (), no_replay
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
         self.turns, self.doubt = 0, False  # how often a program was taken up again; whether the next call is to be compared
         self.others = []  # what it was before, and may be again, such as the one in training and the one in evaluation
@@ -26,7 +32,7 @@ class Plan:
     def begin_again(self, changed):
         often = self.number < ENOUGH
         self.number, self.begun, self.first, self.program, self.changed = 1, self.begun + 1 if often else 0, None, None, changed
-        self.doubt = False
+        self.doubt, self.replay = False, no_replay
         self.misses, self.tries = 0, TRIES
 
     def put_aside(self):

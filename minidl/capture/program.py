@@ -323,6 +323,10 @@ class Program:
             except Exception as error:
                 before.restore()
                 raise Failed(str(error)) from error
+        self.leave()
+
+    def leave(self):
+        """Gradients, the times of what was written, and what the step leaves in attributes and variables."""
         for node, grad in self.final:
             node.grad = grad
         writes._writes.newest = now = next_serial()
@@ -330,6 +334,10 @@ class Program:
             entry[1] = now
         for _, put, shape, arrays in self.places:
             put(filled(shape, map(np.ndarray.copy, arrays)) if arrays else shape)
+
+    def stopped_at(self, row):
+        """Goes on where the only table has stopped."""
+        self._segments(self.only.checked(row))
 
     def _segments(self, stopped=-1):
         """All parts in order. stopped: the call of the first table that has stopped, if it was made already."""

@@ -14,9 +14,10 @@ from .arguments import copied, examine, is_plain, leaves, put_back, refused, ske
 from .guards import LEFT, Guards
 from .matching import CannotRemember, Carried, Matching
 from .numbers import Changed
-from .plans import ENOUGH, Plan
+from .plans import ENOUGH, Plan, no_replay
 from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
+from .replay import replay_of
 from .state import State, equal, grads_of
 from .surroundings import SIMPLE, same
 
@@ -72,7 +73,9 @@ class Remembered:
                     if plan.doubt or not number & plan.number:  # call 4, 8, 16, 32, …
                         return self._check(plan, number, tensors, args, options)
                     if not options and is_plain(args) and not plan.guards.looks:  # the short way from now on
-                        plan.inputs = [(x, x.shape, x.dtype) for x in plan.statics]
+                        if plan.replay is no_replay:
+                            plan.inputs = [(x, x.shape, x.dtype) for x in plan.statics]
+                            plan.replay = replay_of(plan)
                         self.last = plan
                     plan.number = number
                     plan.program.replay(arrays)
@@ -98,13 +101,14 @@ class Remembered:
         left = [place for place in guards.settled if not same(place[0](), place[2])]
         result = self.function(*args, **options)
         guards.settle()
+        self.last = None if self.last is plan else self.last
+        plan.replay = no_replay  # it is to be written anew
         program.places += [(get, put, value, []) for get, put, value in left if same(get(), value)]
         guards.settled = [place for place in guards.settled if place not in left]
         plan.left, plan.left_at = plan.left + 1 if plan.left_at == plan.number else 1, plan.number
         if plan.left > ENOUGH and self.last in (None, plan):  # in so many calls one after the other, and no other is replayed
             self._refuse(f"{LEFT}, in each call: pass it as an argument")
         elif plan.left == MISSES and plan.begun == 0:  # it may stay as it is now
-            self.last = None if self.last is plan else self.last
             plan.begin_again(LEFT)
         return result
 

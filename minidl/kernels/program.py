@@ -57,16 +57,19 @@ class Table:
             self.rows[i, 3] = address_of(alarm)
         self.memory = memory
         run, loop = _runner[0]
-        self._run = functools.partial(run, loop, address_of(self.rows), len(self.rows))
+        self.at_once = functools.partial(run, loop, address_of(self.rows), len(self.rows))  # `run` without its check
         self._rest = functools.partial(run, loop)
 
     def run(self, first=0):
         """Makes all calls from number `first` on; gives -1, or the number of the call whose alarm went off."""
         if not first:
-            stopped = self._run()
+            stopped = self.at_once()
         else:
             stopped = self._rest(address_of(self.rows) + first * self.rows.strides[0], len(self.rows) - first)
             stopped += first if stopped >= 0 else 0
+        return self.checked(stopped)
+
+    def checked(self, stopped):
         if stopped >= _FAILED:
             raise MemoryError("no memory for what a kernel keeps beside its arguments")
         return stopped
@@ -234,6 +237,12 @@ class PythonTable:
             if i in self.alarms and self.alarms[i].flat[0] >= 0:
                 return i
         return -1
+
+    def at_once(self):
+        return self.run()
+
+    def checked(self, stopped):
+        return stopped
 
     def place(self, i, first, count):
         call = self.calls[i]
