@@ -189,6 +189,44 @@ def test_calls_that_are_compared_are_ordinary():
         assert step.plan.number == number + 1 - ordinary
 
 
+def test_an_input_that_shares_memory_with_what_the_step_changes_makes_it_ordinary():
+    kept = minidl.zeros(4)
+
+    @minidl.compile(fullgraph=True)
+    def step(x):
+        kept.add_(1.0)
+        return x * 2
+
+    for i in range(6):
+        step(numbers(i, 4))
+    me, plan = step._remembered, step._remembered.last
+    assert plan.replay(me, plan, (kept[:],)) is ORDINARY and kept.equal(minidl.full((4,), 6.0))
+    assert plan.replay(me, plan, (kept.clone(),)).equal(minidl.full((4,), 12.0))
+    assert step(kept[:]).equal(minidl.full((4,), 16.0))
+
+
+def test_where_an_index_has_become_negative_it_is_ordinary_and_does_not_count():
+    step = minidl.compile(lambda x, i: x[i] * 2, fullgraph=True)
+    x, i = numbers(0, 5, 4), minidl.tensor([1, 3, 0])
+    for _ in range(9):
+        step(x, i)
+    me, plan = step._remembered, step._remembered.last
+    assert plan.replay(me, plan, (x, i - 4)) is ORDINARY and plan.number == 9
+    assert step(x, i - 4).equal(x[i - 4] * 2) and plan.replay(me, plan, (x, i)).equal(x[i] * 2)
+
+
+def test_where_an_optimizer_calls_other_kernels_now_it_is_ordinary_and_does_not_count():
+    twins, optimizers = optimized(optim.SGD, lr=0.1)
+    me, plan = twins.remembered._remembered, twins.remembered._remembered.last
+    for optimizer in optimizers:
+        optimizer.param_groups[1]["momentum"] = 0.9
+    x, y = numbers(0, 5, 4), numbers(1, 5, 2)
+    assert plan.replay(me, plan, (x, y)) is ORDINARY and plan.number == 17
+    for _ in range(6):
+        twins.call(x, y)
+    assert me.last is plan and plan.number == 7
+
+
 def optimized(kind, **options):
     """Twins of a step with two groups of parameters, in the middle of short replays: (twins, their optimizers)."""
 
