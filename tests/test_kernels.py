@@ -353,7 +353,7 @@ def reference_softmax(x, axis=-1):
     return e / e.sum(axis, keepdims=True)
 
 
-ROW_SHAPES = [(64, 10), (3, 1), (5, 2, 7), (4,), (1, 3000), (0, 4), (2, 0, 3)]
+ROW_SHAPES = [(64, 10), (3, 1), (5, 2, 7), (4,), (1, 3000), (0, 4), (2, 0, 3), (700, rows.FEW - 1), (90, rows.FEW)]
 
 
 @pytest.mark.parametrize("T", DTYPES)
@@ -403,7 +403,7 @@ def test_a_large_softmax_is_that_of_its_rows(T, shape, rng):
     """The kernel reads ahead from some size on; not a bit may change, in whole blocks and in the last."""
     x = rng.normal(size=shape).astype(T)
     assert x.size >= rows.LARGE
-    for f in (rows.softmax, rows.log_softmax):
+    for f in (rows.softmax, rows.log_softmax, rows.logsumexp):
         y, step = f(x), max(1, shape[0] // 7)
         for i in range(0, shape[0], step):
             np.testing.assert_array_equal(y[i : i + step], f(x[i : i + step].copy()))
@@ -416,6 +416,7 @@ def test_softmax_at_the_extremes(T):
     np.testing.assert_array_equal(rows.softmax(x), [[1, 0, 0, 0]])
     np.testing.assert_array_equal(rows.log_softmax(x), [[0, -1000, -1000, -1000]])
     np.testing.assert_array_equal(rows.logsumexp(x), [1000])
+    np.testing.assert_allclose(rows.logsumexp(np.full((1, 4), -1000, T)), [np.log(4) - 1000], rtol=1e-6)
     losses, shift_and_log, *_ = rows.cross_entropy(x, np.array([1]))
     np.testing.assert_array_equal(losses, [1000])
     np.testing.assert_array_equal(rows.cross_entropy_backward(np.ones(1, T), x, shift_and_log, np.array([1])), [[1, -1, 0, 0]])

@@ -3,6 +3,7 @@
 All begin by taking the row's maximum off, so no exponential overflows and softmax([1000, 0]) is [1, 0]. Rows may be as
 short as 10 classes, too short for vector code, so a block of rows is treated at once: maxima off row by row, then the
 exponentials of the whole block in one long loop, then the sums row by row. A block stays in the first-level cache.
+The logarithms of sums, which cross-entropy takes, go down the columns of a block instead where the classes are few.
 """
 
 import math
@@ -21,6 +22,7 @@ from .tile import fetch
 
 BLOCK = 2048  # elements treated at once
 AHEAD = 128  # elements of the next block that are sent for while as many of this one are computed
+FEW = 32  # classes; more are no quicker down the columns
 LARGE = 1 << 18  # elements that do not stay in the second-level cache
 SHARED_SIZE = 32768  # elements from which a second thread pays for its launch
 
@@ -102,16 +104,44 @@ def softmax_rows(x, y, part, parts):
                 block[n, c] *= share
 
 
+@jit(forceinline=True)
+def _down_columns(x, shift_and_log, totals, m, e):
+    """shifts_and_logs of few classes: their rows are too short for vector code, so it goes down the columns."""
+    N, C = x.shape
+    for n in range(N):
+        m[n] = -np.inf
+    for c in range(C):
+        column = e[c * N : (c + 1) * N]
+        for n in range(N):
+            column[n] = x[n, c]
+        for n in range(N):
+            m[n] = vmath.maximum(m[n], column[n])
+    for n in range(N):
+        m[n] = vmath.select(m[n] == -np.inf, x.dtype.type(0), m[n])
+        totals[n] = 0
+    for c in range(C):
+        column = e[c * N : (c + 1) * N]
+        for n in range(N):
+            totals[n] += vmath.exp_of_negative(column[n] - m[n])
+    for n in range(N):
+        totals[n] = vmath.log(totals[n])
+    for n in range(N):
+        shift_and_log[n, 0], shift_and_log[n, 1] = m[n], totals[n]
+
+
 @jit
 def shifts_and_logs(x, shift_and_log, part, parts):
     """Per row the shift m and log Σ exp(x - m): kept apart, because their sum would lose digits to a large m."""
     N, C = x.shape
     end = N * (part + 1) // parts
     step = _block_rows(x)
-    memory = empty_array(step * (C + 1), x.dtype)
-    totals, e = memory[:step], memory[step:]
+    memory = empty_array(step * (C + 2), x.dtype)
+    totals, m, e = memory[:step], memory[step : 2 * step], memory[2 * step :]
     for first in range(N * part // parts, end, step):
         block = shift_and_log[first : min(first + step, end)]
+        if C < FEW:
+            _down_columns(x[first : min(first + step, end)], block, totals, m, e)
+            continue
         _exponentials(x[first : min(first + step, end)], block[:, 0], e, False)
         for n in range(block.shape[0]):
             totals[n] = _sum(e[n * C : (n + 1) * C])
