@@ -1,5 +1,7 @@
 """minidl.compile: a replay as one function. Where the guards find a change, or an argument is another one, it is ordinary."""
 
+import threading
+
 import pytest
 
 import minidl
@@ -289,10 +291,11 @@ def test_options_that_change_are_read(name, which):
 def test_a_learning_rate_that_is_a_tensor_may_change_in_place():
     twins, optimizers = optimized(optim.SGD, lr=0.1)
     rates = [minidl.tensor(0.3), minidl.tensor(0.3)]
+    number = optimizers[0].param_groups[0]["lr"]
     for i in range(6):
         for rate, optimizer in zip(rates, optimizers, strict=True):
             rate.array[...] = 0.2 / (i + 1)
-            optimizer.param_groups[0]["lr"] = rate if i < 4 else 0.05 * i
+            optimizer.param_groups[0]["lr"] = rate if i < 4 else number
         twins.call(numbers(i, 5, 4), numbers(90 - i, 5, 2))
 
 
@@ -307,6 +310,39 @@ def test_options_that_are_others_are_read_once():
                 optimizer.param_groups[1]["lr"] = float(str(lr))
         twins.call(numbers(0, 5, 4), numbers(1, 5, 2))
         assert len(reads) == expected
+
+
+def test_what_it_writes_is_noted_for_backward():
+    """A graph that has kept a parameter from before the replay must not be walked."""
+    step = Step()
+    y = step.net(step.x.clone().requires_grad_())
+    assert step.replay() is not ORDINARY
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.sum().backward()
+
+
+def test_threads_wait_for_one_another():
+    step, results = Step(), []
+    thread = threading.Thread(target=lambda: results.append(step.replay()))
+    with step.me.lock:
+        thread.start()
+        thread.join(0.05)
+        assert thread.is_alive() and not results
+    thread.join()
+    assert results[0] is not ORDINARY
+
+
+def test_what_is_set_around_the_step_is_set_by_replays_from_then_on():
+    holder = Holder()
+    step = minidl.compile(holder.settled, fullgraph=True)
+    with minidl.no_grad():
+        for i in range(10):
+            step(numbers(i, 5, 4))
+        for _ in range(3):  # the first of these calls is ordinary
+            holder.kept = 5
+            step(numbers(0, 5, 4))
+            assert holder.kept == 3
+    assert step._remembered.last.number == 12
 
 
 class Holder:

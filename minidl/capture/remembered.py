@@ -101,7 +101,6 @@ class Remembered:
         left = [place for place in guards.settled if not same(place[0](), place[2])]
         result = self.function(*args, **options)
         guards.settle()
-        self.last = None if self.last is plan else self.last
         plan.replay = no_replay  # it is to be written anew
         program.places += [(get, put, value, []) for get, put, value in left if same(get(), value)]
         guards.settled = [place for place in guards.settled if place not in left]
@@ -109,6 +108,7 @@ class Remembered:
         if plan.left > ENOUGH and self.last in (None, plan):  # in so many calls one after the other, and no other is replayed
             self._refuse(f"{LEFT}, in each call: pass it as an argument")
         elif plan.left == MISSES and plan.begun == 0:  # it may stay as it is now
+            self.last = None if self.last is plan else self.last
             plan.begin_again(LEFT)
         return result
 

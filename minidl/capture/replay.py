@@ -142,7 +142,7 @@ def conditions_of(guards, name):
 def _of_program(plan, name):
     """Brings the optimizers' numbers up to date, makes the calls of kernels, leaves what they leave; as Program.run does."""
     program = plan.program
-    if program.only is None or program.indices:
+    if program.only is None:
         return ["plan.program.run()"]
     lines = [line for step in program.steps for line in _of_options(step, name)]
     lines += [f"stopped = {name(program.only.at_once)}()", "if stopped >= 0: plan.program.stopped_at(stopped)"]
@@ -157,7 +157,7 @@ def _of_options(step, name):
     this, conditions = name(step), []
     for group, old in step.options:
         g, o = name(group), name(old)
-        conditions += [f"len({g}) == len({o}) == {len(old)}", *(f"{g}[{key!r}] is {o}[{key!r}]" for key in old)]
+        conditions += [f"{g}[{key!r}] is {o}[{key!r}]" for key in old]
     if len(conditions) > MOST or not all(old for _, old in step.options):
         return [f"{this}.update()"]
     lines = [
