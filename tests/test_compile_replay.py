@@ -179,7 +179,9 @@ def test_when_another_is_replayed_or_it_is_called_within_itself_it_is_ordinary()
     assert step.replay() is ORDINARY
     step.me.busy, step.me.last = False, None
     assert step.replay() is ORDINARY
-    step.me.last = step.plan
+    step.me.last, program, step.plan.program = step.plan, step.plan.program, None
+    assert step.replay() is ORDINARY
+    step.plan.program = program
     assert step.replay() is not ORDINARY
 
 

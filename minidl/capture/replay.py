@@ -48,7 +48,7 @@ def replay_of(plan):
     remembered: the Remembered whose `last` the plan is. args: of the call, a tuple; there are no named ones.
     """
     name, inputs = Values(), range(len(plan.inputs))
-    conditions = ["me.last is plan and not me.busy", *_of_inputs(plan, name)]
+    conditions = [f"me.last is plan and plan.program is {name(plan.program)} and not me.busy", *_of_inputs(plan, name)]
     found = conditions_of(plan.guards, name)
     conditions += ["plan.guards.broken() is None"] if found is None else found
     lines = [f"{name(static)}[...] = a{i}" for i, (static, _, _) in enumerate(plan.inputs)]  # in half the time of copyto
