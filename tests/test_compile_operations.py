@@ -14,7 +14,7 @@ import pytest
 
 import minidl
 from minidl.tensors.record import apply, wrap
-from tests.table import TABLE
+from tests.table import BOUNDED, TABLE
 
 LIST = pathlib.Path(__file__).with_name("compile_operations.txt")
 WRITTEN = dict(line.split() for line in LIST.read_text().splitlines()) if LIST.exists() else {}
@@ -69,14 +69,22 @@ def assert_alike(results, states, call):
         assert a.grad is None or a.grad.array.tobytes() == b.grad.array.tobytes(), f"{call}: gradients"
 
 
-def compare(case):
-    """How the operation is made in a remembered step, forward and back; fails if a bit differs."""
+def compare(case, zeros=False):
+    """How the operation is made in a remembered step, forward and back; fails if a bit differs.
+
+    zeros: the calls that are recorded find zeros, wherever the operation takes them. What NumPy does to a result in place often
+    changes nothing then: the recorder must not take it for nothing.
+    """
     (step, parameters), (other, others) = step_of(case), step_of(case)
+    domains = [d for x, d in zip(case.inputs, case.domains, strict=False) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    free = [(x, y, x.array.copy()) for x, y, d in zip(parameters, others, domains, strict=True) if zeros and d not in BOUNDED]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it stays ordinary
         remembered = minidl.compile(other)
         for i in range(STEPS):
             scale = minidl.tensor(1.0 + i)
+            for x, y, numbers in free:
+                x.array[...] = y.array[...] = numbers if i > 3 else 0.0
             assert_alike((step(scale), remembered(scale)), (parameters, others), f"call {i + 1}")
     if remembered.refusal is not None:
         return "ordinary"
@@ -89,7 +97,7 @@ def compare(case):
 def found(name):
     """The worst of its cases: "ordinary", "Python" or "kernels"."""
     cases = ROWS[name] if EVERY else ROWS[name][:: max(len(ROWS[name]) - 1, 1)]  # else the first and the last
-    return min((compare(case) for case in cases), key=WAYS.index)
+    return min((compare(case, zeros=i % 2 == 1) for i, case in enumerate(cases)), key=WAYS.index)
 
 
 @pytest.mark.parametrize("name", ROWS)
