@@ -10,12 +10,13 @@ following.py  what else NumPy does within an operation, as calls of kernels; wit
 memory.py     where the temporary arrays lie
 program.py    the remembered step
 by_python.py  what of it stays Python
-guards.py     what has to be as it was; expression.py: the same as one expression
+guards.py     what has to be as it was
 surroundings.py  what the function reads around it, and leaves there
 names.py      what its code tells of that
 plans.py      what is remembered for one combination of shapes
 remembered.py of one function: the first calls, the comparison
-compiled.py   compile, and the short way of a replay
+replay.py     a replay as one function, which is written for its program
+compiled.py   compile
 """
 
 from .compiled import Compiled, compile
