@@ -173,6 +173,18 @@ def test_a_tensor_that_is_given_twice_makes_it_ordinary(count):
     assert plan.replay(me, plan, tuple(tensors)).equal(sum(tensors))
 
 
+def test_a_tensor_that_was_given_twice_is_given_twice_again():
+    step = minidl.compile(lambda x, y, z: x * 3 + y if x is z else x + y + z, fullgraph=True)
+    a, b, c = (numbers(i, 4) for i in range(3))
+    for _ in range(6):
+        step(a, b, a)
+    me, plan = step._remembered, step._remembered.last
+    assert plan.replay(me, plan, (b, c, b)).equal(b * 3 + c)
+    for others in ((a, b, c), (a, b, b), (a, a, a), (a, a, b), (a, b, a.clone())):
+        assert plan.replay(me, plan, others) is ORDINARY
+    assert step(a, b, c).equal(a + b + c) and step(a, b, a).equal(a * 3 + b)
+
+
 def test_when_another_is_replayed_or_it_is_called_within_itself_it_is_ordinary():
     step = Step()
     step.me.busy = True

@@ -9,7 +9,7 @@ TRIES = 2  # recordings that may differ from the one before, as what is around t
 ENOUGH = 32  # calls after which it does not matter that a step is recorded anew
 ASIDE = 2  # programs of one plan that are put aside
 ORDINARY = object()  # what a replay gives where the call can't be replayed the short way
-_ASIDE = "number", "misses", "left", "left_at", "inputs", "statics", "program", "guards", "shape", "first", "replay"
+_ASIDE = "number", "misses", "left", "left_at", "statics", "program", "guards", "shape", "first", "replay"
 
 
 def no_replay(remembered, plan, args):
@@ -24,7 +24,7 @@ class Plan:
         self.given = given  # what its key says of the arguments
         self.number = self.begun = self.misses = self.left = self.left_at = 0
         self.tries = TRIES
-        self.inputs, self.replay = (), no_replay
+        self.replay = no_replay
         self.statics = self.first = self.program = self.guards = self.shape = self.changed = None
         self.turns, self.doubt = 0, False  # how often a program was taken up again; whether the next call is to be compared
         self.others = []  # what it was before, and may be again, such as the one in training and the one in evaluation

@@ -74,8 +74,7 @@ class Remembered:
                         return self._check(plan, number, tensors, args, options)
                     if not options and is_plain(args) and not plan.guards.looks:  # the short way from now on
                         if plan.replay is no_replay:
-                            plan.inputs = [(x, x.shape, x.dtype) for x in plan.statics]
-                            plan.replay = replay_of(plan)
+                            plan.replay = replay_of(plan, [list(tensors).index(id(x)) for x in args])
                         self.last = plan
                     plan.number = number
                     plan.program.replay(arrays)

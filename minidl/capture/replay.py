@@ -42,16 +42,17 @@ class Values:
         return f"v{len(self.values) - 1}"
 
 
-def replay_of(plan):
+def replay_of(plan, places):
     """A function (remembered, plan, args) → the result of a replay, or ORDINARY.
 
-    remembered: the Remembered whose `last` the plan is. args: of the call, a tuple; there are no named ones.
+    places: of each argument the number of the static that it is copied to; a tensor that is given twice has one. remembered:
+    the Remembered whose `last` the plan is. args: of the call, a tuple; there are no named ones.
     """
-    name, inputs = Values(), range(len(plan.inputs))
-    conditions = [f"me.last is plan and plan.program is {name(plan.program)} and not me.busy", *_of_inputs(plan, name)]
+    name, inputs = Values(), range(len(places))
+    conditions = [f"me.last is plan and plan.program is {name(plan.program)} and not me.busy", *_of_inputs(plan, places, name)]
     found = conditions_of(plan.guards, name)
     conditions += ["plan.guards.broken() is None"] if found is None else found
-    lines = [f"{name(static)}[...] = a{i}" for i, (static, _, _) in enumerate(plan.inputs)]  # in half the time of copyto
+    lines = [f"{name(static)}[...] = a{i}" for i, static in enumerate(plan.statics)]  # in half the time of copyto
     lines += ["plan.number = number", "try:", *_indented(_of_program(plan, name)), *_indented(_of_answer(plan, name))]
     source = [
         f"if len(args) != {len(inputs)}: return ORDINARY",
@@ -82,19 +83,22 @@ def _indented(lines, by=1):
     return [" " * by + line for line in lines]
 
 
-def _of_inputs(plan, name):
-    """That the arguments are tensors of the same shapes and dtypes, none is given twice, and none shares memory with what the
-    step changes before it reads it."""
-    for i, (_, shape, dtype) in enumerate(plan.inputs):
-        yield f"type(x{i}) is Tensor and x{i}.node is None"
-        yield f"(a{i} := x{i}.array).shape == {shape} and a{i}.dtype is {name(dtype)}"
-    count = len(plan.inputs)
-    if count == 2:
-        yield "x0 is not x1"
-    elif count > 2:
-        yield f"len({{*map(id, args)}}) == {count}"
+def _of_inputs(plan, places, name):
+    """That the arguments are tensors of the same shapes and dtypes, the same of them are one, and none shares memory with what
+    the step changes before it reads it."""
+    first = [places.index(j) for j in range(len(plan.statics))]
+    for i, j in enumerate(places):
+        if i != first[j]:
+            yield f"x{i} is x{first[j]}"
+    for j, static in enumerate(plan.statics):
+        yield f"type(x{first[j]}) is Tensor and x{first[j]}.node is None"
+        yield f"(a{j} := x{first[j]}.array).shape == {static.shape} and a{j}.dtype is {name(static.dtype)}"
+    if len(first) == 2:
+        yield f"x{first[0]} is not x{first[1]}"
+    elif len(first) > 2:
+        yield f"len({{*map(id, args)}}) == {len(first)}"
     if plan.program.late:
-        yield f"not plan.program.shares([{', '.join(f'a{i}' for i in range(count))}])"
+        yield f"not plan.program.shares([{', '.join(f'a{j}' for j in range(len(first)))}])"
 
 
 def conditions_of(guards, name):
