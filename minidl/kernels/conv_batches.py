@@ -30,6 +30,7 @@ from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES, packed_tile, transp
 
 SOURCE = 1024 * 1024 // VECTOR_BYTES  # lines of transposed images that stay in the L2 cache; larger ones are cut in bands
 TARGET = 384 * 1024 // VECTOR_BYTES  # lines of y that stay there, too, while the blocks of channels are added up
+STRIPES = TARGET * 3 if VECTOR_BYTES == 64 else TARGET  # the same, of the stripes that pass by together: AVX-512 has 1 to 2 MB
 
 
 @jit
@@ -230,7 +231,7 @@ def make_batch_plan(size, target, stride, channels, rows, phases, block):
         lines(band),
         row,
         block,
-        max(1, TARGET // (PACKED_ROWS * row)),
+        max(1, STRIPES // (PACKED_ROWS * row)),
         len(steps),
     )
     steps, *tables = (np.array(numbers, np.int64) for numbers in (steps, table, reached, runs))
