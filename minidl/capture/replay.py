@@ -2,7 +2,18 @@
 
 It checks the arguments and the guards, copies the inputs, brings the optimizers' numbers up to date, makes the calls of kernels
 and gives the results out. Loops over inputs, guards and parameters take twice the time of the same lines written out. For a
-small network that matters: its kernels take 3 µs.
+small network that matters: its kernels take 3 µs. For a step of one tensor, in short:
+
+    def replay(me, plan, args):
+        (x0,) = args
+        with me.lock:
+            if not (type(x0) is Tensor and (a0 := x0.array).shape == (32, 2) and v1.array is v2 and …):
+                return ORDINARY
+            v9[...] = a0         # the step's own input
+            v10()                # all kernels
+            v11.grad = v12       # of a parameter
+            result.array = v13.copy()
+            return result
 """
 
 from functools import lru_cache
