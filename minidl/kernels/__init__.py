@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .threads import *  # noqa: F403
     from .update import *  # noqa: F403
     from .update_rules import *  # noqa: F403
+    from .variance import *  # noqa: F403
 
 _FILES = {
     "ahead": ("compile_ahead",),
@@ -132,6 +133,7 @@ _FILES = {
     "threads": ("get_num_threads", "set_num_threads"),
     "update": ("adam", "sgd"),
     "update_rules": ("optimizer_step",),
+    "variance": ("variance",),
 }
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}
 __all__ = sorted(_FILE_OF.keys() - {"compile_ahead"})

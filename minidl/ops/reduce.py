@@ -79,23 +79,20 @@ class Var(Reduction):
     μ depends on x, too, but its term has the factor Σ(x − μ) = 0:  dx = dy·2(x − μ)/(n − c)
     """
 
+    warns = False
+
     def __init__(self, axes, keepdim, correction):
         super().__init__(axes, keepdim)
         self.correction = correction
 
     def forward(self, x):
-        return self.variance(x).astype(x.dtype)
+        return self.variance(x)
 
-    def variance(self, x):
-        """In float64. As the mean is rounded, Σ(x − μ) is not exactly 0: the mean of x − μ is subtracted once more."""
-        n, shape = _count(x.shape, self.axes), _kept(x.shape, self.axes)
-        centred = x - (kernels.total(x, self.axes) / n).astype(x.dtype).reshape(shape)
-        off = (kernels.total(centred, self.axes) / n).astype(x.dtype).reshape(shape)
-        centred -= np.where(np.isfinite(off), off, x.dtype.type(0))  # an infinite `off` would make all elements NaN
-        free = max(n - self.correction, 0)
-        self.x, self.scaled = x, centred / x.dtype.type(free)
-        y = kernels.total(centred, self.axes, squares=True) / np.float64(free)
-        return y.reshape(shape) if self.keepdim else y
+    def variance(self, x, root=False):
+        """y or √y; what is kept as `scaled` is (x − μ)/(n − c)."""
+        free = max(_count(x.shape, self.axes) - self.correction, 0)
+        self.x, (y, self.scaled) = x, kernels.variance(x, self.axes, free, root)
+        return y.reshape(_kept(x.shape, self.axes)) if self.keepdim else y
 
     def backward(self, dy):
         return 2 * self.restore(dy) * self.scaled
@@ -107,8 +104,8 @@ class Std(Var):
     """
 
     def forward(self, x):
-        self.y = y = np.sqrt(self.variance(x)).astype(x.dtype)
-        return y
+        self.y = self.variance(x, root=True)
+        return self.y
 
     def backward(self, dy):
         y = np.where(self.y == 0, self.y.dtype.type(1), self.y)

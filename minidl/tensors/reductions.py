@@ -181,6 +181,8 @@ def _nuclear(x, dim, keepdim):
 
 
 def _spread(x, name, op, dim, unbiased, keepdim, correction, axis):
+    if unbiased is correction is axis is None and not isinstance(dim, bool) and x.array.dtype.kind == "f":  # the usual call
+        return unary(op(reduced_axes(x, name, dim, keepdim), keepdim, 1), x)
     if isinstance(dim, bool):
         dim, unbiased = None, dim  # PyTorch's var(unbiased)
     if unbiased is not None and correction is not None:
@@ -191,7 +193,7 @@ def _spread(x, name, op, dim, unbiased, keepdim, correction, axis):
     (correction,) = numbers_of(name, correction=correction)
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"{name}: expected a floating-point tensor, got {x.dtype}; use .float()")
-    return apply(op(reduced_axes(x, name, one_name(name, dim, axis), keepdim), keepdim, correction), x)
+    return unary(op(reduced_axes(x, name, one_name(name, dim, axis), keepdim), keepdim, correction), x)
 
 
 def reduced_axes(x, name, dim, keepdim=False):
