@@ -26,6 +26,8 @@ EQUIVALENT = {
         ("numpy", "isneginf", 0),
         ("kernels", "relu_backward", 1),
         ("kernels", "leaky_relu_backward", 1),
+        *[("rules", name, what) for name in ("Maximum", "Minimum") for what in "ab"],
+        *[("rules", name, what) for name in ("Amax", "Amin", "Median") for what in "xy"],
     ],
     "a mask, a shape or a type, in which 1.001 is as good as 1": [
         *[("numpy", name, "×") for name in ("isneginf", "shape", "size", "zeros_like")],

@@ -7,6 +7,7 @@ import numpy as np
 from .. import kernels
 from ..graph.writes import owner_of
 from ..kernels.comparisons import PICK, PLACES, PUT_BACK
+from ..kernels.sums import fits
 from .followed import (
     FUNCTIONS,
     Followed,
@@ -19,6 +20,7 @@ from .followed import (
     now,
     plain,
     real_of,
+    reduced,
     reshaped,
     unknown,
     viewed,
@@ -285,10 +287,35 @@ def _total(function, x, axes, **options):
     return y.transpose(np.argsort(kept)) if kept else y
 
 
+def _extreme(name):
+    """amax and amin, which are NumPy's where there is no loop for these axes"""
+
+    def over(function, x, axes):
+        if x.dtype.kind != "f" or not fits(x.inner, axes):
+            return reduced(getattr(np, name), x, axes)
+        return _result(function(_dense(x), axes))
+
+    return over
+
+
+def _variance(function, x, axes, free, root=False):
+    """As variance.py does it: where there is no loop for these axes, they are brought to the end first."""
+    if not x.size or not axes:
+        raise Unclear
+    if fits(x.inner, axes):
+        return tuple(map(_result, function(_dense(x), axes, free, root)))
+    order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
+    y, z = function(_dense(x.transpose(order)), tuple(range(x.ndim - len(axes), x.ndim)), free, root)
+    return _result(y), _result(z).transpose(np.argsort(order))
+
+
 _ALONG = {
     **dict.fromkeys(("softmax", "softmax_backward", "log_softmax", "log_softmax_backward"), _last),
     "sum_over": _over,
     "total": _total,
+    "amax": _extreme("maximum"),
+    "amin": _extreme("minimum"),
+    "variance": _variance,
 }
 _KERNELS = {
     *("exp", "expm1", "log", "log2", "log1p", "erf", "erfc", "tanh", "sigmoid", "logsigmoid", "lgamma", "digamma", "polygamma"),

@@ -1,10 +1,9 @@
-"""As calls of kernels: operations that keep for backward what NumPy has made of their inputs, distances and maxima."""
+"""As calls of kernels: operations that keep for backward what NumPy has made of their inputs, distances."""
 
 import numpy as np
 
-from .. import ops
 from ..kernels.arithmetic import HUBER, HUBER_SLOPE, PART_OF_SLOPE
-from ..kernels.comparisons import LARGER, PUT, SMALLER, TAKE
+from ..kernels.comparisons import PUT, TAKE
 from .calls import NoKernels, axes, call, number, pair, terms
 
 
@@ -35,22 +34,6 @@ def distance_back(event):
     z_, dy = axes(z, dy)
     calls = [*_of_difference(of, HUBER_SLOPE, "sign", z, d), *call(PART_OF_SLOPE, z, dy, float(n), z_, z_)]
     return calls if dt is None else [*calls, *number("negative", dt, z)]
-
-
-def one_of_two(event):
-    """y = max(a, b) or min(a, b), and a's share of dy."""
-    (y,), share = event.outputs, event.after["share"]
-    kept = np.empty_like(y) if share is None else share
-    y_, share_, a, b = axes(y, kept, *event.inputs)
-    kernel = SMALLER if type(event.op) is ops.Minimum else LARGER
-    return [y] if share is None else [y, share], call(kernel, y, a, b, y_, share_, np.full(1, -1.0))
-
-
-def of_share(saved, dy, i, z):
-    """z = dy·share for da, dy·(1 − share) for db"""
-    if i == 0:
-        return pair("*", z, dy, saved["share"])
-    return [*number("from", z, saved["share"], 1), *pair("*", z, dy, z)]
 
 
 def taken(event):

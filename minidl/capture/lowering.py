@@ -9,7 +9,7 @@ from ..ops.arithmetic import POWERS
 from .calls import NoKernels, axes, call, number, pair, put, select, terms
 from .deciding import held, held_back, norm, norm_back, of_function, of_integers, picked, put_back
 from .events import Backward, Copy, Forward, Function, Sum
-from .keeping import distance, distance_back, of_share, one_of_two, put_there, taken
+from .keeping import distance, distance_back, put_there, taken
 
 
 def lowered(event):
@@ -266,7 +266,7 @@ _FORWARD = {
     ops.Stack: _beside,
     ops.TakeAlongAxis: taken,
 }
-_KEEPING = {ops.AbsoluteError: distance, ops.Huber: distance, ops.Maximum: one_of_two, ops.Minimum: one_of_two}
+_KEEPING = {ops.AbsoluteError: distance, ops.Huber: distance}
 _BACKWARD = {
     ops.Sub: _negated,
     ops.Mul: _each(_product),
@@ -291,13 +291,9 @@ _BACKWARD = {
     ops.TakeAlongAxis: put_there,
     ops.AbsoluteError: distance_back,
     ops.Huber: distance_back,
-    ops.Maximum: _each(of_share),
-    ops.Minimum: _each(of_share),
 }
 _TERMS = {
     ops.Mul: _product,
     ops.Div: _quotient,
     ops.Sub: lambda saved, dy, i, z: number("negative", z, dy),
-    ops.Maximum: of_share,
-    ops.Minimum: of_share,
 }

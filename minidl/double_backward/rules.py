@@ -7,8 +7,9 @@ import numpy as np
 
 from .. import ops
 from ..graph.nodes import next_serial
+from ..ops import arithmetic, reduce
 from ..ops.shape import is_basic
-from ..tensors.record import apply, wrap
+from ..tensors.record import TensorBase, apply, wrap
 from .linear import Adjoint
 from .meanings import as_tensor
 
@@ -18,6 +19,20 @@ def distance(self, dy):
     node.needs, node.shape, node.serial = self.inputs, self.d.shape, next_serial()
     self.d = wrap(self.d.array, node)
     return self.backward(dy)
+
+
+def of_two(self, dy):
+    share = wrap(arithmetic.shares(self.wins, _array(self.a), _array(self.b), dy.dtype))
+    a, b = self.needs
+    return _sum_to(dy * share, a.shape) if a else None, _sum_to(dy * (1 - share), b.shape) if b else None
+
+
+def _array(x):
+    return x.array if isinstance(x, TensorBase) else x
+
+
+def extreme(self, dy):
+    return self.restore(dy) * wrap(reduce.shares(self.x.array, self.restore(self.y.array), self.axes))
 
 
 def var(self, dy):
@@ -247,6 +262,11 @@ RULES = {
     ops.SquaredError: distance,
     ops.AbsoluteError: distance,
     ops.Huber: distance,
+    ops.Maximum: of_two,
+    ops.Minimum: of_two,
+    ops.Amax: extreme,
+    ops.Amin: extreme,
+    ops.Median: extreme,
     ops.Var: var,
     ops.Std: std,
     ops.Prod: prod,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .conv_weight import *  # noqa: F403
     from .ctc import *  # noqa: F403
     from .elementwise import *  # noqa: F403
+    from .extremes import *  # noqa: F403
     from .fused_attention import *  # noqa: F403
     from .gemm import *  # noqa: F403
     from .index import *  # noqa: F403
@@ -83,6 +84,7 @@ _FILES = {
         "tanh",
         "tanh_backward",
     ),
+    "extremes": ("amax", "amin"),
     "fused_attention": ("attention", "attention_backward"),
     "gemm": ("linear", "linear_backward", "matmul"),
     "index": ("copy", "place_at", "sum_rows", "take_rows", "to_int64"),

@@ -186,45 +186,6 @@ def put_back(z, rows, columns, dy, adds, alarm):
 
 
 @jit
-def _larger(a, b):
-    return a > b
-
-
-@jit
-def _smaller(a, b):
-    return a < b
-
-
-def _of_two(before):
-    """y = the one of a and b that comes before the other, share = 1 where it is a, 0 where it is b, ½ where they are equal.
-
-    alarm = [-1], or [0] if one is NaN, or both are zeros of different signs: which of them NumPy takes is not known.
-    """
-
-    def loop(a, b, y, share, alarm):
-        half, one, none = y.dtype.type(0.5), y.dtype.type(1), y.dtype.type(0)
-        alarm[0] = -1.0
-        for h in range(y.shape[0]):
-            for i in range(y.shape[1]):
-                for j in range(y.shape[2]):
-                    for k in range(y.shape[3]):
-                        p, q = a[h, i, j, k], b[h, i, j, k]
-                        if p == q:
-                            if p == 0 and math.copysign(1.0, p) != math.copysign(1.0, q):
-                                alarm[0] = 0.0
-                            y[h, i, j, k], share[h, i, j, k] = p, half
-                        elif before(p, q):
-                            y[h, i, j, k], share[h, i, j, k] = p, one
-                        elif before(q, p):
-                            y[h, i, j, k], share[h, i, j, k] = q, none
-                        else:
-                            alarm[0] = 0.0
-
-    loop.__qualname__ = f"{loop.__name__}_{before.__qualname__}"
-    return CodeByDtype(jit(loop), lambda t: (*[strided(t, 4)] * 2, *[strided(t, 4, True)] * 2, dense(types.float64, 1, True)))
-
-
-@jit
 def root_of_sums(x, z):
     """z = √x, computed in float64 and rounded once"""
     for h in range(z.shape[0]):
@@ -264,5 +225,4 @@ TAKE = CodeByDtype(pick, PICK.signature)  # where eager does not look whether a 
 PUT_BACK = CodeByDtype(put_back, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), types.intp, _ALARM))
 PUT = CodeByDtype(put_back, PUT_BACK.signature)  # of what TAKE has taken
 DOUBT = CodeByDtype(doubt, lambda t: (strided(types.boolean, 4), types.boolean, _ALARM))  # Python has gone on by what it found
-LARGER, SMALLER = _of_two(_larger), _of_two(_smaller)
-STOPPING = DOUBT, HOLD, PICK, TAKE, PUT_BACK, PUT, LARGER, SMALLER  # whose last argument is an alarm
+STOPPING = DOUBT, HOLD, PICK, TAKE, PUT_BACK, PUT  # whose last argument is an alarm

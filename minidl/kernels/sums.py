@@ -235,6 +235,11 @@ def _plan(shape, axes):
     return 1, (outer, n, inner), (outer, inner), left, small and (outer > 1 or n < 2 * NARROW)
 
 
+def fits(x, axes):
+    """Whether the loops along rows or down columns, of this file and others, go over these axes of x as it lies."""
+    return _plan(x.shape, axes)[0] is not None and x.flags.c_contiguous
+
+
 def _in_two_steps(x, axes, squares, dtype):
     """The sum over axes that are not neighbours, or over none, or of nothing."""
     if not axes:

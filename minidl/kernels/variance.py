@@ -1,7 +1,7 @@
 """Variances over any axes: a mean, what is left without it, and the sum of its squares, in one kernel.
 
-Sums are made in float64 as in `sums`. The mean is rounded to the elements' dtype, so that the sum of x − μ is not exactly 0: the
-mean of x − μ is subtracted once more.
+Sums are made in float64 as in `sums`. The mean is rounded to the elements' dtype, so that the sum of x − μ is not exactly 0:
+the mean of x − μ is subtracted once more.
 """
 
 import math

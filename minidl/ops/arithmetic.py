@@ -221,17 +221,18 @@ class Maximum(Op):
     dy goes to the larger operand, half to each if both are equal, as in PyTorch. If one is NaN, y is NaN, and dy goes to it.
     """
 
-    constants = ("share",)
+    warns = False
+    wins = np.greater_equal
 
     def forward(self, a, b):
-        y = np.maximum(a, b)
-        self.share = None if self.needs == [None, None] else _share(a, b, y)
-        return y
+        self.a, self.b = a, b
+        return np.maximum(a, b)
 
     def backward(self, dy):
         a, b = self.needs
-        da = unbroadcast(dy * self.share, a.shape) if a else None
-        db = unbroadcast(dy * (1 - self.share), b.shape) if b else None
+        share = shares(self.wins, self.a, self.b, dy.dtype)
+        da = unbroadcast(dy * share, a.shape) if a else None
+        db = unbroadcast(dy * (1 - share), b.shape) if b else None
         return da, db
 
 
@@ -240,18 +241,20 @@ class Minimum(Maximum):
     dy goes to the smaller operand; equal operands and NaN as in Maximum.
     """
 
+    wins = np.less_equal
+
     def forward(self, a, b):
-        y = np.minimum(a, b)
-        self.share = None if self.needs == [None, None] else _share(a, b, y)
-        return y
+        self.a, self.b = a, b
+        return np.minimum(a, b)
 
 
-def _share(a, b, y):
-    """a's share of dy: 1 where y is a, 0 where y is b, ½ where it is both."""
-    from_a, from_b = np.equal(a, y), np.equal(b, y)
-    if np.count_nonzero(y != y):
+def shares(wins, a, b, dtype):
+    """a's share of dy: 1 where a wins or is NaN, 0 where b does or is, ½ where both do."""
+    from_a, from_b = wins(a, b), wins(b, a)
+    either = from_a | from_b
+    if np.count_nonzero(either) != np.size(either):
         from_a, from_b = from_a | np.not_equal(a, a), from_b | np.not_equal(b, b)
-    share = np.subtract(from_a, from_b, dtype=y.dtype)  # 1, 0 or −1
+    share = np.subtract(from_a, from_b, dtype=dtype)  # 1, 0 or −1
     share += 1
     share *= 0.5
     return share

@@ -138,21 +138,29 @@ class Amax(Reduction):
     dy goes to the largest x; if several are largest, each gets an equal share, as in PyTorch's amax. NaN counts as largest.
     """
 
-    pick, constants = staticmethod(np.maximum.reduce), ("share",)
+    warns = False
 
     def forward(self, x):
-        y = self.pick(x, axis=self.axes, keepdims=True)
-        if self.needs[0] is not None:
-            chosen = x == y
-            if np.count_nonzero(y != y):
-                chosen |= x != x
-            self.share = chosen.astype(x.dtype)
-            if np.count_nonzero(chosen) != y.size:  # equal ones
-                self.share /= kernels.sum_over(self.share, self.axes, True)
-        return y if self.keepdim else y.reshape(_left(x.shape, self.axes))
+        y = self.pick(x)
+        self.x, self.y = x, y.reshape(_kept(x.shape, self.axes)) if self.keepdim else y
+        return self.y
+
+    def pick(self, x):
+        return kernels.amax(x, self.axes)
 
     def backward(self, dy):
-        return self.restore(dy) * self.share
+        return self.restore(dy) * shares(self.x, self.restore(self.y), self.axes)
+
+
+def shares(x, y, axes):
+    """What part of dy goes to each x: 1 where x is y, the extreme over the axes, an equal part to each of several; else 0."""
+    chosen = x == y
+    if np.count_nonzero(y != y):
+        chosen |= x != x
+    share = chosen.astype(x.dtype)
+    if np.count_nonzero(chosen) != y.size:  # equal ones
+        share /= kernels.sum_over(share, axes, True)
+    return share
 
 
 class Amin(Amax):
@@ -160,7 +168,8 @@ class Amin(Amax):
     dy goes to the smallest x; equal elements and NaN as in Amax.
     """
 
-    pick = staticmethod(np.minimum.reduce)
+    def pick(self, x):
+        return kernels.amin(x, self.axes)
 
 
 class Median(Amax):
@@ -168,14 +177,12 @@ class Median(Amax):
     the elements that are y share dy equally, as in PyTorch; if x has NaN, y is NaN
     """
 
-    @staticmethod
-    def pick(x, axis, keepdims):
-        rest = [n for i, n in enumerate(x.shape) if i not in axis]
-        rows = np.moveaxis(x, axis, range(-len(axis), 0)).reshape(*rest, _count(x.shape, axis))
+    def pick(self, x):
+        axes = self.axes
+        rows = np.moveaxis(x, axes, range(-len(axes), 0)).reshape(*_left(x.shape, axes), _count(x.shape, axes))
         middle = (rows.shape[-1] - 1) // 2
         y = np.partition(rows, middle, -1)[..., middle]
-        y = np.where(np.isnan(rows).any(-1), x.dtype.type(np.nan), y) if x.dtype.kind == "f" else y
-        return y.reshape(_kept(x.shape, axis))
+        return np.where(np.isnan(rows).any(-1), x.dtype.type(np.nan), y) if x.dtype.kind == "f" else y
 
 
 class TakeAlongAxis(Op):
