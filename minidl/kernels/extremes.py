@@ -4,25 +4,42 @@ import numpy as np
 
 from .jit import CodeByDtype, dense, jit
 from .sums import _plan
-from .vmath import maximum, select
+from .vmath import maximum, scalar, select
 
 
-def _loops(sign):
-    """The two kernels for the largest (sign 1) or the smallest (−1): −max(−x) is the smallest."""
+@scalar
+def _itself(x):
+    return x
+
+
+@scalar
+def _negative(x):
+    return -x
+
+
+def _over(name, which, function):
+    """The function of x and axes that gives the largest `which(x)`, once more `which`: −max(−x) is the smallest."""
+
+    @jit(forceinline=True)
+    def extreme(x):
+        top, unknown = x.dtype.type(-np.inf), False
+        for k in range(x.size):
+            top = maximum(top, which(x[k]))  # any number if it is NaN
+            unknown |= x[k] != x[k]
+        return x.dtype.type(np.nan) if unknown else which(top)
+
+    def of_all(x, y):
+        """y = the extreme of x"""
+        y[()] = extreme(x)
 
     def along_rows(x, y):
         """y[m] = the extreme of x[m]"""
-        T = x.dtype.type
         for m in range(x.shape[0]):
-            row, top, unknown = x[m], T(-np.inf), False
-            for k in range(row.size):
-                top = maximum(top, T(sign) * row[k])  # any number if it is NaN
-                unknown |= row[k] != row[k]
-            y[m] = T(np.nan) if unknown else T(sign) * top
+            y[m] = extreme(x[m])
 
     def down_columns(x, y):
         """y[m, k] = the extreme of x[m, :, k]"""
-        T, (M, N, K) = x.dtype.type, x.shape
+        M, N, K = x.shape
         for m in range(M):
             rows, top = x[m], y[m]
             for k in range(K):
@@ -30,41 +47,32 @@ def _loops(sign):
             for n in range(1, N):
                 for k in range(K):
                     v = rows[n, k]
-                    top[k] = select((T(sign) * v > T(sign) * top[k]) | (v != v), v, top[k])
+                    top[k] = select((which(v) > which(top[k])) | (v != v), v, top[k])
 
-    for loop in along_rows, down_columns:
-        loop.__qualname__ += f"_{sign}"  # keeps apart the cache files of kernels that come from the same lines
-    return [
-        CodeByDtype(jit(along_rows), lambda t: (dense(t, 2), dense(t, 1, True))),
-        CodeByDtype(jit(down_columns), lambda t: (dense(t, 3), dense(t, 2, True))),
-    ]
+    for loop in extreme, of_all, along_rows, down_columns:
+        loop.__qualname__ += which.__name__  # keeps apart the cache files of kernels that come from the same lines
+    whole = CodeByDtype(jit(of_all), lambda t: (dense(t, 1), dense(t, 0, True)))
+    rows = CodeByDtype(jit(along_rows), lambda t: (dense(t, 2), dense(t, 1, True)))
+    columns = CodeByDtype(jit(down_columns), lambda t: (dense(t, 3), dense(t, 2, True)))
 
-
-_LARGEST, _SMALLEST = _loops(1), _loops(-1)
-
-
-def amax(x, axes):
-    """The largest element over the axes (distinct, non-negative), which are dropped.
-
-    >>> amax(np.array([[1.0, 5.0], [7.0, np.nan]]), (0,))
-    array([ 7., nan])
-    """
-    return _over(_LARGEST, np.maximum, x, axes)
-
-
-def amin(x, axes):
-    """The smallest element over the axes (distinct, non-negative), which are dropped.
-
-    >>> amin(np.array([[1.0, 5.0], [7.0, 2.0]]), (0, 1))
-    array(1.)
-    """
-    return _over(_SMALLEST, np.minimum, x, axes)
-
-
-def _over(loops, function, x, axes):
-    kernel, merged, extremes, shape, _ = _plan(x.shape, axes)
-    if merged is None or x.dtype.kind != "f" or not x.flags.carray:
+    def over(x, axes):
+        """The extreme over the axes (distinct, non-negative), which are dropped."""
+        dtype = x.dtype
+        if dtype.kind == "f" and x.flags.carray:
+            if len(axes) == x.ndim and x.size:
+                y = np.empty((), dtype)
+                whole[dtype](x.ravel(), y)
+                return y
+            kernel, merged, extremes, shape, _ = _plan(x.shape, axes)
+            if merged is not None:
+                y = np.empty(extremes, dtype)
+                (columns if kernel else rows)[dtype](x.reshape(merged), y)
+                return y.reshape(shape)
         return np.asarray(function.reduce(x, axis=axes))
-    y = np.empty(extremes, x.dtype)
-    loops[kernel][x.dtype](x.reshape(merged), y)
-    return y.reshape(shape)
+
+    over.__name__ = over.__qualname__ = name
+    return over
+
+
+amax = _over("amax", _itself, np.maximum)
+amin = _over("amin", _negative, np.minimum)

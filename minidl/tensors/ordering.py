@@ -33,13 +33,15 @@ class Ordering:
         >>> values, indices
         (tensor([5, 7]), tensor([1, 0]))
         """
+        if dim is None and axis is None:
+            return self.amax()
         if isinstance(dim, TensorBase):
             if keepdim is not False or axis is not None:
                 raise TypeError(
                     "max: of two tensors there is no keepdim and no axis; write maximum(a, b), twice for three tensors"
                 )
             return self.maximum(dim)
-        return _extreme(self, MaxResult, np.argmax, self.amax, one_name("max", dim, axis), keepdim)
+        return _extreme(self, MaxResult, np.argmax, one_name("max", dim, axis), keepdim)
 
     def min(self, dim=None, keepdim=False, *, axis=None):
         """The smallest element.
@@ -54,13 +56,15 @@ class Ordering:
         >>> values, indices
         (tensor([1, 2]), tensor([0, 1]))
         """
+        if dim is None and axis is None:
+            return self.amin()
         if isinstance(dim, TensorBase):
             if keepdim is not False or axis is not None:
                 raise TypeError(
                     "min: of two tensors there is no keepdim and no axis; write minimum(a, b), twice for three tensors"
                 )
             return self.minimum(dim)
-        return _extreme(self, MinResult, np.argmin, self.amin, one_name("min", dim, axis), keepdim)
+        return _extreme(self, MinResult, np.argmin, one_name("min", dim, axis), keepdim)
 
     def argmax(self, dim=None, keepdim=False, *, axis=None):
         """The index of the largest (the first of equal ones), in the flattened tensor or along dim.
@@ -129,9 +133,7 @@ def _first(x, axis, descending, k):
     return np.take(_order(x, axis, descending), np.arange(k), axis)
 
 
-def _extreme(x, result, arg, whole, dim, keepdim):
-    if dim is None:
-        return whole()
+def _extreme(x, result, arg, dim, keepdim):
     nonempty_axes(x, result.__name__, dim, keepdim)
     index = _arg_extreme(x, result.__name__, arg, dim, True).array
     axis = normalize_axis(result.__name__, dim, x.ndim)

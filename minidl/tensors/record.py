@@ -137,6 +137,8 @@ def binary(op: Any, a: Any, b: Any) -> "Tensor":
     """`apply` for two operands that broadcast, after bringing them to PyTorch's common dtype."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         alike = a.array.dtype is b.array.dtype
+        if alike and not watchers and not op.warns:
+            return _of_two(op, a, b)
     else:  # a Python number beside a floating-point tensor: the tensor's dtype stays
         alike = _float_and_number(a, b) or _float_and_number(b, a)
     if not alike:
@@ -149,6 +151,23 @@ def binary(op: Any, a: Any, b: Any) -> "Tensor":
     except OverflowError:
         a, b = (x.dtype if isinstance(x, Tensor) else x for x in (a, b))
         raise ValueError(f"{op.name.lower()}: a number is too large for the tensor's dtype: {a}, {b}") from None
+
+
+def _of_two(op, a, b):
+    """`apply` to two tensors of one dtype, as `unary` to one."""
+    op.needs = needs = [a.node, b.node] if mode.recording else [None, None]
+    try:
+        y = op.forward(a.array, b.array)
+    except ValueError:
+        check_broadcast(op.name.lower(), a, b)
+        raise
+    result = _new(Tensor)
+    result.array = y = y if type(y) is _ndarray else np.asarray(y)
+    if needs[0] is not None or needs[1] is not None:
+        op.serial = next_serial()
+        op.shape = y.shape
+        result.node = op
+    return result
 
 
 def _float_and_number(a, b):

@@ -89,7 +89,7 @@ class Reductions:
         >>> minidl.tensor([[1, 5], [7, 2]]).amax(1)
         tensor([5, 7])
         """
-        return apply(ops.Amax(nonempty_axes(self, "amax", dim, keepdim), keepdim), self)
+        return unary(ops.Amax(nonempty_axes(self, "amax", dim, keepdim), keepdim), self)
 
     def amin(self, dim=None, keepdim=False):
         """The smallest. Elements that are equally small share the gradient equally.
@@ -98,7 +98,7 @@ class Reductions:
         >>> minidl.tensor([[1, 5], [7, 2]]).amin(1)
         tensor([1, 2])
         """
-        return apply(ops.Amin(nonempty_axes(self, "amin", dim, keepdim), keepdim), self)
+        return unary(ops.Amin(nonempty_axes(self, "amin", dim, keepdim), keepdim), self)
 
     def logsumexp(self, dim, keepdim=False):
         """ln Σeˣ along one or several axes, without overflow.
@@ -210,6 +210,8 @@ def reduced_axes(x, name, dim, keepdim=False):
 
 
 def nonempty_axes(x, name, dim, keepdim=False):
+    if dim is None and x.array.size:
+        return _ALL_AXES[x.array.ndim]
     axes = reduced_axes(x, name, dim, keepdim)
     if not x.array.size and any(x.shape[axis] == 0 for axis in axes):
         raise ValueError(f"{name}: cannot be taken over an axis of size 0, shape {x.shape}")
