@@ -319,7 +319,7 @@ _ALONG = {
 }
 _KERNELS = {
     *("exp", "expm1", "log", "log2", "log1p", "erf", "erfc", "tanh", "sigmoid", "logsigmoid", "lgamma", "digamma", "polygamma"),
-    *("gammainc", "gamma_slope", "squared_error", "squared_error_backward", "running_sums"),
+    *("gammainc", "clamp", "gamma_slope", "squared_error", "squared_error_backward", "running_sums"),
     *("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits_backward"),
     *("cross_entropy_soft", "cross_entropy_soft_backward", "negative_log_likelihood", "negative_log_likelihood_backward"),
     *("relu", "relu_backward", "leaky_relu", "leaky_relu_backward", "elu", "elu_backward", "gelu", "gelu_backward", "silu"),

@@ -57,6 +57,7 @@ _FILES = {
         "add_rows",
         "binary_cross_entropy_with_logits",
         "binary_cross_entropy_with_logits_backward",
+        "clamp",
         "elu",
         "elu_backward",
         "erf",

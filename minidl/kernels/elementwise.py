@@ -226,6 +226,14 @@ def _binary_cross_entropy_with_logits_backward(x, t):
 
 
 @scalar
+def _clamp(x, low, high):
+    """min(max(x, low), high); NaN stays, and so does a zero beside a bound that is a zero of the other sign"""
+    T = type(x)
+    v = select(x < T(low), T(low), x)
+    return select(v > T(high), T(high), v)
+
+
+@scalar
 def _plus(x, y):
     """x + y"""
     return x + y
@@ -252,6 +260,7 @@ silu_backward = binary(_silu_backward)
 binary_cross_entropy_with_logits = binary(_binary_cross_entropy_with_logits)
 _binary_cross_entropy_slope = binary(_binary_cross_entropy_with_logits_backward)
 
+_clamp_map = unary(_clamp)
 _leaky_relu_map, _leaky_relu_backward_map = unary(_leaky_relu), binary(_leaky_relu_backward)
 _elu_map, _elu_backward_map = unary(_elu), binary(_elu_backward)
 _gelu_map, _gelu_backward_map = unary(gated.gelu), binary(_gelu_backward)
@@ -285,6 +294,20 @@ def binary_cross_entropy_with_logits_backward(x, t, dy=None):
         dx = empty(shape, dtype)
         run(True, _times_slope, dtype, dy.ravel(), x.ravel(), t.ravel(), dx.ravel())
     return dx
+
+
+_BOUNDS = {int, float, type(None)}
+
+
+def clamp(x, low=None, high=None):
+    """x held between two numbers, either of which may be None; NaN if one of them is NaN.
+
+    Arrays of integers, and bounds that are no numbers or NaN, are left to NumPy.
+    """
+    if x.dtype.kind == "f" and type(low) in _BOUNDS and type(high) in _BOUNDS and low == low and high == high:
+        return _clamp_map(x, -np.inf if low is None else float(low), np.inf if high is None else float(high))
+    with np.errstate(all="ignore"):
+        return np.clip(x, low, high, dtype=x.dtype)  # a bound that is a float64 does not widen x
 
 
 def leaky_relu(x, slope=0.01):

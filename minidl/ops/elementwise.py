@@ -200,20 +200,18 @@ class Clamp(Op):
     dx = dy where low ≤ x ≤ high, 0 elsewhere
     """
 
+    warns = False
+
     def __init__(self, low, high):
         self.low, self.high = low, high
 
     def forward(self, x):
         self.x = x
-        return np.clip(x, self.low, self.high, dtype=x.dtype)  # a bound that is a float64 does not widen x
+        return kernels.clamp(x, self.low, self.high)
 
     def backward(self, dy):
-        inside = np.ones(self.x.shape, bool)
-        if self.low is not None:
-            inside = inside & (self.x >= self.low)
-        if self.high is not None:
-            inside = inside & (self.x <= self.high)
-        return np.where(inside, dy, dy.dtype.type(0))
+        low, high = -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high
+        return np.where((self.x >= low) & (self.x <= high), dy, dy.dtype.type(0))
 
 
 class PiecewiseConstant(Op):

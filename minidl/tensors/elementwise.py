@@ -9,7 +9,9 @@ from ..graph.watch import repeatable
 from ..ops.base import normalize_axis
 from . import dtypes
 from .arguments import as_int, integer, number
-from .record import TensorBase, apply, check_broadcast, floating, wrap
+from .record import TensorBase, apply, check_broadcast, floating, unary, wrap
+
+_BOUNDS = {int, float, type(None)}
 
 
 class Elementwise:
@@ -386,6 +388,8 @@ class Elementwise:
         """
         if min is None and max is None:
             raise ValueError("clamp: expected min, max or both")
+        if self.array.dtype.kind == "f" and type(min) in _BOUNDS and type(max) in _BOUNDS:  # the usual call
+            return unary(ops.Clamp(min, max), self)
         if isinstance(min, (list, tuple)) or isinstance(max, (list, tuple)):  # which NumPy would take for arrays
             raise TypeError(f"clamp: expected numbers or tensors as min and max, got {min!r} and {max!r}")
         if isinstance(min, TensorBase) or isinstance(max, TensorBase):
