@@ -758,6 +758,12 @@ def huber(d, delta, scale):
     return scale * (0.5 * d * d if abs(d) <= delta else delta * (abs(d) - 0.5 * delta))
 
 
+def nll_total(x, labels, weight, ignore_index, mean):
+    counted = [(n, k, 1.0 if weight is None else weight[k]) for n, k in enumerate(labels) if k != ignore_index]
+    total = -sum(w * x[n, k] for n, k, w in counted)
+    return total / sum(w for _, _, w in counted) if mean else np.asarray(total, float)
+
+
 def nll(x, labels, weights):
     return np.array([-weights[n] * x[n, k] if weights[n] else 0.0 for n, k in enumerate(labels)])
 
@@ -1366,6 +1372,16 @@ LOSSES += [
             ((LABELS, np.array([1.0, 2.0, 0.5])), X34),
             ((labels(1, -100, 0), np.array([1.0, 0.0, 0.5])), X34),
             ((labels(), np.zeros(0)), (0, 4)),
+        ],
+    ),
+    Row(
+        ops.NegativeLogLikelihoodTotal,
+        nll_total,
+        [
+            ((LABELS, None, -100, True), X34),
+            ((LABELS, WEIGHT, 1, True), X34),
+            ((LABELS, WEIGHT, 1, False), X34),
+            ((labels(), None, -100, False), (0, 4)),
         ],
     ),
     Row(

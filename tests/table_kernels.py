@@ -290,6 +290,15 @@ BACKWARD = {
             X,
         )
     ],
+    "negative_log_likelihood_total_backward": [
+        Backward(
+            lambda x: -(WEIGHTS[LABELS] * x[np.arange(3), LABELS]).sum(keepdims=True) / 2,
+            lambda dy, x: [
+                kernels.negative_log_likelihood_total_backward(dy, LABELS, np.array([-1.0, 0, 2]), x.shape[1], WEIGHTS)
+            ],
+            X,
+        )
+    ],
     "squared_error_backward": [Backward(lambda x: x * x, lambda dy, x: [kernels.squared_error_backward(dy, x)], X)],
     "linear_backward": [Backward(table.linear, linear, X, Y[:2], normal(2))],
     "log_softmax_backward": [
@@ -518,6 +527,19 @@ FORWARD = {
     "negative_log_likelihood": [
         Forward(np.array([-0.5 * 0.7, 0, last]), X, np.array(labels), ROW_WEIGHTS)
         for labels, last in (([2, -100, 3], -2 * 0.9), ([2, 0, 4], 0), ([2, 0, -1], 0))
+    ],
+    "negative_log_likelihood_total": [
+        Forward(-(X[np.arange(3), LABELS] * w).sum() / (w.sum() if mean else 1), X, LABELS, weight, -100, mean, take=first)
+        for weight, w in ((None, np.ones(3)), (WEIGHTS, WEIGHTS[LABELS]))
+        for mean in (True, False)
+    ],
+    "amax": [Forward(X.max(axes), X, axes) for axes in ((0,), (1,), (0, 1))],
+    "amin": [Forward(X.min(axes), X, axes) for axes in ((0,), (1,), (0, 1))],
+    "clamp": [Forward(np.minimum(np.maximum(X, low), high), X, low, high) for low, high in ((-0.5, 0.5), (1, -1))],
+    "variance": [
+        Forward((X.var(axes, ddof=1) ** power, (X - X.mean(axes, keepdims=True)) / free), X, axes, free, power < 1)
+        for axes, free in (((0,), 2), ((1,), 3), ((0, 1), 11))
+        for power in (1, 0.5)
     ],
     "add_to_channels": [Forward(IMAGES + W3[:, None, None], IMAGES, W3, take=written(0))],
     "attention": [

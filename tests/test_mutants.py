@@ -401,6 +401,8 @@ BACKWARDS = [
     (ops.SquaredError, "target's sign", lambda s, dy: (right(s, dy)[0], right(s, dy)[0])),
     (ops.AbsoluteError, "target exchanged", lambda s, dy: right(s, dy)[::-1]),
     (ops.Huber, "scale ignored", lambda s, dy: tuple(g / s.scale for g in right(s, dy))),
+    (ops.NegativeLogLikelihoodTotal, "divisor ignored", lambda s, dy: right(s, dy) * s.numbers[2]),
+    (ops.NegativeLogLikelihoodTotal, "off by one", lambda s, dy: np.roll(right(s, dy), 1, 1)),
     (ops.NegativeLogLikelihood, "sign", lambda s, dy: -right(s, dy)),
     (ops.NegativeLogLikelihood, "weights ignored", lambda s, dy: np.where(right(s, dy) == 0, 0, -dy[:, None])),
     (ops.NegativeLogLikelihood, "off by one", lambda s, dy: np.roll(right(s, dy), 1, 1)),

@@ -93,6 +93,8 @@ _FILES = {
     "losses": (
         "negative_log_likelihood",
         "negative_log_likelihood_backward",
+        "negative_log_likelihood_total",
+        "negative_log_likelihood_total_backward",
         "squared_error",
         "squared_error_backward",
     ),

@@ -299,7 +299,7 @@ def binary_cross_entropy_with_logits_backward(x, t, dy=None):
 _BOUNDS = {int, float, type(None)}
 
 
-def clamp(x, low=None, high=None):
+def clamp(x, low, high):
     """x held between two numbers, either of which may be None; NaN if one of them is NaN.
 
     Arrays of integers, and bounds that are no numbers or NaN, are left to NumPy.

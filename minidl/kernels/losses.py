@@ -4,7 +4,7 @@ import numpy as np
 from numba import types
 
 from .elementwise import SHARED_SIZE, number, part_of, plain
-from .jit import CodeByDtype, dense, jit
+from .jit import FLOATS, CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
 from .threads import run
@@ -52,9 +52,55 @@ def label_slopes(dy, labels, weights, dx):
             dx[n, labels[n]] = -weights[n] * dy[n]
 
 
+@jit
+def label_total(x, labels, weight, ignore_index, mean, numbers, y):
+    """y = Σ_n −w_n·x[n, labels[n]]/d for the labels' weights, by default 1, and numbers = [-1, the sum, d]
+
+    d is the sum of the weights, or 1. At a label that is out of range it stops, and its index is numbers[0].
+    """
+    T, total, weights = x.dtype.type, 0.0, 0.0
+    for n in range(x.shape[0]):
+        label = labels[n]
+        if label == ignore_index:
+            continue
+        if not 0 <= label < x.shape[1]:
+            numbers[0] = n
+            return
+        w = weight[label] if weight.size else T(1)
+        weights += w
+        if w != 0:
+            total += -w * x[n, label]
+    divisor = T(weights) if mean else T(1)
+    numbers[0], numbers[1], numbers[2] = -1, total, divisor
+    y[()] = T(total) / divisor if divisor else T(np.nan)
+
+
+@jit
+def label_total_slopes(dy, labels, weight, ignore_index, numbers, dx):
+    """dx[n, labels[n]] = −w_n·dy/numbers[2], all others 0"""
+    T = dx.dtype.type
+    share = dy[0] / T(numbers[2]) if numbers[2] else T(np.nan)
+    for n in range(dx.shape[0]):
+        dx[n], label = 0, labels[n]
+        if label != ignore_index and 0 <= label < dx.shape[1]:
+            w = weight[label] if weight.size else T(1)
+            if w != 0:
+                dx[n, label] = -w * share
+
+
 _LABELS = dense(types.int64, 1)
 _label_parts = CodeByDtype(label_parts, lambda t: (dense(t, 2), _LABELS, dense(t, 1), dense(t, 1, True)))
 _label_slopes = CodeByDtype(label_slopes, lambda t: (dense(t, 1), _LABELS, dense(t, 1), dense(t, 2, True)))
+_NUMBERS = dense(types.float64, 1)
+_label_total = CodeByDtype(
+    label_total,
+    lambda t: (
+        *(dense(t, 2), _LABELS, dense(t, 1), types.int64, types.boolean, dense(types.float64, 1, True), dense(t, 0, True)),
+    ),
+)
+_label_total_slopes = CodeByDtype(
+    label_total_slopes, lambda t: (dense(t, 1), _LABELS, dense(t, 1), types.int64, _NUMBERS, dense(t, 2, True))
+)
 _differences = SharedCode(differences, lambda t: (*[dense(t, 1)] * 2, *[dense(t, 1, True)] * 2))
 _slopes = SharedCode(slopes, lambda t: (dense(t, 1), dense(t, 1), types.float64, dense(t, 1, True)))
 
@@ -108,6 +154,57 @@ def negative_log_likelihood_backward(dy, labels, weights, classes):
     _check_rows("negative_log_likelihood_backward", dx, labels, weights, dy)
     _label_slopes[dx.dtype](plain(dy), plain(labels), plain(weights), dx)
     return dx
+
+
+_NO_WEIGHT = {dtype: np.ones(0, dtype) for dtype in FLOATS}
+_INT64 = np.dtype(np.int64)
+_AT_FIRST = np.array([-1.0, 0.0, 1.0])
+
+
+def negative_log_likelihood_total(x, labels, weight=None, ignore_index=-100, mean=True):
+    """Σ_n −w·x[n, labels[n]] over the rows of x (N, C), w the weight of the label, or 1; and three numbers for backward.
+
+    The mean divides by the sum of the weights; it is NaN if that is 0. A label that is `ignore_index` counts for nothing, any
+    other that is not one of 0…C - 1 is an IndexError. labels are int64, the numbers [-1, the sum, what it is divided by].
+
+    >>> negative_log_likelihood_total(np.array([[-0.5, -1.0], [-2.0, -3.0]]), np.array([1, 0]))
+    (array(1.5), array([-1.,  3.,  2.]))
+    """
+    x, labels, dtype = plain(x), plain(labels), x.dtype
+    if weight is not None or labels.dtype is not _INT64 or x.ndim != 2 or labels.shape != x.shape[:1]:
+        _check_labels("negative_log_likelihood_total", x, labels, weight)
+    weight = _NO_WEIGHT[dtype] if weight is None else plain(weight)
+    y, numbers = np.empty((), dtype), _AT_FIRST.copy()  # no label is bad if the kernel does nothing (ahead.py)
+    _label_total[dtype](x, labels, weight, ignore_index, mean, numbers, y)
+    if numbers[0] >= 0:
+        bad, classes = int(numbers[0]), x.shape[1]
+        raise IndexError(
+            f"nll_loss: label {labels[bad]} at index {bad} is out of range for {classes} classes: expected 0 to {classes - 1}, "
+            f"or ignore_index {ignore_index}"
+        )
+    return y, numbers
+
+
+def negative_log_likelihood_total_backward(dy, labels, numbers, classes, weight=None, ignore_index=-100):
+    """The gradient of x (N, classes) for dy, one number; `numbers` is the second result of `negative_log_likelihood_total`."""
+    dx = empty((len(labels), classes), dy.dtype)
+    _check_labels("negative_log_likelihood_total_backward", dx, labels, weight)
+    if dy.size != 1 or numbers.shape != (3,) or numbers.dtype != np.float64:
+        raise ValueError(
+            "negative_log_likelihood_total_backward: expected dy of one number and three numbers of float64, got shape "
+            f"{dy.shape}, and {numbers.shape} of {numbers.dtype}"
+        )
+    weight = _NO_WEIGHT[dx.dtype] if weight is None else plain(weight)
+    _label_total_slopes[dx.dtype](plain(dy).ravel(), plain(labels), weight, ignore_index, plain(numbers), dx)
+    return dx
+
+
+def _check_labels(name, x, labels, weight):
+    weighted = weight is None or (weight.shape == x.shape[1:] and weight.dtype == x.dtype)
+    if weighted and x.ndim == 2 and labels.shape == x.shape[:1] and labels.dtype == np.int64:
+        return
+    got = ", ".join("None" if array is None else f"{array.shape} of {array.dtype}" for array in (x, labels, weight))
+    raise ValueError(f"{name}: expected x (N, C), labels (N,) of int64 and weights (C,) of x's dtype, got {got}")
 
 
 def _check_rows(name, x, labels, weights, y):

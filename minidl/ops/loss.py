@@ -15,6 +15,7 @@ __all__ = [
     "Huber",
     "KLDivergence",
     "NegativeLogLikelihood",
+    "NegativeLogLikelihoodTotal",
     "RelativeEntropy",
     "SquaredError",
 ]
@@ -128,6 +129,29 @@ class NegativeLogLikelihood(Op):
 
     def backward(self, dy):
         return kernels.negative_log_likelihood_backward(dy, self.labels, self.weights, self.needs[0].shape[1])
+
+
+class NegativeLogLikelihoodTotal(Op):
+    """y = −1/w Σ_n w_label x[n, label_n]: the mean over the rows, w = Σ_n w_label (NaN if w = 0), or the sum, w = 1
+    each row's label has its part:  dx[n, label_n] = −w_label dy/w
+    """
+
+    warns = False
+    linear = True
+    constants = ("weight", "numbers")
+    alarm = "numbers"  # numbers[0] is the place of a label that is out of range
+
+    def __init__(self, labels, weight, ignore_index, mean):
+        self.labels, self.weight, self.ignore_index, self.mean = labels, weight, ignore_index, mean
+
+    def forward(self, x):
+        total = kernels.negative_log_likelihood_total
+        y, self.numbers = total(x, self.labels, self.weight, self.ignore_index, self.mean)
+        return y
+
+    def backward(self, dy):
+        options = self.needs[0].shape[1], self.weight, self.ignore_index
+        return kernels.negative_log_likelihood_total_backward(dy, self.labels, self.numbers, *options)
 
 
 class BinaryCrossEntropy(Op):

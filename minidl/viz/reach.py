@@ -190,7 +190,9 @@ FINDERS = {
     **dict.fromkeys(REDUCTIONS, _reduction),
     **dict.fromkeys(("Softmax", "LogSoftmax"), _along),
     "CrossEntropy": lambda options, shapes, y: [[["same", 0], ["all"]]] if len(shapes[0]) == 2 and len(y) == 1 else None,
-    "CrossEntropyTotal": lambda options, shapes, y: [[["all"]] * len(shapes[0])],
+    **dict.fromkeys(
+        ("CrossEntropyTotal", "NegativeLogLikelihoodTotal"), lambda options, shapes, y: [[["all"]] * len(shapes[0])]
+    ),
     "CumSum": _running,
     "MatMul": _matmul,
     "Linear": _linear,

@@ -12,7 +12,7 @@ from ... import kernels, ops
 from ...graph.watch import repeatable
 from ...ops.base import normalize_axis
 from ...tensors.arguments import expect_tensors, integer, number, within
-from ...tensors.record import apply, number_array, remedy_for, wrap
+from ...tensors.record import apply, number_array, remedy_for, unary, wrap
 from ...tensors.tensor import Tensor
 
 __all__ = [
@@ -202,16 +202,17 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     >>> nll_loss(minidl.tensor([[0.3, 0.6, 0.1], [0.2, 0.3, 0.5]]).log(), minidl.tensor([0, 2]))
     tensor(0.9486)
     """
-    check_reduction("nll_loss", reduction, size_average, reduce)
-    ignore_index = integer("nll_loss", ignore_index, "ignore_index")
+    if size_average is not None or reduce is not None or reduction not in ("mean", "sum", "none"):
+        check_reduction("nll_loss", reduction, size_average, reduce)
+    if type(ignore_index) is not int:
+        ignore_index = integer("nll_loss", ignore_index, "ignore_index")
     rows, labels = _rows("nll_loss", input, target)
-    _check_labels("nll_loss", labels, rows.shape[1], ignore_index)
     weights = None if weight is None else _class_weights("nll_loss", weight, rows)
+    if reduction != "none":
+        return unary(ops.NegativeLogLikelihoodTotal(labels, weights, ignore_index, reduction == "mean"), rows)
+    _check_labels("nll_loss", labels, rows.shape[1], ignore_index)
     weights = _row_weights(labels, weights, ignore_index, rows.dtype)
-    losses = apply(ops.NegativeLogLikelihood(labels, weights), rows)
-    if reduction != "mean":
-        return losses.sum() if reduction == "sum" else losses.reshape(target.shape)
-    return losses.sum() / wrap(_total(weights))
+    return apply(ops.NegativeLogLikelihood(labels, weights), rows).reshape(target.shape)
 
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
@@ -370,6 +371,8 @@ def _rows(name, input, target):
         x, labels = input.array, target.array
     except AttributeError:
         raise _not_tensors(name, input, target) from None
+    if x.ndim == 2 and labels.dtype is _int64 and labels.shape == x.shape[:1] and x.dtype.kind == "f":  # the usual call
+        return input, labels
     if x.ndim != 2 and x.ndim and labels.shape == x.shape[:1] * (x.ndim > 1) + x.shape[2:]:
         input = (input.movedim(1, -1) if x.ndim > 2 else input).reshape(-1, x.shape[min(1, x.ndim - 1)])
         x, labels = input.array, labels.reshape(-1)
