@@ -35,6 +35,14 @@ def extreme(self, dy):
     return self.restore(dy) * wrap(reduce.shares(self.x.array, self.restore(self.y.array), self.axes))
 
 
+def picked(self, dy):
+    return apply(Adjoint(ops.TakeAlongAxis(self.index, self.axis, self.keepdim), self.needs[0].shape), dy)
+
+
+def in_order(self, dy):
+    return apply(Adjoint(ops.Sort(self.index, self.axis), self.needs[0].shape), dy)
+
+
 def var(self, dy):
     n = math.prod(self.x.shape[axis] for axis in self.axes)
     centred = self.x - self.x.mean(self.axes, keepdim=True)
@@ -267,6 +275,9 @@ RULES = {
     ops.Amax: extreme,
     ops.Amin: extreme,
     ops.Median: extreme,
+    ops.MaxAlongAxis: picked,
+    ops.MinAlongAxis: picked,
+    ops.TopK: in_order,
     ops.Var: var,
     ops.Std: std,
     ops.Prod: prod,

@@ -85,7 +85,7 @@ _FILES = {
         "tanh",
         "tanh_backward",
     ),
-    "extremes": ("amax", "amin"),
+    "extremes": ("amax", "amin", "max_along", "min_along", "topk"),
     "fused_attention": ("attention", "attention_backward"),
     "gemm": ("linear", "linear_backward", "matmul"),
     "index": ("copy", "place_at", "sum_rows", "take_rows", "to_int64"),

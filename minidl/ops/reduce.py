@@ -13,8 +13,10 @@ __all__ = [
     "Amin",
     "CumSum",
     "LogSumExp",
+    "MaxAlongAxis",
     "Mean",
     "Median",
+    "MinAlongAxis",
     "Norm",
     "Prod",
     "Reduction",
@@ -204,6 +206,34 @@ class TakeAlongAxis(Op):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
         dx[along_axis(dx.shape, self.axis, self.index)] = dy if self.keepdim else np.expand_dims(dy, self.axis)
         return dx
+
+
+class MaxAlongAxis(TakeAlongAxis):
+    """y = max x along an axis, which is dropped or kept with size 1: the first of equal ones; NaN counts as largest
+    dy goes to the element that was picked
+    """
+
+    linear = False  # where it is picked depends on x
+
+    def __init__(self, axis, keepdim):
+        super().__init__(None, axis, keepdim)  # forward finds the index
+
+    def forward(self, x):
+        return self.keep(x, *kernels.max_along(x, self.axis))
+
+    def keep(self, x, y, index):
+        kept = _kept(x.shape, (self.axis,))
+        self.index = index.reshape(kept)
+        return y.reshape(kept) if self.keepdim else y
+
+
+class MinAlongAxis(MaxAlongAxis):
+    """y = min x along an axis, as MaxAlongAxis; NaN counts as smallest
+    dy goes to the element that was picked
+    """
+
+    def forward(self, x):
+        return self.keep(x, *kernels.min_along(x, self.axis))
 
 
 class CumSum(Op):

@@ -24,6 +24,7 @@ __all__ = [
     "SetItem",
     "Sort",
     "Stack",
+    "TopK",
     "Triangle",
     "Unbind",
     "is_basic",
@@ -412,6 +413,22 @@ class Sort(Op):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
         dx[along_axis(dx.shape, self.axis, self.index)] = dy
         return dx
+
+
+class TopK(Sort):
+    """y = the k largest x of each row, the last axis, in order; or the smallest
+    dx = dy put back where y was taken from
+    """
+
+    linear = False  # where it is taken from depends on x
+
+    def __init__(self, k, axis, largest):
+        super().__init__(None, axis)  # forward finds the index
+        self.k, self.largest = k, largest
+
+    def forward(self, x):
+        y, self.index = kernels.topk(x, self.k, self.largest)
+        return y
 
 
 def along_axis(sizes, axis, index):

@@ -16,6 +16,8 @@ MinResult = namedtuple("min", "values indices")
 SortResult = namedtuple("sort", "values indices")
 TopkResult = namedtuple("topk", "values indices")
 
+_FEW = 64  # elements of a row: more are found sooner by sorting all of it
+
 
 class Ordering:
     """Which element is the largest, and what order they come in."""
@@ -41,7 +43,7 @@ class Ordering:
                     "max: of two tensors there is no keepdim and no axis; write maximum(a, b), twice for three tensors"
                 )
             return self.maximum(dim)
-        return _extreme(self, MaxResult, np.argmax, one_name("max", dim, axis), keepdim)
+        return _extreme(self, MaxResult, ops.MaxAlongAxis, one_name("max", dim, axis), keepdim)
 
     def min(self, dim=None, keepdim=False, *, axis=None):
         """The smallest element.
@@ -64,7 +66,7 @@ class Ordering:
                     "min: of two tensors there is no keepdim and no axis; write minimum(a, b), twice for three tensors"
                 )
             return self.minimum(dim)
-        return _extreme(self, MinResult, np.argmin, one_name("min", dim, axis), keepdim)
+        return _extreme(self, MinResult, ops.MinAlongAxis, one_name("min", dim, axis), keepdim)
 
     def argmax(self, dim=None, keepdim=False, *, axis=None):
         """The index of the largest (the first of equal ones), in the flattened tensor or along dim.
@@ -118,12 +120,16 @@ class Ordering:
         >>> values, indices
         (tensor([5, 4]), tensor([4, 2]))
         """
-        axis, k = normalize_axis("topk", dim, self.ndim), integer("topk", k)
-        if not self.ndim:
+        axis, k = normalize_axis("topk", dim, self.array.ndim), k if type(k) is int else integer("topk", k)
+        if not self.array.ndim:
             values, index = self.reshape(1).topk(k, 0, largest, sorted)
             return TopkResult(values.reshape(() if k else (0,)), index.reshape(() if k else (0,)))
-        if not 0 <= k <= self.shape[axis]:
+        if not 0 <= k <= self.array.shape[axis]:
             raise ValueError(f"topk: k must be between 0 and {self.shape[axis]}, got {k}")
+        if k <= _FEW and axis == self.array.ndim - 1 and self.array.dtype.kind == "f":
+            op = ops.TopK(k, axis, bool(largest))
+            values = unary(op, self)
+            return TopkResult(values, wrap(op.index))
         index = _first(self.array, axis, largest, k)
         return TopkResult(unary(ops.Sort(index, axis), self), wrap(index))
 
@@ -133,14 +139,14 @@ def _first(x, axis, descending, k):
     return np.take(_order(x, axis, descending), np.arange(k), axis)
 
 
-def _extreme(x, result, arg, dim, keepdim):
-    nonempty_axes(x, result.__name__, dim, keepdim)
-    index = _arg_extreme(x, result.__name__, arg, dim, True).array
-    axis = normalize_axis(result.__name__, dim, x.ndim)
+def _extreme(x, result, op, dim, keepdim):
+    axes = nonempty_axes(x, result.__name__, dim, keepdim)
+    axis = axes[0] if type(dim) is int and axes else normalize_axis(result.__name__, dim, x.ndim)
     if not x.ndim:
-        return result(x.clone(), wrap(index))
-    values = unary(ops.TakeAlongAxis(index, axis, keepdim), x)
-    return result(values, wrap(index if keepdim else index.squeeze(axis)))
+        return result(x.clone(), wrap(np.zeros((), np.int64)))
+    op = op(axis, keepdim)
+    values = unary(op, x)
+    return result(values, wrap(op.index if keepdim else op.index.squeeze(axis)))
 
 
 @repeatable
