@@ -862,6 +862,7 @@ REDUCED = [
 ]
 OVER_NOTHING = [(((0,), False), (0, 3)), (((0, 1), True), (2, 0))]  # sums that have no terms
 AXES = [((0,), ()), ((0,), (5,)), ((1,), (3, 4)), ((0,), (3, 4)), ((1,), (2, 3, 4)), ((1,), (0, 3))]
+EXTREMES = [((1, False), (3, 4)), ((1, True), (3, 4)), ((0, False), (5,)), ((1, True), (2, 3, 4)), ((1, False), (0, 4))]
 MASK = np.array([[True, False, True, True], [False, True, False, True], [True, True, False, False]])
 
 
@@ -1063,6 +1064,8 @@ REDUCTIONS = [
             ((np.zeros((0, 1), np.int64), 1, False), (0, 4)),
         ],
     ),
+    Row(ops.MaxAlongAxis, lambda x, axis, keepdim: x.max(axis, keepdims=keepdim), EXTREMES, domain=distinct),
+    Row(ops.MinAlongAxis, lambda x, axis, keepdim: x.min(axis, keepdims=keepdim), EXTREMES, domain=distinct),
     Row(ops.CumSum, along(lambda values: list(itertools.accumulate(values))), AXES),
     Row(ops.CumProd, along(lambda values: list(itertools.accumulate(values, operator.mul))), AXES[1:], domain=off_zero),
     Row(ops.LogCumSumExp, along(lambda values: [logsumexp(values[: i + 1]) for i in range(len(values))]), AXES[1:]),
@@ -1647,6 +1650,19 @@ ARRANGEMENTS = [
             ((False, -1), (2, 3, 3)),
             ((True, 0), (0, 3)),
         ],
+    ),
+    Row(
+        ops.TopK,
+        lambda x, k, axis, largest: np.apply_along_axis(lambda row: np.array(sorted(row, reverse=largest)[:k]), axis, x),
+        [
+            ((2, 0, True), (3,)),
+            ((3, 1, True), (2, 4)),
+            ((3, 1, False), (2, 4)),
+            ((2, 2, True), (2, 3, 4)),
+            ((0, 1, True), (2, 3)),
+            ((2, 1, True), (0, 3)),
+        ],
+        domain=distinct,
     ),
     Row(
         ops.Sort,

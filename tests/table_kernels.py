@@ -533,6 +533,13 @@ FORWARD = {
         for weight, w in ((None, np.ones(3)), (WEIGHTS, WEIGHTS[LABELS]))
         for mean in (True, False)
     ],
+    "max_along": [Forward((X.max(axis), X.argmax(axis)), X, axis) for axis in (0, 1)],
+    "min_along": [Forward((X.min(axis), X.argmin(axis)), X, axis) for axis in (0, 1)],
+    "topk": [
+        Forward((np.take_along_axis(X, order, 1), order), X, 3, largest)
+        for largest in (True, False)
+        for order in [np.argsort(-X if largest else X)[:, :3]]
+    ],
     "amax": [Forward(X.max(axes), X, axes) for axes in ((0,), (1,), (0, 1))],
     "amin": [Forward(X.min(axes), X, axes) for axes in ((0,), (1,), (0, 1))],
     "clamp": [Forward(np.minimum(np.maximum(X, low), high), X, low, high) for low, high in ((-0.5, 0.5), (1, -1))],

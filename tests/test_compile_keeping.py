@@ -59,7 +59,7 @@ def test_numpy_is_not_asked_for_maxima_in_a_replay(name, monkeypatch):
 @pytest.mark.parametrize(
     "compute, name",
     [
-        (lambda x: x.max(0).values, "TakeAlongAxis"),
+        (lambda x: x.median(0).values, "TakeAlongAxis"),
         (lambda x: twice(F.huber_loss(x.transpose(0, 1), T.transpose(0, 1))), "Huber"),
         (lambda x: twice(F.l1_loss(x.transpose(0, 2), T.transpose(0, 2), reduction="sum")), "AbsoluteError"),
     ],

@@ -235,6 +235,8 @@ BACKWARDS = [
     (ops.Norm, "sign forgotten", lambda s, dy: np.abs(right(s, dy))),
     (ops.Norm, "p ignored", lambda s, dy: s.restore(dy) * s.x / np.where(s.y == 0, 1, s.y)),
     (ops.Norm, "root forgotten", lambda s, dy: right(s, dy) * s.y),
+    (ops.MaxAlongAxis, "off by one", lambda s, dy: np.roll(right(s, dy), 1)),
+    (ops.MinAlongAxis, "every element", lambda s, dy: right(s, dy) + dy.sum() / 9),
     (ops.TakeAlongAxis, "off by one", lambda s, dy: np.roll(right(s, dy), 1)),
     (ops.TakeAlongAxis, "every element", lambda s, dy: right(s, dy) + dy.sum() / 9),
     (ops.CumSum, "not in reverse", lambda s, dy: np.cumsum(dy, s.axis).reshape(dy.shape)),
@@ -488,6 +490,7 @@ BACKWARDS = [
     (ops.Triangle, "mask forgotten", lambda s, dy: dy),
     (ops.Triangle, "k ignored", lambda s, dy: s.cut(dy, 0)),
     (ops.Triangle, "the other triangle", lambda s, dy: dy - right(s, dy)),
+    (ops.TopK, "off by one", lambda s, dy: np.roll(right(s, dy), 1, -1)),
     (ops.Sort, "taken instead of put", lambda s, dy: np.take_along_axis(dy, s.index, s.axis)),
     # pooling
     (ops.MaxPool, "overlaps overwrite", pooled_without_adding),

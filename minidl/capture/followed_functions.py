@@ -67,10 +67,11 @@ def _put_at(z, index, value, adds):
     if owner_of(z) not in now.zeros or not z.flags.c_contiguous or not z.size:
         raise Unclear
     places = _places(Followed(z), index)
+    if not places.size:
+        return
     now.zeros.remove(owner_of(z))
     y, columns, rows = with_axes(np.broadcast_to(plain(value, z.dtype), places.shape), places.inner, plain(0))
-    if places.size:
-        PUT_BACK[z.dtype](z.reshape(1, -1), rows, columns, y, int(adds), np.full(1, -1.0))
+    PUT_BACK[z.dtype](z.reshape(1, -1), rows, columns, y, int(adds), np.full(1, -1.0))
 
 
 def _raw(index):
@@ -319,7 +320,17 @@ _ALONG = {
 }
 _KERNELS = {
     *("exp", "expm1", "log", "log2", "log1p", "erf", "erfc", "tanh", "sigmoid", "logsigmoid", "lgamma", "digamma", "polygamma"),
-    *("gammainc", "clamp", "gamma_slope", "squared_error", "squared_error_backward", "running_sums"),
+    *(
+        "gammainc",
+        "clamp",
+        "max_along",
+        "min_along",
+        "topk",
+        "gamma_slope",
+        "squared_error",
+        "squared_error_backward",
+        "running_sums",
+    ),
     *("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits_backward"),
     *("cross_entropy_soft", "cross_entropy_soft_backward", "negative_log_likelihood", "negative_log_likelihood_backward"),
     *("relu", "relu_backward", "leaky_relu", "leaky_relu_backward", "elu", "elu_backward", "gelu", "gelu_backward", "silu"),

@@ -202,7 +202,8 @@ _NAMES = """
 
     ELU GELU LeakyReLU LogSigmoid ReLU SiLU Sigmoid Softplus Tanh
 
-    Cast Cat Flip Hardswish Hardtanh Index RepeatInterleave Reshape Roll Softsign Stack TakeAlongAxis Triangle Unbind
+    Cast Cat Flip Hardswish Hardtanh Index MaxAlongAxis MinAlongAxis RepeatInterleave Reshape Roll Softsign Stack
+    TakeAlongAxis TopK Triangle Unbind
 """
 FOLLOWED = {getattr(ops, name) for name in _NAMES.split()}
 FOLLOWED_NUMBERS = FOLLOWED - {ops.Norm, ops.Pow, ops.Rsqrt}  # to raise a number gives other bits than to raise an array

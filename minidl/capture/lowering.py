@@ -288,7 +288,7 @@ _BACKWARD = {
     ops.Gather: put_back,
     ops.Index: _index_back,
     ops.Unbind: _unbind_back,
-    ops.TakeAlongAxis: put_there,
+    **dict.fromkeys((ops.TakeAlongAxis, ops.MaxAlongAxis, ops.MinAlongAxis), put_there),
     ops.AbsoluteError: distance_back,
     ops.Huber: distance_back,
 }

@@ -1,5 +1,8 @@
 """Images made larger or smaller: padded or cropped at the edges, or resampled by interpolation."""
 
+import functools
+import math
+
 import numpy as np
 
 from .base import Op
@@ -14,25 +17,18 @@ class Pad(Op):
 
     def __init__(self, widths, value):
         self.widths, self.value = widths, value
-
-    def _places(self, shape):
-        """Where the part that stays lies in x, and where in y."""
-        kept, inner = [Ellipsis], [Ellipsis]
-        for n, (before, after) in zip(shape[len(shape) - len(self.widths) :], self.widths, strict=True):
-            kept.append(slice(max(-before, 0), n - max(-after, 0)))
-            inner.append(slice(max(before, 0), n + before + after - max(after, 0)))
-        return tuple(kept), tuple(inner)
+        self.warns = value != 0 or math.copysign(1, value) < 0  # else y is made of zeros
 
     def forward(self, x):
-        kept, inner = self._places(x.shape)
-        y = np.full(_grown(x.shape, self.widths), self.value, x.dtype)
-        y[inner] = x[kept]
+        shape, kept, inner = _places(x.shape, self.widths)
+        y = np.full(shape, self.value, x.dtype) if self.warns else np.zeros(shape, x.dtype)
+        y[inner] = x if kept is None else x[kept]
         return y
 
     def backward(self, dy):
         shape = self.needs[0].shape
-        kept, inner = self._places(shape)
-        if all(n >= 0 for pair in self.widths for n in pair):
+        _, kept, inner = _places(shape, self.widths)
+        if kept is None:
             return dy[inner]
         dx = np.zeros(shape, dy.dtype)
         dx[kept] = dy[inner]
@@ -124,6 +120,12 @@ class Interpolate(Op):
             dx[(slice(None),) * self.axis + (some,)] += part
 
 
-def _grown(shape, widths):
-    lead = len(shape) - len(widths)
-    return (*shape[:lead], *(n + before + after for n, (before, after) in zip(shape[lead:], widths, strict=True)))
+@functools.lru_cache(1024)
+def _places(shape, widths):
+    """The shape of y, where the part that stays lies in x, None for all of it, and where it lies in y."""
+    lead, kept, inner = len(shape) - len(widths), [...], [...]
+    for n, (before, after) in zip(shape[lead:], widths, strict=True):
+        kept.append(slice(max(-before, 0), n - max(-after, 0)))
+        inner.append(slice(max(before, 0), n + before + after - max(after, 0)))
+    grown = *shape[:lead], *(n + before + after for n, (before, after) in zip(shape[lead:], widths, strict=True))
+    return grown, tuple(kept) if any(n < 0 for pair in widths for n in pair) else None, tuple(inner)

@@ -216,7 +216,7 @@ class MaxAlongAxis(TakeAlongAxis):
     linear = False  # where it is picked depends on x
 
     def __init__(self, axis, keepdim):
-        super().__init__(None, axis, keepdim)  # forward finds the index
+        self.axis, self.keepdim = axis, keepdim
 
     def forward(self, x):
         return self.keep(x, *kernels.max_along(x, self.axis))

@@ -423,8 +423,7 @@ class TopK(Sort):
     linear = False  # where it is taken from depends on x
 
     def __init__(self, k, axis, largest):
-        super().__init__(None, axis)  # forward finds the index
-        self.k, self.largest = k, largest
+        self.k, self.axis, self.largest = k, axis, largest
 
     def forward(self, x):
         y, self.index = kernels.topk(x, self.k, self.largest)

@@ -769,6 +769,7 @@ K.negative_log_likelihood(np.ones((3, 4), "f4"), np.array([0, 2, 3]), np.ones(3,
 K.negative_log_likelihood_backward(np.ones(3, "f4"), np.array([0, 2, 3]), np.ones(3, "f4"), 4)
 K.negative_log_likelihood_total(A2, L3, R4, -100, True)
 K.negative_log_likelihood_total_backward(np.ones(1, "f4"), L3, np.ones(3), 4, R4, -100)
+K.max_along(A3, 0) ; K.min_along(A2, 1) ; K.topk(A2, 2, True)
 K.amax(A3, (0,)) ; K.amin(A2, (0, 1)) ; K.clamp(A2, 0.5, 1) ; K.variance(A3, (1,), 3.0, True)
 K.add_to_channels(np.ones((2, 3, 4, 5), "f4"), np.ones(3, "f4"))
 K.place_at(np.ones(3, np.float32), 1, np.ones((3, 2), np.float32), 1)

@@ -1,5 +1,6 @@
 """Images enlarged, cut, taken to pieces and put together; dropout of whole channels."""
 
+import functools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from ...graph.watch import repeatable
 from ...ops.conv import blocks
 from ...tensors.arguments import as_int, as_ints, expect_memory, expect_tensors
 from ...tensors.in_place import twin
-from ...tensors.record import apply
+from ...tensors.record import apply, unary
 from ...tensors.tensor import Tensor
 from .basic import check_probability, dropout_mask
 from .conv import as_tuple
@@ -30,31 +31,25 @@ def pad(input, pad, mode="constant", value=None):
     >>> pad(minidl.tensor([[1, 2, 3]]), (2, 1), "reflect")
     tensor([[3, 2, 1, 2, 3, 2]])
     """
-    expect_tensors("pad", input=input)
+    if not isinstance(input, Tensor):
+        expect_tensors("pad", input=input)
     pad = as_ints(pad)
-    if not isinstance(pad, tuple) or len(pad) % 2 or any(type(n) is not int for n in pad):
+    if not isinstance(pad, tuple) or len(pad) % 2 or not {*map(type, pad)} <= {int}:
         raise ValueError(f"pad: expected two integers for each axis, (left, right, top, bottom, …), got {pad!r}")
     if value is not None and not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"pad: value must be a number, got {value!r}")
-    widths = tuple(zip(pad[::2], pad[1::2], strict=True))[::-1]
-    shape = input.shape
-    if len(widths) > len(shape):
-        raise ValueError(f"pad: {len(pad)} numbers are for {len(widths)} axes, and input {shape} has {len(shape)}")
-    sizes = shape[len(shape) - len(widths) :]
-    least = 0 if mode == "constant" else 1
-    for n, (before, after) in zip(sizes, widths, strict=True):
-        if n + before + after < least or min(before, after) < -n:
-            raise ValueError(f"pad: {pad} cuts too much off an axis of {n}, in mode {mode!r} (input {shape})")
-    grown = tuple(n + before + after for n, (before, after) in zip(sizes, widths, strict=True))
-    expect_memory("pad", (*shape[: len(shape) - len(widths)], *grown), input.dtype)
+    shape = input.array.shape
+    widths, grown = _borders(pad, shape, str(mode))
+    expect_memory("pad", grown, input.array.dtype)
     if mode == "constant":
-        return apply(ops.Pad(widths, 0 if value is None else value), input)
+        return unary(ops.Pad(widths, 0 if value is None else value), input)
     if mode not in ("reflect", "replicate", "circular"):
         raise ValueError(f"pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
     if value is not None:
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value!r}")
     if not 1 <= len(widths) <= 3 or len(shape) - len(widths) not in (1, 2):
         raise ValueError(f"pad: mode {mode!r} pads all but the first one or two axes; {pad} does not fit input {shape}")
+    sizes = shape[len(shape) - len(widths) :]
     if mode == "circular" and min(pad) < 0:  # PyTorch cuts off first, and goes round what is left
         cuts = tuple((min(before, 0), min(after, 0)) for before, after in widths)
         input, widths = apply(ops.Pad(cuts, 0), input), tuple((max(before, 0), max(after, 0)) for before, after in widths)
@@ -64,6 +59,20 @@ def pad(input, pad, mode="constant", value=None):
         if max(before, after) > most:
             raise ValueError(f"pad: mode {mode!r} can add {most} to an axis of {n}, and {pad} asks for more (input {shape})")
     return apply(ops.PadFromInput(mode, widths), input)
+
+
+@functools.lru_cache(1024)
+def _borders(pad, shape, mode):
+    """What `pad` puts (before, after) each of the last axes, in their order, and the shape that comes of it."""
+    widths = tuple(zip(pad[::2], pad[1::2], strict=True))[::-1]
+    lead = len(shape) - len(widths)
+    if lead < 0:
+        raise ValueError(f"pad: {len(pad)} numbers are for {len(widths)} axes, and input {shape} has {len(shape)}")
+    least = 0 if mode == "constant" else 1
+    for n, (before, after) in zip(shape[lead:], widths, strict=True):
+        if n + before + after < least or min(before, after) < -n:
+            raise ValueError(f"pad: {pad} cuts too much off an axis of {n}, in mode {mode!r} (input {shape})")
+    return widths, (*shape[:lead], *(n + sum(pair) for n, pair in zip(shape[lead:], widths, strict=True)))
 
 
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
