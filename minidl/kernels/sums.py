@@ -129,6 +129,7 @@ _running = CodeByDtype(running, lambda t: (dense(t, 3), dense(t, 3, True), types
 _SUMS, _SUMS_OF_SQUARES = _loops(_itself), _loops(_square)
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 _NONE = [{dtype: np.empty((0,) * n, dtype) for dtype in (_F32, _F64)} for n in (1, 2)]
+_NO_SUMS = [none[_F64] for none in _NONE]
 
 
 @jit
@@ -152,7 +153,13 @@ def sum_over(x, axes, keepdims=False, divisor=1):
     if x.dtype.kind != "f":
         y = np.add.reduce(x, axis=axes, keepdims=keepdims)
         return y if divisor == 1 else y / divisor
-    y = _total(x, axes, False, x.dtype)
+    kernel, merged, sums, shape, small = _plan(x.shape, axes)
+    if small and x.dtype is _F32 and x.flags.carray:  # as `_total` would, for the usual ones
+        y = np.empty(sums, _F32)
+        _SUMS[kernel][_F32](x.reshape(merged), _NO_SUMS[kernel], y, 0, 1)
+        y = y if shape == sums else y.reshape(shape)
+    else:
+        y = _total(x, axes, False, x.dtype)
     if divisor != 1:
         flat = y.reshape(-1) if y.flags.carray else y.ravel("K")
         if flat.base is None:  # a copy. NumPy may change no result of a kernel: a remembered step would not see it
@@ -205,8 +212,6 @@ def _total(x, axes, squares, dtype):
     x, y = x.reshape(merged), np.empty(shape, dtype)
     if not small:
         (_down_columns if kernel else _along_rows)(x, squares, y.reshape(sums))
-    elif dtype is _F32 and x.dtype is _F32 and not squares:  # as `_fill` would, for the usual ones
-        _SUMS[kernel][_F32](x, _NONE[kernel][_F64], y.reshape(sums), 0, 1)
     else:
         _fill(kernel, squares, x, y.reshape(sums))
     return y

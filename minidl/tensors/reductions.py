@@ -26,7 +26,8 @@ class Reductions:
         """
         dim, keepdim = one_name("sum", dim, axis) if axis is not None else dim, keepdim or keepdims
         x = self.to(dtype) if dtype is not None else self if self.array.dtype.kind == "f" else self.to(dtypes.int64)
-        return unary(ops.Sum(reduced_axes(self, "sum", dim, keepdim), keepdim), x)
+        axes = _ALL_AXES[x.array.ndim] if dim is None else reduced_axes(self, "sum", dim, keepdim)
+        return unary(ops.Sum(axes, keepdim), x)
 
     def nansum(self, dim=None, keepdim=False):
         """Σx over the elements that are not NaN.
@@ -89,7 +90,9 @@ class Reductions:
         >>> minidl.tensor([[1, 5], [7, 2]]).amax(1)
         tensor([5, 7])
         """
-        return unary(ops.Amax(nonempty_axes(self, "amax", dim, keepdim), keepdim), self)
+        x = self.array
+        axes = _ALL_AXES[x.ndim] if dim is None and x.size else nonempty_axes(self, "amax", dim, keepdim)
+        return unary(ops.Amax(axes, keepdim), self)
 
     def amin(self, dim=None, keepdim=False):
         """The smallest. Elements that are equally small share the gradient equally.
@@ -98,7 +101,9 @@ class Reductions:
         >>> minidl.tensor([[1, 5], [7, 2]]).amin(1)
         tensor([1, 2])
         """
-        return unary(ops.Amin(nonempty_axes(self, "amin", dim, keepdim), keepdim), self)
+        x = self.array
+        axes = _ALL_AXES[x.ndim] if dim is None and x.size else nonempty_axes(self, "amin", dim, keepdim)
+        return unary(ops.Amin(axes, keepdim), self)
 
     def logsumexp(self, dim, keepdim=False):
         """ln Σeˣ along one or several axes, without overflow.
@@ -210,8 +215,6 @@ def reduced_axes(x, name, dim, keepdim=False):
 
 
 def nonempty_axes(x, name, dim, keepdim=False):
-    if dim is None and x.array.size:
-        return _ALL_AXES[x.array.ndim]
     axes = reduced_axes(x, name, dim, keepdim)
     if not x.array.size and any(x.shape[axis] == 0 for axis in axes):
         raise ValueError(f"{name}: cannot be taken over an axis of size 0, shape {x.shape}")
