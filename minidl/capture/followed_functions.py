@@ -7,7 +7,7 @@ import numpy as np
 from .. import kernels
 from ..graph.writes import owner_of
 from ..kernels.comparisons import PICK, PLACES, PUT_BACK
-from ..kernels.sums import fits
+from ..kernels.sums import fits, order_in_memory, places_in
 from .followed import (
     FUNCTIONS,
     Followed,
@@ -303,11 +303,12 @@ def _variance(function, x, axes, free, root=False):
     """As variance.py does it: where there is no loop for these axes, they are brought to the end first."""
     if not x.size or not axes:
         raise Unclear
-    if fits(x.inner, axes):
-        return tuple(map(_result, function(_dense(x), axes, free, root)))
-    order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
-    y, z = function(_dense(x.transpose(order)), tuple(range(x.ndim - len(axes), x.ndim)), free, root)
-    return _result(y), _result(z).transpose(np.argsort(order))
+    order = order_in_memory(x)
+    if not fits(x.inner.transpose(order), places_in(order, axes)):
+        order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
+    y, z = map(_result, function(_dense(x.transpose(order)), places_in(order, axes), free, root))
+    kept = [axis for axis in order if axis not in axes]
+    return y.transpose(np.argsort(kept)) if kept else y, z.transpose(np.argsort(order))
 
 
 _ALONG = {

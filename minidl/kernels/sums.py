@@ -240,6 +240,16 @@ def _plan(shape, axes):
     return 1, (outer, n, inner), (outer, inner), left, small and (outer > 1 or n < 2 * NARROW)
 
 
+def order_in_memory(x):
+    """The axes of x, from the one whose neighbours lie farthest apart."""
+    return sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+
+
+def places_in(order, axes):
+    """Where these axes are among those in this order."""
+    return tuple(i for i, axis in enumerate(order) if axis in axes)
+
+
 def fits(x, axes):
     """Whether the loops along rows or down columns, of this file and others, go over these axes of x as it lies."""
     return _plan(x.shape, axes)[0] is not None and x.flags.c_contiguous
@@ -260,9 +270,9 @@ def _in_two_steps(x, axes, squares, dtype):
 
 def _permuted(x, axes, squares, dtype):
     """The sum of an array that is not contiguous: its axes in the order of their strides, a copy if need be."""
-    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+    order = order_in_memory(x)
     kept = [axis for axis in order if axis not in axes]
-    y = _total(plain(x.transpose(order)), tuple(i for i, axis in enumerate(order) if axis in axes), squares, dtype)
+    y = _total(plain(x.transpose(order)), places_in(order, axes), squares, dtype)
     return y.transpose(np.argsort(kept)) if kept else y
 
 

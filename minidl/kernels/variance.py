@@ -9,43 +9,44 @@ import math
 import numpy as np
 from numba import types
 
-from .arrays import empty_array
+from .arrays import empty_array, reshaped, zero_array
 from .elementwise import number, plain
 from .jit import dense, jit
 from .memory import empty
 from .shares import SharedCode
-from .sums import BLOCK, CHUNK, DEPTH, SHARED_SIZE, _plan, add_columns
+from .sums import BLOCK, DEPTH, NARROW, SHARED_SIZE, STRIP, _plan, fits, order_in_memory, places_in
 from .threads import run
 
 
-# The order of additions is free in these two, or they could not use vectors.
+# The order of additions is free in these three, or they could not use vectors. Each adds up a block of a row.
 @jit(fastmath={"reassoc"}, forceinline=True)
 def _sum(x):
-    whole = 0.0
-    for chunk in range(0, x.size, CHUNK):
-        total = 0.0
-        for first in range(chunk, min(chunk + CHUNK, x.size), BLOCK):
-            block, s = x[first : min(first + BLOCK, x.size)], 0.0
-            for k in range(block.size):
-                s += np.float64(block[k])
-            total += s
-        whole += total
-    return whole
+    s = 0.0
+    for k in range(x.size):
+        s += np.float64(x[k])
+    return s
 
 
 @jit(fastmath={"reassoc"}, forceinline=True)
-def _sum_of_squares(x):
-    whole = 0.0
-    for chunk in range(0, x.size, CHUNK):
-        total = 0.0
-        for first in range(chunk, min(chunk + CHUNK, x.size), BLOCK):
-            block, s = x[first : min(first + BLOCK, x.size)], 0.0
-            for k in range(block.size):
-                v = np.float64(block[k])
-                s += v * v
-            total += s
-        whole += total
-    return whole
+def _centre(x, mean, d):
+    """d = x − mean, and Σ d"""
+    s = 0.0
+    for k in range(x.size):
+        v = x[k] - mean
+        d[k] = v
+        s += np.float64(v)
+    return s
+
+
+@jit(fastmath={"reassoc"}, forceinline=True)
+def _divide(d, off, free):
+    """d = (d − off)/free, and Σ (d − off)²"""
+    s = 0.0
+    for k in range(d.size):
+        v = d[k] - off
+        d[k] = v / free
+        s += np.float64(v) * np.float64(v)
+    return s
 
 
 @jit
@@ -53,63 +54,93 @@ def variance_of_rows(x, free, root, y, z, part, parts):
     """z[m, k] = (x[m, k] − μ)/free for the mean μ of row m, and y[m] = Σ_k (x[m, k] − μ)²/free, or its root"""
     T, K = x.dtype.type, x.shape[1]
     for m in range(x.shape[0] * part // parts, x.shape[0] * (part + 1) // parts):
-        row, d = x[m], z[m]
-        mean = T(_sum(row) / K)
-        for k in range(K):
-            d[k] = row[k] - mean
-        off = T(_sum(d) / K)
-        if off - off == 0:  # an infinite one would make all elements NaN
-            for k in range(K):
-                d[k] -= off
-        v = _sum_of_squares(d) / free
-        y[m] = math.sqrt(v) if root else v
-        for k in range(K):
-            d[k] /= T(free)
+        row, d, s = x[m], z[m], 0.0
+        for i in range(0, K, BLOCK):
+            s += _sum(row[i : min(i + BLOCK, K)])
+        mean, s = T(s / K), 0.0
+        for i in range(0, K, BLOCK):
+            s += _centre(row[i : min(i + BLOCK, K)], mean, d[i : min(i + BLOCK, K)])
+        off, s = T(s / K), 0.0
+        if off - off != 0:
+            off = T(0)  # an infinite one would make all elements NaN
+        for i in range(0, K, BLOCK):
+            s += _divide(d[i : min(i + BLOCK, K)], off, T(free))
+        y[m] = math.sqrt(s / free) if root else s / free
 
 
 @jit(forceinline=True)
-def _means(x, some, mean):
-    """mean[k] = Σ_n x[n, k]/N: sums of DEPTH rows each, made in `some`, are added"""
-    N = x.shape[0]
-    mean[:] = 0
-    for first in range(0, N, DEPTH):
-        some[:] = 0
-        add_columns(x[first : min(first + DEPTH, N)], some)
-        for k in range(mean.size):
-            mean[k] += some[k]
-    for k in range(mean.size):
-        mean[k] /= N
+def _move(some, total):
+    """total += some, and some = 0"""
+    for k in range(some.size):
+        total[k] += some[k]
+        some[k] = 0
+
+
+@jit(forceinline=True)
+def _means(total, n, means):
+    """Of each column its mean: the sum of all places of total that are K apart, over n, at all of these places of means"""
+    K = total.shape[1]
+    for k in range(K):
+        s = 0.0
+        for j in range(total.shape[0]):
+            s += total[j, k]
+        for j in range(total.shape[0]):
+            means[j, k] = s / n
+            total[j, k] = 0
 
 
 @jit
 def variance_of_columns(x, free, root, y, z, part, parts):
-    """z[m, n, k] = (x[m, n, k] − μ)/free for the mean μ over n, and y[m, k] = Σ_n (x[m, n, k] − μ)²/free, or its root"""
+    """z[m, n, k] = (x[m, n, k] − μ)/free for the mean μ over n, and y[m, k] = Σ_n (x[m, n, k] − μ)²/free, or its root
+
+    Short rows are taken several at once, as one of W elements, so that they fill vectors. DEPTH of these are added up apart.
+    """
     T, (M, N, K) = x.dtype.type, x.shape
-    memory = empty_array(3 * K, np.float64)
-    some, mean, squares = memory[:K], memory[K : 2 * K], memory[2 * K :]
+    together = max(1, min(N, NARROW // max(K, 1)))
+    W, size = together * K, N * K
+    memory, room = zero_array(2 * min(W, STRIP), np.float64), empty_array(min(W, STRIP), x.dtype)
     for m in range(M * part // parts, M * (part + 1) // parts):
-        rows, d = x[m], z[m]
-        _means(rows, some, mean)
-        for n in range(N):
-            for k in range(K):
-                d[n, k] = rows[n, k] - T(mean[k])
-        _means(d, some, mean)
-        squares[:] = 0
-        for k in range(K):
-            off = T(mean[k])
-            mean[k] = off if off - off == 0 else 0.0  # an infinite one would make all elements NaN
-        for first in range(0, N, DEPTH):
-            some[:] = 0
-            for n in range(first, min(first + DEPTH, N)):
-                for k in range(K):
-                    v = d[n, k] - T(mean[k])
+        row, d = reshaped(x[m], size), reshaped(z[m], size)
+        for j in range(0, W, STRIP):  # of long rows a part at once, whose sums stay in the L1 cache
+            w = min(STRIP, W - j)
+            some, total, means = memory[:w], memory[w : 2 * w], room[:w]
+            columns, table = reshaped(total, (together, w // together)), reshaped(means, (together, w // together))
+            for i in range(j, size, W):
+                if (i - j) % (W * DEPTH) == 0:
+                    _move(some, total)
+                p = row[i : min(i + w, size)]
+                for k in range(p.size):
+                    some[k] += np.float64(p[k])
+            _move(some, total)
+            _means(columns, N, table)
+            for i in range(j, size, W):
+                if (i - j) % (W * DEPTH) == 0:
+                    _move(some, total)
+                p, q = row[i : min(i + w, size)], d[i : min(i + w, size)]
+                for k in range(p.size):
+                    v = p[k] - means[k]
+                    q[k] = v
+                    some[k] += np.float64(v)
+            _move(some, total)
+            _means(columns, N, table)
+            for k in range(w):
+                if means[k] - means[k] != 0:
+                    means[k] = 0  # an infinite one would make all elements NaN
+            for i in range(j, size, W):
+                if (i - j) % (W * DEPTH) == 0:
+                    _move(some, total)
+                q = d[i : min(i + w, size)]
+                for k in range(q.size):
+                    v = q[k] - means[k]
+                    q[k] = v / T(free)
                     some[k] += np.float64(v) * np.float64(v)
-                    d[n, k] = v / T(free)
-            for k in range(K):
-                squares[k] += some[k]
-        for k in range(K):
-            v = squares[k] / free
-            y[m, k] = math.sqrt(v) if root else v
+            _move(some, total)
+            for k in range(columns.shape[1]):
+                s = 0.0
+                for i in range(together):
+                    s += columns[i, k]
+                    columns[i, k] = 0
+                y[m, j + k] = math.sqrt(s / free) if root else s / free
 
 
 _OPTIONS = types.float64, types.boolean
@@ -126,7 +157,7 @@ def variance(x, axes, free, root=False):
     kernel, merged, sums, shape, _ = _plan(x.shape, axes)
     free, root, dtype = number(free), bool(root), x.dtype
     if merged is None or not x.flags.carray:
-        return _in_rows(x, axes, free, root)
+        return _in_order(x, axes, free, root)
     kernel = _COLUMNS if kernel else _ROWS
     if x.size < SHARED_SIZE:
         y, z = np.empty(sums, dtype), np.empty(merged, dtype)
@@ -137,13 +168,18 @@ def variance(x, axes, free, root=False):
     return y.reshape(shape), z.reshape(x.shape)
 
 
-def _in_rows(x, axes, free, root):
-    """The same of any array: a copy whose last axes are those that are reduced."""
-    kept = [axis for axis in range(x.ndim) if axis not in axes]
-    order = kept + list(axes)
+def _in_order(x, axes, free, root):
+    """The same of any array: its axes in the order of memory, where a loop fits these, or the ones to be reduced at the end."""
+    order = order_in_memory(x)
+    if not fits(x.transpose(order), places_in(order, axes)):
+        order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
+    kept = [axis for axis in order if axis not in axes]
     rows = plain(x.transpose(order))
-    shape = rows.shape[: len(kept)]
-    M, K = math.prod(shape), math.prod(rows.shape[len(kept) :])
-    y, z = np.empty(M, x.dtype), empty((M, K), x.dtype)
-    run(x.size >= SHARED_SIZE, _ROWS, x.dtype, rows.reshape(M, K), free, root, y, z)
-    return y.reshape(shape), z.reshape(rows.shape).transpose(np.argsort(order))
+    if fits(rows, places_in(order, axes)):
+        y, z = variance(rows, places_in(order, axes), free, root)
+    else:  # there is nothing to reduce, or over
+        M, K = math.prod(rows.shape[: len(kept)]), math.prod(rows.shape[len(kept) :])
+        y, z = np.empty(M, x.dtype), np.empty((M, K), x.dtype)
+        _ROWS[x.dtype](rows.reshape(M, K), free, root, y, z, 0, 1)
+        y = y.reshape(rows.shape[: len(kept)])
+    return y.transpose(np.argsort(kept)) if kept else y, z.reshape(rows.shape).transpose(np.argsort(order))
