@@ -305,7 +305,11 @@ def clamp(x, low, high):
     Arrays of integers, and bounds that are no numbers or NaN, are left to NumPy.
     """
     if x.dtype.kind == "f" and type(low) in _BOUNDS and type(high) in _BOUNDS and low == low and high == high:
-        return _clamp_map(x, -np.inf if low is None else float(low), np.inf if high is None else float(high))
+        low, high = -np.inf if low is None else float(low), np.inf if high is None else float(high)
+        if not x.flags.carray:  # in the order of memory it may be one that needs no copy
+            order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+            return _clamp_map(x.transpose(order), low, high).transpose(np.argsort(order))
+        return _clamp_map(x, low, high)
     with np.errstate(all="ignore"):
         return np.clip(x, low, high, dtype=x.dtype)  # a bound that is a float64 does not widen x
 

@@ -9,10 +9,14 @@ import math
 import numpy as np
 from numba import types
 
+from .arrays import empty_array
 from .elementwise import plain
 from .jit import CodeByDtype, dense, jit
-from .sums import _plan
+from .sums import _plan, order_in_memory
 from .vmath import maximum, scalar, select
+
+BLOCK = 64  # elements of a row that are searched at once
+NARROW = 16  # columns, of so many elements at least, that are searched one after the other
 
 
 @scalar
@@ -25,16 +29,34 @@ def _negative(x):
     return -x
 
 
-def _over(name, which, function):
-    """The function of x and axes that gives the largest `which(x)`, once more `which`: −max(−x) is the smallest."""
+def _extreme(which):
+    """The function that gives the largest `which(x)` of a row, once more `which`: −max(−x) is the smallest."""
 
     @jit(forceinline=True)
     def extreme(x):
-        top, unknown = x.dtype.type(-np.inf), False
-        for k in range(x.size):
-            top = maximum(top, which(x[k]))  # any number if it is NaN
+        top, unknown, part = x.dtype.type(-np.inf), False, x.size // 4
+        one, two, three = top, top, top  # none of the four waits for another one
+        p, q, r, s = x[:part], x[part : 2 * part], x[2 * part : 3 * part], x[3 * part : 4 * part]
+        for k in range(part):
+            one, two = maximum(one, which(p[k])), maximum(two, which(q[k]))  # any number if it is NaN
+            three, top = maximum(three, which(r[k])), maximum(top, which(s[k]))
+            unknown |= (p[k] != p[k]) | (q[k] != q[k]) | (r[k] != r[k]) | (s[k] != s[k])
+        top = maximum(maximum(one, two), maximum(three, top))
+        for k in range(4 * part, x.size):
+            top = maximum(top, which(x[k]))
             unknown |= x[k] != x[k]
         return x.dtype.type(np.nan) if unknown else which(top)
+
+    return extreme
+
+
+def _over(name, which, function):
+    """The function of x and axes that gives the extreme, see `_extreme`."""
+    extreme = _extreme(which)
+
+    @scalar
+    def better(x, v):
+        return select((which(v) > which(x)) | (v != v), v, x)
 
     def of_all(x, y):
         """y = the extreme of x"""
@@ -52,12 +74,15 @@ def _over(name, which, function):
             rows, top = x[m], y[m]
             for k in range(K):
                 top[k] = rows[0, k]
-            for n in range(1, N):
+            for n in range(1, N - 3, 4):
+                p, q, r, s = rows[n], rows[n + 1], rows[n + 2], rows[n + 3]
                 for k in range(K):
-                    v = rows[n, k]
-                    top[k] = select((which(v) > which(top[k])) | (v != v), v, top[k])
+                    top[k] = better(better(better(better(top[k], p[k]), q[k]), r[k]), s[k])
+            for n in range(N - (N - 1) % 4, N):
+                for k in range(K):
+                    top[k] = better(top[k], rows[n, k])
 
-    for loop in extreme, of_all, along_rows, down_columns:
+    for loop in of_all, along_rows, down_columns:
         loop.__qualname__ += which.__name__  # keeps apart the cache files of kernels that come from the same lines
     whole = CodeByDtype(jit(of_all), lambda t: (dense(t, 1), dense(t, 0, True)))
     rows = CodeByDtype(jit(along_rows), lambda t: (dense(t, 2), dense(t, 1, True)))
@@ -89,27 +114,44 @@ amin = _over("amin", _negative, np.minimum)
 # --- with their places: along the middle one of three axes; the others are all axes before it and all behind it
 
 
+@jit(forceinline=True)
+def _place(x, extreme):
+    """The first place of the extreme in x, or of NaN, which it is then: looked for in blocks, so that it can use vectors."""
+    for first in range(0, x.size, BLOCK):
+        block, found = x[first : min(first + BLOCK, x.size)], False
+        for k in range(block.size):
+            found |= (block[k] == extreme) | (block[k] != block[k])
+        if found:
+            for k in range(block.size):
+                if block[k] == extreme or block[k] != block[k]:
+                    return first + k
+    return 0
+
+
 def _with_places(name, which, place):
-    """The function of x and axis that gives the largest `which(x)`, as in `_over`, and the first place of it."""
+    """The function of x and axis that gives the extreme, see `_extreme`, and the first place of it."""
+    extreme = _extreme(which)
 
     def along_rows(x, y, z):
         """y[m] = the extreme of x[m, :], and z[m] where it is"""
         for m in range(x.shape[0]):
-            row, at = x[m], 0
-            best = which(row[0])
-            for n in range(1, row.size):
-                v = which(row[n])
-                if best != best:
-                    break
-                if not v <= best:
-                    at, best = n, v
-            y[m], z[m] = row[at], at
+            z[m] = at = _place(x[m], extreme(x[m]))
+            y[m] = x[m, at]
 
     def down_columns(x, y, z):
         """y[m, k] = the extreme of x[m, :, k], and z[m, k] where it is"""
         M, N, K = x.shape
+        narrow = K < NARROW and N >= NARROW  # then a copy of each column, as a row, is searched sooner
+        column = empty_array(N if narrow else 0, x.dtype)
         for m in range(M):
             rows, top, at = x[m], y[m], z[m]
+            for k in range(K if narrow else 0):
+                for n in range(N):
+                    column[n] = rows[n, k]
+                at[k] = n = _place(column, extreme(column))
+                top[k] = column[n]
+            if narrow:
+                continue
             for k in range(K):
                 top[k], at[k] = rows[0, k], 0
             for n in range(1, N):
@@ -131,6 +173,12 @@ def _with_places(name, which, place):
         if x.dtype.kind != "f":
             index = place(x, axis)
             return np.take_along_axis(x, np.expand_dims(index, axis), axis).reshape(left), np.asarray(index)
+        if not x.flags.carray and x.ndim > 1:
+            order = order_in_memory(x)
+            if x.transpose(order).flags.carray:  # no copy is needed
+                y, z = along(x.transpose(order), order.index(axis))
+                back = np.argsort([i for i in order if i != axis])
+                return y.transpose(back), z.transpose(back)
         x, dtype = plain(x), x.dtype
         y, z = np.empty(flat, dtype), np.empty(flat, np.int64)
         (columns if len(three) == 3 else rows)[dtype](x.reshape(three), y, z)
