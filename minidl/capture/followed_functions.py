@@ -300,7 +300,7 @@ def _extreme(name):
 
 
 def _variance(function, x, axes, free, root=False):
-    """As variance.py does it: where there is no loop for these axes, they are brought to the end first."""
+    """As variances.py does it: where there is no loop for these axes, they are brought to the end first."""
     if not x.size or not axes:
         raise Unclear
     order = order_in_memory(x)
