@@ -171,7 +171,7 @@ def _of_two(op, a, b):
 
 
 def _float_and_number(a, b):
-    return type(b) in (float, int) and isinstance(a, Tensor) and a.array.dtype.kind == "f"
+    return type(b) in (float, int) and isinstance(a, Tensor) and a.array.dtype.kind == "f" and abs(b) <= _LARGEST
 
 
 def promote(name, a, b):
@@ -189,7 +189,8 @@ def promote(name, a, b):
 
 def _fitting(number, dtype):
     """±∞ for a number beyond the range of float32 beside a float32 tensor: NumPy would warn. Otherwise the number."""
-    return number * math.inf if dtype == np.float32 and type(number) is float and abs(number) > _LARGEST else number
+    beyond = dtype == np.float32 and type(number) in (int, float) and _LARGEST < abs(number) < 2**1024
+    return (math.inf if number > 0 else -math.inf) if beyond else number
 
 
 def operand(name, x):
