@@ -1,6 +1,8 @@
 """Which dtype comes out when two meet: PyTorch's rules. (test_against_torch asks PyTorch itself, for every pair.)"""
 
 import itertools
+import math
+import warnings
 
 import numpy as np
 import pytest
@@ -175,3 +177,12 @@ def test_complex_operands_are_refused():
     for other in (1j, np.complex128(1j), np.ones(2, complex)):
         with pytest.raises(TypeError):
             minidl.ones(2) + other
+
+
+@pytest.mark.parametrize("number", [1e308, -1e308, 2**200, -(2**200)])
+def test_a_number_beyond_float32_counts_as_infinite_without_a_warning(number):
+    x = minidl.ones(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert x.maximum(number).tolist() == [max(1.0, math.copysign(math.inf, number))] * 2
+        assert x.minimum(number).tolist() == [min(1.0, math.copysign(math.inf, number))] * 2
