@@ -84,7 +84,7 @@ _FILES = {
     ),
     "fused_attention": ("attention", "attention_backward"),
     "gemm": ("linear", "linear_backward", "matmul"),
-    "index": ("copy", "place_at", "sum_rows", "take_rows", "to_int64"),
+    "index": ("copy", "join", "place_at", "sum_rows", "take_rows", "to_int64"),
     "inspection": ("xray",),
     "losses": (
         "negative_log_likelihood",
