@@ -180,13 +180,18 @@ def known(z, real):
     return Followed(z)
 
 
+def is_of(x, dtype):
+    """Whether an array has this dtype, or none was asked for. (NumPy takes None for float64 where it compares dtypes.)"""
+    return dtype is None or x.dtype == dtype
+
+
 def plain(x, dtype=None):
     """The array of an operand, or a constant; of another dtype if that is given."""
     if isinstance(x, Followed):
-        return x.inner if dtype in (None, x.dtype) else copied(x.inner.astype(dtype), x.inner).inner
+        return x.inner if is_of(x, dtype) else copied(x.inner.astype(dtype), x.inner).inner
     if isinstance(x, np.ndarray):  # which may be changed in place before a later call
         now.constants.append(owner_of(x))
-        return x if dtype in (None, x.dtype) else copied(x.astype(dtype), x).inner
+        return x if is_of(x, dtype) else copied(x.astype(dtype), x).inner
     x = np.array(x, dtype)
     now.constants.append(x)
     return x
@@ -279,7 +284,7 @@ def chosen(mask, x, y):
 def reduced(function, x, axis=0, dtype=None, out=None, keepdims=False, initial=None, where=True):
     if out is not None or where is not True or x.dtype.kind != _KINDS.get(function, "f") or not x.size:
         raise Unclear
-    if dtype not in (None, x.dtype):
+    if not is_of(x, dtype):
         if x.size > np.getbufsize():  # NumPy would add some of them apart
             raise Unclear
         x = x.astype(dtype)

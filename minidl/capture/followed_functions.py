@@ -14,6 +14,7 @@ from .followed import (
     accumulated,
     chosen,
     copied,
+    is_of,
     known,
     made,
     now,
@@ -211,7 +212,7 @@ NUMPY = _Names(
         "zeros": lambda shape, dtype=None: _filled(shape, 0, dtype),
         "ones": lambda shape, dtype=None: _filled(shape, 1, dtype),
         "empty": lambda shape, dtype=None: _filled(shape, 0, dtype),
-        "asarray": lambda x, dtype=None: x if isinstance(x, Followed) and dtype in (None, x.dtype) else unknown(),
+        "asarray": lambda x, dtype=None: x if isinstance(x, Followed) and is_of(x, dtype) else unknown(),
     },
 )
 

@@ -211,6 +211,6 @@ _FUNCTIONS = """
     logical_or logical_xor
 
     _arg_extreme _between _check_classes _check_labels _check_probabilities _check_shares _check_variances _expect _no_numbers
-    _row_weights _signs _total
+    _row_weights _signs _total is_causal_mask
 """
 FOLLOWED_FUNCTIONS = set(_FUNCTIONS.split())

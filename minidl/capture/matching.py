@@ -21,6 +21,7 @@ from ..distributions.constraints import Constraint
 from ..kernels.memory import address_of, offset_of, owner_of
 from ..nn.module import Module
 from ..nn.utils import clip_grad_norm_
+from ..ops import Op
 from ..optim import SGD
 from ..tensors.tensor import Tensor
 from .arguments import parts
@@ -451,7 +452,7 @@ def _checks_indices(event, matching):
     Kernels check no bounds. What an operation checks before its kernels is Python, and has to be done in each call.
     """
     operation = event.forward.op if type(event) is Backward else getattr(event, "op", None)
-    if operation is not None and getattr(operation, "alarm", None):
+    if isinstance(operation, Op) and (operation.alarm or not operation.indexes):
         return True
     given = (event.forward if type(event) is Backward else event).given()
     return all(given.keys().isdisjoint(map(id, call.integers())) for call in event.calls)

@@ -13,7 +13,7 @@ from ..kernels import threads
 from ..kernels.alarms import ALARM
 from ..kernels.comparisons import DOUBT, PICK, PUT_BACK, STOPPING
 from ..kernels.program import Table
-from ..kernels.twister import DRAW
+from ..kernels.twister import DRAWS
 from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from .arguments import Kept, filled, skeleton, tensors_in
@@ -364,7 +364,7 @@ class Program:
 
     def _stream(self, calls):
         """The random stream that some of the calls draw from, or None."""
-        words = {id(call.args[0]) for call in calls if call.kernel is DRAW}
+        words = {id(call.args[0]) for call in calls if call.kernel in DRAWS}
         return next((x for x in self.generators if id(x._words) in words), None)
 
     def _refusal(self, event):

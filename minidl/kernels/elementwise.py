@@ -10,7 +10,7 @@ import functools
 import numpy as np
 from numba import types
 
-from . import gated, vmath
+from . import gated, jit as compiling, vmath
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
@@ -27,10 +27,20 @@ def number(x):
     return float(x)
 
 
+def in_order(x):
+    """A copy in the order of C. While a step is recorded a kernel makes it: a replay needs no Python then."""
+    y = np.array(x, order="C", subok=False)
+    if compiling.recorder is not None:
+        from .arithmetic import copy_to
+
+        copy_to(y, x)
+    return y
+
+
 def plain(x):
     """x in the form that kernels are compiled for, contiguous, aligned and writeable; a copy unless it is so."""
     try:
-        return x if x.flags.carray else np.array(x, order="C", subok=False)
+        return x if x.flags.carray else in_order(x)
     except AttributeError:
         raise TypeError(f"a kernel expected an ndarray, got {type(x).__name__}") from None
 

@@ -13,7 +13,7 @@ from numba import types
 
 from .alarms import is_finite
 from .attention_loops import backward_kernel, forward_kernel
-from .elementwise import number, plain
+from .elementwise import in_order, number, plain
 from .jit import CodeByDtype, dense, jit, strided
 from .threads import get_num_threads, run
 from .tile import MASKS, VECTOR_BYTES
@@ -35,7 +35,7 @@ def _offsets(batch, *strides):
 
 def _rows(x):
     """x with contiguous rows."""
-    return x if x.strides[-1] == x.itemsize and x.flags.aligned else np.array(x, order="C")
+    return x if x.strides[-1] == x.itemsize and x.flags.aligned else in_order(x)
 
 
 def _right_operand(x):
@@ -122,6 +122,18 @@ def _check(q, k, v, mask, drop):
     if not 0 <= drop < 1:
         raise ValueError(f"{NAME}: expected a dropout of at least 0 and below 1, got {drop}")
     return batch
+
+
+def _seed(seed):
+    """The seed where the kernels read it: in a remembered step it is another one in each call."""
+    if isinstance(seed, np.ndarray) and seed.size == 1 and seed.dtype == np.int64:
+        return plain(seed).reshape(1)
+    return _seeds(int(seed))
+
+
+@lru_cache(maxsize=64)
+def _seeds(seed):
+    return np.array([seed], np.int64)
 
 
 def _check_saved(do, q, v, o, lse, batch):
@@ -236,12 +248,12 @@ def attention(q, k, v, mask=None, causal=False, scale=1.0, drop=0.0, seed=0):
     """(o, lse): softmax(q·kᵀ·scale + mask)·v for q (…, Tq, E), k (…, Tk, E), v (…, Tk, Ev), whose batch axes broadcast.
 
     mask: bool, True where a query may see a key, or float, added to the scores; (…, Tq or 1, Tk or 1). causal: no query sees a
-    later key. A query that sees nothing gets zeros. Each weight is dropped with probability `drop`, chosen by the seed. lse
-    (items, Tq) is what `attention_backward` wants.
+    later key. A query that sees nothing gets zeros. Each weight is dropped with probability `drop`, chosen by the seed, a number
+    or an int64 array that has it. lse (items, Tq) is what `attention_backward` wants.
     """
     batch = _check(q, k, v, mask, drop)
     q, k = (x if x.shape[-1] else np.zeros((*x.shape[:-1], 1), x.dtype) for x in (q, k))  # E = 0: equal scores
-    options = bool(causal), number(scale), int(seed), number(drop)
+    options = bool(causal), number(scale), _seed(seed), number(drop)
     o, lse = _compute(q, k, v, mask, batch, options)
     if (causal or mask is not None) and not _finite(o):
         return _compute_seen(q, k, v, mask, batch, options)
@@ -259,7 +271,7 @@ def attention_backward(do, q, k, v, o, lse, mask=None, causal=False, scale=1.0, 
     q, k = (x if E else np.zeros((*x.shape[:-1], 1), x.dtype) for x in (q, k))
     zero = scale == 0  # the same as queries of 0, but that dmask is found from dS, in which `scale` is a factor
     q, scale = (np.zeros_like(q), 1.0) if zero else (q, scale)
-    arguments = do, q, k, v, o, lse, mask, batch, (bool(causal), number(scale), int(seed), number(drop)), needs
+    arguments = do, q, k, v, o, lse, mask, batch, (bool(causal), number(scale), _seed(seed), number(drop)), needs
     dq, dk, dv, dmask = _compute_back(*arguments)
     if (causal or mask is not None) and not _finite(dq, dk, dv, dmask):
         dq, dk, dv, dmask = _compute_back_seen(*arguments)

@@ -1,4 +1,4 @@
-"""Dropout's masks from the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998), in the memory of NumPy's engine.
+"""Dropout's masks and seeds from the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998), in the memory of NumPy's engine.
 
 `words` is that memory: 624 words of 32 bits, and how many of them are used up. After a call it is as NumPy would have left it,
 so that the stream goes on with the next number, whoever draws it.
@@ -72,12 +72,41 @@ def draw(words, limit, kept, mask):
 DRAW = CodeByDtype(draw, lambda t: (dense(types.uint32, 1, True), types.intp, types.float64, dense(t, 1, True)))
 
 
+@jit
+def draw_seed(words, seed):
+    """seed[0] = the 64 bits of two words, the high one first, modulo 2⁶³ − 1"""
+    value = np.uint64(0)
+    for _ in range(2):
+        if words[624] == 624:
+            twist(words)
+            words[624] = 0
+        value = value << np.uint64(32) | np.uint64(tempered(words[words[624]]))
+        words[624] += 1
+    seed[0] = value % np.uint64(2**63 - 1)
+
+
+DRAW_SEED = CodeByDtype(draw_seed, lambda t: (dense(types.uint32, 1, True), dense(types.int64, 1, True)))
+DRAWS = DRAW, DRAW_SEED  # what changes a stream
+
+
+def seed_from(words):
+    """An integer from 0 to 2⁶³ − 2, drawn as Generator.randint draws it, in an array without axes."""
+    _check_words("seed_from", words)
+    seed = np.empty((), np.int64)
+    DRAW_SEED[FLOATS[1]](words, seed.reshape(1))
+    return seed
+
+
+def _check_words(name, words):
+    good = isinstance(words, np.ndarray) and words.shape == (625,) and words.dtype == np.uint32 and words.flags.c_contiguous
+    if not good or not 0 <= words[624] <= 624:
+        raise ValueError(f"{name}: expected the 625 words of a Mersenne Twister")
+
+
 def bernoulli(words, shape, p, kept, dtype):
     """An array of `kept` with probability p, else 0, drawn as Generator.bernoulli draws it."""
     dtype = np.dtype(dtype)
-    good = isinstance(words, np.ndarray) and words.shape == (625,) and words.dtype == np.uint32 and words.flags.c_contiguous
-    if not good or not 0 <= words[624] <= 624:
-        raise ValueError("bernoulli: expected the 625 words of a Mersenne Twister")
+    _check_words("bernoulli", words)
     if dtype not in FLOATS:
         raise TypeError(f"bernoulli: expected float32 or float64, got {dtype}")
     if not 0 <= p <= 1:
