@@ -1,12 +1,14 @@
 """What stands for arrays while an operation is followed (following.py): what NumPy makes of it, kernels make, too."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import SELECT, four_axes
-from ..kernels.comparisons import CONVERSIONS, DOUBT
+from ..kernels.comparisons import CONVERSIONS, DOUBT, TRUNCATE
+from ..kernels.memory import address_of
 from ..kernels.numpy_loops import call_loop, call_reduction, reduction_parts
 from .calls import NoKernels, put
 from .state import same_bits
@@ -46,6 +48,7 @@ class Followed(np.lib.mixins.NDArrayOperatorsMixin):
         property(lambda self, name=name: getattr(self.inner, name)) for name in ("shape", "dtype", "ndim", "size", "strides")
     )
     array = property(lambda self: self)  # it may stand for a tensor
+    flags = property(lambda self: SimpleNamespace(writeable=True))  # which an operation may set, of a view of its own
     T = property(lambda self: Followed(self.inner.T))
 
     def __len__(self):
@@ -94,12 +97,11 @@ class Followed(np.lib.mixins.NDArrayOperatorsMixin):
         return viewed(self, lambda x: x[index if any(i is ... for i in index) else (*index, ...)])  # a view, and no number
 
     def __setitem__(self, index, value):
+        if isinstance(index, Followed) and index.dtype == bool and index.shape == self.shape and not np.ndim(value):
+            return write(_own(self.inner), chosen(index, self.dtype.type(value), Followed(self.inner)))
         if not is_basic(index):
             return FUNCTIONS["put at"](self, index, value, False)
-        part = self[index]
-        if owner_of(part.inner) not in now.made:
-            raise Unclear
-        write(part.inner, value)
+        write(_own(self[index].inner), value)
 
     def reshape(self, *shape, **options):
         return reshaped(self, shape[0] if len(shape) == 1 else shape)
@@ -122,10 +124,16 @@ class Followed(np.lib.mixins.NDArrayOperatorsMixin):
     def astype(self, dtype, copy=True):
         return copied(self.inner.astype(dtype), self.inner) if copy or dtype != self.dtype else self
 
-    def any(self, axis=None):
+    def take(self, index, axis):
+        return FUNCTIONS["take"](self, index, axis)
+
+    def argmax(self, axis=None, keepdims=False):
+        return FUNCTIONS["argmax"](self, axis, keepdims)
+
+    def any(self, axis=None, keepdims=False):
         """Whether it holds anywhere. Python goes on by this, and so a kernel watches whether it stays so."""
         if axis is not None:
-            return reduced(np.logical_or, self, axis)
+            return reduced(np.logical_or, self, axis, keepdims=keepdims)
         found = bool(self.inner.any())
         if self.size:
             (mask,) = with_axes(plain(self, np.dtype(bool)))
@@ -221,13 +229,18 @@ def write(z, value):
     if owner_of(z) in now.zeros:
         now.zeros.remove(owner_of(z))
     x = np.broadcast_to(x.reshape(x.shape[x.ndim - z.ndim :]) if x.ndim > z.ndim else x, z.shape)
-    if not z.size:
+    if not z.size or (address_of(x) == address_of(z) and x.strides == z.strides and x.dtype == z.dtype):
         return
     if owner_of(x) is owner_of(z):
         raise Unclear
     if z.dtype != x.dtype:
         if not isinstance(value, Followed):
             return write(z, x.astype(z.dtype))
+        if z.dtype == np.int64 and x.dtype.kind == "f":
+            if not (np.abs(x) < 2**62).all():
+                raise Unclear
+            z, x = with_axes(z, x)
+            return TRUNCATE[x.dtype](x, z, np.full(1, -1.0))
         if x.dtype not in CONVERSIONS or not (z.dtype.kind == "f" or (x.dtype == bool and z.dtype == np.int64)):
             raise Unclear
         z, x = with_axes(z, x)
@@ -236,6 +249,13 @@ def write(z, value):
         make(put(z, x))
     elif not call_loop(np.bitwise_or, z, x, x):  # of masks
         raise Unclear
+
+
+def _own(z):
+    """z, if it is a part of what kernels have made."""
+    if owner_of(z) not in now.made:
+        raise Unclear
+    return z
 
 
 def mapped(function, inputs, out=None, where=True, **options):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..graph.writes import owner_of
-from ..kernels.comparisons import PICK, PLACES, PUT_BACK
+from ..kernels.comparisons import ORDER, PICK, PLACES, PUT_BACK
 from .followed import (
     FUNCTIONS,
     Followed,
@@ -63,6 +63,8 @@ def _taken(x, index):
 def _put_at(z, index, value, adds):
     """z[index] = value, or += value, where z is 0 throughout"""
     z = z.inner
+    if isinstance(index, Followed) and index.dtype == bool:
+        raise Unclear
     if owner_of(z) not in now.zeros or not z.flags.c_contiguous or not z.size:
         raise Unclear
     places = _places(Followed(z), index)
@@ -128,11 +130,29 @@ def _place(name):
         real, kernel = getattr(np, name)(x.inner, axis=axis, keepdims=keepdims), PLACES[name]
         if axis is None or not x.ndim or not x.size:
             raise Unclear
-        rows, z = _dense(np.moveaxis(x, axis, -1)), made(real)
+        x, z = x.astype(np.int64) if x.dtype == bool else x, made(real)
+        rows = _dense(np.moveaxis(x, axis, -1))
         kernel[x.dtype](rows.reshape(-1, rows.shape[-1]), z.reshape(-1))
         return known(z, real)
 
     return place
+
+
+def _in_order(x, axis=-1, kind=None):
+    """np.argsort, which leaves open where equal elements come unless it is stable"""
+    if kind != "stable" or not x.size:
+        raise Unclear
+    rows = _dense(np.moveaxis(x, axis, -1))
+    places, spare = made(np.empty(rows.shape, np.int64)), made(np.empty(rows.shape[-1], np.int64))
+    ORDER[x.dtype](rows.reshape(-1, rows.shape[-1]), places.reshape(-1, rows.shape[-1]), spare)
+    return copied(np.argsort(x.inner, axis, kind="stable"), np.moveaxis(places, -1, axis))
+
+
+def _along(x, index, axis):
+    """The index with which x[…] takes along an axis, or puts there"""
+    axis = axis % x.ndim
+    sizes = [np.arange(n).reshape([-1 if i == k else 1 for k in range(x.ndim)]) for i, n in enumerate(x.shape)]
+    return (*sizes[:axis], index, *sizes[axis + 1 :])
 
 
 def _filled(shape, value, dtype=None):
@@ -167,7 +187,7 @@ def _clipped(x, low, high, dtype=None):
 
 FUNCTIONS |= {
     **{name: _view_of(getattr(np, name)) for name in ("transpose", "moveaxis", "swapaxes", "squeeze", "expand_dims")},
-    **{name: _view_of(getattr(np, name)) for name in ("flip", "broadcast_to")},
+    **{name: _view_of(getattr(np, name)) for name in ("flip", "broadcast_to", "diagonal")},
     "take at": _taken,
     "put at": _put_at,
     "reshape": reshaped,
@@ -191,6 +211,9 @@ FUNCTIONS |= {
     **{name: _cut(getattr(np, name)) for name in ("tril", "triu")},
     **{name: _place(name) for name in ("argmax", "argmin")},
     "take": lambda x, index, axis: x[(slice(None),) * axis + (index,)],
+    "argsort": _in_order,
+    "take_along_axis": lambda x, index, axis: x[_along(x, index, axis)],
+    "put_along_axis": lambda x, index, value, axis: x.__setitem__(_along(x, index, axis), value),
     "isposinf": lambda x: np.isinf(x) & ~np.signbit(x),
     "isneginf": lambda x: np.isinf(x) & np.signbit(x),
 }
@@ -211,6 +234,7 @@ NUMPY = _Names(
     {
         "zeros": lambda shape, dtype=None: _filled(shape, 0, dtype),
         "ones": lambda shape, dtype=None: _filled(shape, 1, dtype),
+        "full": lambda shape, value, dtype=None: _filled(shape, value, np.asarray(value).dtype if dtype is None else dtype),
         "empty": lambda shape, dtype=None: _filled(shape, 0, dtype),
         "asarray": lambda x, dtype=None: x if isinstance(x, Followed) and is_of(x, dtype) else unknown(),
     },

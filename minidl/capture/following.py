@@ -8,7 +8,7 @@ the operation stays Python.
 
 import functools
 import math
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
 import numba
 import numpy as np
@@ -127,9 +127,15 @@ def _followed(value):
         return {key: _followed(x) for key, x in value.items()}
     if value is None or isinstance(value, (bool, int, float, str, slice, type(...), np.dtype, np.ufunc, type)):
         return value
+    if type(value) is FunctionType and value.__module__.startswith("minidl.") and _plain_closure(value):
+        return value
     if type(value) is SimpleNamespace or getattr(getattr(value, "func", value), "__module__", None) == "numpy":  # or a partial
         return value
     raise Unclear
+
+
+def _plain_closure(function):
+    return all(type(cell.cell_contents) in (int, float) for cell in function.__closure__ or ())
 
 
 def _pairs(mine, real):
@@ -202,7 +208,8 @@ _NAMES = """
 
     ELU GELU LeakyReLU LogSigmoid ReLU SiLU Sigmoid Softplus Tanh
 
-    Cast Cat Flip Hardswish Hardtanh Index RepeatInterleave Reshape Roll Softsign Stack TakeAlongAxis Triangle Unbind
+    Cast Cat Diagonal Flip Gather Hardswish Hardtanh Index Interpolate Pad PadFromInput Repeat
+    RepeatInterleave Reshape Roll ScatterAdd SetItem Softsign Sort Stack TakeAlongAxis Triangle Unbind Windows
 """
 FOLLOWED = {getattr(ops, name) for name in _NAMES.split()}
 FOLLOWED_NUMBERS = FOLLOWED - {ops.Norm, ops.Pow, ops.Rsqrt}  # to raise a number gives other bits than to raise an array
@@ -210,7 +217,8 @@ _FUNCTIONS = """
     __and__ __eq__ __ge__ __gt__ __invert__ __le__ __lt__ __ne__ __or__ __xor__ isfinite isinf isnan logical_and logical_not
     logical_or logical_xor
 
-    _arg_extreme _between _check_classes _check_labels _check_probabilities _check_shares _check_variances _expect _no_numbers
-    _row_weights _signs _total is_causal_mask
+    _all_finite _arg_extreme _between _check_classes _check_labels _check_probabilities _check_shares _check_variances _expect _first _hiding
+    _neighbours _no_numbers _of_rank _order _places_of_extremes _row_weights _seen_by_any _signs _total is_causal_mask seen_by
+    valid_mask
 """
 FOLLOWED_FUNCTIONS = set(_FUNCTIONS.split())
