@@ -156,6 +156,10 @@ class Followed(np.lib.mixins.NDArrayOperatorsMixin):
         return reduced(np.minimum, self, axis, keepdims=keepdims, **initial)
 
 
+class FollowedTensor(Followed):
+    """What a function was given as a tensor."""
+
+
 def is_basic(index):
     return not any(isinstance(i, (np.ndarray, Followed, list)) for i in (index if type(index) is tuple else (index,)))
 

@@ -35,7 +35,10 @@ def _places(x, index):
     index = index if type(index) is tuple else (index,)
     index += (slice(None),) * (x.ndim - len(index))
     at = [axis for axis, i in enumerate(index) if not isinstance(i, slice)]
-    arrays = [i if isinstance(i, Followed) else np.asarray(i) for i in index[at[0] : at[-1] + 1]]
+    index = tuple(i if isinstance(i, (slice, Followed)) else np.asarray(i) for i in index)
+    if any(isinstance(i, np.ndarray) and i.size and not (0 <= i.min() <= i.max() < n) for i, n in zip(index, x.shape, strict=False)):
+        raise Unclear
+    arrays = index[at[0] : at[-1] + 1]
     if len(index) != x.ndim or len(arrays) != len(at) or any(i.dtype != np.int64 for i in arrays):
         raise Unclear
     middle = 0
@@ -63,15 +66,15 @@ def _taken(x, index):
 def _put_at(z, index, value, adds):
     """z[index] = value, or += value, where z is 0 throughout"""
     z = z.inner
-    if isinstance(index, Followed) and index.dtype == bool:
-        raise Unclear
-    if owner_of(z) not in now.zeros or not z.flags.c_contiguous or not z.size:
+    empty = owner_of(z) in now.zeros
+    if not (empty or (owner_of(z) in now.made and not adds)) or not z.flags.c_contiguous or not z.size:
         raise Unclear
     places = _places(Followed(z), index)
-    now.zeros.remove(owner_of(z))
+    if empty:
+        now.zeros.remove(owner_of(z))
     y, columns, rows = with_axes(np.broadcast_to(plain(value, z.dtype), places.shape), places.inner, plain(0))
     if places.size:
-        PUT_BACK[z.dtype](z.reshape(1, -1), rows, columns, y, int(adds), np.full(1, -1.0))
+        PUT_BACK[z.dtype](z.reshape(1, -1), rows, columns, y, int(adds) if empty else 2, np.full(1, -1.0))
 
 
 def _raw(index):
@@ -148,6 +151,25 @@ def _in_order(x, axis=-1, kind=None):
     return copied(np.argsort(x.inner, axis, kind="stable"), np.moveaxis(places, -1, axis))
 
 
+class _Partitioned:
+    """np.partition along the last axis, of which only the elements at that place are known."""
+
+    def __init__(self, x, place, axis):
+        self.x, self.place = x, place
+        if axis != -1 or x.dtype.kind != "f":
+            raise Unclear
+
+    def __getitem__(self, index):
+        if index != (..., self.place):
+            raise Unclear
+        x, zero = self.x, self.x == 0
+        y = np.take_along_axis(x, np.argsort(x, -1, kind="stable")[..., self.place][..., None], -1)[..., 0]
+        negative = np.signbit(x)
+        if ((y == 0) & (zero & negative).any(-1) & (zero & ~negative).any(-1)).any():  # which of two zeros it takes is not known
+            raise Unclear
+        return y
+
+
 def _along(x, index, axis):
     """The index with which x[…] takes along an axis, or puts there"""
     axis = axis % x.ndim
@@ -212,6 +234,8 @@ FUNCTIONS |= {
     **{name: _place(name) for name in ("argmax", "argmin")},
     "take": lambda x, index, axis: x[(slice(None),) * axis + (index,)],
     "argsort": _in_order,
+    "partition": _Partitioned,
+    "broadcast_arrays": lambda *xs: [np.broadcast_to(x, np.broadcast_shapes(*(x.shape for x in xs))) for x in xs],
     "take_along_axis": lambda x, index, axis: x[_along(x, index, axis)],
     "put_along_axis": lambda x, index, value, axis: x.__setitem__(_along(x, index, axis), value),
     "isposinf": lambda x: np.isinf(x) & ~np.signbit(x),
@@ -313,6 +337,7 @@ def _total(function, x, axes, **options):
 _ALONG = {
     **dict.fromkeys(("softmax", "softmax_backward", "log_softmax", "log_softmax_backward"), _last),
     "sum_over": _over,
+    "to_int64": lambda function, x: x if x.dtype == np.int64 else unknown(),
     "total": _total,
 }
 _KERNELS = {

@@ -22,9 +22,8 @@ from ..kernels.memory import address_of, offset_of
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from . import followed
-from .calls import put
 from .events import Backward, Forward, Function, arrays_in, keeps_numbers, own, owners_in
-from .followed import Followed, Unclear
+from .followed import Followed, FollowedTensor, Unclear
 from .followed_functions import KERNELS, NUMPY
 from .state import same_bits
 
@@ -112,13 +111,14 @@ _INSTEAD = {
     "promote": _promoted,
     "wrap": lambda x: x if isinstance(x, Followed) else wrap(x),
     "TensorBase": Followed,
+    "Tensor": FollowedTensor,
 }
 
 
 def _followed(value):
     """The value with a Followed in the place of each array."""
     if isinstance(value, (np.ndarray, Tensor)):
-        return Followed(value if isinstance(value, np.ndarray) else value.array)
+        return Followed(value) if isinstance(value, np.ndarray) else FollowedTensor(value.array)
     if isinstance(value, Constraint) and (value.test.__module__ or "").startswith("minidl."):
         return SimpleNamespace(check=value.test, event_dim=value.event_dim, rule=value.rule)
     if type(value) in (tuple, list):
@@ -140,7 +140,7 @@ def _plain_closure(function):
 
 def _pairs(mine, real):
     if isinstance(real, np.ndarray):
-        mine = mine if isinstance(mine, Followed) else Followed(np.asarray(mine))
+        mine = mine if isinstance(mine, Followed) else Followed(followed.plain(np.asarray(mine)))  # the same in each call
         if mine.shape != real.shape or mine.dtype != real.dtype or not same_bits(mine.inner, real):
             raise Unclear
         if real.size:
@@ -155,18 +155,18 @@ def _pairs(mine, real):
 def _calls_for(event, pairs, noted):
     """The calls, so that they make the arrays of the step itself, after a look at what they read."""
     given, written, moved = event.given(), {}, {}
+    constants = {id(owner_of(x)) for x in followed.now.constants}
     for mine, real in pairs:
         one, two = owner_of(mine), owner_of(real)
         if one is two and address_of(mine) == address_of(real) and mine.strides == real.strides:
             continue
         alike = mine.strides == real.strides and one.nbytes == two.nbytes and offset_of(mine, one) == offset_of(real, two)
-        if alike and id(one) not in given and id(two) not in given and moved.get(id(one), two) is two:
+        if alike and id(one) not in given and id(one) not in constants and id(two) not in given and moved.get(id(one), two) is two:
             moved[id(one)] = two
         else:
-            followed.make(put(real, mine))
+            followed.write(real, Followed(mine))
     if any(call.answers for call in noted):
         raise Unclear
-    constants = {id(owner_of(x)) for x in followed.now.constants}
     for call in noted:
         for x, writes, owner in call.arrays():
             if writes and x.size:
@@ -204,7 +204,7 @@ _NAMES = """
     AbsoluteError BinaryCrossEntropy BinaryCrossEntropyWithLogits CrossEntropySoft EntropyFromLogits Huber KLDivergence
     NegativeLogLikelihood RelativeEntropy SquaredError
 
-    LogSoftmax LogSumExp Mean Norm Prod Softmax Std Sum Var
+    LogSoftmax LogSumExp Mean Median Norm Prod Softmax Std Sum Var
 
     ELU GELU LeakyReLU LogSigmoid ReLU SiLU Sigmoid Softplus Tanh
 
@@ -218,7 +218,7 @@ _FUNCTIONS = """
     logical_or logical_xor
 
     _all_finite _arg_extreme _between _check_classes _check_labels _check_probabilities _check_shares _check_variances _expect _first _hiding
-    _neighbours _no_numbers _of_rank _order _places_of_extremes _row_weights _seen_by_any _signs _total is_causal_mask seen_by
-    valid_mask
+    _neighbours _no_numbers _of_rank _order _places _places_of_extremes _row_weights _seen_by_any _signs _total argsort
+    is_causal_mask one_hot seen_by valid_mask
 """
 FOLLOWED_FUNCTIONS = set(_FUNCTIONS.split())

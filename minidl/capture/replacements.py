@@ -268,4 +268,5 @@ class Replacements:
                 self._add(event)
             return event.result
 
+        call.stands_for = old  # in what functions that are followed call (double_backward/reading.py)
         return call

@@ -170,17 +170,18 @@ def pick(x, rows, columns, z, alarm):
 def put_back(z, rows, columns, dy, adds, alarm):
     """z = 0, and dy at [rows, columns]; alarm = [-1], or [0] if a place is not in z
 
-    adds: 1 if dy is added to 0, in this order; 0 if it takes its place, so that -0 stays.
+    adds: 1 if dy is added to 0, in this order; 0 if it takes its place, so that -0 stays; 2 if z stays elsewhere.
     """
     alarm[0] = -1.0
-    z[:] = 0
+    if adds != 2:
+        z[:] = 0
     for h in range(dy.shape[0]):
         for i in range(dy.shape[1]):
             for j in range(dy.shape[2]):
                 for k in range(dy.shape[3]):
                     r, c = rows[h, i, j, k], columns[h, i, j, k]
                     if 0 <= r < z.shape[0] and 0 <= c < z.shape[1]:
-                        z[r, c] = z[r, c] + dy[h, i, j, k] if adds else dy[h, i, j, k]
+                        z[r, c] = z[r, c] + dy[h, i, j, k] if adds == 1 else dy[h, i, j, k]
                     else:
                         alarm[0] = 0.0
 
@@ -209,6 +210,7 @@ def _comes_first(a, b):
 def in_order(x, places, spare):
     """places[m] = the places of the elements of x[m] in order; equal ones stay in theirs. spare: room for as many places."""
     M, N = x.shape
+    spare[:] = 0
     for m in range(M):
         row, order = x[m], places[m]
         for first in range(0, N, 8):  # runs of eight, by insertion
