@@ -216,6 +216,7 @@ FORMULAS = {
     "conv2d": conv2d,
     "conv2d_input": conv2d_input,
     "conv2d_weight": conv2d_weight,
+    "einsum": lambda terms, right, *xs: apply(ops.Einsum(terms, right), *xs),
     "sum_over": lambda x, axes, keepdims=False, divisor=1: x.sum(axes, keepdims) / divisor,
     "gamma_slope": gamma_slope,
 }

@@ -4,7 +4,7 @@
 become (`xray`), `threads` when it uses more
 than one thread, `shares` how; `memory` keeps the memory of large arrays for new ones. `vmath` and `gated` hold functions of
 one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices
-with (with vectors, `vector_products` does), and `conv` (`conv_batches`, `conv_loops`), `conv_weight` and `depthwise` images,
+with (with vectors, `vector_products` does; `contract` makes Einstein's sums of such products), and `conv` (`conv_batches`, `conv_loops`), `conv_weight` and `depthwise` images,
 over `planes` that they lay out. `sums` adds over any axes, `rows` works along rows (softmax and what is made of it),
 `fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima
 and means of windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Γ and its relatives, `losses`,
@@ -23,6 +23,7 @@ from .jit import global_compiler_lock
 if TYPE_CHECKING:
     from .ahead import *  # noqa: F403
     from .clipping import *  # noqa: F403
+    from .contract import *  # noqa: F403
     from .conv import *  # noqa: F403
     from .conv_weight import *  # noqa: F403
     from .ctc import *  # noqa: F403
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 _FILES = {
     "ahead": ("compile_ahead",),
     "clipping": ("common_norm", "scale_all"),
+    "contract": ("einsum",),
     "conv": ("add_to_channels", "conv2d", "conv2d_input"),
     "conv_weight": ("conv2d_weight",),
     "ctc": ("ctc_backward", "ctc_forward"),

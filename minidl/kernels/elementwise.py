@@ -12,7 +12,7 @@ from numba import types
 
 from . import gated, jit as compiling, vmath
 from .jit import CodeByDtype, dense, jit
-from .memory import empty
+from .memory import empty, owner_of
 from .shares import SharedCode
 from .threads import run
 from .vmath import scalar, select
@@ -34,6 +34,16 @@ def in_order(x):
         from .arithmetic import copy_to
 
         copy_to(y, x)
+    return y
+
+
+def reshape(x, shape):
+    """x in another shape; the copy that this may take is made as that of `in_order`."""
+    y = x.reshape(shape)
+    if compiling.recorder is not None and owner_of(y) is not owner_of(x):
+        from .arithmetic import copy_to
+
+        copy_to(y.reshape(x.shape), x)
     return y
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numba import types
 
 from .arrays import empty_array, zero_array
-from .elementwise import plain
+from .elementwise import plain, reshape
 from .jit import CodeByDtype, call, dense, jit, strided
 from .memory import empty
 from .shares import SharedCode
@@ -323,7 +323,7 @@ def linear(x, w, b=None):
     y = empty((*shape[:-1], n), dtype)
     if y.size:
         m = y.size // n
-        _fill(y.reshape(m, n), x.reshape(m, k), w.T, bias, m, n, k)
+        _fill(y.reshape(m, n), reshape(x, (m, k)), w.T, bias, m, n, k)
     return y
 
 
@@ -336,7 +336,8 @@ def linear_backward(dy, x, w, needs=(True, True, True)):
     shape, dtype = dy.shape, dy.dtype
     if len(shape) != 2:
         m = math.prod(shape[:-1])
-        dx, dw, db = linear_backward(dy.reshape(m, shape[-1]), x.reshape(m, x.shape[-1]) if need_w else None, w, needs)
+        rows = reshape(x, (m, x.shape[-1])) if need_w else None
+        dx, dw, db = linear_backward(reshape(dy, (m, shape[-1])), rows, w, needs)
         return dx.reshape(*shape[:-1], dx.shape[1]) if need_x else None, dw, db
     m, n = shape
     k = w.shape[1] if need_x else x.shape[1] if need_w else 0
