@@ -17,15 +17,18 @@ from .memory import owner_of
 from .sums import sum_over
 
 
-def einsum(terms, right, *xs):
+def einsum(terms, right, *xs, shape=None):
     """Σ x₁[term₁]·x₂[term₂]·… over every axis that is not on the right; each term names its axes once, by single letters.
 
-    Sums over an axis that only one factor has come first, in float64. A new array, or a view of one.
+    Along axes that only the right side has, the result is repeated; `shape` says its sizes. Sums over an axis that only one factor has come first, in float64. A new array, or a view of one.
 
     >>> einsum(("ij", "jk"), "ik", np.ones((2, 3)), np.ones((3, 1)))
     array([[3.],
            [3.]])
     """
+    if shape is not None and (new := {*right}.difference(*terms)):
+        y = einsum(terms, "".join(axis for axis in right if axis not in new), *xs)
+        return _repeated(y[tuple(None if axis in new else slice(None) for axis in right)], shape)
     sizes, alike = {}, all(x.dtype == xs[0].dtype for x in xs) and xs[0].dtype.kind == "f"
     for term, x in zip(terms, xs, strict=True):
         alike = alike and len(set(term)) == len(term) == x.ndim
@@ -76,6 +79,17 @@ def _product(a_term, a, b_term, b, rest, right):
     lead = (groups,) if batch else ()
     y = matmul(reshape(a, (*lead, m, k)), reshape(b, (*lead, k, n)))
     return term, y.reshape([sizes[axis] for axis in term])
+
+
+def _repeated(x, shape):
+    """x repeated to the shape, as a new array"""
+    y = np.empty(shape, x.dtype)
+    y[...] = x
+    if compiling.recorder is not None:
+        from .arithmetic import copy_to
+
+        copy_to(y, x)
+    return y
 
 
 def _multiply(a, b):

@@ -85,8 +85,4 @@ class Einsum(Op):
         others = [(other, x) for j, (other, x) in enumerate(zip(self.terms, self.xs, strict=True)) if j != i]
         terms, arrays = [self.right, *(other for other, _ in others)], [dy, *(x for _, x in others)]
         # An axis that only x_i has was summed away: dx_i is the same all along it.
-        alone = "".join(axis for axis in term if not any(axis in other for other in terms))
-        if alone:
-            terms.append(alone)
-            arrays.append(np.ones([x.shape[term.index(axis)] for axis in alone], x.dtype))
-        return kernels.einsum(tuple(terms), term, *arrays)
+        return kernels.einsum(tuple(terms), term, *arrays, shape=x.shape)
