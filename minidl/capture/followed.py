@@ -97,8 +97,10 @@ class Followed(np.lib.mixins.NDArrayOperatorsMixin):
         return viewed(self, lambda x: x[index if any(i is ... for i in index) else (*index, ...)])  # a view, and no number
 
     def __setitem__(self, index, value):
-        if isinstance(index, Followed) and index.dtype == bool and index.shape == self.shape and not np.ndim(value):
-            return write(_own(self.inner), chosen(index, self.dtype.type(value), Followed(self.inner)))
+        index = index[0] if type(index) is tuple and len(index) == 1 else index
+        if isinstance(index, Followed) and index.dtype == bool and not np.ndim(value):
+            mask = index.reshape(index.shape + (1,) * (self.ndim - index.ndim))
+            return write(_own(self.inner), chosen(mask, value if isinstance(value, Followed) else self.dtype.type(value), self))
         if not is_basic(index):
             return FUNCTIONS["put at"](self, index, value, False)
         write(_own(self[index].inner), value)
@@ -233,7 +235,7 @@ def write(z, value):
     if owner_of(z) in now.zeros:
         now.zeros.remove(owner_of(z))
     x = np.broadcast_to(x.reshape(x.shape[x.ndim - z.ndim :]) if x.ndim > z.ndim else x, z.shape)
-    if not z.size or (address_of(x) == address_of(z) and x.strides == z.strides and x.dtype == z.dtype):
+    if not z.size or (x.dtype == z.dtype and _is_same(x, z)):
         return
     if owner_of(x) is owner_of(z):
         raise Unclear
@@ -253,6 +255,12 @@ def write(z, value):
         make(put(z, x))
     elif not call_loop(np.bitwise_or, z, x, x):  # of masks
         raise Unclear
+
+
+def _is_same(x, z):
+    """Whether two arrays of a shape are the same part of the same memory."""
+    steps = zip(z.shape, x.strides, z.strides, strict=True)
+    return address_of(x) == address_of(z) and all(n == 1 or one == two for n, one, two in steps)
 
 
 def _own(z):

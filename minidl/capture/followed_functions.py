@@ -186,6 +186,15 @@ def _filled(shape, value, dtype=None):
     return Followed(z)
 
 
+def _padded(x, widths, mode="constant"):
+    """np.pad with zeros"""
+    if mode != "constant":
+        raise Unclear
+    z = _filled([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], 0, x.dtype)
+    z[tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))] = x
+    return z
+
+
 class _Some:
     """How many hold, of a mask. An operation asks only to spare itself what changes nothing if there are none, or no others."""
 
@@ -234,6 +243,7 @@ FUNCTIONS |= {
     **{name: _place(name) for name in ("argmax", "argmin")},
     "take": lambda x, index, axis: x[(slice(None),) * axis + (index,)],
     "argsort": _in_order,
+    "pad": _padded,
     "partition": _Partitioned,
     "broadcast_arrays": lambda *xs: [np.broadcast_to(x, np.broadcast_shapes(*(x.shape for x in xs))) for x in xs],
     "take_along_axis": lambda x, index, axis: x[_along(x, index, axis)],

@@ -105,11 +105,17 @@ def _promoted(name, a, b):
     raise Unclear
 
 
+def _sure(holds):
+    if not holds:
+        raise Unclear
+
+
 # of what functions without a graph call
 _INSTEAD = {
     "within": _within,
     "promote": _promoted,
     "wrap": lambda x: x if isinstance(x, Followed) else wrap(x),
+    "expect_tensors": lambda name, **xs: _sure(all(isinstance(x, FollowedTensor) for x in xs.values())),
     "TensorBase": Followed,
     "Tensor": FollowedTensor,
 }
@@ -125,7 +131,7 @@ def _followed(value):
         return type(value)(map(_followed, value))
     if type(value) is dict:
         return {key: _followed(x) for key, x in value.items()}
-    if value is None or isinstance(value, (bool, int, float, str, slice, type(...), np.dtype, np.ufunc, type)):
+    if value is None or isinstance(value, (bool, int, float, str, bytes, slice, type(...), np.dtype, np.ufunc, type)):
         return value
     if type(value) is FunctionType and value.__module__.startswith("minidl.") and _plain_closure(value):
         return value
@@ -208,8 +214,9 @@ _NAMES = """
 
     ELU GELU LeakyReLU LogSigmoid ReLU SiLU Sigmoid Softplus Tanh
 
-    Cast Cat Diagonal Flip Gather Hardswish Hardtanh Index Interpolate Pad PadFromInput Repeat
-    RepeatInterleave Reshape Roll ScatterAdd SetItem Softsign Sort Stack TakeAlongAxis Triangle Unbind Windows
+    Cast Cat Diagonal Flip Fold Gather Hardswish Hardtanh Index Interpolate Pad PadFromInput Repeat
+    RepeatInterleave Reshape Roll ScatterAdd SetItem Softsign Sort Stack TakeAlongAxis Triangle Unbind Unfold
+    Windows
 """
 FOLLOWED = {getattr(ops, name) for name in _NAMES.split()}
 FOLLOWED_NUMBERS = FOLLOWED - {ops.Norm, ops.Pow, ops.Rsqrt}  # to raise a number gives other bits than to raise an array

@@ -37,6 +37,18 @@ def in_order(x):
     return y
 
 
+def zeros(shape, dtype):
+    """Zeros, to which a kernel adds. While a step is recorded a kernel makes them."""
+    y = np.zeros(shape, dtype)
+    if compiling.recorder is not None:
+        from .arithmetic import FILL, four_axes
+
+        arrays = four_axes(y)
+        if arrays:
+            FILL[y.dtype](arrays[0], 0.0)
+    return y
+
+
 def reshape(x, shape):
     """x in another shape; the copy that this may take is made as that of `in_order`."""
     y = x.reshape(shape)

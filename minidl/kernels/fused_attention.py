@@ -13,7 +13,7 @@ from numba import types
 
 from .alarms import is_finite
 from .attention_loops import backward_kernel, forward_kernel
-from .elementwise import in_order, number, plain
+from .elementwise import in_order, number, plain, reshape, zeros
 from .jit import CodeByDtype, dense, jit, strided
 from .threads import get_num_threads, run
 from .tile import MASKS, VECTOR_BYTES
@@ -168,7 +168,7 @@ def _compute_back(do, q, k, v, o, lse, mask, batch, options, needs):
     none, nothing = np.zeros((*[1] * len(batch), 0, 0), dtype), np.zeros((0, 0), dtype)
     dq = _like(q, (*batch, Tq, E)) if wants_q else none
     dk, dv = (_like(k, (*batch, Tk, E)), _like(v, (*batch, Tk, Ev))) if wants_kv else (none, none)
-    dmask = np.zeros((math.prod(mask.shape[:-2]), Tk, Tq) if wants_mask else (0, 0, 0), dtype)
+    dmask = zeros((math.prod(mask.shape[:-2]), Tk, Tq) if wants_mask else (0, 0, 0), dtype)
     if 0 in (items, Tq, Tk, Ev):
         for x in (dq, dk, dv):
             x[...] = 0
@@ -186,7 +186,7 @@ def _compute_back(do, q, k, v, o, lse, mask, batch, options, needs):
             if wants_kv or wants_mask:
                 run(pays, backward_kernel, dtype, *before, nothing, *firsts[6:], dmask, True)
     if wants_mask:
-        dmask = dmask.swapaxes(-1, -2).reshape(*mask.shape[:-2], Tq, Tk)
+        dmask = reshape(dmask.swapaxes(-1, -2), (*mask.shape[:-2], Tq, Tk))
     return dq if wants_q else None, *((dk, dv) if wants_kv else (None, None)), dmask if wants_mask else None
 
 
