@@ -33,7 +33,8 @@ from .followed import (
 def _places(x, index):
     """Where in x, read as a vector, the elements of x[index] lie; Python is asked again if a number is below 0 or too large."""
     index = index if type(index) is tuple else (index,)
-    index += (slice(None),) * (x.ndim - len(index))
+    dots = next((axis for axis, i in enumerate(index) if i is ...), len(index))
+    index = (*index[:dots], *(slice(None),) * (x.ndim - len(index) + (dots < len(index))), *index[dots + 1 :])
     at = [axis for axis, i in enumerate(index) if not isinstance(i, slice)]
     index = tuple(i if isinstance(i, (slice, Followed)) else np.asarray(i) for i in index)
     if any(isinstance(i, np.ndarray) and i.size and not (0 <= i.min() <= i.max() < n) for i, n in zip(index, x.shape, strict=False)):
@@ -181,7 +182,7 @@ def _filled(shape, value, dtype=None):
     """An array of one number, which may be written to."""
     z = made(np.empty(shape, np.float64 if dtype is None else dtype))
     write(z, np.array(value, z.dtype))
-    if value == 0:
+    if value == 0 and not np.signbit(value):
         now.zeros.append(owner_of(z))
     return Followed(z)
 

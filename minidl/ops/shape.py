@@ -96,10 +96,12 @@ class Repeat(Op):
         self.repeats = repeats
 
     def forward(self, x):
-        x = x.reshape((1,) * (len(self.repeats) - x.ndim) + x.shape)
-        sizes = [size for pair in zip(self.repeats, x.shape, strict=True) for size in pair]
-        tiles = np.broadcast_to(x.reshape([1 if i % 2 == 0 else n for i, n in enumerate(sizes)]), sizes)
-        return tiles.copy().reshape([n * size for n, size in zip(self.repeats, x.shape, strict=True)])
+        pairs = list(zip(self.repeats, (1,) * (len(self.repeats) - x.ndim) + x.shape, strict=True))
+        once, tiled = [], []
+        for count, n in pairs:
+            once += [n] if count == 1 else [1, n]
+            tiled += [n] if count == 1 else [count, n]
+        return np.broadcast_to(x.reshape(once), tiled).copy().reshape([count * n for count, n in pairs])
 
     def backward(self, dy):
         shape = self.needs[0].shape
