@@ -86,7 +86,9 @@ ATTENTION = {
         sequences((5, 3, 8), (3, 5)),
     ),
     "decoder": (
-        lambda: With(nn.TransformerDecoderLayer(8, 2, 16), lambda layer, x, m: layer(x, m, tgt_mask=CAUSAL(5), tgt_is_causal=True)),
+        lambda: With(
+            nn.TransformerDecoderLayer(8, 2, 16), lambda layer, x, m: layer(x, m, tgt_mask=CAUSAL(5), tgt_is_causal=True)
+        ),
         sequences((5, 3, 8), (4, 3, 8)),
     ),
     "Transformer": (lambda: nn.Transformer(8, 2, 1, 1, 16), sequences((4, 3, 8), (5, 3, 8))),
@@ -167,3 +169,39 @@ def test_a_seed_is_the_generators(used):
         seed = one.with_words(minidl.kernels.twister.seed_from)
         assert seed.dtype == np.int64 and seed == two.randint(0, 2**63 - 1, ())
     assert (one.rand(5) == two.rand(5)).all()
+
+
+# --- random numbers
+
+NOISE = {
+    "randn": lambda x: x + minidl.randn(6, 4),
+    "randn, the last block of which is not whole": lambda x: x + minidl.randn_like(x[:5]).sum(),
+    "normal": lambda x: x * minidl.normal(1.0, 0.3, (6, 4)),
+    "rand": lambda x: x * minidl.rand_like(x.mT).mT + minidl.rand(6, 4, dtype=minidl.float64).float(),
+    "randint": lambda x: x[minidl.randint(0, 6, (9,))] + minidl.randint(-5, 2**50, (9, 4)).float() / 2**50,
+    "a sample of a distribution": lambda x: minidl.distributions.Normal(x, 0.5).rsample(),
+}
+
+
+@pytest.mark.parametrize("name", NOISE)
+def test_random_numbers_are_drawn_by_kernels(name):
+    assert (
+        not Twins(training_step(lambda: With(nn.Linear(4, 4), lambda layer, x: NOISE[name](layer(x)))))
+        .run(sequences((6, 4)))
+        .python()
+    )
+
+
+def test_two_streams_in_one_step():
+    def make():
+        stream = minidl.Generator().manual_seed(5)
+
+        def step(x):
+            return F.dropout(x, 0.5) + minidl.randn(6, 4, generator=stream) * minidl.rand(6, 4)
+
+        return nn.ParameterList(), step
+
+    twins = Twins(make)
+    for i in range(12):
+        twins.call(numbers(i, 6, 4))
+    assert not twins.python()

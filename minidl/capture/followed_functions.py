@@ -37,7 +37,9 @@ def _places(x, index):
     index = (*index[:dots], *(slice(None),) * (x.ndim - len(index) + (dots < len(index))), *index[dots + 1 :])
     at = [axis for axis, i in enumerate(index) if not isinstance(i, slice)]
     index = tuple(i if isinstance(i, (slice, Followed)) else np.asarray(i) for i in index)
-    if any(isinstance(i, np.ndarray) and i.size and not (0 <= i.min() <= i.max() < n) for i, n in zip(index, x.shape, strict=False)):
+    if any(
+        isinstance(i, np.ndarray) and i.size and not (0 <= i.min() <= i.max() < n) for i, n in zip(index, x.shape, strict=False)
+    ):
         raise Unclear
     arrays = index[at[0] : at[-1] + 1]
     if len(index) != x.ndim or len(arrays) != len(at) or any(i.dtype != np.int64 for i in arrays):
@@ -166,7 +168,9 @@ class _Partitioned:
         x, zero = self.x, self.x == 0
         y = np.take_along_axis(x, np.argsort(x, -1, kind="stable")[..., self.place][..., None], -1)[..., 0]
         negative = np.signbit(x)
-        if ((y == 0) & (zero & negative).any(-1) & (zero & ~negative).any(-1)).any():  # which of two zeros it takes is not known
+        if (
+            (y == 0) & (zero & negative).any(-1) & (zero & ~negative).any(-1)
+        ).any():  # which of two zeros it takes is not known
             raise Unclear
         return y
 

@@ -167,7 +167,13 @@ def _calls_for(event, pairs, noted):
         if one is two and address_of(mine) == address_of(real) and mine.strides == real.strides:
             continue
         alike = mine.strides == real.strides and one.nbytes == two.nbytes and offset_of(mine, one) == offset_of(real, two)
-        if alike and id(one) not in given and id(one) not in constants and id(two) not in given and moved.get(id(one), two) is two:
+        if (
+            alike
+            and id(one) not in given
+            and id(one) not in constants
+            and id(two) not in given
+            and moved.get(id(one), two) is two
+        ):
             moved[id(one)] = two
         else:
             followed.write(real, Followed(mine))

@@ -174,6 +174,8 @@ def _compiled(bodies):
 
 
 def _load(builder, address, number, kind):
+    if isinstance(kind, ir.FloatType):  # all floating-point numbers lie there in double precision
+        return builder.fptrunc(_load(builder, address, number, _DOUBLE), kind)
     return builder.load(builder.inttoptr(builder.add(address, _WORD(8 * number)), kind.as_pointer()))
 
 
