@@ -230,8 +230,8 @@ _FUNCTIONS = """
     __and__ __eq__ __ge__ __gt__ __invert__ __le__ __lt__ __ne__ __or__ __xor__ isfinite isinf isnan logical_and logical_not
     logical_or logical_xor
 
-    _all_finite _arg_extreme _between _check_classes _check_labels _check_probabilities _check_shares _check_variances _expect _first _hiding
-    _neighbours _no_numbers _of_rank _order _places _places_of_extremes _row_weights _seen_by_any _signs _total argsort
-    is_causal_mask one_hot seen_by valid_mask
+    _all_finite _arg_extreme _between _check_classes _check_labels _check_probabilities _check_shares _check_variances _expect
+    _first _hiding _neighbours _no_numbers _of_rank _order _places _places_of_extremes _row_weights _seen_by_any _signs _total
+    argsort is_causal_mask one_hot seen_by valid_mask
 """
 FOLLOWED_FUNCTIONS = set(_FUNCTIONS.split())

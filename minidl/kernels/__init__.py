@@ -1,12 +1,12 @@
 """Loops over arrays, compiled by Numba: arrays in, arrays out. No Tensor, no graph, no derivative lore.
 
 `jit` says how a kernel is compiled and cached, `ahead` compiles what a step will need, `inspection` shows what a kernel has
-become (`xray`), `threads` when it uses more
-than one thread, `shares` how; `memory` keeps the memory of large arrays for new ones. `vmath` and `gated` hold functions of
-one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices
-with (with vectors, `vector_products` does; `contract` makes Einstein's sums of such products), and `conv` (`conv_batches`, `conv_loops`), `conv_weight` and `depthwise` images,
-over `planes` that they lay out. `sums` adds over any axes, `rows` works along rows (softmax and what is made of it),
-`fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima
+become (`xray`), `threads` when it uses more than one thread, `shares` how; `memory` keeps the memory of large arrays for new
+ones, `copies` shows remembered steps what NumPy does for kernels. `vmath` and `gated` hold functions of one number as vector
+code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with (with vectors,
+`vector_products` does; `contract` makes Einstein's sums of products), and `conv` (`conv_batches`, `conv_loops`), `conv_weight`
+and `depthwise` images, over `planes` that they lay out. `sums` adds over any axes, `rows` works along rows (softmax and what is
+made of it), `fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima
 and means of windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Γ and its relatives, `losses`,
 `index`, `clipping` and `layout` small loops that would else be NumPy's, `numpy_loops` calls NumPy's own, `update` (SGD, Adam)
 and `update_rules` (all others) are the optimizers' steps.

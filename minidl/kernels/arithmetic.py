@@ -245,6 +245,17 @@ def buffer_of(x):
 
 def copy_to(z, x):
     """z = x by a kernel, of floats that four axes can show; else z stays as it is."""
-    arrays = four_axes(z, x) if z.dtype in FLOATS else None
-    if arrays:
+    if z.dtype in FLOATS and (arrays := four_axes(z, x)):
         NUMBERS["copy"][z.dtype](arrays[1], 0.0, arrays[0])
+
+
+def clear(z):
+    """z = 0, likewise"""
+    if z.dtype in FLOATS and (arrays := four_axes(z)):
+        FILL[z.dtype](arrays[0], 0.0)
+
+
+def product_to(z, x, y):
+    """z = x·y, likewise"""
+    if z.dtype in FLOATS and (arrays := four_axes(z, x, y)):
+        PAIRS["*"][z.dtype](arrays[1], arrays[2], arrays[0])

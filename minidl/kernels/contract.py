@@ -10,8 +10,7 @@ import math
 
 import numpy as np
 
-from . import jit as compiling
-from .elementwise import in_order, reshape
+from .copies import in_order, multiply, repeated, reshape
 from .gemm import matmul
 from .memory import owner_of
 from .sums import sum_over
@@ -20,7 +19,8 @@ from .sums import sum_over
 def einsum(terms, right, *xs, shape=None):
     """Σ x₁[term₁]·x₂[term₂]·… over every axis that is not on the right; each term names its axes once, by single letters.
 
-    Along axes that only the right side has, the result is repeated; `shape` says its sizes. Sums over an axis that only one factor has come first, in float64. A new array, or a view of one.
+    Along axes that only the right side has, the result is repeated; `shape` says its sizes. Sums over an axis that only one
+    factor has come first, in float64. A new array, or a view of one.
 
     >>> einsum(("ij", "jk"), "ik", np.ones((2, 3)), np.ones((3, 1)))
     array([[3.],
@@ -28,7 +28,7 @@ def einsum(terms, right, *xs, shape=None):
     """
     if shape is not None and (new := {*right}.difference(*terms)):
         y = einsum(terms, "".join(axis for axis in right if axis not in new), *xs)
-        return _repeated(y[tuple(None if axis in new else slice(None) for axis in right)], shape)
+        return repeated(y[tuple(None if axis in new else slice(None) for axis in right)], shape)
     sizes, alike = {}, all(x.dtype == xs[0].dtype for x in xs) and xs[0].dtype.kind == "f"
     for term, x in zip(terms, xs, strict=True):
         alike = alike and len(set(term)) == len(term) == x.ndim
@@ -74,31 +74,8 @@ def _product(a_term, a, b_term, b, rest, right):
     b = b.transpose([b_term.index(axis) for axis in [*batch, *inner, *columns]])
     if not inner:
         rows, columns = len(rows), len(columns)
-        return term, _multiply(a[(..., *[None] * columns)], b[(slice(None),) * len(batch) + (None,) * rows])
+        return term, multiply(a[(..., *[None] * columns)], b[(slice(None),) * len(batch) + (None,) * rows])
     groups, m, k, n = (math.prod(sizes[axis] for axis in axes) for axes in (batch, rows, inner, columns))
     lead = (groups,) if batch else ()
     y = matmul(reshape(a, (*lead, m, k)), reshape(b, (*lead, k, n)))
     return term, y.reshape([sizes[axis] for axis in term])
-
-
-def _repeated(x, shape):
-    """x repeated to the shape, as a new array"""
-    y = np.empty(shape, x.dtype)
-    y[...] = x
-    if compiling.recorder is not None:
-        from .arithmetic import copy_to
-
-        copy_to(y, x)
-    return y
-
-
-def _multiply(a, b):
-    """a·b. While a step is recorded a kernel makes it: a replay needs no Python then."""
-    y = a * b
-    if compiling.recorder is not None:
-        from .arithmetic import PAIRS, four_axes
-
-        arrays = four_axes(y, a, b)
-        if arrays:
-            PAIRS["*"][y.dtype](*arrays[1:], arrays[0])
-    return y

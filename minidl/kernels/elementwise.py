@@ -10,9 +10,10 @@ import functools
 import numpy as np
 from numba import types
 
-from . import gated, jit as compiling, vmath
+from . import gated, vmath
+from .copies import in_order
 from .jit import CodeByDtype, dense, jit
-from .memory import empty, owner_of
+from .memory import empty
 from .shares import SharedCode
 from .threads import run
 from .vmath import scalar, select
@@ -25,38 +26,6 @@ def number(x):
     if isinstance(x, np.complexfloating):  # of whose imaginary part NumPy only warns
         raise TypeError(f"a kernel expected a real number, got {x!r}")
     return float(x)
-
-
-def in_order(x):
-    """A copy in the order of C. While a step is recorded a kernel makes it: a replay needs no Python then."""
-    y = np.array(x, order="C", subok=False)
-    if compiling.recorder is not None:
-        from .arithmetic import copy_to
-
-        copy_to(y, x)
-    return y
-
-
-def zeros(shape, dtype):
-    """Zeros, to which a kernel adds. While a step is recorded a kernel makes them."""
-    y = np.zeros(shape, dtype)
-    if compiling.recorder is not None:
-        from .arithmetic import FILL, four_axes
-
-        arrays = four_axes(y)
-        if arrays:
-            FILL[y.dtype](arrays[0], 0.0)
-    return y
-
-
-def reshape(x, shape):
-    """x in another shape; the copy that this may take is made as that of `in_order`."""
-    y = x.reshape(shape)
-    if compiling.recorder is not None and owner_of(y) is not owner_of(x):
-        from .arithmetic import copy_to
-
-        copy_to(y.reshape(x.shape), x)
-    return y
 
 
 def plain(x):

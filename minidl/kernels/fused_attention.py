@@ -13,7 +13,8 @@ from numba import types
 
 from .alarms import is_finite
 from .attention_loops import backward_kernel, forward_kernel
-from .elementwise import in_order, number, plain, reshape, zeros
+from .copies import in_order, reshape, zeros
+from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit, strided
 from .threads import get_num_threads, run
 from .tile import MASKS, VECTOR_BYTES
@@ -248,7 +249,7 @@ def attention(q, k, v, mask=None, causal=False, scale=1.0, drop=0.0, seed=0):
     """(o, lse): softmax(q·kᵀ·scale + mask)·v for q (…, Tq, E), k (…, Tk, E), v (…, Tk, Ev), whose batch axes broadcast.
 
     mask: bool, True where a query may see a key, or float, added to the scores; (…, Tq or 1, Tk or 1). causal: no query sees a
-    later key. A query that sees nothing gets zeros. Each weight is dropped with probability `drop`, chosen by the seed, a number
+    later key. A query that sees nothing gets zeros. Weights are dropped with probability `drop`, chosen by the seed, a number
     or an int64 array that has it. lse (items, Tq) is what `attention_backward` wants.
     """
     batch = _check(q, k, v, mask, drop)

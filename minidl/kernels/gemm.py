@@ -18,7 +18,8 @@ import numpy as np
 from numba import types
 
 from .arrays import empty_array, zero_array
-from .elementwise import plain, reshape
+from .copies import reshape
+from .elementwise import plain
 from .jit import CodeByDtype, call, dense, jit, strided
 from .memory import empty
 from .shares import SharedCode

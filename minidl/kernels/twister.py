@@ -1,4 +1,6 @@
-"""Dropout's masks and seeds, and, in remembered steps, other random numbers, from the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998), in the memory of NumPy's engine.
+"""Dropout's masks and seeds, and other random numbers of remembered steps: MT19937 in the memory of NumPy's engine.
+
+The Mersenne Twister is by Matsumoto and Nishimura (1998).
 
 `words` is that memory: 624 words of 32 bits, and how many of them are used up. After a call it is as NumPy would have left it,
 so that the stream goes on with the next number, whoever draws it.

@@ -12,7 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .arrays import empty_array
-from .elementwise import in_order
+from .copies import in_order
 from .jit import CodeByDtype, dense, jit, strided
 from .shares import SharedCode
 from .threads import run

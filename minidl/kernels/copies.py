@@ -1,0 +1,57 @@
+"""What NumPy does for kernels: copies in the order of C, zeros to add to, products.
+
+While a step is recorded (capture/), a kernel writes the same bits there once more. It is noted: a replay needs no Python for
+it. Of arrays that are no floats, or need more than four axes, it stays NumPy's.
+"""
+
+from importlib import import_module
+
+import numpy as np
+
+from . import jit as compiling
+from .memory import owner_of
+
+
+def in_order(x):
+    """A copy in the order of C."""
+    y = np.array(x, order="C", subok=False)
+    if compiling.recorder is not None:
+        _arithmetic().copy_to(y, x)
+    return y
+
+
+def reshape(x, shape):
+    """x in another shape, a view if that can be."""
+    y = x.reshape(shape)
+    if compiling.recorder is not None and owner_of(y) is not owner_of(x):
+        _arithmetic().copy_to(y.reshape(x.shape), x)
+    return y
+
+
+def repeated(x, shape):
+    """x repeated to the shape, as a new array."""
+    y = np.empty(shape, x.dtype)
+    y[...] = x
+    if compiling.recorder is not None:
+        _arithmetic().copy_to(y, x)
+    return y
+
+
+def zeros(shape, dtype):
+    y = np.zeros(shape, dtype)
+    if compiling.recorder is not None:
+        _arithmetic().clear(y)
+    return y
+
+
+def multiply(a, b):
+    """a·b, which broadcast"""
+    y = a * b
+    if compiling.recorder is not None:
+        _arithmetic().product_to(y, a, b)
+    return y
+
+
+def _arithmetic():
+    """Other programs do not need it."""
+    return import_module(".arithmetic", __package__)
