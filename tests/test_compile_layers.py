@@ -123,6 +123,13 @@ def test_attention_with_dropout(name):
     assert not Twins(training_step(make)).run(data).python()
 
 
+def test_attention_on_processors_that_read_whole_vectors(monkeypatch):
+    """Its backward is given rows with room behind them then."""
+    monkeypatch.setattr(minidl.kernels.fused_attention, "MASKS", False)
+    make, data = ATTENTION["encoder, normalised first"]
+    assert not Twins(training_step(make)).run(data).python()
+
+
 def test_a_seed_is_drawn_anew_in_each_call():
     twins = Twins(lambda: (nn.ParameterList(), lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5)))
     x = numbers(0, 4, 5, 6)

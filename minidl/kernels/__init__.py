@@ -6,10 +6,10 @@ ones, `copies` shows remembered steps what NumPy does for kernels. `vmath` and `
 code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with (with vectors,
 `vector_products` does; `contract` makes Einstein's sums of products), and `conv` (`conv_batches`, `conv_loops`), `conv_weight`
 and `depthwise` images, over `planes` that they lay out. `sums` adds over any axes, `rows` works along rows (softmax and what is
-made of it), `fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima
-and means of windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Γ and its relatives, `losses`,
-`index`, `clipping` and `layout` small loops that would else be NumPy's, `numpy_loops` calls NumPy's own, `update` (SGD, Adam)
-and `update_rules` (all others) are the optimizers' steps.
+made of it), `fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes
+the maxima and means of windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Γ and its relatives,
+`losses`, `index`, `clipping` and `layout` small loops that would else be NumPy's, `numpy_loops` calls NumPy's own, `update`
+(SGD, Adam) and `update_rules` (all others) are the optimizers' steps.
 
 A file is loaded when one of its functions is first asked for: few programs use all of them. Therefore other packages write
 `kernels.relu(x)` and import no function by its name.

@@ -37,7 +37,14 @@ def repeated(x, shape):
     return y
 
 
-def zeros(shape, dtype):
+def assign(y, x):
+    """y[...] = x, an array or 0"""
+    y[...] = x
+    if compiling.recorder is not None:
+        _arithmetic().copy_to(y, x) if isinstance(x, np.ndarray) else _arithmetic().clear(y)
+
+
+def zeros(shape, dtype=np.float64):
     y = np.zeros(shape, dtype)
     if compiling.recorder is not None:
         _arithmetic().clear(y)

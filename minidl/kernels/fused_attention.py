@@ -13,7 +13,7 @@ from numba import types
 
 from .alarms import is_finite
 from .attention_loops import backward_kernel, forward_kernel
-from .copies import in_order, reshape, zeros
+from .copies import assign, in_order, reshape, zeros
 from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit, strided
 from .threads import get_num_threads, run
@@ -44,9 +44,9 @@ def _right_operand(x):
     lanes = VECTOR_BYTES // x.itemsize
     if MASKS or x.shape[-1] % lanes == 0:
         return _rows(x)
-    wide = np.zeros((*x.shape[:-1], x.shape[-1] + lanes), x.dtype)
-    wide[..., : x.shape[-1]] = x
-    return wide[..., : x.shape[-1]]
+    rows = zeros((*x.shape[:-1], x.shape[-1] + lanes), x.dtype)[..., : x.shape[-1]]
+    assign(rows, x)
+    return rows
 
 
 def _like(x, shape):
@@ -155,7 +155,8 @@ def _compute(q, k, v, mask, batch, options):
     (Tq, E), (Tk, Ev), items = q.shape[-2:], v.shape[-2:], math.prod(batch)
     o, lse = _like(q, (*batch, Tq, Ev)), np.empty((items, Tq), q.dtype)
     if 0 in (items, Tq, Tk, Ev):
-        o[...] = lse[...] = 0
+        assign(o, 0)
+        assign(lse, 0)
         return o, lse
     firsts, steps = zip(*(_of_batch(x, batch) for x in (_rows(q), _rows(k), _rows(v), o)), strict=True)
     before = *firsts[:3], _offsets(batch, *steps), *_masks(mask, batch, Tq, Tk, q.dtype), *options
@@ -172,7 +173,7 @@ def _compute_back(do, q, k, v, o, lse, mask, batch, options, needs):
     dmask = zeros((math.prod(mask.shape[:-2]), Tk, Tq) if wants_mask else (0, 0, 0), dtype)
     if 0 in (items, Tq, Tk, Ev):
         for x in (dq, dk, dv):
-            x[...] = 0
+            assign(x, 0)
     else:
         arrays = _right_operand(q), _rows(k), _rows(v), o, _right_operand(do), dq, dk, dv
         firsts, steps = zip(*(_of_batch(x, batch) for x in arrays), strict=True)
