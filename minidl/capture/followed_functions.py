@@ -168,9 +168,8 @@ class _Partitioned:
         x, zero = self.x, self.x == 0
         y = np.take_along_axis(x, np.argsort(x, -1, kind="stable")[..., self.place][..., None], -1)[..., 0]
         negative = np.signbit(x)
-        if (
-            (y == 0) & (zero & negative).any(-1) & (zero & ~negative).any(-1)
-        ).any():  # which of two zeros it takes is not known
+        doubtful = (y == 0) & (zero & negative).any(-1) & (zero & ~negative).any(-1)  # which of two zeros NumPy takes
+        if doubtful.any():
             raise Unclear
         return y
 
