@@ -17,6 +17,7 @@ from minidl.capture.recorder import Recorder
 from minidl.capture.state import same_bits
 from minidl.distributions import Bernoulli, Categorical, Normal, kl_divergence
 from minidl.kernels.arithmetic import ADD_TO, NUMBERS
+from minidl.kernels.comparisons import TRUNCATE
 from minidl.kernels.numpy_loops import call_loop, call_reduction, loop_of, reduction_parts
 from minidl.nn import functional as F
 from minidl.tensors.record import apply
@@ -174,6 +175,10 @@ def test_numbers_that_no_integer_holds():
         return x
 
     assert "and 0 calls of Python" in trained(lambda x: x.long().float() + x.nan_to_num(), data)
+    for number in (math.nan, -math.inf, 1e19):
+        z, alarm = np.empty((1, 1, 1, 1), np.int64), np.full(1, -1.0)
+        TRUNCATE[np.dtype(float)](np.full(z.shape, number), z, alarm)
+        assert alarm[0] == 0
 
 
 @pytest.mark.parametrize(
