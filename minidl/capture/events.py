@@ -45,14 +45,16 @@ class Call:
                 self._found = list(_arrays_of(self.kinds, self.args))
             else:
                 args = self.args
-                self._found = [(args[i], written, owner_of(args[i])) for i, written in self.plain.arrays]
+                self._found = [
+                    (x := args[i], written, x if x.base is None else owner_of(x)) for i, written in self.plain.arrays
+                ]
         return self._found
 
     def integers(self):
         """The owners of the arrays of integers."""
-        if self.plain is not None and not self.plain.integers:
-            return ()
-        return [owner for x, _, owner in self.arrays() if x.dtype.kind in "iu"]
+        if self.plain is None:
+            return [owner for x, _, owner in self.arrays() if x.dtype.kind in "iu"]
+        return [self.arrays()[i][2] for i in self.plain.integers]
 
     def numbers(self):
         if self.plain is None:
@@ -80,15 +82,15 @@ _plains = {}  # id of the types of a kernel's arguments, which live as long as t
 class _Plain:
     """What is where among a kernel's arguments.
 
-    arrays: [(position of an array, whether it is written)]. numbers: [position of a number]. integers: whether it is given
-    arrays of integers.
+    arrays: [(position of an array, whether it is written)]. numbers: [position of a number]. integers: [which of the arrays is
+    one of integers].
     """
 
     def __init__(self, kinds):
         arrays = [isinstance(kind, types.Array) for kind in kinds]
         self.arrays = [(i, kind.mutable) for i, kind in enumerate(kinds) if arrays[i]]
         self.numbers = [i for i, array in enumerate(arrays) if not array]
-        self.integers = any(isinstance(kinds[i].dtype, types.Integer) for i, _ in self.arrays)
+        self.integers = [n for n, (i, _) in enumerate(self.arrays) if isinstance(kinds[i].dtype, types.Integer)]
 
 
 def _plain(kinds):
@@ -133,6 +135,11 @@ def own(attributes):
     return {key: x for key, x in attributes.items() if key not in _OF_THE_GRAPH}
 
 
+def arrays_of(attributes):
+    """All arrays in the attributes of an operation, but for those of the graph."""
+    return arrays_in(*[x for key, x in attributes.items() if key not in _OF_THE_GRAPH])
+
+
 def arrays_in(*values):
     """All arrays in nested tuples, lists and dicts, of tensors too."""
     found = []
@@ -163,7 +170,7 @@ def _collect(values, found):
 
 def owners_in(*values):
     """{id: array} of the arrays that own the memory of all those in nested tuples, lists and dicts."""
-    return {id(owner): owner for owner in map(owner_of, arrays_in(*values))}
+    return {id(owner := x if x.base is None else owner_of(x)): owner for x in arrays_in(*values)}
 
 
 def changed(value, change):
@@ -185,12 +192,11 @@ class Event:
     """
 
     calls: list = field(default_factory=list)
-    nested: bool = False
-    same: bool = True  # whether its kernels alone, called again over rubbish, gave the same bits
-    followed: list = None  # calls of kernels that do what NumPy does in it, too
-    keeps: bool = False  # whether its operation has kept a number of NumPy's, now an array, for backward
-    _given: dict = None
-    _written: dict = None
+    nested = False
+    same = True  # whether its kernels alone, called again over rubbish, gave the same bits
+    followed = None  # calls of kernels that do what NumPy does in it, too
+    keeps = False  # whether its operation has kept a number of NumPy's, now an array, for backward
+    _given = _written = None
 
     def takes(self):
         return ()
@@ -207,8 +213,9 @@ class Event:
     def written(self):
         """{id: owner} of the arrays that its kernels have written to."""
         if self._written is None:
-            found = [owner for call in self.calls for x, written, owner in call.arrays() if written and x.size]
-            self._written = {id(owner): owner for owner in found}
+            self._written = {
+                id(owner): owner for call in self.calls for x, written, owner in call.arrays() if written and x.size
+            }
         return self._written
 
     def used(self):
@@ -235,7 +242,12 @@ class Forward(Event):
         return own(self.before), self.inputs
 
     def gives(self):
-        return own(self.after), self.outputs
+        return [*self.outputs, *arrays_of(self.after)]
+
+    def given(self):
+        if self._given is None:
+            self._given = owners_in(arrays_of(self.before), self.inputs)
+        return self._given
 
 
 @dataclass(eq=False)
@@ -256,12 +268,12 @@ class Backward(Event):
 
     def given(self):
         if self._given is None:
-            self._given = owners_in(self.dy, own(self.saved))
+            self._given = owners_in(self.dy, arrays_of(self.saved))
         return self._given
 
     def kept(self):
         """{id: owner} of the arrays that the operation has saved."""
-        return owners_in(own(self.saved))
+        return owners_in(arrays_of(self.saved))
 
 
 @dataclass(eq=False)
@@ -361,4 +373,5 @@ def keeps_numbers(event):
     """Whether forward has left floats in an attribute that it was not given: they may be values of this call."""
     before, after = event.before, event.after.items()
     new = [x for key, x in after if type(x) is not np.ndarray and key not in BOOKKEEPING and x is not before.get(key)]
-    return any(isinstance(x, (float, np.floating)) and not any(x is y for y in event.inputs) for x in flat(new))
+    found = [x for x in flat(new) if isinstance(x, (float, np.floating))] if new else ()
+    return any(not any(x is y for y in event.inputs) for x in found)

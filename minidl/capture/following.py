@@ -23,7 +23,7 @@ from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from . import followed
 from .calls import put
-from .events import Backward, Forward, Function, arrays_in, keeps_numbers, own, owners_in
+from .events import Forward, Function, arrays_in, keeps_numbers, own, owners_in
 from .followed import Followed, Unclear
 from .followed_functions import KERNELS, NUMPY
 from .state import same_bits
@@ -45,9 +45,8 @@ def _by_kernels(event):
     if not event.calls or not event.same or any(call.integers() for call in event.calls):
         return False
     known = {*event.given(), *event.written()}
-    read = [owner for call in event.calls for x, written, owner in call.arrays() if x.size]
-    made = owners_in(*(event.gives() if type(event) is Backward else (event.outputs, own(event.after))))
-    return known.issuperset(map(id, read)) and made.keys() <= known
+    read = [id(owner) for call in event.calls for x, _, owner in call.arrays() if x.size]
+    return known.issuperset(read) and known.issuperset(owners_in(event.gives()))
 
 
 def follow(event, noted):

@@ -19,9 +19,9 @@ from ..tensors.record import wrap
 from .arguments import Kept, filled, skeleton, tensors_in
 from .by_python import ByPython, Failed, Otherwise
 from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, arrays_in, flat, owners_in
-from .matching import CannotRemember
 from .memory import Plan
 from .numbers import in_turn, numbers_of, with_counts
+from .origins import CannotRemember
 from .state import Before, state_arrays
 
 

@@ -12,8 +12,9 @@ from ..nn.module import Module
 from ..tensors.tensor import Tensor
 from .arguments import copied, examine, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
 from .guards import LEFT, Guards
-from .matching import CannotRemember, Carried, Matching
+from .matching import Matching
 from .numbers import Changed
+from .origins import CannotRemember, Carried
 from .plans import ENOUGH, Plan, no_replay
 from .program import Failed, Otherwise, Program, read_after
 from .recorder import Recorder, options_of
