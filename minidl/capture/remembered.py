@@ -16,11 +16,12 @@ from .matching import Matching
 from .numbers import Changed
 from .origins import CannotRemember, Carried
 from .plans import ENOUGH, Plan, no_replay
-from .program import Failed, Otherwise, Program, read_after
+from .program import Failed, Otherwise, Program
 from .recorder import Recorder, options_of
 from .replay import replay_of
 from .state import State, equal, grads_of
 from .surroundings import SIMPLE, same
+from .uses import read_after
 
 MOST = 8  # programs of one step
 MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew
