@@ -52,7 +52,7 @@ class Guards:
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read, made)
         places, self.forms = {**found.places}, []
         for part, _, kept in self.modules:
-            places.update(((id(vars(part)), key), (*place_in(vars(part), key), key)) for key in kept if made(vars(part)[key]))
+            places.update({(id(vars(part)), key): (*place_in(vars(part), key), key) for key in kept if made(vars(part)[key])})
         befores = {id(vars(part)): before for part, before in modules}
         for (owner, key), (get, _, name) in places.items():
             if name in found.names:  # it may ask whether something is there, and of what shape

@@ -94,7 +94,7 @@ class Recorder(Replacements, watch.Observer):
 
     def _add(self, event):
         self.events.append(event)
-        if self.check:
+        if self.check and event.calls:
             self.seen.update(event.written())
 
     def before(self, op):
@@ -315,21 +315,20 @@ def reproduced(event, known):
     were. Calls that change an array that was there before (running means) can't be judged so: the whole step's comparison
     covers them.
     """
-    owners, given = event.written(), event.given()
-    known = {key for key in owners if key in known or key in given}
-    before = {key: x.tobytes() for key, x in owners.items()}
-    for key, x in owners.items():
-        if key not in known:
+    given, before, times = event.given(), [], 1
+    for key, x in event.written().items():
+        before.append((x, x.tobytes(), there := key in known or key in given))
+        if x.dtype.kind != "f":
+            times = 2  # it is filled with zeros: what is added to them shows the second time
+        if not there:
             x.fill(np.nan if x.dtype.kind == "f" else 0)
-    zeros = any(x.dtype.kind != "f" for x in owners.values())  # what is added to them shows the second time
-    for _ in range(2 if zeros else 1):
+    for _ in range(times):
         for call in event.calls:
             call.make()
-    differ = {key for key, x in owners.items() if x.tobytes() != before[key]}
-    for key in differ:
-        x = owners[key]
-        x[...] = np.frombuffer(before[key], x.dtype).reshape(x.shape)
-    return not differ or bool(differ & known)
+    differ = [(x, old, there) for x, old, there in before if x.tobytes() != old]
+    for x, old, _ in differ:
+        x[...] = np.frombuffer(old, x.dtype).reshape(x.shape)
+    return not differ or any(there for _, _, there in differ)
 
 
 def stub(node):

@@ -86,6 +86,8 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset(), made
     """
     given = [x for x in arguments if not isinstance(x, Tensor) or x.node is not None]  # of the others, see examine
     names = {"forward"}
+    if isinstance(function, types.FunctionType) and not set_by(function.__code__):
+        names |= _told_by(function)  # which the first walk would find
     while True:  # until the code that is reached has no new names
         walk = _Walk(names, {id(x) for x in ran}, {id(x) for x in stepped}, read, made)
         walk.go([function, *given])
@@ -128,6 +130,13 @@ class _Walk:
         if type(value) in weakref.ProxyTypes:
             with contextlib.suppress(ReferenceError):
                 self.waiting.append(value.__str__.__self__)
+        elif isinstance(value, Tensor):
+            (self.inner if id(value) in self.indirect else self.tensors).append(value)
+            own = vars(value)
+            if not (own.keys() <= _OF_TENSORS and ours(type(value).__module__)):
+                self.attributes(value, own, but=_OF_TENSORS)
+        elif isinstance(value, Module):
+            self.module(value)
         elif isinstance(value, types.MethodType):
             self.waiting += [value.__self__, value.__func__]
         elif isinstance(value, types.BuiltinMethodType):
@@ -136,11 +145,6 @@ class _Walk:
             self.waiting += [value.func, value.args, value.keywords]
         elif isinstance(value, types.FunctionType):
             self.function(value)
-        elif isinstance(value, Tensor):
-            (self.inner if id(value) in self.indirect else self.tensors).append(value)
-            own = vars(value)
-            if not (own.keys() <= _OF_TENSORS and ours(type(value).__module__)):
-                self.attributes(value, own, but=_OF_TENSORS)
         elif isinstance(value, (*_LISTS, *_DICTS)):
             self.container(value)
         elif isinstance(value, _NUMBERED):
@@ -166,8 +170,6 @@ class _Walk:
         elif isinstance(value, types.ModuleType):
             if not foreign(value.__name__):
                 self.attributes(value, vars(value))
-        elif isinstance(value, Module):
-            self.module(value)
         elif isinstance(value, Optimizer):
             self.optimizer(value)
         elif isinstance(value, LRScheduler):
@@ -196,12 +198,10 @@ class _Walk:
         self.waiting.append(value)
 
     def function(self, f):
-        if ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT):  # of a dataclass
+        if _is_ours(f):
             return
         loaded = loaded_by(f.__code__)
-        self.found |= loaded | set_by(f.__code__)
-        if not packaged(f.__code__, f.__module__):
-            self.found |= marks_of(f.__code__)
+        self.found |= _told_by(f)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
@@ -254,6 +254,8 @@ class _Walk:
             if isinstance(child := own.get(name), Module):
                 self.waiting.append(child)
         for x in own.values():
+            if type(x) in _EXACT:
+                continue
             if isinstance(x, Tensor):
                 self.indirect.add(id(x))
                 self.waiting.append(x)
@@ -294,11 +296,13 @@ class _Walk:
 
     def leaves(self, own, few=True, but=frozenset()):
         """The names under which the step leaves what it has made in a `__dict__`. few: it is that of an object."""
-        names = {name for name in (own.keys() if few else self.set & own.keys()) - but if self.made(own[name])}
-        self.places.update(((id(own), name), (*place_in(own, name), name)) for name in names)
-        for name in (self.set & own.keys()) - self.names - but:
-            if name not in names:
-                self.settled[id(own), name] = *place_in(own, name), own[name]
+        names, sets = set(), self.set & own.keys()
+        for name in list(own) if few else sets:
+            if type(own[name]) not in _EXACT and name not in but and self.made(own[name]):
+                names.add(name)
+                self.places[id(own), name] = *place_in(own, name), name
+        for name in sets - self.names - but - names:
+            self.settled[id(own), name] = *place_in(own, name), own[name]
         return names
 
     def attribute(self, owner, own, name, text=None):
@@ -308,10 +312,9 @@ class _Walk:
 
     def of_class(self, owner, kind):
         """What the classes of the user's among those of an object have; owner is None for a class itself."""
+        classes = [cls for cls in kind.__mro__ if not ours(cls.__module__)]
         hidden = [] if owner is None or id(owner) in self.ran else [(owner, _own(owner))]  # may get what a class has
-        for cls in kind.__mro__:
-            if ours(cls.__module__):
-                continue
+        for cls in classes:
             own = vars(cls)
             known = foreign(cls.__module__)
             if not known:  # a method that it is given later may hide another class's
@@ -356,6 +359,19 @@ class _Walk:
                     self.waiting.append(value.__func__)
                 elif isinstance(value, functools.cached_property):
                     self.waiting.append(value.func)
+
+
+def _is_ours(f):
+    """Whether nothing in the function's code is looked at: it is minidl's, NumPy's, or a method that a dataclass was given."""
+    return ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT)
+
+
+def _told_by(f):
+    """The names that a function's code tells, with marks."""
+    if _is_ours(f):
+        return frozenset()
+    found = loaded_by(f.__code__) | set_by(f.__code__)
+    return found if packaged(f.__code__, f.__module__) else found | marks_of(f.__code__)
 
 
 def place_in(own, name):
