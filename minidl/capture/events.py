@@ -71,8 +71,8 @@ class Call:
             args = list(self.args)
             for i, _ in self.plain.arrays:
                 args[i] = change(args[i])
-        new = Call(self.kernel, self.dtype, self.code, tuple(args))
-        new.answers = self.answers
+        new = object.__new__(Call)
+        vars(new).update(vars(self), args=tuple(args), _found=None)
         return new
 
 
@@ -95,10 +95,11 @@ class _Plain:
 
 def _plain(kinds):
     """A _Plain of the types of a kernel's arguments; None for a kernel that is given tuples."""
-    if id(kinds) not in _plains:
+    found = _plains.get(id(kinds))
+    if found is None:
         nested = any(isinstance(kind, types.BaseTuple) for kind in kinds)
-        _plains[id(kinds)] = kinds, None if nested else _Plain(kinds)
-    return _plains[id(kinds)][1]
+        found = _plains[id(kinds)] = kinds, None if nested else _Plain(kinds)
+    return found[1]
 
 
 def _arrays_of(kinds, args):

@@ -96,16 +96,17 @@ class Matching(Origins):
                 return f"the kernel {two.name} gives a number back to Python"
             if type(b) is not Step and not _same_numbers(one.numbers(), two.numbers()):
                 return f"the kernel {two.name} is given other numbers in each call"
+            before, now = one.arrays(), two.arrays()
             fresh = [
                 id(owner)
-                for y, written, owner in two.arrays()
-                if written and not self._knows(owner) and id(owner) not in given and y.size
+                for y, written, owner in now
+                if written and y.size and not self._knows(owner) and id(owner) not in given
             ]
-            for (x, _, old), (y, _, owner) in zip(one.arrays(), two.arrays(), strict=True):  # first what it reads
+            for (x, _, old), (y, _, owner) in zip(before, now, strict=True):  # first what it reads
                 if id(owner) not in fresh and not self._are_same(x, old, y, owner):
                     return _NUMPY
-            for (x, _, old), (y, _, owner) in zip(one.arrays(), two.arrays(), strict=True) if fresh else ():
-                if id(owner) in fresh:  # then what it makes
+            for (x, _, old), (y, _, owner) in zip(before, now, strict=True) if fresh else ():  # then what it makes
+                if id(owner) in fresh:
                     if id(owner) in existing and old is not owner:
                         self._same(x, y, f"the kernel {two.name}")
                     if old is owner:  # memory that a kernel keeps for itself

@@ -17,7 +17,7 @@ from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, array
 from .following import FOLLOWED_NUMBERS, follow, is_followed
 from .functions import EFFECTS
 from .lowering import lowered, prepared
-from .replacements import FORGOTTEN, Replacements
+from .replacements import FORGOTTEN, Replacements, array_of
 
 
 class Recorder(Replacements, watch.Observer):
@@ -115,7 +115,7 @@ class Recorder(Replacements, watch.Observer):
                 if isinstance(x, np.floating) and x is not event.before.get(key) and not any(x is y for y in arrays):
                     setattr(op, key, np.asarray(x))  # which has a place, where kernels find it
                     event.keeps = True
-        event.after, event.inputs, event.outputs = dict(vars(op)), list(arrays), [y.array for y in outputs]
+        event.after, event.inputs, event.outputs = dict(vars(op)), list(arrays), [array_of(y) for y in outputs]
         for x in inputs:
             self._read(x)
         self._forwards[id(op)] = event
@@ -190,7 +190,7 @@ class Recorder(Replacements, watch.Observer):
             return
         if node.hooks or getattr(node, "after", None):
             self.refuse("a parameter has a hook, which is Python: remove it, or leave the step ordinary")
-        array = node.grad.array
+        array = array_of(node.grad)
         self._begins(node, None if array is dx else array)
         if array is not dx:
             self._add(Sum(total=array, dx=dx, result=array))

@@ -19,9 +19,15 @@ FORGOTTEN = object()
 _TAKING = "minidl.utils.", "minidl.d2l.", "minidl.viz.", "minidl.io", "minidl.model_selection."
 
 
+@functools.cache
 def _takes(name):
     """Whether the code of this module gives what it reads in a tensor to Python."""
     return name.startswith(_TAKING) or name.partition(".")[0] != "minidl"
+
+
+def array_of(x):
+    """A tensor's array, without telling the recorder."""
+    return x.__dict__["array"]
 
 
 class Replacements:
@@ -78,8 +84,8 @@ class Replacements:
 
         def get(x):
             node = x.node or x._frozen
-            if node is not None and self._mine():
-                self._begins(node, None if node.grad is None else node.grad.array)
+            if node is not None and id(node) not in self.grads and self._mine():
+                self._begins(node, None if node.grad is None else array_of(node.grad))
             return old.fget(x)
 
         def put(x, grad):
@@ -88,7 +94,7 @@ class Replacements:
             if node is not None and self._mine():
                 self._begins(node, FORGOTTEN)
                 if not self._stack:
-                    self._keeps(node, None if grad is None else grad.array)
+                    self._keeps(node, None if grad is None else array_of(grad))
 
         return property(get, put, old.fdel)
 
@@ -103,7 +109,7 @@ class Replacements:
     def _read(self, x):
         """Notes that the step reads this tensor's array."""
         if isinstance(x, Tensor) and id(x) not in self.tensors:
-            self.tensors[id(x)] = x, x.array, vars(x).get("node")
+            self.tensors[id(x)] = x, array_of(x), vars(x).get("node")
 
     def _data(self, name, old):
         """The property `data`: another tensor that has the same array; and setting it gives a tensor another array."""
