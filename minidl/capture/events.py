@@ -1,8 +1,6 @@
 """What happens in a step, as the recorder notes it: one object for each thing that has to be done again."""
 
-from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from numba import types
@@ -185,19 +183,21 @@ def changed(value, change):
     return value
 
 
-@dataclass(eq=False)
 class Event:
     """calls: of kernels, while it happened. nested: whether operations of tensors ran within it.
 
     takes, gives: all that it was given, and that it has made; its arrays are looked for once, when it is over.
     """
 
-    calls: list = field(default_factory=list)
     nested = False
     same = True  # whether its kernels alone, called again over rubbish, gave the same bits
     followed = None  # calls of kernels that do what NumPy does in it, too
     keeps = False  # whether its operation has kept a number of NumPy's, now an array, for backward
     _given = _written = None
+
+    def __init__(self, calls=None, **fields):
+        self.calls = [] if calls is None else calls
+        vars(self).update(fields)
 
     def takes(self):
         return ()
@@ -228,15 +228,10 @@ class Event:
         return found
 
 
-@dataclass(eq=False)
 class Forward(Event):
     """An operation has run forward on `inputs` and has given `outputs`; its attributes before and after."""
 
-    op: Any = None
-    before: dict = None
-    after: dict = None
-    inputs: list = None
-    outputs: list = None
+    op = before = after = inputs = outputs = None
     name = property(lambda self: type(self.op).__name__)
 
     def takes(self):
@@ -251,14 +246,10 @@ class Forward(Event):
         return self._given
 
 
-@dataclass(eq=False)
 class Backward(Event):
     """The operation of an earlier event has been given dy, and has given `gradients`, arrays or None."""
 
-    forward: Forward = None
-    saved: dict = None
-    dy: Any = None
-    gradients: tuple = None
+    forward = saved = dy = gradients = None
     name = property(lambda self: f"{self.forward.name}.backward")
 
     def takes(self):
@@ -277,13 +268,10 @@ class Backward(Event):
         return owners_in(arrays_of(self.saved))
 
 
-@dataclass(eq=False)
 class Sum(Event):
     """result = total + dx, or total += dx where they are one array."""
 
-    total: np.ndarray = None
-    dx: np.ndarray = None
-    result: np.ndarray = None
+    total = dx = result = None
     name = "the sum of two gradients"
 
     def takes(self):
@@ -293,10 +281,8 @@ class Sum(Event):
         return (self.result,)
 
 
-@dataclass(eq=False)
 class Copy(Event):
-    source: np.ndarray = None
-    copy: np.ndarray = None
+    source = copy = None
     name = "a copy"
 
     def takes(self):
@@ -306,39 +292,30 @@ class Copy(Event):
         return (self.copy,)
 
 
-@dataclass(eq=False)
 class Grad(Event):
     """.grad of a node is `array` from now on, or None."""
 
-    node: Any = None
-    array: np.ndarray = None
+    node = array = None
     name = "a gradient"
 
 
-@dataclass(eq=False)
 class Step(Event):
     """An optimizer has stepped."""
 
-    optimizer: Any = None
-    options: list = None
+    optimizer = options = None
     name = property(lambda self: f"{type(self.optimizer).__name__}.step")
 
 
-@dataclass(eq=False)
 class Loose(Event):
     """A kernel was called outside of any operation."""
 
     name = property(lambda self: self.calls[0].name)
 
 
-@dataclass(eq=False)
 class Effect(Event):
     """A function that changes gradients, function(*args, **options): it has to be called again with the same tensors."""
 
-    function: Any = None
-    args: tuple = ()
-    options: dict = None
-    result: Any = None
+    function = args = options = result = None
     name = property(lambda self: getattr(self.function, "__name__", "a function"))
 
     def takes(self):
@@ -348,19 +325,14 @@ class Effect(Event):
         return (self.result,)
 
 
-@dataclass(eq=False)
 class Function(Event):
     """A function of tensors without a graph: result = function(*args, **options). fixed: it is the same in each call.
 
     decides: the result has no arrays, and Python has gone on by it.
     """
 
-    fixed: bool = False
-    decides: bool = False
-    function: Any = None
-    args: tuple = ()
-    options: dict = None
-    result: Any = None
+    fixed = decides = False
+    function = args = options = result = None
     name = property(lambda self: getattr(self.function, "__name__", "a function"))
 
     def takes(self):

@@ -48,10 +48,10 @@ class Matching(Origins):
 
     def _values(self, a, b, event):
         """Compares what an operation was given, or keeps: arrays, numbers, and whatever holds them."""
-        if isinstance(a, Tensor) and isinstance(b, Tensor):
-            a, b = a.array, b.array
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-            self._same(a, b, event.name)
+            self._same(a, b, event)
+        elif isinstance(a, Tensor) and isinstance(b, Tensor):
+            self._same(a.array, b.array, event)
         elif isinstance(b, (tuple, list, dict)):
             if type(a) is not type(b) or len(a) != len(b) or (type(b) is dict and list(a) != list(b)):
                 self._different(f"{event.name} with other options in two calls")
@@ -108,7 +108,7 @@ class Matching(Origins):
             for (x, _, old), (y, _, owner) in zip(before, now, strict=True) if fresh else ():  # then what it makes
                 if id(owner) in fresh:
                     if id(owner) in existing and old is not owner:
-                        self._same(x, y, f"the kernel {two.name}")
+                        self._same(x, y, b, two.name)
                     if old is owner:  # memory that a kernel keeps for itself
                         self.constant.setdefault(id(owner), owner)
                     else:
@@ -198,16 +198,16 @@ class Matching(Origins):
             del self.temporary[id(owner_of(b))]
             self.constant[id(owner_of(b))] = owner_of(b)
             return
-        self._same(a, b, event.name)
+        self._same(a, b, event)
 
     def _sum(self, a, b):
-        self._same(a.total, b.total, b.name)
-        self._same(a.dx, b.dx, b.name)
+        self._same(a.total, b.total, b)
+        self._same(a.dx, b.dx, b)
         self._made(a.result, b.result, b)
         self._lower(b)
 
     def _copy(self, a, b):
-        self._same(a.source, b.source, b.name)
+        self._same(a.source, b.source, b)
         owner = owner_of(b.copy)
         there = id(owner) in self.second.targets and not self.known(b.copy) and not self._is_born(owner)
         if there and owner_of(a.copy) is not owner:
@@ -232,7 +232,7 @@ class Matching(Origins):
             if a.array is not b.array:
                 self._different("without a gradient only once in two calls")
             return
-        self._same(a.array, b.array, b.name)
+        self._same(a.array, b.array, b)
 
     def _step(self, a, b):
         if a.optimizer is not b.optimizer:

@@ -51,11 +51,12 @@ def _in_time(lives):
                 begin = free.pop(i)[0]
             free.insert(i, (begin, end))
             continue
-        i = next((i for i, (begin, end) in enumerate(free) if end - begin >= -need), None)
-        if i is not None:
-            begin, end = free.pop(i)
-            if end > begin - need:
-                free.insert(i, (begin - need, end))
+        for i, (begin, end) in enumerate(free):
+            if end - begin >= -need:
+                del free[i]
+                if end > begin - need:
+                    free.insert(i, (begin - need, end))
+                break
         else:
             begin = free.pop()[0] if free and free[-1][1] == size else size
             size = begin - need

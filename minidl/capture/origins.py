@@ -39,12 +39,15 @@ class Origins:
         pairs = list(zip(first.statics, second.statics, strict=False))  # of inputs, and later of temporaries
         self._yours = {id(mine): yours for yours, mine in pairs}  # what it was in the first recording
         self._mine = {id(yours): mine for yours, mine in pairs}  # what it is in the second
+        self._alike = {}  # id of an array of the second recording -> (an array of the first that was found to be the same, it)
+        self._tables = self._yours, self._mine, self._alike, self.temporary, self.constant
 
-    def _same(self, a, b, reader):
-        """Raises unless both arrays are the same part of the same thing."""
+    def _same(self, a, b, event, kernel=None):
+        """Raises unless both arrays, which the event reads, or this kernel, are the same part of the same thing."""
         if not self._explained(a, b):
+            reader = f"the kernel {kernel}" if kernel else event.name
             if owner_of(b) is not owner_of(a) and self.first.has_used(owner_of(b)):
-                if reader == Sum.name:
+                if type(event) is Sum:
                     raise Carried(
                         "it adds to the gradients of the call before, and forgets them only then: call zero_grad() before the "
                         "first backward()"
@@ -63,19 +66,21 @@ class Origins:
 
     def _are_same(self, a, yours, b, mine):
         """Whether two arrays, and what owns the memory of each, are the same part of the same thing."""
-        if a is not b and (a.shape != b.shape or a.dtype != b.dtype):
-            return False
-        if not b.size:
+        found = self._alike.get(id(b))
+        if found is not None and found[0] is a:
             return True
-        twin = self._yours.get(id(mine))
-        if twin is None and (mine is not yours or id(yours) in self._mine):
-            return False
-        if (twin is not None and twin is not yours) or (a is not b and a.strides != b.strides):
-            return False
-        if (a is not yours or b is not mine) and a is not b and offset_of(a, yours) != offset_of(b, mine):
-            return False
-        if twin is None:
-            self.constant.setdefault(id(mine), mine)
+        if a is not b:
+            if a.shape != b.shape or a.dtype != b.dtype:
+                return False
+            if b.size and (a.strides != b.strides or offset_of(a, yours) != offset_of(b, mine)):
+                return False
+        if b.size:
+            twin = self._yours.get(id(mine))
+            if twin is not yours and (twin is not None or mine is not yours or id(yours) in self._mine):
+                return False
+            if twin is None:
+                self.constant.setdefault(id(mine), mine)
+        self._alike[id(b)] = a, b
         return True
 
     def known(self, array):
@@ -90,18 +95,19 @@ class Origins:
             raise CannotRemember(f"{event.name} has made arrays of shapes {a.shape} and {b.shape} in two calls")
         yours, mine = owner_of(a), owner_of(b)
         if id(yours) in self._mine or id(mine) in self._yours or (yours is mine and b.size):
-            self._same(a, b, event.name)
+            self._same(a, b, event)
         elif b.size:
+            self._alike[id(b)] = a, b
             self._yours[id(mine)], self._mine[id(yours)] = yours, mine
             self.temporary[id(mine)], self.maker[id(mine)] = mine, event
 
     def _noted(self):
         """How much is known, for `_forget`."""
-        return [(table, len(table)) for table in (self._yours, self._mine, self.temporary, self.constant)]
+        return list(map(len, self._tables))
 
     def _forget(self, noted):
         """Forgets what was found since then."""
-        for table, number in noted:
+        for table, number in zip(self._tables, noted, strict=True):
             while len(table) > number:
                 table.popitem()
 

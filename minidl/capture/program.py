@@ -22,7 +22,7 @@ from .memory import Plan
 from .numbers import in_turn, numbers_of, with_counts
 from .origins import CannotRemember
 from .state import Before, state_arrays
-from .uses import Uses, read_after, refuses, stops
+from .uses import Uses, read_after, stops
 
 
 class Program:
@@ -69,16 +69,17 @@ class Program:
         self.places = [
             (get, put, skeleton(value), [moved(x.array) for x in tensors_in(value)]) for get, put, value in self.places
         ]
-        self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
+        grads = {id(grad): wrap(moved(grad)) for _, grad in self.final if grad is not None}
+        self.final = [(node, None if grad is None else grads[id(grad)]) for node, grad in self.final]
         self._grads, self.grads, self.rows = [], [], []
         self.by_python = ByPython(matching, self.lowered, moved)
         self.segments, self.steps = [], []
         self.state = uses.changed_before(len(self.events))
         self.changes = {id(owner_of(x)) for x in state_arrays(self)}
         draws = given or self._stream([call for event in self.events for call in event.calls])
-        decides, refused = self._build()
+        decides = self._build(grads)
         self.indices = self._indices()
-        self.early, self.cautious = self._early(decides, uses), self._early(max(decides, refused), uses)
+        self.early, self.cautious = self._early(decides, uses), self._early(max(decides, uses.refused), uses)
         self.late = read_after(uses.first_change(self.changes), self.events, results, statics)
         self.writes = []
         for x in self.state:
@@ -124,10 +125,10 @@ class Program:
         found = [grad for node, grad in self.final if grad is not None and id(node) not in forgotten]
         return [x for x in found if id(owner_of(x)) in self.matching.temporary and x.size]
 
-    def _build(self):
-        """Makes all parts. Gives the numbers of two events, or -1: of the last at which Python decides by a value or makes a
-        result whose size may be another one, and of the last whose kernels may refuse a value."""
-        rows, alarms, numbers, self.tables, decides, refused = [], {}, [], [], -1, -1
+    def _build(self, grads):
+        """Makes all parts. Gives the number of the last event at which Python decides by a value, or makes a result whose size
+        may be another one; -1 if there is none. grads: {id of an array: the tensor in its place} of gradients."""
+        rows, alarms, numbers, self.tables, decides = [], {}, [], [], -1
 
         def close():
             if rows:
@@ -141,11 +142,13 @@ class Program:
         forwards, moved, born = {}, self.plan.moved, self.matching.second.born
         for i, event in enumerate(self.events):
             if type(event) is Grad:
-                if event.array is not None:
+                x = event.array
+                if x is not None:
                     self.rows.append((Grad, event.name, "", ""))
                 if id(event.node) not in born:
-                    self._grads.append((event.node, None if event.array is None else wrap(moved(event.array))))
-                    if event.array is not None:
+                    twin = grads[id(x)] if id(x) in grads else None if x is None else wrap(moved(x))
+                    self._grads.append((event.node, twin))
+                    if x is not None:
                         self.grads.append(self._grads[-1])
                 continue
             native, lowered = id(event) in self.matching.native, self.lowered.get(id(event))
@@ -173,13 +176,11 @@ class Program:
                     self.segments.append((_assign(self._grads), None))
                     self._grads = []
                 self.segments.append((self.by_python.function(event), None))
-            if native and refuses(event):
-                refused = i
             if (calls is None and type(event) in (Forward, Function)) or any(map(_decides, lowered or ())):
                 decides = i
         close()
         in_turn(self.steps)
-        return decides, refused
+        return decides
 
     def _watch(self, event, calls, first, alarms, forwards):
         """Where an alarm of the event goes off, Python does it, and the table goes on behind its calls."""
@@ -334,7 +335,9 @@ def _pour(get, put, kept, new):
 
 def _generators(events):
     """The random streams that events were given."""
-    return [x for e in events if type(e) in (Forward, Function) for x in flat(e.takes()) if isinstance(x, Generator)]
+    events = [e for e in events if type(e) in (Forward, Function)]
+    given = [e.takes() if type(e) is Function or e.before.keys() > {"needs"} else e.inputs for e in events]
+    return [x for x in flat(given) if isinstance(x, Generator)]
 
 
 def _takes(call):

@@ -7,12 +7,13 @@ from ..kernels.alarms import ALARM
 from ..kernels.comparisons import STOPPING
 from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, arrays_in, owners_in
 
-_STOPPING = frozenset(map(id, (ALARM, *STOPPING)))
+_ALARM, _STOPPING = id(ALARM), frozenset(map(id, (ALARM, *STOPPING)))
 
 
 class Uses:
     """lives: {id of owner: [owner, first event that uses it, last one]} of all temporaries; those that become a gradient live
-    to the end. changed: {id: (the first event that changes it, array)} of what was there before.
+    to the end. changed: {id: (the first event that changes it, array)} of what was there before. refused: the last event whose
+    kernels may refuse a value, so that Python is asked for the error; -1 if none may.
 
     lowered: {id of an event: calls of kernels that do it}.
     """
@@ -20,19 +21,22 @@ class Uses:
     def __init__(self, events, matching, lowered):
         self.lives, self.changed, self._temporary = {}, {}, matching.temporary
         self._end = self._first = len(events)  # `_first`: the first event that changes memory without calls of kernels
+        self.refused = -1
         self._written = {}  # id of owner -> the first event that writes it, or gives it as a result
         for i, event in enumerate(events):
             if type(event) is Grad:
                 if event.array is not None:
                     self._use([id(owner_of(event.array))], self._end)
                 continue
-            native = id(event) in matching.native
-            if native and not may_stop(event):
+            native, kernels = id(event) in matching.native, [id(call.kernel) for call in event.calls]
+            if native and (_ALARM in kernels or (type(event) is Forward and event.op.alarm)):
+                self.refused = i
+            if native and self.refused < i and _STOPPING.isdisjoint(kernels):
                 self._use([id(owner) for call in event.calls for _, _, owner in call.arrays()], i)
             else:
                 self._use(event.used(), i)
                 self._use([id(owner) for call in lowered.get(id(event), ()) for _, _, owner in call.arrays()], i)
-            if type(event) is Backward and (not native or is_alarmed(event)):
+            if type(event) is Backward and (not native or _ALARM in kernels):
                 self._use({**event.kept(), **event.forward.used()}, i)
             self._note_changes(event, i, native, matching.constant)
 
@@ -89,17 +93,3 @@ def read_after(first, events, results, statics):
 def stops(call):
     """Whether a table stops at a kernel that has met a value that it can't take."""
     return id(call.kernel) in _STOPPING
-
-
-def is_alarmed(event):
-    return id(ALARM) in [id(call.kernel) for call in event.calls]
-
-
-def refuses(event):
-    """Whether the kernels of an event may refuse a value, so that Python is asked for the error."""
-    return is_alarmed(event) or (type(event) is Forward and bool(event.op.alarm))
-
-
-def may_stop(event):
-    """Whether a table may stop in the event, so that Python does it."""
-    return not _STOPPING.isdisjoint([id(call.kernel) for call in event.calls]) or refuses(event)
