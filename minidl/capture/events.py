@@ -151,12 +151,10 @@ def _collect(values, found):
         kind = type(x)
         if kind is np.ndarray:
             found.append(x)
-        elif kind in (tuple, list):
-            _collect(x, found)
-        elif kind is dict:
-            _collect(x.values(), found)
         elif kind in _EMPTY:
             pass
+        elif kind is tuple or kind is list:
+            _collect(x, found)
         elif isinstance(x, np.ndarray):
             found.append(x)
         elif isinstance(x, Tensor):

@@ -96,23 +96,22 @@ class Matching(Origins):
                 return f"the kernel {two.name} gives a number back to Python"
             if type(b) is not Step and not _same_numbers(one.numbers(), two.numbers()):
                 return f"the kernel {two.name} is given other numbers in each call"
-            before, now = one.arrays(), two.arrays()
-            fresh = [
-                id(owner)
-                for y, written, owner in now
-                if written and y.size and not self._knows(owner) and id(owner) not in given
-            ]
-            for (x, _, old), (y, _, owner) in zip(before, now, strict=True):  # first what it reads
-                if id(owner) not in fresh and not self._are_same(x, old, y, owner):
-                    return _NUMPY
-            for (x, _, old), (y, _, owner) in zip(before, now, strict=True) if fresh else ():  # then what it makes
-                if id(owner) in fresh:
-                    if id(owner) in existing and old is not owner:
-                        self._same(x, y, b, two.name)
-                    if old is owner:  # memory that a kernel keeps for itself
-                        self.constant.setdefault(id(owner), owner)
-                    else:
-                        self._made(x, y, b)
+            fresh, others = [], []
+            for pair in zip(one.arrays(), two.arrays(), strict=True):  # first what it reads
+                (x, _, old), (y, written, owner) = pair
+                if written and y.size and not self._knows(owner) and id(owner) not in given:
+                    fresh.append(pair)
+                elif not self._are_same(x, old, y, owner):
+                    others.append(pair)
+            if others and not {id(owner) for _, (_, _, owner) in others} <= {id(owner) for _, (_, _, owner) in fresh}:
+                return _NUMPY
+            for (x, _, old), (y, _, owner) in (*fresh, *others):  # then what it makes
+                if id(owner) in existing and old is not owner:
+                    self._same(x, y, b, two.name)
+                if old is owner:  # memory that a kernel keeps for itself
+                    self.constant.setdefault(id(owner), owner)
+                else:
+                    self._made(x, y, b)
         return None
 
     def _is_native(self, a, b):

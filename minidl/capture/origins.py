@@ -69,14 +69,13 @@ class Origins:
         found = self._alike.get(id(b))
         if found is not None and found[0] is a:
             return True
-        if a is not b:
-            if a.shape != b.shape or a.dtype != b.dtype:
-                return False
-            if b.size and (a.strides != b.strides or offset_of(a, yours) != offset_of(b, mine)):
-                return False
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
         if b.size:
             twin = self._yours.get(id(mine))
             if twin is not yours and (twin is not None or mine is not yours or id(yours) in self._mine):
+                return False
+            if a.strides != b.strides or (a is not b and offset_of(a, yours) != offset_of(b, mine)):
                 return False
             if twin is None:
                 self.constant.setdefault(id(mine), mine)
@@ -93,7 +92,7 @@ class Origins:
         """The arrays are what this event has made: from now on they are known. Parts of known arrays are compared."""
         if a.shape != b.shape or a.dtype != b.dtype or (a.strides != b.strides and b.size):
             raise CannotRemember(f"{event.name} has made arrays of shapes {a.shape} and {b.shape} in two calls")
-        yours, mine = owner_of(a), owner_of(b)
+        yours, mine = a if a.base is None else owner_of(a), b if b.base is None else owner_of(b)
         if id(yours) in self._mine or id(mine) in self._yours or (yours is mine and b.size):
             self._same(a, b, event)
         elif b.size:
