@@ -293,8 +293,11 @@ class Copy(Event):
 class Grad(Event):
     """.grad of a node is `array` from now on, or None."""
 
-    node = array = None
+    calls = ()
     name = "a gradient"
+
+    def __init__(self, node, array):
+        self.node, self.array = node, array
 
 
 class Step(Event):

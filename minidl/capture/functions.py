@@ -1,6 +1,5 @@
 """What the recorder replaces while it records: functions without a graph, and methods that read a value."""
 
-import functools
 import sys
 
 from ..graph.watch import repeatables
@@ -41,9 +40,7 @@ _FOREIGN = {*sys.stdlib_module_names, "numpy", "numba", "llvmlite"} - {"builtins
 _FOREIGN |= {"scipy", "sklearn", "pandas", "matplotlib", "PIL", "torch", "hypothesis", "pytest", "_pytest"}  # large ones
 
 
-@functools.cache
-def _is_foreign(path):
-    return path.partition(".")[0] in _FOREIGN
+_foreign = set()  # names of such modules
 
 
 def functions():
@@ -73,10 +70,11 @@ def _places(wanted):
 
     All modules are asked at each recording: this was two thirds of its time before foreign ones were left out quickly.
     """
-    for path, module in list(sys.modules.items()):
-        if _is_foreign(path):
+    for path in sorted(sys.modules.keys() - _foreign):
+        if path.partition(".")[0] in _FOREIGN:
+            _foreign.add(path)
             continue
-        own = getattr(module, "__dict__", {})
+        own = getattr(module := sys.modules.get(path), "__dict__", {})
         if names := own.keys() & wanted:
             for name in sorted(names):
                 home = getattr(own.get(name), "__module__", None)

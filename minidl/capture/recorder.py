@@ -155,7 +155,7 @@ class Recorder(Replacements, watch.Observer):
         event = self._stack.pop()
         if self._stack:
             return
-        event.gradients = tuple(None if dx is None else np.asarray(dx) for dx in gradients)
+        event.gradients = tuple([None if dx is None else np.asarray(dx) for dx in gradients])
         if node.hooks or any(parent is not None and parent.hooks for parent in node.needs):
             self.refuse(f"{node.name} has a hook, which is Python: remove it, or leave the step ordinary")
         self._verify(event)
@@ -217,7 +217,7 @@ class Recorder(Replacements, watch.Observer):
     def _keeps(self, node, array):
         """The gradient of a node is this array, or None; nobody sees those of what the step has made when it is over."""
         if id(node) not in self._forwards:
-            self._add(Grad(node=node, array=array))
+            self._add(Grad(node, array))
 
     def found_grads(self):
         """[(node, the array of its .grad, or None)] of the gradients that the step finds at its begin, and does not forget."""
@@ -281,9 +281,10 @@ class _Recorded:
             self.function = self.function.func
 
     def __call__(self, *args):
-        if not self.recorder._mine():
+        recorder = self.recorder
+        if threading.get_ident() != recorder._thread:
             return self.code(*args)
-        return self.recorder.called(self.kernel, self.dtype, self.function, self.bound + args)
+        return recorder.called(self.kernel, self.dtype, self.function, self.bound + args)
 
 
 def _hidden_effect():
@@ -333,4 +334,9 @@ def reproduced(event, known):
 
 def stub(node):
     """What a backward may ask of the node of an input: its shape."""
-    return None if node is None else SimpleNamespace(shape=node.shape)
+    return None if node is None else _of_shape(node.shape)
+
+
+@functools.lru_cache(4096)
+def _of_shape(shape):
+    return SimpleNamespace(shape=shape)
