@@ -20,6 +20,8 @@ _EMPTY = PLAIN | {SimpleNamespace}  # what stands for a node
 class Call:
     """One call of a kernel: the table it is in, its element type, its machine code and its arguments."""
 
+    __slots__ = "_found", "answers", "args", "code", "dtype", "kernel", "kinds", "plain"
+
     def __init__(self, kernel, dtype, code, args):
         self.kernel, self.dtype, self.code, self.args = kernel, dtype, code, args
         self.kinds = kernel.kinds(dtype)
@@ -70,7 +72,8 @@ class Call:
             for i, _ in self.plain.arrays:
                 args[i] = change(args[i])
         new = object.__new__(Call)
-        vars(new).update(vars(self), args=tuple(args), _found=None)
+        new.kernel, new.dtype, new.code, new.args = self.kernel, self.dtype, self.code, tuple(args)
+        new.kinds, new.plain, new.answers, new._found = self.kinds, self.plain, self.answers, None
         return new
 
 
@@ -195,7 +198,8 @@ class Event:
 
     def __init__(self, calls=None, **fields):
         self.calls = [] if calls is None else calls
-        vars(self).update(fields)
+        for name, value in fields.items():
+            setattr(self, name, value)
 
     def takes(self):
         return ()

@@ -86,7 +86,9 @@ class Table:
 
     def set_numbers(self, i, args):
         """From now on call i gets the floating-point numbers of these arguments."""
-        self.memory[self.floats[i]] = list(_numbers(self.calls[i].kinds, args))
+        memory = self.memory
+        for at, x in zip(self.floats[i], _numbers(self.calls[i].kinds, args), strict=True):
+            memory[at] = x
 
 
 @intrinsic
