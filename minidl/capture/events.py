@@ -14,6 +14,7 @@ from ..tensors.tensor import Tensor
 _OF_THE_GRAPH = {"needs", "serial", "hooks", "retains", "grad", "origin"}
 PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
 BOOKKEEPING = {"needs", "serial", "shape", "outputs", "origin"}  # attributes that the engine gives an operation
+_WITHOUT_ARRAYS = _OF_THE_GRAPH | {"shape"}
 _EMPTY = PLAIN | {SimpleNamespace}  # what stands for a node
 
 
@@ -139,7 +140,13 @@ def own(attributes):
 
 def arrays_of(attributes):
     """All arrays in the attributes of an operation, but for those of the graph."""
-    return arrays_in(*[x for key, x in attributes.items() if key not in _OF_THE_GRAPH])
+    found = []
+    for key, x in attributes.items():
+        if type(x) is np.ndarray:  # none of the graph's
+            found.append(x)
+        elif key not in _WITHOUT_ARRAYS:
+            _collect((x,), found)
+    return found
 
 
 def arrays_in(*values):
@@ -244,7 +251,7 @@ class Forward(Event):
 
     def given(self):
         if self._given is None:
-            self._given = owners_in(arrays_of(self.before), self.inputs)
+            self._given = owners_in(*arrays_of(self.before), *self.inputs)
         return self._given
 
 
@@ -262,12 +269,12 @@ class Backward(Event):
 
     def given(self):
         if self._given is None:
-            self._given = owners_in(self.dy, arrays_of(self.saved))
+            self._given = owners_in(self.dy, *arrays_of(self.saved))
         return self._given
 
     def kept(self):
         """{id: owner} of the arrays that the operation has saved."""
-        return owners_in(arrays_of(self.saved))
+        return owners_in(*arrays_of(self.saved))
 
 
 class Sum(Event):

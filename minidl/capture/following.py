@@ -44,9 +44,9 @@ def _by_kernels(event):
     """Whether its own kernels make all of it, of what it was given. Whole numbers were looked at before."""
     if not event.calls or not event.same or any(call.integers() for call in event.calls):
         return False
-    known = {*event.given(), *event.written()}
+    known = event.given().keys() | event.written().keys()
     read = [id(owner) for call in event.calls for x, _, owner in call.arrays() if x.size]
-    return known.issuperset(read) and known.issuperset(owners_in(event.gives()))
+    return known.issuperset(read) and known.issuperset(owners_in(*event.gives()))
 
 
 def follow(event, noted):

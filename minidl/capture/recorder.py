@@ -30,7 +30,8 @@ class Recorder(Replacements, watch.Observer):
         self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
         self.grads = {}  # id of a leaf's node -> (node, the array of its .grad when the step first used it, None, or FORGOTTEN)
         self.statics = list(statics)
-        self.given = list(zip(statics, given, strict=False))  # the copies that the step is given, and what they are copies of
+        # the copies that the step is given, what they are copies of, and what owns its memory
+        self.given = [(static, x, owner_of(x)) for static, x in zip(statics, given, strict=False)]
         self.born = {}  # id of a leaf's node that the step itself has made -> the node
         self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
@@ -174,14 +175,14 @@ class Recorder(Replacements, watch.Observer):
 
     def _check_inputs(self, array):
         owner = owner_of(array)
-        for static, x in self.given:
+        for static, x, whole in self.given:
             if static is owner:
                 self.refuse("it changes an input in place: compute a new tensor")
                 np.copyto(x, static)
-                for other, y in self.given:  # which may overlap it
-                    if y is not x and owner_of(y) is owner_of(x):
+                for other, y, its in self.given:  # which may overlap it
+                    if y is not x and its is whole:
                         np.copyto(other, y)
-            elif owner_of(x) is owner:
+            elif whole is owner:
                 np.copyto(static, x)
                 self.shared = min(self.shared, len(self.events) - (not self._stack))
 

@@ -30,6 +30,18 @@ def array_of(x):
     return x.__dict__["array"]
 
 
+def _parts_of(module):
+    """{id: (module, its attributes)} of a module and all in it, parents first."""
+    found, waiting = {}, [module]
+    while waiting:
+        part = waiting.pop()
+        if id(part) not in found:
+            own = dict(vars(part))
+            found[id(part)] = part, own
+            waiting += [x for name in reversed(own["_members"]) if isinstance(x := own.get(name), Module)]
+    return found
+
+
 class Replacements:
     """The part of a recorder that replaces: each method makes, of a name and what is there, what stands there meanwhile.
 
@@ -132,12 +144,14 @@ class Replacements:
         What NumPy makes of it is not seen. It may be an option of an operation of the user's.
         """
 
+        stack, frame = self._stack, sys._getframe
+
         def get(x):
             try:
                 array = x.__dict__["array"]
             except KeyError:
                 raise AttributeError("array") from None
-            if not self._stack and _takes(sys._getframe(1).f_globals.get("__name__", "")) and self._mine():
+            if not stack and _takes(frame(1).f_globals.get("__name__", "")) and self._mine():
                 self._taken[id(array)] = array
             return array
 
@@ -160,7 +174,7 @@ class Replacements:
         def call(module, *inputs, **options):
             if self._mine() and not self._stack:
                 if id(module) not in self.modules:
-                    self.modules.update((id(part), (part, dict(vars(part)))) for part in module.modules())
+                    self.modules.update(_parts_of(module))
                 if module._hooks is not None and is_hooked(module):
                     self.refuse(f"{type(module).__name__} has a hook, which is Python: remove it, or leave the step ordinary")
             return old(module, *inputs, **options)
