@@ -79,9 +79,8 @@ class Recorder(Replacements, watch.Observer):
     def _recorded(self, kernel, dtype, code):
         return _Recorded(self, kernel, dtype, code)
 
-    def called(self, kernel, dtype, function, args):
-        call = Call(kernel, dtype, function, args)
-        result = function(*args)
+    def called(self, call):
+        result = call.make()
         call.answers = result is not None
         if self._stack:
             self._stack[-1].calls.append(call)
@@ -285,7 +284,7 @@ class _Recorded:
         recorder = self.recorder
         if threading.get_ident() != recorder._thread:
             return self.code(*args)
-        return recorder.called(self.kernel, self.dtype, self.function, self.bound + args)
+        return recorder.called(Call(self.kernel, self.dtype, self.function, self.bound + args))
 
 
 def _hidden_effect():

@@ -152,11 +152,13 @@ def _values(args):
 
 def _numbers(kinds, args):
     """The floating-point numbers among arguments, in order."""
+    found = []
     for kind, x in zip(kinds, args, strict=True):
         if isinstance(x, tuple):
-            yield from _numbers(kind.types, x)
+            found += _numbers(kind.types, x)
         elif isinstance(kind, types.Float):
-            yield float(x)
+            found.append(float(x))
+    return found
 
 
 def _compiled(bodies):
