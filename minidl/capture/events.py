@@ -60,7 +60,8 @@ class Call:
     def numbers(self):
         if self.plain is None:
             return [x for x in flat(self.args) if not isinstance(x, np.ndarray)]
-        return [self.args[i] for i in self.plain.numbers]
+        args = self.args
+        return [args[i] for i in self.plain.numbers]
 
     def make(self):
         return self.code(*self.args)
@@ -194,7 +195,7 @@ def changed(value, change):
 class Event:
     """calls: of kernels, while it happened. nested: whether operations of tensors ran within it.
 
-    takes, gives: all that it was given, and that it has made; its arrays are looked for once, when it is over.
+    takes: all that it was given. gives: the arrays that it has made. They are looked for once, when it is over.
     """
 
     nested = False
@@ -259,13 +260,13 @@ class Backward(Event):
     """The operation of an earlier event has been given dy, and has given `gradients`, arrays or None."""
 
     forward = saved = dy = gradients = None
-    name = property(lambda self: f"{self.forward.name}.backward")
+    name = property(lambda self: f"{type(self.forward.op).__name__}.backward")
 
     def takes(self):
         return (self.dy,)
 
     def gives(self):
-        return self.gradients
+        return [dx for dx in self.gradients if dx is not None]
 
     def given(self):
         if self._given is None:
@@ -287,7 +288,7 @@ class Sum(Event):
         return self.total, self.dx
 
     def gives(self):
-        return (self.result,)
+        return [self.result]
 
 
 class Copy(Event):
@@ -298,7 +299,7 @@ class Copy(Event):
         return (self.source,)
 
     def gives(self):
-        return (self.copy,)
+        return [self.copy]
 
 
 class Grad(Event):
@@ -334,7 +335,7 @@ class Effect(Event):
         return self.args, self.options
 
     def gives(self):
-        return (self.result,)
+        return arrays_in(self.result)
 
 
 class Function(Event):
@@ -351,7 +352,7 @@ class Function(Event):
         return self.args, self.options
 
     def gives(self):
-        return (self.result,)
+        return arrays_in(self.result)
 
 
 def keeps_numbers(event):

@@ -32,10 +32,11 @@ class Matching(Origins):
         self.before = {}  # id of an optimizer's step -> calls that bring gradients into the order of the parameters' memory
         self.fixed = []  # functions that give the same arrays in each call
         events = first.events, second.events
+        methods = {kind: getattr(self, f"_{kind.__name__.lower()}") for kind in set(map(type, second.events))}
         for a, b in zip(*events, strict=False):
             if type(a) is not type(b) or a.name != b.name:
                 self._different(f"{a.name} the first time and {b.name} the second time")
-            getattr(self, f"_{type(b).__name__.lower()}")(a, b)
+            methods[type(b)](a, b)
         if len(events[0]) != len(events[1]):
             longer = max(events, key=len)
             self._different(f"{longer[min(map(len, events))].name} only once in two calls")
@@ -303,7 +304,7 @@ def _copied(step, recording):
 
 def _results(a, b):
     """Pairs of the arrays that an event has made, or has kept for backward, in two recordings."""
-    return zip(arrays_in(*a.gives()), arrays_in(*b.gives()), strict=True)
+    return zip(a.gives(), b.gives(), strict=True)
 
 
 def _checks_indices(event):

@@ -5,7 +5,7 @@ import numpy as np
 from ..graph.writes import owner_of
 from ..kernels.alarms import ALARM
 from ..kernels.comparisons import STOPPING
-from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, arrays_in, owners_in
+from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, owners_in
 
 _ALARM, _STOPPING = id(ALARM), frozenset(map(id, (ALARM, *STOPPING)))
 
@@ -52,7 +52,7 @@ class Uses:
         if type(event) in (Step, Effect):
             self._first = min(self._first, i)
         changed = event.written()
-        results = () if type(event) is Backward else event.outputs if type(event) is Forward else arrays_in(*event.gives())
+        results = () if type(event) is Backward else event.outputs if type(event) is Forward else event.gives()
         for key in (*changed, *[id(x if x.base is None else owner_of(x)) for x in results]):
             self._written.setdefault(key, i)
         changed = changed if native else {}
