@@ -17,9 +17,11 @@ from ..optim.optimizer import Optimizer
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .arguments import items
+from .comparing import SIMPLE, alike, same
 from .events import flat
 from .functions import is_hooked
-from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
+from .places import place_in
+from .surroundings import members, surroundings
 
 LEFT = "an attribute or a variable that the step sets was changed before the call"  # this call is made ordinarily
 _FEW = 2**20  # numbers: larger arrays are not compared

@@ -15,8 +15,8 @@ from ..kernels.memory import offset_of, owner_of
 from ..nn.module import Module
 from ..tensors.tensor import Tensor
 from .arguments import parts
+from .comparing import SIMPLE
 from .events import PLAIN, Sum
-from .surroundings import SIMPLE
 
 
 class CannotRemember(RuntimeError):

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..tensors.tensor import Tensor
 from .arguments import held, parts, put_in
-from .surroundings import same
+from .comparing import same
 
 
 class State:
