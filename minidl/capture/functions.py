@@ -1,5 +1,6 @@
 """What the recorder replaces while it records: functions without a graph, and methods that read a value."""
 
+import functools
 import sys
 
 from ..graph.watch import repeatables
@@ -40,7 +41,9 @@ _FOREIGN = {*sys.stdlib_module_names, "numpy", "numba", "llvmlite"} - {"builtins
 _FOREIGN |= {"scipy", "sklearn", "pandas", "matplotlib", "PIL", "torch", "hypothesis", "pytest", "_pytest"}  # large ones
 
 
-_foreign = set()  # names of such modules
+@functools.cache
+def _is_foreign(path):
+    return path.partition(".")[0] in _FOREIGN
 
 
 def functions():
@@ -70,11 +73,10 @@ def _places(wanted):
 
     All modules are asked at each recording: this was two thirds of its time before foreign ones were left out quickly.
     """
-    for path in sorted(sys.modules.keys() - _foreign):
-        if path.partition(".")[0] in _FOREIGN:
-            _foreign.add(path)
+    for path, module in list(sys.modules.items()):
+        if _is_foreign(path):
             continue
-        own = getattr(module := sys.modules.get(path), "__dict__", {})
+        own = getattr(module, "__dict__", {})
         if names := own.keys() & wanted:
             for name in sorted(names):
                 home = getattr(own.get(name), "__module__", None)
