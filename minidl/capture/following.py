@@ -42,11 +42,16 @@ def is_followed(event):
 
 def _by_kernels(event):
     """Whether its own kernels make all of it, of what it was given. Whole numbers were looked at before."""
-    if not event.calls or not event.same or any(call.integers() for call in event.calls):
+    if not event.calls or not event.same:
         return False
-    known = event.given().keys() | event.written().keys()
-    read = [id(owner) for call in event.calls for x, _, owner in call.arrays() if x.size]
-    return known.issuperset(read) and known.issuperset(owners_in(*event.gives()))
+    given, written = event.given(), event.written()
+    for call in event.calls:
+        if call.integers():
+            return False
+        for x, _, owner in call.arrays():
+            if id(owner) not in given and id(owner) not in written and x.size:
+                return False
+    return all(key in given or key in written for key in owners_in(*event.gives()))
 
 
 def follow(event, noted):

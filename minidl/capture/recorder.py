@@ -319,10 +319,11 @@ def reproduced(event, known):
     given, before, times = event.given(), [], 1
     for key, x in event.written().items():
         before.append((x, x.tobytes(), there := key in known or key in given))
-        if x.dtype.kind != "f":
+        floats = x.dtype.kind == "f"
+        if not floats:
             times = 2  # it is filled with zeros: what is added to them shows the second time
         if not there:
-            x.fill(np.nan if x.dtype.kind == "f" else 0)
+            x.fill(np.nan if floats else 0)
     for _ in range(times):
         for call in event.calls:
             call.make()
