@@ -89,7 +89,7 @@ class Matching(Origins):
             return _NUMPY
         if len(a.calls) != len(b.calls):
             return "other kernels in each call"
-        given, existing = b.given(), self.second.existing()
+        given = b.given()
         for one, two in zip(a.calls, b.calls, strict=True):
             if one.kernel is not two.kernel or one.dtype != two.dtype:
                 return "other kernels in each call"
@@ -107,7 +107,7 @@ class Matching(Origins):
             if others and not {id(owner) for _, (_, _, owner) in others} <= {id(owner) for _, (_, _, owner) in fresh}:
                 return _NUMPY
             for (x, _, old), (y, _, owner) in (*fresh, *others):  # then what it makes
-                if id(owner) in existing and old is not owner:
+                if old is not owner and id(owner) in self.second.existing():
                     self._same(x, y, b, two.name)
                 if old is owner:  # memory that a kernel keeps for itself
                     self.constant.setdefault(id(owner), owner)
@@ -312,11 +312,9 @@ def _checks_indices(event):
 
     Kernels check no bounds. What an operation checks before its kernels is Python, and has to be done in each call.
     """
-    operation = event.forward.op if type(event) is Backward else getattr(event, "op", None)
-    if operation is not None and getattr(operation, "alarm", None):
-        return True
     found = [id(owner) for call in event.calls for owner in call.integers()]
-    return not found or (event.forward if type(event) is Backward else event).given().keys().isdisjoint(found)
+    forward = event.forward if type(event) is Backward else event
+    return not found or bool(getattr(getattr(forward, "op", None), "alarm", None)) or forward.given().keys().isdisjoint(found)
 
 
 def _same_numbers(a, b):

@@ -53,8 +53,10 @@ class Uses:
             self._first = min(self._first, i)
         changed = event.written()
         results = () if type(event) is Backward else event.outputs if type(event) is Forward else event.gives()
-        for key in (*changed, *[id(x if x.base is None else owner_of(x)) for x in results]):
+        for key in changed:
             self._written.setdefault(key, i)
+        for x in results:
+            self._written.setdefault(id(x if x.base is None else owner_of(x)), i)
         changed = changed if native else {}
         if type(event) in (Sum, Copy, Function, Effect):
             x = event.copy if type(event) is Copy else event.result

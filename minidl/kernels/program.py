@@ -139,9 +139,9 @@ def _letters(kinds):
 
 def _values(args):
     """The arguments as numbers. An array has no owner there: it outlives them."""
-    values = []
+    values, ndarray = [], np.ndarray
     for x in args:
-        if isinstance(x, np.ndarray):
+        if isinstance(x, ndarray):
             values += 0, 0, x.size, x.itemsize, address_of(x), *x.shape, *x.strides
         elif isinstance(x, tuple):
             values += _values(x)
