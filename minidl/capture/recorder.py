@@ -335,9 +335,4 @@ def reproduced(event, known):
 
 def stub(node):
     """What a backward may ask of the node of an input: its shape."""
-    return None if node is None else _of_shape(node.shape)
-
-
-@functools.lru_cache(4096)
-def _of_shape(shape):
-    return SimpleNamespace(shape=shape)
+    return None if node is None else SimpleNamespace(shape=node.shape)
