@@ -149,7 +149,7 @@ class Matching(Origins):
 
     def _follow(self, a, event):
         """Lets the calls do it that were found by following the operation. What else they write lives as long as they run."""
-        for x, y in _results(a, event):
+        for x, y in self._results(a, event):
             if not self.known(y):
                 self._made(x, y, event)
         self.lowered[id(event)] = event.followed
@@ -164,10 +164,17 @@ class Matching(Origins):
         return all(self.known(x) for call in calls for x, written, owner in call.arrays() if not written and id(owner) in kept)
 
     def _all_explained(self, a, b):
-        return all(self._explained(x, y) for x, y in _results(a, b))
+        return all(self._explained(x, y) for x, y in self._results(a, b))
+
+    def _results(self, a, b):
+        """Pairs of the arrays that an event has made, or has kept for backward, in two recordings."""
+        yours, mine = a.gives(), b.gives()
+        if len(yours) != len(mine):
+            self._different(f"{b.name} with another number of results in two calls")
+        return zip(yours, mine, strict=True)
 
     def _forward(self, a, b):
-        if list(a.before) != list(b.before) or len(a.inputs) != len(b.inputs):
+        if list(a.before) != list(b.before) or len(a.inputs) != len(b.inputs) or len(a.outputs) != len(b.outputs):
             self._different(f"{b.name} with other options in two calls")
         for key, y in b.before.items():
             if key not in BOOKKEEPING:
@@ -188,7 +195,7 @@ class Matching(Origins):
             self._all_made(a, b)
 
     def _all_made(self, a, b):
-        for x, y in _results(a, b):
+        for x, y in self._results(a, b):
             self._made(x, y, b)
 
     def _seed_or_known(self, a, b, event):
@@ -300,11 +307,6 @@ def _copied(step, recording):
         found = None if p is None else grads.get(id(p.node))
         if found is not None and g is not owner_of(found) and g.flags.c_contiguous:
             yield found, g.reshape(found.shape)
-
-
-def _results(a, b):
-    """Pairs of the arrays that an event has made, or has kept for backward, in two recordings."""
-    return zip(a.gives(), b.gives(), strict=True)
 
 
 def _checks_indices(event):
