@@ -22,6 +22,7 @@ from ..kernels.memory import address_of, offset_of
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from . import followed
+from .calls import put
 from .events import Backward, Forward, Function, arrays_in, keeps_numbers, own, owners_in
 from .followed import Followed, FollowedTensor, Unclear
 from .followed_functions import KERNELS, NUMPY
@@ -41,12 +42,16 @@ def is_followed(event):
 
 def _by_kernels(event):
     """Whether its own kernels make all of it, of what it was given. Whole numbers were looked at before."""
-    if not event.calls or not event.same or any(call.integers() for call in event.calls):
+    if not event.calls or not event.same:
         return False
-    known = {*event.given(), *event.written()}
-    read = [owner for call in event.calls for x, written, owner in call.arrays() if x.size]
-    made = owners_in(*(event.gives() if type(event) is Backward else (event.outputs, own(event.after))))
-    return known.issuperset(map(id, read)) and made.keys() <= known
+    given, written = event.given(), event.written()
+    for call in event.calls:
+        if call.integers():
+            return False
+        for x, _, owner in call.arrays():
+            if id(owner) not in given and id(owner) not in written and x.size:
+                return False
+    return all(key in given or key in written for key in owners_in(*event.gives()))
 
 
 def follow(event, noted):
