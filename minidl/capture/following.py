@@ -22,8 +22,7 @@ from ..kernels.memory import address_of, offset_of
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from . import followed
-from .calls import put
-from .events import Backward, Forward, Function, arrays_in, keeps_numbers, own, owners_in
+from .events import Forward, Function, arrays_in, keeps_numbers, own, owners_in
 from .followed import Followed, FollowedTensor, Unclear
 from .followed_functions import KERNELS, NUMPY
 from .state import same_bits
