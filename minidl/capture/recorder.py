@@ -10,7 +10,7 @@ import numpy as np
 from ..graph import watch
 from ..graph.nodes import Leaf, next_serial
 from ..graph.writes import owner_of
-from ..kernels import jit
+from ..kernels import arithmetic, copies, jit
 from ..ops import Index, Sub
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, arrays_in
@@ -48,7 +48,7 @@ class Recorder(Replacements, watch.Observer):
 
     def __enter__(self):
         try:
-            jit.recorder = self._recorded
+            jit.recorder, copies.noted = self._recorded, arithmetic
             for kernel in list(jit.tables):
                 for dtype, code in list(kernel.items()):
                     dict.__setitem__(kernel, dtype, self._recorded(kernel, dtype, code))
@@ -65,7 +65,7 @@ class Recorder(Replacements, watch.Observer):
         self._thread = None  # some of its functions may have been copied meanwhile (double_backward/reading.py)
         if self._taken:
             self.refuse("Tensor.array gives its values to NumPy: compute with tensors, or read it outside of the step")
-        jit.recorder = None
+        jit.recorder = copies.noted = None
         for kernel in list(jit.tables):
             for dtype, code in list(kernel.items()):
                 dict.__setitem__(kernel, dtype, _restored(code))
