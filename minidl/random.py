@@ -29,6 +29,7 @@ import weakref
 import numpy as np
 
 from . import kernels
+from .kernels import jit, twister
 
 _DEFAULT_SEED = 67280421310721  # PyTorch's seed of a new generator
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
@@ -190,6 +191,9 @@ class Generator:
         [0.4962566  0.7682218  0.08847743]
         """
         dtype = _checked_dtype("rand", dtype, _FLOATS)
+        if _recorded():
+            shape = _checked_shape("rand", shape)
+            return self.with_words(lambda words: twister.uniform(words, shape, dtype))
         return self._filled(_checked_shape("rand", shape), dtype, lambda count: self._uniform(count, dtype))
 
     def uniform(self, shape, dtype=np.float32, low=0.0, high=1.0):
@@ -245,7 +249,7 @@ class Generator:
             for start in range(0, count - extra, _PIECE):
                 fill(values[start : min(start + _PIECE, count - extra)])
             if extra:
-                self._engine.random_raw(extra * dtype.itemsize // 4)  # the incomplete block's uniforms, unused
+                self._words32(extra * dtype.itemsize // 4)  # the incomplete block's uniforms, unused
                 fill(values[-16:])
         return values.reshape(shape)
 
@@ -266,6 +270,8 @@ class Generator:
         if low < smallest or high - 1 > largest:
             raise ValueError(f"{name}: {dtype} holds {smallest} to {largest}, not low={low} to high={high} - 1")
         span = high - low
+        if _recorded() and dtype == np.int64 and max(span, abs(low)) <= 2**62:
+            return self.with_words(lambda words: twister.integers(words, shape, low, span, span >= 2**28))
         return self._integers(low, span, shape, dtype, self._words32 if span < 2**28 else self._words64)
 
     def integers(self, shape, dtype=np.int64):
@@ -331,6 +337,8 @@ class Generator:
         if not 0 <= p <= 1:
             raise ValueError(f"bernoulli: p must lie in [0, 1], got {p}")
         # k·2⁻⁵³ < p exactly when k < ⌈p·2⁵³⌉, and the product is exact: no need to make the uniforms.
+        if _recorded() and dtype in _FLOATS:
+            return self.with_words(lambda words: twister.bernoulli(words, shape, p, 1.0, dtype))
         limit = np.uint64(math.ceil(p * 2**53))
         return self._filled(shape, dtype, lambda count: (self._words64(count) & np.uint64(_BITS53)) < limit)
 
@@ -395,6 +403,8 @@ class Generator:
     # What follows is called with the lock held.
 
     def _words32(self, count):
+        if _recorded():
+            return twister.raw_words(self._words, count)
         return self._engine.random_raw(count)
 
     def _words64(self, count):
@@ -414,7 +424,7 @@ class Generator:
         if not count:
             return np.empty(0)
         values = [] if self._spare is None else [self._spare]
-        words = iter(self._words32((count - len(values) + 1) // 2 * 4).tolist())
+        words = iter(self._engine.random_raw((count - len(values) + 1) // 2 * 4).tolist())
         for a, b, c, d in zip(words, words, words, words, strict=True):  # as `_uniform`, which takes longer for so few
             u, v = ((a << 32 | b) & _BITS53) * 2.0**-53, ((c << 32 | d) & _BITS53) * 2.0**-53
             radius, angle = math.sqrt(-2 * math.log1p(-v)), 2 * math.pi * u
@@ -432,6 +442,11 @@ class Generator:
         with self._lock:
             self._fill(values.reshape(-1), draw)
         return values
+
+
+def _recorded():
+    """Whether a step is recorded: then kernels draw the same numbers, which a replay makes again without Python."""
+    return jit.recorder is not None
 
 
 def _words_of(engine):

@@ -513,7 +513,14 @@ FORWARD = {
             take=lambda _, words, mean, std, y: y.astype(np.float64).round(4),
         )
     ],
-    "copy": [Forward(X, X)],
+    "copy": [Forward(X, X), Forward(np.array(1.5), np.array(1.5))],
+    "einsum": [
+        Forward(table.einsum(X, Y, ("ij", "kj"), "ki"), ("ij", "kj"), "ki", X, Y),
+        Forward(table.einsum(X, Y, ("ij", "kj"), "jik"), ("ij", "kj"), "jik", X, Y),
+        Forward(table.einsum(X, Y, X, ("ij", "kj", "il"), "lk"), ("ij", "kj", "il"), "lk", X, Y, X),
+        Forward(table.einsum(X, ("ij",), "j"), ("ij",), "j", X),
+    ],
+    "join": [Forward(np.concatenate([X, X[:1], 2 * X]), X, X[:1], 2 * X)],
     "common_norm": [
         Forward((np.float32(5), np.array([5, 0.5 / 5.000001])), SIDES, 0.5, take=lambda y, *args: (y[1], y[0])),
         Forward((np.float32(5), np.array([5.0, 1.0])), SIDES, 5.0, take=lambda y, *args: (y[1], y[0])),

@@ -740,3 +740,37 @@ def test_what_a_kernel_has_made_is_forgotten_where_python_does_the_operation():
     after = w.tolist()
     w.data.copy_(minidl.tensor([0.1, 0.2]))
     assert [step(minidl.tensor([0.1 * i, -0.2])).item() for i in range(10)] == found and w.tolist() == after
+
+
+class More(ops.Op):
+    """y = eˣ; at each call of the step it keeps one array more, or gives one more"""
+
+    calls, gives = 0, False  # not among the attributes of an object, which would be compared
+
+    def forward(self, x):
+        y = kernels.exp(x)
+        if self.gives:
+            return (y,) * self.calls
+        self.kept = (x,) * self.calls
+        return y
+
+    def backward(self, dy):
+        return (dy[0] if type(dy) is list else dy,)
+
+
+@pytest.mark.parametrize("gives", [False, True], ids=["keeps", "gives"])
+def test_another_number_of_arrays_in_each_call_is_refused(gives, monkeypatch):
+    w = nn.Parameter(minidl.tensor([0.1, 0.2]))
+    monkeypatch.setattr(More, "gives", gives)
+
+    @minidl.compile
+    def step(x):
+        y = apply(More(), w * x)
+        (y[0] if gives else y).sum().backward()
+        return x + 1
+
+    with pytest.warns(UserWarning, match="stays ordinary"):
+        for i in range(6):
+            w.grad = None
+            monkeypatch.setattr(More, "calls", i + 1)
+            assert (step(minidl.tensor([0.1 * i, -0.2])) == minidl.tensor([0.1 * i + 1, 0.8])).all()

@@ -52,7 +52,7 @@ def test_dropout(shape):
 
 
 def test_dropout_between_other_draws():
-    """Ordinary draws of odd lengths in the step, and of the caller's between the calls, share the stream with the masks."""
+    """Other draws of odd lengths in the step, and of the caller's between the calls, share the stream with the masks."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -74,7 +74,7 @@ def test_dropout_between_other_draws():
             minidl.set_rng_state(twins.streams[k])
             minidl.rand(i % 3)
             twins.streams[k] = minidl.get_rng_state()
-    assert set(python_of(twins)) == {"rand"}
+    assert not python_of(twins)
 
 
 def test_no_thread_draws_within_a_table():

@@ -52,3 +52,19 @@ def test_certain_and_impossible():
 def test_nothing_is_read_that_is_no_twister(words, p, dtype, error):
     with pytest.raises(error, match="bernoulli"):
         twister.bernoulli(words, (3,), p, 1.0, dtype)
+
+
+def test_what_a_remembered_step_draws_is_what_the_generator_draws():
+    for used in (0, 1, 500, 622, 623, 624):
+        for n in (0, 1, 3, 624, 700):
+            pairs = [
+                (lambda w, n=n: twister.raw_words(w, n), lambda g, n=n: g._engine.random_raw(n)),
+                *((lambda w, n=n, d=d: twister.uniform(w, (n,), d), lambda g, n=n, d=d: g.rand((n,), d)) for d in DTYPES),
+                (lambda w, n=n: twister.integers(w, (n,), -3, 10, False), lambda g, n=n: g.randint(-3, 7, (n,))),
+                (lambda w, n=n: twister.integers(w, (n,), 5, 2**40, True), lambda g, n=n: g.randint(5, 5 + 2**40, (n,))),
+            ]
+            for by_kernel, by_numpy in pairs:
+                one, two = generator(used), generator(used)
+                found, expected = one.with_words(by_kernel), by_numpy(two)
+                assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes(), (used, n)
+                assert one.rand(3).tobytes() == two.rand(3).tobytes()

@@ -12,8 +12,8 @@ from ..kernels.memory import offset_of, owner_of
 from ..nn.module import Module
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
+from .comparing import same
 from .names import foreign
-from .surroundings import same
 
 
 def _own(x):

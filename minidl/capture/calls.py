@@ -4,6 +4,7 @@ import numpy as np
 
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import FILL, NUMBERS, PAIRS, SELECT, four_axes
+from ..kernels.numpy_loops import LONGEST
 from .events import Call
 
 _FLOATS = np.dtype(np.float32), np.dtype(np.float64)
@@ -30,16 +31,27 @@ def axes(z, *xs, mask=()):
     return arrays
 
 
+def _parts(z, *xs):
+    """`axes`, or, where they are too many, those of parts of the arrays: of all places along the shortest axis."""
+    try:
+        return [axes(z, *xs)]
+    except NoKernels:
+        if z.ndim <= 4 or not 1 < min(n for n in z.shape if n != 1) <= LONGEST or not z.size:
+            raise
+    xs = [np.broadcast_to(x, z.shape) for x in xs]
+    axis = z.shape.index(min(n for n in z.shape if n != 1))
+    z, *xs = (np.moveaxis(x, axis, 0) for x in (z, *xs))
+    return [part for i in range(len(z)) for part in _parts(*(x[i, ...] for x in (z, *xs)))]
+
+
 def pair(name, z, x, y):
-    z_, x, y = axes(z, x, y)
-    return call(PAIRS[name], z, x, y, z_)
+    return [one for z_, x_, y_ in _parts(z, x, y) for one in call(PAIRS[name], z, x_, y_, z_)]
 
 
 def number(name, z, x, a=0.0):
     if type(a) not in (int, float) or abs(a) > 2**53 or x.shape != z.shape:
         raise NoKernels
-    z_, x = axes(z, x)
-    return call(NUMBERS[name], z, x, float(a), z_)
+    return [one for z_, x_ in _parts(z, x) for one in call(NUMBERS[name], z, x_, float(a), z_)]
 
 
 def put(z, x):
@@ -47,8 +59,7 @@ def put(z, x):
     if isinstance(x, (int, float)):
         (z_,) = axes(z)
         return call(FILL, z, z_, float(x))
-    z_, x = axes(z, x)
-    return call(NUMBERS["copy"], z, x, 0.0, z_)
+    return [one for z_, x_ in _parts(z, x) for one in call(NUMBERS["copy"], z, x_, 0.0, z_)]
 
 
 def select(z, mask, x, y):

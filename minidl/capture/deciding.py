@@ -16,6 +16,7 @@ from ..kernels.comparisons import (
     PLACES,
     PUT_BACK,
     ROOT_OF_SUMS,
+    TRUNCATE,
 )
 from ..tensors.tensor import Tensor
 from .calls import NoKernels
@@ -61,6 +62,9 @@ def _number(x, dtype):
 def _cast(z, x):
     if z.dtype in _KINDS and (z.dtype.kind == "f" or x.dtype == bool) and x.dtype in CONVERSIONS:
         return _call(CONVERSIONS[x.dtype], z.dtype, z, x)
+    if z.dtype == np.int64 and x.dtype in _KINDS and x.dtype.kind == "f":
+        z, x = _axes(z, x)
+        return [Call(TRUNCATE, x.dtype, TRUNCATE[x.dtype], (x, z, np.full(1, -1.0)))]
     raise NoKernels
 
 

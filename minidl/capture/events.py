@@ -1,8 +1,6 @@
 """What happens in a step, as the recorder notes it: one object for each thing that has to be done again."""
 
-from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from numba import types
@@ -16,11 +14,14 @@ from ..tensors.tensor import Tensor
 _OF_THE_GRAPH = {"needs", "serial", "hooks", "retains", "grad", "origin"}
 PLAIN = frozenset({int, float, bool, str, type(None)})  # types without arrays inside
 BOOKKEEPING = {"needs", "serial", "shape", "outputs", "origin"}  # attributes that the engine gives an operation
+_WITHOUT_ARRAYS = _OF_THE_GRAPH | {"shape"}
 _EMPTY = PLAIN | {SimpleNamespace}  # what stands for a node
 
 
 class Call:
     """One call of a kernel: the table it is in, its element type, its machine code and its arguments."""
+
+    __slots__ = "_found", "answers", "args", "code", "dtype", "kernel", "kinds", "plain"
 
     def __init__(self, kernel, dtype, code, args):
         self.kernel, self.dtype, self.code, self.args = kernel, dtype, code, args
@@ -45,19 +46,22 @@ class Call:
                 self._found = list(_arrays_of(self.kinds, self.args))
             else:
                 args = self.args
-                self._found = [(args[i], written, owner_of(args[i])) for i, written in self.plain.arrays]
+                self._found = [
+                    (x := args[i], written, x if x.base is None else owner_of(x)) for i, written in self.plain.arrays
+                ]
         return self._found
 
     def integers(self):
         """The owners of the arrays of integers."""
-        if self.plain is not None and not self.plain.integers:
-            return ()
-        return [owner for x, _, owner in self.arrays() if x.dtype.kind in "iu"]
+        if self.plain is None:
+            return [owner for x, _, owner in self.arrays() if x.dtype.kind in "iu"]
+        return [self.arrays()[i][2] for i in self.plain.integers]
 
     def numbers(self):
         if self.plain is None:
             return [x for x in flat(self.args) if not isinstance(x, np.ndarray)]
-        return [self.args[i] for i in self.plain.numbers]
+        args = self.args
+        return [args[i] for i in self.plain.numbers]
 
     def make(self):
         return self.code(*self.args)
@@ -69,8 +73,9 @@ class Call:
             args = list(self.args)
             for i, _ in self.plain.arrays:
                 args[i] = change(args[i])
-        new = Call(self.kernel, self.dtype, self.code, tuple(args))
-        new.answers = self.answers
+        new = object.__new__(Call)
+        new.kernel, new.dtype, new.code, new.args = self.kernel, self.dtype, self.code, tuple(args)
+        new.kinds, new.plain, new.answers, new._found = self.kinds, self.plain, self.answers, None
         return new
 
 
@@ -80,23 +85,24 @@ _plains = {}  # id of the types of a kernel's arguments, which live as long as t
 class _Plain:
     """What is where among a kernel's arguments.
 
-    arrays: [(position of an array, whether it is written)]. numbers: [position of a number]. integers: whether it is given
-    arrays of integers.
+    arrays: [(position of an array, whether it is written)]. numbers: [position of a number]. integers: [which of the arrays is
+    one of integers].
     """
 
     def __init__(self, kinds):
         arrays = [isinstance(kind, types.Array) for kind in kinds]
         self.arrays = [(i, kind.mutable) for i, kind in enumerate(kinds) if arrays[i]]
         self.numbers = [i for i, array in enumerate(arrays) if not array]
-        self.integers = any(isinstance(kinds[i].dtype, types.Integer) for i, _ in self.arrays)
+        self.integers = [n for n, (i, _) in enumerate(self.arrays) if isinstance(kinds[i].dtype, types.Integer)]
 
 
 def _plain(kinds):
     """A _Plain of the types of a kernel's arguments; None for a kernel that is given tuples."""
-    if id(kinds) not in _plains:
+    found = _plains.get(id(kinds))
+    if found is None:
         nested = any(isinstance(kind, types.BaseTuple) for kind in kinds)
-        _plains[id(kinds)] = kinds, None if nested else _Plain(kinds)
-    return _plains[id(kinds)][1]
+        found = _plains[id(kinds)] = kinds, None if nested else _Plain(kinds)
+    return found[1]
 
 
 def _arrays_of(kinds, args):
@@ -133,6 +139,17 @@ def own(attributes):
     return {key: x for key, x in attributes.items() if key not in _OF_THE_GRAPH}
 
 
+def arrays_of(attributes):
+    """All arrays in the attributes of an operation, but for those of the graph."""
+    found = []
+    for key, x in attributes.items():
+        if type(x) is np.ndarray:  # none of the graph's
+            found.append(x)
+        elif key not in _WITHOUT_ARRAYS:
+            _collect((x,), found)
+    return found
+
+
 def arrays_in(*values):
     """All arrays in nested tuples, lists and dicts, of tensors too."""
     found = []
@@ -145,12 +162,10 @@ def _collect(values, found):
         kind = type(x)
         if kind is np.ndarray:
             found.append(x)
-        elif kind in (tuple, list):
-            _collect(x, found)
-        elif kind is dict:
-            _collect(x.values(), found)
         elif kind in _EMPTY:
             pass
+        elif kind is tuple or kind is list:
+            _collect(x, found)
         elif isinstance(x, np.ndarray):
             found.append(x)
         elif isinstance(x, Tensor):
@@ -163,7 +178,7 @@ def _collect(values, found):
 
 def owners_in(*values):
     """{id: array} of the arrays that own the memory of all those in nested tuples, lists and dicts."""
-    return {id(owner): owner for owner in map(owner_of, arrays_in(*values))}
+    return {id(owner := x if x.base is None else owner_of(x)): owner for x in arrays_in(*values)}
 
 
 def changed(value, change):
@@ -177,20 +192,22 @@ def changed(value, change):
     return value
 
 
-@dataclass(eq=False)
 class Event:
     """calls: of kernels, while it happened. nested: whether operations of tensors ran within it.
 
-    takes, gives: all that it was given, and that it has made; its arrays are looked for once, when it is over.
+    takes: all that it was given. gives: the arrays that it has made. They are looked for once, when it is over.
     """
 
-    calls: list = field(default_factory=list)
-    nested: bool = False
-    same: bool = True  # whether its kernels alone, called again over rubbish, gave the same bits
-    followed: list = None  # calls of kernels that do what NumPy does in it, too
-    keeps: bool = False  # whether its operation has kept a number of NumPy's, now an array, for backward
-    _given: dict = None
-    _written: dict = None
+    nested = False
+    same = True  # whether its kernels alone, called again over rubbish, gave the same bits
+    followed = None  # calls of kernels that do what NumPy does in it, too
+    keeps = False  # whether its operation has kept a number of NumPy's, now an array, for backward
+    _given = _written = None
+
+    def __init__(self, calls=None, **fields):
+        self.calls = [] if calls is None else calls
+        for name, value in fields.items():
+            setattr(self, name, value)
 
     def takes(self):
         return ()
@@ -207,8 +224,9 @@ class Event:
     def written(self):
         """{id: owner} of the arrays that its kernels have written to."""
         if self._written is None:
-            found = [owner for call in self.calls for x, written, owner in call.arrays() if written and x.size]
-            self._written = {id(owner): owner for owner in found}
+            self._written = {
+                id(owner): owner for call in self.calls for x, written, owner in call.arrays() if written and x.size
+            }
         return self._written
 
     def used(self):
@@ -220,145 +238,126 @@ class Event:
         return found
 
 
-@dataclass(eq=False)
 class Forward(Event):
     """An operation has run forward on `inputs` and has given `outputs`; its attributes before and after."""
 
-    op: Any = None
-    before: dict = None
-    after: dict = None
-    inputs: list = None
-    outputs: list = None
+    op = before = after = inputs = outputs = None
     name = property(lambda self: type(self.op).__name__)
 
     def takes(self):
         return own(self.before), self.inputs
 
     def gives(self):
-        return own(self.after), self.outputs
+        return [*self.outputs, *arrays_of(self.after)]
+
+    def given(self):
+        if self._given is None:
+            self._given = owners_in(*arrays_of(self.before), *self.inputs)
+        return self._given
 
 
-@dataclass(eq=False)
 class Backward(Event):
     """The operation of an earlier event has been given dy, and has given `gradients`, arrays or None."""
 
-    forward: Forward = None
-    saved: dict = None
-    dy: Any = None
-    gradients: tuple = None
-    name = property(lambda self: f"{self.forward.name}.backward")
+    forward = saved = dy = gradients = None
+    name = property(lambda self: f"{type(self.forward.op).__name__}.backward")
 
     def takes(self):
         return (self.dy,)
 
     def gives(self):
-        return self.gradients
+        return [dx for dx in self.gradients if dx is not None]
 
     def given(self):
         if self._given is None:
-            self._given = owners_in(self.dy, own(self.saved))
+            self._given = owners_in(self.dy, *arrays_of(self.saved))
         return self._given
 
     def kept(self):
         """{id: owner} of the arrays that the operation has saved."""
-        return owners_in(own(self.saved))
+        return owners_in(*arrays_of(self.saved))
 
 
-@dataclass(eq=False)
 class Sum(Event):
     """result = total + dx, or total += dx where they are one array."""
 
-    total: np.ndarray = None
-    dx: np.ndarray = None
-    result: np.ndarray = None
+    total = dx = result = None
     name = "the sum of two gradients"
 
     def takes(self):
         return self.total, self.dx
 
     def gives(self):
-        return (self.result,)
+        return [self.result]
 
 
-@dataclass(eq=False)
 class Copy(Event):
-    source: np.ndarray = None
-    copy: np.ndarray = None
+    source = copy = None
     name = "a copy"
 
     def takes(self):
         return (self.source,)
 
     def gives(self):
-        return (self.copy,)
+        return [self.copy]
 
 
-@dataclass(eq=False)
 class Grad(Event):
     """.grad of a node is `array` from now on, or None."""
 
-    node: Any = None
-    array: np.ndarray = None
+    calls = ()
     name = "a gradient"
 
+    def __init__(self, node, array):
+        self.node, self.array = node, array
 
-@dataclass(eq=False)
+
 class Step(Event):
     """An optimizer has stepped."""
 
-    optimizer: Any = None
-    options: list = None
+    optimizer = options = None
     name = property(lambda self: f"{type(self.optimizer).__name__}.step")
 
 
-@dataclass(eq=False)
 class Loose(Event):
     """A kernel was called outside of any operation."""
 
     name = property(lambda self: self.calls[0].name)
 
 
-@dataclass(eq=False)
 class Effect(Event):
     """A function that changes gradients, function(*args, **options): it has to be called again with the same tensors."""
 
-    function: Any = None
-    args: tuple = ()
-    options: dict = None
-    result: Any = None
+    function = args = options = result = None
     name = property(lambda self: getattr(self.function, "__name__", "a function"))
 
     def takes(self):
         return self.args, self.options
 
     def gives(self):
-        return (self.result,)
+        return arrays_in(self.result)
 
 
-@dataclass(eq=False)
 class Function(Event):
     """A function of tensors without a graph: result = function(*args, **options). fixed: it is the same in each call.
 
     decides: the result has no arrays, and Python has gone on by it.
     """
 
-    fixed: bool = False
-    decides: bool = False
-    function: Any = None
-    args: tuple = ()
-    options: dict = None
-    result: Any = None
+    fixed = decides = False
+    function = args = options = result = None
     name = property(lambda self: getattr(self.function, "__name__", "a function"))
 
     def takes(self):
         return self.args, self.options
 
     def gives(self):
-        return (self.result,)
+        return arrays_in(self.result)
 
 
 def keeps_numbers(event):
     """Whether forward has left floats in an attribute that it was not given: they may be values of this call."""
     before, after = event.before, event.after.items()
     new = [x for key, x in after if type(x) is not np.ndarray and key not in BOOKKEEPING and x is not before.get(key)]
-    return any(isinstance(x, (float, np.floating)) and not any(x is y for y in event.inputs) for x in flat(new))
+    found = [x for x in flat(new) if isinstance(x, (float, np.floating))] if new else ()
+    return any(not any(x is y for y in event.inputs) for x in found)

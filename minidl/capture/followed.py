@@ -1,12 +1,14 @@
 """What stands for arrays while an operation is followed (following.py): what NumPy makes of it, kernels make, too."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 
 from ..graph.writes import owner_of
 from ..kernels.arithmetic import SELECT, four_axes
-from ..kernels.comparisons import CONVERSIONS, DOUBT
+from ..kernels.comparisons import CONVERSIONS, DOUBT, TRUNCATE
+from ..kernels.memory import address_of
 from ..kernels.numpy_loops import call_loop, call_reduction, reduction_parts
 from .calls import NoKernels, put
 from .state import same_bits
@@ -46,6 +48,7 @@ class Followed(np.lib.mixins.NDArrayOperatorsMixin):
         property(lambda self, name=name: getattr(self.inner, name)) for name in ("shape", "dtype", "ndim", "size", "strides")
     )
     array = property(lambda self: self)  # it may stand for a tensor
+    flags = property(lambda self: SimpleNamespace(writeable=True))  # which an operation may set, of a view of its own
     T = property(lambda self: Followed(self.inner.T))
 
     def __len__(self):
@@ -94,12 +97,13 @@ class Followed(np.lib.mixins.NDArrayOperatorsMixin):
         return viewed(self, lambda x: x[index if any(i is ... for i in index) else (*index, ...)])  # a view, and no number
 
     def __setitem__(self, index, value):
+        index = index[0] if type(index) is tuple and len(index) == 1 else index
+        if isinstance(index, Followed) and index.dtype == bool and not np.ndim(value):
+            mask = index.reshape(index.shape + (1,) * (self.ndim - index.ndim))
+            return write(_own(self.inner), chosen(mask, value if isinstance(value, Followed) else self.dtype.type(value), self))
         if not is_basic(index):
             return FUNCTIONS["put at"](self, index, value, False)
-        part = self[index]
-        if owner_of(part.inner) not in now.made:
-            raise Unclear
-        write(part.inner, value)
+        write(_own(self[index].inner), value)
 
     def reshape(self, *shape, **options):
         return reshaped(self, shape[0] if len(shape) == 1 else shape)
@@ -122,10 +126,16 @@ class Followed(np.lib.mixins.NDArrayOperatorsMixin):
     def astype(self, dtype, copy=True):
         return copied(self.inner.astype(dtype), self.inner) if copy or dtype != self.dtype else self
 
-    def any(self, axis=None):
+    def take(self, index, axis):
+        return FUNCTIONS["take"](self, index, axis)
+
+    def argmax(self, axis=None, keepdims=False):
+        return FUNCTIONS["argmax"](self, axis, keepdims)
+
+    def any(self, axis=None, keepdims=False):
         """Whether it holds anywhere. Python goes on by this, and so a kernel watches whether it stays so."""
         if axis is not None:
-            return reduced(np.logical_or, self, axis)
+            return reduced(np.logical_or, self, axis, keepdims=keepdims)
         found = bool(self.inner.any())
         if self.size:
             (mask,) = with_axes(plain(self, np.dtype(bool)))
@@ -146,6 +156,10 @@ class Followed(np.lib.mixins.NDArrayOperatorsMixin):
 
     def min(self, axis=None, keepdims=False, **initial):
         return reduced(np.minimum, self, axis, keepdims=keepdims, **initial)
+
+
+class FollowedTensor(Followed):
+    """What a function was given as a tensor."""
 
 
 def is_basic(index):
@@ -180,13 +194,18 @@ def known(z, real):
     return Followed(z)
 
 
+def is_of(x, dtype):
+    """Whether an array has this dtype, or none was asked for. (NumPy takes None for float64 where it compares dtypes.)"""
+    return dtype is None or x.dtype == dtype
+
+
 def plain(x, dtype=None):
     """The array of an operand, or a constant; of another dtype if that is given."""
     if isinstance(x, Followed):
-        return x.inner if dtype in (None, x.dtype) else copied(x.inner.astype(dtype), x.inner).inner
+        return x.inner if is_of(x, dtype) else copied(x.inner.astype(dtype), x.inner).inner
     if isinstance(x, np.ndarray):  # which may be changed in place before a later call
         now.constants.append(owner_of(x))
-        return x if dtype in (None, x.dtype) else copied(x.astype(dtype), x).inner
+        return x if is_of(x, dtype) else copied(x.astype(dtype), x).inner
     x = np.array(x, dtype)
     now.constants.append(x)
     return x
@@ -216,13 +235,18 @@ def write(z, value):
     if owner_of(z) in now.zeros:
         now.zeros.remove(owner_of(z))
     x = np.broadcast_to(x.reshape(x.shape[x.ndim - z.ndim :]) if x.ndim > z.ndim else x, z.shape)
-    if not z.size:
+    if not z.size or (x.dtype == z.dtype and _is_same(x, z)):
         return
     if owner_of(x) is owner_of(z):
         raise Unclear
     if z.dtype != x.dtype:
         if not isinstance(value, Followed):
             return write(z, x.astype(z.dtype))
+        if z.dtype == np.int64 and x.dtype.kind == "f":
+            if not (np.abs(x) < 2**62).all():
+                raise Unclear
+            z, x = with_axes(z, x)
+            return TRUNCATE[x.dtype](x, z, np.full(1, -1.0))
         if x.dtype not in CONVERSIONS or not (z.dtype.kind == "f" or (x.dtype == bool and z.dtype == np.int64)):
             raise Unclear
         z, x = with_axes(z, x)
@@ -231,6 +255,19 @@ def write(z, value):
         make(put(z, x))
     elif not call_loop(np.bitwise_or, z, x, x):  # of masks
         raise Unclear
+
+
+def _is_same(x, z):
+    """Whether two arrays of a shape are the same part of the same memory."""
+    steps = zip(z.shape, x.strides, z.strides, strict=True)
+    return address_of(x) == address_of(z) and all(n == 1 or one == two for n, one, two in steps)
+
+
+def _own(z):
+    """z, if it is a part of what kernels have made."""
+    if owner_of(z) not in now.made:
+        raise Unclear
+    return z
 
 
 def mapped(function, inputs, out=None, where=True, **options):
@@ -279,7 +316,7 @@ def chosen(mask, x, y):
 def reduced(function, x, axis=0, dtype=None, out=None, keepdims=False, initial=None, where=True):
     if out is not None or where is not True or x.dtype.kind != _KINDS.get(function, "f") or not x.size:
         raise Unclear
-    if dtype not in (None, x.dtype):
+    if not is_of(x, dtype):
         if x.size > np.getbufsize():  # NumPy would add some of them apart
             raise Unclear
         x = x.astype(dtype)

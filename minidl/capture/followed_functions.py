@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..graph.writes import owner_of
-from ..kernels.comparisons import PICK, PLACES, PUT_BACK
+from ..kernels.comparisons import ORDER, PICK, PLACES, PUT_BACK
 from ..kernels.sums import fits, order_in_memory, places_in
 from .followed import (
     FUNCTIONS,
@@ -15,6 +15,7 @@ from .followed import (
     accumulated,
     chosen,
     copied,
+    is_of,
     known,
     made,
     now,
@@ -34,9 +35,15 @@ from .followed import (
 def _places(x, index):
     """Where in x, read as a vector, the elements of x[index] lie; Python is asked again if a number is below 0 or too large."""
     index = index if type(index) is tuple else (index,)
-    index += (slice(None),) * (x.ndim - len(index))
+    dots = next((axis for axis, i in enumerate(index) if i is ...), len(index))
+    index = (*index[:dots], *(slice(None),) * (x.ndim - len(index) + (dots < len(index))), *index[dots + 1 :])
     at = [axis for axis, i in enumerate(index) if not isinstance(i, slice)]
-    arrays = [i if isinstance(i, Followed) else np.asarray(i) for i in index[at[0] : at[-1] + 1]]
+    index = tuple(i if isinstance(i, (slice, Followed)) else np.asarray(i) for i in index)
+    if any(
+        isinstance(i, np.ndarray) and i.size and not (0 <= i.min() <= i.max() < n) for i, n in zip(index, x.shape, strict=False)
+    ):
+        raise Unclear
+    arrays = index[at[0] : at[-1] + 1]
     if len(index) != x.ndim or len(arrays) != len(at) or any(i.dtype != np.int64 for i in arrays):
         raise Unclear
     middle = 0
@@ -64,14 +71,16 @@ def _taken(x, index):
 def _put_at(z, index, value, adds):
     """z[index] = value, or += value, where z is 0 throughout"""
     z = z.inner
-    if owner_of(z) not in now.zeros or not z.flags.c_contiguous or not z.size:
+    empty = owner_of(z) in now.zeros
+    if not (empty or (owner_of(z) in now.made and not adds)) or not z.flags.c_contiguous or not z.size:
         raise Unclear
     places = _places(Followed(z), index)
     if not places.size:
         return
-    now.zeros.remove(owner_of(z))
+    if empty:
+        now.zeros.remove(owner_of(z))
     y, columns, rows = with_axes(np.broadcast_to(plain(value, z.dtype), places.shape), places.inner, plain(0))
-    PUT_BACK[z.dtype](z.reshape(1, -1), rows, columns, y, int(adds), np.full(1, -1.0))
+    PUT_BACK[z.dtype](z.reshape(1, -1), rows, columns, y, int(adds) if empty else 2, np.full(1, -1.0))
 
 
 def _raw(index):
@@ -130,20 +139,67 @@ def _place(name):
         real, kernel = getattr(np, name)(x.inner, axis=axis, keepdims=keepdims), PLACES[name]
         if axis is None or not x.ndim or not x.size:
             raise Unclear
-        rows, z = _dense(np.moveaxis(x, axis, -1)), made(real)
+        x, z = x.astype(np.int64) if x.dtype == bool else x, made(real)
+        rows = _dense(np.moveaxis(x, axis, -1))
         kernel[x.dtype](rows.reshape(-1, rows.shape[-1]), z.reshape(-1))
         return known(z, real)
 
     return place
 
 
+def _in_order(x, axis=-1, kind=None):
+    """np.argsort, which leaves open where equal elements come unless it is stable"""
+    if kind != "stable" or not x.size:
+        raise Unclear
+    rows = _dense(np.moveaxis(x, axis, -1))
+    places, spare = made(np.empty(rows.shape, np.int64)), made(np.empty(rows.shape[-1], np.int64))
+    ORDER[x.dtype](rows.reshape(-1, rows.shape[-1]), places.reshape(-1, rows.shape[-1]), spare)
+    return copied(np.argsort(x.inner, axis, kind="stable"), np.moveaxis(places, -1, axis))
+
+
+class _Partitioned:
+    """np.partition along the last axis, of which only the elements at that place are known."""
+
+    def __init__(self, x, place, axis):
+        self.x, self.place = x, place
+        if axis != -1 or x.dtype.kind != "f":
+            raise Unclear
+
+    def __getitem__(self, index):
+        if index != (..., self.place):
+            raise Unclear
+        x, zero = self.x, self.x == 0
+        y = np.take_along_axis(x, np.argsort(x, -1, kind="stable")[..., self.place][..., None], -1)[..., 0]
+        negative = np.signbit(x)
+        doubtful = (y == 0) & (zero & negative).any(-1) & (zero & ~negative).any(-1)  # which of two zeros NumPy takes
+        if doubtful.any():
+            raise Unclear
+        return y
+
+
+def _along(x, index, axis):
+    """The index with which x[…] takes along an axis, or puts there"""
+    axis = axis % x.ndim
+    sizes = [np.arange(n).reshape([-1 if i == k else 1 for k in range(x.ndim)]) for i, n in enumerate(x.shape)]
+    return (*sizes[:axis], index, *sizes[axis + 1 :])
+
+
 def _filled(shape, value, dtype=None):
     """An array of one number, which may be written to."""
     z = made(np.empty(shape, np.float64 if dtype is None else dtype))
     write(z, np.array(value, z.dtype))
-    if value == 0:
+    if value == 0 and not np.signbit(value):
         now.zeros.append(owner_of(z))
     return Followed(z)
+
+
+def _padded(x, widths, mode="constant"):
+    """np.pad with zeros"""
+    if mode != "constant":
+        raise Unclear
+    z = _filled([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], 0, x.dtype)
+    z[tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))] = x
+    return z
 
 
 class _Some:
@@ -169,7 +225,7 @@ def _clipped(x, low, high, dtype=None):
 
 FUNCTIONS |= {
     **{name: _view_of(getattr(np, name)) for name in ("transpose", "moveaxis", "swapaxes", "squeeze", "expand_dims")},
-    **{name: _view_of(getattr(np, name)) for name in ("flip", "broadcast_to")},
+    **{name: _view_of(getattr(np, name)) for name in ("flip", "broadcast_to", "diagonal")},
     "take at": _taken,
     "put at": _put_at,
     "reshape": reshaped,
@@ -193,6 +249,12 @@ FUNCTIONS |= {
     **{name: _cut(getattr(np, name)) for name in ("tril", "triu")},
     **{name: _place(name) for name in ("argmax", "argmin")},
     "take": lambda x, index, axis: x[(slice(None),) * axis + (index,)],
+    "argsort": _in_order,
+    "pad": _padded,
+    "partition": _Partitioned,
+    "broadcast_arrays": lambda *xs: [np.broadcast_to(x, np.broadcast_shapes(*(x.shape for x in xs))) for x in xs],
+    "take_along_axis": lambda x, index, axis: x[_along(x, index, axis)],
+    "put_along_axis": lambda x, index, value, axis: x.__setitem__(_along(x, index, axis), value),
     "isposinf": lambda x: np.isinf(x) & ~np.signbit(x),
     "isneginf": lambda x: np.isinf(x) & np.signbit(x),
 }
@@ -213,8 +275,9 @@ NUMPY = _Names(
     {
         "zeros": lambda shape, dtype=None: _filled(shape, 0, dtype),
         "ones": lambda shape, dtype=None: _filled(shape, 1, dtype),
+        "full": lambda shape, value, dtype=None: _filled(shape, value, np.asarray(value).dtype if dtype is None else dtype),
         "empty": lambda shape, dtype=None: _filled(shape, 0, dtype),
-        "asarray": lambda x, dtype=None: x if isinstance(x, Followed) and dtype in (None, x.dtype) else unknown(),
+        "asarray": lambda x, dtype=None: x if isinstance(x, Followed) and is_of(x, dtype) else unknown(),
     },
 )
 
@@ -314,6 +377,7 @@ def _variance(function, x, axes, free, root=False):
 _ALONG = {
     **dict.fromkeys(("softmax", "softmax_backward", "log_softmax", "log_softmax_backward"), _last),
     "sum_over": _over,
+    "to_int64": lambda function, x: x if x.dtype == np.int64 else unknown(),
     "total": _total,
     "amax": _extreme("maximum"),
     "amin": _extreme("minimum"),

@@ -8,7 +8,7 @@ the operation stays Python.
 
 import functools
 import math
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
 import numba
 import numpy as np
@@ -22,9 +22,8 @@ from ..kernels.memory import address_of, offset_of
 from ..tensors.record import wrap
 from ..tensors.tensor import Tensor
 from . import followed
-from .calls import put
-from .events import Backward, Forward, Function, arrays_in, keeps_numbers, own, owners_in
-from .followed import Followed, Unclear
+from .events import Forward, Function, arrays_in, keeps_numbers, own, owners_in
+from .followed import Followed, FollowedTensor, Unclear
 from .followed_functions import KERNELS, NUMPY
 from .state import same_bits
 
@@ -42,12 +41,16 @@ def is_followed(event):
 
 def _by_kernels(event):
     """Whether its own kernels make all of it, of what it was given. Whole numbers were looked at before."""
-    if not event.calls or not event.same or any(call.integers() for call in event.calls):
+    if not event.calls or not event.same:
         return False
-    known = {*event.given(), *event.written()}
-    read = [owner for call in event.calls for x, written, owner in call.arrays() if x.size]
-    made = owners_in(*(event.gives() if type(event) is Backward else (event.outputs, own(event.after))))
-    return known.issuperset(map(id, read)) and made.keys() <= known
+    given, written = event.given(), event.written()
+    for call in event.calls:
+        if call.integers():
+            return False
+        for x, _, owner in call.arrays():
+            if id(owner) not in given and id(owner) not in written and x.size:
+                return False
+    return all(key in given or key in written for key in owners_in(*event.gives()))
 
 
 def follow(event, noted):
@@ -106,35 +109,48 @@ def _promoted(name, a, b):
     raise Unclear
 
 
+def _sure(holds):
+    if not holds:
+        raise Unclear
+
+
 # of what functions without a graph call
 _INSTEAD = {
     "within": _within,
     "promote": _promoted,
     "wrap": lambda x: x if isinstance(x, Followed) else wrap(x),
+    "expect_tensors": lambda name, **xs: _sure(all(isinstance(x, FollowedTensor) for x in xs.values())),
     "TensorBase": Followed,
+    "Tensor": FollowedTensor,
 }
 
 
 def _followed(value):
     """The value with a Followed in the place of each array."""
     if isinstance(value, (np.ndarray, Tensor)):
-        return Followed(value if isinstance(value, np.ndarray) else value.array)
+        return Followed(value) if isinstance(value, np.ndarray) else FollowedTensor(value.array)
     if isinstance(value, Constraint) and (value.test.__module__ or "").startswith("minidl."):
         return SimpleNamespace(check=value.test, event_dim=value.event_dim, rule=value.rule)
     if type(value) in (tuple, list):
         return type(value)(map(_followed, value))
     if type(value) is dict:
         return {key: _followed(x) for key, x in value.items()}
-    if value is None or isinstance(value, (bool, int, float, str, slice, type(...), np.dtype, np.ufunc, type)):
+    if value is None or isinstance(value, (bool, int, float, str, bytes, slice, type(...), np.dtype, np.ufunc, type)):
+        return value
+    if type(value) is FunctionType and value.__module__.startswith("minidl.") and _plain_closure(value):
         return value
     if type(value) is SimpleNamespace or getattr(getattr(value, "func", value), "__module__", None) == "numpy":  # or a partial
         return value
     raise Unclear
 
 
+def _plain_closure(function):
+    return all(type(cell.cell_contents) in (int, float) for cell in function.__closure__ or ())
+
+
 def _pairs(mine, real):
     if isinstance(real, np.ndarray):
-        mine = mine if isinstance(mine, Followed) else Followed(np.asarray(mine))
+        mine = mine if isinstance(mine, Followed) else Followed(followed.plain(np.asarray(mine)))  # the same in each call
         if mine.shape != real.shape or mine.dtype != real.dtype or not same_bits(mine.inner, real):
             raise Unclear
         if real.size:
@@ -149,18 +165,24 @@ def _pairs(mine, real):
 def _calls_for(event, pairs, noted):
     """The calls, so that they make the arrays of the step itself, after a look at what they read."""
     given, written, moved = event.given(), {}, {}
+    constants = {id(owner_of(x)) for x in followed.now.constants}
     for mine, real in pairs:
         one, two = owner_of(mine), owner_of(real)
         if one is two and address_of(mine) == address_of(real) and mine.strides == real.strides:
             continue
         alike = mine.strides == real.strides and one.nbytes == two.nbytes and offset_of(mine, one) == offset_of(real, two)
-        if alike and id(one) not in given and id(two) not in given and moved.get(id(one), two) is two:
+        if (
+            alike
+            and id(one) not in given
+            and id(one) not in constants
+            and id(two) not in given
+            and moved.get(id(one), two) is two
+        ):
             moved[id(one)] = two
         else:
-            followed.make(put(real, mine))
+            followed.write(real, Followed(mine))
     if any(call.answers for call in noted):
         raise Unclear
-    constants = {id(owner_of(x)) for x in followed.now.constants}
     for call in noted:
         for x, writes, owner in call.arrays():
             if writes and x.size:
@@ -198,12 +220,13 @@ _NAMES = """
     AbsoluteError BinaryCrossEntropy BinaryCrossEntropyWithLogits CrossEntropySoft EntropyFromLogits Huber KLDivergence
     NegativeLogLikelihood RelativeEntropy SquaredError
 
-    LogSoftmax LogSumExp Mean Norm Prod Softmax Std Sum Var
+    LogSoftmax LogSumExp Mean Median Norm Prod Softmax Std Sum Var
 
     ELU GELU LeakyReLU LogSigmoid ReLU SiLU Sigmoid Softplus Tanh
 
-    Cast Cat Flip Hardswish Hardtanh Index MaxAlongAxis MinAlongAxis RepeatInterleave Reshape Roll Softsign Stack
-    TakeAlongAxis TopK Triangle Unbind
+    Cast Cat Diagonal Flip Fold Gather Hardswish Hardtanh Index Interpolate MaxAlongAxis MinAlongAxis Pad PadFromInput Repeat
+    RepeatInterleave Reshape Roll ScatterAdd SetItem Softsign Sort Stack TakeAlongAxis TopK Triangle Unbind Unfold
+    Windows
 """
 FOLLOWED = {getattr(ops, name) for name in _NAMES.split()}
 FOLLOWED_NUMBERS = FOLLOWED - {ops.Norm, ops.Pow, ops.Rsqrt}  # to raise a number gives other bits than to raise an array
@@ -211,7 +234,8 @@ _FUNCTIONS = """
     __and__ __eq__ __ge__ __gt__ __invert__ __le__ __lt__ __ne__ __or__ __xor__ isfinite isinf isnan logical_and logical_not
     logical_or logical_xor
 
-    _arg_extreme _between _check_classes _check_labels _check_probabilities _check_shares _check_variances _expect _no_numbers
-    _row_weights _signs _total
+    _all_finite _arg_extreme _between _check_classes _check_labels _check_probabilities _check_shares _check_variances _expect
+    _first _hiding _neighbours _no_numbers _of_rank _order _places _places_of_extremes _row_weights _seen_by_any _signs _total
+    argsort is_causal_mask one_hot seen_by valid_mask
 """
 FOLLOWED_FUNCTIONS = set(_FUNCTIONS.split())

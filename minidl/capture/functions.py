@@ -53,7 +53,7 @@ def functions():
     makes tensors without numbers.
     """
     found = [(Tensor, name, True) for name in _WITHOUT_GRAPH if hasattr(Tensor, name)]
-    found += [(Tensor, name, False) for name in _CASTS]
+    found += [(Tensor, name, name in ("long", "int", "bool")) for name in _CASTS]
     found += [(Generator, name, True) for name in _DRAWS]
     effects = [(Optimizer, "zero_grad"), (Module, "zero_grad")]
     readers = [(Tensor, name) for name in _READERS if hasattr(Tensor, name)]

@@ -17,9 +17,11 @@ from ..optim.optimizer import Optimizer
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
 from .arguments import items
+from .comparing import SIMPLE, alike, same
 from .events import flat
 from .functions import is_hooked
-from .surroundings import SIMPLE, alike, members, place_in, same, surroundings
+from .places import place_in
+from .surroundings import members, surroundings
 
 LEFT = "an attribute or a variable that the step sets was changed before the call"  # this call is made ordinarily
 _FEW = 2**20  # numbers: larger arrays are not compared
@@ -52,7 +54,7 @@ class Guards:
         found = surroundings(function, arguments, [part for part, _ in modules], optimizers, read, made)
         places, self.forms = {**found.places}, []
         for part, _, kept in self.modules:
-            places.update(((id(vars(part)), key), (*place_in(vars(part), key), key)) for key in kept if made(vars(part)[key]))
+            places.update({(id(vars(part)), key): (*place_in(vars(part), key), key) for key in kept if made(vars(part)[key])})
         befores = {id(vars(part)): before for part, before in modules}
         for (owner, key), (get, _, name) in places.items():
             if name in found.names:  # it may ask whether something is there, and of what shape

@@ -73,6 +73,8 @@ def _sum(event):
 
 
 def _copy(event):
+    if not event.copy.size:
+        return []
     if owner_of(event.copy) is owner_of(event.source):  # a part may lie over the other
         raise NoKernels
     return number("copy", event.copy, event.source)

@@ -1,82 +1,43 @@
-"""Two recordings side by side: did the step do the same twice, and where does every array come from?
-
-An array that an operation or a kernel reads must be one of
-
-- an input of the step,
-- what an earlier event of this step has made (a temporary),
-- memory that was there before: the same array in both recordings (a parameter, a buffer, a table).
-
-What is none of the three was computed by NumPy behind the recorder's back, and the step can't be remembered.
-"""
+"""Two recordings side by side: did the step do the same twice, and where does every array come from (origins.py)?"""
 
 import functools
-import itertools
 import operator
-import weakref
 
 import numba
 import numpy as np
 
 from ..distributions.constraints import Constraint
-from ..kernels.memory import address_of, offset_of, owner_of
-from ..nn.module import Module
+from ..kernels.memory import owner_of
 from ..nn.utils import clip_grad_norm_
+from ..ops import Op
 from ..optim import SGD
 from ..tensors.tensor import Tensor
-from .arguments import parts
-from .events import (
-    BOOKKEEPING,
-    PLAIN,
-    Backward,
-    Copy,
-    Forward,
-    Grad,
-    Step,
-    Sum,
-    arrays_in,
-    inside,
-    is_inner,
-    keeps_numbers,
-    own,
-)
+from .events import BOOKKEEPING, Backward, Copy, Forward, Grad, Step, arrays_in, inside, is_inner, keeps_numbers
 from .lowering import lowered, prepared, replaces
 from .numbers import COUNTED
-from .surroundings import SIMPLE
+from .origins import CannotRemember, Origins
 
 _NUMPY = "NumPy takes part in it"
 _PLAIN = (int, float, bool, str, bytes, type(None), complex, np.dtype, np.generic, slice, range, type(...), type)
 
 
-class CannotRemember(RuntimeError):
-    """Why a step can't be remembered."""
-
-
-class Carried(CannotRemember):
-    """The step reads what the call before has made, so that other recordings would not match either."""
-
-
-class Matching:
-    """The second recording, explained: `temporary` {id of owner: owner}, `constant` (likewise), and which events are `native`.
+class Matching(Origins):
+    """The second recording, explained: where its arrays come from, and which of its events are `native`.
 
     An event is native if its kernels alone do all of it, so that it needs no Python.
     """
 
     def __init__(self, first, second):
-        self.first, self.second = first, second
-        self.temporary, self.constant, self.native, self.lowered, self.why = {}, {}, set(), {}, {}
+        super().__init__(first, second)
+        self.native, self.lowered, self.why = set(), {}, {}
         self.before = {}  # id of an optimizer's step -> calls that bring gradients into the order of the parameters' memory
         self.fixed = []  # functions that give the same arrays in each call
-        self.maker = {}  # id of a temporary -> the event that made it
-        self._symbols = [{}, {}]  # of each recording: id of owner -> its name in both
-        self._noted = []  # (table, key) of what _try_calls notes, which is forgotten if it fails
-        for symbols, recorder in zip(self._symbols, (first, second), strict=True):
-            symbols.update((id(x), ("input", i)) for i, x in enumerate(recorder.statics))
-        self._count = 0
         events = first.events, second.events
+        methods = {kind: getattr(self, f"_{kind.__name__.lower()}") for kind in set(map(type, second.events))}
         for a, b in zip(*events, strict=False):
             if type(a) is not type(b) or a.name != b.name:
                 self._different(f"{a.name} the first time and {b.name} the second time")
-            getattr(self, f"_{type(b).__name__.lower()}")(a, b)
+            methods[type(b)](a, b)
         if len(events[0]) != len(events[1]):
             longer = max(events, key=len)
             self._different(f"{longer[min(map(len, events))].name} only once in two calls")
@@ -87,77 +48,12 @@ class Matching:
             "can be remembered"
         )
 
-    # --- where arrays come from
-
-    def _same(self, a, b, reader):
-        """Raises unless both arrays are the same part of the same thing."""
-        if not self._explained(a, b):
-            if owner_of(b) is not owner_of(a) and self.first.has_used(owner_of(b)):
-                if reader == Sum.name:
-                    raise Carried(
-                        "it adds to the gradients of the call before, and forgets them only then: call zero_grad() before the "
-                        "first backward()"
-                    )
-                raise Carried(
-                    f"it carries a tensor of shape {b.shape}, which {reader} reads, from one call to the next: change one "
-                    "tensor in place, with x.copy_(…) under no_grad(), or give it back, and pass it as an argument"
-                )
-            raise CannotRemember(
-                f"{reader} reads an array of shape {b.shape} that no operation has made: NumPy has, or it is another one in "
-                "each call. Pass it to the step as an input, or compute it with tensors"
-            )
-
-    def _explained(self, a, b):
-        return self._are_same(a, owner_of(a), b, owner_of(b))
-
-    def _are_same(self, a, yours, b, mine):
-        """Whether two arrays, and what owns the memory of each, are the same part of the same thing."""
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return False
-        if not b.size:
-            return True
-        if a.strides != b.strides:
-            return False
-        symbol = self._symbols[1].get(id(mine))
-        if symbol is not None:
-            return symbol == self._symbols[0].get(id(yours)) and offset_of(a, yours) == offset_of(b, mine)
-        if mine is not yours or id(yours) in self._symbols[0] or (a is not b and address_of(a) != address_of(b)):
-            return False
-        self._note(self.constant, id(mine), mine)
-        return True
-
-    def _note(self, table, key, value):
-        if key not in table:
-            table[key] = value
-            self._noted.append((table, key))
-
-    def known(self, array):
-        return not array.size or self._knows(owner_of(array))
-
-    def _knows(self, owner):
-        return id(owner) in self._symbols[1] or id(owner) in self.constant
-
-    def _made(self, a, b, event):
-        """The arrays are what this event has made: from now on they are known. Parts of known arrays are compared."""
-        if a.shape != b.shape or a.dtype != b.dtype or (a.strides != b.strides and b.size):
-            raise CannotRemember(f"{event.name} has made arrays of shapes {a.shape} and {b.shape} in two calls")
-        yours, mine = owner_of(a), owner_of(b)
-        if id(yours) in self._symbols[0] or id(mine) in self._symbols[1] or (yours is mine and b.size):
-            self._same(a, b, event.name)
-        elif b.size:
-            self._count += 1
-            symbol = "made", self._count
-            self._note(self._symbols[0], id(yours), symbol)
-            self._note(self._symbols[1], id(mine), symbol)
-            self._note(self.temporary, id(mine), mine)
-            self.maker[id(mine)] = event
-
     def _values(self, a, b, event):
         """Compares what an operation was given, or keeps: arrays, numbers, and whatever holds them."""
-        if isinstance(a, Tensor) and isinstance(b, Tensor):
-            a, b = a.array, b.array
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-            self._same(a, b, event.name)
+            self._same(a, b, event)
+        elif isinstance(a, Tensor) and isinstance(b, Tensor):
+            self._same(a.array, b.array, event)
         elif isinstance(b, (tuple, list, dict)):
             if type(a) is not type(b) or len(a) != len(b) or (type(b) is dict and list(a) != list(b)):
                 self._different(f"{event.name} with other options in two calls")
@@ -181,30 +77,8 @@ class Matching:
             for x, y in zip(b.__closure__ or (), a.__closure__ or (), strict=True):
                 self._values(y.cell_contents, x.cell_contents, event)
             for x in arrays_in([x.cell_contents for x in b.__closure__ or ()]):
-                if id(owner_of(x)) in self._symbols[1]:  # nothing can be put in its place there
+                if id(owner_of(x)) in self._yours:  # nothing can be put in its place there
                     raise CannotRemember(f"{event.name} keeps a function that has an array of shape {x.shape} of this call")
-
-    def made(self, value):
-        """Whether something is a tensor that the step has made, or a tuple, list, dict or record of such and of numbers."""
-        kind = type(value)
-        if kind in PLAIN or kind in weakref.ProxyTypes or isinstance(value, Module):
-            return False
-        if isinstance(value, Tensor):
-            return value.array.size > 0 and id(owner_of(value.array)) in self._symbols[1]
-        if isinstance(value, (tuple, list, dict)):
-            items = value.values() if isinstance(value, dict) else value
-            if len(value) > 100 or PLAIN.issuperset(map(type, items)):
-                return False
-        found = list(parts(value))
-        tensors = [x for x in found if isinstance(x, Tensor)]
-        owners = {id(owner_of(x.array)) for x in tensors if x.array.size}
-        if not owners & self._symbols[1].keys():
-            return False
-        return all(isinstance(x, (Tensor, *SIMPLE)) for x in found) and owners <= self._symbols[1].keys() | self.constant.keys()
-
-    def passing(self, array):
-        """Whether it is memory that only this call has made, or the one before."""
-        return any(id(owner_of(array)) in symbols for symbols in self._symbols)
 
     # --- events
 
@@ -216,7 +90,7 @@ class Matching:
             return _NUMPY
         if len(a.calls) != len(b.calls):
             return "other kernels in each call"
-        given, existing = b.given(), self.second.existing()
+        given = b.given()
         for one, two in zip(a.calls, b.calls, strict=True):
             if one.kernel is not two.kernel or one.dtype != two.dtype:
                 return "other kernels in each call"
@@ -224,35 +98,34 @@ class Matching:
                 return f"the kernel {two.name} gives a number back to Python"
             if type(b) is not Step and not _same_numbers(one.numbers(), two.numbers()):
                 return f"the kernel {two.name} is given other numbers in each call"
-            pairs = list(zip(one.arrays(), two.arrays(), strict=True))
-            fresh = {
-                id(owner)
-                for y, written, owner in two.arrays()
-                if written and y.size and not self._knows(owner) and id(owner) not in given
-            }
-            for (x, _, old), (y, _, owner) in pairs:  # first what it reads, then what it makes
-                if id(owner) not in fresh and not self._are_same(x, old, y, owner):
-                    return _NUMPY
-            for (x, _, old), (y, _, owner) in pairs if fresh else ():
-                if id(owner) in fresh:
-                    if id(owner) in existing and old is not owner:
-                        self._same(x, y, f"the kernel {two.name}")
-                    if old is owner:  # memory that a kernel keeps for itself
-                        self._note(self.constant, id(owner), owner)
-                    else:
-                        self._made(x, y, b)
+            fresh, others = [], []
+            for pair in zip(one.arrays(), two.arrays(), strict=True):  # first what it reads
+                (x, _, old), (y, written, owner) = pair
+                if written and y.size and not self._knows(owner) and id(owner) not in given:
+                    fresh.append(pair)
+                elif not self._are_same(x, old, y, owner):
+                    others.append(pair)
+            if others and not {id(owner) for _, (_, _, owner) in others} <= {id(owner) for _, (_, _, owner) in fresh}:
+                return _NUMPY
+            for (x, _, old), (y, _, owner) in (*fresh, *others):  # then what it makes
+                if old is not owner and id(owner) in self.second.existing():
+                    self._same(x, y, b, two.name)
+                if old is owner:  # memory that a kernel keeps for itself
+                    self.constant.setdefault(id(owner), owner)
+                else:
+                    self._made(x, y, b)
         return None
 
-    def _is_native(self, a, b, results):
+    def _is_native(self, a, b):
         """Whether the event's kernels do all of it: they are explained, and so is everything it gives and keeps."""
-        self._noted.clear()
+        noted = self._noted()
         if type(b) is Forward and keeps_numbers(b):  # Python has computed them: it must do so in each call
             self.why[id(b)] = "it keeps a number for backward"
             return False
         reason = self._try_calls(a, b)
-        if reason is None and not _checks_indices(b, self):
+        if reason is None and not _checks_indices(b):
             reason = "its indices are checked in Python"
-        if reason is None and not self._all_explained(results(a, b)):
+        if reason is None and not self._all_explained(a, b):
             reason, calls = _NUMPY, lowered(b) if b.followed is None else None
             if calls is not None and self._may_read(b, calls):  # the kernels are understood, and what NumPy does is, too
                 self.lowered[id(b)] = calls
@@ -261,24 +134,23 @@ class Matching:
             for x, y in zip((prepared(a) or ((),))[0], found[0], strict=False):
                 self._made(x, y, b)
             calls = [*found[1], *b.calls]
-            if self._may_read(b, calls) and self._try_calls(a, b) is None and self._all_explained(results(a, b)):
+            if self._may_read(b, calls) and self._try_calls(a, b) is None and self._all_explained(a, b):
                 self.lowered[id(b)] = calls
                 return False
         if reason is not None:
-            for table, key in self._noted:
-                del table[key]
+            self._forget(noted)
             self.why[id(b)] = reason
             if b.followed is not None and self._may_read(b, b.followed):
-                self._follow(b, results(a, b))
+                self._follow(a, b)
             elif (not b.calls or replaces(b)) and (calls := lowered(b)) is not None and self._may_read(b, calls):
                 self.lowered[id(b)] = calls
             return False
         self.native.add(id(b))
         return True
 
-    def _follow(self, event, results):
+    def _follow(self, a, event):
         """Lets the calls do it that were found by following the operation. What else they write lives as long as they run."""
-        for x, y in results:
+        for x, y in self._results(a, event):
             if not self.known(y):
                 self._made(x, y, event)
         self.lowered[id(event)] = event.followed
@@ -292,58 +164,58 @@ class Matching:
         kept = event.kept() if type(event) is Backward else {}
         return all(self.known(x) for call in calls for x, written, owner in call.arrays() if not written and id(owner) in kept)
 
-    def _all_explained(self, pairs):
-        return all(itertools.starmap(self._explained, pairs))
+    def _all_explained(self, a, b):
+        return all(self._explained(x, y) for x, y in self._results(a, b))
+
+    def _results(self, a, b):
+        """Pairs of the arrays that an event has made, or has kept for backward, in two recordings."""
+        yours, mine = a.gives(), b.gives()
+        if len(yours) != len(mine):
+            self._different(f"{b.name} with another number of results in two calls")
+        return zip(yours, mine, strict=True)
 
     def _forward(self, a, b):
-        for one, two in ((a.before, b.before), (dict(enumerate(a.inputs)), dict(enumerate(b.inputs)))):
-            if list(one) != list(two):
-                self._different(f"{b.name} with other options in two calls")
-            for key in two:
-                if key not in BOOKKEEPING:
-                    self._values(one[key], two[key], b)
+        if list(a.before) != list(b.before) or len(a.inputs) != len(b.inputs) or len(a.outputs) != len(b.outputs):
+            self._different(f"{b.name} with other options in two calls")
+        for key, y in b.before.items():
+            if key not in BOOKKEEPING:
+                self._values(a.before[key], y, b)
+        for x, y in zip(a.inputs, b.inputs, strict=True):
+            self._values(x, y, b)
         if [x is None for x in a.before.get("needs", ())] != [x is None for x in b.before.get("needs", ())]:
             self._different(f"{b.name} with a gradient only once in two calls")
-
-        def results(a, b):
-            yield from zip(a.outputs, b.outputs, strict=True)
-            yield from zip(arrays_in(own(a.after)), arrays_in(own(b.after)), strict=True)
-
-        if not self._is_native(a, b, results):
+        if not self._is_native(a, b):
             for x, y in zip(a.outputs, b.outputs, strict=True):
                 self._made(x, y, b)
 
     def _backward(self, a, b):
         self._values(a.dy, b.dy, b) if type(b.dy) is list else self._seed_or_known(a.dy, b.dy, b)
-
-        def results(a, b):
-            for x, y in zip(a.gradients, b.gradients, strict=True):
-                if y is not None:
-                    yield x, y
-
         if [x is None for x in a.gradients] != [x is None for x in b.gradients]:
             self._different(f"{b.name} with a gradient only once in two calls")
-        if not self._is_native(a, b, results):
-            for x, y in results(a, b):
-                self._made(x, y, b)
+        if not self._is_native(a, b):
+            self._all_made(a, b)
+
+    def _all_made(self, a, b):
+        for x, y in self._results(a, b):
+            self._made(x, y, b)
 
     def _seed_or_known(self, a, b, event):
         """The gradient that the walk starts with may be a fresh array of ones."""
-        if not self.known(b) and a is not b and (a == 1).all() and (b == 1).all() and id(owner_of(a)) not in self._symbols[0]:
+        if not self.known(b) and a is not b and (a == 1).all() and (b == 1).all() and id(owner_of(a)) not in self._mine:
             self._made(a, b, event)
             del self.temporary[id(owner_of(b))]
             self.constant[id(owner_of(b))] = owner_of(b)
             return
-        self._same(a, b, event.name)
+        self._same(a, b, event)
 
     def _sum(self, a, b):
-        self._same(a.total, b.total, b.name)
-        self._same(a.dx, b.dx, b.name)
+        self._same(a.total, b.total, b)
+        self._same(a.dx, b.dx, b)
         self._made(a.result, b.result, b)
         self._lower(b)
 
     def _copy(self, a, b):
-        self._same(a.source, b.source, b.name)
+        self._same(a.source, b.source, b)
         owner = owner_of(b.copy)
         there = id(owner) in self.second.targets and not self.known(b.copy) and not self._is_born(owner)
         if there and owner_of(a.copy) is not owner:
@@ -368,13 +240,13 @@ class Matching:
             if a.array is not b.array:
                 self._different("without a gradient only once in two calls")
             return
-        self._same(a.array, b.array, b.name)
+        self._same(a.array, b.array, b)
 
     def _step(self, a, b):
         if a.optimizer is not b.optimizer:
             raise CannotRemember("the optimizer is another one in each call: make it once, outside of the step")
         kept = {id(owner_of(x.array)) for of in b.optimizer.state.values() for x in of.values() if isinstance(x, Tensor)}
-        for one, two in zip(a.calls, b.calls, strict=False):
+        for one, two in zip(a.calls, b.calls, strict=False) if kept else ():
             for (_, _, x), (_, _, y) in zip(one.arrays(), two.arrays(), strict=False):
                 if x is not y and id(y) in kept:  # it has been loaded, or forgotten
                     raise CannotRemember("the state of the optimizer is another one in each call: load it outside of the step")
@@ -384,7 +256,7 @@ class Matching:
             if mine and all(copies):
                 for (_, x), (_, y) in zip(_copied(a, self.first), mine, strict=False):
                     self._made(x, y, b)
-            self._is_native(a, b, lambda a, b: ())
+            self._is_native(a, b)
             self.before[id(b)] = [call for calls in copies for call in calls or ()]
         else:
             self.why[id(b)] = "its numbers change from step to step"
@@ -398,33 +270,23 @@ class Matching:
     def _effect(self, a, b):
         if a.function is not b.function or not _same_objects((a.args, a.options), (b.args, b.options)):
             self._different(f"{a.name} with other arguments in two calls")
-
-        def results(a, b):
-            yield from zip(arrays_in(a.result), arrays_in(b.result), strict=True)
-
         plain = b.function is clip_grad_norm_ and len(b.args) < 4 and "error_if_nonfinite" not in b.options
-        if plain and b.calls and self._is_native(a, b, results):  # that Python reads the norm changes nothing
+        if plain and b.calls and self._is_native(a, b):  # that Python reads the norm changes nothing
             return
-        for x, y in results(a, b):
-            self._made(x, y, b)
+        self._all_made(a, b)
 
     def _function(self, a, b):
         if a.function is not b.function:
             self._different(f"{a.name} the first time and {b.name} the second time")
         self._values(a.args, b.args, b)
         self._values(a.options, b.options, b)
-
-        def results(a, b):
-            yield from zip(arrays_in(a.result), arrays_in(b.result), strict=True)
-
-        if not b.fixed and not b.decides and self._is_native(a, b, results):
+        if not b.fixed and not b.decides and self._is_native(a, b):
             return
         if b.decides and (type(a.result) is not type(b.result) or repr(a.result) != repr(b.result)):
             self._different(f"{b.name} and found {a.result!r} and then {b.result!r}")
         if b.followed is not None:
-            return self._follow(b, results(a, b))
-        for x, y in results(a, b):
-            self._made(x, y, b)
+            return self._follow(a, b)
+        self._all_made(a, b)
         if b.fixed:
             self.fixed.append(b)
 
@@ -437,21 +299,24 @@ def _copied(step, recording):
             break
         if type(event) is Grad:
             grads[id(event.node)] = event.array
+    grads = {key: x for key, x in grads.items() if x is not None and not x.flags.c_contiguous}
+    if not grads:
+        return
     parameters = {id(owner_of(p.array)): p for group in step.optimizer.param_groups for p in group["params"]}
     for call in step.calls:
         p, (_, _, g) = parameters.get(id(call.arrays()[0][2])), call.arrays()[1]
         found = None if p is None else grads.get(id(p.node))
-        if found is not None and not found.flags.c_contiguous and g is not owner_of(found) and g.flags.c_contiguous:
+        if found is not None and g is not owner_of(found) and g.flags.c_contiguous:
             yield found, g.reshape(found.shape)
 
 
-def _checks_indices(event, matching):
+def _checks_indices(event):
     """Whether no kernel of the event could be led astray by whole numbers from outside: those it reads are checked or its own.
 
     Kernels check no bounds. What an operation checks before its kernels is Python, and has to be done in each call.
     """
     operation = event.forward.op if type(event) is Backward else getattr(event, "op", None)
-    if operation is not None and getattr(operation, "alarm", None):
+    if isinstance(operation, Op) and (operation.alarm or not operation.indexes):
         return True
     given = (event.forward if type(event) is Backward else event).given()
     return all(given.keys().isdisjoint(map(id, call.integers())) for call in event.calls)

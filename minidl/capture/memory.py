@@ -51,11 +51,12 @@ def _in_time(lives):
                 begin = free.pop(i)[0]
             free.insert(i, (begin, end))
             continue
-        i = next((i for i, (begin, end) in enumerate(free) if end - begin >= -need), None)
-        if i is not None:
-            begin, end = free.pop(i)
-            if end > begin - need:
-                free.insert(i, (begin - need, end))
+        for i, (begin, end) in enumerate(free):
+            if end - begin >= -need:
+                del free[i]
+                if end > begin - need:
+                    free.insert(i, (begin - need, end))
+                break
         else:
             begin = free.pop()[0] if free and free[-1][1] == size else size
             size = begin - need
@@ -71,7 +72,6 @@ class Plan:
     """
 
     def __init__(self, lives, inputs=()):
-        self.inputs = {id(x): (x, np.empty_like(x)) for x in inputs}
         needs = [(key, -(-x.nbytes // _LINE) * _LINE, first, last) for key, (x, first, last) in lives.items()]
         self.lives, self.separate = lives, sum(need for _, need, _, _ in needs)
         self.offsets, behind = _one_by_one([life for life in needs if life[1] > _SMALL])
@@ -81,17 +81,19 @@ class Plan:
         memory = np.empty(self.size + _LINE, np.uint8)
         start = -address_of(memory) % _LINE
         self.memory = memory[start : start + self.size]
+        self.places = {key: (self.memory, at) for key, at in self.offsets.items()}  # of owners: memory, and where in it
+        self.places.update((id(x), (np.empty_like(x), 0)) for x in inputs)
 
     def moved(self, array):
-        """The array, or if it is temporary, its twin in this memory."""
-        owner = owner_of(array)
-        offset = self.offsets.get(id(owner))
-        if offset is None or not array.size:
-            place = self.inputs.get(id(owner)) if array.size else None
-            if place is None:
-                return array
-            return np.ndarray(array.shape, array.dtype, place[1], offset_of(array, owner), array.strides)
-        return np.ndarray(array.shape, array.dtype, self.memory, offset + offset_of(array, owner), array.strides)
+        """The array, or if it is temporary or an input, its twin in this memory."""
+        owner = array if array.base is None else owner_of(array)
+        place = self.places.get(id(owner))
+        if place is None or not array.size:
+            return array
+        memory, at = place
+        if array is not owner:
+            at += offset_of(array, owner)
+        return np.ndarray(array.shape, array.dtype, memory, at, array.strides)
 
     def poison(self):
         """Overwrites all temporaries with NaN."""

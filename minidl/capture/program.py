@@ -10,19 +10,19 @@ from ..graph.modes import SILENT, float_errors
 from ..graph.nodes import next_serial
 from ..graph.writes import note_write, owner_of
 from ..kernels import threads
-from ..kernels.alarms import ALARM
-from ..kernels.comparisons import DOUBT, PICK, PUT_BACK, STOPPING
+from ..kernels.comparisons import DOUBT, PICK, PUT_BACK
 from ..kernels.program import Table
-from ..kernels.twister import DRAW
+from ..kernels.twister import DRAWS
 from ..random import Generator, default_generator
 from ..tensors.record import wrap
 from .arguments import Kept, filled, skeleton, tensors_in
 from .by_python import ByPython, Failed, Otherwise
 from .events import Backward, Copy, Effect, Forward, Function, Grad, Step, Sum, arrays_in, flat, owners_in
-from .matching import CannotRemember
 from .memory import Plan
 from .numbers import in_turn, numbers_of, with_counts
+from .origins import CannotRemember
 from .state import Before, state_arrays
+from .uses import Uses, read_after, stops
 
 
 class Program:
@@ -57,7 +57,10 @@ class Program:
         for x in kept:
             if not matching.known(x):
                 raise CannotRemember(f"a result of shape {x.shape} comes from NumPy, not from operations on tensors")
-        self.plan = Plan(self._lives(kept), statics)
+        uses = Uses(self.events, matching, self.lowered)
+        uses.to_the_end(kept)
+        uses.from_the_start(self._kept_meanwhile())
+        self.plan = Plan(uses.lives, statics)
         moved = self.plan.moved
         self.results = [moved(x) for x in results]
         self.copy = (
@@ -66,18 +69,18 @@ class Program:
         self.places = [
             (get, put, skeleton(value), [moved(x.array) for x in tensors_in(value)]) for get, put, value in self.places
         ]
-        self.final = [(node, None if grad is None else wrap(moved(grad))) for node, grad in self.final]
-        self._grads, self.grads, self.how = [], [], {}
+        grads = {id(grad): wrap(moved(grad)) for _, grad in self.final if grad is not None}
+        self.final = [(node, None if grad is None else grads[id(grad)]) for node, grad in self.final]
+        self._grads, self.grads, self.rows = [], [], []
         self.by_python = ByPython(matching, self.lowered, moved)
-        self.segments, self.steps, self.kinds = [], [], []
-        self.state = self._state(self.events)
+        self.segments, self.steps = [], []
+        self.state = uses.changed_before(len(self.events))
         self.changes = {id(owner_of(x)) for x in state_arrays(self)}
-        first = next((i for i, event in enumerate(self.events) if self._changes_something(event)), len(self.events))
-        draws = given or self._stream(_calls(self.events))
-        self._build()
+        draws = given or self._stream([call for event in self.events for call in event.calls])
+        decides = self._build(grads)
         self.indices = self._indices()
-        self.early, self.cautious = self._early(), self._early(True)
-        self.late = read_after(first, self.events, results, statics)
+        self.early, self.cautious = self._early(decides, uses), self._early(max(decides, uses.refused), uses)
+        self.late = read_after(uses.first_change(self.changes), self.events, results, statics)
         self.writes = []
         for x in self.state:
             note_write(x)
@@ -91,13 +94,11 @@ class Program:
         self.exact = bool(self.places) and self.cautious is not None  # what it has left until an error is not known
         if self.exact and (self.cautious or draws):
             self.be_cautious()
-        shown = [e for e in self.events if type(e) is not Grad or e.array is not None]
-        self.rows = [(type(event), event.name, *self.how[id(event)]) for event in shown]
         self.constants = list(matching.constant.values())  # whose addresses the tables have
         self.statics = [moved(x) if x.size else x for x in statics]  # the step may have kept those that it was given
         # The recordings hold every array of two steps: they go.
-        del self.matching, self.events, self.lowered, self.how, self.by_python, self._grads, self.plan.lives, self.dropped
-        self.plan.inputs.clear()
+        del self.matching, self.events, self.lowered, self.by_python, self._grads, self.dropped
+        del self.plan.lives, self.plan.places
 
     # --- building
 
@@ -117,33 +118,6 @@ class Program:
                 self.dropped.add(id(event))
                 matching.constant.update((key, matching.temporary.pop(key)) for key in owned)
 
-    def _lives(self, kept):
-        """{id of owner: [owner, first event, last event]} of all temporaries."""
-        lives, temporary = {}, self.matching.temporary
-
-        def use(owners, i):
-            for key in owners:
-                if key in lives:
-                    lives[key][2] = i
-                elif key in temporary and temporary[key].size:
-                    lives[key] = [temporary[key], i, i]
-
-        for i, event in enumerate(self.events):
-            if id(event) in self.matching.native and not _refuses(event) and not any(map(_stops, event.calls)):
-                for call in event.calls:
-                    use([id(owner) for _, _, owner in call.arrays()], i)
-            else:
-                use(event.used(), i)
-                use([id(owner) for call in self.lowered.get(id(event), ()) for _, _, owner in call.arrays()], i)
-            if type(event) is Backward and (id(event) not in self.matching.native or _alarmed(event)):
-                use({**event.kept(), **event.forward.used()}, i)
-            elif type(event) is Grad and event.array is not None:
-                use([id(owner_of(event.array))], len(self.events))
-        use(owners_in(kept), len(self.events))
-        for x in self._kept_meanwhile():
-            lives[id(owner_of(x))][1] = 0
-        return lives
-
     def _kept_meanwhile(self):
         """Gradients of the last call that are there until this one forgets them: they are seen if it raises an error before."""
         begins = next((i for i, event in enumerate(self.events) if type(event) is not Grad), 0)
@@ -151,8 +125,10 @@ class Program:
         found = [grad for node, grad in self.final if grad is not None and id(node) not in forgotten]
         return [x for x in found if id(owner_of(x)) in self.matching.temporary and x.size]
 
-    def _build(self):
-        rows, alarms, numbers, self.tables = [], {}, [], []
+    def _build(self, grads):
+        """Makes all parts. Gives the number of the last event at which Python decides by a value, or makes a result whose size
+        may be another one; -1 if there is none. grads: {id of an array: the tensor in its place} of gradients."""
+        rows, alarms, numbers, self.tables, decides = [], {}, [], [], -1
 
         def close():
             if rows:
@@ -163,29 +139,26 @@ class Program:
                 self.steps += [numbers_of(*step, table, first, self._assign_all) for *step, first in numbers]
                 rows.clear(), alarms.clear(), numbers.clear(), forwards.clear()
 
-        forwards, made = {}, {}  # made: {id of an array: its twin}, for the calls
-
-        def moved(x):
-            if id(x) not in made:
-                made[id(x)] = self.plan.moved(x)
-            return made[id(x)]
-
-        for event in self.events:
+        forwards, moved, born = {}, self.plan.moved, self.matching.second.born
+        for i, event in enumerate(self.events):
             if type(event) is Grad:
-                self.how[id(event)] = "", ""
-                if id(event.node) not in self.matching.second.born:
-                    self._grads.append((event.node, None if event.array is None else wrap(self.plan.moved(event.array))))
-                    if event.array is not None:
+                x = event.array
+                if x is not None:
+                    self.rows.append((Grad, event.name, "", ""))
+                if id(event.node) not in born:
+                    twin = grads[id(x)] if id(x) in grads else None if x is None else wrap(moved(x))
+                    self._grads.append((event.node, twin))
+                    if x is not None:
                         self.grads.append(self._grads[-1])
                 continue
-            native = id(event) in self.matching.native
-            calls = event.calls if native else self.lowered.get(id(event))
+            native, lowered = id(event) in self.matching.native, self.lowered.get(id(event))
+            calls = event.calls if native else lowered
             if id(event) in self.dropped:
-                self.how[id(event)] = "once", "the same in each call"
+                self.rows.append((type(event), event.name, "once", "the same in each call"))
                 continue
-            kernels = tuple([call.kernel.kernel for call in calls or ()])
-            self.how[id(event)] = ("kernels", kernels or "a view") if calls is not None else ("Python", self._why(event))
             if calls is not None:
+                kernels = tuple([call.kernel.kernel for call in calls])
+                self.rows.append((type(event), event.name, "kernels", kernels or "a view"))
                 calls = [call.with_arrays(moved) for call in calls]
                 if type(event) is Step:
                     rows += [call.with_arrays(moved) for call in self.matching.before.get(id(event), ())]
@@ -194,21 +167,25 @@ class Program:
                 before, rows[len(rows) :] = len(rows), calls
                 self._watch(event, calls, before, alarms, forwards)
                 if native and type(event) is Forward and event.op.alarm:
-                    alarms[len(rows) - 1] = self.plan.moved(event.after[event.op.alarm])
+                    alarms[len(rows) - 1] = moved(event.after[event.op.alarm])
                     forwards[len(rows) - 1] = self._refusal(event), len(rows)
             else:
+                self.rows.append((type(event), event.name, "Python", self._why(event)))
                 close()
                 if self._grads:
                     self.segments.append((_assign(self._grads), None))
                     self._grads = []
                 self.segments.append((self.by_python.function(event), None))
+            if (calls is None and type(event) in (Forward, Function)) or any(map(_decides, lowered or ())):
+                decides = i
         close()
         in_turn(self.steps)
+        return decides
 
     def _watch(self, event, calls, first, alarms, forwards):
         """Where an alarm of the event goes off, Python does it, and the table goes on behind its calls."""
         for i, call in enumerate(calls):
-            if _stops(call):
+            if stops(call):
                 alarms[first + i] = call.args[-1]
                 python = self.by_python.function if type(event) is Function else self.by_python.again
                 forwards[first + i] = _refuse_index if _takes(call) else python(event), first + len(calls)
@@ -228,43 +205,12 @@ class Program:
             return "a function without a gradient: random numbers, comparisons"
         return self.matching.why.get(id(event), "it changes gradients in place" if type(event) is Effect else "NumPy does it")
 
-    def _state(self, events):
-        """The arrays that were there before and that these events change."""
-        found = {}
-        for event in events:
-            if id(event) in self.matching.native:
-                found.update(event.written())
-            if type(event) in (Sum, Copy, Function, Effect):
-                x = event.copy if type(event) is Copy else event.result
-                found.update(owners_in(x) if isinstance(x, np.ndarray) else {})
-        return [x for key, x in found.items() if key in self.matching.constant and x.size]
-
-    def _early(self, errors=False):
-        """The arrays that change before Python last decides by a value, or makes a result whose size may be another one.
-
-        errors: or before a kernel may last refuse a value. None if nothing of this may be.
-        """
-
-        def stops(event):
-            if type(event) in (Forward, Function) and self.how[id(event)][0] == "Python":
-                return True
-            if any(_takes(call) or call.kernel is DOUBT for call in self.lowered.get(id(event), ())):
-                return True
-            return errors and id(event) in self.matching.native and _refuses(event)
-
-        last = next((i for i, event in reversed([*enumerate(self.events)]) if stops(event)), None)
-        if last is None:
+    def _early(self, last, uses):
+        """The arrays that change before event number `last`; None if it is -1."""
+        if last < 0:
             return None
-        events = self.events[:last]
-        return state_arrays(self) if any(type(e) in (Step, Effect) for e in events) else self._state(events)
-
-    def _changes_something(self, event):
-        if type(event) in (Step, Effect):
-            return True
-        if not self.changes.isdisjoint(event.written()):
-            return True
-        results = event.outputs if type(event) is Forward else event.gives() if type(event) is not Backward else ()
-        return any(id(owner_of(x)) in self.changes for x in arrays_in(*results))
+        steps = any(type(event) in (Step, Effect) for event in self.events[:last])
+        return state_arrays(self) if steps else uses.changed_before(last)
 
     # --- running
 
@@ -364,7 +310,7 @@ class Program:
 
     def _stream(self, calls):
         """The random stream that some of the calls draw from, or None."""
-        words = {id(call.args[0]) for call in calls if call.kernel is DRAW}
+        words = {id(call.args[0]) for call in calls if call.kernel in DRAWS}
         return next((x for x in self.generators if id(x._words) in words), None)
 
     def _refusal(self, event):
@@ -389,20 +335,9 @@ def _pour(get, put, kept, new):
 
 def _generators(events):
     """The random streams that events were given."""
-    return [x for e in events if type(e) in (Forward, Function) for x in flat(e.takes()) if isinstance(x, Generator)]
-
-
-def _calls(events):
-    return [call for event in events for call in event.calls]
-
-
-def read_after(first, events, results, statics):
-    """The places of the inputs that are read after event number `first`: they must not share memory with what it changes."""
-    later = events[first + 1 :]
-    owners = owners_in(results) if first < len(events) else {}
-    for event in later:
-        owners.update({**event.used(), **event.given()})
-    return [i for i, x in enumerate(statics) if id(owner_of(x)) in owners]
+    events = [e for e in events if type(e) in (Forward, Function)]
+    given = [e.takes() if type(e) is Function or e.before.keys() > {"needs"} else e.inputs for e in events]
+    return [x for x in flat(given) if isinstance(x, Generator)]
 
 
 def _takes(call):
@@ -410,22 +345,13 @@ def _takes(call):
     return call.kernel is PICK or call.kernel is PUT_BACK
 
 
+def _decides(call):
+    """Whether Python may have to go on otherwise after a kernel."""
+    return _takes(call) or call.kernel is DOUBT
+
+
 def _refuse_index():
     raise Otherwise("an index is negative or out of range now")
-
-
-def _stops(call):
-    """Whether a table stops at a kernel that has met a value that it can't take."""
-    return call.kernel is ALARM or call.kernel in STOPPING
-
-
-def _alarmed(event):
-    return any(call.kernel is ALARM for call in event.calls)
-
-
-def _refuses(event):
-    """Whether the kernels of an event may refuse a value, so that Python is asked for the error."""
-    return _alarmed(event) or (type(event) is Forward and bool(event.op.alarm))
 
 
 def _assign(grads):

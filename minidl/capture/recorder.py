@@ -10,14 +10,14 @@ import numpy as np
 from ..graph import watch
 from ..graph.nodes import Leaf, next_serial
 from ..graph.writes import owner_of
-from ..kernels import jit
+from ..kernels import arithmetic, copies, jit
 from ..ops import Index, Sub
 from ..tensors.tensor import Tensor
 from .events import Backward, Call, Copy, Forward, Grad, Loose, Step, Sum, arrays_in
 from .following import FOLLOWED_NUMBERS, follow, is_followed
 from .functions import EFFECTS
 from .lowering import lowered, prepared
-from .replacements import FORGOTTEN, Replacements
+from .replacements import FORGOTTEN, Replacements, array_of
 
 
 class Recorder(Replacements, watch.Observer):
@@ -30,7 +30,8 @@ class Recorder(Replacements, watch.Observer):
         self.events, self.refusal, self.modules, self.tensors = [], None, {}, {}
         self.grads = {}  # id of a leaf's node -> (node, the array of its .grad when the step first used it, None, or FORGOTTEN)
         self.statics = list(statics)
-        self.given = list(zip(statics, given, strict=False))  # the copies that the step is given, and what they are copies of
+        # the copies that the step is given, what they are copies of, and what owns its memory
+        self.given = [(static, x, owner_of(x)) for static, x in zip(statics, given, strict=False)]
         self.born = {}  # id of a leaf's node that the step itself has made -> the node
         self.shared = sys.maxsize  # the number of the event that first changes memory of an input
         self.check = check  # whether to call each operation's kernels again
@@ -47,7 +48,7 @@ class Recorder(Replacements, watch.Observer):
 
     def __enter__(self):
         try:
-            jit.recorder = self._recorded
+            jit.recorder, copies.noted = self._recorded, arithmetic
             for kernel in list(jit.tables):
                 for dtype, code in list(kernel.items()):
                     dict.__setitem__(kernel, dtype, self._recorded(kernel, dtype, code))
@@ -64,7 +65,7 @@ class Recorder(Replacements, watch.Observer):
         self._thread = None  # some of its functions may have been copied meanwhile (double_backward/reading.py)
         if self._taken:
             self.refuse("Tensor.array gives its values to NumPy: compute with tensors, or read it outside of the step")
-        jit.recorder = None
+        jit.recorder = copies.noted = None
         for kernel in list(jit.tables):
             for dtype, code in list(kernel.items()):
                 dict.__setitem__(kernel, dtype, _restored(code))
@@ -78,9 +79,8 @@ class Recorder(Replacements, watch.Observer):
     def _recorded(self, kernel, dtype, code):
         return _Recorded(self, kernel, dtype, code)
 
-    def called(self, kernel, dtype, function, args):
-        call = Call(kernel, dtype, function, args)
-        result = function(*args)
+    def called(self, call):
+        result = call.make()
         call.answers = result is not None
         if self._stack:
             self._stack[-1].calls.append(call)
@@ -94,7 +94,7 @@ class Recorder(Replacements, watch.Observer):
 
     def _add(self, event):
         self.events.append(event)
-        if self.check:
+        if self.check and event.calls:
             self.seen.update(event.written())
 
     def before(self, op):
@@ -115,7 +115,7 @@ class Recorder(Replacements, watch.Observer):
                 if isinstance(x, np.floating) and x is not event.before.get(key) and not any(x is y for y in arrays):
                     setattr(op, key, np.asarray(x))  # which has a place, where kernels find it
                     event.keeps = True
-        event.after, event.inputs, event.outputs = dict(vars(op)), list(arrays), [y.array for y in outputs]
+        event.after, event.inputs, event.outputs = dict(vars(op)), list(arrays), [array_of(y) for y in outputs]
         for x in inputs:
             self._read(x)
         self._forwards[id(op)] = event
@@ -155,7 +155,7 @@ class Recorder(Replacements, watch.Observer):
         event = self._stack.pop()
         if self._stack:
             return
-        event.gradients = tuple(None if dx is None else np.asarray(dx) for dx in gradients)
+        event.gradients = tuple([None if dx is None else np.asarray(dx) for dx in gradients])
         if node.hooks or any(parent is not None and parent.hooks for parent in node.needs):
             self.refuse(f"{node.name} has a hook, which is Python: remove it, or leave the step ordinary")
         self._verify(event)
@@ -174,14 +174,14 @@ class Recorder(Replacements, watch.Observer):
 
     def _check_inputs(self, array):
         owner = owner_of(array)
-        for static, x in self.given:
+        for static, x, whole in self.given:
             if static is owner:
                 self.refuse("it changes an input in place: compute a new tensor")
                 np.copyto(x, static)
-                for other, y in self.given:  # which may overlap it
-                    if y is not x and owner_of(y) is owner_of(x):
+                for other, y, its in self.given:  # which may overlap it
+                    if y is not x and its is whole:
                         np.copyto(other, y)
-            elif owner_of(x) is owner:
+            elif whole is owner:
                 np.copyto(static, x)
                 self.shared = min(self.shared, len(self.events) - (not self._stack))
 
@@ -190,7 +190,7 @@ class Recorder(Replacements, watch.Observer):
             return
         if node.hooks or getattr(node, "after", None):
             self.refuse("a parameter has a hook, which is Python: remove it, or leave the step ordinary")
-        array = node.grad.array
+        array = array_of(node.grad)
         self._begins(node, None if array is dx else array)
         if array is not dx:
             self._add(Sum(total=array, dx=dx, result=array))
@@ -217,7 +217,7 @@ class Recorder(Replacements, watch.Observer):
     def _keeps(self, node, array):
         """The gradient of a node is this array, or None; nobody sees those of what the step has made when it is over."""
         if id(node) not in self._forwards:
-            self._add(Grad(node=node, array=array))
+            self._add(Grad(node, array))
 
     def found_grads(self):
         """[(node, the array of its .grad, or None)] of the gradients that the step finds at its begin, and does not forget."""
@@ -281,9 +281,10 @@ class _Recorded:
             self.function = self.function.func
 
     def __call__(self, *args):
-        if not self.recorder._mine():
+        recorder = self.recorder
+        if threading.get_ident() != recorder._thread:
             return self.code(*args)
-        return self.recorder.called(self.kernel, self.dtype, self.function, self.bound + args)
+        return recorder.called(Call(self.kernel, self.dtype, self.function, self.bound + args))
 
 
 def _hidden_effect():
@@ -315,21 +316,21 @@ def reproduced(event, known):
     were. Calls that change an array that was there before (running means) can't be judged so: the whole step's comparison
     covers them.
     """
-    owners, given = event.written(), event.given()
-    known = {key for key in owners if key in known or key in given}
-    before = {key: x.tobytes() for key, x in owners.items()}
-    for key, x in owners.items():
-        if key not in known:
-            x.fill(np.nan if x.dtype.kind == "f" else 0)
-    zeros = any(x.dtype.kind != "f" for x in owners.values())  # what is added to them shows the second time
-    for _ in range(2 if zeros else 1):
+    given, before, times = event.given(), [], 1
+    for key, x in event.written().items():
+        before.append((x, x.tobytes(), there := key in known or key in given))
+        floats = x.dtype.kind == "f"
+        if not floats:
+            times = 2  # it is filled with zeros: what is added to them shows the second time
+        if not there:
+            x.fill(np.nan if floats else 0)
+    for _ in range(times):
         for call in event.calls:
             call.make()
-    differ = {key for key, x in owners.items() if x.tobytes() != before[key]}
-    for key in differ:
-        x = owners[key]
-        x[...] = np.frombuffer(before[key], x.dtype).reshape(x.shape)
-    return not differ or bool(differ & known)
+    differ = [(x, old, there) for x, old, there in before if x.tobytes() != old]
+    for x, old, _ in differ:
+        x[...] = np.frombuffer(old, x.dtype).reshape(x.shape)
+    return not differ or any(there for _, _, there in differ)
 
 
 def stub(node):

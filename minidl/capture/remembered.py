@@ -11,15 +11,17 @@ from ..graph.writes import owner_of
 from ..nn.module import Module
 from ..tensors.tensor import Tensor
 from .arguments import copied, examine, is_plain, leaves, put_back, refused, skeleton, tensors_in, twins, with_statics
+from .comparing import SIMPLE, same
 from .guards import LEFT, Guards
-from .matching import CannotRemember, Carried, Matching
+from .matching import Matching
 from .numbers import Changed
+from .origins import CannotRemember, Carried
 from .plans import ENOUGH, Plan, no_replay
-from .program import Failed, Otherwise, Program, read_after
+from .program import Failed, Otherwise, Program
 from .recorder import Recorder, options_of
 from .replay import replay_of
 from .state import State, equal, grads_of
-from .surroundings import SIMPLE, same
+from .uses import read_after
 
 MOST = 8  # programs of one step
 MISSES = 4  # calls in which Python would have gone on otherwise, after which a step is recorded anew

@@ -19,9 +19,27 @@ FORGOTTEN = object()
 _TAKING = "minidl.utils.", "minidl.d2l.", "minidl.viz.", "minidl.io", "minidl.model_selection."
 
 
+@functools.cache
 def _takes(name):
     """Whether the code of this module gives what it reads in a tensor to Python."""
     return name.startswith(_TAKING) or name.partition(".")[0] != "minidl"
+
+
+def array_of(x):
+    """A tensor's array, without telling the recorder."""
+    return x.__dict__["array"]
+
+
+def _parts_of(module):
+    """{id: (module, its attributes)} of a module and all in it, parents first."""
+    found, waiting = {}, [module]
+    while waiting:
+        part = waiting.pop()
+        if id(part) not in found:
+            own = dict(vars(part))
+            found[id(part)] = part, own
+            waiting += [x for name in reversed(own["_members"]) if isinstance(x := own.get(name), Module)]
+    return found
 
 
 class Replacements:
@@ -78,8 +96,8 @@ class Replacements:
 
         def get(x):
             node = x.node or x._frozen
-            if node is not None and self._mine():
-                self._begins(node, None if node.grad is None else node.grad.array)
+            if node is not None and id(node) not in self.grads and self._mine():
+                self._begins(node, None if node.grad is None else array_of(node.grad))
             return old.fget(x)
 
         def put(x, grad):
@@ -88,7 +106,7 @@ class Replacements:
             if node is not None and self._mine():
                 self._begins(node, FORGOTTEN)
                 if not self._stack:
-                    self._keeps(node, None if grad is None else grad.array)
+                    self._keeps(node, None if grad is None else array_of(grad))
 
         return property(get, put, old.fdel)
 
@@ -103,7 +121,7 @@ class Replacements:
     def _read(self, x):
         """Notes that the step reads this tensor's array."""
         if isinstance(x, Tensor) and id(x) not in self.tensors:
-            self.tensors[id(x)] = x, x.array, vars(x).get("node")
+            self.tensors[id(x)] = x, array_of(x), vars(x).get("node")
 
     def _data(self, name, old):
         """The property `data`: another tensor that has the same array; and setting it gives a tensor another array."""
@@ -126,12 +144,14 @@ class Replacements:
         What NumPy makes of it is not seen. It may be an option of an operation of the user's.
         """
 
+        stack, frame = self._stack, sys._getframe
+
         def get(x):
             try:
                 array = x.__dict__["array"]
             except KeyError:
                 raise AttributeError("array") from None
-            if not self._stack and _takes(sys._getframe(1).f_globals.get("__name__", "")) and self._mine():
+            if not stack and _takes(frame(1).f_globals.get("__name__", "")) and self._mine():
                 self._taken[id(array)] = array
             return array
 
@@ -154,7 +174,7 @@ class Replacements:
         def call(module, *inputs, **options):
             if self._mine() and not self._stack:
                 if id(module) not in self.modules:
-                    self.modules.update((id(part), (part, dict(vars(part)))) for part in module.modules())
+                    self.modules.update(_parts_of(module))
                 if module._hooks is not None and is_hooked(module):
                     self.refuse(f"{type(module).__name__} has a hook, which is Python: remove it, or leave the step ordinary")
             return old(module, *inputs, **options)
@@ -268,4 +288,5 @@ class Replacements:
                 self._add(event)
             return event.result
 
+        call.stands_for = old  # in what functions that are followed call (double_backward/reading.py)
         return call

@@ -27,11 +27,11 @@ from ..kernels import threads
 from ..nn.module import changes
 from ..tensors import dtypes
 from ..tensors.tensor import Tensor
+from .comparing import same
 from .guards import identical
 from .numbers import Changed, Options
 from .plans import ORDINARY
 from .program import Otherwise
-from .surroundings import same
 
 MOST = 100  # lines of one kind that are written out: to compile as many takes 3 ms
 _KNOWN = {

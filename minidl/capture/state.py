@@ -4,7 +4,7 @@ import numpy as np
 
 from ..tensors.tensor import Tensor
 from .arguments import held, parts, put_in
-from .surroundings import same
+from .comparing import same
 
 
 class State:
@@ -12,7 +12,8 @@ class State:
 
     def __init__(self, program):
         self.arrays = [(x, x.copy()) for x in state_arrays(program)]
-        self.grads = [(node, node.grad, None if node.grad is None else node.grad.array.copy()) for node in program.nodes]
+        grads = [(node, node.grad) for node in program.nodes]
+        self.grads = [(node, grad, None if grad is None else grad.array.copy()) for node, grad in grads]
         self.streams = [(g, g.get_state()) for g in program.generators]
         self.kept = [(o.state, {p: dict(values) for p, values in o.state.items()}) for o in program.optimizers]
         self.own = [(vars(o), dict(vars(o))) for o in program.optimizers]  # such as a counter of one's own
@@ -42,7 +43,7 @@ class State:
     def equal(self):
         streams = [(g.get_state().array, state.array) for g, state in self.streams]
         left = [_parts(get()) for get, *_ in self.places]
-        return all(equal([now], [old]) for now, old in (*self.arrays, *streams)) and all(map(_alike, left, self.left))
+        return all(same_bits(*pair) for pair in (*self.arrays, *streams)) and all(map(_alike, left, self.left))
 
 
 def _parts(value):
@@ -89,7 +90,7 @@ def grads_of(program):
 def equal(a, b):
     """Whether two lists have the same arrays bit for bit, or None in the same places."""
     return len(a) == len(b) and all(
-        (x is None and y is None) or (x is not None and y is not None and same_bits(x, y)) for x, y in zip(a, b, strict=True)
+        x is y or (x is not None and y is not None and same_bits(x, y)) for x, y in zip(a, b, strict=True)
     )
 
 

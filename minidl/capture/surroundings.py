@@ -24,6 +24,7 @@ from ..nn.module import Module
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Optimizer
 from ..tensors.tensor import Tensor
+from .comparing import DICTS, MANY, SIMPLE, copied_items
 from .names import (
     ANY,
     CATCHES,
@@ -42,9 +43,9 @@ from .names import (
     packaged,
     set_by,
 )
+from .places import of_cell, of_class, of_slot, place_in, slot_reader
 
-SIMPLE = (int, float, bool, complex, str, bytes, type(None), np.generic)
-_FEW, _MANY = 100, 1000  # items of a list or dict: so many are looked into, so many are compared one by one
+_FEW = 100  # items of a list or dict: so many are looked into
 _NUMBERS = 10_000  # an array of so many numbers is compared, if no kernel reads it
 # What Python calls without a name in the code: operators, indexing, loops, `with`; and where an object is made.
 _OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod"
@@ -57,9 +58,8 @@ _SILENT = frozenset(
 )
 _MAKING = frozenset({"__init__", "__new__", "__post_init__"})
 _LISTS = list, tuple, set, frozenset, collections.deque
-_DICTS = dict, types.MappingProxyType
 _NUMBERED = np.ndarray, array.array, bytearray, memoryview
-_BUILT_IN = {*_LISTS, *_DICTS, collections.OrderedDict, collections.defaultdict, collections.Counter}
+_BUILT_IN = {*_LISTS, *DICTS, collections.OrderedDict, collections.defaultdict, collections.Counter}
 _KEPT = {"state", "param_groups", "_checked"}  # of an optimizer; these are other guards'
 # Whose objects are mostly options, or what they have counted.
 _OPTIONS = (
@@ -86,6 +86,8 @@ def surroundings(function, arguments, ran=(), stepped=(), read=frozenset(), made
     """
     given = [x for x in arguments if not isinstance(x, Tensor) or x.node is not None]  # of the others, see examine
     names = {"forward"}
+    if isinstance(function, types.FunctionType) and not set_by(function.__code__):
+        names |= _told_by(function)  # which the first walk would find
     while True:  # until the code that is reached has no new names
         walk = _Walk(names, {id(x) for x in ran}, {id(x) for x in stepped}, read, made)
         walk.go([function, *given])
@@ -128,6 +130,13 @@ class _Walk:
         if type(value) in weakref.ProxyTypes:
             with contextlib.suppress(ReferenceError):
                 self.waiting.append(value.__str__.__self__)
+        elif isinstance(value, Tensor):
+            (self.inner if id(value) in self.indirect else self.tensors).append(value)
+            own = vars(value)
+            if not (own.keys() <= _OF_TENSORS and ours(type(value).__module__)):
+                self.attributes(value, own, but=_OF_TENSORS)
+        elif isinstance(value, Module):
+            self.module(value)
         elif isinstance(value, types.MethodType):
             self.waiting += [value.__self__, value.__func__]
         elif isinstance(value, types.BuiltinMethodType):
@@ -136,12 +145,7 @@ class _Walk:
             self.waiting += [value.func, value.args, value.keywords]
         elif isinstance(value, types.FunctionType):
             self.function(value)
-        elif isinstance(value, Tensor):
-            (self.inner if id(value) in self.indirect else self.tensors).append(value)
-            own = vars(value)
-            if not (own.keys() <= _OF_TENSORS and ours(type(value).__module__)):
-                self.attributes(value, own, but=_OF_TENSORS)
-        elif isinstance(value, (*_LISTS, *_DICTS)):
+        elif isinstance(value, (*_LISTS, *DICTS)):
             self.container(value)
         elif isinstance(value, _NUMBERED):
             view = np.asarray(value)
@@ -166,8 +170,6 @@ class _Walk:
         elif isinstance(value, types.ModuleType):
             if not foreign(value.__name__):
                 self.attributes(value, vars(value))
-        elif isinstance(value, Module):
-            self.module(value)
         elif isinstance(value, Optimizer):
             self.optimizer(value)
         elif isinstance(value, LRScheduler):
@@ -196,21 +198,19 @@ class _Walk:
         self.waiting.append(value)
 
     def function(self, f):
-        if ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT):  # of a dataclass
+        if _is_ours(f):
             return
         loaded = loaded_by(f.__code__)
-        self.found |= loaded | set_by(f.__code__)
-        if not packaged(f.__code__, f.__module__):
-            self.found |= marks_of(f.__code__)
+        self.found |= _told_by(f)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
             except ValueError:  # not yet set
                 continue
             if name in self.set and self.made(value):
-                self.places[id(cell), ""] = *_of_cell(cell), name
+                self.places[id(cell), ""] = *of_cell(cell), name
             elif name in self.set and name not in self.names:
-                self.settled[id(cell), ""] = *_of_cell(cell), value
+                self.settled[id(cell), ""] = *of_cell(cell), value
             elif name in loaded:
                 self.cells[id(cell)] = cell, value, name
                 self.waiting.append(value)
@@ -237,12 +237,12 @@ class _Walk:
 
     def container(self, value):
         if not isinstance(value, (tuple, frozenset)):  # its items are the same as long as it is
-            self.containers.append((value, _copy(value, self.names)))
-        if isinstance(value, _DICTS):
-            some = value.values() if len(value) <= _MANY else [value[key] for key in self.names & value.keys()]
+            self.containers.append((value, copied_items(value, self.names)))
+        if isinstance(value, DICTS):
+            some = value.values() if len(value) <= MANY else [value[key] for key in self.names & value.keys()]
             self.waiting.extend(x for x in some if len(value) <= _FEW or not isinstance(x, (Tensor, *_NUMBERED)))
             self.waiting += [value[key] for key in self.names & value.keys()]
-        elif len(value) <= _MANY:  # of many tensors only those are looked at that kernels read
+        elif len(value) <= MANY:  # of many tensors only those are looked at that kernels read
             self.waiting.extend(x for x in value if len(value) <= _FEW or not isinstance(x, (Tensor, *_NUMBERED)))
         if type(value) not in _BUILT_IN:
             self.attributes(value, _own(value))
@@ -254,6 +254,8 @@ class _Walk:
             if isinstance(child := own.get(name), Module):
                 self.waiting.append(child)
         for x in own.values():
+            if type(x) in _EXACT:
+                continue
             if isinstance(x, Tensor):
                 self.indirect.add(id(x))
                 self.waiting.append(x)
@@ -294,11 +296,13 @@ class _Walk:
 
     def leaves(self, own, few=True, but=frozenset()):
         """The names under which the step leaves what it has made in a `__dict__`. few: it is that of an object."""
-        names = {name for name in (own.keys() if few else self.set & own.keys()) - but if self.made(own[name])}
-        self.places.update(((id(own), name), (*place_in(own, name), name)) for name in names)
-        for name in (self.set & own.keys()) - self.names - but:
-            if name not in names:
-                self.settled[id(own), name] = *place_in(own, name), own[name]
+        names, sets = set(), self.set & own.keys()
+        for name in list(own) if few else sets:
+            if type(own[name]) not in _EXACT and name not in but and self.made(own[name]):
+                names.add(name)
+                self.places[id(own), name] = *place_in(own, name), name
+        for name in sets - self.names - but - names:
+            self.settled[id(own), name] = *place_in(own, name), own[name]
         return names
 
     def attribute(self, owner, own, name, text=None):
@@ -308,10 +312,9 @@ class _Walk:
 
     def of_class(self, owner, kind):
         """What the classes of the user's among those of an object have; owner is None for a class itself."""
+        classes = [cls for cls in kind.__mro__ if not ours(cls.__module__)]
         hidden = [] if owner is None or id(owner) in self.ran else [(owner, _own(owner))]  # may get what a class has
-        for cls in kind.__mro__:
-            if ours(cls.__module__):
-                continue
+        for cls in classes:
             own = vars(cls)
             known = foreign(cls.__module__)
             if not known:  # a method that it is given later may hide another class's
@@ -329,19 +332,19 @@ class _Walk:
                     elif hasattr(type(value), "__set__"):
                         self.waiting.append(value)
                     slot = isinstance(value, types.MemberDescriptorType) and owner is not None
-                    if self.made(_slot(value)(owner) if slot else value):
-                        place = _of_slot(value, owner) if slot else _of_class(cls, name)
+                    if self.made(slot_reader(value)(owner) if slot else value):
+                        place = of_slot(value, owner) if slot else of_class(cls, name)
                         self.places[id(owner if slot else cls), name] = *place, name
                         continue
                     if name not in self.names:
                         if slot:
-                            self.settled[id(owner), name] = *_of_slot(value, owner), _slot(value)(owner)
+                            self.settled[id(owner), name] = *of_slot(value, owner), slot_reader(value)(owner)
                         elif not isinstance(value, (property, types.MemberDescriptorType)):
-                            self.settled[id(cls), name] = *_of_class(cls, name), value
+                            self.settled[id(cls), name] = *of_class(cls, name), value
                         continue
                 if isinstance(value, types.MemberDescriptorType):  # of __slots__
                     if owner is not None:
-                        self.note(owner, name, _slot(value), owner, f"{cls.__name__}.{name}", _slot(value)(owner))
+                        self.note(owner, name, slot_reader(value), owner, f"{cls.__name__}.{name}", slot_reader(value)(owner))
                     continue
                 if known:  # nobody changes it
                     self.waiting.append(value)
@@ -358,27 +361,17 @@ class _Walk:
                     self.waiting.append(value.func)
 
 
-def place_in(own, name):
-    """(get, put) of an attribute in a `__dict__`, or a global variable."""
-    return functools.partial(own.get, name), functools.partial(own.__setitem__, name)
+def _is_ours(f):
+    """Whether nothing in the function's code is looked at: it is minidl's, NumPy's, or a method that a dataclass was given."""
+    return ours(f.__module__) or (f.__code__.co_filename == "<string>" and f.__name__ in _SILENT)
 
 
-def _of_class(cls, name):
-    return functools.partial(vars(cls).get, name), functools.partial(setattr, cls, name)
-
-
-def _of_slot(descriptor, owner):
-    return functools.partial(_slot(descriptor), owner), functools.partial(descriptor.__set__, owner)
-
-
-def _of_cell(cell):
-    def get():
-        try:
-            return cell.cell_contents
-        except ValueError:  # it is deleted
-            return None
-
-    return get, functools.partial(setattr, cell, "cell_contents")
+def _told_by(f):
+    """The names that a function's code tells, with marks."""
+    if _is_ours(f):
+        return frozenset()
+    found = loaded_by(f.__code__) | set_by(f.__code__)
+    return found if packaged(f.__code__, f.__module__) else found | marks_of(f.__code__)
 
 
 def _is_of(kind, places):
@@ -401,61 +394,3 @@ def _own(value):
         return get.__getattribute__(value, "__dict__")
     except AttributeError:
         return {}
-
-
-def _slot(descriptor):
-    def get(owner):
-        try:
-            return descriptor.__get__(owner)
-        except AttributeError:  # not set
-            return None
-
-    return get
-
-
-class _Some(dict):
-    """Some items of a dict with many."""
-
-
-def _copy(value, names):
-    """What a container holds, to see that it is changed; of a long one its length, or the items whose keys are in the code."""
-    if isinstance(value, _DICTS):
-        return dict(value) if len(value) <= _MANY else _Some((key, value[key]) for key in names & value.keys())
-    if len(value) > _MANY:
-        return len(value)
-    return set(value) if isinstance(value, set) else list(value)
-
-
-def alike(now, copy):
-    """Whether a container still has the items that the copy has."""
-    kind = type(copy)
-    if kind is int:
-        return len(now) == copy
-    if kind is bytes:
-        return np.asarray(now).tobytes() == copy
-    if kind is _Some:
-        return all(key in now and same(now[key], value) for key, value in copy.items())
-    if len(now) != len(copy):
-        return False
-    if kind is set:
-        return now == copy
-    if kind is dict:
-        if not all(map(_one_key, now, copy)):
-            return False
-        now, copy = now.values(), copy.values()
-    return all(map(operator.is_, now, copy)) or all(map(same, now, copy))
-
-
-def _one_key(a, b):
-    return a is b or (not isinstance(a, Tensor) and a == b)  # two tensors would be compared number by number
-
-
-def same(now, before):
-    """The same object, or an equal number: 0 and -0 differ."""
-    if now is before:
-        return True
-    if type(now) is not type(before):
-        return False
-    if isinstance(now, SIMPLE):
-        return repr(now) == repr(before)
-    return type(now) is tuple and len(now) == len(before) and all(map(same, now, before))

@@ -64,6 +64,15 @@ def einsum(expression, *xs, optimize=True):
     return apply(ops.Einsum(tuple(left.split(",")), right), *xs)
 
 
+def contracted(terms, right, *xs, shape=None):
+    """kernels.einsum, which repeats along axes that only the right side has"""
+    if shape is not None and (new := {*right}.difference(*terms)):
+        alone = [(axis, n) for axis, n in zip(right, shape, strict=True) if axis in new]
+        terms = *terms, "".join(axis for axis, _ in alone)
+        xs = *xs, wrap(np.ones([n for _, n in alone], xs[0].dtype))
+    return apply(ops.Einsum(terms, right), *xs)
+
+
 def split(x, ends, axis):
     return x.split(np.diff([0, *ends, x.shape[axis]]).tolist(), axis)
 
@@ -216,6 +225,7 @@ FORMULAS = {
     "conv2d": conv2d,
     "conv2d_input": conv2d_input,
     "conv2d_weight": conv2d_weight,
+    "einsum": contracted,
     "sum_over": lambda x, axes, keepdims=False, divisor=1: x.sum(axes, keepdims) / divisor,
     "gamma_slope": gamma_slope,
 }

@@ -109,6 +109,11 @@ def _stands_in(value):
     return type(value) is FunctionType and (value.__module__ or "").startswith("minidl.capture.")
 
 
+def _itself(value):
+    """What it stands in for, if that is known."""
+    return getattr(value, "stands_for", value) if _stands_in(value) else value
+
+
 class Reading:
     """Classes of operations whose methods find other modules under the names `np` and `kernels`."""
 
@@ -138,7 +143,8 @@ class Reading:
         """The names of a module of operations, as they are found there."""
         if module in self._globals:
             return self._globals[module]
-        names = {name: value for name, value in vars(sys.modules[module]).items() if not _stands_in(value)}
+        names = {name: _itself(value) for name, value in vars(sys.modules[module]).items()}
+        names = {name: value for name, value in names.items() if not _stands_in(value)}
         for name, value in names.items():
             if value is np or value is kernels:
                 names[name] = self._instead(value)

@@ -1,16 +1,16 @@
 """Loops over arrays, compiled by Numba: arrays in, arrays out. No Tensor, no graph, no derivative lore.
 
 `jit` says how a kernel is compiled and cached, `ahead` compiles what a step will need, `inspection` shows what a kernel has
-become (`xray`), `threads` when it uses more
-than one thread, `shares` how; `memory` keeps the memory of large arrays for new ones. `vmath` and `gated` hold functions of
-one number as vector code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices
-with (with vectors, `vector_products` does), and `conv` (`conv_batches`, `conv_loops`), `conv_weight` and `depthwise` images,
-over `planes` that they lay out. `sums` adds over any axes (also `variances` and `extremes`), `rows` works along rows
-(softmax and what is made of it),
-`fused_attention` along queries and keys, `recurrent` along sequences, `ctc` over alignments of two; `pool` takes the maxima
-and means of windows, `norm` normalises (by `norm_loops` and `norm_columns`), `special` has Γ and its relatives, `losses`,
-`index`, `clipping` and `layout` small loops that would else be NumPy's, `numpy_loops` calls NumPy's own, `update` (SGD, Adam)
-and `update_rules` (all others) are the optimizers' steps.
+become (`xray`), `threads` when it uses more than one thread, `shares` how; `memory` keeps the memory of large arrays for new
+ones, `copies` shows remembered steps what NumPy does for kernels. `vmath` and `gated` hold functions of one number as vector
+code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with (with vectors,
+`vector_products` does; `contract` makes Einstein's sums of products), and `conv` (`conv_batches`, `conv_loops`),
+`conv_weight` and `depthwise` images, over `planes` that they lay out. `sums` adds over any axes (also `variances` and
+`extremes`), `rows` works along rows (softmax and what is made of it), `fused_attention` along queries and keys, `recurrent`
+along sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows, `norm` normalises (by
+`norm_loops` and `norm_columns`), `special` has Γ and its relatives, `losses`, `index`, `clipping` and `layout` small loops
+that would else be NumPy's, `numpy_loops` calls NumPy's own, `update` (SGD, Adam) and `update_rules` (all others) are the
+optimizers' steps.
 
 A file is loaded when one of its functions is first asked for: few programs use all of them. Therefore other packages write
 `kernels.relu(x)` and import no function by its name.
@@ -24,6 +24,7 @@ from .jit import global_compiler_lock
 if TYPE_CHECKING:
     from .ahead import *  # noqa: F403
     from .clipping import *  # noqa: F403
+    from .contract import *  # noqa: F403
     from .conv import *  # noqa: F403
     from .conv_weight import *  # noqa: F403
     from .ctc import *  # noqa: F403
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 _FILES = {
     "ahead": ("compile_ahead",),
     "clipping": ("common_norm", "scale_all"),
+    "contract": ("einsum",),
     "conv": ("add_to_channels", "conv2d", "conv2d_input"),
     "conv_weight": ("conv2d_weight",),
     "ctc": ("ctc_backward", "ctc_forward"),
@@ -89,7 +91,7 @@ _FILES = {
     "extremes": ("amax", "amin", "max_along", "min_along", "topk"),
     "fused_attention": ("attention", "attention_backward"),
     "gemm": ("linear", "linear_backward", "matmul"),
-    "index": ("copy", "place_at", "sum_rows", "take_rows", "to_int64"),
+    "index": ("copy", "join", "place_at", "sum_rows", "take_rows", "to_int64"),
     "inspection": ("xray",),
     "losses": (
         "negative_log_likelihood",

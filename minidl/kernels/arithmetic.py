@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numba import types
 
-from .jit import CodeByDtype, jit, strided
+from .jit import FLOATS, CodeByDtype, jit, strided
 from .memory import offset_of, owner_of
 
 
@@ -241,3 +241,21 @@ def buffer_of(x):
         return owner
     owner = owner.transpose(sorted(range(owner.ndim), key=lambda axis: -abs(owner.strides[axis])))
     return owner if owner.flags.c_contiguous else None
+
+
+def copy_to(z, x):
+    """z = x by a kernel, of floats that four axes can show; else z stays as it is."""
+    if z.dtype in FLOATS and (arrays := four_axes(z, x)):
+        NUMBERS["copy"][z.dtype](arrays[1], 0.0, arrays[0])
+
+
+def clear(z):
+    """z = 0, likewise"""
+    if z.dtype in FLOATS and (arrays := four_axes(z)):
+        FILL[z.dtype](arrays[0], 0.0)
+
+
+def product_to(z, x, y):
+    """z = x·y, likewise"""
+    if z.dtype in FLOATS and (arrays := four_axes(z, x, y)):
+        PAIRS["*"][z.dtype](arrays[1], arrays[2], arrays[0])

@@ -95,7 +95,7 @@ def forward(q, k, v, offsets, mask, bias, kinds, causal, scale, seed, drop, o, l
 
     q (Tq, E), k (Tk, E), v (Tk, Ev) and o (Tq, Ev) are the first item's; those of item i lie offsets[i] bytes behind. Item i
     has number kinds[i] of mask (0: hidden) and bias, each (kinds, Tk, Tq), mask also (kinds, Tk, 1), or of size 0. drop is
-    dropout's probability.
+    dropout's probability, and seed[0] chooses what it drops.
     """
     (Tq, E), (Tk, Ev), items, T = q.shape, v.shape, offsets.shape[0], lse.dtype.type
     width = VECTORS * (VECTOR_BYTES // lse.itemsize)
@@ -128,7 +128,7 @@ def forward(q, k, v, offsets, mask, bias, kinds, causal, scale, seed, drop, o, l
                 shrink[c] = vmath.exp(vmath.select(shift[c] > new, T(0), shift[c] - new) * T(1 / LOG2E))
                 shift[c], sums[c] = new, 0
             if limit:
-                counter, this = q0 * Tk + b, scrambled(seed, item)
+                counter, this = q0 * Tk + b, scrambled(seed[0], item)
                 dropped_exponentials(st, 0, keys, n, shift, sums, 0, counter, Tk, this, limit)
             else:
                 column_exponentials(st, 0, keys, n, shift, sums, 0, 0, 0, 0, 0)
@@ -220,7 +220,7 @@ def backward(
                     times_panel(v_, b, these, Ev, gt, p * Ev, dt, j, w)
                     hide(st, j, these, w, mask, bias, kind, causal, b, q0 + j)
                     if limit:
-                        counter, this = (q0 + j) * Tk + b, scrambled(seed, item)
+                        counter, this = (q0 + j) * Tk + b, scrambled(seed[0], item)
                         dropped_gradients(st, dt, j, these, w, logs, delta, j, outer, more, counter, Tk, this, limit)
                     else:
                         column_gradients(st, dt, j, these, w, logs, delta, j, outer, more, 0, 0, 0, 0)
@@ -244,13 +244,13 @@ def backward(
 
 
 def _forward_types(t):
-    options = types.boolean, types.float64, types.intp, types.float64
+    options = types.boolean, types.float64, dense(types.int64, 1), types.float64
     masks = dense(types.uint8, 3), dense(t, 3), dense(types.int64, 1)
     return *[strided(t, 2)] * 3, strided(types.int64, 2), *masks, *options, strided(t, 2, True), dense(t, 2, True)
 
 
 def _backward_types(t):
-    options = types.boolean, types.float64, types.intp, types.float64
+    options = types.boolean, types.float64, dense(types.int64, 1), types.float64
     masks = dense(types.uint8, 3), dense(t, 3), dense(types.int64, 1)
     outs = *[strided(t, 2, True)] * 3, dense(t, 3, True), types.boolean
     return *[strided(t, 2)] * 5, dense(t, 2), strided(types.int64, 2), *masks, *options, *outs

@@ -170,19 +170,71 @@ def pick(x, rows, columns, z, alarm):
 def put_back(z, rows, columns, dy, adds, alarm):
     """z = 0, and dy at [rows, columns]; alarm = [-1], or [0] if a place is not in z
 
-    adds: 1 if dy is added to 0, in this order; 0 if it takes its place, so that -0 stays.
+    adds: 1 if dy is added to 0, in this order; 0 if it takes its place, so that -0 stays; 2 if z stays elsewhere.
     """
     alarm[0] = -1.0
-    z[:] = 0
+    if adds != 2:
+        z[:] = 0
     for h in range(dy.shape[0]):
         for i in range(dy.shape[1]):
             for j in range(dy.shape[2]):
                 for k in range(dy.shape[3]):
                     r, c = rows[h, i, j, k], columns[h, i, j, k]
                     if 0 <= r < z.shape[0] and 0 <= c < z.shape[1]:
-                        z[r, c] = z[r, c] + dy[h, i, j, k] if adds else dy[h, i, j, k]
+                        z[r, c] = z[r, c] + dy[h, i, j, k] if adds == 1 else dy[h, i, j, k]
                     else:
                         alarm[0] = 0.0
+
+
+@jit
+def truncated(x, z, alarm):
+    """z = x as a whole number, towards 0; alarm = [-1], or [0] if an int64 can't hold one, or it is NaN"""
+    alarm[0] = -1.0
+    for h in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            for j in range(z.shape[2]):
+                for k in range(z.shape[3]):
+                    if abs(x[h, i, j, k]) < 2**62:
+                        z[h, i, j, k] = np.int64(x[h, i, j, k])
+                    else:
+                        alarm[0] = 0.0
+
+
+@jit
+def _comes_first(a, b):
+    """Whether a comes before b in order: NaN comes last."""
+    return a < b or (a == a and b != b)
+
+
+@jit
+def in_order(x, places, spare):
+    """places[m] = the places of the elements of x[m] in order; equal ones stay in theirs. spare: room for as many places."""
+    M, N = x.shape
+    spare[:] = 0
+    for m in range(M):
+        row, order = x[m], places[m]
+        for first in range(0, N, 8):  # runs of eight, by insertion
+            for i in range(first, min(first + 8, N)):
+                k = i
+                while k > first and _comes_first(row[i], row[order[k - 1]]):
+                    order[k] = order[k - 1]
+                    k -= 1
+                order[k] = i
+        width = 8
+        while width < N:
+            for first in range(0, N, 2 * width):  # two runs become one
+                i, middle = first, min(first + width, N)
+                j, end = middle, min(first + 2 * width, N)
+                for k in range(first, end):
+                    if j < end and (i == middle or _comes_first(row[order[j]], row[order[i]])):
+                        spare[k] = order[j]
+                        j += 1
+                    else:
+                        spare[k] = order[i]
+                        i += 1
+            for k in range(N):
+                order[k] = spare[k]
+            width *= 2
 
 
 @jit
@@ -220,9 +272,11 @@ INSIDE = CodeByDtype(inside, lambda t: (strided(t, 4), *[types.float64] * 2, str
 ROOT_OF_SUMS = CodeByDtype(root_of_sums, lambda t: (strided(types.float64, 4), strided(t, 4, True)))
 _PLACES = strided(types.int64, 4), strided(types.int64, 4)
 _ALARM = dense(types.float64, 1, True)
-PICK = CodeByDtype(pick, lambda t: (dense(t, 2), *_PLACES, strided(t, 4, True), _ALARM))
+PICK = CodeByDtype(pick, lambda t: (dense(t, 2), *_PLACES, strided(t, 4, True), _ALARM), integers=True)
 TAKE = CodeByDtype(pick, PICK.signature)  # where eager does not look whether a place is in x: Python then tells
-PUT_BACK = CodeByDtype(put_back, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), types.intp, _ALARM))
+PUT_BACK = CodeByDtype(put_back, lambda t: (dense(t, 2, True), *_PLACES, strided(t, 4), types.intp, _ALARM), integers=True)
 PUT = CodeByDtype(put_back, PUT_BACK.signature)  # of what TAKE has taken
 DOUBT = CodeByDtype(doubt, lambda t: (strided(types.boolean, 4), types.boolean, _ALARM))  # Python has gone on by what it found
-STOPPING = DOUBT, HOLD, PICK, TAKE, PUT_BACK, PUT  # whose last argument is an alarm
+TRUNCATE = CodeByDtype(truncated, lambda t: (strided(t, 4), strided(types.int64, 4, True), _ALARM))
+ORDER = CodeByDtype(in_order, lambda t: (dense(t, 2), *[dense(types.int64, n, True) for n in (2, 1)]), integers=True)
+STOPPING = DOUBT, HOLD, TRUNCATE, PICK, TAKE, PUT_BACK, PUT  # whose last argument is an alarm

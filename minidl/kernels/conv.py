@@ -27,6 +27,7 @@ from numba import types
 
 from .conv_batches import BATCH_SIZES, correlate_batches, make_batch_plan
 from .conv_loops import DEPTH, correlate, pack_weights
+from .copies import assign
 from .depthwise import depthwise, depthwise_input, pays
 from .gemm import matmul
 from .jit import CodeByDtype, dense, jit
@@ -189,7 +190,7 @@ def conv2d(x, w, b=None, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), g
         bias = _NO_BIAS[dtype] if b is None else np.ascontiguousarray(b)
         _run(x, w, bias, y, plan, groups, rows, rows * taps, taps)
     else:
-        y[...] = 0 if b is None else b[:, None, None]
+        assign(y, 0 if b is None else b[:, None, None])
     return y
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numba import types
 
 from .arrays import empty_array, reshaped, zero_array
+from .copies import assign
 from .depthwise import depthwise_weight, pays
 from .gemm import PACKING, cut
 from .jit import dense, jit, strided
@@ -255,7 +256,7 @@ def conv2d_weight(x, dy, kernel_size, stride=(1, 1), padding=(0, 0, 0, 0), dilat
     o, c, kh, kw = dy.shape[1] // groups, x.shape[1] // groups, *kernel_size
     dw = empty((groups * o, c, kh, kw), x.dtype)
     if not (x.size and dy.size):
-        dw[...] = 0
+        assign(dw, 0)
         return dw
     if pays(c, o):
         return depthwise_weight(x, dy, tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), groups)

@@ -11,6 +11,7 @@ import numpy as np
 from numba import types
 
 from . import gated, vmath
+from .copies import in_order
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
 from .shares import SharedCode
@@ -30,7 +31,7 @@ def number(x):
 def plain(x):
     """x in the form that kernels are compiled for, contiguous, aligned and writeable; a copy unless it is so."""
     try:
-        return x if x.flags.carray else np.array(x, order="C", subok=False)
+        return x if x.flags.carray else in_order(x)
     except AttributeError:
         raise TypeError(f"a kernel expected an ndarray, got {type(x).__name__}") from None
 

@@ -13,6 +13,7 @@ from numba import types
 
 from .alarms import is_finite
 from .attention_loops import backward_kernel, forward_kernel
+from .copies import assign, in_order, reshape, zeros
 from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit, strided
 from .threads import get_num_threads, run
@@ -35,7 +36,7 @@ def _offsets(batch, *strides):
 
 def _rows(x):
     """x with contiguous rows."""
-    return x if x.strides[-1] == x.itemsize and x.flags.aligned else np.array(x, order="C")
+    return x if x.strides[-1] == x.itemsize and x.flags.aligned else in_order(x)
 
 
 def _right_operand(x):
@@ -43,9 +44,9 @@ def _right_operand(x):
     lanes = VECTOR_BYTES // x.itemsize
     if MASKS or x.shape[-1] % lanes == 0:
         return _rows(x)
-    wide = np.zeros((*x.shape[:-1], x.shape[-1] + lanes), x.dtype)
-    wide[..., : x.shape[-1]] = x
-    return wide[..., : x.shape[-1]]
+    rows = zeros((*x.shape[:-1], x.shape[-1] + lanes), x.dtype)[..., : x.shape[-1]]
+    assign(rows, x)
+    return rows
 
 
 def _like(x, shape):
@@ -124,6 +125,18 @@ def _check(q, k, v, mask, drop):
     return batch
 
 
+def _seed(seed):
+    """The seed where the kernels read it: in a remembered step it is another one in each call."""
+    if isinstance(seed, np.ndarray) and seed.size == 1 and seed.dtype == np.int64:
+        return plain(seed).reshape(1)
+    return _seeds(int(seed))
+
+
+@lru_cache(maxsize=64)
+def _seeds(seed):
+    return np.array([seed], np.int64)
+
+
 def _check_saved(do, q, v, o, lse, batch):
     """What backward is given beside the inputs of forward: a wrong shape would let the kernel read foreign memory."""
     shape, rows = (*batch, q.shape[-2], v.shape[-1]), (math.prod(batch), q.shape[-2])
@@ -142,7 +155,8 @@ def _compute(q, k, v, mask, batch, options):
     (Tq, E), (Tk, Ev), items = q.shape[-2:], v.shape[-2:], math.prod(batch)
     o, lse = _like(q, (*batch, Tq, Ev)), np.empty((items, Tq), q.dtype)
     if 0 in (items, Tq, Tk, Ev):
-        o[...] = lse[...] = 0
+        assign(o, 0)
+        assign(lse, 0)
         return o, lse
     firsts, steps = zip(*(_of_batch(x, batch) for x in (_rows(q), _rows(k), _rows(v), o)), strict=True)
     before = *firsts[:3], _offsets(batch, *steps), *_masks(mask, batch, Tq, Tk, q.dtype), *options
@@ -156,10 +170,10 @@ def _compute_back(do, q, k, v, o, lse, mask, batch, options, needs):
     none, nothing = np.zeros((*[1] * len(batch), 0, 0), dtype), np.zeros((0, 0), dtype)
     dq = _like(q, (*batch, Tq, E)) if wants_q else none
     dk, dv = (_like(k, (*batch, Tk, E)), _like(v, (*batch, Tk, Ev))) if wants_kv else (none, none)
-    dmask = np.zeros((math.prod(mask.shape[:-2]), Tk, Tq) if wants_mask else (0, 0, 0), dtype)
+    dmask = zeros((math.prod(mask.shape[:-2]), Tk, Tq) if wants_mask else (0, 0, 0), dtype)
     if 0 in (items, Tq, Tk, Ev):
         for x in (dq, dk, dv):
-            x[...] = 0
+            assign(x, 0)
     else:
         arrays = _right_operand(q), _rows(k), _rows(v), o, _right_operand(do), dq, dk, dv
         firsts, steps = zip(*(_of_batch(x, batch) for x in arrays), strict=True)
@@ -174,7 +188,7 @@ def _compute_back(do, q, k, v, o, lse, mask, batch, options, needs):
             if wants_kv or wants_mask:
                 run(pays, backward_kernel, dtype, *before, nothing, *firsts[6:], dmask, True)
     if wants_mask:
-        dmask = dmask.swapaxes(-1, -2).reshape(*mask.shape[:-2], Tq, Tk)
+        dmask = reshape(dmask.swapaxes(-1, -2), (*mask.shape[:-2], Tq, Tk))
     return dq if wants_q else None, *((dk, dv) if wants_kv else (None, None)), dmask if wants_mask else None
 
 
@@ -236,12 +250,12 @@ def attention(q, k, v, mask=None, causal=False, scale=1.0, drop=0.0, seed=0):
     """(o, lse): softmax(q·kᵀ·scale + mask)·v for q (…, Tq, E), k (…, Tk, E), v (…, Tk, Ev), whose batch axes broadcast.
 
     mask: bool, True where a query may see a key, or float, added to the scores; (…, Tq or 1, Tk or 1). causal: no query sees a
-    later key. A query that sees nothing gets zeros. Each weight is dropped with probability `drop`, chosen by the seed. lse
-    (items, Tq) is what `attention_backward` wants.
+    later key. A query that sees nothing gets zeros. Weights are dropped with probability `drop`, chosen by the seed, a number
+    or an int64 array that has it. lse (items, Tq) is what `attention_backward` wants.
     """
     batch = _check(q, k, v, mask, drop)
     q, k = (x if x.shape[-1] else np.zeros((*x.shape[:-1], 1), x.dtype) for x in (q, k))  # E = 0: equal scores
-    options = bool(causal), number(scale), int(seed), number(drop)
+    options = bool(causal), number(scale), _seed(seed), number(drop)
     o, lse = _compute(q, k, v, mask, batch, options)
     if (causal or mask is not None) and not _finite(o):
         return _compute_seen(q, k, v, mask, batch, options)
@@ -259,7 +273,7 @@ def attention_backward(do, q, k, v, o, lse, mask=None, causal=False, scale=1.0, 
     q, k = (x if E else np.zeros((*x.shape[:-1], 1), x.dtype) for x in (q, k))
     zero = scale == 0  # the same as queries of 0, but that dmask is found from dS, in which `scale` is a factor
     q, scale = (np.zeros_like(q), 1.0) if zero else (q, scale)
-    arguments = do, q, k, v, o, lse, mask, batch, (bool(causal), number(scale), int(seed), number(drop)), needs
+    arguments = do, q, k, v, o, lse, mask, batch, (bool(causal), number(scale), _seed(seed), number(drop)), needs
     dq, dk, dv, dmask = _compute_back(*arguments)
     if (causal or mask is not None) and not _finite(dq, dk, dv, dmask):
         dq, dk, dv, dmask = _compute_back_seen(*arguments)

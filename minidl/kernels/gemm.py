@@ -18,6 +18,7 @@ import numpy as np
 from numba import types
 
 from .arrays import empty_array, zero_array
+from .copies import assign, reshape
 from .elementwise import plain
 from .jit import CodeByDtype, call, dense, jit, strided
 from .memory import empty
@@ -199,7 +200,7 @@ def _fill(c, a, b, bias, m, n, k):
     if m > 1 and n > 1 and 0 < work < PARALLEL_WORK:
         _product[bias.dtype](a, b, bias, c, _ONE_ITEM, 0, 1)
     elif work == 0:
-        c[...] = bias if bias.size else 0
+        assign(c, bias if bias.size else 0)
     elif k >= LONG_SUM and m > 1 and n > 1 and k // SEGMENT * c.nbytes <= SEGMENTS_BYTES:
         _sum_segments(c, a, b, bias, k)
     elif m == 1:
@@ -290,7 +291,7 @@ def matmul(a, b):
         raise ValueError(f"matmul: batch axes cannot be broadcast, got {a_shape} and {b_shape}") from None
     c = empty((*batch, m, n), dtype)
     if c.size == 0 or a_shape[-1] == 0:
-        c[...] = 0
+        assign(c, 0)
         return c
     a, b = a[(0,) * (a.ndim - 2)], b[(0,) * (b.ndim - 2)]
     pays = c.size * a.shape[1] >= PARALLEL_WORK
@@ -323,7 +324,7 @@ def linear(x, w, b=None):
     y = empty((*shape[:-1], n), dtype)
     if y.size:
         m = y.size // n
-        _fill(y.reshape(m, n), x.reshape(m, k), w.T, bias, m, n, k)
+        _fill(y.reshape(m, n), reshape(x, (m, k)), w.T, bias, m, n, k)
     return y
 
 
@@ -336,7 +337,8 @@ def linear_backward(dy, x, w, needs=(True, True, True)):
     shape, dtype = dy.shape, dy.dtype
     if len(shape) != 2:
         m = math.prod(shape[:-1])
-        dx, dw, db = linear_backward(dy.reshape(m, shape[-1]), x.reshape(m, x.shape[-1]) if need_w else None, w, needs)
+        rows = reshape(x, (m, x.shape[-1])) if need_w else None
+        dx, dw, db = linear_backward(reshape(dy, (m, shape[-1])), rows, w, needs)
         return dx.reshape(*shape[:-1], dx.shape[1]) if need_x else None, dw, db
     m, n = shape
     k = w.shape[1] if need_x else x.shape[1] if need_w else 0

@@ -63,6 +63,24 @@ def copy(x):
     return y
 
 
+def join(*parts):
+    """A new contiguous array: the parts, of one to three axes, one after the other along the first of them.
+
+    >>> join(np.array([1.0, 2.0]), np.array([3.0]))
+    array([1., 2., 3.])
+    """
+    first = parts[0]
+    if not 1 <= first.ndim <= 3 or any(x.shape[1:] != first.shape[1:] or x.dtype != first.dtype for x in parts):
+        got = ", ".join(f"{x.shape} of {x.dtype}" for x in parts)
+        raise ValueError(f"join: expected arrays of 1 to 3 axes, alike but for the length of the first one, got {got}")
+    y, axes, at = empty((sum(map(len, parts)), *first.shape[1:]), first.dtype), _THREE[first.ndim], 0
+    for x in parts:
+        x = x if x.flags.aligned else np.array(x)
+        _put[x.dtype](x[axes], y[at : at + len(x)][axes])
+        at += len(x)
+    return y
+
+
 _take = CodeByDtype(take, lambda t: (dense(t, 2), dense(types.int64, 1), dense(t, 2, True), dense(types.float64, 1, True)))
 _sums_by_index = CodeByDtype(sums_by_index, lambda t: (dense(t, 2), dense(types.int64, 1), dense(t, 2, True)))
 

@@ -25,6 +25,7 @@ import numpy as np
 from numba import types
 
 from .arithmetic import count
+from .copies import zeros
 from .elementwise import number, plain
 from .jit import CodeByDtype, dense, jit, strided
 from .memory import empty
@@ -128,7 +129,7 @@ def _kept(shape, T, value):
 
 def _maker(x):
     """What makes memory that a kernel sets; if x is empty, none runs, and sums are 0."""
-    return np.empty if x.size else np.zeros
+    return np.empty if x.size else zeros
 
 
 def _statistics(name, stats, shape):

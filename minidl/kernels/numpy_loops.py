@@ -30,7 +30,7 @@ _KINDS = {
 }
 # The loops of floats and masks need no Python. Of those of whole numbers some raise errors; these do not.
 _OF_INTEGERS = {
-    *(np.add, np.subtract, np.multiply, np.bitwise_and, np.bitwise_or, np.bitwise_xor),
+    *(np.add, np.subtract, np.multiply, np.maximum, np.minimum, np.bitwise_and, np.bitwise_or, np.bitwise_xor),
     *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
 }
 

@@ -86,7 +86,9 @@ class Table:
 
     def set_numbers(self, i, args):
         """From now on call i gets the floating-point numbers of these arguments."""
-        self.memory[self.floats[i]] = list(_numbers(self.calls[i].kinds, args))
+        memory = self.memory
+        for at, x in zip(self.floats[i], _numbers(self.calls[i].kinds, args), strict=True):
+            memory[at] = x
 
 
 @intrinsic
@@ -137,9 +139,9 @@ def _letters(kinds):
 
 def _values(args):
     """The arguments as numbers. An array has no owner there: it outlives them."""
-    values = []
+    values, ndarray = [], np.ndarray
     for x in args:
-        if isinstance(x, np.ndarray):
+        if isinstance(x, ndarray):
             values += 0, 0, x.size, x.itemsize, address_of(x), *x.shape, *x.strides
         elif isinstance(x, tuple):
             values += _values(x)
@@ -150,11 +152,13 @@ def _values(args):
 
 def _numbers(kinds, args):
     """The floating-point numbers among arguments, in order."""
+    found = []
     for kind, x in zip(kinds, args, strict=True):
         if isinstance(x, tuple):
-            yield from _numbers(kind.types, x)
+            found += _numbers(kind.types, x)
         elif isinstance(kind, types.Float):
-            yield float(x)
+            found.append(float(x))
+    return found
 
 
 def _compiled(bodies):
@@ -174,6 +178,8 @@ def _compiled(bodies):
 
 
 def _load(builder, address, number, kind):
+    if isinstance(kind, ir.FloatType):  # all floating-point numbers lie there in double precision
+        return builder.fptrunc(_load(builder, address, number, _DOUBLE), kind)
     return builder.load(builder.inttoptr(builder.add(address, _WORD(8 * number)), kind.as_pointer()))
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from numba import types
 
 from . import memory, recurrent_loops as loops
-from .elementwise import plain
-from .index import copy
+from .elementwise import add, plain
+from .index import copy, join
 from .jit import CodeByDtype, dense, jit
 from .threads import run
 from .tile import ROWS, VECTOR_BYTES
@@ -153,13 +153,13 @@ def gru(x, h, w_ih, w_hh, b_ih, b_hh, starts, reset_after=True):
     H, starts = w_hh.shape[-1], _steps("gru", starts)
     x, w_ih, w_hh, b_ih = _check("gru", x, starts, w_ih, w_hh, b_ih, 3, h)
     b_hh = _check("gru", x, starts, w_ih, w_hh, b_hh, 3, h)[3]
-    shared = b_ih[: 2 * H] + b_hh[: 2 * H]
     if reset_after:
-        kernel, bias = loops.gru_forward, np.concatenate([b_ih[2 * H :], shared, b_hh[2 * H :]])
+        kernel, bias = loops.gru_forward, join(b_ih[2 * H :], add(b_ih[: 2 * H], b_hh[: 2 * H]), b_hh[2 * H :])
     else:
-        kernel, bias = loops.gru_before_forward, np.concatenate([b_ih[2 * H :] + b_hh[2 * H :], shared])
+        kernel, both = loops.gru_before_forward, add(b_ih, b_hh)
+        bias = join(both[2 * H :], both[: 2 * H])
     gates, states = _wide(len(x), 4 * H, x.dtype), _after(h, len(x))
-    rolled = np.roll(w_ih, H, axis=0)  # r, z, n to n, r, z
+    rolled = join(w_ih[2 * H :], w_ih[: 2 * H])  # r, z, n to n, r, z
     run(_pays(starts, H, 3), kernel, x.dtype, x, rolled, w_hh, bias, starts, gates, states)
     return gates, states
 

@@ -15,6 +15,7 @@ import numpy as np
 from numba import types
 
 from .arrays import empty_array, reshaped
+from .copies import zeros
 from .elementwise import plain
 from .jit import CodeByDtype, dense, jit
 from .memory import empty
@@ -261,7 +262,7 @@ def _in_two_steps(x, axes, squares, dtype):
         x = x.astype(np.float64)
         return (x * x if squares else x).astype(dtype)
     if not x.size:
-        return np.zeros([size for axis, size in enumerate(x.shape) if axis not in axes], dtype)
+        return zeros([size for axis, size in enumerate(x.shape) if axis not in axes], dtype)
     last = max(axes)
     later = [axis for axis in axes if last - axis == sum(other > axis for other in axes)]  # those next to the last one
     rest = tuple(axis for axis in axes if axis not in later)

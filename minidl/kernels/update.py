@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import types
 
-from .elementwise import SHARED_SIZE, part_of, plain
+from .elementwise import SHARED_SIZE, part_of
 from .jit import CodeByDtype, dense, jit
 from .shares import SharedCode
 from .threads import run
@@ -73,6 +73,11 @@ _adam, _adam_maximum = (
     SharedCode(kernel, lambda t, n=n: (dense(t, 1, True), dense(t, 1), *[dense(t, 1, True)] * n, *[_NUMBER] * 8))
     for kernel, n in ((adapt, 2), (adapt_by_maximum, 3))
 )
+
+
+def plain(x):
+    """As elementwise.plain, but always by NumPy: capture/ brings gradients into order before an optimizer's kernels itself."""
+    return x if x.flags.carray else np.array(x, order="C")
 
 
 def sgd(

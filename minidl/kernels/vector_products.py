@@ -12,6 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .arrays import empty_array
+from .copies import in_order
 from .jit import CodeByDtype, dense, jit, strided
 from .shares import SharedCode
 from .threads import run
@@ -266,9 +267,9 @@ def times_vector(a, x, bias, y):
     """y[...] = a @ x + bias"""
     itemsize = a.itemsize
     if itemsize not in a.strides:
-        a = np.ascontiguousarray(a)
+        a = in_order(a)
     if x.strides[0] != itemsize:
-        x = np.ascontiguousarray(x)
+        x = in_order(x)
     if a.nbytes > PARALLEL_BYTES:
         run(True, _vector, y.dtype, a, x, bias, y)
     else:
@@ -276,7 +277,7 @@ def times_vector(a, x, bias, y):
 
 
 def as_dense(x):
-    return x if x.strides[0] == x.itemsize else np.ascontiguousarray(x)
+    return x if x.strides[0] == x.itemsize else in_order(x)
 
 
 def inner_product(x, y, out):

@@ -15,6 +15,7 @@ class ScaledDotProductAttention(Op):
     """
 
     warns = False
+    indexes = False
 
     def __init__(self, scale, causal=False, allowed=None, drop=0.0, seed=0):
         self.scale, self.causal, self.allowed, self.drop, self.seed = scale, causal, allowed, drop, seed
@@ -31,4 +32,4 @@ class ScaledDotProductAttention(Op):
         return tuple(unbroadcast(dx, need.shape) if need is not None else None for need, dx in pairs)
 
     def _options(self):
-        return self.allowed if self.mask is None else self.mask, self.causal, self.scale, self.drop, int(self.seed)
+        return self.allowed if self.mask is None else self.mask, self.causal, self.scale, self.drop, self.seed

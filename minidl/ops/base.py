@@ -55,6 +55,7 @@ class Op:
     alarm = (
         None  # name of a saved array whose first number is 0 or more if forward has to raise: no other check is made in Python
     )
+    indexes = True  # whether whole numbers that its kernels read may be indices: these have to be checked in each call
     linear = False  # whether y = A x of one input x: then dx = Aᵀ dy, and the second-order gradient follows from A alone
 
     def forward(self, *arrays):

@@ -86,6 +86,7 @@ class Interpolate(Op):
 
     def __init__(self, axis, low, high=None, t=None):
         self.axis, self.low, self.high, self.t = axis, low, high, t
+        self.read = [index.tobytes() for index in (low, high) if index is not None]  # for _turns
 
     def _share(self, x):
         return self.t.astype(x.dtype).reshape([-1 if k == self.axis else 1 for k in range(x.ndim)])
@@ -101,23 +102,34 @@ class Interpolate(Op):
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
         if self.high is None:
-            self._add(dx, self.low, dy)
+            self._add(dx, self.read[0], dy)
         else:
             t = self._share(dy)
-            self._add(dx, self.low, dy * (1 - t))
-            self._add(dx, self.high, dy * t)
+            self._add(dx, self.read[0], dy * (1 - t))
+            self._add(dx, self.read[1], dy * t)
         return dx
 
-    def _add(self, dx, index, dy):
-        """dx[index[i]] += dy[i]: equal indices are neighbours, and go in turns, the first of each, the second of each, …"""
-        every = np.arange(dx.shape[self.axis])
-        first, end = np.searchsorted(index, every), np.searchsorted(index, every, "right")
-        for turn in range((end - first).max()):
-            some = np.flatnonzero(first + turn < end)
-            part = dy.take(first[some] + turn, self.axis)
-            if some[-1] - some[0] == len(some) - 1:  # a slice is faster
-                some = slice(some[0], some[-1] + 1)
-            dx[(slice(None),) * self.axis + (some,)] += part
+    def _add(self, dx, read, dy):
+        """dx[index[i]] += dy[i]"""
+        for some, places in _turns(read, dx.shape[self.axis]):
+            dx[(slice(None),) * self.axis + (some,)] += dy.take(places, self.axis)
+
+
+@functools.lru_cache(64)
+def _turns(read, n):
+    """[(some, places)]: dx[some] += dy[places] in turns, the first of each of n, the second of each, …; read: index.tobytes().
+
+    Equal indices are neighbours.
+    """
+    index, every, turns = np.frombuffer(read, np.int64), np.arange(n), []
+    first, end = np.searchsorted(index, every), np.searchsorted(index, every, "right")
+    for turn in range((end - first).max()):
+        some = np.flatnonzero(first + turn < end)
+        places = first[some] + turn
+        if some[-1] - some[0] == len(some) - 1:  # a slice is faster
+            some = slice(int(some[0]), int(some[-1]) + 1)
+        turns.append((some, places))
+    return turns
 
 
 @functools.lru_cache(1024)

@@ -75,32 +75,14 @@ class Einsum(Op):
 
     def forward(self, *xs):
         self.xs = xs
-        y = _contract(self.terms, self.right, xs)
-        return y.copy() if len(xs) == 1 else y  # of a single factor NumPy may give a view
+        return kernels.einsum(self.terms, self.right, *xs)
 
     def backward(self, dy):
         return tuple(self._gradient(i, dy) if need else None for i, need in enumerate(self.needs))
 
     def _gradient(self, i, dy):
-        terms, arrays = [self.right], [dy]
-        for j, (term, x) in enumerate(zip(self.terms, self.xs, strict=True)):
-            if j != i:
-                terms.append(term)
-                arrays.append(x)
-        # An axis that only x_i has was summed away: dx_i is the same all along it.
         x, term = self.xs[i], self.terms[i]
-        alone = "".join(axis for axis in term if not any(axis in other for other in terms))
-        terms.append(alone)
-        arrays.append(np.ones([x.shape[term.index(axis)] for axis in alone], x.dtype))
-        return _contract(terms, term, arrays)
-
-
-def _contract(terms, right, xs):
-    """np.einsum, after sums over the axes that only one factor has: NumPy would add these one by one in float32."""
-    terms, xs = list(terms), list(xs)
-    for i, term in enumerate(terms):
-        others = right + "".join(terms[:i] + terms[i + 1 :])
-        axes = tuple(place for place, axis in enumerate(term) if axis not in others)
-        if axes:
-            terms[i], xs[i] = "".join(axis for axis in term if axis in others), kernels.sum_over(xs[i], axes)
-    return np.einsum(",".join(terms) + "->" + right, *xs, optimize=True)
+        others = [(other, x) for j, (other, x) in enumerate(zip(self.terms, self.xs, strict=True)) if j != i]
+        terms, arrays = [self.right, *(other for other, _ in others)], [dy, *(x for _, x in others)]
+        # An axis that only x_i has was summed away: dx_i is the same all along it.
+        return kernels.einsum(tuple(terms), term, *arrays, shape=x.shape)

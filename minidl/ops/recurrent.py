@@ -97,6 +97,11 @@ def _bias(x, w_hh, b_ih, b_hh):
     return _zeros((len(w_hh),), x.dtype) if b_ih is None else kernels.add(b_ih, b_hh)
 
 
+def _rolled(x, first):
+    """x from row `first` on, and then the rows before it."""
+    return kernels.join(x[first:], x[:first])
+
+
 @lru_cache(maxsize=64)
 def _starts(sizes):
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -187,7 +192,7 @@ class GRU(Recurrent):
         self.reset_after = reset_after
 
     def forward(self, x, h, w_ih, w_hh, b_ih=None, b_hh=None):
-        none = np.zeros(len(w_hh), x.dtype)
+        none = _zeros((len(w_hh),), x.dtype)
         biases = (none, none) if b_ih is None else (b_ih, b_hh)
         self.keep(x, h, w_ih, w_hh, b_ih, b_hh)
         self.gates, self.states = kernels.gru(self.rows(x), h, w_ih, w_hh, *biases, self.starts(x), self.reset_after)
@@ -200,13 +205,13 @@ class GRU(Recurrent):
         cotangents = self.cotangents(dy[0], dy[1:])
         d, dh = kernels.gru_backward(*cotangents, self.w_hh, starts, self.gates, self.states, self.reset_after)
         d_ih = d[:, : 3 * H]  # columns n, r, z; the weights' rows are r, z, n
-        dx = self.unrows(kernels.matmul(d_ih, np.roll(self.w_ih, H, axis=0)), self.x.shape) if x else None
-        dw_ih = np.roll(kernels.matmul(d_ih.T, self.rows(self.x)), -H, axis=0) if w_ih else None
+        dx = self.unrows(kernels.matmul(d_ih, _rolled(self.w_ih, 2 * H)), self.x.shape) if x else None
+        dw_ih = _rolled(kernels.matmul(d_ih.T, self.rows(self.x)), H) if w_ih else None
         dw_hh = self._of_hidden(d, self.before(self.states, starts), H) if w_hh else None
         db = [None] * len(biases)
         if any(biases):
             sums = kernels.sum_over(d, (0,))
-            db = [np.roll(sums[: 3 * H], -H), sums[H : 4 * H].copy() if self.reset_after else np.roll(sums, -H)]
+            db = [_rolled(sums[: 3 * H], H), kernels.copy(sums[H:]) if self.reset_after else _rolled(sums, H)]
         db = [b if need else None for b, need in zip(db, biases, strict=True)]
         return dx, dh if h else None, dw_ih, dw_hh, *db
 
@@ -214,4 +219,4 @@ class GRU(Recurrent):
         if self.reset_after:
             return kernels.matmul(d[:, H : 4 * H].T, before)
         reset = self.gates[:, 3 * H : 4 * H]  # r·h_{t−1}, which W_hn was multiplied with
-        return np.concatenate([kernels.matmul(d[:, H : 3 * H].T, before), kernels.matmul(d[:, :H].T, reset)])
+        return kernels.join(kernels.matmul(d[:, H : 3 * H].T, before), kernels.matmul(d[:, :H].T, reset))

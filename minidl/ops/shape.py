@@ -97,7 +97,12 @@ class Repeat(Op):
         self.repeats = repeats
 
     def forward(self, x):
-        return np.tile(x, self.repeats)
+        pairs = list(zip(self.repeats, (1,) * (len(self.repeats) - x.ndim) + x.shape, strict=True))
+        once, tiled = [], []
+        for count, n in pairs:
+            once += [n] if count == 1 else [1, n]
+            tiled += [n] if count == 1 else [count, n]
+        return np.broadcast_to(x.reshape(once), tiled).copy().reshape([count * n for count, n in pairs])
 
     def backward(self, dy):
         shape = self.needs[0].shape
@@ -118,13 +123,21 @@ class RepeatInterleave(Op):
         self.repeats, self.axis = repeats, axis
 
     def forward(self, x):
-        self.source = np.repeat(np.arange(x.shape[self.axis]), self.repeats)
+        n = x.shape[self.axis]
+        few = isinstance(self.repeats, int) and n * self.repeats <= 65536
+        self.source = (_runs if few else _runs.__wrapped__)(n, self.repeats)
         return np.take(x, self.source, self.axis)
 
     def backward(self, dy):
         dx = np.zeros(self.needs[0].shape, dy.dtype)
         _add_at(dx, (slice(None),) * self.axis + (self.source,), dy)
         return dx
+
+
+@functools.lru_cache(64)
+def _runs(n, repeats):
+    """Which slice each place has, of n that are repeated so many times."""
+    return np.repeat(np.arange(n), repeats)
 
 
 class Flip(Op):

@@ -6,9 +6,17 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from .. import ops
+from ..graph.watch import repeatable
 from ..ops.base import normalize_axes, normalize_axis
 from .arguments import integer, sizes_of
 from .record import TensorBase, apply, wrap
+
+
+@repeatable(constant=True)
+def _diagonal(shape, n, offset, dtype):
+    """Zeros, and the rows and columns of the n elements of a diagonal."""
+    rows = np.arange(n) + max(-offset, 0)
+    return wrap(np.zeros(shape, dtype)), rows, rows + offset
 
 
 class Pieces:
@@ -98,11 +106,9 @@ class Pieces:
         axes = tuple(normalize_axis("diag_embed", d, self.ndim + 1) for d in (dim1, dim2))
         if axes[0] == axes[1]:
             raise ValueError(f"diag_embed: expected two different axes, got dim1={dim1} and dim2={dim2}")
-        n = self.shape[-1]
-        rows = np.arange(n) + max(-offset, 0)
-        size = n + abs(offset)
-        zeros = wrap(np.zeros((*self.shape[:-1], size, size), self.dtype))
-        y = apply(ops.SetItem((Ellipsis, rows, rows + offset)), zeros, self)
+        size = self.shape[-1] + abs(offset)
+        zeros, *places = _diagonal((*self.shape[:-1], size, size), self.shape[-1], offset, self.dtype)
+        y = apply(ops.SetItem((Ellipsis, *places)), zeros, self)
         return y.movedim((-2, -1), axes)
 
     def unfold(self, dimension, size, step=1):

@@ -762,6 +762,7 @@ K.get_num_threads() ; K.xray(None) ; K.update_running(R4, R4 + 1, K.batch_norm(A
 K.running_statistics(R4, R4 + 1)
 K.box_muller(np.arange(16, dtype=np.uint64), 0.0, 1.0, np.zeros(16, np.float32))
 K.to_int64(np.array([1, 2], np.int32)) ; K.add(A2, A2) ; K.copy(A2) ; K.count_up(np.array(2))
+K.join(A2, A2) ; K.einsum(("ij", "kj"), "ik", A2, A2)
 K.take_rows(A2, np.array([0, 2])) ; K.sum_rows(A2, L3, 5)
 K.common_norm([A2, A1], 0.5) ; K.scale_all([A2.copy()], np.ones(2))
 K.squared_error(A2, A2) ; K.squared_error_backward(A2, A2, 2.0)

@@ -2,10 +2,9 @@
 
 import math
 
-import numpy as np
-
 from ... import ops, random
 from ...graph.watch import repeatable
+from ...kernels import twister
 from ...tensors.arguments import expect_tensors, number
 from ...tensors.record import apply
 from ...tensors.tensor import Tensor
@@ -62,7 +61,7 @@ def scaled_dot_product_attention(
 @repeatable
 def _draw_seed():
     """Of the random numbers that decide which weights are dropped."""
-    return np.asarray(random.default_generator.randint(0, 2**63 - 1, ()))
+    return random.default_generator.with_words(twister.seed_from)
 
 
 def _grouped(name, query, key, value, mask):

@@ -121,7 +121,7 @@ def valid_mask(name, shape, valid_lens):
             f"{name}: expected valid_lens of shape {' or '.join(map(str, wanted))}, one length for each sequence or for each "
             f"query, for scores {shape}, got {lens.shape}"
         )
-    if lens.size and not 0 <= lens.min() <= lens.max() <= m:
+    if ((lens < 0) | (lens > m)).any():
         wrong = lens.min() if lens.min() < 0 else lens.max()
         raise ValueError(f"{name}: valid_lens must be from 0 to {m}, the number of keys, got {wrong}")
     middle = (1,) * (len(shape) - 1 - lens.ndim)

@@ -7,7 +7,7 @@ import numpy as np
 from ... import kernels, ops, random
 from ...graph.modes import no_grad
 from ...graph.watch import repeatable
-from ...kernels import twister
+from ...kernels import copies, twister
 from ...ops.base import normalize_axis
 from ...tensors.arguments import as_int, expect_tensors, integer, numbers_of
 from ...tensors.in_place import twin
@@ -88,7 +88,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
 def dropout_mask(x, p, shape=None):
     """0 with probability p, else 1/(1 − p), for each element of an array like x, or of this shape."""
     if p == 1:
-        return np.zeros(x.shape if shape is None else shape, x.dtype)
+        return copies.zeros(x.shape if shape is None else shape, x.dtype)
 
     kept = x.dtype.type(1 / (1 - p))
 

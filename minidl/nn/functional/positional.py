@@ -6,7 +6,7 @@ import numpy as np
 
 from ...graph.watch import repeatable
 from ...tensors.arguments import expect_tensors
-from ...tensors.creation import arange, as_tensor
+from ...tensors.creation import as_tensor
 from ...tensors.record import wrap
 
 __all__ = ["rotary"]
@@ -38,17 +38,21 @@ def rotary(x, positions=None, base=10000.0):
         raise ValueError(f"rotary: turns pairs, so the last axis must have an even length above 0, got shape {x.shape}")
     if isinstance(base, bool) or not isinstance(base, (int, float)) or not 0 < base < math.inf:
         raise ValueError(f"rotary: base must be a number above 0, got {base!r}")
-    places = (arange(length) if positions is None else as_tensor(positions)).array
+    places = np.arange(length) if positions is None else as_tensor(positions).array
     if places.shape != (length,) or (length and places.dtype.kind not in "iu"):
         raise ValueError(f"rotary: expected {length} integers as positions of x {x.shape}, got {positions!r}")
-    cos, sin = _turns(places, width, base, x.dtype)
+    cos, sin = _turns(length if positions is None else places, width, base, x.dtype)
     swapped = x.unflatten(-1, (width // 2, 2)).flip(-1).flatten(-2)  # (b, a)
     return x * wrap(cos) + swapped * wrap(sin)
 
 
-@repeatable
+@repeatable(constant=True)
 def _turns(places, width, base, dtype):
-    """(T, E): the cosine of each angle, which serves two columns; and its sine, negative for the first of them."""
+    """(T, E): the cosine of each angle, which serves two columns; and its sine, negative for the first of them.
+
+    places: T integers, or T for 0, 1, …, T − 1.
+    """
+    places = np.arange(places) if isinstance(places, int) else places
     angles = sinusoids(places, width, base)
     cos, sin = (np.repeat(f(angles), 2, axis=-1).astype(dtype) for f in (np.cos, np.sin))
     sin[:, ::2] *= -1  # (a, b) → (a cos − b sin, b cos + a sin)
