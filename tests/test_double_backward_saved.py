@@ -114,6 +114,7 @@ SLOPES = {
     "expm1": (lambda x: np.expm1(x) - x, lambda x: np.expm1(x)),
     "matmul": (lambda x: x @ np.transpose(x), lambda x: 2 * np.matmul(np.ones((2, 2)), x)),
     "dot": (lambda x: x @ np.transpose(x), lambda x: 2 * np.dot(np.ones((2, 2)), x)),
+    "einsum": (lambda x: x @ np.transpose(x), lambda x: 2 * np.einsum("ij,jk->ik", np.ones((2, 2)), x)),
     "minimum": (lambda x: np.where(x < 1, x**2, 2 * x), lambda x: 2 * np.minimum(x, 1.0)),
     "sum": (lambda x: np.sum(x) ** 2, lambda x: 2 * np.sum(x) + 0 * x),
     "sum over an axis": (lambda x: np.sum(x, axis=1) ** 2, lambda x: 2 * np.sum(x, axis=1, keepdims=True) + 0 * x),

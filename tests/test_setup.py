@@ -176,7 +176,7 @@ print([made for made in gc.get_objects() if isinstance(made, (Dispatcher, CPUCon
 
 
 def test_the_import_leaves_for_later_what_few_programs_need(tmp_path):
-    assert run(LIGHT, tmp_path) == ("set()\ncache jit memory pipeline threads twister\nset()\n[]\n", "")
+    assert run(LIGHT, tmp_path) == ("set()\ncache copies jit memory pipeline threads twister\nset()\n[]\n", "")
 
 
 FILES = """

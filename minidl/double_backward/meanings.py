@@ -90,6 +90,7 @@ OTHERS = {
     **{name: operator.methodcaller(name) for name in ("exp", "tanh", "square", "reciprocal", "log2", "log10", "expm1")},
     "matmul": operator.matmul,
     "dot": operator.matmul,
+    "einsum": einsum,
     "minimum": lambda a, b: a.minimum(b) if isinstance(a, TensorBase) else b.minimum(a),
     "sum": lambda x, axis=None, keepdims=False: x.sum(axis, keepdims),
     "mean": lambda x, axis=None, keepdims=False: x.mean(axis, keepdims),
@@ -119,7 +120,6 @@ MEANINGS = {
     "broadcast_to": lambda x, shape: x.expand(shape),
     "asarray": lambda x, dtype=None: x if dtype is None else x.to(dtype),
     "zeros_like": lambda x: np.zeros(x.shape, x.dtype),
-    "einsum": einsum,
     "split": split,
 }
 NUMPY = Names(np, MEANINGS)
