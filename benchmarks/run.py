@@ -22,7 +22,7 @@ import sequences
 from compiled import SIDES
 from harness import HERE, LIBRARIES, compare, contestants, environment, installed, machine
 
-GROUPS = ("overhead", "matmul", "matmul_float64", "reductions", "rows", "elementwise", "step", "start")
+GROUPS = ("overhead", "small", "matmul", "matmul_float64", "reductions", "rows", "elementwise", "step", "start")
 GROUPS += ("conv_forward", "conv_backward", "pool_norm", "cnn_step", "attention", "sequence_step", "generation")
 GROUPS += ("optimizers", "second_order", "compiled", "memory")
 
