@@ -1,11 +1,14 @@
 """Losses of each element whose formula is too short for a kernel of each part: differences, squares and slopes in one."""
 
+from operator import index
+
 import numpy as np
 from numba import types
 
 from .elementwise import SHARED_SIZE, number, part_of, plain
-from .jit import FLOATS, CodeByDtype, dense, jit
+from .jit import CodeByDtype, dense, jit
 from .memory import empty
+from .rows import NO_DIVISOR, NO_WEIGHT
 from .shares import SharedCode
 from .threads import run
 
@@ -150,15 +153,13 @@ def negative_log_likelihood(x, labels, weights):
 
 def negative_log_likelihood_backward(dy, labels, weights, classes):
     """The gradient of x (N, classes)."""
-    dx = empty((len(dy), classes), dy.dtype)
+    dx = empty((len(dy), index(classes)), dy.dtype)
     _check_rows("negative_log_likelihood_backward", dx, labels, weights, dy)
     _label_slopes[dx.dtype](plain(dy), plain(labels), plain(weights), dx)
     return dx
 
 
-_NO_WEIGHT = {dtype: np.ones(0, dtype) for dtype in FLOATS}
 _INT64 = np.dtype(np.int64)
-_AT_FIRST = np.array([-1.0, 0.0, 1.0])
 
 
 def negative_log_likelihood_total(x, labels, weight=None, ignore_index=-100, mean=True):
@@ -173,8 +174,8 @@ def negative_log_likelihood_total(x, labels, weight=None, ignore_index=-100, mea
     x, labels, dtype = plain(x), plain(labels), x.dtype
     if weight is not None or labels.dtype is not _INT64 or x.ndim != 2 or labels.shape != x.shape[:1]:
         _check_labels("negative_log_likelihood_total", x, labels, weight)
-    weight = _NO_WEIGHT[dtype] if weight is None else plain(weight)
-    y, numbers = np.empty((), dtype), _AT_FIRST.copy()  # no label is bad if the kernel does nothing (ahead.py)
+    weight = NO_WEIGHT[dtype] if weight is None else plain(weight)
+    y, numbers = np.empty((), dtype), NO_DIVISOR.copy()  # no label is bad if the kernel does nothing (ahead.py)
     _label_total[dtype](x, labels, weight, ignore_index, mean, numbers, y)
     if numbers[0] >= 0:
         bad, classes = int(numbers[0]), x.shape[1]
@@ -187,14 +188,14 @@ def negative_log_likelihood_total(x, labels, weight=None, ignore_index=-100, mea
 
 def negative_log_likelihood_total_backward(dy, labels, numbers, classes, weight=None, ignore_index=-100):
     """The gradient of x (N, classes) for dy, one number; `numbers` is the second result of `negative_log_likelihood_total`."""
-    dx = empty((len(labels), classes), dy.dtype)
+    dx = empty((len(labels), index(classes)), dy.dtype)
     _check_labels("negative_log_likelihood_total_backward", dx, labels, weight)
     if dy.size != 1 or numbers.shape != (3,) or numbers.dtype != np.float64:
         raise ValueError(
             "negative_log_likelihood_total_backward: expected dy of one number and three numbers of float64, got shape "
             f"{dy.shape}, and {numbers.shape} of {numbers.dtype}"
         )
-    weight = _NO_WEIGHT[dx.dtype] if weight is None else plain(weight)
+    weight = NO_WEIGHT[dx.dtype] if weight is None else plain(weight)
     _label_total_slopes[dx.dtype](plain(dy).ravel(), plain(labels), weight, ignore_index, plain(numbers), dx)
     return dx
 
