@@ -213,3 +213,10 @@ def test_einsum_adds_in_float64_what_one_factor_has_alone(equation, shapes):
     xs = [np.random.default_rng(0).uniform(0, 1, shape).astype("f4") for shape in shapes]
     exact = np.einsum(equation, *(x.astype("f8") for x in xs))
     np.testing.assert_allclose(minidl.einsum(equation, *map(minidl.tensor, xs)).numpy(), exact, rtol=2e-7)
+
+
+@pytest.mark.parametrize("kernel", [kernels.amax, kernels.amin])
+@pytest.mark.parametrize("axes", [(0, 0), (0, 2), (2,)])
+def test_extremes_refuse_axes_that_are_no_axes(kernel, axes):
+    with pytest.raises(ValueError, match="distinct axes"):
+        kernel(np.ones((2, 3)), axes)

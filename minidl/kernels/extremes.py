@@ -92,11 +92,11 @@ def _over(name, which, function):
         """The extreme over the axes (distinct, non-negative), which are dropped."""
         dtype = x.dtype
         if dtype.kind == "f" and x.flags.carray:
+            kernel, merged, extremes, shape, _ = _plan(x.shape, axes)
             if len(axes) == x.ndim and x.size:
                 y = np.empty((), dtype)
                 whole[dtype](x.ravel(), y)
                 return y
-            kernel, merged, extremes, shape, _ = _plan(x.shape, axes)
             if merged is not None:
                 y = np.empty(extremes, dtype)
                 (columns if kernel else rows)[dtype](x.reshape(merged), y)
