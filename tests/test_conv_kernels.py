@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from minidl.kernels import conv, threads
+from minidl.kernels import conv, planes, threads
 
 from .kernel_checks import guarded
 
@@ -125,6 +125,7 @@ LARGE = [
     (2, 300, (9, 9), 12, (1, 1)),  # k cut in blocks
     (2, 24, (9, 9), 70, (3, 3), (1, 1), (2, 2, 2, 2), (2, 2)),
     (2, 3, (40, 44), 10, (7, 7), (2, 2), (3, 3, 3, 3)),
+    (1, 3, (95, 97), 40, (3, 3), (2, 2), (1, 1, 1, 1)),  # bands of several phases, the largest of which does not read the most
     (1, 2, (9, 9), 300, (3, 3)),  # more stripes of weights than stay in the cache
     (2, 8, (1, 70), 5, (1, 9), (1, 1), (0, 0, 4, 4)),
     (2, 8, (70, 1), 5, (9, 1), (1, 1), (4, 4, 0, 0)),
@@ -150,6 +151,27 @@ def test_random_geometry(data):
     least = [max(1, dilation[a] * (kernel[a] - 1) + 1 - padding[2 * a] - padding[2 * a + 1]) for a in (0, 1)]
     size, groups = (least[0] + draw(0, 9), least[1] + draw(0, 20)), draw(1, 3)
     check(draw(1, 6), groups * draw(1, 4), size, groups * draw(1, 7), kernel, stride, padding, dilation, groups)
+
+
+@settings(max_examples=10 if SMALL else 150, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_random_bands(data):
+    def draw(low, high):
+        return data.draw(st.integers(low, high))
+
+    kernel, dilation = (draw(1, 5), draw(1, 3)), (draw(1, 3), 1)
+    stride, padding = (draw(1, 4), draw(1, 3)), tuple(draw(0, 3) for _ in range(4))
+    size = max(1, dilation[0] * (kernel[0] - 1) + 1 - padding[0] - padding[1]) + draw(0, 40), kernel[1] + draw(0, 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planes, "BAND", 10 * draw(2, 40))
+        clear_plans()
+        check(draw(1, 2), draw(1, 4), size, draw(1, 12), kernel, stride, padding, dilation)
+    clear_plans()
+
+
+def clear_plans():
+    conv._forward_plan.cache_clear()
+    conv._backward_plan.cache_clear()
 
 
 @pytest.mark.parametrize("layout", ("transposed", "spread", "negative", "unaligned", "readonly"))

@@ -113,11 +113,11 @@ def make_plan(size, target, stride, channels, rows_of_a, weight_step, phases, di
     sorts = direct or stride != (1, 1) or top < 0 or left < 0 or top + rows > size[0] or left + pitch > size[1]
     # A band is as many rows of every phase as make use of few enough pixels of the source.
     most = max((phase[1] for phase in phases), default=1)
-    reach = rows - most
+    reach = max(((i - top) // stride[0] for i, _, _ in taps), default=0)
     row = max(1, channels * len(planes) * pitch)
     bands = -(-most // max(BAND // row - reach, 2 * reach, 4)) if row * rows > 1.5 * BAND else 1
     band = -(-most // (bands + bands % 2)) if bands > 1 else most
-    rows = band + reach
+    rows = rows if bands == 1 else band + reach  # of a band any phase may be the one that reads the most
     if not sorts:
         top = left = 0
         rows, pitch = size
