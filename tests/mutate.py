@@ -38,6 +38,7 @@ OTHERS = {
     "cache_removal",
     "conv_batches",
     "conv_kernels",
+    "conv_pixels",
     "conv_weight_kernels",
     "data",
     "depthwise_kernels",

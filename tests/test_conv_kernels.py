@@ -146,11 +146,16 @@ def test_random_geometry(data):
     def draw(low, high):
         return data.draw(st.integers(low, high))
 
+    check(draw(1, 6), *random_arguments(draw))
+
+
+def random_arguments(draw, wider=20, rows=7):
+    """The arguments of `check` but the number of images, from draw(low, high)."""
     kernel, dilation = (draw(1, 4), draw(1, 4)), (draw(1, 3), draw(1, 2))
     stride, padding = (draw(1, 3), draw(1, 3)), tuple(draw(0, 3) for _ in range(4))
     least = [max(1, dilation[a] * (kernel[a] - 1) + 1 - padding[2 * a] - padding[2 * a + 1]) for a in (0, 1)]
-    size, groups = (least[0] + draw(0, 9), least[1] + draw(0, 20)), draw(1, 3)
-    check(draw(1, 6), groups * draw(1, 4), size, groups * draw(1, 7), kernel, stride, padding, dilation, groups)
+    size, groups = (least[0] + draw(0, 9), least[1] + draw(0, wider)), draw(1, 3)
+    return groups * draw(1, 4), size, groups * draw(1, rows), kernel, stride, padding, dilation, groups
 
 
 @settings(max_examples=10 if SMALL else 150, deadline=None, derandomize=True)

@@ -33,6 +33,7 @@ PRODUCTS = {
 CONVOLUTIONS = {
     "test_conv_kernels.py": "float32 and (shapes or beyond) or geometry or nan or promise",
     "test_conv_batches.py": "shapes and float32 or geometry or nan",
+    "test_conv_pixels.py": "shapes and float32 or geometry or length or nan",
     "test_conv_weight_kernels.py": "geometry or layouts or outside",
     "test_depthwise_kernels.py": "layouts or reach or bias or small or geometry",
 }
@@ -45,7 +46,7 @@ OTHERWISE = {
     ("test_depthwise_kernels.py", BOUNDS): "layouts or reach or bias or small",
 }
 if MIDDLE != BOUNDS:  # without bounds, fewer will do
-    for name in ("recurrent", "kernels", "conv_kernels", "conv_batches", "conv_weight_kernels"):
+    for name in ("recurrent", "kernels", "conv_kernels", "conv_batches", "conv_pixels", "conv_weight_kernels"):
         OTHERWISE[f"test_{name}.py", MIDDLE] = None
 
 

@@ -4,7 +4,7 @@
 become (`xray`), `threads` when it uses more than one thread, `shares` how; `memory` keeps the memory of large arrays for new
 ones, `copies` shows remembered steps what NumPy does for kernels. `vmath` and `gated` hold functions of one number as vector
 code, which `elementwise` maps over arrays; `tile` is the vector code that `gemm` multiplies matrices with (with vectors,
-`vector_products` does; `contract` makes Einstein's sums of products), and `conv` (`conv_batches`, `conv_loops`),
+`vector_products` does; `contract` makes Einstein's sums of products), and `conv` (`conv_loops`, `conv_batches`, `conv_pixels`),
 `conv_weight` and `depthwise` images, over `planes` that they lay out. `sums` adds over any axes (also `variances` and
 `extremes`), `rows` works along rows (softmax and what is made of it), `fused_attention` along queries and keys, `recurrent`
 along sequences, `ctc` over alignments of two; `pool` takes the maxima and means of windows, `norm` normalises (by

@@ -11,6 +11,7 @@
   this copy of one image (a few, if small) is skipped where there is nothing to sort or pad.
 - As many images as a vector has lanes are transposed instead, where that pays (`conv_batches`): then a pixel is a vector, and
   nothing is sorted, gathered or padded. What is left of the images is done as above.
+- With a stride and large images neither is done, but output channels lie in vectors (`conv_pixels`), where that pays.
 
 The gradient of the input is such a convolution too: of dy, with the taps turned round and the channels of the weights
 exchanged. With strides, the pixels of dx fall into phases by their residues modulo the strides: each phase is reached by
@@ -27,6 +28,7 @@ from numba import types
 
 from .conv_batches import BATCH_SIZES, correlate_batches, make_batch_plan
 from .conv_loops import DEPTH, correlate, pack_weights
+from .conv_pixels import PIXEL_SIZES, correlate_pixels, make_pixel_plan
 from .copies import assign
 from .depthwise import depthwise, depthwise_input, pays
 from .gemm import matmul
@@ -41,6 +43,7 @@ from .tile import PACKED_ROWS, PACKED_VECTORS, VECTOR_BYTES
 BORDER = 400  # multiply-adds with border for each tap and pixel of dy from which `_scatter` is faster
 SCATTERED = 512 * 1024  # numbers that it holds at once
 PARALLEL_WORK = 600_000  # multiply-adds from which a second thread pays
+PARALLEL_PACKING = 200_000  # weights from which it does to pack them
 
 # --------------------------------------------------------------------------------------------- what callers see
 
@@ -63,9 +66,15 @@ def _correlate_batches_types(t):
     return dense(t, 1), dense(t, 1), dense(t, 1, True), BATCH_SIZES, *tables, *[_INDEX] * 4
 
 
-_pack = CodeByDtype(pack_weights, _pack_types)
+def _correlate_pixels_types(t):
+    tables = dense(types.int64, 1), dense(types.int64, 2), dense(types.int64, 2)
+    return *[dense(t, 1)] * 3, dense(t, 1, True), dense(types.int64, 1), PIXEL_SIZES, *tables, *[_INDEX] * 6
+
+
+_pack = SharedCode(pack_weights, _pack_types)
 _correlate = SharedCode(correlate, _correlate_types)
 _correlate_batches = SharedCode(correlate_batches, _correlate_batches_types)
+_correlate_pixels = SharedCode(correlate_pixels, _correlate_pixels_types)
 _NO_BIAS = {np.dtype(char): np.empty(0, char) for char in "fd"}
 # where the rows of a gathered panel begin
 _ALONG = {dtype: np.arange(DEPTH) * (PACKED_VECTORS * VECTOR_BYTES // dtype.itemsize) for dtype in _NO_BIAS}
@@ -142,17 +151,26 @@ def _plan(images, size, target, stride, channels, rows, weight_step, phases):
     """What `_run` needs to know."""
     block = block_of(channels, phases)
     plan = make_plan(size, target, stride, channels, rows, weight_step, phases, block=block)
-    if images < VECTOR_BYTES // 8 or not plan.work:
+    if not plan.work:
         return plan
+    pixels = make_pixel_plan(size, target, stride, channels, rows, phases, block)
+    if pixels or images < VECTOR_BYTES // 8:
+        return plan._replace(pixels=pixels)
     return plan._replace(batches=make_batch_plan(size, target, stride, channels, rows, phases, block))
 
 
 def _run(x, w, bias, y, plan, groups, rows, group_step, row_step):
     """y = x convolved with w, according to plan; nothing is empty, shapes have been checked."""
     dtype, images, channels, stripes = x.dtype, x.shape[0], x.shape[1] // groups, groups * -(-rows // PACKED_ROWS)
-    packed = np.empty((plan.steps.size + 1) * stripes * PACKED_ROWS, dtype)
     x, w = np.ascontiguousarray(x), np.ascontiguousarray(w).reshape(-1)
-    _pack[dtype](w, bias, plan.orders, plan.phases, groups, group_step, rows, row_step, packed)
+    if plan.pixels:
+        arguments = x.reshape(-1), w, bias, y.reshape(-1), plan.orders, *plan.pixels
+        numbers = images, groups, group_step, channels, rows, row_step
+        run(_pays(plan, images * rows * groups), _correlate_pixels, dtype, *arguments, *numbers)
+        return
+    packed = np.empty((plan.steps.size + 1) * stripes * PACKED_ROWS, dtype)
+    pays = w.size >= PARALLEL_PACKING and get_num_threads() > 1
+    run(pays, _pack, dtype, w, bias, plan.orders, plan.phases, groups, group_step, rows, row_step, packed)
     lanes = VECTOR_BYTES // x.itemsize
     whole = images // lanes * lanes if plan.batches else 0
     if whole:

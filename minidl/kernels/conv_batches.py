@@ -216,9 +216,7 @@ def make_batch_plan(size, target, stride, channels, rows, phases, block):
         first = len(steps), channels * len(taps), height, start, row_step, step, len(kh), len(kw), len(reached), len(runs)
         steps += [channel * lines(band) + i * size[1] + j for channel, (i, j, _) in in_order(channels, block, taps)]
         reached += [_range(i * stride[0], kh, size[0]) for i in range(height)]
-        columns = [_range(j * stride[1], kw, size[1]) for j in range(width)]
-        changes = [0, *(j for j in range(1, width) if columns[j] != columns[j - 1]), width]
-        runs += [(j, end, *columns[j]) for j, end in pairwise(changes)]
+        runs += runs_of(kw, size[1], width, stride[1])
         table.append((*first, len(runs)))
     sizes = BatchSizes(
         *size,
@@ -246,6 +244,13 @@ def pays(width, stride, channels, rows, phases):
     if stride != (1, 1) and VECTOR_BYTES == 64:
         return True
     return len(taps) > 1 and channels * len(taps) * VECTOR_BYTES >= 64 * rows
+
+
+def runs_of(taps, length, target, stride):
+    """Runs of pixels of one axis which the same taps reach: (first pixel, the one after the last, the same of the taps)."""
+    reached = [_range(i * stride, taps, length) for i in range(target)]
+    changes = [0, *(i for i in range(1, target) if reached[i] != reached[i - 1]), target]
+    return [(i, end, *reached[i]) for i, end in pairwise(changes)]
 
 
 def _range(at, taps, length):

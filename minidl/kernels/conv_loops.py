@@ -29,21 +29,20 @@ BLOCK_STRIPES = 64  # stripes of A that stay in the L2 cache while panels pass b
 
 
 @jit
-def pack_weights(w, bias, orders, phases, groups, group_step, rows, row_step, packed):
-    """Stripes of rows of A for every phase and group; after them the bias, likewise padded to whole stripes."""
+def pack_weights(w, bias, orders, phases, groups, group_step, rows, row_step, packed, part, parts):
+    """One share of the stripes of rows of A for every phase and group; after all of them the bias, padded to whole stripes."""
     stripes = (rows + PACKED_ROWS - 1) // PACKED_ROWS
-    at = 0
-    for f in range(phases.shape[0]):
-        k0, depth = phases[f, 0], phases[f, 1]
-        for g in range(groups):
-            for row in range(0, rows, PACKED_ROWS):
-                start, last = g * group_step + row * row_step, min(PACKED_ROWS, rows - row) - 1
-                pack_stripe(w, start, row_step, last, orders, k0, depth, packed, at)
-                at += depth * PACKED_ROWS
-    for g in range(groups):
-        for row in range(stripes * PACKED_ROWS):
-            packed[at + row] = bias[g * rows + row] if row < rows and bias.size else 0
-        at += stripes * PACKED_ROWS
+    units, last_phase = groups * stripes, phases.shape[0] - 1
+    total = phases[last_phase, 0] + phases[last_phase, 1]
+    for unit in range(units * part // parts, units * (part + 1) // parts):
+        g, row = unit // stripes, unit % stripes * PACKED_ROWS
+        start, last = g * group_step + row * row_step, min(PACKED_ROWS, rows - row) - 1
+        for f in range(phases.shape[0]):
+            k0, depth = phases[f, 0], phases[f, 1]
+            pack_stripe(w, start, row_step, last, orders, k0, depth, packed, (k0 * units + unit * depth) * PACKED_ROWS)
+        for r in range(PACKED_ROWS):
+            at = (total * units + unit) * PACKED_ROWS + r
+            packed[at] = bias[g * rows + row + r] if r <= last and bias.size else 0
 
 
 @jit

@@ -95,6 +95,7 @@ class Plan(NamedTuple):
     chunk: int  # images to be put together
     work: int  # multiply-adds for an image and a row of A
     batches: tuple | None = None  # the BatchPlan of `conv_batches`, for as many images as fill vectors, if that pays
+    pixels: tuple | None = None  # the PixelPlan of `conv_pixels`, for all images, if that pays
 
 
 def make_plan(size, target, stride, channels, rows_of_a, weight_step, phases, direct=None, block=1):

@@ -279,6 +279,17 @@ def _for_each_width(builder, vec, n, most, emit):
     emit(most, None)
 
 
+def _for_each_number(builder, vec, n, most, emit):
+    """Code for n = 1, 2, … most, by emit(n)."""
+    for number in range(1, most):
+        this, other = builder.append_basic_block(), builder.append_basic_block()
+        builder.cbranch(builder.icmp_signed("==", n, vec.int(number)), this, other)
+        builder.position_at_end(this)
+        emit(number)
+        builder.position_at_end(other)
+    emit(most)
+
+
 def _prefetch(builder, vec, rows, places):
     """The tile of C is wanted at the very end: sends for the beginnings of its rows now, and for these places in them."""
     byte = ir.IntType(8).as_pointer()
@@ -418,13 +429,7 @@ def _emit_gather(function, itemsize):
         builder.position_at_end(done)
         builder.ret_void()
 
-    for vectors in range(1, GATHERED):
-        this, other = builder.append_basic_block(), builder.append_basic_block()
-        builder.cbranch(builder.icmp_signed("==", count, vec.int(vectors)), this, other)
-        builder.position_at_end(this)
-        emit(vectors)
-        builder.position_at_end(other)
-    emit(GATHERED)
+    _for_each_number(builder, vec, count, GATHERED, emit)
 
 
 @intrinsic
