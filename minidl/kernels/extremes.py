@@ -116,14 +116,18 @@ amin = _over("amin", _negative, np.minimum)
 
 @jit(forceinline=True)
 def _place(x, extreme):
-    """The first place of the extreme in x, or of NaN, which it is then: looked for in blocks, so that it can use vectors."""
+    """The first place of the extreme in x, or of NaN, if it is that: looked for in blocks, so that it can use vectors."""
+    if extreme != extreme:
+        for k in range(x.size):
+            if x[k] != x[k]:
+                return k
     for first in range(0, x.size, BLOCK):
         block, found = x[first : min(first + BLOCK, x.size)], False
         for k in range(block.size):
-            found |= (block[k] == extreme) | (block[k] != block[k])
+            found |= block[k] == extreme
         if found:
             for k in range(block.size):
-                if block[k] == extreme or block[k] != block[k]:
+                if block[k] == extreme:
                     return first + k
     return 0
 
