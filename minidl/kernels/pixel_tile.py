@@ -9,8 +9,8 @@
            └───┘       └─────────────────┘
 
 One number of x at a time is read where it lies, whatever the stride. There is code for each number of pixels up to PIXELS, so
-nothing is read that belongs to no pixel. While it computes, the tile sends for what the next image needs, one line of the
-cache at a time: all at once they would fill the buffers through which w comes.
+nothing is read that belongs to no pixel. While it computes, the tile prefetches a part of the next image, one line of the cache
+at a time. Many at once would fill the buffers through which w comes.
 """
 
 import numba
@@ -19,14 +19,14 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .tile import VECTOR_BYTES, _call_once, _for_each_number, _no_unrolling, _Vectors
+from .tile import VECTOR_BYTES, _call_once, _for_each_number, _no_unrolling, _places, _Vectors
 
 # PIXELS·CHANNEL_VECTORS accumulators, a row of w and a broadcast number of x share 16 registers (AVX-512: 32).
-# With 12 pixels and more LLVM loads numbers of x so early that sums have to leave their registers.
+# With more pixels, LLVM loads numbers of x so early that the sums do not all stay in registers.
 PIXELS, CHANNEL_VECTORS = (10, 2) if VECTOR_BYTES == 64 else (6, 2)
 L1, L2 = 3, 2  # the caches, as LLVM names them in a prefetch
-BETWEEN = 8  # k, before the next line of the next image is sent for
-AHEAD = 16  # k, by which w is sent for: 6 pixels are computed faster than the processor alone brings it from the L2 cache
+BETWEEN = 8  # k, after which the next line of the next image is prefetched
+AHEAD = 16  # k, by which w is prefetched: the processor alone brings it from the L2 cache too late for 6 pixels
 
 
 def _emit(function, itemsize):
@@ -37,7 +37,7 @@ def _emit(function, itemsize):
     byte = ir.IntType(8).as_pointer()
     ahead, prefetch = builder.bitcast(ahead, byte), vec.intrinsic("llvm.prefetch.p0", ir.VoidType(), byte, *[vec.i32] * 3)
 
-    def send_for(place, cache):
+    def fetch(place, cache):
         builder.call(prefetch, [place, vec.i32(0), vec.i32(cache), vec.i32(1)])
 
     width, zero = CHANNEL_VECTORS * vec.lanes, vec.int(0)
@@ -59,7 +59,7 @@ def _emit(function, itemsize):
         builder.branch(some)
         builder.position_at_end(some)
         before = [builder.phi(x.type) for x in (zero, w, ahead, *olds)]
-        send_for(before[2], L2)
+        fetch(before[2], L2)
         later = builder.add(before[0], vec.int(BETWEEN))
         last = builder.select(builder.icmp_signed("<", later, depth), later, depth)
         builder.branch(loop)
@@ -68,7 +68,7 @@ def _emit(function, itemsize):
         at = builder.gep(x, [builder.load(builder.gep(steps, [k]))])
         ws = [vec.load(vec.move(w_at, v * vec.lanes)) for v in range(CHANNEL_VECTORS)]
         for v in range(CHANNEL_VECTORS):
-            send_for(builder.bitcast(vec.move(w_at, AHEAD * width + v * vec.lanes), byte), L1)
+            fetch(builder.bitcast(vec.move(w_at, AHEAD * width + v * vec.lanes), byte), L1)
         totals = []
         for i in range(pixels):
             number = vec.splat(builder.load(pixel(at, i), align=itemsize), vec.type)
@@ -98,17 +98,14 @@ def pixel_tile(typing, x, x0, steps, k, apart, depth, w, w0, c, c0, c_apart, bia
     """c[c0 + c_apart·p + (0:W)] = Σ_q x[x0 + apart·p + steps[k + q]] · w[w0 + W·q + (0:W)] + (c or w[bias0 + (0:W)]).
 
     For p < n ≤ PIXELS and q < depth, which is at least 1; W is as many numbers as CHANNEL_VECTORS vectors hold. c itself is
-    added if `adds`. All arrays are 1-D and contiguous. Meanwhile x[ahead], x[ahead + pace], … are sent for, one for BETWEEN k
-    each; they may lie outside x.
+    added if `adds`. All arrays are 1-D and contiguous. Meanwhile x[ahead], x[ahead + pace], … are prefetched, one for BETWEEN
+    k each; they may lie outside x.
     """
     index = types.intp
     sig = types.void(x, index, steps, index, index, index, w, index, c, index, index, index, index, index, index, index)
 
     def codegen(context, builder, sig, args):
-        def at(position, offset):
-            array = context.make_array(sig.args[position])(context, builder, args[position])
-            return builder.gep(array.data, [offset])
-
+        at = _places(context, builder, sig, args)
         itemsize = args[4].type(sig.args[0].dtype.bitwidth // 8)
         operands = [at(0, args[1]), at(2, args[3]), builder.mul(args[4], itemsize), args[5], at(6, args[7]), at(8, args[9])]
         values = [*operands, args[10], at(6, args[11]), *args[12:14], at(0, args[14]), builder.mul(args[15], itemsize)]

@@ -331,6 +331,16 @@ def _place(context, builder, kind, array, i, j):
     return builder.bitcast(raw, view.data.type), *strides
 
 
+def _places(context, builder, sig, args):
+    """The function of (argument, i) that gives the address of element i of that argument, a contiguous array."""
+
+    def at(position, i):
+        array = context.make_array(sig.args[position])(context, builder, args[position])
+        return builder.gep(array.data, [i])
+
+    return at
+
+
 @intrinsic
 def tile(typing, a, i, k, depth, b, kb, jb, c, ic, jc, bias, adds, m, n):
     """c[ic + r, jc : jc + n] = Σ_q a[i + r, k + q] · b[kb + q, jb : jb + n] + …  for r < m, q < depth; 2-D arrays.
@@ -365,10 +375,7 @@ def table_tile(typing, a, a_rows, i, a_steps, b, b0, b_steps, depth, c, c0, c_st
     sig = types.void(a, a_rows, index, a_steps, b, index, b_steps, index, c, index, index, index, index, index)
 
     def codegen(context, builder, sig, args):
-        def at(position, offset):
-            array = context.make_array(sig.args[position])(context, builder, args[position])
-            return builder.gep(array.data, [offset])
-
+        at = _places(context, builder, sig, args)
         zero = args[2].type(0)
         depth, c_step, adds, m, n = args[7], args[10], args[11], args[12], args[13]
         c_at, c_step = at(8, args[9]), builder.mul(c_step, zero.type(sig.args[0].dtype.bitwidth // 8))
@@ -391,10 +398,7 @@ def packed_tile(typing, a, a0, b, b0, b_steps, b_apart, k, depth, c, c0, c_step,
     sig = types.void(a, index, b, index, b_steps, index, index, index, c, index, index, index, index, index, index, index)
 
     def codegen(context, builder, sig, args):
-        def at(position, offset):
-            array = context.make_array(sig.args[position])(context, builder, args[position])
-            return builder.gep(array.data, [offset])
-
+        at = _places(context, builder, sig, args)
         itemsize = sig.args[0].dtype.bitwidth // 8
         c_step = builder.mul(args[10], args[10].type(itemsize))
         operands = [at(0, args[1]), at(2, args[3]), at(4, args[6]), args[5], args[7]]
@@ -442,11 +446,8 @@ def gather_rows(typing, source, start, steps, k, depth, sources, targets, count,
     sig = types.void(source, index, steps, index, index, sources, targets, index, panel)
 
     def codegen(context, builder, sig, args):
-        def at(position, offset=None):
-            array = context.make_array(sig.args[position])(context, builder, args[position])
-            return builder.gep(array.data, [args[offset]]) if offset else array.data
-
-        values = [at(0, 1), at(2, 3), args[4], at(5), at(6), args[7], at(8)]
+        at, zero = _places(context, builder, sig, args), args[1].type(0)
+        values = [at(0, args[1]), at(2, args[3]), args[4], at(5, zero), at(6, zero), args[7], at(8, zero)]
         _call_once(context, builder, "gather", _emit_gather, values)
         return context.get_dummy_value()
 
