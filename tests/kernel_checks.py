@@ -5,6 +5,8 @@ import mmap
 
 import numpy as np
 
+from minidl.kernels import threads
+
 # minidl sees AVX-512 and makes its vectors 64 bytes wide; LLVM, for which the last word counts, splits them for any processor.
 WIDE = "NUMBA_CPU_FEATURES=+fma,+avx2,+avx512f,-avx512f"
 
@@ -21,3 +23,15 @@ def guarded(array, pages):
     copy = np.frombuffer(memory, array.dtype, array.size, size - array.nbytes).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+def with_one_thread_and_two(function):
+    """The arrays that function() gives, with one thread and with two: pairs."""
+    number, results = threads.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            threads.set_num_threads(count)
+            results.append(function())
+    finally:
+        threads.set_num_threads(number)
+    return zip(*results, strict=True)

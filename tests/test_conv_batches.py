@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from minidl.kernels import conv, conv_batches, conv_pixels, threads
+from minidl.kernels import conv, conv_batches, conv_pixels
 from minidl.kernels.planes import forward_phases
 from minidl.kernels.tile import VECTOR_BYTES
 
-from .kernel_checks import guarded
+from .kernel_checks import guarded, with_one_thread_and_two
 from .test_conv_kernels import (
     DTYPES,
     SMALL,
@@ -134,16 +134,15 @@ def test_bits_do_not_depend_on_the_number_of_threads(shape, dtype, monkeypatch):
 
 
 @pytest.mark.skipif(SMALL or numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
-def test_two_threads():
-    x, w, b, dy, geometry = arrays(48, (64, (9, 9), 40, (3, 3), (2, 2), (1, 1, 1, 1)), np.float32)
-    number, results = threads.get_num_threads(), []
-    try:
-        for parts in (1, 2):
-            threads.set_num_threads(parts)
-            results.append((conv.conv2d(x, w, b, *geometry), conv.conv2d_input(dy, w, x.shape[2:], *geometry)))
-    finally:
-        threads.set_num_threads(number)
-    assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
+@pytest.mark.parametrize("rows", (40, 360))  # with 360 both threads pack the weights, too
+def test_two_threads(rows):
+    x, w, b, dy, geometry = arrays(48, (64, (9, 9), rows, (3, 3), (2, 2), (1, 1, 1, 1)), np.float32)
+    assert (w.size >= conv.PARALLEL_PACKING) is (rows == 360)
+
+    def both():
+        return conv.conv2d(x, w, b, *geometry), conv.conv2d_input(dy, w, x.shape[2:], *geometry)
+
+    assert all(np.array_equal(one, two) for one, two in with_one_thread_and_two(both))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="uses mprotect")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from minidl.kernels import depthwise, threads
+from minidl.kernels import depthwise
+
+from .kernel_checks import with_one_thread_and_two
 
 SMALL = bool(numba.config.DISABLE_JIT or os.environ.get("MINIDL_TEST_SMALL"))
 
@@ -207,11 +209,5 @@ def test_promise_25_bits_do_not_depend_on_the_number_of_threads(rng):
     for case in cases:
         for dtype in ("f4", "f8"):
             operands = arrays(rng, *case, dtype=dtype)
-            results, number = [], threads.get_num_threads()
-            try:
-                for parts in (1, 2):
-                    threads.set_num_threads(parts)
-                    results.append(kernels(*operands))
-            finally:
-                threads.set_num_threads(number)
-            assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
+            pairs = with_one_thread_and_two(lambda operands=operands: kernels(*operands))
+            assert all(np.array_equal(one, two) for one, two in pairs)
