@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from minidl.kernels import conv, conv_pixels, threads
+from minidl.kernels import conv, conv_pixels
 from minidl.kernels.pixel_tile import PIXELS
+from minidl.kernels.planes import forward_phases
 from minidl.kernels.tile import VECTOR_BYTES
 
-from .kernel_checks import guarded
+from .kernel_checks import guarded, with_one_thread_and_two
 from .test_conv_batches import SHAPES, arrays
 from .test_conv_kernels import (
     DTYPES,
@@ -112,14 +113,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(shape, dtype, monkeypatch):
 @pytest.mark.skipif(SMALL or numba.config.NUMBA_NUM_THREADS < 2, reason="one thread")
 def test_two_threads():
     arguments = arrays(9, (64, (29, 29), 130, (3, 3), (2, 2), (1, 1, 1, 1)), np.float32)
-    number, results = threads.get_num_threads(), []
-    try:
-        for parts in (1, 2):
-            threads.set_num_threads(parts)
-            results.append(both(*arguments))
-    finally:
-        threads.set_num_threads(number)
-    assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
+    assert all(np.array_equal(one, two) for one, two in with_one_thread_and_two(lambda: both(*arguments)))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="uses mprotect")
@@ -160,6 +154,14 @@ def test_what_lies_outside_the_image_altogether_is_the_bias():
     assert np.array_equal(y[:, :, 0], np.broadcast_to(b[:, None], (2, 3, 4)))
     y = conv.conv2d(x, -w, None, padding=(1, 1, 1, 1))
     assert not np.signbit(y[:, :, 0]).any()
+
+
+def test_rows_that_would_need_much_memory_go_another_way(monkeypatch):
+    monkeypatch.undo()
+    for width, taken in ((2**17, VECTOR_BYTES == 64), (2**17 + 2, False)):
+        phases = forward_phases((1, 5), (1, width // 2), (0, 0, 2, 2), (1, 1))
+        plan = conv_pixels.make_pixel_plan((1, width), (1, width // 2), (1, 2), 16, 32, phases, 16)
+        assert bool(plan) is taken
 
 
 def test_where_it_is_taken(monkeypatch):

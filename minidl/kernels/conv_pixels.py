@@ -8,8 +8,8 @@ nothing of x is moved, for any stride and dilation, and what would meet the padd
 - Pixels of a row of y that are reached by the same kw form a run, which is cut in tiles of up to PIXELS pixels.
 - What is computed lies in memory with the channels side by side. It is transposed to y, an image (or a band of its rows) and a
   stripe of channels at a time, while it is in the cache.
-- x comes from memory once. A tile reads places of it that lie far apart, which the processor does not foresee: so each tile
-  sends for a piece of what the next image needs.
+- A tile reads numbers of x that lie far apart, so the processor does not fetch them from memory early enough by itself.
+  Therefore each tile prefetches a part of the next image.
 
 `planes.in_order` says how k is counted, here and there. Every element sums over k in the same order as in the two others: the
 bits depend neither on the way that is taken nor on the number of threads or of images.
@@ -29,6 +29,7 @@ from .planes import in_order
 from .tile import VECTOR_BYTES, transpose_block
 
 BAND = 2048  # pixels that are computed before they are put in place: with a stripe of channels, 256 KiB of the L2 cache
+LONGEST = 32 * BAND  # pixels of a row of y at most
 PACKED = 64  # k that are packed at a time, so that what is written stays in the L1 cache
 
 
@@ -59,7 +60,8 @@ def pack_channels(w, bias, orders, groups, group_step, rows, row_step, unit0, un
 
 @jit
 def correlate_pixels(
-    x, w, bias, y, orders, sizes, steps, downs, runs, images, groups, group_step, channels, rows, row_step, part, parts
+    x, w, bias, y, orders, sizes, steps, row_runs, column_runs, images, groups, group_step, channels, rows, row_step, part,
+    parts,
 ):  # fmt: skip
     """One share of a convolution as a PixelPlan describes it; channels and rows are those of x and of y per group.
 
@@ -77,21 +79,21 @@ def correlate_pixels(
     for item in range(item0, item1):
         n, i0 = item // sizes.bands, item % sizes.bands * sizes.band
         i1 = min(i0 + sizes.band, sizes.down)
-        # What the next item reads: `length` numbers of each channel, of all groups that are computed here.
+        # What the next item reads, and this one prefetches: `length` numbers of each channel of the groups of this share.
         after, ahead0 = (item + 1) // sizes.bands, (item + 1) % sizes.bands * sizes.band
         h0 = max(0, ahead0 * sizes.stride_h + sizes.top)
         h1 = min(sizes.height, (ahead0 + sizes.band - 1) * sizes.stride_h + sizes.bottom + 1)
         g0, g1 = unit0 // stripes, (unit1 + stripes - 1) // stripes
         length = (h1 - h0) * sizes.width if item + 1 < item1 else 0
         ahead = (after * groups + g0) * channels * area + h0 * sizes.width
-        needed, sent = (g1 - g0) * channels * length, 0
+        needed, fetched = (g1 - g0) * channels * length, 0
         work = max(1, (i1 - i0) * across * steps.size * (unit1 - unit0))
         for unit in range(unit0, unit1):
             g, row = unit // stripes, unit % stripes * width
             start = (n * groups + g) * channels * area
-            sent = multiply_pixels(
-                x, start, packed, unit - unit0, unit1 - unit0, target, sizes, steps, downs, runs, i0, i1, channels, ahead,
-                length, needed, work, sent,
+            fetched = multiply_pixels(
+                x, start, packed, unit - unit0, unit1 - unit0, target, sizes, steps, row_runs, column_runs, i0, i1, channels,
+                ahead, length, needed, work, fetched,
             )  # fmt: skip
             count = min(width, rows - row)
             put_in_place(target, (i1 - i0) * across, count, results, (n * groups + g) * rows + row, i0 * across)
@@ -99,20 +101,20 @@ def correlate_pixels(
 
 @jit
 def multiply_pixels(
-    x, start, packed, unit, units, target, sizes, steps, downs, runs, i0, i1, channels, ahead, length, needed, work, sent
+    x, start, packed, unit, units, target, sizes, steps, row_runs, column_runs, i0, i1, channels, ahead, length, needed, work,
+    fetched,
 ):  # fmt: skip
     """target[pixel, o] = bias[o] + Σ_k x[start + place of pixel + steps[k]] · W[k, o] for a band and one of the packed stripes.
 
-    Of the `needed` numbers that lie `ahead`, `sent` have been sent for; the new number of these is returned.
+    Of the `needed` numbers that lie `ahead`, `fetched` have been prefetched; returns how many have been afterwards.
     """
     width, total, area = target.shape[1], steps.size, sizes.height * sizes.width
     w_at, bias_at = unit * total * width, (units * total + unit) * width
     c = reshaped(target, target.size)
-    for d in range(downs.shape[0]):
-        first, last, kh0, kh1 = max(downs[d, 0], i0), min(downs[d, 1], i1), downs[d, 2], downs[d, 3]
-        for r in range(runs.shape[0]):
-            j0, j1, kw0, kw1 = runs[r, 0], runs[r, 1], runs[r, 2], runs[r, 3]
-            whole = kh1 - kh0 == sizes.kh and kw1 - kw0 == sizes.kw
+    for rows in row_runs:
+        first, last, kh0, kh1 = max(rows[0], i0), min(rows[1], i1), rows[2], rows[3]
+        for columns in column_runs:
+            j0, j1, kw0, kw1 = columns[0], columns[1], columns[2], columns[3]
             # Lines of pixels that are cut in tiles: rows of the rectangle, or columns of a narrow one.
             lines, long = max(last - first, 0), j1 - j0
             apart, c_apart = sizes.stride_w, width
@@ -127,34 +129,44 @@ def multiply_pixels(
                 i, j = (first + q0, j0 + line) if tall else (first + line, j0 + q0)
                 x_at = start + i * sizes.stride_h * sizes.width + j * sizes.stride_w
                 c_at = ((i - i0) * sizes.across + j) * width
-                at, pace, adds = x_at, 0, 0
-                if sent < needed:
-                    at, pace = ahead + sent // length * area + sent % length, (BETWEEN * needed * (q1 - q0) + work - 1) // work
-                for channel in range(0, channels, sizes.block):
-                    # The taps that are reached lie side by side among all k, or those of a block of channels, or of each kh.
-                    in_block = min(sizes.block, channels - channel)
-                    k = channel * sizes.kh * sizes.kw + (kh0 * sizes.kw + kw0) * in_block
-                    pieces, depth = kh1 - kh0, (kw1 - kw0) * in_block
-                    if whole:
-                        pieces, depth = (1, total) if channel == 0 else (0, 1)
-                    elif depth == 0:
-                        pieces = 0
-                    elif kw1 - kw0 == sizes.kw:
-                        pieces, depth = min(pieces, 1), pieces * depth
-                    for p in range(pieces):
-                        q = k + p * sizes.kw * in_block
-                        pixel_tile(
-                            x, x_at, steps, q, apart, depth, packed, w_at + q * width, c, c_at, c_apart, bias_at, adds, q1 - q0,
-                            at, pace,
-                        )  # fmt: skip
-                        adds = 1
-                        at += pace * depth // BETWEEN
-                        sent += pace * depth // BETWEEN
-                if adds == 0:
-                    for p in range(q1 - q0):
-                        for o in range(width):
-                            c[c_at + p * c_apart + o] = packed[bias_at + o]
-    return sent
+                at, pace = x_at, 0
+                if fetched < needed:
+                    at = ahead + fetched // length * area + fetched % length
+                    pace = (BETWEEN * needed * (q1 - q0) + work - 1) // work
+                depth = multiply_tile(
+                    x, x_at, apart, packed, w_at, bias_at, c, c_at, c_apart, q1 - q0, sizes, steps, channels, kh0, kh1, kw0,
+                    kw1, at, pace,
+                )  # fmt: skip
+                fetched += pace * depth // BETWEEN
+    return fetched
+
+
+@jit
+def multiply_tile(
+    x, x_at, apart, packed, w_at, bias_at, c, c_at, c_apart, pixels, sizes, steps, channels, kh0, kh1, kw0, kw1, ahead, pace
+):  # fmt: skip
+    """The same for a tile, which kh0 … kh1 - 1 and kw0 … kw1 - 1 reach. Returns the number of k that it has added up."""
+    width, done = CHANNEL_VECTORS * (VECTOR_BYTES // x.itemsize), 0
+    for channel in range(0, channels, sizes.block):
+        # The taps that are reached lie side by side among the k of a block of channels, or those of each kh do.
+        in_block = min(sizes.block, channels - channel)
+        k = channel * sizes.kh * sizes.kw + (kh0 * sizes.kw + kw0) * in_block
+        pieces, depth = kh1 - kh0, (kw1 - kw0) * in_block
+        if depth == 0:
+            pieces = 0
+        elif kw1 - kw0 == sizes.kw:
+            pieces, depth = min(pieces, 1), pieces * depth
+        for piece in range(pieces):
+            q, at = k + piece * sizes.kw * in_block, ahead + pace * done // BETWEEN
+            pixel_tile(
+                x, x_at, steps, q, apart, depth, packed, w_at + q * width, c, c_at, c_apart, bias_at, done, pixels, at, pace
+            )  # fmt: skip
+            done += depth
+    if done == 0:
+        for p in range(pixels):
+            for o in range(width):
+                c[c_at + p * c_apart + o] = packed[bias_at + o]
+    return done
 
 
 @jit
@@ -199,8 +211,8 @@ class PixelPlan(NamedTuple):
 
     sizes: PixelSizes
     steps: np.ndarray  # where tap k is read, relative to the pixel
-    downs: np.ndarray  # (D, 4) runs of rows of y that meet the same kh: first row, the one after the last, the same of the kh
-    runs: np.ndarray  # (R, 4) the same of columns and the kw
+    row_runs: np.ndarray  # (R, 4) runs of rows of y that meet the same kh: first row, the one after the last, the same of kh
+    column_runs: np.ndarray  # (C, 4) the same of columns and kw
 
 
 def make_pixel_plan(size, target, stride, channels, rows, phases, block):
@@ -223,9 +235,10 @@ def make_pixel_plan(size, target, stride, channels, rows, phases, block):
 def pays(width, stride, channels, rows, taps):
     """Whether this takes less time than to put x in order, as measured with AVX-512.
 
-    Not where vectors of channels would be half empty, or tiles small: then w is brought from the L2 cache for few pixels.
+    Not where vectors of channels would be half empty, nor where tiles would be small, so that w is read again for few pixels.
+    Rows of y that are very long are excluded, because a whole one is kept beside y.
     """
-    if VECTOR_BYTES < 64 or stride == (1, 1) or rows % 32:
+    if VECTOR_BYTES < 64 or stride == (1, 1) or rows % 32 or width > LONGEST:
         return False
     depth = channels * taps
     return 16 <= depth <= 640 and (taps == 1 or width >= 24)
