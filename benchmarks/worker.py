@@ -45,7 +45,7 @@ def calibrate(function):
         function()
         if time.perf_counter() - start > 0.2:
             break
-    return max(1, int(1e-2 / max(statistics.median(mean_time(function, 1) for _ in range(5)), 1e-7)))
+    return max(1, int(1e-2 / max(statistics.median(mean_time(function, 1) for _ in range(3)), 1e-7)))
 
 
 def mean_time(function, loops):
