@@ -133,7 +133,7 @@ def test_numpy_reads_what_is_saved_and_the_same_content_gives_the_same_bytes(tmp
         assert file["tensor0"].tolist() == [[1.5, -2.0, 3.0]] and file["tensor1"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
-SAME_AS_NUMPY = pytest.mark.skipif(sys.version_info < (3, 11), reason="zipfile wrote the sizes twice before Python 3.11")
+SAME_AS_NUMPY = pytest.mark.skipif(sys.version_info < (3, 11, 4), reason="zipfile wrote the sizes twice before Python 3.11.4")
 
 
 def test_sizes_that_stand_twice_in_a_header_load(tmp_path):
