@@ -13,6 +13,8 @@ from minidl.autograd import GradcheckError, gradcheck
 from minidl.graph.nodes import Leaf
 from minidl.tensors.record import apply, wrap
 
+from .kernel_checks import bits_with_gaps
+
 
 def is_array(x):
     return isinstance(x, np.ndarray)
@@ -270,6 +272,26 @@ def check_again(case, make=None):
         )
 
 
+def check_places(case, make=None):
+    """Where arrays lie makes no difference (promise 25): close together they give the bits that they give far apart.
+
+    A loop over two arrays uses vectors only if they lie far enough apart. Where it also adds up, that would show in the bits.
+    """
+    places, (_, _, dy, _) = [i for i, x in enumerate(case.inputs) if is_array(x)], run(case, make)
+
+    def results(dy, *arrays):
+        inputs = list(case.inputs)
+        for i, x in zip(places, arrays, strict=True):
+            inputs[i] = x
+        _, y, _, gradients = run(case, make, inputs=inputs, dy=dy)
+        return [y, *gradients]
+
+    far, *close = bits_with_gaps(results, dy, *(case.inputs[i] for i in places))
+    for found in close:
+        different = [what for what, x, y in zip(_names(far[1:]), far, found, strict=True) if x != y]
+        assert not different, f"other bits where arrays lie close together: {', '.join(different)}"
+
+
 CHECKS = [
     check_value,
     check_gradient,
@@ -280,4 +302,5 @@ CHECKS = [
     check_purity,
     check_memory,
     check_again,
+    check_places,
 ]

@@ -1,7 +1,10 @@
-"""What the tests of several kernels share: memory that ends with an array, and wide vectors on any processor."""
+"""What the tests of several kernels share: memory that ends with an array, arrays side by side, vectors of any width."""
 
+import contextlib
 import ctypes
+import math
 import mmap
+from unittest import mock
 
 import numpy as np
 
@@ -35,3 +38,45 @@ def with_one_thread_and_two(function):
     finally:
         threads.set_num_threads(number)
     return zip(*results, strict=True)
+
+
+@contextlib.contextmanager
+def arrays_with_gaps(gap, size=1 << 20):
+    """np.empty places one array behind the other, with so many bytes between them. What is given copies an array to there.
+
+    Code that makes arrays by np.empty must be compiled before.
+    """
+    memory, end, empty = np.zeros(size, np.uint8), 0, np.empty
+
+    def placed(shape, dtype=float, order="C"):
+        nonlocal end
+        dtype, sizes = np.dtype(dtype), tuple(np.atleast_1d(np.asarray(shape, int)))
+        first = end + -end % max(1, dtype.itemsize)
+        last = first + math.prod(sizes) * dtype.itemsize
+        if dtype.hasobject or not dtype.itemsize or last > size:
+            return empty(shape, dtype, order)
+        end = last + gap
+        return memory[first:last].view(dtype).reshape(sizes, order=order)
+
+    def copied(x):
+        copy = placed(x.shape, x.dtype)
+        copy[...] = x
+        return copy
+
+    def like(x, dtype=None, shape=None):
+        return placed(x.shape if shape is None else shape, dtype or x.dtype)
+
+    with mock.patch.multiple(np, empty=placed, empty_like=like):
+        yield copied
+
+
+def bits_with_gaps(function, *arrays):
+    """The bits of what function(*arrays) gives where arrays lie far apart, and then where they are close together.
+
+    The last of the arguments, or the first, lies next to what the function makes.
+    """
+    function(*arrays)  # compiles what it needs
+    for gap, step in (4096, 1), (0, 1), (16, 1), (48, 1), (0, -1), (16, -1):
+        with arrays_with_gaps(gap) as copied:
+            copies = [copied(x) for x in arrays[::step]]
+            yield [None if x is None else np.asarray(x).tobytes() for x in function(*copies[::step])]

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from numba import config
 
+from minidl import kernels
 from minidl.kernels import elementwise as ew, rows, threads, update, vmath
+
+from .kernel_checks import bits_with_gaps
 
 PLAIN = bool(config.DISABLE_JIT)
 POINTS = 300 if PLAIN else 60_000
@@ -282,6 +285,51 @@ def test_bits_do_not_depend_on_the_place_in_the_array(name, T, rng):
     for start in range(1, 18):
         np.testing.assert_array_equal(f(x[start:]), y[start:])
         np.testing.assert_array_equal(f(x[:-start]), y[:-start])
+
+
+def layer_norm(x, dy):
+    y, stats = kernels.layer_norm(x, 1)
+    return y, *kernels.layer_norm_backward(dy, x, 1, None, stats)
+
+
+def batch_norm(x, dy):
+    x, dy = x[None], dy[None]
+    y, stats = kernels.batch_norm(x)
+    return y, stats, *kernels.batch_norm_backward(dy, x, None, 1e-5, stats)
+
+
+def cross_entropy(x, dy):
+    labels = np.arange(len(x))
+    losses, shift_and_log, *_ = kernels.cross_entropy(x, labels, mean=False)
+    return losses, kernels.cross_entropy_backward(dy[:, 0], x, shift_and_log, labels)
+
+
+def attention(x, dy):
+    y, lse = kernels.attention(x, x, x)
+    return y, *kernels.attention_backward(dy, x, x, x, y, lse)
+
+
+CLOSE = {
+    "variance of rows": lambda x, dy: kernels.variance(x, (1,), 3.0),
+    "variance of columns": lambda x, dy: kernels.variance(x, (0,), 3.0),
+    "sums": lambda x, dy: [kernels.sum_over(x, axes) for axes in [(0,), (1,), (0, 1)]],
+    "softmax": lambda x, dy: [y := kernels.softmax(x), kernels.softmax_backward(dy, y), kernels.softmax(x, 0)],
+    "log_softmax": lambda x, dy: [y := kernels.log_softmax(x), kernels.log_softmax_backward(dy, y), kernels.logsumexp(x)],
+    "layer_norm": layer_norm,
+    "batch_norm": batch_norm,
+    "cross_entropy": cross_entropy,
+    "attention": attention,
+    "matmul": lambda x, dy: [kernels.matmul(x, dy.T), kernels.matmul(x.T, dy), kernels.matmul(x, dy[0])],
+}
+
+
+@pytest.mark.parametrize("T", DTYPES)
+@pytest.mark.parametrize("name", CLOSE)
+def test_promise_25_bits_do_not_depend_on_how_close_arrays_lie(name, T, rng):
+    for shape in itertools.product((1, 2, 3), (4, 5, 7, 12, 13, 20)):
+        x, dy = (rng.standard_normal(shape).astype(T) for _ in range(2))
+        far, *close = bits_with_gaps(CLOSE[name], x, dy)
+        assert close == [far] * len(close), f"of shape {shape}"
 
 
 @pytest.fixture

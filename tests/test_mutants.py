@@ -23,6 +23,7 @@ from .checks import (
     check_layouts,
     check_memory,
     check_needs,
+    check_places,
     check_purity,
     check_row,
     check_value,
@@ -516,6 +517,10 @@ def max_unpool_in_place(s, x):
     return y
 
 
+def by_address(s, x):
+    return ops.Var.forward(s, x) * (1 + 1e-15 * (x.ctypes.data & 48))
+
+
 # (operation, what is wrong with it, the methods replaced, the check that must notice)
 OTHERS = [
     (ops.Sum, "axes put back at the end", {"restore": lambda s, y: y.reshape(y.shape + (1,) * (2 - y.ndim))}, check_gradient),
@@ -588,6 +593,7 @@ OTHERS = [
     ),
     (ops.Clone, "no copy", {"forward": lambda s, x: x}, check_memory),
     (ops.Add, "one array twice", {"backward": lambda s, dy: (dy.copy(),) * 2}, check_memory),
+    (ops.Var, "what depends on the address", {"forward": by_address}, check_places),
     (ops.Dropout, "a saved array", {"backward": lambda s, dy: np.multiply(dy, s.mask, out=s.mask)}, check_memory),
 ]
 MUTANTS = [(op, what, {"backward": backward}, check_gradient) for op, what, backward in BACKWARDS] + OTHERS
