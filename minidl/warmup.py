@@ -4,6 +4,7 @@ import copy
 import sys
 
 from . import kernels, nn, optim
+from .autograd import grad
 from .graph.modes import enable_grad
 from .random import fork_rng
 from .tensors.creation import zeros
@@ -17,7 +18,8 @@ def warmup(model=None, *inputs, loss=None):
 
     inputs: a batch of the size to come, as the model takes it; large ones have kernels of their own, for two threads or more.
     loss: function of the model's output; cross-entropy where the output is (N, C), else the sum.
-    Without a model, what a small multilayer perceptron needs. The model, its gradients and the random state stay as they are.
+    Without a model, what a small multilayer perceptron needs. Neither the model, any tensor's gradient nor the random state
+    changes.
 
     With more than one thread, two processes compile, except in `minidl.distributed`. For that the model is called once more
     before, while kernels do nothing: the numbers it gets then are whatever memory held.
@@ -38,7 +40,9 @@ def warmup(model=None, *inputs, loss=None):
                 y = nn.functional.cross_entropy(y, zeros(len(y)).long())
             else:
                 y = y.sum()
-            y.backward()
+            parameters = [p for p in copied.parameters() if p.requires_grad]
+            for p, dp in zip(parameters, grad(y, parameters, allow_unused=True), strict=True):  # no other tensor gets a .grad
+                p.grad = dp
             for options in ({}, {"momentum": 0.9, "weight_decay": 1e-4}):
                 optim.SGD(copied.parameters(), lr=0.0, **options).step()
 

@@ -41,12 +41,12 @@ def with_one_thread_and_two(function):
 
 
 @contextlib.contextmanager
-def arrays_with_gaps(gap, size=1 << 20):
+def arrays_with_gaps(gap, filled=0, size=1 << 20):
     """np.empty places one array behind the other, with so many bytes between them. What is given copies an array to there.
 
-    Code that makes arrays by np.empty must be compiled before.
+    What is in new arrays is this byte, `filled`. Code that makes arrays by np.empty must be compiled before.
     """
-    memory, end, empty = np.zeros(size, np.uint8), 0, np.empty
+    memory, end, empty = np.full(size, filled, np.uint8), 0, np.empty
 
     def placed(shape, dtype=float, order="C"):
         nonlocal end
@@ -73,10 +73,10 @@ def arrays_with_gaps(gap, size=1 << 20):
 def bits_with_gaps(function, *arrays):
     """The bits of what function(*arrays) gives where arrays lie far apart, and then where they are close together.
 
-    The last of the arguments, or the first, lies next to what the function makes.
+    The last of the arguments, or the first, lies next to what the function makes. New arrays have zeros in them, or NaN.
     """
     function(*arrays)  # compiles what it needs
-    for gap, step in (4096, 1), (0, 1), (16, 1), (48, 1), (0, -1), (16, -1):
-        with arrays_with_gaps(gap) as copied:
+    for gap, step, filled in (4096, 1, 0), (0, 1, 255), (16, 1, 0), (48, 1, 0), (0, -1, 0), (16, -1, 0):
+        with arrays_with_gaps(gap, filled) as copied:
             copies = [copied(x) for x in arrays[::step]]
             yield [None if x is None else np.asarray(x).tobytes() for x in function(*copies[::step])]

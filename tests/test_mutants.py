@@ -594,6 +594,7 @@ OTHERS = [
     (ops.Clone, "no copy", {"forward": lambda s, x: x}, check_memory),
     (ops.Add, "one array twice", {"backward": lambda s, dy: (dy.copy(),) * 2}, check_memory),
     (ops.Var, "what depends on the address", {"forward": by_address}, check_places),
+    (ops.Neg, "what was in the memory", {"backward": lambda s, dy: 0 * np.empty_like(dy) - dy}, check_places),
     (ops.Dropout, "a saved array", {"backward": lambda s, dy: np.multiply(dy, s.mask, out=s.mask)}, check_memory),
 ]
 MUTANTS = [(op, what, {"backward": backward}, check_gradient) for op, what, backward in BACKWARDS] + OTHERS

@@ -134,6 +134,17 @@ def test_processes_that_train_together_do_not_plan(monkeypatch):
         minidl.warmup(nn.Linear(3, 2), minidl.ones(4, 3))
 
 
+def test_no_tensor_of_the_program_gets_a_gradient():
+    """It would be added to that of the first step, and be whatever memory held."""
+    model, frozen = nn.Linear(3, 2), nn.Linear(3, 3).requires_grad_(False)
+    x, weight = minidl.ones(4, 3).requires_grad_(), minidl.ones(2).requires_grad_()
+    hidden = x.exp()
+    minidl.warmup(nn.Sequential(frozen, model), hidden, loss=lambda y: (y * weight).sum())
+    assert [t.grad for t in (x, weight, *model.parameters(), *frozen.parameters())] == [None] * 6
+    hidden.sum().backward()  # the graph of the input is still there
+    np.testing.assert_allclose(x.grad.numpy(), np.full((4, 3), np.e), rtol=1e-6)
+
+
 def test_a_step_that_waits_for_a_number_ends():
     def step():
         x = minidl.ones(1)
