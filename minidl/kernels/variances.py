@@ -13,13 +13,13 @@ from .arrays import empty_array, reshaped, zero_array
 from .elementwise import number, plain
 from .jit import dense, jit
 from .memory import empty
+from .pipeline import apart
 from .shares import SharedCode
 from .sums import BLOCK, DEPTH, NARROW, SHARED_SIZE, STRIP, _plan, fits, order_in_memory, places_in
 from .threads import run
 
 
-# Each adds up a block of a row; the order of additions is free, or they could not use vectors. None of them reads one array and
-# writes to another: LLVM would look whether they lie far enough apart for vectors, and the bits would depend on that.
+# The order of additions is free in these three, or they could not use vectors. Each adds up a block of a row.
 @jit(fastmath={"reassoc"}, forceinline=True)
 def _sum(x):
     s = 0.0
@@ -29,27 +29,23 @@ def _sum(x):
 
 
 @jit(fastmath={"reassoc"}, forceinline=True)
-def _sum_without(x, mean):
-    """Σ (x − mean)"""
+@apart
+def _centre(x, mean, d):
+    """d = x − mean, and Σ d"""
     s = 0.0
     for k in range(x.size):
-        s += np.float64(x[k] - mean)
+        v = x[k] - mean
+        d[k] = v
+        s += np.float64(v)
     return s
 
 
-@jit(forceinline=True)
-def _put_without(x, mean, off, d):
-    """d = x − mean − off"""
-    for k in range(x.size):
-        d[k] = (x[k] - mean) - off
-
-
 @jit(fastmath={"reassoc"}, forceinline=True)
-def _divide(d, free):
-    """d = d/free, and Σ d²"""
+def _divide(d, off, free):
+    """d = (d − off)/free, and Σ (d − off)²"""
     s = 0.0
     for k in range(d.size):
-        v = d[k]
+        v = d[k] - off
         d[k] = v / free
         s += np.float64(v) * np.float64(v)
     return s
@@ -65,13 +61,12 @@ def variance_of_rows(x, free, root, y, z, part, parts):
             s += _sum(row[i : min(i + BLOCK, K)])
         mean, s = T(s / K), 0.0
         for i in range(0, K, BLOCK):
-            s += _sum_without(row[i : min(i + BLOCK, K)], mean)
+            s += _centre(row[i : min(i + BLOCK, K)], mean, d[i : min(i + BLOCK, K)])
         off, s = T(s / K), 0.0
         if off - off != 0:
             off = T(0)  # an infinite one would make all elements NaN
         for i in range(0, K, BLOCK):
-            _put_without(row[i : min(i + BLOCK, K)], mean, off, d[i : min(i + BLOCK, K)])
-            s += _divide(d[i : min(i + BLOCK, K)], T(free))
+            s += _divide(d[i : min(i + BLOCK, K)], off, T(free))
         y[m] = math.sqrt(s / free) if root else s / free
 
 
