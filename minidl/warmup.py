@@ -4,11 +4,11 @@ import copy
 import sys
 
 from . import kernels, nn, optim
-from .autograd import grad
 from .graph.modes import enable_grad
 from .random import fork_rng
 from .tensors.creation import zeros
 from .tensors.random_tensors import rand
+from .tensors.tensor import Tensor
 
 __all__ = ["warmup"]
 
@@ -18,8 +18,8 @@ def warmup(model=None, *inputs, loss=None):
 
     inputs: a batch of the size to come, as the model takes it; large ones have kernels of their own, for two threads or more.
     loss: function of the model's output; cross-entropy where the output is (N, C), else the sum.
-    Without a model, what a small multilayer perceptron needs. Neither the model, any tensor's gradient nor the random state
-    changes.
+    Without a model, what a small multilayer perceptron needs. The model, the gradients of all tensors and the random
+    state stay as they are.
 
     With more than one thread, two processes compile, except in `minidl.distributed`. For that the model is called once more
     before, while kernels do nothing: the numbers it gets then are whatever memory held.
@@ -30,19 +30,19 @@ def warmup(model=None, *inputs, loss=None):
     with fork_rng(), enable_grad():
         if model is None:
             model, inputs = nn.MLP(8, [8], 4), (rand(2, 8),)
+        given = [x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs]
+        leaves = [x for x in given if isinstance(x, Tensor)]
 
         def step():
             copied = copy.deepcopy(model)
-            y = copied(*inputs)
+            y = copied(*given)
             if loss is not None:
                 y = loss(y)
             elif y.ndim == 2:
                 y = nn.functional.cross_entropy(y, zeros(len(y)).long())
             else:
                 y = y.sum()
-            parameters = [p for p in copied.parameters() if p.requires_grad]
-            for p, dp in zip(parameters, grad(y, parameters, allow_unused=True), strict=True):  # no other tensor gets a .grad
-                p.grad = dp
+            y.backward(inputs=[x for x in (*copied.parameters(), *leaves) if x.requires_grad])  # no other tensor gets a .grad
             for options in ({}, {"momentum": 0.9, "weight_decay": 1e-4}):
                 optim.SGD(copied.parameters(), lr=0.0, **options).step()
 

@@ -134,15 +134,36 @@ def test_processes_that_train_together_do_not_plan(monkeypatch):
         minidl.warmup(nn.Linear(3, 2), minidl.ones(4, 3))
 
 
-def test_no_tensor_of_the_program_gets_a_gradient():
+@pytest.mark.parametrize("trained", [True, False])
+def test_no_tensor_of_the_program_gets_a_gradient(trained):
     """It would be added to that of the first step, and be whatever memory held."""
-    model, frozen = nn.Linear(3, 2), nn.Linear(3, 3).requires_grad_(False)
+    model, unused = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2)).requires_grad_(trained), nn.Linear(2, 2)
+    model[0].requires_grad_(False)
+    model[1].register_module("unused", unused)
     x, weight = minidl.ones(4, 3).requires_grad_(), minidl.ones(2).requires_grad_()
     hidden = x.exp()
-    minidl.warmup(nn.Sequential(frozen, model), hidden, loss=lambda y: (y * weight).sum())
-    assert [t.grad for t in (x, weight, *model.parameters(), *frozen.parameters())] == [None] * 6
+    minidl.warmup(model, hidden, loss=lambda y: (y * weight).sum())
+    assert [t.grad for t in (x, weight, *model.parameters())] == [None] * 8
     hidden.sum().backward()  # the graph of the input is still there
     np.testing.assert_allclose(x.grad.numpy(), np.full((4, 3), np.e), rtol=1e-6)
+
+
+def test_the_gradient_of_an_input_that_requires_one_is_compiled_too():
+    asked = []
+    x = minidl.ones(4, 3).requires_grad_()
+
+    def loss(y):
+        y.register_hook(lambda dy: asked.append("y"))
+        return y.sum()
+
+    class Twice(nn.Linear):
+        def forward(self, x):
+            x = x * 2
+            x.register_hook(lambda dx: asked.append("x"))
+            return super().forward(x)
+
+    minidl.warmup(Twice(3, 2), x, loss=loss)
+    assert asked[-2:] == ["y", "x"] and x.grad is None
 
 
 def test_a_step_that_waits_for_a_number_ends():
