@@ -273,9 +273,9 @@ def check_again(case, make=None):
 
 
 def check_places(case, make=None):
-    """Where arrays lie makes no difference (promise 25), nor what was in their memory: the bits are the same close together.
+    """The bits depend neither on where arrays lie (promise 25) nor on what was in their memory before.
 
-    A loop over two arrays uses vectors only if they lie far enough apart. Where it also adds up, that would show in the bits.
+    A loop over two arrays may use vectors only where they lie far enough apart. If it also adds up, that shows in the bits.
     """
     places, (_, _, dy, _) = [i for i, x in enumerate(case.inputs) if is_array(x)], run(case, make)
 

@@ -42,9 +42,9 @@ def with_one_thread_and_two(function):
 
 @contextlib.contextmanager
 def arrays_with_gaps(gap, filled=0, size=1 << 20):
-    """np.empty places one array behind the other, with so many bytes between them. What is given copies an array to there.
+    """Within it, np.empty places each array `gap` bytes behind the one before. It gives a function that copies an array there.
 
-    What is in new arrays is this byte, `filled`. Code that makes arrays by np.empty must be compiled before.
+    All bytes of a new array are `filled`. Kernels must be compiled before, as Numba does not know this np.empty.
     """
     memory, end, empty = np.full(size, filled, np.uint8), 0, np.empty
 
@@ -71,9 +71,9 @@ def arrays_with_gaps(gap, filled=0, size=1 << 20):
 
 
 def bits_with_gaps(function, *arrays):
-    """The bits of what function(*arrays) gives where arrays lie far apart, and then where they are close together.
+    """The bits of the arrays that function(*arrays) gives: first with all arrays far apart, then five times close together.
 
-    The last of the arguments, or the first, lies next to what the function makes. New arrays have zeros in them, or NaN.
+    What the function makes lies behind the last of the arguments, or behind the first. New arrays hold zeros, once NaN.
     """
     function(*arrays)  # compiles what it needs
     for gap, step, filled in (4096, 1, 0), (0, 1, 255), (16, 1, 0), (48, 1, 0), (0, -1, 0), (16, -1, 0):

@@ -35,10 +35,10 @@ _INSTEAD = {min: _choice(operator.lt), max: _choice(operator.gt)}
 
 
 def apart(function):
-    """A kernel for others whose arrays never overlap. It goes below @jit.
+    """Tells LLVM that the arrays of this kernel, which other kernels call, never overlap. It goes below @jit.
 
-    A loop that reads one array and writes to another uses vectors only if they lie far enough apart; LLVM would look at each
-    call. In a loop that also adds up, with the order of additions free, that would show in the bits.
+    Without it, a loop that reads one array and writes to another checks how far apart they lie, and uses vectors only if that
+    is far enough. If the loop also adds up, in free order, its result then depends on the addresses.
     """
     function.apart = True
     return function
