@@ -30,12 +30,12 @@ def warmup(model=None, *inputs, loss=None):
     with fork_rng(), enable_grad():
         if model is None:
             model, inputs = nn.MLP(8, [8], 4), (rand(2, 8),)
-        given = [x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs]
-        leaves = [x for x in given if isinstance(x, Tensor)]
 
         def step():
             copied = copy.deepcopy(model)
-            y = copied(*given)
+            leaves = [x.detach().clone().requires_grad_(x.requires_grad) for x in inputs if isinstance(x, Tensor)]
+            clones = (x.clone() for x in leaves)  # which the model may change in place
+            y = copied(*(next(clones) if isinstance(x, Tensor) else x for x in inputs))
             if loss is not None:
                 y = loss(y)
             elif y.ndim == 2:

@@ -148,6 +148,13 @@ def test_no_tensor_of_the_program_gets_a_gradient(trained):
     np.testing.assert_allclose(x.grad.numpy(), np.full((4, 3), np.e), rtol=1e-6)
 
 
+@pytest.mark.parametrize("made", [False, True])  # the input is the result of an operation
+def test_a_model_that_changes_its_input_changes_a_copy(made):
+    x = minidl.tensor([[-1.0, 2.0, -3.0]] * 2)
+    minidl.warmup(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 2)), x.requires_grad_() * 1 if made else x)
+    assert x.tolist() == [[-1.0, 2.0, -3.0]] * 2 and x.grad is None
+
+
 def test_the_gradient_of_an_input_that_requires_one_is_compiled_too():
     asked = []
     x = minidl.ones(4, 3).requires_grad_()
